@@ -139,7 +139,7 @@ class Study(StudyDefinition):
             and pruning. With one worker it never does.
         timeout: Seconds, above 0, that a launch may take; time in which the computer sleeps, or
             the launch is stopped (SIGSTOP), does not count. None: as long as it takes.
-        target: Value of the objective at which the study ends, its trials done or not.
+        stop_at: Value of the objective at which the study ends, its trials done or not.
         patience: Finished trials, at least 1, without a better value after which it ends.
         trial_timeout: Seconds that a training may take, likewise. It is cut at the end of its
             epoch, and keeps its best one. If the epoch does not end, its worker process is ended,
@@ -201,7 +201,7 @@ class Study(StudyDefinition):
                 ``executor="worker"``: ``KERASTUDY_WORKERS``, or as many as suit the machine and
                 the study.
             progress: Whether to show progress on standard error.
-            at_the_end: ``"finish"`` running trials when ``timeout``, ``target`` or ``patience``
+            at_the_end: ``"finish"`` running trials when ``timeout``, ``stop_at`` or ``patience``
                 ends the study, or ``"cut"`` them after their present epoch, from where the next
                 launch resumes them.
             tracking_uri: Address of an MLflow server, such as ``"http://127.0.0.1:5000"``, that

@@ -5,66 +5,105 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, tell, telling_errors
+from studies.commands.main import (
+    EXIT_INTERRUPTED,
+    Sectioned,
+    json_option,
+    store_option,
+    tell,
+    telling_errors,
+)
 from studies.lines import wrapped
 
+# By section of the help: the names of the options' values.
+_SECTIONS: Final = {
+    "What to tune": (
+        *("ranges", "only", "start_with", "name", "data", "column", "direction", "dry_run"),
+    ),
+    "Budget": (
+        *("trials", "epochs", "repeats", "folds", "timeout", "trial_timeout", "stop_at"),
+        *("patience", "at_the_end"),
+    ),
+    "Search": ("engine", "pruner", "seed"),
+    "Where it runs": (
+        *("store", "workers", "executor", "address", "cpus_per_trial", "gpus_per_trial"),
+        "tracking_uri",
+    ),
+    "Advanced": ("deterministic", "keep", "verify", "retry_infeasible", "any_hardware"),
+    "Output": ("report", "quiet", "as_json"),
+}
 
-@click.command("launch", epilog="Launch a stopped study again to resume it.")
+
+@click.command(
+    "launch",
+    cls=Sectioned,
+    sections=_SECTIONS,
+    epilog="Launch a stopped study again to resume it.",
+)
 @click.argument("target", metavar="TARGET", required=False)
-@click.option("--trials", type=int, help="Trials in total, with those already done.")
-@click.option("--epochs", type=int, help="Epochs of a trial.")
-@click.option("--batch-size", type=int, help="Samples per training step.")
-@click.option("--engine", help="Proposes trials, such as optuna:tpe; see below.")
-@click.option("--pruner", help="Stops hopeless trials, such as median; see below.")
-@click.option(
-    "--engine-option", "engine_options", multiple=True, help="A setting of it: NAME=VALUE."
-)
-@click.option(
-    "--pruner-option", "pruner_options", multiple=True, help="A setting of it: NAME=VALUE."
-)
-@click.option("--trainer", help="Trains trials: auto, compiled or plain, to the same bits.")
-@click.option("--seed", type=int, help="Same seed, same study.")
-@click.option("--repeats", type=int, help="Trainings of each trial, each under its own seed.")
-@click.option(
-    "--folds",
-    type=int,
-    help="Cross-validate: train each trial on so many folds of all but the test part.",
-)
-@click.option("--only", multiple=True, help="Vary only these: NAME,NAME; fix all others.")
 @click.option(
     "--set",
     "ranges",
     multiple=True,
-    help="Set its range, choices or value: NAME=LOW..HIGH, NAME=A,B or NAME=VALUE.",
+    metavar="NAME=DOMAIN",
+    help="A hyperparameter's range (LOW..HIGH), choices (A,B) or value; once for each.",
 )
-@click.option(
-    "--defaults/--no-defaults",
-    "try_defaults",
-    default=None,
-    help="Whether trial 0 has the defaults of the space.  [default: as the study says, else yes]",
-)
+@click.option("--only", multiple=True, metavar="NAME,NAME", help="Vary only these; fix all others.")
 @click.option(
     "--start-with",
-    metavar="FILE or study:NAME",
+    metavar="FILE|study:NAME",
     help="Values of the next trials: a JSON or CSV file, also one of export --as csv; or the best "
     "ten trials of another study.",
+)
+@click.option("--name", help="Another name for the study, which starts as a new one.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet; or a "
+    "folder of images or texts.",
+)
+@click.option(
+    "--target", "column", metavar="COLUMN", help="The column to predict, of a table by --data."
 )
 @click.option(
     "--direction",
     type=click.Choice(["maximize", "minimize"]),
     help="Which way the value of an objective function is better.  [default: minimize]",
 )
-@click.option("--name", help="Another name for the study, which starts as a new one.")
-@click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")
+@click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
+@click.option("--trials", type=int, help="Trials in total, with those already done.")
+@click.option("--epochs", type=int, help="Epochs of a trial.")
+@click.option("--repeats", type=int, help="Trainings of each trial, each under its own seed.")
 @click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet; or a "
-    "folder of images or texts.",
+    "--folds",
+    type=int,
+    help="Cross-validate: train each trial on so many folds of all but the test part.",
+)
+@click.option("--timeout", metavar="TIME", help="Limit of this launch, such as 90s, 30m or 1h30m.")
+@click.option(
+    "--trial-timeout", metavar="TIME", help="Limit of a training, such as 10m; then it is cut."
+)
+@click.option("--stop-at", type=float, help="Value of the objective at which the study ends.")
+@click.option("--patience", type=int, help="Trials without a better value after which it ends.")
+@click.option(
+    "--at-the-end",
+    type=click.Choice(["finish", "cut"]),
+    default="finish",
+    show_default=True,
+    help="Finish or cut running trials when time, value or patience ends it.",
+)
+@click.option("--engine", help="Proposes trials, such as optuna:tpe; see above.")
+@click.option("--pruner", help="Stops hopeless trials, such as median; see above.")
+@click.option("--seed", type=int, help="Same seed, same study.")
+@store_option
+@click.option(
+    "--workers",
+    type=int,
+    help="Trials to run at once.  [default: $KERASTUDY_WORKERS, or what suits the machine]",
 )
 @click.option(
     "--executor",
@@ -88,9 +127,9 @@ from studies.lines import wrapped
     help="GPUs, or a share of one such as 0.5.  [default: 1 if the cluster has GPUs]",
 )
 @click.option(
-    "--workers",
-    type=int,
-    help="Trials to run at once.  [default: $KERASTUDY_WORKERS, or what suits the machine]",
+    "--tracking-uri",
+    help="An MLflow server that gets a copy, such as http://127.0.0.1:5000, or off.  "
+    "[default: as before, or $MLFLOW_TRACKING_URI]",
 )
 @click.option(
     "--deterministic",
@@ -98,27 +137,7 @@ from studies.lines import wrapped
     default=None,
     help="Make the study independent of timing, with several workers too.",
 )
-@click.option("--timeout", help="Time limit of this launch, such as 90s, 30m or 1h30m.")
-@click.option(
-    "--target",
-    "targets",
-    multiple=True,
-    help="Value of the objective at which the study ends. With --data, the column to predict.",
-)
-@click.option("--patience", type=int, help="Trials without a better value after which it ends.")
-@click.option(
-    "--at-the-end",
-    type=click.Choice(["finish", "cut"]),
-    default="finish",
-    show_default=True,
-    help="Finish or cut running trials when one of these three ends the study.",
-)
-@click.option("--trial-timeout", help="Time limit of a training, such as 10m; then it is cut.")
-@click.option(
-    "--tracking-uri",
-    help="An MLflow server that gets a copy, such as http://127.0.0.1:5000, or off.  "
-    "[default: as before, or $MLFLOW_TRACKING_URI]",
-)
+@click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")
 @click.option(
     "--verify",
     type=click.Choice(["full", "some", "off"]),
@@ -137,14 +156,12 @@ from studies.lines import wrapped
     is_flag=True,
     help="Resume on another kind of processor or GPU too. Bits may differ; the record says so.",
 )
-@click.option("--quiet", "-q", is_flag=True, help="Print the outcome alone: no progress.")
 @click.option(
     "--report/--no-report",
     default=None,
     help="Whether to write a report of the study.  [default: unless $KERASTUDY_REPORT is off]",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
-@store_option
+@click.option("--quiet", "-q", is_flag=True, help="Print the outcome alone: no progress.")
 @json_option
 @telling_errors
 def launch_command(
@@ -162,7 +179,7 @@ def launch_command(
     start_with: str | None,
     timeout: str | None,
     trial_timeout: str | None,
-    targets: tuple[str, ...],
+    column: str | None,
     at_the_end: Any,
     tracking_uri: str | None,
     verify: Any,
@@ -182,20 +199,15 @@ def launch_command(
 
     \b
     kerastudy launch digits
+    kerastudy launch digits --dry-run
     kerastudy launch my_study.py --trials 100 --pruner median
     kerastudy launch my_study.py:wide --engine quasi-random --name "first look"
-    kerastudy launch digits --engine keras-tuner:hyperband --epochs 9
-    kerastudy launch digits --trials 500 --timeout 2h --target 0.99 --patience 100
-    kerastudy launch digits --engine-option n_startup_trials=20
-    kerastudy launch digits --workers 2 --deterministic
-    kerastudy launch digits --executor ray
-    kerastudy launch my_study.py --executor ray --address auto --workers 32
-    kerastudy launch my_study.py --executor ray --gpus-per-trial 0.5
-    kerastudy launch digits --folds 5
-    kerastudy launch my_study.py --data houses.csv --target price
-    kerastudy launch digits --dry-run
+    kerastudy launch digits --trials 500 --timeout 2h --stop-at 0.99
+    kerastudy launch digits --engine optuna:tpe,n_startup_trials=20
     kerastudy launch digits --set l2=1e-4 --set dropout=0.1..0.5 --name narrow
-    kerastudy launch digits --start-with study:other
+    kerastudy launch digits --start-with study:narrow --name again
+    kerastudy launch my_study.py --data houses.csv --target price
+    kerastudy launch my_study.py --executor ray --address auto --workers 32
     kerastudy launch optuna_script.py:objective --direction maximize
 
     \b
@@ -204,6 +216,8 @@ def launch_command(
              keras-tuner:hyperband, keras-tuner:grid
     pruners  none, median, percentile, successive-halving, hyperband, threshold,
              patient
+
+    Settings of an engine or a pruner follow its name: median,n_warmup_steps=3.
     """  # noqa: D301 - click reads \b, which must not be escaped
     if target is None:
         raise click.UsageError(
@@ -211,12 +225,16 @@ def launch_command(
             "of the catalog: kerastudy list --catalog."
         )
     from search_spaces.tailoring import Tailoring
-    from studies.commands.launch_settings import overrides_of, ray_options, seconds_of, targets_of
+    from studies.commands.launch_settings import (
+        check_column,
+        overrides_of,
+        ray_options,
+        seconds_of,
+    )
     from studies.commands.output import definition_document, print_json, study_document
     from studies.commands.texts.definition_text import definition_text
     from studies.commands.texts.study_text import study_text, verdict_text
     from studies.data.replacing import spelled
-    from studies.definition.settings import check_target
     from studies.launching.launch import describe_target, launch_target
     from studies.launching.launch_options import LaunchOptions
     from studies.user_code.targets import resolve_target
@@ -235,10 +253,7 @@ def launch_command(
         ray=ray_options(executor, address, cpus_per_trial, gpus_per_trial),
     )
     overrides = overrides_of(settings, keep, start_with)
-    target_value, column = targets_of(targets, data)
-    if target_value is not None:
-        check_target(target_value)
-        overrides["target"] = target_value
+    check_column(column, data)
     for name, text in (("timeout", timeout), ("trial_timeout", trial_timeout)):
         if text is not None:
             overrides[name] = seconds_of(name.replace("_", "-"), text)
@@ -246,7 +261,7 @@ def launch_command(
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
     found = resolve_target(target)
-    other_data = "" if data is None else spelled(str(data.expanduser().absolute()), column)
+    other_data = "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
     if dry_run:
         description = describe_target(found, options.place, overrides=overrides, data=other_data)
         if as_json:

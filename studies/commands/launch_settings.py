@@ -24,41 +24,28 @@ def ray_options(
     return RayOptions(address=address, cpus_per_trial=cpus, gpus_per_trial=gpus)
 
 
-def targets_of(given: tuple[str, ...], data: Path | None) -> tuple[float | None, str]:
-    """Returns the value of the objective, and the column to predict."""
+def check_column(column: str | None, data: Path | None) -> None:
+    """Checks that a column to predict is one of a table. Raises StudyError if not."""
     from search_spaces.errors import StudyError
     from studies.data.replacing import is_table
 
-    value, column = None, ""
-    for text in given:
-        try:
-            value = float(text)
-        except ValueError:
-            column = text
-    if len(given) > (value is not None) + bool(column):
+    if column is not None and (data is None or not is_table(str(data))):
         raise StudyError(
-            "--target takes a value of the objective, such as 0.99, and with --data the column to "
-            f"predict, once each. Received: {', '.join(given)}."
+            f"--target {column!r} names the column to predict of a csv or parquet file: give it by "
+            "--data. For a value at which the study ends, use --stop-at."
         )
-    if column and (data is None or not is_table(str(data))):
-        raise StudyError(
-            f"--target {column!r} is no value of the objective, such as 0.99. It names the column "
-            "to predict only with --data and a csv or parquet file."
-        )
-    return value, column
 
 
 def overrides_of(
     settings: dict[str, Any], keep: str | None, start_with: str | None
 ) -> dict[str, Any]:
     """Returns the settings to replace, by name. Raises StudyError where one can't be."""
-    from studies.definition.engine_options import parse_option
     from studies.definition.settings import (
         OF_A_STUDY,
         check_count,
         check_engine,
         check_pruner,
-        check_trainer,
+        check_stop_at,
     )
     from studies.launching.starting_values import read_rows
     from tracking.store.names import check_study_name
@@ -66,21 +53,18 @@ def overrides_of(
     overrides = {name: value for name, value in settings.items() if value is not None}
     if "folds" in overrides:
         overrides["cross_validation"] = overrides.pop("folds")
-    for name in ("engine_options", "pruner_options"):
-        given = overrides.pop(name, ())
-        if given:
-            overrides[name] = dict(map(parse_option, given))
-    for name in ("trials", "epochs", "batch_size", "repeats", "patience"):
+    for name in ("trials", "epochs", "repeats", "patience"):
         if name in overrides:
-            check_count(name.replace("_", "-"), overrides[name])
+            check_count(name, overrides[name])
     for name, check in (
         ("engine", check_engine),
         ("pruner", check_pruner),
-        ("trainer", check_trainer),
         ("name", check_study_name),
     ):
         if name in overrides:
             overrides[name] = check(overrides[name])
+    if "stop_at" in overrides:
+        check_stop_at(overrides["stop_at"])
     if keep is not None:
         overrides["keep"] = _keep(keep)
     if start_with is not None:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -118,6 +118,31 @@ class Group(click.Group):
 
             context.fail(f"There is no command {name!r}. {suggestion(name, self._modules)}")
         return super().resolve_command(context, arguments)
+
+
+class Sectioned(click.Command):
+    """A command whose help shows its options in sections.
+
+    Attributes:
+        sections: The names of the options' values, by title; all others are in the last section.
+    """
+
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **given: Any) -> None:
+        super().__init__(*args, **given)
+        self.sections = sections
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options of each section."""
+        section_of = {name: title for title, names in self.sections.items() for name in names}
+        options: dict[str, list[tuple[str, str]]] = {title: [] for title in self.sections}
+        last = [*options][-1]
+        for each in self.get_params(context):
+            told = each.get_help_record(context)
+            if isinstance(each, click.Option) and told is not None:
+                options[section_of.get(each.name or "", last)].append(told)
+        for title, records in options.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
 
 
 @click.group(

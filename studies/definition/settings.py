@@ -163,10 +163,10 @@ def check_seconds(name: str, value: object) -> None:
         raise StudyError(f"{name} must be a number of seconds above 0. Received: {value!r}.")
 
 
-def check_target(value: object) -> None:
+def check_stop_at(value: object) -> None:
     """Checks a value of the objective. Raises StudyError if it is not a finite number."""
     if not _is_number(value):
-        raise StudyError(f"target must be a finite number. Received: {value!r}.")
+        raise StudyError(f"stop_at must be a finite number. Received: {value!r}.")
 
 
 def check_initial(initial: object) -> tuple[dict[str, Any], ...] | str:

@@ -50,7 +50,7 @@ from studies.definition.settings import (
     check_initial,
     check_pruner,
     check_seconds,
-    check_target,
+    check_stop_at,
     check_trainer,
     is_count,
 )
@@ -88,7 +88,7 @@ OVERRIDABLE = (
     "trainer",
     "deterministic",
     "timeout",
-    "target",
+    "stop_at",
     "patience",
     "trial_timeout",
     "direction",
@@ -133,7 +133,7 @@ class StudyDefinition:
     class_weight: ClassWeights | Callable[[Hyperparameters], ClassWeights] = None
     deterministic: bool = False
     timeout: float | None = None
-    target: float | None = None
+    stop_at: float | None = None
     patience: int | None = None
     trial_timeout: float | None = None
     notes: str = ""
@@ -178,8 +178,8 @@ class StudyDefinition:
         for name in ("timeout", "trial_timeout"):
             if getattr(self, name) is not None:
                 check_seconds(name, getattr(self, name))
-        if self.target is not None:
-            check_target(self.target)
+        if self.stop_at is not None:
+            check_stop_at(self.stop_at)
         for name in ("deterministic", "try_defaults"):
             value = getattr(self, name)
             if not isinstance(value, bool):

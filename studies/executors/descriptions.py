@@ -44,7 +44,7 @@ def description_of(
         initial_from=initial if isinstance(initial, str) else "",
         deterministic=study.deterministic,
         timeout=study.timeout,
-        target=study.target,
+        stop_at=study.stop_at,
         patience=study.patience,
         trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),

@@ -17,7 +17,7 @@ _WITHOUT_END: Final = 10_000
 _BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "GridSampler": "optuna:grid"}
 _LEFT_OUT: Final = {
     "n_jobs": "kerastudy launch --workers N runs N trials at once",
-    "callbacks": "they get Optuna's study; see target, patience and timeout of ks.Study",
+    "callbacks": "they get Optuna's study; see stop_at, patience and timeout of ks.Study",
     "catch": "a trial that raises is infeasible, and the study resumes with the next one",
 }
 

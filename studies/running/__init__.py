@@ -2,7 +2,7 @@
 
 | module | holds |
 |---|---|
-| `budget` | when a study ends: by trials, time or target |
+| `budget` | when a study ends: by trials, time, value or patience |
 | `definitions` | compares a study's definition with the recorded one |
 | `driver` | the loop that ties engine, executor and tracking together |
 | `folds` | the result of a cross-validated trial |

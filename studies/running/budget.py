@@ -1,4 +1,4 @@
-"""Decides when a study ends: by number of trials, time, target or patience."""
+"""Decides when a study ends: by number of trials, time, value or patience."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from tracking.records import StudyDescription, TrialRecord
 
-EndedBy = Literal["trials", "space", "timeout", "target", "patience", "interrupt", "error"]
+EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
 
 AtTheEnd = Literal["finish", "cut"]
 """Whether to finish or to cut running trials when a study's budget is spent."""
@@ -65,12 +65,11 @@ def reached(
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value
-        target = description.target
-        if target is not None and (value == target or objective.is_better(value, target)):
+        wanted = description.stop_at
+        if wanted is not None and (value == wanted or objective.is_better(value, wanted)):
             return Ending(
-                "target",
-                f"{objective.metric} reached the target {target:.6g}: {value:.6g} in trial "
-                f"{best.number}",
+                "stop_at",
+                f"{objective.metric} reached {wanted:.6g}: {value:.6g} in trial {best.number}",
             )
     if description.patience is not None and since_best >= description.patience:
         than = "no value" if best is None else f"nothing better than trial {best.number}"

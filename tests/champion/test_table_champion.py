@@ -186,7 +186,7 @@ def test_an_edited_file_is_told_in_a_line(houses: Houses) -> None:
 def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
     made_houses(2).to_csv(houses.folder / "other.csv", index=False)
     launch = ("launch", "study.py", "--executor", "in-process", "--verify", "off", "-q")
-    other = ("--data", "other.csv", "--trials", "1", "--target", "0.0", "--name", "other")
+    other = ("--data", "other.csv", "--trials", "1", "--name", "other")
     kerastudy_here(houses.folder, *launch, *other)
     described = ks.read_study("other", store=houses.store).description.data
     expected = ks.datasets.table(
@@ -203,10 +203,8 @@ def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
 
 def test_target_names_a_column_only_of_a_table(houses: Houses) -> None:
     done = kerastudy_here(houses.folder, "launch", "digits", *HERE, "--target", "price", expect=2)
-    assert "--target 'price' is no value of the objective" in done.stderr
-    twice = ("--target", "0.9", "--target", "0.8")
-    done = kerastudy_here(houses.folder, "launch", "digits", *HERE, *twice, expect=2)
-    assert "once each" in done.stderr
+    assert "--target 'price' names the column to predict of a csv or parquet" in done.stderr
+    assert "use --stop-at" in done.stderr
     other = ("--data", "new.csv", "-q")
     done = kerastudy_here(houses.folder, "launch", "digits", *HERE, *other, expect=2)
     assert "name the column to predict" in done.stderr

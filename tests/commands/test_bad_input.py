@@ -44,7 +44,6 @@ def check_refused(told: Told, *words: str) -> None:
         (["digits", "--trials", "0"], ["trials", "0"]),
         (["digits", "--trials", "-3"], ["trials", "-3"]),
         (["digits", "--epochs", "0"], ["epochs", "0"]),
-        (["digits", "--batch-size", "0"], ["batch", "0"]),
         (["digits", "--engine", "optuna:tpee"], ["'optuna:tpee'", "'optuna:tpe'"]),
         (["digits", "--engine", "xyz"], ["'xyz'", "'optuna:tpe'"]),
         (["digits", "--engine", ""], ["''"]),
@@ -61,7 +60,7 @@ def check_refused(told: Told, *words: str) -> None:
         (["digits", "--timeout", "soon"], ["--timeout", "'soon'", "1h30m"]),
         (["digits", "--timeout", "-5s"], ["--timeout", "'-5s'"]),
         (["digits", "--trial-timeout", "0"], ["--trial-timeout", "'0'"]),
-        (["digits", "--target", "nan"], ["target", "nan"]),
+        (["digits", "--stop-at", "nan"], ["stop_at", "nan"]),
         (["digits", "--workers", "0"], ["workers", "0"]),
         (["digits", "--workers", "2", "--executor", "in-process"], ["'in-process'", "2"]),
     ],
@@ -249,8 +248,7 @@ CASES = {
     "has callbacks that can't be compiled": Case(
         ["'blobs'", "LambdaCallback", "batches", "'auto'"],
         {"seed": "    epochs=2,\n    callbacks=lambda hp: [__import__('keras').callbacks"
-         ".LambdaCallback(on_train_batch_end=print)],"},
-        arguments=["--trainer", "compiled"],
+         ".LambdaCallback(on_train_batch_end=print)],\n    trainer='compiled',"},
     ),
     "has an empty space": Case(["empty"], {"space": "ks.SearchSpace()"}),
     "has no space": Case(["SearchSpace", "{}"], {"space": "{}"}),

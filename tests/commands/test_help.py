@@ -13,6 +13,7 @@ from command_line import kerastudy, kerastudy_here, run
 from suite import exhaustive_but
 from user_commands import environment
 
+from studies.commands.launch import launch_command
 from tracking.store.folder import create_store
 
 COMMANDS = [
@@ -81,6 +82,18 @@ def test_examples_stand_on_lines_of_their_own(tmp_path: Path, command: str) -> N
     assert examples
     for line in examples:
         assert len(re.findall(r"kerastudy [a-z]+ ", f"{line} ")) == 1, line
+
+
+def test_options_of_a_launch_are_in_sections(tmp_path: Path) -> None:
+    told = kerastudy_here("launch", "--help", cwd=tmp_path, COLUMNS="80")
+    titles = re.findall(r"^(\w[\w ]+):$", told.out, flags=re.MULTILINE)
+    assert titles == ["What to tune", "Budget", "Search", "Where it runs", "Advanced", "Output"]
+    found = {name: each for each in launch_command.params if (name := each.name)}
+    sections = launch_command.sections
+    listed = [name for names in sections.values() for name in names]
+    assert sorted(listed) == sorted({*found} - {"target"})
+    for name in listed:
+        assert re.search(rf"^  (-q, )?{found[name].opts[0]}[ \n]", told.out, flags=re.MULTILINE)
 
 
 def test_help_calls_the_command_by_its_name(tmp_path: Path) -> None:

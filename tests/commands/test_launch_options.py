@@ -29,8 +29,8 @@ def launch(folder: Path, *options: str) -> Told:
 
 TAILORED = [
     "--only", "learning_rate,dropout", "--set", "kind=b", "--set", "dropout=0.1..0.3",
-    "--start-with", "known values.json", "--repeats", "2", "--engine", "keras-tuner:bayesian",
-    "--engine-option", "num_initial_points=4", "--engine-option", "beta=3.0",
+    "--start-with", "known values.json", "--repeats", "2",
+    "--engine", "keras-tuner:bayesian,num_initial_points=4,beta=3.0",
 ]  # fmt: skip
 
 
@@ -76,17 +76,17 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
         (["--repeats", "0"], "repeats must be a whole number of at least 1"),
         (["--engine", "keras-tuner:hyperbnd"], "Did you mean 'keras-tuner:hyperband'"),
         (["--engine", "keras-tuner:grid"], "learning_rate"),
-        (["--engine-option", "n_startup_trial=3"], "Did you mean 'n_startup_trials'"),
-        (["--engine-option", "n_startup_trials"], "NAME=VALUE"),
-        (["--engine", "keras-tuner:bayesian", "--engine-option", "bets=1"], "Did you mean 'beta'"),
-        (["--pruner", "median", "--pruner-option", "n_warmup_steps=-1"], "negative"),
+        (["--engine", "tpe,n_startup_trial=3"], "Did you mean 'n_startup_trials'"),
+        (["--engine", "tpe,n_startup_trials"], "NAME=VALUE"),
+        (["--engine", "keras-tuner:bayesian,bets=1"], "Did you mean 'beta'"),
+        (["--pruner", "median,n_warmup_steps=-1"], "negative"),
         (["--engine", "keras-tuner:hyperband", "--epochs", "1"], "2 epochs"),
         *(
             pytest.param(*each, marks=pytest.mark.exhaustive)
             for each in (
-                (["--engine-option", "n_startup_trials=few"], "takes int"),
+                (["--engine", "tpe,n_startup_trials=few"], "takes int"),
                 (["--engine", "keras-tuner:hyperband,factor=1"], "'factor' of keras-tuner:hyper"),
-                (["--engine", "optuna:grid", "--engine-option", "a=1"], "It has none"),
+                (["--engine", "optuna:grid,a=1"], "It has none"),
                 (["--pruner", "threshold"], "lower"),
                 (["--engine", "keras-tuner:hyperband", "--pruner", "median"], "Hyperband"),
             )
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], tol
 @pytest.mark.parametrize(
     ("options", "ended_by", "told"),
     [
-        (("--target", "0.05"), "target", "val_accuracy reached the target 0.05"),
+        (("--stop-at", "0.05"), "stop_at", "val_accuracy reached 0.05"),
         pytest.param(
             *(("--patience", "1"), "patience", "1 trials in a row found nothing better"),
             marks=pytest.mark.exhaustive,

@@ -102,8 +102,8 @@ def raising(error: BaseException) -> Callable[[TrialSpec, int], None]:
 
 
 def test_a_target_ends_a_study(launch: Any) -> None:
-    history = launch(target=0.9, trials=200)
-    assert history.ended_by == "target"
+    history = launch(stop_at=0.9, trials=200)
+    assert history.ended_by == "stop_at"
     assert history.best.best.value <= 0.9
     assert f"in trial {history.best.number}" in history.stopped
     assert len(history.trials) < 200
@@ -113,15 +113,15 @@ def test_a_target_ends_a_study(launch: Any) -> None:
 
 
 def test_a_target_that_was_reached_needs_no_more_trials(launch: Any) -> None:
-    before = launch(target=0.9, trials=200)
-    after = launch(target=0.9, trials=200)
+    before = launch(stop_at=0.9, trials=200)
+    after = launch(stop_at=0.9, trials=200)
     assert len(after.trials) == len(before.trials)
-    assert after.ended_by == "target"
+    assert after.ended_by == "stop_at"
 
 
 def test_another_target_goes_on(launch: Any) -> None:
-    before = launch(target=1.5, trials=30)
-    after = launch(target=0.0, trials=30)
+    before = launch(stop_at=1.5, trials=30)
+    after = launch(stop_at=0.0, trials=30)
     assert len(before.trials) < len(after.trials) == 30
     assert after.ended_by == "trials"
 
@@ -270,7 +270,7 @@ def test_how_it_ended_is_recorded(launch: Any) -> None:
     assert "Stopped: all 2 trials are done" in note
 
 
-@pytest.mark.parametrize("setting", ["timeout", "trial_timeout", "target", "patience"])
+@pytest.mark.parametrize("setting", ["timeout", "trial_timeout", "stop_at", "patience"])
 @pytest.mark.parametrize("value", ["soon", float("nan"), True])
 def test_what_is_no_budget_is_refused(setting: str, value: object) -> None:
     with pytest.raises(StudyError, match=rf"{setting} must be .*{value!r}"):

@@ -223,7 +223,9 @@ class TestOfACommand:
 
     @pytest.mark.exhaustive
     def test_a_launch_may_leave_them_out(self, folder: Path) -> None:
-        document = self.launch(folder, "--no-defaults", "--trials", "1", "--name", "without")
+        write_study(folder / "left out", seed="    epochs=2,\n    try_defaults=False,\n")
+        there = ("--store", "../kerastudy-store", "--name", "without")
+        document = self.launch(folder / "left out", "--trials", "1", *there)
         assert document["default_trial"] is None
         assert document["all"][0]["params"]["learning_rate"] != 0.001
         told = kerastudy_here("show", "without", cwd=folder)

@@ -166,10 +166,10 @@ def test_a_target_ends_it_after_the_same_trials(launch: Launch) -> None:
     full = launch("1", trials=30)
     values = [t.best.value for t in full.trials if t.best is not None]
     target = sorted(values)[8]
-    first = launch("2", seed=1, trials=30, target=target)
-    second = launch("3", seed=2, trials=30, target=target)
+    first = launch("2", seed=1, trials=30, stop_at=target)
+    second = launch("3", seed=2, trials=30, stop_at=target)
     assert outcome(first) == outcome(second)
-    assert first.ended_by == second.ended_by == "target"
+    assert first.ended_by == second.ended_by == "stop_at"
     assert len(first.trials) < 30
 
 

@@ -222,15 +222,15 @@ def test_an_optuna_script_is_imported_launched_resumed_and_reproduced(
     (tmp_path / name).write_text(text, encoding="utf-8")
     document = as_json(kerastudy_here(tmp_path, "import", name, "--json"))
     launch = shlex.split(document["launch"])[1:]
-    quick = ("--executor", "in-process", "--verify", "off", "--no-report", "--no-defaults")
-    kerastudy_here(tmp_path, *launch, "--trials", "1", *quick)
-    shown = as_json(kerastudy_here(tmp_path, *launch, "--trials", "2", *quick, "--json"))
-    first, second = sorted(shown["all"], key=lambda each: int(each["trial"]))
-    # The script's enqueued values come first.
+    quick = ("--executor", "in-process", "--verify", "off", "--no-report")
+    kerastudy_here(tmp_path, *launch, "--trials", "2", *quick)
+    shown = as_json(kerastudy_here(tmp_path, *launch, "--trials", "3", *quick, "--json"))
+    _, first, second = sorted(shown["all"], key=lambda each: int(each["trial"]))
+    # The script's enqueued values come after the defaults.
     assert first["params"] == {"units": 4, "lr": 0.01} and second["state"] == "complete"
     names: dict[str, Any] = {"__name__": "imported"}
     exec(compile(tuner_scripts.OPTUNA, "script", "exec"), names)
-    recorded = ks.read_study("boston", store=tmp_path / "kerastudy-store").trials[0]
+    recorded = ks.read_study("boston", store=tmp_path / "kerastudy-store").trials[1]
     keras.utils.set_random_seed(recorded.spec.seed)
     value = names["objective"](optuna.trial.FixedTrial(first["params"]))
     assert value == pytest.approx(first["value"], rel=1e-5)

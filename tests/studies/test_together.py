@@ -140,9 +140,9 @@ def test_what_shows_late_joins_trials_that_run_and_begin_again(folder: Path, rep
 
 def test_a_trial_that_loses_its_worker_at_the_end_is_finished(folder: Path) -> None:
     """The target is reached by one, and another runs then; what has not begun is not."""
-    description = describe(name="lost at the end", trials=5, epochs=2, target=1000.0)
+    description = describe(name="lost at the end", trials=5, epochs=2, stop_at=1000.0)
     executor = OneByOne(description, workers=2, lost=[1])
     history = run_study(executor, store=folder, progress=NoProgress())
-    assert (history.ended_by, history.status) == ("target", "FINISHED")
+    assert (history.ended_by, history.status) == ("stop_at", "FINISHED")
     assert executor.ran == [(0, 1), (1, 1), (1, 2)]
     assert [trial.state for trial in history.trials] == ["complete"] * 2

@@ -52,7 +52,7 @@ class StudyHistory:
         champion_model: The name of that registered model, which is the study's unless one of the
             two was renamed; or empty.
         ended_by: Why its last launch ended, in one word: ``"trials"`` (all done), ``"space"``
-            (everything was tried), ``"timeout"``, ``"target"``, ``"patience"``, ``"interrupt"`` or
+            (everything was tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or
             ``"error"``; empty while it runs, or if it was killed.
         stopped: The same, for people to read.
         keeps: The smallest number of checkpoints that a launch kept, those of the best trials.

@@ -160,7 +160,7 @@ class StudyDescription:
         lag: If deterministic, trial k is proposed and pruned by trials 0 to k - lag, as with so
             many workers of equal speed. Else 0: by all trials that have ended.
         timeout: Seconds that a launch may take, or None.
-        target: Value of the objective at which the study ends, or None.
+        stop_at: Value of the objective at which the study ends, or None.
         patience: Finished trials without a better value after which the study ends, or None.
         trial_timeout: Seconds that a training may take, or None.
         tailored: What the launch's options changed in the study's own space, as
@@ -203,7 +203,7 @@ class StudyDescription:
     deterministic: bool = False
     lag: int = 0
     timeout: float | None = None
-    target: float | None = None
+    stop_at: float | None = None
     patience: int | None = None
     trial_timeout: float | None = None
     tailored: Mapping[str, Any] = field(default_factory=dict)
