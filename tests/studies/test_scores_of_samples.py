@@ -11,8 +11,8 @@ import pytest
 
 import kerastudy as ks
 from studies.training.process.determinism import configure_tensorflow
+from studies.training.scoring.objectives import NotScoredError
 from studies.training.scoring.samples import sample_scores
-from studies.training.scoring.scorer import NotScoredError
 from tracking.scores import SampleScores
 
 SAMPLES, BATCH = 150, 32
