@@ -12,11 +12,14 @@ from search_spaces.errors import StatisticsError
 from tracking.records.confirmations import Interval
 from tracking.scores import SampleScores
 from tracking.statistics.corrected import confirmed_value, corrected
-from tracking.statistics.crossed import crossed
-from tracking.statistics.gain import gain
-from tracking.statistics.losses import heavy_tails, loss_interval
-from tracking.statistics.readings import level_of_reading
-from tracking.statistics.shares import share_bounds
+from tracking.statistics.intervals import (
+    crossed,
+    gain,
+    heavy_tails,
+    level_of_reading,
+    loss_interval,
+    share_bounds,
+)
 
 
 # C. J. Clopper and E. S. Pearson's limits, as SciPy's test has them.
