@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from search_spaces.errors import StatisticsError, StudyError
 from studies.champion.evaluation import Reading
@@ -21,7 +22,6 @@ from tracking.records.data_findings import ConstantGuess
 from tracking.records.evaluations import Evaluation, Measured
 from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.scores.sample_scores import SampleScores, score_matrix
-from tracking.scores.score_files import write_scores
 from tracking.statistics.corrected import confirmed_value
 from tracking.statistics.intervals import gain, level_of_reading
 
@@ -50,12 +50,6 @@ class TestReading:
     guess: ConstantGuess | None = None
 
 
-def raced(plan: Plan, done: Trainings, trial: int) -> list[int]:
-    """Returns the places, from 0, of the seeds under which a racer has run."""
-    places = range(len(plan.seeds))
-    return [p for p in places if all(map(done.knows, plan.trainings_at(trial, p)))]
-
-
 def racer_of(plan: Plan, done: Trainings, trial: int) -> Racer:
     """Returns a trial's part in the race; that of the defaults is under the fresh seeds.
 
@@ -66,8 +60,10 @@ def racer_of(plan: Plan, done: Trainings, trial: int) -> Racer:
         trainings = plan.test_trainings(trial)
         values = [] if plan.folds else [done.value(each) for each in trainings]
     else:
-        places = raced(plan, done, trial)
-        trainings = [each for place in places for each in plan.trainings_at(trial, place)]
+        # One that left the race early has run under the first ones only.
+        under = [plan.trainings_at(trial, place) for place in range(len(plan.seeds))]
+        places = [place for place, each in enumerate(under) if all(map(done.knows, each))]
+        trainings = [training for place in places for training in under[place]]
         values = [done.value_at(plan, trial, place) for place in places]
     results = [done.result(each) for each in trainings]
     spec = plan.default if trial == DEFAULTS else plan.racer(trial).spec
@@ -124,7 +120,17 @@ def make_outcome(
     winner, described = ranking[0], plan.history.description
     notes = [*plan.notes, *notes]
     confirmed = gained = default = None
+    tested: dict[str, Any] = {}
     if reading is not None:
+        tested = {
+            "test_samples": len(next(iter(reading.winner.values()))),
+            "test_digest": reading.digest,
+            "readings": reading.readings,
+            "test_seeds": plan.test_seeds,
+            "winner_on_test": tuple(each.value for each in reading.winner.values()),
+            "default_on_test": tuple(each.value for each in reading.default.values()),
+            "guess": reading.guess,
+        }
         same = plan.default_racer
         try:
             confirmed, gained, warning = on_test_part(plan, reading)
@@ -155,24 +161,10 @@ def make_outcome(
         winner=winner,
         confirmed=confirmed,
         gain=gained,
-        test_samples=0 if reading is None else _samples(reading),
-        test_digest="" if reading is None else reading.digest,
-        readings=0 if reading is None else reading.readings,
         notes=tuple(notes),
         time=time.time_ns() // 1_000_000,
-        test_seeds=() if reading is None else plan.test_seeds,
-        winner_on_test=() if reading is None else _values(reading.winner),
-        default_on_test=() if reading is None else _values(reading.default),
-        guess=None if reading is None else reading.guess,
+        **tested,
     )
-
-
-def _samples(reading: TestReading) -> int:
-    return max((len(each) for each in reading.winner.values()), default=0)
-
-
-def _values(scores: Mapping[int, SampleScores]) -> tuple[float, ...]:
-    return tuple(scores[place].value for place in sorted(scores))
 
 
 def read_test_part(
@@ -221,11 +213,6 @@ def read_test_part(
     )
     if not before:
         record_evaluation(history, _evaluation(plan, done, runs, winner, reading, now))
-    for number, of_places in scores.items():
-        name = "defaults" if number == DEFAULTS else f"trial-{number:05}"
-        for place, each in of_places.items():
-            path = runs.artifacts / "test" / f"{name}.seed-{place}.scores.safetensors"
-            write_scores(path, [each])
     if digest != history.description.data.digests.get("test"):
         progress.say_all(warning_of(earlier))
     return reading

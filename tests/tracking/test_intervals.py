@@ -94,8 +94,8 @@ def test_no_interval_reaches_beyond_the_range_of_its_metric(kind: Any) -> None:
     rng = np.random.default_rng(3)
     positive = np.arange(60) < 30
     if kind == "auc":
-        curve = {"curve": "ROC", "summation": "interpolation", "labels": False}
-        settings: dict[str, Any] = {**curve, "thresholds": 50, "label_weights": None}
+        curve = {"curve": "ROC", "labels": False}
+        settings: dict[str, Any] = {**curve, "thresholds": 50}
         made = rng.integers(0, 26, (5, 60)) + 25 * positive
         scores = [
             SampleScores(kind, kind, (2 * m + positive)[:, None], 1, settings=settings)

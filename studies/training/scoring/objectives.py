@@ -252,8 +252,8 @@ def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, 
     count: _Count
     settings: Mapping[str, Any] = {}
     if isinstance(metric, metrics.Precision | metrics.Recall):
-        if len(metric.thresholds) != 1:
-            raise NotScoredError(f"{metric.name} has several thresholds")
+        if len(metric.thresholds) != 1 or metric.top_k is not None:
+            raise NotScoredError(f"{metric.name} has several thresholds, or top_k")
         kind = "precision" if isinstance(metric, metrics.Precision) else "recall"
         count = partial(_hits, metric, of_predicted=kind == "precision")
     elif isinstance(metric, metrics.FBetaScore):
@@ -266,16 +266,15 @@ def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, 
         kind, count = "r2", _Squares()
         settings = {"aggregation": metric.class_aggregation, "index": index}
     elif isinstance(metric, metrics.AUC):
-        kind, count, weights = "auc", partial(_bins, metric), metric.label_weights
-        if weights is not None and not metric.multi_label:
-            raise NotScoredError("labels have weights, and no curves of their own")
-        settings = {
-            "thresholds": len(thresholds_of(metric)[0]),
-            "curve": metric.curve.value,
-            "summation": metric.summation_method.value,
-            "labels": bool(metric.multi_label),
-            "label_weights": None if weights is None else np.asarray(weights).tolist(),
-        }
+        curve, summation = metric.curve.value, metric.summation_method.value
+        if metric.label_weights is not None or curve == "PRGAIN" or summation != "interpolation":
+            raise NotScoredError(
+                f"{metric.name} is no plain area under a ROC or precision-recall curve: its labels "
+                "have weights, its curve is another, or it is not interpolated"
+            )
+        kind, count, labels = "auc", partial(_bins, metric), bool(metric.multi_label)
+        thresholds = len(thresholds_of(metric)[0])
+        settings = {"thresholds": thresholds, "curve": curve, "labels": labels}
     else:
         return None
     return kind, partial(_counted, metric, count), settings
@@ -297,12 +296,6 @@ def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray
 def _hits(metric: Any, target: np.ndarray, made: np.ndarray, *, of_predicted: bool) -> np.ndarray:
     """Counts of each sample the true positives, and what else is predicted, or is missed."""
     positive, predicted = target.astype(bool), made > metric.thresholds[0]
-    if metric.top_k is not None:
-        # Of equal ones the first, as `keras.ops.top_k`.
-        first = np.argsort(-made, axis=-1, kind="stable")[..., : metric.top_k]
-        among = np.zeros(made.shape, bool)
-        np.put_along_axis(among, first, True, axis=-1)
-        predicted &= among
     if metric.class_id is not None:
         positive = positive[..., metric.class_id]
         predicted = predicted[..., metric.class_id]
