@@ -12,7 +12,7 @@ from benchmarks.honesty.world import DIMENSIONS, Training, World
 from tracking.records.confirmations import Interval
 from tracking.scores import SampleScores
 from tracking.statistics.corrected import confirmed_value
-from tracking.statistics.gain import gain
+from tracking.statistics.intervals import gain
 from tracking.statistics.race import rounds, survivors
 
 TOP, SEEDS, BUDGET = 8, 5, 16

@@ -11,7 +11,6 @@ from pathlib import Path
 from search_spaces.errors import WorkerError
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
-    ALL_FOLDS,
     Decision,
     EndedTrial,
     EpochResult,
@@ -83,11 +82,6 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
         )
         for spec, each in zip(specs, trainings, strict=True)
     ]
-
-
-def validated_trainings(trial: EndedTrial) -> list[RecordedTraining]:
-    """Returns the trainings of a finished trial that have validation samples to score."""
-    return [each for each in trainings_of(trial) if each.spec.fold != ALL_FOLDS]
 
 
 class Rerun:

@@ -89,7 +89,7 @@ def confirm_command(
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.confirming.confirm import confirm_study, where_trainings_run
-    from studies.confirming.options import ConfirmOptions
+    from studies.confirming.plan import ConfirmOptions
     from studies.progress import showing
     from tracking.history.verdicts import verdict_by
 

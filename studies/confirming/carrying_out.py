@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from search_spaces.errors import StudyError
 from studies.again.verification import Verifier
 from studies.champion.promotion import make_champion, stays_champion
 from studies.confirming.executors import AnyExecutor
-from studies.confirming.outcome import make_outcome
-from studies.confirming.plan import Plan, trainer_of
-from studies.confirming.racing import run_race
-from studies.confirming.test_part import earlier_readings, read_test_part, warning_of
+from studies.confirming.outcome import earlier_readings, make_outcome, read_test_part, warning_of
+from studies.confirming.plan import DEFAULTS, Plan, Training, trainer_of
 from studies.confirming.trainings import Trainings
 from studies.progress import Progress
 from tracking.history.confirmations import read_trainings, runs_of
@@ -28,6 +26,7 @@ from tracking.report.write import renew_report
 from tracking.runs.champion_versions import CONFIRMED
 from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.runs.pages.markdown import plain
+from tracking.statistics.race import survivors
 from tracking.store.atomic import remove_pieces
 from tracking.store.folder import default_store_path
 
@@ -171,7 +170,7 @@ def _confirmed(
         done.count_of(plan),
         plan.trainings,
     )
-    ranking = run_race(plan, done)
+    ranking = _raced(plan, done)
     unsaved = plan.racer(ranking[0]).result.unsaved
     if unsaved:
         notes.append(f"Trial {ranking[0]} can't be the champion: it has no checkpoint ({unsaved}).")
@@ -189,6 +188,40 @@ def _confirmed(
         reading=reading,
         notes=notes,
     )
+
+
+def _raced(plan: Plan, done: Trainings) -> list[int]:
+    """Runs the race; returns the racers' numbers, best first.
+
+    The trainings of the defaults, which do not depend on it, fill its last round.
+
+    Raises:
+        StudyError: If every training of the first one is infeasible.
+    """
+    description = plan.history.description
+    staying, out, seeds = [each.number for each in plan.racers], list[int](), 0
+    for planned in plan.rounds:
+        staying, left = staying[: planned.racers], staying[planned.racers :]
+        out = [*left, *out]
+        wanted = [t for n in staying for t in plan.race_trainings(n, seeds, planned.seeds)]
+        further = plan.test_trainings(DEFAULTS) if planned is plan.rounds[-1] else []
+        done.run(wanted, further)
+        seeds += planned.seeds
+        values = {n: [done.value_at(plan, n, p) for p in range(seeds)] for n in staying}
+        staying = list(survivors(values, len(staying), description.objective.direction))
+    if all(value is None for value in values[staying[0]]):
+        first = plan.trainings_at(staying[0], 0)
+        raise StudyError(
+            f"The trainings of {description.name!r} under new seeds are all infeasible: "
+            f"{_why_infeasible(done, first)}. Mend that, and confirm again."
+        )
+    return [*staying, *out]
+
+
+def _why_infeasible(done: Trainings, trainings: Sequence[Training]) -> str:
+    """Returns why trainings under one seed have no value, without a period."""
+    reasons = [done.result(each).reason for each in trainings]
+    return next(filter(None, reasons), "no epoch of all folds has a value").rstrip(".")
 
 
 def _note(history: StudyHistory, found: Confirmation) -> str:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from search_spaces.errors import StudyError
 from studies.champion.checkpoints import opened
-from studies.confirming.options import ConfirmOptions
-from studies.confirming.plan import make_plan
+from studies.confirming.plan import ConfirmOptions, make_plan
 from studies.definition.settings import check_count
 from studies.definition.study_definition import StudyDefinition
 from studies.executors import ExecutorName

@@ -1,21 +1,29 @@
-"""The outcome of a confirmation, from the trainings and their scores."""
+"""The outcome of a confirmation: the race, and one reading of the sealed test part."""
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
-from search_spaces.errors import StatisticsError
+from search_spaces.errors import StatisticsError, StudyError
+from studies.champion.evaluation import Reading
 from studies.confirming.plan import DEFAULTS, Plan
-from studies.confirming.racing import value_at
+from studies.confirming.test_scores import TestScores
 from studies.confirming.trainings import Trainings
+from studies.progress import Progress
+from tracking.history.evaluations import evaluations_on, read_evaluations, record_evaluation
+from tracking.history.study_history import StudyHistory
 from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
 from tracking.records.data_findings import ConstantGuess
+from tracking.records.evaluations import Evaluation, Measured
+from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.corrected import confirmed_value
-from tracking.statistics.gain import gain
-from tracking.statistics.readings import level_of_reading
+from tracking.statistics.intervals import gain, level_of_reading
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,6 @@ class TestReading:
     guess: ConstantGuess | None = None
 
 
-def raced(plan: Plan, done: Trainings, trial: int) -> list[int]:
-    """Returns the places, from 0, of the seeds under which a racer has run."""
-    places = range(len(plan.seeds))
-    return [p for p in places if all(map(done.knows, plan.trainings_at(trial, p)))]
-
-
 def racer_of(plan: Plan, done: Trainings, trial: int) -> Racer:
     """Returns a trial's part in the race; that of the defaults is under the fresh seeds.
 
@@ -58,9 +60,11 @@ def racer_of(plan: Plan, done: Trainings, trial: int) -> Racer:
         trainings = plan.test_trainings(trial)
         values = [] if plan.folds else [done.value(each) for each in trainings]
     else:
-        places = raced(plan, done, trial)
-        trainings = [each for place in places for each in plan.trainings_at(trial, place)]
-        values = [value_at(plan, done, trial, place) for place in places]
+        # One that left the race early has run under the first ones only.
+        under = [plan.trainings_at(trial, place) for place in range(len(plan.seeds))]
+        places = [place for place, each in enumerate(under) if all(map(done.knows, each))]
+        trainings = [training for place in places for training in under[place]]
+        values = [done.value_at(plan, trial, place) for place in places]
     results = [done.result(each) for each in trainings]
     spec = plan.default if trial == DEFAULTS else plan.racer(trial).spec
     return Racer(
@@ -116,7 +120,17 @@ def make_outcome(
     winner, described = ranking[0], plan.history.description
     notes = [*plan.notes, *notes]
     confirmed = gained = default = None
+    tested: dict[str, Any] = {}
     if reading is not None:
+        tested = {
+            "test_samples": len(next(iter(reading.winner.values()))),
+            "test_digest": reading.digest,
+            "readings": reading.readings,
+            "test_seeds": plan.test_seeds,
+            "winner_on_test": tuple(each.value for each in reading.winner.values()),
+            "default_on_test": tuple(each.value for each in reading.default.values()),
+            "guess": reading.guess,
+        }
         same = plan.default_racer
         try:
             confirmed, gained, warning = on_test_part(plan, reading)
@@ -147,21 +161,125 @@ def make_outcome(
         winner=winner,
         confirmed=confirmed,
         gain=gained,
-        test_samples=0 if reading is None else _samples(reading),
-        test_digest="" if reading is None else reading.digest,
-        readings=0 if reading is None else reading.readings,
         notes=tuple(notes),
         time=time.time_ns() // 1_000_000,
-        test_seeds=() if reading is None else plan.test_seeds,
-        winner_on_test=() if reading is None else _values(reading.winner),
-        default_on_test=() if reading is None else _values(reading.default),
-        guess=None if reading is None else reading.guess,
+        **tested,
     )
 
 
-def _samples(reading: TestReading) -> int:
-    return max((len(each) for each in reading.winner.values()), default=0)
+def read_test_part(
+    plan: Plan, done: Trainings, runs: ConfirmationRuns, winner: int, progress: Progress
+) -> TestReading:
+    """Trains the winner and the defaults under the fresh seeds; reads the test part, once.
+
+    The reading is recorded before anyone sees it. A resumed confirmation that has read the part
+    reads it again by the same weights, which counts as the same reading.
+
+    Raises:
+        StudyError: If all trainings of the winner are infeasible, or samples can't be scored.
+    """
+    history, same = plan.history, plan.default_racer
+    who = [winner] if same is not None and same.number == winner else [winner, DEFAULTS]
+    done.run([], [training for each in who for training in plan.test_trainings(each)])
+    feasible = {
+        each: [t for t in plan.test_trainings(each) if done.value(t) is not None] for each in who
+    }
+    if not feasible[winner]:
+        raise StudyError(
+            f"Trial {winner} won the race, but all its trainings under fresh seeds are "
+            f"infeasible: {done.result(plan.test_trainings(winner)[0]).reason.rstrip('.')}."
+        )
+    progress.wait("reading the test part")
+    found = {
+        # The first of each model is compared with Keras.
+        each: {
+            training.place: done.scored(training, compared=training is trainings[0])
+            for training in trainings
+        }
+        for each, trainings in feasible.items()
+    }
+    digest = next(iter(found[winner].values())).digest
+    before = [e for e in read_evaluations(history) if e.confirmation == runs.run_id]
+    now = before[0].time if before else time.time_ns() // 1_000_000
+    earlier = [e for e in earlier_readings(history, digest, runs.run_id) if e.time <= now]
+    scores = {n: {p: each.scores for p, each in of.items()} for n, of in found.items()}
+    reading = TestReading(
+        scores[winner],
+        scores.get(DEFAULTS, {}),
+        digest,
+        len(earlier) + 1,
+        not_paired(plan, found),
+        next(iter(found[winner].values())).guess,
+    )
+    if not before:
+        record_evaluation(history, _evaluation(plan, done, runs, winner, reading, now))
+    if digest != history.description.data.digests.get("test"):
+        progress.say_all(warning_of(earlier))
+    return reading
 
 
-def _values(scores: Mapping[int, SampleScores]) -> tuple[float, ...]:
-    return tuple(scores[place].value for place in sorted(scores))
+def earlier_readings(history: StudyHistory, digest: str, run_id: str) -> list[Evaluation]:
+    """Returns the readings of a test part by other studies, or other than by a confirmation."""
+    found = evaluations_on(history.store, digest)
+    return [each for each in found if each.confirmation != run_id]
+
+
+def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
+    """Returns a warning if the test part was read before, with the level of the intervals."""
+    if not earlier:
+        return []
+    level = 100 * level_of_reading(len(earlier) + 1)
+    said = Reading(earlier[-1], earlier).warning
+    return [f"warning: {said} The intervals are of {level:.3g} % instead of 95 %."]
+
+
+def not_paired(plan: Plan, found: Mapping[int, Mapping[int, TestScores]]) -> str:
+    """Returns why winner and defaults do not compare, in a sentence, or an empty text."""
+    targets = {each.targets for scores in found.values() for each in scores.values()}
+    if len(targets) > 1:
+        return (
+            "The defaults have other test samples than the winner, as the data depends on "
+            "hyperparameters: there is no gain to measure."
+        )
+    if plan.folds and plan.default_trial is None:
+        return (
+            "No trial has the defaults' values, so the epoch to train them for is not known, and "
+            "there is no gain to measure. A study that tries them first (try_defaults) has one."
+        )
+    return "" if all(found.values()) else "All trainings of the defaults are infeasible."
+
+
+def _evaluation(
+    plan: Plan,
+    done: Trainings,
+    runs: ConfirmationRuns,
+    winner: int,
+    reading: TestReading,
+    now: int,
+) -> Evaluation:
+    """Returns the reading as `evaluate` records one."""
+    described, trial = plan.history.description, plan.racer(winner)
+    assert trial.best is not None, "it races"
+    trained = [done.value(each) for each in plan.test_trainings(winner)]
+    validated = statistics.fmean(each for each in trained if each is not None)
+    measured = Measured(
+        statistics.fmean(each.value for each in reading.winner.values()),
+        validation=trial.best.value if plan.folds else validated,
+    )
+    with suppress(StatisticsError):
+        interval = on_test_part(plan, reading)[0]
+        if reading.readings == 1:
+            measured = replace(measured, low=interval.low, high=interval.high)
+    return Evaluation(
+        study=described.name,
+        engine=described.engine,
+        run_id=trial.run_id,
+        trial=winner,
+        epoch=trial.best.epoch,
+        samples=len(next(iter(reading.winner.values()))),
+        digest=reading.digest,
+        metrics={described.objective.metric.removeprefix("val_"): measured},
+        note=f"trained again under {len(reading.winner)} new seeds, by kerastudy confirm",
+        time=now,
+        confirmation=runs.run_id,
+    )

@@ -64,8 +64,8 @@ def scores_in_worker(
     from studies.training.champion.champion_model import evaluated, rebuilt
     from studies.training.models import scalars
     from studies.training.process import global_settings
+    from studies.training.scoring.objectives import NotScoredError
     from studies.training.scoring.samples import sample_scores
-    from studies.training.scoring.scorer import NotScoredError
 
     try:
         hp = Hyperparameters(space, spec.values, number=spec.built_as)

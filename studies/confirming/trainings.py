@@ -13,6 +13,7 @@ from studies.confirming.executors import AnyExecutor
 from studies.confirming.plan import DEFAULTS, Plan, Training
 from studies.confirming.test_scores import TestScores, scores_in_worker
 from studies.progress import Progress
+from studies.running.folds import common_best
 from tracking.history.confirmations import ConfirmationTraining
 from tracking.history.curves import epoch_metrics
 from tracking.records import (
@@ -102,7 +103,24 @@ class Trainings:
         best = self.result(training).best
         return None if best is None else best.value
 
-    def epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
+    def value_at(self, plan: Plan, trial: int, place: int) -> float | None:
+        """Returns a racer's objective under a seed, as a trial has it; None if it is infeasible.
+
+        Args:
+            plan: The plan.
+            trial: The racer.
+            place: Of the seed, from 0.
+        """
+        trainings = plan.trainings_at(trial, place)
+        if not plan.folds:
+            return self.value(trainings[0])
+        if any(self.value(each) is None for each in trainings):
+            return None
+        epochs = [self._of_epochs(each) for each in trainings]
+        best = common_best(epochs, self._description.objective)
+        return None if best is None else best.value
+
+    def _of_epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
         """Returns the metrics of a training that has run by epoch, of those that have all."""
         if training.identity not in self._epochs:
             run_id = self._recorded[training.identity].run_id

@@ -26,8 +26,7 @@ from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 import kerastudy as ks
 from search_spaces.errors import StoreLockedError, StudyError
 from studies.confirming.confirm import confirm_study
-from studies.confirming.options import ConfirmOptions
-from studies.confirming.plan import make_plan
+from studies.confirming.plan import ConfirmOptions, make_plan
 from studies.progress import NoProgress
 from tracking import tags
 from tracking.history.confirmations import read_confirmations

@@ -17,9 +17,8 @@ from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 from studies.confirming.confirm import confirm_study
-from studies.confirming.options import ConfirmOptions
-from studies.confirming.plan import DEFAULTS, make_plan
-from studies.confirming.test_part import not_paired
+from studies.confirming.outcome import not_paired
+from studies.confirming.plan import DEFAULTS, ConfirmOptions, make_plan
 from studies.definition.seeds import fold_seed
 from studies.progress import NoProgress
 from tracking import tags

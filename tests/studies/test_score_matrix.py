@@ -9,7 +9,7 @@ import pytest
 
 from tracking.scores import SampleScores
 from tracking.scores.sample_scores import score_matrix
-from tracking.statistics.crossed import crossed
+from tracking.statistics.intervals import crossed
 
 
 def test_a_weighted_mean_varies_as_its_jackknife_says() -> None:

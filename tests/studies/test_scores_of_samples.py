@@ -11,8 +11,8 @@ import pytest
 
 import kerastudy as ks
 from studies.training.process.determinism import configure_tensorflow
+from studies.training.scoring.objectives import NotScoredError
 from studies.training.scoring.samples import sample_scores
-from studies.training.scoring.scorer import NotScoredError
 from tracking.scores import SampleScores
 
 SAMPLES, BATCH = 150, 32
@@ -140,9 +140,8 @@ def binary() -> Judged:
         1, "sigmoid", loss="binary_crossentropy",
         metrics=["accuracy", metrics.AUC(name="auc"), metrics.AUC(curve="PR", name="pr")],
         weighted_metrics=[
-            metrics.AUC(thresholds=[0.2, 0.3, 0.55], summation_method="majoring", name="few"),
-            metrics.AUC(curve="PR", summation_method="minoring", name="minor"),
-            metrics.AUC(curve="PRGAIN", num_thresholds=30, name="gain"),
+            metrics.AUC(thresholds=[0.2, 0.3, 0.55], name="few"),
+            metrics.AUC(summation_method="minoring", name="minor"),
             metrics.Precision(name="precision"), metrics.Recall(thresholds=0.4, name="recall"),
             metrics.Precision(thresholds=[0.3, 0.6], name="two"),
             metrics.SensitivityAtSpecificity(0.5, name="sensitivity"),
@@ -151,7 +150,7 @@ def binary() -> Judged:
     return Judged(model, BINARY, WEIGHTS)
 
 
-@pytest.mark.parametrize("name", ["auc", "pr", "few", "minor", "gain", "precision", "recall"])
+@pytest.mark.parametrize("name", ["auc", "pr", "few", "precision", "recall"])
 def test_what_is_no_mean_is_that_of_keras_on_any_resample(binary: Judged, name: str) -> None:
     check_resamples(binary, name, BINARY[:, None], weighted=name not in ("auc", "pr"))
 
@@ -167,9 +166,10 @@ def several() -> Judged:
         metrics=[
             "accuracy", "mse", metrics.TopKCategoricalAccuracy(2, name="top"),
             metrics.CategoricalCrossentropy(name="ce"),
-            metrics.AUC(multi_label=True, label_weights=[0.5, 2, 1], name="labels"),
+            metrics.AUC(multi_label=True, name="labels"),
             metrics.AUC(name="all"), metrics.Precision(class_id=1, name="precision"),
-            metrics.Recall(top_k=2, name="recall"), metrics.F1Score("macro", name="macro"),
+            metrics.Recall(class_id=2, name="recall"),
+            metrics.Recall(top_k=2, name="top_recall"), metrics.F1Score("macro", name="macro"),
             metrics.F1Score("weighted", name="weighted"), metrics.F1Score(name="each"),
             metrics.FBetaScore("micro", beta=2.0, threshold=0.3, name="micro"),
         ],
@@ -301,6 +301,8 @@ def test_several_outputs_have_scores_by_output_and_together(outputs: Judged) -> 
     [
         ("numbers", "of_batch", "of_batch returns one number for a batch"),
         ("binary", "two_1", "two has several thresholds"),
+        ("binary", "minor", "minor is no plain area"),
+        ("several", "top_recall", "top_recall has several thresholds, or top_k"),
         ("binary", "sensitivity", "SensitivityAtSpecificity, which has no rule"),
         ("binary", "unknown", "the model was not compiled with unknown"),
         ("outputs", "other_loss", "the model has no loss other_loss"),

@@ -203,7 +203,7 @@ def test_an_objective_that_is_no_mean_is_not_corrected(kind: Any) -> None:
 
 def test_an_area_under_a_curve_stays_below_1_and_has_a_width() -> None:
     codes = np.where(np.arange(60) < 12, 2 * 90 + 1, 2 * 10)[:, None]
-    curve = {"curve": "ROC", "summation": "interpolation", "labels": False, "label_weights": None}
+    curve = {"curve": "ROC", "labels": False}
     scores = SampleScores("val_auc", "auc", codes, 1, settings={**curve, "thresholds": 100})
     found = corrected({0: [scores]}, "max").estimate
     # As many samples as the smaller class has: Birnbaum and Klose.

@@ -12,11 +12,14 @@ from search_spaces.errors import StatisticsError
 from tracking.records.confirmations import Interval
 from tracking.scores import SampleScores
 from tracking.statistics.corrected import confirmed_value, corrected
-from tracking.statistics.crossed import crossed
-from tracking.statistics.gain import gain
-from tracking.statistics.losses import heavy_tails, loss_interval
-from tracking.statistics.readings import level_of_reading
-from tracking.statistics.shares import share_bounds
+from tracking.statistics.intervals import (
+    crossed,
+    gain,
+    heavy_tails,
+    level_of_reading,
+    loss_interval,
+    share_bounds,
+)
 
 
 # C. J. Clopper and E. S. Pearson's limits, as SciPy's test has them.
@@ -91,8 +94,8 @@ def test_no_interval_reaches_beyond_the_range_of_its_metric(kind: Any) -> None:
     rng = np.random.default_rng(3)
     positive = np.arange(60) < 30
     if kind == "auc":
-        curve = {"curve": "ROC", "summation": "interpolation", "labels": False}
-        settings: dict[str, Any] = {**curve, "thresholds": 50, "label_weights": None}
+        curve = {"curve": "ROC", "labels": False}
+        settings: dict[str, Any] = {**curve, "thresholds": 50}
         made = rng.integers(0, 26, (5, 60)) + 25 * positive
         scores = [
             SampleScores(kind, kind, (2 * m + positive)[:, None], 1, settings=settings)

@@ -29,7 +29,7 @@ class Measured:
 class Evaluation:
     """A reading of the sealed test part, by a checkpoint.
 
-    The intervals of accuracies are exact; see `tracking.statistics.shares`. Others are bootstrap
+    The intervals of accuracies are exact; see `tracking.statistics.intervals`. Others are bootstrap
     percentiles: test samples are drawn with replacement, as many as there are, and each metric is
     computed on them. This is repeated `resamples` times; the bounds are the 2.5 % and 97.5 %
     quantiles. They show the chance in the test samples alone, not that in

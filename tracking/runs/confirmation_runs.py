@@ -91,11 +91,7 @@ class ConfirmationRuns:
     @property
     def artifacts(self) -> Path:
         """The folder of its artifacts, which exists."""
-        return self.artifacts_of(self.run_id)
-
-    def artifacts_of(self, run_id: str) -> Path:
-        """Returns the folder of a run's artifacts, which exists."""
-        folder = local_artifacts(self.store, self._client.get_run(run_id))
+        folder = local_artifacts(self.store, self._client.get_run(self.run_id))
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

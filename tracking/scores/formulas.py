@@ -79,8 +79,8 @@ def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
         codes: Shape (n, predictions): of each prediction, twice the number of thresholds below it,
             and one more if it should be positive.
         drawn: Shape (resamples, n): how much each sample counts.
-        settings: Thresholds (their number), curve, summation, labels (whether each column has a
-            curve of its own), label_weights.
+        settings: Thresholds (their number), curve, labels (whether each column has a curve of its
+            own).
     """
     rows = max(1, _MOST_CELLS // codes.size)
     if len(drawn) > rows:
@@ -101,9 +101,7 @@ def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
             # Keras says 0 where a class is missing.
             both = positive.any(axis=1) & negative.any(axis=1)
             found[~both, column] = np.nan
-    if settings["label_weights"] is None:
-        return np.asarray(found.mean(axis=1))
-    return np.asarray(np.average(found, axis=1, weights=settings["label_weights"]))
+    return np.asarray(found.mean(axis=1))
 
 
 def _areas(positive: np.ndarray, negative: np.ndarray, settings: Settings) -> np.ndarray:
@@ -113,23 +111,11 @@ def _areas(positive: np.ndarray, negative: np.ndarray, settings: Settings) -> np
     fp = negative[:, ::-1].cumsum(axis=1)[:, -2::-1]
     fn = positive.sum(axis=1, keepdims=True) - tp
     tn = negative.sum(axis=1, keepdims=True) - fp
-    if (settings["curve"], settings["summation"]) == ("PR", "interpolation"):
+    if settings["curve"] == "PR":
         return _interpolated(tp, fp, fn)
-    recalls = _ratio(tp, tp + fn)
-    if settings["curve"] == "ROC":
-        x, y = _ratio(fp, fp + tn), recalls
-    elif settings["curve"] == "PR":
-        x, y = recalls, _ratio(tp, tp + fp)
-    else:
-        scale = _ratio(tp + fn, tn + fp)
-        x = np.maximum(np.where(tp == 0, 0.0, 1 - scale * _ratio(fn, tp)), 0.0)
-        y = np.where(tp == 0, 1.0, 1 - scale * _ratio(fp, tp))
-    heights = {
-        "interpolation": (y[:, :-1] + y[:, 1:]) / 2,
-        "minoring": np.minimum(y[:, :-1], y[:, 1:]),
-        "majoring": np.maximum(y[:, :-1], y[:, 1:]),
-    }
-    return np.asarray(((x[:, :-1] - x[:, 1:]) * heights[settings["summation"]]).sum(axis=1))
+    x, y = _ratio(fp, fp + tn), _ratio(tp, tp + fn)
+    heights = (y[:, :-1] + y[:, 1:]) / 2
+    return np.asarray(((x[:, :-1] - x[:, 1:]) * heights).sum(axis=1))
 
 
 def _interpolated(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:

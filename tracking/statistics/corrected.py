@@ -10,9 +10,14 @@ from search_spaces.errors import StatisticsError
 from tracking.records.confirmations import Corrected, Interval
 from tracking.records.objective import Direction
 from tracking.scores.sample_scores import SampleScores, score_matrix
-from tracking.statistics.losses import heavy_tails, loss_interval
+from tracking.statistics.intervals import (
+    crossed_share,
+    heavy_tails,
+    independent_samples,
+    loss_interval,
+    share_bounds,
+)
 from tracking.statistics.resamples import BLOCK, counts_without_tenths, resample_counts
-from tracking.statistics.shares import crossed_share, independent_samples, share_bounds
 
 FEWEST_SAMPLES = 10
 _LEVEL = 0.95
@@ -44,8 +49,8 @@ def corrected(
 
     The interval reaches from the lower bound of a fixed model with BBC's mean to the upper bound of
     one with the reported value (where low is better, the other way round). The bounds are those of
-    `tracking.statistics.shares` for values between 0 and 1, which have a width also where a trial
-    has no error; of `tracking.statistics.losses` for others.
+    `share_bounds` for values between 0 and 1, which have a width also where a trial has no error;
+    of `loss_interval` for others.
 
     Two thousand trials of 10,000 samples take seconds: objectives of all trials on all resamples
     are one product of matrices, in blocks.

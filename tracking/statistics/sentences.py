@@ -262,10 +262,8 @@ def worth_having(default: float, direction: Direction) -> float:
     return _POINT * abs(default)
 
 
-def _called(trial: int, *, first: bool = True) -> str:
-    if trial < 0:
-        return "The default" if first else "the default"
-    return f"{'Trial' if first else 'trial'} {trial}"
+def _called(trial: int) -> str:
+    return "The default" if trial < 0 else f"Trial {trial}"
 
 
 def _count(amount: int, noun: str) -> str:

@@ -15,8 +15,8 @@ from studies.error_texts import describe
 from studies.libraries.keras_metrics import answers_of, compiled_metrics, flat, is_accuracy
 from studies.training.models import scalars
 from tracking.scores.sample_scores import SampleScores
+from tracking.statistics.intervals import independent_samples, share_bounds
 from tracking.statistics.resamples import resample_counts
-from tracking.statistics.shares import independent_samples, share_bounds
 
 if TYPE_CHECKING:
     import keras

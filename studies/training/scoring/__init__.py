@@ -5,8 +5,5 @@
 | `recording` | records the scores of a training |
 | `samples` | the scores of a model's samples, compared with the recorded value |
 | `predictions` | what a model predicts, many samples at a time |
-| `objectives` | which scorer an objective has |
-| `scorer` | `Scorer`, the protocol |
-| `means` | scorers of losses and of metrics that are means |
-| `counts` | scorers of metrics that are no means |
+| `objectives` | how the samples of each objective are scored |
 """

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from studies.data.structures import map_arrays
 from studies.libraries.keras_parts import layers_within
 from studies.training.batches import as_tensor, packed
 from studies.training.models import fixed_batch_size
-from studies.training.scoring.scorer import NotScoredError
+from studies.training.scoring.objectives import NotScoredError
 from studies.training.streamed_batches import StreamedBatches
 
 if TYPE_CHECKING:
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 _MEMORY = 64 * 2**20
 # How much more than its input the layers of a model of unknown shapes hold.
 _UNKNOWN = 64
-
-# They fit in that memory.
-_tensors: WeakKeyDictionary[Part, tuple[str, Any]] = WeakKeyDictionary()
 
 Predicted = tuple[Any, Any, Any]
 
@@ -54,41 +50,37 @@ def predicted(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterato
     """
     import keras
 
-    for data in _slices(model, splits, batch_size):
+    parts = (
+        _batches(splits)
+        if isinstance(splits, StreamedSplits)
+        else _slices(model, splits.validation, batch_size)
+    )
+    for data in parts:
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
         if y is None:
             raise NotScoredError("the data has no targets")
         yield y, model(x, training=False), weights
 
 
-def _slices(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterator[Any]:
+def _batches(splits: StreamedSplits) -> Iterator[Any]:
+    """Yields streamed data in its own batches."""
     import tensorflow as tf
 
-    if isinstance(splits, StreamedSplits):
-        yield from _read(model, splits)
-        return
-    part = splits.validation
+    batches = StreamedBatches(splits)
+    with contextlib.closing(batches):
+        batches.validation.on_epoch_begin()
+        for read in islice(batches.validation, splits.validation.profile.known_batches):
+            yield tf.nest.map_structure(tf.convert_to_tensor, read)
+
+
+def _slices(model: keras.Model, part: Part, batch_size: int) -> Iterator[Any]:
+    import tensorflow as tf
+
     if not part.has_targets:
         raise NotScoredError("the data has no targets")
     size = _samples_at_once(model, packed(part.first(1))[0], batch_size)
-    if size >= len(part):
-        yield _whole(part)
-        return
     for start in range(0, len(part), size):
         yield tf.nest.map_structure(as_tensor, packed(_between(part, start, start + size)))
-
-
-def _whole(part: Part) -> Any:
-    """Returns a part as tensors, which are kept for the next trial."""
-    import keras
-    import tensorflow as tf
-
-    # A builder may choose the type of floats.
-    floatx = keras.config.floatx()
-    known = _tensors.get(part)
-    if known is None or known[0] != floatx:
-        known = _tensors[part] = floatx, tf.nest.map_structure(as_tensor, packed(part))
-    return known[1]
 
 
 def _between(part: Part, start: int, end: int) -> Part:
@@ -99,48 +91,6 @@ def _between(part: Part, start: int, end: int) -> Part:
 
     weights = None if part.sample_weight is None else cut(part.sample_weight)
     return Part(map_arrays(cut, part.x), map_arrays(cut, part.y), weights, part.alone)
-
-
-def _read(model: keras.Model, splits: StreamedSplits) -> Iterator[Any]:
-    """Yields batches of streamed data, several joined where they fit each other."""
-    import tensorflow as tf
-
-    batches = StreamedBatches(splits)
-    joined: list[Any] = []
-    count = size = 0
-    with contextlib.closing(batches):
-        batches.validation.on_epoch_begin()
-        for read in islice(batches.validation, splits.validation.profile.known_batches):
-            batch = tf.nest.map_structure(tf.convert_to_tensor, read)
-            if not size:
-                first = batch[0] if isinstance(batch, tuple) else batch
-                size = _samples_at_once(model, first, splits.batch_size)
-            if joined and (count >= size or not _fit(joined[0], batch)):
-                yield _join(joined)
-                joined, count = [], 0
-            joined.append(batch)
-            count += int(tf.nest.flatten(batch)[0].shape[0])
-    if joined:
-        yield _join(joined)
-
-
-def _fit(one: Any, other: Any) -> bool:
-    import tensorflow as tf
-
-    try:
-        tf.nest.assert_same_structure(one, other)
-    except (ValueError, TypeError):
-        return False
-    pairs = zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True)
-    return all(a.shape[1:] == b.shape[1:] and a.shape.rank for a, b in pairs)
-
-
-def _join(batches: list[Any]) -> Any:
-    import tensorflow as tf
-
-    if len(batches) == 1:
-        return batches[0]
-    return tf.nest.map_structure(lambda *each: tf.concat(each, axis=0), *batches)
 
 
 def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.error_texts import describe
+from studies.training.scoring.objectives import NotScoredError
 from studies.training.scoring.samples import sample_scores
-from studies.training.scoring.scorer import NotScoredError
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import cannot_write
 from studies.training.trainer import OnEpoch

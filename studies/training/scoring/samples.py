@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.data import StreamedSplits
-from studies.training.scoring.objectives import scorer_of
+from studies.training.scoring.objectives import NotScoredError, Rule, rule_of
 from studies.training.scoring.predictions import predicted
-from studies.training.scoring.scorer import NotScoredError, Scorer
 from tracking.scores.sample_scores import SampleScores
 
 if TYPE_CHECKING:
@@ -50,31 +49,31 @@ def sample_scores(
             which Keras computes in single precision.
         Exception: Whatever the model raises.
     """
-    scorer: Scorer | None = None
+    rule: Rule | None = None
     values: list[np.ndarray] = []
     weights: list[np.ndarray | None] = []
     count = 0
     for y, y_pred, given in predicted(model, splits, batch_size):
-        if scorer is None:
-            scorer = scorer_of(model, metric, y, y_pred)
-        value, weight = scorer.of(y, y_pred, given)
+        if rule is None:
+            rule = rule_of(model, metric, y, y_pred)
+        value, weight = rule.score(y, y_pred, given)
         values.append(value)
         weights.append(weight)
         count += len(value)
-    if scorer is None:
+    if rule is None:
         raise NotScoredError("there are no validation samples")
     joined = None if weights[0] is None else _joined(weights)
-    if scorer.equal_batches and not isinstance(splits, StreamedSplits) and count % batch_size:
+    if rule.equal_batches and not isinstance(splits, StreamedSplits) and count % batch_size:
         last = count % batch_size
         joined = np.repeat([1 / batch_size, 1 / last], [count - last, last]).astype(np.float32)
     scores = SampleScores(
         metric,
-        scorer.kind,
+        rule.kind,
         _joined(values),
         epoch,
         joined,
-        scorer.constant(),
-        scorer.settings,
+        rule.constant(),
+        rule.settings,
         groups=None if isinstance(splits, StreamedSplits) else splits.validation.groups,
     )
     if recorded is not None:
