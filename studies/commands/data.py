@@ -38,14 +38,13 @@ def data_command(
 ) -> None:
     """Look at a study's data: is it what you think it is?
 
-    Sizes and classes by part, missing and constant columns, samples that are in two parts, values
-    far from the others, and whether training, validation and test samples come from the same
-    distribution. That one is asked of a classifier, which must guess which part a sample is from.
+    Sizes and classes by part, missing and constant columns, samples that are in two parts, and
+    whether training, validation and test samples come from the same distribution. That one is asked
+    of a classifier, which must guess which part a sample is from.
 
-    It takes some seconds: distributions and the classifier see samples of large data, drawn with a
-    fixed seed. The targets of the test part stay sealed. TARGET is what `launch` takes; or a csv,
-    parquet or npz file, or a folder of images or texts, which is split as a study would by default.
-    If the study is in the store, its report shows what was found.
+    It takes some seconds. The targets of the test part stay sealed. TARGET is what `launch` takes;
+    or a csv, parquet or npz file, or a folder of images or texts, which is split as a study would
+    by default. If the study is in the store, its report shows what was found.
 
     \b
     kerastudy data digits
@@ -57,7 +56,6 @@ def data_command(
     from search_spaces.errors import StudyError
     from studies.commands.output import print_json
     from studies.commands.texts.data_text import data_text
-    from studies.commands.texts.diagnosis_text import COLORS
     from studies.data.replacing import is_data, is_table, spelled
     from studies.exporting.asked import check_free, explained
     from studies.launching.checking_data import check_file, check_target
@@ -93,17 +91,4 @@ def data_command(
     if as_json:
         print_json({**found.document(), "recorded": recorded})
         return
-    lines = data_text(found, recorded)
-    if not sys.stdout.isatty():
-        tell("\n".join(lines))
-        return
-    # It knows what a terminal can show, and NO_COLOR.
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False, soft_wrap=True)
-    for line in lines:
-        shown, word = Text(line), line.partition(" ")[0]
-        if word in COLORS:
-            shown.stylize(COLORS[word], 0, len(word))
-        console.print(shown)
+    tell("\n".join(data_text(found, recorded)))

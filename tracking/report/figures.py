@@ -16,7 +16,6 @@ from tracking.report.charts import (
     diagnosis,
     history,
     hyperparameters,
-    looked,
     predictions,
     theme,
     training,
@@ -84,14 +83,10 @@ def _of_data(found: DataFindings, command: str) -> Section:
             "At a glance, when the study was launched. This looks closer, and renews this page: "
             f"{command}"
         )
-    rows = f" A row for each class: {', '.join(found.picture_rows)}." if found.picture_rows else ""
-    figures = [
-        Figure(looked.distribution(each, f"data_{place}"), small=True)
-        for place, each in enumerate(looked.shown(found))
-    ]
+    rows = f" A row for each class: {found.picture_rows}." if found.picture_rows else ""
     return Section(
         "The data",
-        tuple(figures),
+        (),
         text,
         findings=found.findings,
         picture=base64.b64encode(found.picture).decode("ascii"),

@@ -1,9 +1,10 @@
-"""The samples that are looked at, by part."""
+"""The samples that are looked at, by part, and a picture of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,13 +13,15 @@ from studies.data.arrays.images import image_of
 from studies.data.arrays.texts import is_text
 from studies.data.folds.folded_splits import FoldedSplits
 from studies.data.parts.classes import class_labels
-from studies.data.parts.part import Part
 from studies.data.parts.splits import Splits
 from studies.data.streams.samples import first_samples
 from studies.data.streams.streamed_dataset import StreamedSplits
-from studies.data.structures import entry_name, named_arrays
+from studies.data.structures import named_arrays
+from tracking.records.data_findings import Classes
 
 ByName = Mapping[str, np.ndarray]
+_LARGEST_SIDE = 48
+_ROWS, _COLUMNS, _GAP, _WHITE = 10, 10, 2, 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,6 @@ class Seen:
         partial: Whether there are more samples than are looked at.
         folds: How many folds the training part is split into; 0: none.
         notes: What is not looked at, in sentences.
-        table: Whether the inputs are columns of a table.
     """
 
     x: Mapping[str, ByName]
@@ -43,7 +45,6 @@ class Seen:
     partial: bool = False
     folds: int = 0
     notes: tuple[str, ...] = ()
-    table: bool = False
 
     def count(self, part: str) -> int:
         """Returns how many samples of a part are looked at."""
@@ -54,15 +55,13 @@ class Seen:
         """The size of all inputs in memory."""
         return sum(array.nbytes for arrays in self.x.values() for array in arrays.values())
 
-    def kinds(self) -> dict[str, str]:
-        """Returns the kind of each input by name: images, texts, columns or arrays."""
-        return {name: self.kind(name) for name in self.x["train"]}
-
     def kind(self, name: str) -> str:
         """Returns the kind of an input: ``"images"``, ``"texts"``, ``"columns"``, ``"arrays"``."""
         array = self.x["train"][name]
         if is_text(array):
             return "texts"
+        if self.given.table is not None:
+            return "columns"
         first = self.original(name, array[:1])[0]
         image = None if name in self.given.columns else image_of(first)
         # Numbers below 0 are no pixels, but measurements by time, for example.
@@ -78,15 +77,31 @@ class Seen:
     def labels(self, part: str) -> np.ndarray | None:
         """Returns the class of each sample of a part, if there is one array of classes."""
         y = self.y.get(part, {})
-        if len(y) != 1:
-            return None
-        return class_labels(next(iter(y.values())))
+        return class_labels(next(iter(y.values()))) if len(y) == 1 else None
+
+    def columns(self, name: str) -> list[str]:
+        """Returns the names of the columns of an input, or of targets."""
+        array, table = {**self.y.get("train", {}), **self.x["train"]}[name], self.given.table
+        if table is not None and name == "x":
+            numbers = [column.name for column in table.numbers]
+            missing = [f"missing {column.name}" for column in table.indicated]
+            coded = [column.name for column in table.categories for _ in column.vocabulary]
+            return [*numbers, *missing, *coded]
+        count, known = math.prod(array.shape[1:]), self.given.columns.get(name, ())
+        if len(known) == count:
+            return [column for column, _ in known]
+        own = own_name(name)
+        called = "column" if own == "x" else f"{own} column"
+        return [own] if count == 1 else [f"{called} {place}" for place in range(count)]
 
 
-def seen_of(splits: Splits | StreamedSplits | FoldedSplits, *, by_column: bool = True) -> Seen:
+def own_name(name: str) -> str:
+    """Returns an array's name without what is around it: ``image`` of ``x['image']``."""
+    return name[3:-2] if name[1:3] == "['" else name
+
+
+def seen_of(splits: Splits | StreamedSplits | FoldedSplits) -> Seen:
     """Returns what is looked at of a study's data.
-
-    ``by_column`` takes tables apart, which copies them.
 
     The targets of a test part are never read: only its inputs, to see whether they are in another
     part too, and whether they come from the same distribution.
@@ -94,51 +109,114 @@ def seen_of(splits: Splits | StreamedSplits | FoldedSplits, *, by_column: bool =
     if isinstance(splits, StreamedSplits):
         return _of_streams(splits)
     if isinstance(splits, FoldedSplits):
-        whole = splits.whole
+        folds, whole = splits.facts.count, splits.whole
         parts = {"train": whole.train}
         sizes = {name: n for name, n in splits.facts.sizes.items() if name != "validation"}
-        note = (
-            f"The data is split into {splits.facts.count} folds: all samples that are split are "
-            "looked at together, as the training part."
-        )
-        seen = _of_parts(parts, whole, sizes, splits.facts.count, (note,))
+        notes = [
+            f"The data is split into {folds} folds: all samples that are split are looked at "
+            "together, as the training part."
+        ]
     else:
+        folds, whole, sizes, notes = 0, splits, dict(splits.sizes), []
         parts = {"train": splits.train, "validation": splits.validation}
-        seen = _of_parts(parts, splits, splits.sizes)
-    table = seen.given.table
-    if not by_column or table is None:
-        return seen
-    x = {
-        part: {entry_name("x", name): c for name, c in table.columns_in(arrays["x"]).items()}
-        for part, arrays in seen.x.items()
-    }
-    return replace(seen, x=x, table=True)
-
-
-def _of_parts(
-    parts: Mapping[str, Part],
-    splits: Splits,
-    sizes: Mapping[str, int],
-    folds: int = 0,
-    notes: tuple[str, ...] = (),
-) -> Seen:
     x = {name: named_arrays(part.x, "x") for name, part in parts.items()}
     y = {name: named_arrays(part.y, "y") for name, part in parts.items() if part.has_targets}
-    if (test := splits.unseal_test_inputs()) is not None:
+    if (test := whole.unseal_test_inputs()) is not None:
         x["test"] = named_arrays(test, "x")
-    return Seen(x, y, sizes, splits.given, folds=folds, notes=notes)
+    return Seen(x, y, sizes, whole.given, folds=folds, notes=tuple(notes))
 
 
 def _of_streams(splits: StreamedSplits) -> Seen:
     x: dict[str, ByName] = {}
     y: dict[str, ByName] = {}
-    notes, partial = [], False
+    notes: list[str] = []
     for name, stream in splits.streams.items():
         part, whole = first_samples(stream)
         x[name] = named_arrays(part.x, "x")
         if part.has_targets and name != "test":
             y[name] = named_arrays(part.y, "y")
         if not whole:
-            partial = True
             notes.append(f"The data comes in batches: the first {len(part):,} {name} samples.")
-    return Seen(x, y, splits.sizes, partial=partial, notes=tuple(notes))
+    return Seen(x, y, splits.sizes, partial=bool(notes), notes=tuple(notes))
+
+
+def class_counts(seen: Seen) -> Classes:
+    """Returns how many samples of each part have each class of each target that has classes."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    names = seen.given.class_names
+    for name in seen.y.get("train", {}):
+        labels = {part: class_labels(arrays[name]) for part, arrays in seen.y.items()}
+        if any(each is None for each in labels.values()):
+            continue
+        own = names if isinstance(names, tuple) else names.get(own_name(name), ())
+        every = np.unique(np.concatenate(list(labels.values())))
+        found[name] = {
+            part: {_shown(label, own): int((each == label).sum()) for label in every}
+            for part, each in labels.items()
+        }
+    return found
+
+
+def _shown(label: np.generic, names: Sequence[str]) -> str:
+    place = int(label)
+    if place < len(names):
+        return names[place]
+    return f"{label:g}" if label.dtype.kind == "f" else str(label.item())
+
+
+def inputs_of(seen: Seen) -> dict[str, str]:
+    """Returns the kind of each input in words; of a table also what becomes of each column."""
+    table = seen.given.table
+    if table is not None:
+        count = len(table.columns)
+        return {"x": f"a table of {count:,} column{'' if count == 1 else 's'}", **table.treatments}
+    found = {}
+    for name, array in seen.x["train"].items():
+        kind, sample = seen.kind(name), array.shape[1:]
+        if kind == "columns":
+            count = math.prod(sample)
+            found[name] = f"{count:,} column{'' if count == 1 else 's'}, {array.dtype}"
+        elif kind == "texts":
+            found[name] = "texts"
+        else:
+            side = math.isqrt(sample[0]) if len(sample) == 1 else 0
+            flat = f"{side} × {side}, as rows of " if side else ""
+            found[name] = f"{kind} of {flat}{' × '.join(map(str, sample))}, {array.dtype}"
+    return found
+
+
+def picture_of(seen: Seen, classes: Classes) -> tuple[bytes, str]:
+    """Returns the first samples of the training part as one PNG, of at most 10 by 10 images.
+
+    Returns:
+        The PNG, empty if no input is images; and the class of each row, or nothing.
+    """
+    name = next((each for each in seen.x["train"] if seen.kind(each) == "images"), None)
+    if name is None:
+        return b"", ""
+    import tensorflow as tf
+
+    array, labels = seen.x["train"][name], seen.labels("train")
+    shown = ""
+    if labels is None:
+        rows = [np.arange(min(len(array), _COLUMNS))]
+    else:
+        rows = [np.flatnonzero(labels == each)[:_COLUMNS] for each in np.unique(labels)[:_ROWS]]
+        shown = ", ".join(list(next(iter(classes.values()))["train"])[:_ROWS]) if classes else ""
+    first = image_of(seen.original(name, array[:1])[0])
+    assert first is not None, "an input of images begins with one"
+    step = -(-max(first.shape[:2]) // _LARGEST_SIDE)
+    tiles = [seen.original(name, array[row]).reshape(-1, *first.shape) for row in rows]
+    tiles = [each[:, ::step, ::step, :3].astype(np.float64) for each in tiles]
+    low, high = min(each.min() for each in tiles), max(each.max() for each in tiles)
+    if low < 0 or high > _WHITE or (high <= 1 and first.dtype != np.uint8):
+        low = min(low, 0)
+        tiles = [(each - low) * (_WHITE / (max(high, 1) - low)) for each in tiles]
+    height, width = tiles[0].shape[1:3]
+    across = max(map(len, tiles))
+    grid = np.full((len(tiles), across, height + _GAP, width + _GAP, 3), _WHITE, np.uint8)
+    for row, each in enumerate(tiles):
+        grid[row, : len(each), :height, :width] = each.round()
+    down = len(tiles) * (height + _GAP)
+    pixels = grid.transpose(0, 2, 1, 3, 4).reshape(down, across * (width + _GAP), 3)
+    return tf.io.encode_png(pixels).numpy(), shown

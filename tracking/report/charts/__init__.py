@@ -7,7 +7,6 @@
 | `diagnosis` | the pictures of what a diagnosis found |
 | `history` | the objective by trial |
 | `hyperparameters` | parallel coordinates, importance, slices |
-| `looked` | the values of columns and targets, by part |
 | `predictions` | what the champion predicts of the validation data |
 | `side_by_side` | studies, or engines of one, on shared scales |
 | `theme` | colours, fonts, scales of the objective, linked selections |
