@@ -304,6 +304,8 @@ def test_other_columns_order_rows_if_asked_and_none_if_not_wanted() -> None:
     table = days()
     by_row = datasets.table(table, target="price", time="row", drop=["day"]).load()
     assert np.array_equal(by_row.train.y, table["price"][:60])
+    by_day = datasets.table(table, target="price", time="day", drop=["day"]).load()
+    assert np.array_equal(by_day.train.y, table.sort_values("day")["price"][:60])
     assert by_row.given.table is not None
     assert "row" in {column.name for column in by_row.given.table.columns}
     at_random = datasets.table(table, target="price", time=False).load()
@@ -381,6 +383,10 @@ def test_missing_targets_are_refused_with_their_count(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"{lacks} in row 5, counting the header"):
         datasets.table(tmp_path / "gaps.csv", target="price").load()
     assert lines[5 - 1].endswith(",")
+    # By the rows of the file, whatever order they get.
+    table["day"] = pd.date_range("2020-01-01", periods=200)[::-1]
+    with pytest.raises(DataError, match=f"{lacks} at index 3"):
+        datasets.table(table, target="price").load()
 
 
 @pytest.mark.parametrize(

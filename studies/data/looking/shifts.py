@@ -49,7 +49,9 @@ def shifts(
                 "hint",
                 "The targets differ between training and validation",
                 f"{target.name} is distributed differently in the two parts ({_p(p)}).",
-                "Split with stratify=True" if target.kind == "classes" else _REMEDY,
+                "Split with stratify=True, unless the later part comes later in time."
+                if target.kind == "classes"
+                else _REMEDY,
             )
 
 
