@@ -335,6 +335,20 @@ def test_dates_with_gaps_order_no_rows() -> None:
         datasets.table(table[["day", "price"]], target="price").load()
 
 
+def test_dates_that_are_all_the_same_order_no_rows() -> None:
+    (told,) = datasets.table(days().assign(day=pd.Timestamp(0)), target="price").load().warnings
+    assert told.startswith("Parts are drawn at random")
+
+
+def test_a_class_that_comes_later_is_told_with_what_to_do() -> None:
+    table = days().sort_values("day").assign(price=["old"] * 70 + ["new"] * 30)
+    with pytest.raises(
+        DataError, match=r"split in time .time=False draws it at random., of 'price"
+    ):
+        datasets.table(table, target="price").load()
+    assert datasets.table(table, target="price", time=False).load().classes == 2
+
+
 def test_a_number_of_folds_goes_forward_in_time() -> None:
     table = days()
     how = check_cross_validation(3)

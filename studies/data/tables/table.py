@@ -223,7 +223,8 @@ class Table:
         unseen = unseen if dates else ""
         time = self.time
         if time is None:
-            time = next((name for name in dates if frame[name].notna().all()), False)
+            whole = (name for name in dates if frame[name].notna().all())
+            time = next((name for name in whole if frame[name].nunique() > 1), False)
         if not time:
             return "", None, f"Parts are drawn at random. {unseen}" if dates else ""
         try:
