@@ -6,12 +6,13 @@
 | `parts/` | parts: which sample goes where, and what is done to it |
 | `folds/` | folds of cross-validation |
 | `streams/` | data that is read batch by batch |
-| `tables/` | tables: columns of numbers, booleans and categories |
+| `tables/` | tables: columns of numbers, booleans and categories, and dates to order them |
 | `looking/` | looking at data before a model is trained on it |
 | `datasets` | functions that describe data: `arrays`, `npz`, `batches`, and others named below |
 | `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist`, `fashion_mnist` |
 | `folders` | images and texts in folders |
 | `dataset` | `Dataset`: a description of data, read when first loaded |
+| `preprocessing` | layers that are adapted to the training part, such as `TextVectorization` |
 | `structures` | one array, or several by name or in order |
 | `options` | checks of data and of arguments |
 | `replacing` | another file in place of a study's own data |

@@ -304,6 +304,8 @@ def test_other_columns_order_rows_if_asked_and_none_if_not_wanted() -> None:
     table = days()
     by_row = datasets.table(table, target="price", time="row", drop=["day"]).load()
     assert np.array_equal(by_row.train.y, table["price"][:60])
+    by_day = datasets.table(table, target="price", time="day", drop=["day"]).load()
+    assert np.array_equal(by_day.train.y, table.sort_values("day")["price"][:60])
     assert by_row.given.table is not None
     assert "row" in {column.name for column in by_row.given.table.columns}
     at_random = datasets.table(table, target="price", time=False).load()
@@ -331,6 +333,20 @@ def test_dates_with_gaps_order_no_rows() -> None:
         datasets.table(table, target="price", time="died").load()
     with pytest.raises(DataError, match=r"and the dates 'day', which no .*df\['day'\].dt.month"):
         datasets.table(table[["day", "price"]], target="price").load()
+
+
+def test_dates_that_are_all_the_same_order_no_rows() -> None:
+    (told,) = datasets.table(days().assign(day=pd.Timestamp(0)), target="price").load().warnings
+    assert told.startswith("Parts are drawn at random")
+
+
+def test_a_class_that_comes_later_is_told_with_what_to_do() -> None:
+    table = days().sort_values("day").assign(price=["old"] * 70 + ["new"] * 30)
+    with pytest.raises(
+        DataError, match=r"split in time .time=False draws it at random., of 'price"
+    ):
+        datasets.table(table, target="price").load()
+    assert datasets.table(table, target="price", time=False).load().classes == 2
 
 
 def test_a_number_of_folds_goes_forward_in_time() -> None:
@@ -381,6 +397,10 @@ def test_missing_targets_are_refused_with_their_count(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"{lacks} in row 5, counting the header"):
         datasets.table(tmp_path / "gaps.csv", target="price").load()
     assert lines[5 - 1].endswith(",")
+    # By the rows of the file, whatever order they get.
+    table["day"] = pd.date_range("2020-01-01", periods=200)[::-1]
+    with pytest.raises(DataError, match=f"{lacks} at index 3"):
+        datasets.table(table, target="price").load()
 
 
 @pytest.mark.parametrize(

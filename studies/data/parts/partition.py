@@ -57,7 +57,8 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     indices = split_indices(named, sizes, strata, options.seed)
     if labels is not None:
         # A random split, or one of small classes, may leave the training part without a class.
-        check_several_classes(labels[indices["train"]], f"The training part of {pool.y_name}")
+        how = ", split in time (time=False draws it at random)," if pool.in_time else ""
+        check_several_classes(labels[indices["train"]], f"The training part{how} of {pool.y_name}")
     # Copies: the user may change the arrays later.
     x = {name: rows_of(pool.x, chosen) for name, chosen in indices.items()}
     x |= {name: map_arrays(taken, part.x) for name, part in ready.items()}

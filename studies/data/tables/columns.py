@@ -160,7 +160,7 @@ def dates_of(series: Any) -> Any:
             return dates
         read.append(dates)
     if not read:
-        raise ValueError("holds something else than dates")
+        raise ValueError("holds dates, of which some can't be read")
     return read[0]
 
 

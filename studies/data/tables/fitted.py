@@ -24,7 +24,7 @@ PREPROCESSING = "numbers standardized, categories one-hot"
 # Categories of a column that get a value of their own; of more, the most frequent ones do.
 _MOST_CODED = 256
 _OTHER = "(other)"
-_SHOWN = 30
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ class FittedColumn(Column):
             missing = ", a missing one of them" if MISSING in self.vocabulary else ""
             rare = f"; {self.rare} rarer ones are 0" if self.rare else ""
             return f"one-hot of {len(self.vocabulary)} categories{missing}{rare}"
-        what = "0 or 1" if self.kind == "boolean" else "a number, to mean 0 and deviation 1"
-        return f"{what}; a missing one the mean, and told" if self.gaps else what
+        what = "0 or 1" if self.kind == "boolean" else "to mean 0 and deviation 1"
+        gaps = "; a missing one is the mean, and a further input says so"
+        return what + (gaps if self.gaps else "")
 
 
 @dataclass(frozen=True)
@@ -137,14 +138,17 @@ class FittedTable:
 
     @property
     def treatments(self) -> dict[str, str]:
-        """What becomes of each column, by name, for people; of many the first ones."""
-        told = {column.name: column.treatment for column in self.columns[:_SHOWN]}
-        if len(self.columns) > _SHOWN:
-            told["…"] = f"and {len(self.columns) - _SHOWN} more columns"
-        if self.time:
-            own = told.get(self.time)
-            told[self.time] = f"{own or 'dates, which no model sees'}; parts are split by its order"
-        return told
+        """What becomes of columns, by their names, those of like ones together; for people."""
+        alike: dict[str, list[str]] = {}
+        for column in self.columns:
+            alike.setdefault(column.treatment, []).append(column.name)
+        told = {}
+        for treatment, names in alike.items():
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            told[", ".join(names[:_SHOWN]) + more] = treatment
+        seen = self.time in [column.name for column in self.columns]
+        by_time = {self.time: f"parts are split in its order{'' if seen else '; no input'}"}
+        return told | (by_time if self.time else {})
 
     def describe(self) -> list[dict[str, object]]:
         """Returns the columns for records, ready for JSON."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from inspect import signature
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,19 +31,6 @@ from studies.data.tables.columns import (
 from studies.data.tables.files import read_table
 from studies.data.tables.targets import read_alike, read_target
 from studies.data.tables.values import numbers_of
-
-_DEFAULTS: Final[dict[str, object]] = {
-    "drop": (),
-    "categories": (),
-    "missing": (),
-    "classes": None,
-    "time": None,
-    "validation": DEFAULT_SHARE,
-    "test": DEFAULT_SHARE,
-    "stratify": None,
-    "seed": 0,
-    "name": None,
-}
 
 
 def table(
@@ -102,24 +90,26 @@ def table(
         >>> ks.datasets.table(houses, target="price").load().train.x.shape
         (1, 1)
     """
+    asked = {**locals()}
     if not (is_frame(source) or isinstance(source, str | PathLike)):
         raise DataError(
             "table takes a CSV or Parquet file, or a DataFrame of pandas. Received: "
             f"{type(source).__name__}. Pass datasets.arrays(x, y) for arrays."
         )
     place = source if is_frame(source) else absolute_path(source)
-    ready = {
-        part: given if is_frame(given) else absolute_path(given)
-        for part, given in (("validation", validation), ("test", test))
-        if is_frame(given) or isinstance(given, str | PathLike)
-    }
-    options = check_options(
-        # Any size: the ready-made part replaces it.
-        validation=1 if "validation" in ready else _size("validation", validation),
-        test=1 if "test" in ready else _size("test", test),
-        stratify=stratify,
-        seed=seed,
-    )
+    ready: dict[str, Any] = {}
+    sizes: dict[str, Any] = {}
+    for part, size in (("validation", validation), ("test", test)):
+        if isinstance(size, tuple):
+            raise DataError(
+                f"{part} is a tuple, and a table has its targets in a column: pass another table."
+            )
+        sizes[part] = size
+        if is_frame(size) or isinstance(size, str | PathLike):
+            ready[part] = size if is_frame(size) else absolute_path(size)
+            # Any size: the ready-made part replaces it.
+            sizes[part] = 1
+    options = check_options(**sizes, stratify=stratify, seed=seed)
     if not (classes is None or isinstance(classes, bool)):
         raise DataError(f"classes must be True, False or None. Received: {classes!r}.")
     if not (time is None or time is False or (isinstance(time, str) and time)):
@@ -141,16 +131,9 @@ def table(
         False if stratify and time is None else time,
         tuple(ready.items()),
     )
-    given = {
-        **{each: getattr(described, each) for each in ("drop", "categories", "missing")},
-        **{"classes": classes, "time": time, "validation": validation, "test": test},
-        **{"stratify": stratify, "seed": seed, "name": name},
-    }
-    shown = {
-        option: list(value) if isinstance(value, tuple) else value
-        for option, value in unless(_DEFAULTS, **given).items()
-    }
-    text = call_text("table", source, target=target, **shown)
+    defaults = {name: each.default for name, each in signature(table).parameters.items()}
+    shown = unless(defaults, **{name: asked[name] for name in defaults if name != "source"})
+    text = call_text("table", source, **shown)
     where = str(place) if isinstance(place, Path) else "table in memory"
     own_name = place.stem if isinstance(place, Path) else "table"
     return Dataset(name or own_name, where, text, options, described.contents)
@@ -207,34 +190,27 @@ class Table:
                 f"{listed(dates)}, which no model takes. Make numbers of them in pandas: "
                 f"df[{dates[0]!r}].dt.month."
             )
+        y = read_target(frame[self.target], self.classes, called, header=_header(self.source))
         time, order, note = self._order(frame, dates, called)
         if order is not None:
-            frame = frame.iloc[order]
-        y = read_target(frame[self.target], self.classes, called, header=_header(self.source))
+            frame, y = frame.iloc[order], y[order]
         x = values_of(frame, columns, called)
         notes = (*([note] if note else []), *losses(x, frame))
-        pool = self._samples(x, y, called, TableColumns(tuple(columns), time, notes))
+        found = TableColumns(tuple(columns), time, notes)
+        pool = Samples(x, y, called, f"{self.target!r} of {called}", table=found)
         ready = {}
         for part, source in self.ready:
             other, what = self._frame(source), _called(source, part)
             check_names(other, {"target": [self.target]}, what)
             targets = read_alike(other[self.target], y, what, header=_header(source))
-            ready[part] = self._samples(values_of(other, columns, what), targets, what)
+            x = values_of(other, columns, what)
+            ready[part] = Samples(x, targets, what, f"{self.target!r} of {what}")
         return Contents(pool, ready)
 
     def _frame(self, source: Any) -> Any:
         if not isinstance(source, Path):
             return source
         return read_table(source, self.missing, self.categories)
-
-    def _samples(
-        self,
-        x: dict[str, np.ndarray],
-        y: np.ndarray,
-        called: str,
-        columns: TableColumns | None = None,
-    ) -> Samples:
-        return Samples(x, y, called, f"{self.target!r} of {called}", table=columns)
 
     def _order(
         self, frame: Any, dates: list[str], called: str
@@ -244,18 +220,23 @@ class Table:
         Without such a column, they are empty.
         """
         unseen = f"Models see no dates: make numbers of {listed(dates)} in pandas if they should."
+        unseen = unseen if dates else ""
         time = self.time
         if time is None:
-            time = next((name for name in dates if frame[name].notna().all()), False)
+            whole = (name for name in dates if frame[name].notna().all())
+            time = next((name for name in whole if frame[name].nunique() > 1), False)
         if not time:
             return "", None, f"Parts are drawn at random. {unseen}" if dates else ""
         try:
-            values = dates_of(frame[time]) if time in dates else numbers_of(frame[time])
+            values = numbers_of(frame[time])
         except (TypeError, ValueError):
-            raise DataError(
-                f"{called} has neither dates nor numbers in the column {time!r} (time), by which "
-                "rows could be ordered."
-            ) from None
+            try:
+                values = dates_of(frame[time])
+            except ValueError:
+                raise DataError(
+                    f"{called} has neither dates nor numbers in the column {time!r} (time), by "
+                    "which rows could be ordered."
+                ) from None
         missing = int(np.asarray(frame[time].isna()).sum())
         if missing:
             raise DataError(
@@ -267,7 +248,7 @@ class Table:
             "training rows, and test rows later still. time=False draws them at random."
         )
         order = np.argsort(np.asarray(values), kind="stable")
-        return time, order, f"{note} {unseen}" if dates else note
+        return time, order, f"{note} {unseen}".strip()
 
 
 def with_path(data: Dataset, own: Table, path: str, target: str = "") -> Dataset:
@@ -300,14 +281,6 @@ def _called(source: Any, part: str = "") -> str:
     if isinstance(source, Path):
         return repr(str(source))
     return f"The {part} table" if part else "The table"
-
-
-def _size(part: str, value: Any) -> Any:
-    if isinstance(value, tuple):
-        raise DataError(
-            f"{part} is a tuple, and a table has its targets in a column: pass another table."
-        )
-    return value
 
 
 def _checked_target(value: object) -> str:
