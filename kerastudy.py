@@ -110,7 +110,7 @@ from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.executors.ray import RayOptions  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
-from studies.exporting.scripts.script import export_script  # noqa: E402
+from studies.exporting.script import export_script  # noqa: E402
 from studies.launching.checking_data import check_data  # noqa: E402
 from studies.results.changes import delete_study, rename_study  # noqa: E402
 from studies.results.diagnosing import diagnose  # noqa: E402

@@ -16,7 +16,7 @@ from studies.lines import wrapped
 
 if TYPE_CHECKING:
     from studies.exporting.keras_file import KerasExport
-    from studies.exporting.scripts.script import ScriptExport
+    from studies.exporting.script import ScriptExport
     from studies.exporting.tables import TableExport
     from studies.exporting.tensorboard import TensorBoardExport
     from tracking.history.study_history import StudyHistory
@@ -41,7 +41,7 @@ _OPTIONS = {
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="The file, or TensorBoard's folder; - to print CSV.",
+    help="The file; for script and tensorboard the folder; - to print CSV.",
 )
 @click.option("--force", is_flag=True, help="Replace what --output names.")
 @click.option("--engine", help="One engine's trials.")
@@ -73,7 +73,7 @@ def export_command(
     """Write a trial as plain Keras, or a study for other tools.
 
     \b
-    script       the best trial, or --trial, as one readable file of plain Keras
+    script       the best trial, or --trial: the study's files, and plain Keras
                  that ends with the same weights, without kerastudy
     keras        its model as a .keras file
     csv          a row for each trial; parquet: the same
@@ -82,7 +82,7 @@ def export_command(
 
     \b
     kerastudy export digits --as script
-    kerastudy export digits --as script --trial 7 --output seven.py
+    kerastudy export digits --as script --trial 7 --output seven
     kerastudy export digits --as csv
     kerastudy export digits --as optuna --storage sqlite:///digits.db
     """  # noqa: D301 - click reads \b, which must not be escaped
@@ -134,7 +134,7 @@ def _of_trial(
     data: str,
 ) -> ScriptExport | KerasExport:
     from studies.exporting.keras_file import export_keras
-    from studies.exporting.scripts.script import export_script
+    from studies.exporting.script import export_script
     from studies.progress import make_progress
 
     export = export_script if format_ == "script" else export_keras
@@ -176,12 +176,8 @@ def _lines(made: Any) -> list[str]:
     else:
         lines[0] += f": {made.rows} trial{'' if made.rows == 1 else 's'} of {made.study}"
     if hasattr(made, "script"):
-        if made.data is not None:
-            lines += wrapped(f"its data is next to it, in {made.data.name}: keep them together", 0)
-        elif made.reads:
-            lines += wrapped(f"it reads {made.reads}", 0)
-        if made.imports:
-            lines += wrapped(f"it needs kerastudy, and imports the builder: {made.imports}", 0)
+        told = f"here its first epoch differs: {made.differs}" if made.differs else ""
+        lines += wrapped(told or "its first epoch was tried, and is as recorded", 0)
         lines.append(f"run it with: python {shlex.quote(shown)}")
     return lines
 

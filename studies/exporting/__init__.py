@@ -2,7 +2,8 @@
 
 | module | holds |
 |---|---|
-| `scripts/` | a trial as one file of plain Keras, which ends with the same weights |
+| `script` | a trial as plain Keras with its study's files, which ends with the same weights |
+| `script_files/` | that script, and what stands in for kerastudy there |
 | `tables` | the trials as CSV or Parquet |
 | `keras_file` | a trial's model as a `.keras` file |
 | `tensorboard` | the trials as TensorBoard's event files |

@@ -125,9 +125,12 @@ def test_a_script_by_the_command(launched: Launched, tmp_path: Path) -> None:
     done = kerastudy_here(*words, "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     told = json.loads(done.out)
-    assert (told["trial"], told["imports"]) == (1, None)
+    assert (told["trial"], told["differs"]) == (1, None)
     script = Path(told["script"])
-    assert sorted(tmp_path.iterdir()) == [Path(told["data"]), script]
+    assert [*tmp_path.iterdir()] == [script.parent] == [tmp_path / "blobs-trial-1"]
     assert subprocess.run([sys.executable, "-I", script], cwd="/").returncode == 0
     again = kerastudy_here(*words, cwd=tmp_path)
     assert again.code == 2 and "exists" in again.err
+    (tmp_path / "mine").mkdir()
+    mine = kerastudy_here(*words, "--output", "mine", "--force", cwd=tmp_path)
+    assert mine.code == 2 and "is no exported script" in mine.err

@@ -1,4 +1,4 @@
-"""Trials as scripts of plain Keras, run where nothing but Keras, numpy and scikit-learn is."""
+"""Trials as scripts of plain Keras, run where kerastudy and its libraries can't be imported."""
 
 from __future__ import annotations
 
@@ -6,35 +6,40 @@ import ast
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
 import pytest
-from builder_corpus import session
-from handmade import make_spec
+from builder_corpus import run, session
+from handmade import ENVIRONMENT, make_result, make_spec
 from study_record import weights_in
 from suite import exhaustive_but
 
 from search_spaces.errors import StudyError
 from studies.executors.session import Session
-from studies.exporting.scripts.builder_code import BuilderCode
-from studies.exporting.scripts.data_code import DataCode
-from studies.exporting.scripts.head import RecordedTrial
-from studies.exporting.scripts.parts import ScriptParts, script_parts
-from studies.exporting.scripts.script import training_of, write_script
-from studies.exporting.scripts.text import script_text
+from studies.exporting import script as exporting
+from studies.exporting.script import (
+    ScriptParts,
+    script_parts,
+    script_text,
+    training_of,
+    try_script,
+    write_script,
+)
 from studies.user_code.loading import load_study
 from studies.user_code.targets import Target
-from tracking.records import BestEpoch, Objective, TrialSpec
+from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial, Objective, TrialSpec
 
 STUDIES = """
 import keras
-import keras_tuner
 import numpy as np
-import optuna
 from kerastudy import outputs
 
 import kerastudy as ks
@@ -47,7 +52,7 @@ y = (x[:, 0] > 0).astype("int64")
 train, scale = 0.5, 2
 
 
-def build(hp: keras_tuner.HyperParameters) -> keras.Model:
+def build(hp: ks.Hyperparameters | None) -> keras.Model:
     model = keras.Sequential([keras.layers.Rescaling(scale * parts.FACTOR)])
     for i in range(hp.Int("layers", 1, 2)):
         model.add(Block(hp.Int(f"units_{i}", min_value=4, max_value=8)))
@@ -62,15 +67,38 @@ def build(hp: keras_tuner.HyperParameters) -> keras.Model:
 
 
 def callbacks(hp):
-    return [keras.callbacks.ReduceLROnPlateau("loss", patience=0, min_delta=1, factor=0.5)]
+    slower = keras.callbacks.ReduceLROnPlateau("loss", patience=0, min_delta=1, factor=0.5)
+    return [slower, parts.Shaken()]
 
 
-def create_model(trial: optuna.Trial):
+def create_model(trial):
     out = outputs.binary()
     rate = trial.suggest_float("rate", 0.1, 0.4)
     layers = [keras.layers.Dense(8, "relu"), keras.layers.Dropout(rate), out.layer()]
     model = keras.Sequential(layers)
     model.compile("adam", loss=out.loss, metrics=out.metrics)
+    return model
+
+
+words = np.array(["red sun", "blue sea", "green tree", "red sea"] * 30)
+inputs, targets = {"number": x, "word": words}, {"left": x[:, :1], "right": y}
+several_data = ks.datasets.arrays(
+    inputs, targets, sample_weight=np.arange(1.0, 121.0), validation=0.3, test=0.1
+)
+
+
+def several_outputs(hp):
+    number, word = keras.Input((6,), name="number"), keras.Input((), dtype="string", name="word")
+    counted = keras.layers.TextVectorization(max_tokens=9, output_mode="count")
+    ks.preprocessing.adapted(counted, several_data, of="word")
+    both = keras.layers.Concatenate()([number, counted(word)])
+    both = keras.layers.Dense(hp["units"], "relu")(both)
+    offset = float(several_data.load().train.y["left"].mean())
+    left = keras.layers.Rescaling(1.0, offset, name="left")(keras.layers.Dense(1)(both))
+    right = keras.layers.Dense(2, "softmax", name="right")(both)
+    model = keras.Model({"number": number, "word": word}, {"left": left, "right": right})
+    losses = {"left": "mse", "right": "sparse_categorical_crossentropy"}
+    model.compile(keras.optimizers.SGD(0.01, use_ema=True), losses, weighted_metrics=[])
     return model
 
 
@@ -87,9 +115,15 @@ weighted = ks.Study(
     "weighted", data=read, build=create_model, class_weight={0: 2.0}, repeats=2,
     optimizer=keras.optimizers.SGD(0.05), **own,
 )
+several = ks.Study(
+    "several", data=several_data, build=several_outputs, space=ks.SearchSpace(ks.units(4, 8)),
+    **own,
+)
 imported = ks.Study("imported", data=arrays, build=needs_kerastudy, **own)
 """
 PARTS = """
+import random
+
 import keras
 
 
@@ -103,26 +137,41 @@ class Block(keras.layers.Layer):
         return self.inner(x, training=training)
 
 
+class Shaken(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        kernel = self.model.layers[-1].kernel
+        kernel.assign(kernel + 0.01 * random.random())
+
+
 FACTOR = 0.5
 """
 # Runs scripts where what they must not need can't be imported; prints their exit codes.
 RUN = """
-import json, runpy, sys
-FOREIGN = {"kerastudy", "studies", "tracking", "search_spaces", "optuna", "mlflow", "keras_tuner"}
+import json, os, runpy, sys
+from importlib.machinery import PathFinder
+foreign, saved, *scripts = sys.argv[1:]
 class Refusing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in FOREIGN:
+        if name.partition(".")[0] in foreign.split():
             raise ModuleNotFoundError(name)
+        if name == "kerastudy":
+            found = PathFinder.find_spec(name, sys.path)
+            assert os.path.dirname(found.origin) == os.path.dirname(sys.argv[0])
 sys.meta_path.insert(0, Refusing())
 codes = []
-for script in sys.argv[1:]:
-    sys.argv = [script, script + ".keras"]
+for script in scripts:
+    before = set(sys.modules)
+    sys.argv = [script, *([script + ".keras"] if saved else [])]
     try:
         runpy.run_path(script, run_name="__main__")
     except SystemExit as end:
         codes.append(end.code)
+    for name in set(sys.modules) - before:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(sys.path[0]):
+            del sys.modules[name]
 print(json.dumps(codes))
 """
+FOREIGN = "studies tracking search_spaces mlflow"
 
 
 def loaded(folder: Path, variable: str) -> Session:
@@ -138,93 +187,115 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
-    checkpoints = []
-    for name in ("kept", "weighted"):
-        ready = loaded(folder, name)
-        study = ready.study
-        history = study.launch(store=folder / "store", verify="off")  # type: ignore[attr-defined]
-        trial = history.best
-        parts = script_parts(ready, history.description.space, training_of(trial), f"{name}.npz")
-        assert parts.why_imported == ""
-        write_script(history, trial, parts, ready.description.code, folder / f"{name}.py")
-        checkpoints.append(history.files.checkpoint(trial.number, trial.result.best_repeat))
-    assert (folder / "kept.npz").exists() and not (folder / "weighted.npz").exists()
-    # The script itself is what compares: it must see a difference.
-    text = (folder / "weighted.py").read_text()
-    other = re.sub(r"^SEED = \d+", "SEED = 1", text, flags=re.M)
-    (folder / "other.py").write_text(other)
-    scripts = [str(folder / f"{name}.py") for name in ("kept", "weighted", "other")]
+def exported(ready: Session, history: StudyHistory, folder: Path) -> EndedTrial:
+    """Writes the script of the best trial."""
+    trial = history.best
+    assert trial is not None
+    parts = script_parts(ready, history.description.space, training_of(trial))
+    write_script(history, trial, parts, ready.description.code, folder)
+    return trial
+
+
+def ran(folders: Sequence[Path], foreign: str, saved: str = "") -> list[int]:
+    """Runs scripts, and returns their exit codes."""
+    scripts = [str(each / "retrain.py") for each in folders]
     done = subprocess.run(
-        [sys.executable, "-I", "-c", RUN, *scripts], capture_output=True, text=True, cwd=folder
+        [sys.executable, "-I", "-c", RUN, foreign, saved, *scripts],
+        capture_output=True,
+        text=True,
+        cwd=folders[0].parent,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == [0, 0, 1], done.stdout
-    for script, checkpoint in zip(scripts, checkpoints, strict=False):
-        with zipfile.ZipFile(f"{script}.keras") as archive:
+    codes: list[int] = json.loads(done.stdout.splitlines()[-1])
+    return codes
+
+
+def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
+    checkpoints, made = [], []
+    for name in ("kept", "weighted", "several"):
+        ready = loaded(folder, name)
+        history = ready.study.launch(store=folder / "store", verify="off")  # type: ignore[attr-defined]
+        made.append(folder / name)
+        trial = exported(ready, history, made[-1])
+        checkpoints.append(history.files.checkpoint(trial.number, trial.result.best_repeat))
+    # The script itself is what compares: it must see a difference.
+    made.append(folder / "other")
+    shutil.copytree(folder / "weighted", made[-1])
+    text = (folder / "weighted" / "retrain.py").read_text()
+    other = re.sub(r"^SEED = \d+", "SEED = 1", text, flags=re.M)
+    (folder / "other" / "retrain.py").write_text(other)
+    assert ran(made, f"{FOREIGN} optuna keras_tuner", "saved") == [0, 0, 0, 1]
+    for place, checkpoint in zip(made, checkpoints, strict=False):
+        with zipfile.ZipFile(place / "retrain.py.keras") as archive:
             saved = weights_in(io.BytesIO(archive.read("model.weights.h5")))
         recorded = {k: v for k, v in weights_in(checkpoint).items() if "optimizer" not in k}
         assert recorded and recorded.items() <= saved.items()
 
 
-def parts_of(ready: Session) -> ScriptParts:
-    told = ready.description
-    spec = TrialSpec(0, 1, told.space.defaults(), 7, 2, 8, 1, "", told.objective)
-    return script_parts(ready, told.space, spec, "arrays.npz")
-
-
-def test_a_builder_that_needs_kerastudy_is_imported(folder: Path) -> None:
-    found = parts_of(loaded(folder, "imported"))
-    assert found.builder is None
-    assert found.why_imported == "it uses ks.epoch_seed"
+@pytest.mark.exhaustive
+def test_a_builder_that_needs_kerastudy_is_refused(folder: Path) -> None:
+    ready = loaded(folder, "imported")
+    history = ready.study.launch(store=folder / "store", verify="off")  # type: ignore[attr-defined]
+    exported(ready, history, folder / "imported")
+    with pytest.raises(StudyError, match="it uses kerastudy's epoch_seed, which its stand-in"):
+        try_script(folder / "imported", "imported", str(folder))
 
 
 @pytest.mark.parametrize(
     "style",
     exhaustive_but(
         ["optuna_class"],
-        ["name_scopes", "optuna_class", "hypermodel", "several_domains", "tuner_space"],
+        ["name_scopes", "optuna_class", "hypermodel", "several_domains", "tuner_space",
+         "subclassed_model", "steps_of_parts", "reading_values"],
     ),
-)
-def test_builders_of_other_styles_stand_alone(style: str) -> None:
-    """Their text alone makes the same initial weights, or they would be imported."""
-    found = parts_of(session(style))
-    assert found.builder is not None, found.why_imported
-    assert not {"kerastudy", "keras_tuner", "optuna"} & set(found.builder.packages)
+)  # fmt: skip
+def test_builders_of_other_styles_end_with_the_recorded_weights(style: str, tmp_path: Path) -> None:
+    history = run(style, "random", tmp_path / "store", 1)
+    exported(session(style), history, tmp_path / "exported")
+    # Their files may import Keras Tuner and Optuna.
+    assert ran([tmp_path / "exported"], FOREIGN) == [0]
 
 
 def test_what_a_script_can_not_do_is_refused() -> None:
+    ready = session("fit_returns_history")
+    told = ready.description
+    spec = TrialSpec(0, 1, told.space.defaults(), 7, 2, 8, 1, "", told.objective)
     with pytest.raises(StudyError, match="its HyperModel trains by a fit of its own"):
-        parts_of(session("fit_returns_history"))
+        script_parts(ready, told.space, spec)
 
 
 @pytest.mark.parametrize(
     "odd", ['"""\nraise SystemExit("""', "\\" * 120 + '"', "a\u2028raise x\x85\x0c\x00", "' + '\n#"]
 )
 def test_texts_stay_texts(odd: str) -> None:
-    data = DataCode((), "x_train = y_train = x_validation = y_validation = ()\n", "d", {})
-    builder = BuilderCode((), "", {"build": "make"}, (), False, frozenset(), False)
-    parts = ScriptParts({odd: odd}, data, builder, "", False, "", False, False, True, "", False,
-                        False, {})  # fmt: skip
-    best = BestEpoch(1, 0.5, {odd: 0.5})
     spec = make_spec(objective=Objective(odd, "max"))
-    environment = {"device": odd, "variables": f"A={odd}"}
-    trial = RecordedTrial(odd, spec, best, {1: {odd: 0.5}}, 3, odd, environment, odd, odd)
-    for made in (parts, replace(parts, builder=None, why_imported=odd)):
-        text = script_text(trial, made, f"{odd}.py")
-        tree = ast.parse(text)
-        assigned = {
-            target.id: each.value
-            for each in tree.body
-            if isinstance(each, ast.Assign)
-            for target in each.targets
-            if isinstance(target, ast.Name)
-        }
-        values = {
-            name: ast.literal_eval(assigned[name])
-            for name in ("HYPERPARAMETERS", "METRICS", "WEIGHTS_SHA256")
-        }
-        assert values == {"HYPERPARAMETERS": {odd: odd}, "METRICS": [odd], "WEIGHTS_SHA256": odd}
-        assert "Exits with 0 if they" in (ast.get_docstring(tree) or "")
-        # No statement but the script's own.
-        assert not [each for each in ast.walk(tree) if isinstance(each, ast.Raise)]
+    environment = {**ENVIRONMENT, "variables": f"A={odd}", "device": odd}
+    trial = EndedTrial(
+        "run", spec, "complete", make_result(spec, [{odd: 0.5}]), environment, {}, "", 0
+    )
+    expected: dict[str, Any] = {
+        "STUDY": odd,
+        "TRIAL": 0,
+        "HYPERPARAMETERS": {odd: odd, "several": ("a", odd)},
+        "SEED": spec.seed,
+        "EPOCHS": spec.epochs,
+        "BATCH_SIZE": spec.batch_size,
+        "CLASS_WEIGHT": None,
+        "OBJECTIVE": odd,
+        "THREADS": 1,
+        "ENVIRONMENT": ANY,
+        "KERAS": {},
+        "CODE": {"file": odd},
+    }
+    parts = ScriptParts(expected["HYPERPARAMETERS"], None, {}, [], "")
+    text = script_text(odd, trial, parts, {"file": odd})
+    as_written = Path(exporting.__file__).with_name("script_files") / "retrain.py"
+    found = {}
+    for made, own in zip(ast.parse(text).body, ast.parse(as_written.read_text()).body, strict=True):
+        name = ast.unparse(own.targets[0]) if isinstance(own, ast.Assign) else ""
+        if name in expected:
+            assert isinstance(made, ast.Assign)
+            found[name] = ast.literal_eval(made.value)
+        else:
+            assert ast.dump(made) == ast.dump(own)
+    assert found == expected

@@ -1,0 +1,371 @@
+"""Exports a trial as a folder with a script of plain Keras, which ends with the same weights."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import posixpath
+import pprint
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import packages_distributions, version
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import StudyError
+from studies.again.recorded_worker import recorded_worker
+from studies.again.reruns import trainings_of
+from studies.data import Splits
+from studies.data.arrays.texts import is_text
+from studies.data.parts.classes import class_labels
+from studies.data.structures import named_arrays
+from studies.definition.seeds import seed_states
+from studies.exporting.asked import explained, path_for, trial_to_export
+from studies.progress import NoProgress, Progress
+from studies.training.building.build import build_model, build_variables
+from studies.training.building.hypermodel import has_own_fit
+from studies.training.building.made_data import MadeData
+from studies.training.process.determinism import begin_trial, seed_generator_states
+from studies.user_code.own_modules import imported_names
+from tracking.history.curves import epoch_metrics
+from tracking.history.study_history import StudyHistory
+from tracking.records import CodeDescription, EndedTrial, TrialSpec
+
+if TYPE_CHECKING:
+    from studies.executors.session import Session
+
+_FILES: Final = Path(__file__).with_name("script_files")
+_SCRIPT: Final = "retrain.py"
+_STAND_IN: Final = "kerastudy.py"
+_RECORD: Final = "record.json"
+
+
+@dataclass(frozen=True)
+class ScriptExport:
+    """An exported script.
+
+    Attributes:
+        study: The study's name.
+        engine: The engine that proposed the trial.
+        trial: Its number.
+        script: The script, in a folder with all that it needs.
+        differs: What differed from the record when its first epoch was tried, or empty.
+        notes: What has changed since the trial.
+    """
+
+    study: str
+    engine: str
+    trial: int
+    script: Path
+    differs: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ScriptParts:
+    """What a script needs of a study, found in a worker process.
+
+    Attributes:
+        hyperparameters: The values that the builder reads, by name.
+        class_weight: The weights of all classes, if there are any.
+        arrays: The training and validation data, by their names in a file.
+        data_digest: The digest of the data, as recorded.
+    """
+
+    hyperparameters: Mapping[str, Any]
+    class_weight: Mapping[int, float] | None
+    arrays: Mapping[str, np.ndarray]
+    data_digest: str
+
+
+def export_script(
+    history: StudyHistory,
+    number: int | None = None,
+    output: str | Path | None = None,
+    *,
+    force: bool = False,
+    data: str = "",
+    progress: Progress | None = None,
+) -> ScriptExport:
+    """Writes a trial as a folder with the study's files and a script of plain Keras.
+
+    The script, ``retrain.py``, trains the trial again without kerastudy, and says whether its
+    metrics and weights are the recorded ones. Its first epoch is tried here.
+
+    Args:
+        history: The study.
+        number: The trial; None: the best.
+        output: The folder; None: ``STUDY-trial-N`` in this folder.
+        force: Whether to replace a folder that was exported before.
+        data: The file with the data, if it has moved.
+        progress: Gets messages.
+
+    Raises:
+        StudyNotFoundError: If there is no such trial, or no trial with a value.
+        StudyError: If a script can't do what the trial did, which it names; or if the folder
+            exists.
+
+    Example:
+        ```python
+        ks.export_script(ks.read_study("digits"))
+        ```
+    """
+    progress = progress or NoProgress()
+    trial = trial_to_export(history, number)
+    name, engine = history.description.name, history.description.engine
+    folder = path_for(output, f"{name}-trial-{trial.number}")
+    _check_folder(folder, force)
+    if trial.result.folds:
+        raise _refused(name, f"trial {trial.number} is cross-validated, and a script trains once")
+    if history.description.objective_function:
+        raise _refused(name, "its objective_function loads its data and trains by itself")
+    if not trainings_of(trial)[trial.result.best_repeat].weights_sha256:
+        unsaved = trial.result.unsaved or "they were not saved"
+        raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
+    with recorded_worker(history, trial, data=data, progress=progress) as (worker, notes):
+        parts: ScriptParts = worker.ask(script_parts, history.description.space, training_of(trial))
+        code = worker.description.code
+    if parts.data_digest != trial.data_digest:
+        raise StudyError(
+            f"The data of the study {name!r} has changed since trial {trial.number}: its digest "
+            f"was {trial.data_digest[:16]}… and is {parts.data_digest[:16]}…. Give the file that "
+            "it was trained on by --data."
+        )
+    with (
+        explained(folder),
+        tempfile.TemporaryDirectory(prefix="partial-", dir=folder.parent) as partial,
+    ):
+        made = Path(partial, folder.name)
+        write_script(history, trial, parts, code, made)
+        progress.wait("trying its first epoch")
+        differs = try_script(made, name, code.folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(made, folder)
+    return ScriptExport(name, engine, trial.number, folder / _SCRIPT, differs, tuple(notes))
+
+
+def training_of(trial: EndedTrial) -> TrialSpec:
+    """Returns the training that a script repeats: the best of a trial's, from its first epoch."""
+    spec = trainings_of(trial)[trial.result.best_repeat].spec
+    return replace(spec, class_weight=trial.result.class_weight or spec.class_weight)
+
+
+def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> ScriptParts:
+    """Finds what a script needs of a study.
+
+    Args:
+        session: The study.
+        space: The recorded space.
+        spec: The trial.
+
+    Raises:
+        StudyError: If a script can't do what the trial did; names it.
+    """
+    study = session.study
+    hp = Hyperparameters(space, spec.values, number=spec.built_as)
+    splits = session.data.of(hp).splits if isinstance(session.data, MadeData) else session.data
+    if not isinstance(splits, Splits):
+        raise _refused(study.name, "its data comes in batches, which no record holds")
+    if has_own_fit(study.build):
+        raise _refused(study.name, "its HyperModel trains by a fit of its own")
+    if not splits.train.has_targets and not splits.train.alone:
+        raise _refused(study.name, "its training step gets samples without targets in a tuple")
+    begin_trial(spec.seed)
+    model = build_model(study, hp, splits)
+    build_variables(model, splits)
+    if len(seed_states(model)) > len(seed_generator_states(model)):
+        raise _refused(study.name, "its loss or a metric draws random numbers")
+    arrays: dict[str, np.ndarray] = {}
+    for name, part in (("train", splits.train), ("validation", splits.validation)):
+        arrays |= {**named_arrays(part.x, f"x_{name}"), **named_arrays(part.y, f"y_{name}")}
+        if part.sample_weight is not None:
+            arrays[f"sample_weight_{name}"] = part.sample_weight
+    # Texts as numpy's: objects would be pickled.
+    arrays = {name: a.astype(str) if is_text(a) else a for name, a in arrays.items()}
+    weights = None
+    if spec.class_weight is not None:
+        assert isinstance(splits.train.y, np.ndarray), "it has classes"
+        labels = class_labels(splits.train.y)
+        assert labels is not None, "likewise"
+        # For batches, Keras needs those of all classes.
+        classes = range(int(labels.max()) + 1)
+        weights = {label: spec.class_weight.get(label, 1.0) for label in classes}
+    return ScriptParts(hp.values, weights, arrays, splits.digest)
+
+
+def write_script(
+    history: StudyHistory,
+    trial: EndedTrial,
+    parts: ScriptParts,
+    code: CodeDescription,
+    folder: Path,
+) -> None:
+    """Writes a trial's script, and all that it needs, into a new folder.
+
+    Args:
+        history: The study.
+        trial: One with recorded weights.
+        parts: What the study adds.
+        code: Where it is defined.
+        folder: The folder.
+    """
+    folder.mkdir()
+    files, place = _placed(code)
+    for file, text in files.items():
+        path = folder / "code" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    np.savez_compressed(folder / "data.npz", **parts.arrays)  # type: ignore[arg-type]
+    training = trainings_of(trial)[trial.result.best_repeat]
+    curves = epoch_metrics(history.store, training.run_id)
+    record = {
+        "weights_sha256": training.weights_sha256,
+        "best_epoch": trial.best_training[1].epoch,
+        "trained_epochs": training.epochs,
+        "epochs": {
+            epoch: {name: value for name, value in metrics.items() if math.isfinite(value)}
+            for epoch, metrics in curves.items()
+        },
+    }
+    _write_json(folder / _RECORD, record)
+    shutil.copyfile(_FILES / _STAND_IN, folder / _STAND_IN)
+    text = _requirements(trial, files) + script_text(history.description.name, trial, parts, place)
+    (folder / _SCRIPT).write_text(text, encoding="utf-8")
+
+
+def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mapping[str, Any]) -> str:
+    """Returns the text of a script: the one in `script_files`, with the values of a trial.
+
+    Args:
+        study: The study's name.
+        trial: The trial.
+        parts: What the study adds.
+        place: How its code is loaded, as `load_study` in `script_files` takes it.
+    """
+    spec, environment = training_of(trial), trial.environment
+    keras: dict[str, Any] = _pairs(environment.get("keras settings", ""))
+    keras.pop("backend", None)
+    if "epsilon" in keras:
+        keras["epsilon"] = float(keras["epsilon"])
+    values = {
+        "STUDY": study,
+        "TRIAL": spec.built_as,
+        "HYPERPARAMETERS": dict(parts.hyperparameters),
+        "SEED": spec.seed,
+        "EPOCHS": spec.epochs,
+        "BATCH_SIZE": spec.batch_size,
+        "CLASS_WEIGHT": parts.class_weight,
+        "OBJECTIVE": spec.objective.metric,
+        "THREADS": spec.threads,
+        "ENVIRONMENT": {"KERAS_BACKEND": "tensorflow", **_pairs(environment.get("variables", ""))},
+        "KERAS": keras,
+        "CODE": dict(place),
+    }
+
+    def filled_in(line: str) -> str:
+        name = line.partition(" = ")[0]
+        if name not in values:
+            return line
+        return f"{name} = {pprint.pformat(values[name], sort_dicts=False)}"
+
+    lines = (_FILES / _SCRIPT).read_text(encoding="utf-8").splitlines()
+    return "\n".join([*map(filled_in, lines), ""])
+
+
+def try_script(folder: Path, study: str, cwd: str) -> str:
+    """Trains the first epoch by a script; returns what differed from the record, or nothing.
+
+    Args:
+        folder: The script's.
+        study: The study's name.
+        cwd: The folder that the study was launched in, from which it may read files.
+
+    Raises:
+        StudyError: If the script fails.
+    """
+    done = subprocess.run(
+        [sys.executable, "-B", folder / _SCRIPT, "--epochs", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd if os.path.isdir(cwd) else folder,
+    )
+    if "epochs that differ" not in done.stdout:
+        *_, last = ["it ends", *done.stderr.strip().splitlines()]
+        raise _refused(
+            study, f"in a folder of their own, without kerastudy, its files fail: {last}"
+        )
+    return "" if done.returncode == 0 else done.stdout.splitlines()[0]
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(each.split("=", 1) for each in text.split() if "=" in each)
+
+
+def _check_folder(folder: Path, force: bool) -> None:
+    """Checks that a folder may be written; raises StudyError."""
+    if not folder.parent.is_dir():
+        raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
+    if not folder.exists():
+        return
+    ours = (folder / _SCRIPT).is_file() and (folder / _RECORD).is_file()
+    if not ours or not force:
+        what = ", or replace it with --force." if ours else ": this is no exported script."
+        raise StudyError(f"{str(folder)!r} exists. Name another folder with --output{what}")
+
+
+def _refused(study: str, what: str) -> StudyError:
+    return StudyError(
+        f"The study {study!r} can't be exported as a script: {what}. `kerastudy reproduce` trains "
+        "its trials again where kerastudy is."
+    )
+
+
+def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
+    """Returns a study's texts by their places in a folder, and how the study is loaded there."""
+    path = Path(code.path)
+    texts = {path.name: code.source, **code.texts}
+    # Own modules may be above the study's file, and the file may be in a package.
+    above = max(PurePosixPath(place).parts.count("..") for place in texts)
+    marks = [posixpath.join(*[".."] * level, "__init__.py") for level in range(above + 1)]
+    package = max((level + 1 for level, mark in enumerate(marks) if mark in texts), default=0)
+    depth = max(above, package)
+    own = path.parent.parts[len(path.parent.parts) - depth :]
+    files = {posixpath.normpath(posixpath.join(*own, place)): t for place, t in texts.items()}
+    # What is imported is found from a folder that is no package; the study's own comes first.
+    folders = {str(each) for file in files for each in PurePosixPath(file).parents}
+    roots = [each for each in folders if posixpath.join(each, "__init__.py") not in files]
+    place = {
+        "file": posixpath.join(*own, path.name),
+        "folders": sorted(roots, key=lambda each: (each != str(PurePosixPath(*own)), each)),
+        "package": ".".join(own[depth - package :]),
+        "variable": code.variable,
+        "study": code.study_name,
+    }
+    return files, place
+
+
+def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
+    """Returns the versions that a script needs, in the form of PEP 723."""
+    names = {name.partition(".")[0] for text in files.values() for name in imported_names(text)}
+    known = packages_distributions()
+    needed = {"keras", "numpy", "tensorflow", *(known[name][0] for name in names if name in known)}
+    versions = {each: trial.environment.get(each) or version(each) for each in needed}
+    versions.pop("kerastudy", None)
+    lines = "".join(f'#     "{package}=={each}",\n' for package, each in sorted(versions.items()))
+    python = trial.environment.get("python", "3.11")
+    return (
+        f'# /// script\n# requires-python = "=={python}"\n# dependencies = [\n{lines}# ]\n# ///\n'
+    )
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

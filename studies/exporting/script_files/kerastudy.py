@@ -1,0 +1,220 @@
+"""Stands in for kerastudy, so that the study's files run without it.
+
+It has what a builder may ask for while it makes a model. What files only declare by kerastudy, such
+as search spaces, is ignored.
+"""
+
+import ast
+import contextlib
+import copy
+import functools
+import importlib.util
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+loaded = SimpleNamespace(files=False)
+
+
+def load_study(file, folders, package, variable, study):
+    """Runs the study's file, and returns its study: that of a variable, or of a name."""
+    # Last, so that no module of the study's hides one of Python's.
+    sys.path.extend(str(HERE / "code" / folder) for folder in folders)
+    place = importlib.util.spec_from_file_location(
+        f"{package}.study_file".lstrip("."), HERE / "code" / file
+    )
+    module = importlib.util.module_from_spec(place)
+    sys.modules[place.name] = module
+    Study.wanted = study
+    with contextlib.suppress(Launched):
+        place.loader.exec_module(module)
+    loaded.files = True
+    return getattr(module, variable) if variable else Study.of_names[study]
+
+
+def load_data(name):
+    """Returns a part of the trial's data as `fit` takes it: x, (x, y) or (x, y, sample_weight)."""
+    found = part(name)
+    if found.y is None:
+        return found.x
+    if found.sample_weight is None:
+        return found.x, found.y
+    # The same weights for each output.
+    return found.x, found.y, keras.tree.map_structure(lambda _: found.sample_weight, found.y)
+
+
+def part(name):
+    """Returns the samples, targets and weights of a part: each an array, several, or None."""
+    x, y, sample_weight = (arrays(f"{kind}_{name}") for kind in ("x", "y", "sample_weight"))
+    return SimpleNamespace(x=x, y=y, sample_weight=sample_weight)
+
+
+def arrays(name):
+    """Returns an array; a tuple or dict of several, which are called such as x_train['image']."""
+    with np.load(HERE / "data.npz") as file:
+        if name in file:
+            return file[name]
+        keys = [key for key in file if key.startswith(f"{name}[")]
+        found = {ast.literal_eval(key[len(name) + 1 : -1]): file[key] for key in keys}
+    return tuple(found.values()) if 0 in found else found or None
+
+
+class Study:
+    """A study's settings, as its file gives them."""
+
+    of_names = {}
+    wanted = ""
+
+    def __init__(self, name, **settings):
+        self.name = name
+        self.__dict__.update(settings)
+        Study.of_names[name] = self
+
+    def __getattr__(self, name):
+        return getattr(Ignored(f"Study.{name}"), name)
+
+    def launch(self, *arguments, **options):
+        if self.name == Study.wanted:
+            raise Launched
+        return Ignored("the result of a launch")
+
+    def make_model(self, hp):
+        """Returns the compiled model of hyperparameters."""
+        model = self.build.build(hp) if hasattr(self.build, "build") else self.build(hp)
+        given = {name: vars(self).get(name) for name in ("optimizer", "loss", "metrics")}
+        given = {name: value for name, value in given.items() if value is not None}
+        if given:  # for the study's own, instead of the builder's
+            before = model._compile_config.config if model.compiled else {}
+            model.compile(**{**before, **given})
+        return model
+
+    def make_callbacks(self, hp):
+        """Returns the callbacks of hyperparameters."""
+        make = vars(self).get("callbacks")
+        return list(make(hp) or []) if make else []
+
+
+class Launched(BaseException):
+    """Ends the loading of a file that launches its study."""
+
+
+class Hyperparameters(dict):
+    """The trial's values by name, with the methods of Keras Tuner's `hp` and Optuna's `trial`."""
+
+    def __init__(self, values, number):
+        super().__init__(values)
+        self.values, self.params, self.number = dict(values), dict(values), number
+        self.user_attrs = {}
+        self.scopes, self.met = [], True
+
+    def scoped(self, name):
+        return "/".join([*self.scopes, str(name)])
+
+    def __getitem__(self, name):
+        return copy.deepcopy(super().__getitem__(self.scoped(name)))
+
+    def __contains__(self, name):
+        return super().__contains__(self.scoped(name))
+
+    def get(self, name, default=None):
+        return copy.deepcopy(super().get(self.scoped(name), default))
+
+    def Int(self, name, *domain, parent_name=None, parent_values=None, **options):
+        with self.conditional_scope(parent_name, parent_values):
+            return self[name] if self.met else None
+
+    Float = Choice = Boolean = Fixed = Int
+
+    @contextlib.contextmanager
+    def conditional_scope(self, name, values):
+        before = self.met
+        values = values if isinstance(values, list | tuple | set | frozenset) else [values]
+        self.met = before and (name is None or self.get(name) in values)
+        yield
+        self.met = before
+
+    @contextlib.contextmanager
+    def name_scope(self, name):
+        self.scopes.append(name)
+        yield
+        self.scopes.pop()
+
+    def suggest_float(self, name, *domain, **options):
+        return self[name]
+
+    suggest_int = suggest_categorical = suggest_float
+    suggest_uniform = suggest_loguniform = suggest_discrete_uniform = suggest_float
+
+    def set_user_attr(self, key, value):
+        self.user_attrs[key] = value
+
+
+class Ignored:
+    """What a file declares and no builder needs: whatever is done with it gives it again."""
+
+    def __init__(self, name):
+        self.named = name
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.again()
+
+    def __iter__(self):
+        return iter(())
+
+    def again(self, *arguments, **options):
+        if loaded.files:
+            raise RuntimeError(f"it uses kerastudy's {self.named}, which its stand-in lacks")
+        return self
+
+    __call__ = __getitem__ = __or__ = __ror__ = again
+
+
+class Data(Ignored):
+    """Any description of data: its parts are those of the trial."""
+
+    def again(self, *arguments, **options):
+        return self
+
+    __call__ = again
+
+    def load(self):
+        return SimpleNamespace(train=part("train"), validation=part("validation"))
+
+
+def output(units, activation, loss, metrics):
+    """Returns the last layer, loss and metrics that fit the targets."""
+    layer = functools.partial(keras.layers.Dense, units, activation=activation)
+    return SimpleNamespace(
+        units=units, activation=activation, loss=loss, metrics=list(metrics), layer=layer
+    )
+
+
+def regression(count=1, *, loss="mean_squared_error", metrics=("mean_absolute_error",)):
+    return output(count, "linear", loss, metrics)
+
+
+outputs = SimpleNamespace(
+    binary=lambda: output(1, "sigmoid", "binary_crossentropy", ["accuracy"]),
+    classes=lambda n: output(n, "softmax", "sparse_categorical_crossentropy", ["accuracy"]),
+    one_hot=lambda n: output(n, "softmax", "categorical_crossentropy", ["accuracy"]),
+    regression=regression,
+)
+
+
+def adapted(layer, data, *, of=None):
+    x = part("train").x
+    layer.adapt(x if of is None else x[of])
+    return layer
+
+
+datasets, preprocessing = Data("datasets"), SimpleNamespace(adapted=adapted)
+
+
+def __getattr__(name):
+    return getattr(Ignored(name), name)

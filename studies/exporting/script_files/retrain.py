@@ -1,0 +1,190 @@
+"""Trains a trial of a study again by plain Keras, and compares it with its record.
+
+    uv run retrain.py               # installs the versions above
+    python retrain.py               # exits with 0 if all is as recorded, bit for bit, else with 1
+    python retrain.py model.keras   # saves the model of the best epoch, too
+
+The values of the trial follow; below, the training. The study's own files are in `code/`, its data
+without the test part in `data.npz`, and what came of the trial in `record.json`. kerastudy itself
+need not be installed: `kerastudy.py` stands in for it. Files that the study's code reads by
+relative paths are read from the folder that you are in.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import random
+import sys
+from pathlib import Path
+
+# The trial --------------------------------------------------------------------------------------
+STUDY = ""
+TRIAL = 0
+HYPERPARAMETERS = {}
+SEED = 0
+EPOCHS = 1
+BATCH_SIZE = 32
+CLASS_WEIGHT = None
+OBJECTIVE = ""
+# How it was run: the bits depend on it, on the versions above, and on the kind of processor.
+THREADS = 1
+ENVIRONMENT = {}
+KERAS = {}
+# In the folder `code`.
+CODE = {}
+# The training -----------------------------------------------------------------------------------
+
+parser = argparse.ArgumentParser()
+parser.add_argument("model", nargs="?", help="a .keras file to save the best epoch's model to")
+parser.add_argument("--epochs", type=int, help="train only the first epochs")
+asked = parser.parse_args()
+
+# Read when TensorFlow is imported.
+os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(THREADS), **ENVIRONMENT})
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import context
+
+# Operations whose results do not vary, with the threads of the study: they change bits.
+tf.config.experimental.enable_op_determinism()
+tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+# TensorFlow adds large gradients in any order. No public option turns that off alone.
+context.context()._config = tf.compat.v1.ConfigProto()
+context.context()._config.graph_options.rewrite_options.memory_optimization = 1  # none
+for name, value in KERAS.items():
+    getattr(keras.config, f"set_{name}")(value)
+
+# The stand-in; kerastudy may be installed too.
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import kerastudy
+
+RECORD = json.loads((HERE / "record.json").read_text(encoding="utf-8"))
+
+
+def epoch_seed(epoch, position):
+    """The seed that an epoch has for its random generator at a position."""
+    return np.random.SeedSequence([3, SEED, epoch, position]).generate_state(1)[0]
+
+
+def order_of(epoch, samples):
+    """The order of the training samples in an epoch."""
+    return np.random.default_rng([2, SEED, epoch]).permutation(samples)
+
+
+def batches_of(arrays, order):
+    """A data set of arrays in batches, in the order that a function gives at each beginning."""
+    samples = len(keras.tree.flatten(arrays)[0])
+
+    def batch(rows):
+        return keras.tree.map_structure(lambda a: a[rows], arrays)
+
+    def batches():
+        rows = order(samples)
+        for start in range(0, samples, BATCH_SIZE):
+            yield batch(rows[start : start + BATCH_SIZE])
+
+    # TensorFlow knows the size of a batch if all are alike, and then rounds some operations
+    # otherwise.
+    size = BATCH_SIZE if samples % BATCH_SIZE == 0 else None
+    kinds = keras.tree.map_structure(
+        lambda a: tf.TensorSpec((size, *a.shape[1:]), tf.as_dtype(a.dtype)), arrays
+    )
+    made = tf.data.Dataset.from_generator(batches, output_signature=kinds)
+    return made.apply(tf.data.experimental.assert_cardinality(-(-samples // BATCH_SIZE)))
+
+
+def sha256_of(arrays):
+    """SHA-256 over the types, shapes and bytes of arrays."""
+    sha256 = hashlib.sha256()
+    for array in arrays:
+        sha256.update(f"{array.dtype.name}{array.shape};".encode())
+        sha256.update(np.ascontiguousarray(array).tobytes())
+    return sha256.hexdigest()
+
+
+class Begin(keras.callbacks.Callback):
+    """Makes the random draws of each epoch depend on the seed and the epoch alone."""
+
+    epoch = 1
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch + 1
+        variables = self.model.non_trainable_variables
+        states = [each for each in variables if each.name == "seed_generator_state"]
+        for position, state in enumerate(states):  # as of dropout layers
+            state.assign([epoch_seed(self.epoch, position), 0])
+        random.seed(int(epoch_seed(self.epoch, 2**32 - 1)))
+        np.random.seed(epoch_seed(self.epoch, 2**32 - 2))
+
+
+class Compare(keras.callbacks.Callback):
+    """Compares each epoch with the record, and keeps the weights of the best one."""
+
+    epoch, differing, best = 0, 0, None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epoch = epoch + 1
+        found = {}
+        for name, value in logs.items():
+            values = np.ravel(value).tolist()  # a metric may have a value for each class
+            several = {f"{name}_{place}": each for place, each in enumerate(values)}
+            found |= {name: values[0]} if len(values) == 1 else several
+        recorded = RECORD["epochs"].get(str(self.epoch), {})
+        same = recorded.items() <= found.items()
+        self.differing += not same
+        told = "as recorded" if same else f"DIFFERS from {recorded.get(OBJECTIVE)}"
+        print(f"epoch {self.epoch}: {OBJECTIVE} {found.get(OBJECTIVE)}, {told}", flush=True)
+        if self.epoch == RECORD["best_epoch"]:
+            self.best = self.model.get_weights()
+        # The trial may have been ended early.
+        if self.epoch in (RECORD["trained_epochs"], asked.epochs):
+            self.model.stop_training = True
+
+
+keras.utils.set_random_seed(0)  # for what the study's file makes when it is loaded
+study = kerastudy.load_study(**CODE)
+
+keras.utils.set_random_seed(SEED)
+hp = kerastudy.Hyperparameters(HYPERPARAMETERS, TRIAL)
+model = study.make_model(hp)
+callbacks = study.make_callbacks(hp)
+
+# Floats as `fit` reads them.
+train, validation = keras.tree.map_structure(
+    lambda a: a.astype(keras.config.floatx()) if a.dtype.kind == "f" else a,
+    (kerastudy.load_data("train"), kerastudy.load_data("validation")),
+)
+x = train[0] if isinstance(train, tuple) else train
+if not model.built and isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
+    model.build((None, *x.shape[1:]))
+elif not model.built:
+    # A model whose own training step never calls it is built by `fit`.
+    with contextlib.suppress(Exception):
+        model(keras.tree.map_structure(lambda a: tf.constant(a[:1]), x))
+
+begin, compare = Begin(), Compare()
+model.fit(
+    batches_of(train, lambda samples: order_of(begin.epoch, samples)),
+    epochs=EPOCHS,
+    class_weight=CLASS_WEIGHT,
+    validation_data=batches_of(validation, np.arange),
+    callbacks=[begin, *callbacks, compare],
+    shuffle=False,
+    verbose=0,
+)
+
+print(f"epochs that differ: {compare.differing} of {compare.epoch}")
+if asked.epochs:
+    sys.exit(1 if compare.differing else 0)
+same_weights = sha256_of(compare.best) == RECORD["weights_sha256"]
+print("weights: the same, bit for bit" if same_weights else "weights: DIFFERENT")
+model.set_weights(compare.best)
+if asked.model:
+    model.save(asked.model)
+sys.exit(0 if same_weights and not compare.differing else 1)
