@@ -36,6 +36,8 @@ class EngineSettings:
         seed: The study's seed.
         folds: Trainings of a trial that pruners see one after another.
         known: Results of earlier searches, for engines that learn from results.
+        from_zero: Whether pruners count the first epoch as step 0: an objective function reports
+            at steps of its own, as to Optuna.
     """
 
     name: str
@@ -47,6 +49,7 @@ class EngineSettings:
     seed: int
     folds: int = 1
     known: Sequence[KnownResults] = ()
+    from_zero: bool = False
 
     @property
     def known_trials(self) -> list[tuple[Mapping[str, Any], float]]:

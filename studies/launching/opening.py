@@ -108,6 +108,7 @@ def held_study(
     """
     name = description.name
     check_definition(description)
+    progress.say_all(description.code.said)
     for warning in warnings_of(description):
         progress.say(f"warning: {warning}")
     server = server_for(existing, name, options.tracking_uri)

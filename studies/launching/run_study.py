@@ -207,5 +207,6 @@ def _engine(description: StudyDescription) -> Engine:
             seed=description.seed,
             folds=max(description.folds, 1),
             known=description.known,
+            from_zero=bool(description.objective_function),
         )
     )

@@ -97,10 +97,18 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec, file: st
     function = builder_function(study.build)
     try:
         code = builder_code(session.description.code, getattr(function, "__name__", ""))
+        if callbacks and "callbacks" not in code.arguments:
+            raise NotStandaloneError("its callbacks are those of a search")
         _check_alike(code, study, splits, values, spec, arrays_digest(values_of(model.weights)))
         why = ""
     except NotStandaloneError as error:
         code, why = None, str(error)
+        if session.description.code.said:
+            # To import the builder from it would run its search.
+            raise StudyError(
+                f"The study {study.name!r} is made of a script's search, and its builder can't be "
+                f"cut from the script: {why}. Write a study file with it, or export --as keras."
+            ) from None
     train = splits.train
     return ScriptParts(
         values,
