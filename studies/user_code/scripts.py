@@ -192,7 +192,7 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
     if given.get("n_jobs", 1) != 1:
         left_out.append(f"n_jobs={given['n_jobs']}; --workers N runs N trials at once")
     if search.made.get("storage") is not None:
-        left_out.append("its storage, as kerastudy has a store; --known takes trials from there")
+        left_out.append("its storage, as trials are recorded in the store")
     elif optunas.trials:
         left_out.append(f"the {counted(len(optunas.trials), 'trial')} that its study has")
     return ScriptStudy(study, _said(took, seed, left_out))
@@ -314,7 +314,7 @@ def _tailoring(oracle: Any, declared: Any) -> Tailoring:
     if oracle.tune_new_entries or declared is None:
         return Tailoring()
     varied = [each.name for each in declared.space if type(each).__name__ != "Fixed"]
-    return Tailoring.from_arguments([",".join(varied)], (), ())
+    return Tailoring(only=tuple(varied))
 
 
 def _callbacks(given: Any) -> tuple[CallbackBuilder | None, list[str]]:
