@@ -14,7 +14,6 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Never
 
 __version__ = "0.1.0"
 
@@ -62,6 +61,7 @@ from search_spaces import (  # noqa: E402 - after the packages are found
     Hyperparameters,
     Int,
     SearchSpace,
+    Tailoring,
     activation,
     batch_normalization,
     batch_size,
@@ -105,13 +105,12 @@ from studies.champion.evaluation import evaluate  # noqa: E402
 from studies.champion.prediction import predict  # noqa: E402
 from studies.champion.promotion import promote  # noqa: E402
 from studies.confirming.confirm import confirm  # noqa: E402
-from studies.data.tables import preprocessing  # noqa: E402
+from studies.data import preprocessing  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.executors.ray import RayOptions  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
 from studies.exporting.scripts.script import export_script  # noqa: E402
-from studies.known.import_study import import_study  # noqa: E402
 from studies.launching.checking_data import check_data  # noqa: E402
 from studies.results.changes import delete_study, rename_study  # noqa: E402
 from studies.results.diagnosing import diagnose  # noqa: E402
@@ -150,6 +149,7 @@ __all__ = [
     "StudyFileError",
     "StudyNotFoundError",
     "StudyResults",
+    "Tailoring",
     "TrackingError",
     "Trial",
     "WorkerError",
@@ -171,7 +171,6 @@ __all__ = [
     "evaluate",
     "export_optuna",
     "export_script",
-    "import_study",
     "initializer",
     "kernel_initializer",
     "l1",
@@ -195,15 +194,6 @@ __all__ = [
     "splits",
     "units",
 ]
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Never:
-        """Says what to write instead of a name that another library has."""
-        from studies.results.guesses import of_module
-
-        raise of_module(name, __all__)
 
 
 def __dir__() -> list[str]:

@@ -1,14 +1,14 @@
 """What does a house cost? A table with numbers, categories and missing values.
 
-The first layer is made from the table: it makes numbers of categories. Means, deviations and the
-list of cities are those of the training part alone. The champion takes the columns of the file.
+Numbers are standardized, and categories become one-hot; means, deviations and the list of cities
+are those of the training part alone. The champion takes the columns of the file.
 """
 
 import keras
 
 import kerastudy as ks
 
-data = ks.datasets.csv("houses.csv", target="price")
+data = ks.datasets.table("houses.csv", target="price")
 output = ks.outputs.regression()
 
 
@@ -16,7 +16,6 @@ def build(hp):
     """Returns a compiled model that predicts in the unit of the price."""
     prices = data.load().train.y
     model = keras.Sequential()
-    model.add(ks.preprocessing.tabular(data))
     model.add(keras.layers.Dense(hp["units"], activation="relu"))
     model.add(keras.layers.Dropout(hp["dropout"]))
     model.add(output.layer())

@@ -8,7 +8,7 @@
 | `space/` | `SearchSpace`: parameters together |
 | `translations/` | the space for Optuna and for Keras Tuner |
 | `tailoring`, `spellings` | a space altered from the command line; values as texts |
-| `ready_made/` | `learning_rate()`, `dropout()`, `l2()`, …: usual ranges and scales |
+| `ready_made`, `keras_names` | `learning_rate()`, `dropout()`, `l2()`, …: usual ranges and scales |
 | `hyperparameters` | `Hyperparameters`: the `hp` that a builder receives |
 | `private_parts` | private names of libraries, declared and looked up |
 | `errors`, `suggestions` | every error of kerastudy; what to suggest for a mistyped name |
@@ -25,29 +25,25 @@ from search_spaces.hyperparameters import Hyperparameters
 from search_spaces.parameters.kinds import ROLES, Boolean, Choice, Fixed, Float, Int, Parameter
 from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
 from search_spaces.parameters.scales import SCALES
-from search_spaces.ready_made.architecture import (
+from search_spaces.ready_made import (
     activation,
+    batch_normalization,
+    batch_size,
+    batchnorm,
     bias_initializer,
+    dropout,
+    epochs,
     initializer,
     kernel_initializer,
-    layers,
-    units,
-)
-from search_spaces.ready_made.optimizers import optimizer
-from search_spaces.ready_made.regularization import (
-    batch_normalization,
-    batchnorm,
-    dropout,
     l1,
     l1_l2,
     l2,
-)
-from search_spaces.ready_made.training import (
-    batch_size,
-    epochs,
     label_smoothing,
+    layers,
     learning_rate,
     momentum,
+    optimizer,
+    units,
 )
 from search_spaces.space.membership import Containment
 from search_spaces.space.search_space import SearchSpace

@@ -3,7 +3,7 @@
 A value is a number for a Float or an Int, true or false for a Boolean. For a Choice or a Fixed it
 is read as JSON if that is one of its values (`3`, `true`, `null`, `"3"`), else as a plain string. A
 domain is a range, `LOW..HIGH` with an optional `:STEP` and `:SCALE`, or values separated by commas,
-or a list in JSON. Tuples, lists and dicts are written as in Python or JSON: `--fix 'hidden=(64,
+or a list in JSON. Tuples, lists and dicts are written as in Python or JSON: `--set 'hidden=(64,
 32)'`, `--set 'hidden=(64,), (64, 32)'`.
 """
 
@@ -17,12 +17,16 @@ from typing import Any, Final
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choice_parameter import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.float_parameter import Float
-from search_spaces.parameters.int_parameter import Int
 from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.scalars import Scalar, identity, is_object, plain_scalar
+from search_spaces.parameters.ranged import Float, Int
+from search_spaces.parameters.scalars import (
+    Scalar,
+    identity,
+    is_object,
+    plain_scalar,
+    read_object,
+)
 from search_spaces.parameters.scales import SCALES
-from search_spaces.parameters.spelled import read_object
 from search_spaces.space.alterations import kinds_of, value_of_kind
 
 _PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
@@ -169,6 +173,9 @@ def _listed_texts(parameter: Parameter, text: str) -> list[Any]:
             return [found]
         if isinstance(found, list | tuple) and any(map(is_object, found)):
             return list(found)
+        if isinstance(found, tuple | dict):
+            # A value that the domain lacks.
+            return [found]
     if text.startswith("["):
         content = _json(text)
         if not isinstance(content, list) or not content:

@@ -1,14 +1,14 @@
-"""A space tailored from the command line: what varies, what is fixed, from which range.
+"""A space tailored from the command line: what varies, from which range, and what is fixed.
 
 The text forms, the same wherever a tailoring is written:
 
     --only a,b                          these vary, all others are Fixed at their defaults
-    --fix learning_rate=1e-4            Fixed at this value
+    --set learning_rate=1e-4            Fixed at this value
     --set dropout=0.1..0.5              a range: LOW..HIGH
     --set learning_rate=1e-5..1e-2:log  …and on which scale: linear, log or reverse_log
     --set units=16..128:16              …and in which steps
     --set units=16..128:2:log           …and both: here 2 is a ratio, as in Float and Int
-    --set optimizer=adam,sgd            a choice among values; one value is the same as --fix
+    --set optimizer=adam,sgd            a choice among values
     --set 'pool=["a,b", 3, null]'       a choice, as a list in JSON
 
 How values are read: see `spellings`.
@@ -20,18 +20,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choice_parameter import Fixed
 from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.scalars import Scalar
 from search_spaces.space.alterations import (
     altered,
     check_known,
     fixed_others,
     replaced,
-    value_of_kind,
 )
 from search_spaces.space.search_space import SearchSpace
-from search_spaces.spellings import read_domain, read_value
+from search_spaces.spellings import read_domain
 
 
 # Not a dataclass: importing those takes as long as importing all of this package.
@@ -40,39 +37,36 @@ class Tailoring(NamedTuple):
 
     Attributes:
         only: What varies: names, or several in one text, separated by commas; None for all.
-        fix: Values by name. A string is read as the command line's text.
-        ranges: Ranges and lists of values by name, in the text form of `--set`.
+        ranges: Ranges, lists of values and single values by name, in the text form of `--set`.
     """
 
     only: tuple[str, ...] | None = None
-    fix: Mapping[str, Scalar] = {}
     ranges: Mapping[str, str] = {}
 
     @classmethod
     def from_arguments(
-        cls, only: Iterable[str] | None = None, fix: Iterable[str] = (), ranges: Iterable[str] = ()
+        cls, only: Iterable[str] | None = None, ranges: Iterable[str] = ()
     ) -> Tailoring:
         """Returns the tailoring that a command line asks for.
 
         Args:
             only: What was given to `--only`, once for each time; None or empty if it was not given.
-            fix: What was given to `--fix`: `NAME=VALUE` texts.
-            ranges: What was given to `--set`: `NAME=RANGE` or `NAME=VALUE,VALUE` texts.
+            ranges: What was given to `--set`: `NAME=RANGE`, `NAME=VALUE` or `NAME=VALUE,VALUE`.
 
         Raises:
             SearchSpaceError: If a text has no `=`, or a name is given twice.
         """
-        return cls(tuple(only or ()) or None, _edits(fix, "--fix"), _edits(ranges, "--set"))
+        return cls(tuple(only or ()) or None, _edits(ranges))
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return self.only is None and not self.fix and not self.ranges
+        return self.only is None and not self.ranges
 
     def apply(self, space: SearchSpace) -> SearchSpace:
-        """Returns the tailored space: ranges are set, then values fixed, then all others fixed.
+        """Returns the tailored space: ranges are set, then all others fixed.
 
-        Conditions are settled once, at the end, as `Alterable` says: `--fix optimizer=sgd` and
+        Conditions are settled once, at the end, as `alterations` says: `--set optimizer=sgd` and
         `--only momentum` go together.
 
         Args:
@@ -89,15 +83,6 @@ class Tailoring(NamedTuple):
         for name, text in self.ranges.items():
             check_known(name, before)
             changes[name] = read_domain(before[name], text)
-        for name, value in self.fix.items():
-            check_known(name, before)
-            if name in changes:
-                raise SearchSpaceError(
-                    f"{name!r} is both fixed, at {value!r}, and set, to {self.ranges[name]!r}: "
-                    f"give one of them."
-                )
-            plain = read_value(before[name], value) if isinstance(value, str) else value
-            changes[name] = Fixed(name, value_of_kind(before[name], plain))
         changes = replaced(changes, before)
         named = [*changes]
         if self.only is not None:
@@ -110,7 +95,6 @@ class Tailoring(NamedTuple):
         """Returns the tailoring in JSON's types."""
         return {
             "only": None if self.only is None else list(self.only),
-            "fix": dict(self.fix),
             "ranges": dict(self.ranges),
         }
 
@@ -126,12 +110,10 @@ class Tailoring(NamedTuple):
                 f"A tailoring has {', '.join(map(repr, cls._fields))}, received {dict(content)!r}."
             )
         only = content["only"]
-        return cls(
-            None if only is None else tuple(only), dict(content["fix"]), dict(content["ranges"])
-        )
+        return cls(None if only is None else tuple(only), dict(content["ranges"]))
 
 
-def parse_edit(text: str, option: str) -> tuple[str, str]:
+def parse_edit(text: str) -> tuple[str, str]:
     """Returns the name and the value of `NAME=VALUE`; a name never has `=` in it.
 
     Raises:
@@ -139,7 +121,7 @@ def parse_edit(text: str, option: str) -> tuple[str, str]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise SearchSpaceError(f"{option} takes NAME=VALUE, received {text!r}.")
+        raise SearchSpaceError(f"--set takes NAME=VALUE, received {text!r}.")
     return name.strip(), value.strip()
 
 
@@ -154,13 +136,13 @@ def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
     return names
 
 
-def _edits(texts: Iterable[str], option: str) -> dict[str, str]:
+def _edits(texts: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in texts:
-        name, value = parse_edit(text, option)
+        name, value = parse_edit(text)
         if name in found:
             raise SearchSpaceError(
-                f"{option} gives {name!r} twice, as {found[name]!r} and as {value!r}: give it once."
+                f"--set gives {name!r} twice, as {found[name]!r} and as {value!r}: give it once."
             )
         found[name] = value
     return found

@@ -20,7 +20,6 @@
 | `doctor/` | checking and mending a store |
 | `executors/` | where trials run |
 | `training/` | from a spec to a stream of epochs |
-| `known/` | results of earlier searches, to begin with |
 | `engines/` | Optuna's samplers and Keras Tuner's oracles: they propose trials |
 | `catalog/` | ready studies |
 | `data/` | data sets, splits |

@@ -103,11 +103,6 @@ class Study(StudyDefinition):
             become a part of its name in the record.
         pruner_options: Likewise of the pruner, such as ``{"n_warmup_steps": 3}``.
         keep: How many checkpoints to keep, those of the best trials; None keeps all.
-        keep_scores: Which scores of validation samples are kept, to correct the choice of a trial:
-            ``"best"``, of each trial's best epoch, where they take at most 2 % of its time, and of
-            the second best one if there are at most 256 validation samples;
-            ``"all"``, of every epoch, where they take at most 10 %; ``"none"``. Beyond 64 MB a
-            study, only the best trials keep theirs.
         threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
             None: 1, or what TensorFlow already uses if it runs in this process.
         callbacks: Takes the hyperparameters, returns a list of new Keras callbacks.
@@ -125,12 +120,12 @@ class Study(StudyDefinition):
             engine gets its result like that of a trial of its own. A recorded study keeps the
             choice that it was begun with.
         initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
-            ones have their defaults.
-        known: Results of earlier searches, by `kerastudy.import_study`, or a list of such. Optuna's
-            TPE and Keras Tuner's Bayesian engine learn from them. They are read when the study
-            begins, and recorded with it; they are no trials of it.
-        tailoring: Which parameters vary, are fixed, or have another range, as by ``--only``,
-            ``--fix`` and ``--set``.
+            ones have their defaults. A list of values by name; a JSON or CSV file of such, as
+            ``kerastudy export --as csv`` and Optuna's ``trials_dataframe().to_csv(…)`` write it
+            (then those of the best ten trials); or ``"study:NAME"``, the best ten of another study
+            of the store. Trials that are not in this space are passed over.
+        tailoring: Which parameters vary, and which have another range or a value, as by ``--only``
+            and ``--set``: ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         optimizer: Replaces the builder's optimizer in compile: a name, or an optimizer that each
             trial gets a copy of.
         loss: Likewise.
@@ -167,10 +162,13 @@ class Study(StudyDefinition):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Never:
-            """Says what to write instead of a name that another library has."""
-            from studies.results.guesses import of_definition
+            """Says where a study's results are, which people look for here."""
+            from studies.results.study_results import StudyResults
 
-            raise of_definition(self, name)
+            told = f"'Study' has no attribute {name!r}."
+            if not name.startswith("_") and name in dir(StudyResults):
+                told += f" The results of its store have it: .history().{name}"
+            raise AttributeError(told, name=name, obj=self)
 
     def _repr_html_(self) -> str:
         from studies.results.markup import definition_markup
@@ -220,9 +218,7 @@ class Study(StudyDefinition):
                 Ray of this machine alone.
             any_hardware: Whether trials may run on other hardware than the study was begun on. Bits
                 may differ then, and the record says so.
-            **overrides: Settings to replace: `OVERRIDABLE`; or ``round=2`` for the next round, with
-                the name, space and settings that follow from the last one (`kerastudy.diagnose`),
-                or with ``space``, another space for the same builder.
+            **overrides: Settings to replace: `OVERRIDABLE`.
 
         Returns:
             The recorded study, as ``kerastudy show`` shows it.

@@ -13,9 +13,7 @@ Each is looked up when it is first needed. A missing part turns its feature off:
 - Removing what is in the trash: a deleted study's record stays there, without its files.
 - Its experiment "Default": it is shown, though nothing is in it.
 - Named views in an experiment's tags: `kerastudy ui` opens the plain page.
-- The app of its server: `kerastudy ui` serves this machine alone, without a token; the UI opens as
-  MLflow has it.
-- Names of choices in browsers: likewise.
+- The app of its server: `kerastudy ui` serves this machine alone, without a token.
 """
 
 from __future__ import annotations
@@ -60,18 +58,8 @@ _ADDRESSES: Final = (
     ("model_versions", "storage_location"),
 )
 
-# What `mlflow server` runs; see `tracking.ui.app`.
+# What `mlflow server` runs; see `tracking.ui.token_app`.
 _APP: Final = ModulePart("mlflow", "mlflow.server.fastapi_app", "app")
-
-CHOICES_IN_BROWSERS: Final[Mapping[str, str | bool]] = {
-    "mlflow.workflowType_v1": "machine_learning",
-    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": True,
-    "mlflow.telemetry.info.alert.dismissed_v1": True,
-}
-"""Names under which the UI keeps a person's choices in the browser, with those that suit studies:
-the side of trainings, an assistant that waits for a click, no note on telemetry, which is off."""
-PRESENT_USER: Final = "/ajax-api/2.0/mlflow/users/current"
-"""Where the UI asks who is logged in, also of a server without accounts."""
 
 _TABLES: Final[Mapping[str, str]] = {
     "runs": "artifact_uri deleted_time end_time entry_point_name experiment_id lifecycle_stage "
@@ -249,11 +237,6 @@ def _known_addresses(database: sqlite3.Connection) -> list[tuple[str, str]]:
 def _reading(database: Path) -> contextlib.closing[sqlite3.Connection]:
     uri = f"{database.as_uri()}?mode=ro"
     return contextlib.closing(sqlite3.connect(uri, uri=True, timeout=60))
-
-
-def has_server_app() -> bool:
-    """Returns whether `server_app` finds one: by its file, as in `knows_views`."""
-    return any(folder.joinpath("server/fastapi_app.py").is_file() for folder in _folders())
 
 
 def server_app() -> Any:

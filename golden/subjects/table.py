@@ -23,14 +23,13 @@ if not FILE.exists():
     houses.loc[::7, "built"] = np.nan
     houses.to_csv(FILE, index=False)
 
-data = ks.datasets.csv(FILE, target="price")
+data = ks.datasets.table(FILE, target="price")
 
 
 def build(hp):
     """Returns a compiled model of the price."""
-    model = keras.Sequential([ks.preprocessing.tabular(data)])
-    model.add(keras.layers.Dense(hp.Int("units", 8, 32), activation="relu"))
-    model.add(keras.layers.Dense(1))
+    hidden = keras.layers.Dense(hp.Int("units", 8, 32), activation="relu")
+    model = keras.Sequential([hidden, keras.layers.Dense(1)])
     rate = hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")
     model.compile(keras.optimizers.Adam(rate), "mse", metrics=["mae"])
     return model

@@ -12,13 +12,18 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from search_spaces.discovery.exploration import Exploration
-from search_spaces.discovery.inference import Condition, Inference, explicit_condition, needs
-from search_spaces.discovery.probing import is_few
+from search_spaces.discovery.exploring import (
+    Condition,
+    Conditions,
+    Explorer,
+    conditions_of,
+    is_few,
+    needs,
+    stated_condition,
+)
 from search_spaces.discovery.tracing import ClashError, LimitReachedError, Tracer
 from search_spaces.errors import SearchSpaceError
 from search_spaces.inline.variants import variant_name
-from search_spaces.parameters.kinds import conditioned, renamed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import identity
 from search_spaces.space.search_space import SearchSpace
@@ -107,7 +112,8 @@ def discover(
     complete, conditions, kept = found
     notes = tracer.notes()
     notes += [
-        f"{tracer.name_of(key)!r} is declared under a condition that can't be met, and is left out."
+        f"{tracer.declared_as(key)!r} is declared under a condition that can't be met, and is left "
+        f"out."
         for key, condition in conditions.items()
         if condition is None
     ]
@@ -125,9 +131,6 @@ def discover(
     return Discovery(_named(tracer, kept), builds, complete, tuple(notes))
 
 
-Conditions = dict[str, Condition | None]
-
-
 def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | None:
     """Builds until nothing new shows.
 
@@ -137,12 +140,12 @@ def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | N
     """
     complete = True
     try:
-        conditions = Exploration(tracer).explore()
+        conditions = Explorer(tracer).explore()
     except ClashError:
         return None
     except LimitReachedError:
         complete = False
-        conditions = Inference(tracer, tracer.known).conditions()
+        conditions = conditions_of(tracer, tracer.known)
     _check_sound(tracer)
     kept = _kept(tracer, conditions)
     tracer.clashes.update(name for name in tracer.variants if not _told_apart(name, tracer, kept))
@@ -155,11 +158,11 @@ def _told_apart(name: str, tracer: Tracer, kept: Mapping[str, Condition]) -> boo
     if len(keys) < 2:
         return True
     for key in keys:
-        stated = explicit_condition(tracer.occurrences[key], tracer.parameters) or {}
+        stated = stated_condition(tracer, key) or {}
         inferred = [parent for parent in kept[key] if parent not in stated]
         if not kept[key] or not all(is_few(tracer.parameters[parent]) for parent in inferred):
             return False
-    needed = [needs(kept[key], kept, tracer.parameters) for key in keys]
+    needed = [needs(kept[key], {**kept}, tracer) for key in keys]
     return all(_exclude(one, other) for one, other in itertools.combinations(needed, 2))
 
 
@@ -198,12 +201,12 @@ def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
     if not kept:
         raise SearchSpaceError(
             "Whatever the builder declares is under conditions that can't be met: "
-            f"{', '.join(repr(tracer.name_of(key)) for key in conditions)}. Look at their parents' "
-            "values."
+            f"{', '.join(repr(tracer.declared_as(key)) for key in conditions)}. Look at their "
+            "parents' values."
         )
     while True:
         space = SearchSpace(
-            conditioned(tracer.parameters[name], condition) for name, condition in kept.items()
+            tracer.parameters[name].conditioned(condition) for name, condition in kept.items()
         )
         wrong = {
             name
@@ -220,9 +223,9 @@ def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
     """Returns the space, each parameter under the name that it has in every record."""
     several = {n for n, keys in tracer.variants.items() if sum(key in kept for key in keys) > 1}
     names: dict[str, str] = {}
-    ordered = SearchSpace(conditioned(tracer.parameters[k], c) for k, c in kept.items())
+    ordered = SearchSpace(tracer.parameters[k].conditioned(c) for k, c in kept.items())
     for key in (parameter.name for parameter in ordered.parents_first):
-        name = tracer.name_of(key)
+        name = tracer.declared_as(key)
         if name in several:
             condition = {names[parent]: values for parent, values in kept[key].items()}
             name = variant_name(name, condition, {*names.values(), *tracer.variants})
@@ -230,9 +233,8 @@ def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
     declared = {} if tracer.space is None else {each.name: each for each in tracer.space}
     return SearchSpace(
         declared.get(key)
-        or conditioned(
-            renamed(tracer.parameters[key], names[key]),
-            {names[parent]: values for parent, values in kept[key].items()},
-        )
+        or tracer.parameters[key]
+        .renamed(names[key])
+        .conditioned({names[parent]: values for parent, values in kept[key].items()})
         for key in [*declared, *(key for key in kept if key not in declared)]
     )

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from search_spaces.discovery.probing import is_few, values_of
+from search_spaces.discovery.exploring import is_few, values_of
 from search_spaces.hyperparameters import Hyperparameters
 from search_spaces.inline.variants import read_as
 from search_spaces.space.search_space import SearchSpace

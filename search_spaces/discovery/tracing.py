@@ -1,27 +1,31 @@
-"""Tracing: running a builder on chosen values, and what it then declared.
-
-A build depends only on the values of its declarations, in their order. So all builds form a tree:
-its root is the first declaration, and a build is a path from there. Values whose path is known need
-no other build.
-"""
+"""Tracing: running a builder on chosen values, and what it then declared."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from search_spaces.discovery.traced_hyperparameters import Occurrence, TracedHyperparameters
-from search_spaces.errors import InternalError, SearchSpaceError
+from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError
+from search_spaces.inline.inline_declarations import InlineDeclarations
+from search_spaces.inline.readable_values import opened_again
 from search_spaces.inline.translations import same_domain
 from search_spaces.inline.variants import holding_all, read_as
-from search_spaces.parameters.kinds import renamed
+from search_spaces.parameters.conditions import holds
 from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
 from search_spaces.space.search_space import SearchSpace
+from search_spaces.suggestions import suggestion
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6
 """A name with more domains than this has one for each value of a long range, such as
 `min(previous_units, 256)` as a bound: it becomes one parameter."""
+
+Occurrence = dict[str, tuple[Scalar, ...]]
+"""The conditional scopes around a declaration: parents, each with the values that it may have."""
+
+Key = tuple[str, object]
+"""What makes a value of a parameter that value: see `Parameter.identity`."""
 
 
 class Trace(NamedTuple):
@@ -29,10 +33,12 @@ class Trace(NamedTuple):
 
     Attributes:
         values: What it declared, in order, with the values that it was given.
+        keys: The keys of these values.
         error: What it raised, in words; None if it returned.
     """
 
     values: dict[str, Any]
+    keys: dict[str, Key]
     error: str | None
 
 
@@ -44,25 +50,18 @@ class ClashError(InternalError):
     """A name was declared with domains that must be merged: see `Tracer.clashes`."""
 
 
-class _Node:
-    """A node of the tree: the next declaration, or the build that ends there."""
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self.following: dict[tuple[str, object], _Node] = {}
-        self.trace: Trace | None = None
-
-
 class Tracer:
-    """Builds on chosen values, never twice for the same path.
+    """Builds on chosen values, never twice on the same.
 
-    Parameters are kept by keys. A key is the name by which a builder declares a parameter, with a
-    number after it if that name was declared with another domain before.
+    Parameters are kept by names of their own: that by which a builder declares one, with a number
+    after it if that name was declared with another domain before.
 
     Attributes:
+        space: Declared outside the builder. Its domains and conditions hold.
+        merged: Names that have one domain, whatever is declared; it may get wider.
         parameters: What was declared so far, without conditions, as first declared.
         occurrences: The conditional scopes around each of them, in all their variety.
-        variants: The keys of each name that the builder declares.
+        variants: The parameters of each name that the builder declares.
         clashes: Names whose domains must be merged.
         widened: Whether one of `merged` got wider.
         traces: The builds so far.
@@ -85,12 +84,10 @@ class Tracer:
             before: What to call before each build.
             limit: How many builds there may be.
             stops: Decides whether an exception of a build ends the tracing.
-            space: Declared outside the builder. Its domains and conditions hold.
-            merged: Names that have one domain, whatever is declared; it may get wider.
+            space: See above.
+            merged: See above.
         """
-        self._stops = stops
-        self._build, self._before, self._limit = build, before, limit
-        self._root = _Node()
+        self._build, self._before, self._limit, self._stops = build, before, limit, stops
         self.space = space
         self.merged = dict(merged or {})
         self.parameters: dict[str, Parameter] = {}
@@ -101,19 +98,21 @@ class Tracer:
         self.traces: list[Trace] = []
         self.first_error: Exception | None = None
 
+    def key(self, name: str, value: Any) -> Key:
+        """Returns the key of a value of a parameter."""
+        return self.parameters[name].identity(value)
+
+    def keys(self, name: str, values: tuple[Scalar, ...]) -> set[Key]:
+        """Returns the keys of values of a parameter."""
+        return {self.key(name, value) for value in values}
+
     def known(self, assignment: Mapping[str, Any]) -> Trace | None:
-        """Returns the build that values lead to, the rest being defaults; None if there is none."""
-        node = self._root
-        while node.trace is None:
-            if node.name is None:
-                return None
-            parameter = self.parameters[node.name]
-            value = assignment.get(node.name, parameter.default)
-            following = node.following.get(parameter.identity(value))
-            if following is None:
-                return None
-            node = following
-        return node.trace
+        """Returns the build that values lead to, the rest being defaults; None if there is none.
+
+        A build depends only on the values of what it declares.
+        """
+        keys = {n: self.key(n, assignment.get(n, p.default)) for n, p in self.parameters.items()}
+        return next((t for t in reversed(self.traces) if t.keys.items() <= keys.items()), None)
 
     def run(self, assignment: Mapping[str, Any]) -> Trace:
         """Returns the build that values lead to, with defaults for the rest.
@@ -143,37 +142,42 @@ class Tracer:
             self.first_error = self.first_error or raised
         if self.clashes:
             raise ClashError
-        trace = Trace(hp.traced, error)
-        self.traces.append(trace)
-        self._remember(trace)
-        return trace
+        keys = {name: self.key(name, value) for name, value in hp.traced.items()}
+        self.traces.append(Trace(hp.traced, keys, error))
+        return self.traces[-1]
 
     def declare(self, parameter: Parameter, occurrence: Occurrence) -> None:
         """Notes a declaration, and the conditional scopes around it."""
-        key = self.key_of(parameter)
-        if key is None:
-            keys = self.variants.setdefault(parameter.name, [])
-            key = f"{parameter.name} ⟨{len(keys) + 1}⟩" if keys else parameter.name
-            known = self.merged.get(parameter.name, parameter)
-            self.parameters[key] = renamed(known, key) if keys else known
-            keys.append(key)
-            if len(keys) > _MOST_VARIANTS:
-                self.clashes.add(parameter.name)
-        if parameter.name in self.merged:
-            self._widen(parameter)
-        occurrences = self.occurrences.setdefault(key, [])
+        name, kept = parameter.name, self.name_of(parameter)
+        if kept is None:
+            others = self.variants.setdefault(name, [])
+            kept = f"{name} ⟨{len(others) + 1}⟩" if others else name
+            self.parameters[kept] = self.merged.get(name, parameter).renamed(kept)
+            others.append(kept)
+            if len(others) > _MOST_VARIANTS:
+                self.clashes.add(name)
+        if name in self.merged:
+            wider = self._one([self.parameters[name], parameter])
+            if wider != self.parameters[name]:
+                self.parameters[name] = self.merged[name] = wider
+                self.widened = True
+        occurrences = self.occurrences.setdefault(kept, [])
         if occurrence not in occurrences:
             occurrences.append(occurrence)
 
-    def key_of(self, parameter: Parameter) -> str | None:
-        """Returns the key of a declaration; None if there was no such declaration before."""
+    def name_of(self, parameter: Parameter) -> str | None:
+        """Returns by which name a declaration is kept; None if there was no such one before."""
         name = parameter.name
         if name in self.merged:
             return name if name in self.parameters else None
-        for key in self.variants.get(name, [name] if name in self.parameters else []):
-            if same_domain(self.parameters[key], parameter):
-                return key
+        for kept in self.variants.get(name, [name] if name in self.parameters else []):
+            if same_domain(self.parameters[kept], parameter):
+                return kept
         return None
+
+    def declared_as(self, kept: str) -> str:
+        """Returns the name by which a builder declares or reads a parameter."""
+        return next((name for name, all_ in self.variants.items() if kept in all_), read_as(kept))
 
     def one_domain(self, name: str) -> Parameter:
         """Returns one parameter for all domains that a name was declared with.
@@ -181,20 +185,17 @@ class Tracer:
         Raises:
             SearchSpaceError: If they have nothing in common.
         """
-        declared = [renamed(self.parameters[key], name) for key in self.variants[name]]
+        return self._one([self.parameters[kept].renamed(name) for kept in self.variants[name]])
+
+    def _one(self, declared: list[Parameter]) -> Parameter:
         found = holding_all(declared)
         if found is None:
-            raise SearchSpaceError(two_domains(declared[0], declared[1]))
+            raise SearchSpaceError(
+                f"{declared[1].name!r} is declared twice with different domains, as "
+                f"{declared[0]!r} and as {declared[1]!r}: give one of them another name, or "
+                f"declare it in a name_scope, or give both one domain."
+            )
         return found
-
-    def _widen(self, parameter: Parameter) -> None:
-        name = parameter.name
-        wider = holding_all([self.parameters[name], parameter])
-        if wider is None:
-            raise SearchSpaceError(two_domains(self.parameters[name], parameter))
-        if wider != self.parameters[name]:
-            self.parameters[name] = self.merged[name] = wider
-            self.widened = True
 
     def notes(self) -> list[str]:
         """Returns a sentence for each kind of error that builds raised, with the first values."""
@@ -209,34 +210,125 @@ class Tracer:
             for error, traces in raised.items()
         ]
 
-    def name_of(self, key: str) -> str:
-        """Returns the name by which a builder declares or reads what is kept by a key."""
-        return next((name for name, keys in self.variants.items() if key in keys), read_as(key))
-
     def _in_words(self, trace: Trace) -> str:
         different = [
-            f"{self.name_of(name)}={self.parameters[name].opened(value)!r}"
-            for name, value in trace.values.items()
-            if self.parameters[name].identity(value)
-            != self.parameters[name].identity(self.parameters[name].default)
+            f"{self.declared_as(name)}={self.parameters[name].opened(trace.values[name])!r}"
+            for name, key in trace.keys.items()
+            if key != self.key(name, self.parameters[name].default)
         ]
         shown = ", ".join(different[:_SHOWN_VALUES]) + (", …" if different[_SHOWN_VALUES:] else "")
         return f"{shown} and otherwise defaults" if shown else "its defaults"
 
-    def _remember(self, trace: Trace) -> None:
-        node = self._root
-        for name, value in trace.values.items():
-            if node.name != name:
-                # A new path, or a builder that is not deterministic: then the last build counts.
-                node.name, node.following, node.trace = name, {}, None
-            identity = self.parameters[name].identity(value)
-            node = node.following.setdefault(identity, _Node())
-        node.name, node.trace = None, trace
 
+class TracedHyperparameters(InlineDeclarations):
+    """The `hp` of a traced build: chosen values for what is declared, defaults for the rest.
 
-def two_domains(before: Parameter, now: Parameter) -> str:
-    """Returns the message for a name with two domains that can't be merged."""
-    return (
-        f"{now.name!r} is declared twice with different domains, as {before!r} and as {now!r}: "
-        f"give one of them another name, or declare it in a name_scope, or give both one domain."
-    )
+    Attributes:
+        traced: What was declared so far, as the tracer keeps it, with its values.
+    """
+
+    def __init__(
+        self, tracer: Tracer, assignment: Mapping[str, Any], *, recorded: bool = True
+    ) -> None:
+        """Begins a build.
+
+        Args:
+            tracer: Notes declarations.
+            assignment: Values of parameters. What is not among them has its default.
+            recorded: Whether declarations are noted.
+        """
+        super().__init__({})
+        self._tracer, self._assignment, self._recorded = tracer, assignment, recorded
+        self.traced: dict[str, Any] = {}
+        # By which names the tracer keeps what can be read.
+        self._kept: dict[str, str] = {}
+        if tracer.space is not None and recorded:
+            self._declare_space(tracer.space)
+
+    @property
+    def number(self) -> int:
+        """0, as for a study's first trial."""
+        return 0
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was declared so far, with its values."""
+        return self.values
+
+    def copy(self) -> TracedHyperparameters:
+        """Returns a copy: what is declared on it does not join the space."""
+        copied = TracedHyperparameters(self._tracer, self._assignment, recorded=False)
+        for name in ("_readable", "_declared", "_out_of_scope", "_kept", "traced"):
+            setattr(copied, name, dict(getattr(self, name)))
+        return copied
+
+    def _declare_space(self, space: SearchSpace) -> None:
+        """Declares the given space, as if the builder did so first."""
+        by_name = {parameter.name: parameter for parameter in space}
+        for parameter in space.parents_first:
+            name, bare = parameter.name, parameter.conditioned({})
+            visible = name if read_as(name) in by_name else read_as(name)
+            self._tracer.declare(bare, dict(parameter.when))
+            if holds(parameter, by_name, self.traced):
+                self._take(visible, name, bare)
+                self._declared[visible] = bare
+            elif visible not in self._declared:
+                self._out_of_scope.setdefault(visible, bare)
+                if parameter.otherwise is not NOT_GIVEN:
+                    self._readable.setdefault(visible, parameter.otherwise)
+
+    def _take(self, name: str, kept: str, parameter: Parameter) -> None:
+        """Gives a parameter its value, by the name by which a builder reads it."""
+        first = self._tracer.parameters.get(kept, parameter)
+        value = self._assignment.get(kept, first.default)
+        value = first.canonical(value) if first.contains(value) else first.default
+        self._kept[name], self.traced[kept] = kept, value
+        self._readable[name] = first.opened(value)
+
+    def _declare(self, parameter: Parameter) -> Any:
+        name, space = parameter.name, self._tracer.space
+        if space is not None and any(name in (n, read_as(n)) for n in space.names):
+            # The space's declaration holds. Where that is not active, the builder's own default.
+            if not all(scope.met for scope in self._scopes):
+                return None
+            if name in self._kept:
+                return opened_again(self._readable[name])
+            return parameter.opened(parameter.default)
+        if self._recorded:
+            self._tracer.declare(parameter, self._occurrence())
+        return super()._declare(parameter)
+
+    def _declared_again(self, before: Parameter, now: Parameter) -> None:
+        if self._recorded and now.name not in self._tracer.merged:
+            self._tracer.clashes.add(now.name)
+
+    def _value_of(self, parameter: Parameter) -> Any:
+        if parameter.name not in self._kept:
+            kept = self._tracer.name_of(parameter) or parameter.name
+            self._take(parameter.name, kept, parameter)
+        return opened_again(self._readable[parameter.name])
+
+    def _standing(self, name: str) -> tuple[Parameter | None, Any]:
+        if name in self._kept:
+            kept = self._kept[name]
+            return self._tracer.parameters.get(kept, self._declared[name]), self.traced[kept]
+        return self._out_of_scope.get(name), NOT_GIVEN
+
+    def _unreadable(self, name: str) -> HyperparameterError:
+        known = [*self._declared, *self._out_of_scope]
+        return HyperparameterError(
+            f"{name!r} is read where it has not been declared: declare it first, in every case in "
+            f"which it is read, or use hp.get({name!r}), which then returns None. "
+            f"{suggestion(name, known)}"
+        )
+
+    def _occurrence(self) -> Occurrence:
+        occurrence: Occurrence = {}
+        for scope in self._scopes:
+            parent = self._kept.get(scope.parent, "")
+            if not parent and scope.parent in self._out_of_scope:
+                parent = self._tracer.name_of(self._out_of_scope[scope.parent]) or ""
+            parent = parent or scope.parent
+            within = occurrence.get(parent, scope.values)
+            occurrence[parent] = tuple(each for each in scope.values if each in within)
+        return occurrence

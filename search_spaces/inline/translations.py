@@ -15,27 +15,32 @@ be searched. Where the libraries and our parameters differ:
 
 from __future__ import annotations
 
-import decimal
+import math
 import sys
 from collections.abc import Iterable
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choice_parameter import Boolean, Choice, Fixed
-from search_spaces.parameters.float_parameter import Float
-from search_spaces.parameters.grids import FIT_TOLERANCE, MOST_VALUES, LogGrid, decimal_of
-from search_spaces.parameters.int_parameter import Int
 from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranged import (
+    FIT_TOLERANCE,
+    MOST_VALUES,
+    Float,
+    Grid,
+    Int,
+    decimal_of,
+    steps_between,
+    value_at,
+)
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     MaybeScalar,
     canonical_json,
     identity,
+    is_integer,
     is_number,
 )
-
-_CONTEXT: Final = decimal.Context(prec=60, Emax=999999, Emin=-999999)
 
 
 def keras_tuner_int(
@@ -49,8 +54,8 @@ def keras_tuner_int(
     """Returns what `HyperParameters.Int` declares; its default is `min_value` if not given."""
     scale = _scale(sampling)
     low, high = _whole(min_value), _whole(max_value)
-    ratio = None if step is None else _whole(step)
-    return _with_default(name, _int(name, low, high, ratio, scale), low, high, _whole(default))
+    declared = _range(Int, name, low, high, _whole(step), scale)
+    return _with_default(declared, low, high, _whole(default))
 
 
 def keras_tuner_float(
@@ -64,8 +69,8 @@ def keras_tuner_float(
     """Returns what `HyperParameters.Float` declares; its default is `min_value` if not given."""
     scale = _scale(sampling)
     low, high = plain(min_value), plain(max_value)
-    declared = _float(name, low, high, plain(step), scale)
-    return _with_default(name, declared, low, high, plain(default))
+    declared = _range(Float, name, low, high, plain(step), scale)
+    return _with_default(declared, low, high, plain(default))
 
 
 def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
@@ -74,11 +79,11 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
     Its default, unless one is given, is None if that is among the values and the first of them
     otherwise, as Keras Tuner documents it.
     """
-    values = _distinct(values)
-    choice = Choice(name, values)
+    choice = Choice(name, _distinct(values))
     if default is None:
-        return Choice(name, values, default=None) if choice.contains(None) else choice
-    return Choice(name, values, default=_or_itself(choice, default))
+        return choice.with_default(None) if choice.contains(None) else choice
+    meant = value_meant(choice, default)
+    return choice.with_default(plain(default) if meant is NOT_GIVEN else meant)
 
 
 def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
@@ -96,14 +101,16 @@ def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = F
     """Returns what `Trial.suggest_float` declares, with the default of our parameter."""
     if log and step is not None:
         raise _both_step_and_log("Float", name, step)
-    return _float(name, plain(low), plain(high), plain(step), "log" if log else "linear")
+    scale = "log" if log else "linear"
+    return _range(Float, name, plain(low), plain(high), plain(step), scale)
 
 
 def optuna_int(name: str, low: Any, high: Any, step: Any = 1, log: bool = False) -> Parameter:
     """Returns what `Trial.suggest_int` declares, with the default of our parameter."""
     if log and step != 1:
         raise _both_step_and_log("Int", name, step)
-    return _int(name, _whole(low), _whole(high), _whole(step), "log" if log else "linear")
+    scale = "log" if log else "linear"
+    return _range(Int, name, _whole(low), _whole(high), _whole(step), scale)
 
 
 def optuna_categorical(name: str, choices: Any) -> Choice:
@@ -164,96 +171,57 @@ def _distinct(values: Any) -> Any:
     return list(distinct.values())
 
 
-def _int(name: str, low: Any, high: Any, step: Any, scale: str) -> Parameter:
-    def proper(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool)
-
-    if proper(low) and low == high:
-        return Fixed(name, low)
-    positive = scale == "linear" or (proper(low) and low > 0)
-    if not (proper(low) and proper(high) and proper(step) and low < high and positive):
-        return Int(name, low, high, scale=scale, step=1 if step is None else step)
-    if step < 1 or (step == 1 and scale != "linear"):
-        return Int(name, low, high, scale=scale, step=step)
-    if scale == "linear":
-        top = low + (high - low) // step * step
-        return Fixed(name, low) if top == low else Int(name, low, top, step=step)
-    values = [low]
-    while values[-1] * step <= high:
-        values.append(values[-1] * step)
-    if scale == "reverse_log":
-        return Choice(name, sorted(low + high - value for value in values))
-    if len(values) == 1:
-        return Fixed(name, low)
-    return Int(name, low, values[-1], scale=scale, step=step)
-
-
-def _float(name: str, low: Any, high: Any, step: Any, scale: str) -> Parameter:
-    if is_number(low) and is_number(high) and low == high:
-        return Fixed(name, float(low))
-    try:
-        # Refuses all that is wrong but a step that does not fit.
-        whole = Float(name, low, high, scale=scale)
-    except OverflowError as error:
-        raise SearchSpaceError(f"Float {name!r}: {error}") from error
-    if step is None:
+def _range(
+    kind: type[Float] | type[Int], name: str, low: Any, high: Any, step: Any, scale: Any
+) -> Parameter:
+    """Returns a range whose high is the last value that the step reaches."""
+    proper = is_integer if kind is Int else is_number
+    if proper(low) and proper(high) and low == high:
+        return Fixed(name, low if kind is Int else float(low))
+    # Refuses all that is wrong but a step that does not fit.
+    whole = kind(name, low, high, scale=scale)
+    if step in (None, whole.usual_step):
         return whole
-    if not is_number(step) or not (1.0 if scale != "linear" else 0.0) < step < float("inf"):
-        return Float(name, low, high, scale="log" if scale != "linear" else scale, step=step)
-    top = _last_reached(whole.low, whole.high, float(step), scale)
-    if scale != "reverse_log":
-        if top == whole.low:
-            return Fixed(name, whole.low)
-        return Float(name, whole.low, top, scale=scale, step=step)
-    steps: tuple[float, ...] = (whole.low,)
-    if top != whole.low:
-        steps = LogGrid(whole.low, top, float(step), whole.subject).values()
-    ends = decimal_of(whole.low) + decimal_of(whole.high)
-    return Choice(name, sorted(float(ends - decimal_of(value)) for value in steps))
+    ratio = scale != "linear"
+    if not proper(step) or not (1 if ratio else 0) < step < math.inf:
+        return kind(name, low, high, scale="log" if ratio else scale, step=step)
+    low, high, step = whole.low, whole.high, step if kind is Int else float(step)
+    exact = steps_between(low, high, step, ratio)
+    steps, top = round(exact), high
+    fits = abs(exact - steps) <= FIT_TOLERANCE
+    if kind is Int:
+        fits = value_at(low, step, steps, ratio) == high
+    # Beyond so many values a Float itself refuses the step.
+    elif exact > MOST_VALUES:
+        fits = True
+    if not fits:
+        steps = math.floor(exact)
+        top = value_at(low, step, steps, ratio) if steps else low
+    if scale == "reverse_log":
+        reached = Grid(low, top, step, ratio, steps + 1).values()
+        if kind is Int:
+            return Choice(name, sorted(low + high - value for value in reached))
+        ends = decimal_of(low) + decimal_of(high)
+        return Choice(name, sorted(float(ends - decimal_of(value)) for value in reached))
+    return Fixed(name, low) if top == low else kind(name, low, top, scale=scale, step=step)
 
 
-def _last_reached(low: float, high: float, step: float, scale: str) -> float:
-    """Returns the last value that a step reaches: `high` if that is within rounding of it."""
-    first, last, each = decimal_of(low), decimal_of(high), decimal_of(step)
-    if scale == "linear":
-        exact = _CONTEXT.divide(_CONTEXT.subtract(last, first), each)
-    else:
-        exact = _CONTEXT.divide(_CONTEXT.ln(_CONTEXT.divide(last, first)), _CONTEXT.ln(each))
-    count = exact.to_integral_value(decimal.ROUND_HALF_EVEN)
-    # Beyond this many values the parameter itself refuses the step.
-    if abs(exact - count) <= FIT_TOLERANCE or exact > MOST_VALUES:
-        return high
-    count = exact.to_integral_value(decimal.ROUND_FLOOR)
-    if scale == "linear":
-        return float(_CONTEXT.add(first, _CONTEXT.multiply(each, count)))
-    literal = decimal.Context(prec=15)
-    reached = _CONTEXT.multiply(first, _CONTEXT.power(each, Decimal(count)))
-    return low if count == 0 else float(literal.plus(reached))
-
-
-def _with_default(name: str, declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:
+def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:
     """Returns the parameter with Keras Tuner's default: `low`, unless one is given."""
     wanted = low if default is None else default
-    if isinstance(declared, Fixed) and (default is None or default == declared.value):
+    if isinstance(declared, Fixed) and default in (None, declared.value):
         return declared
     if not is_number(wanted) or not low <= wanted <= high:
         raise SearchSpaceError(
             f"{declared.subject}: default must be a number from {low!r} to {high!r}, received "
             f"{default!r}: give one in the range, or none."
         )
+    if isinstance(declared, Int | Float):
+        return declared.with_default(declared.nearest(wanted))
+    values: Any = declared.grid_values()
     if isinstance(declared, Fixed):
         return declared
-    if isinstance(declared, Int | Float):
-        kind: Any = type(declared)
-        made: Parameter = kind(name, **declared.domain(), default=declared.nearest(wanted))
-        return made
-    values: Any = declared.grid_values()
-    return Choice(name, values, default=min(values, key=lambda value: abs(value - wanted)))
-
-
-def _or_itself(choice: Choice, default: Any) -> Any:
-    meant = value_meant(choice, default)
-    return plain(default) if meant is NOT_GIVEN else meant
+    return declared.with_default(min(values, key=lambda value: abs(value - wanted)))
 
 
 def _both_step_and_log(kind: str, name: str, step: object) -> SearchSpaceError:

@@ -18,9 +18,8 @@ from typing import Any, Final
 
 from search_spaces.inline.translations import same_domain
 from search_spaces.parameters.choice_parameter import Choice, Listed
-from search_spaces.parameters.float_parameter import Float
-from search_spaces.parameters.int_parameter import Int
 from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranged import Float, Int
 from search_spaces.parameters.scalars import Scalar, identity
 
 _WHEN: Final = " when "

@@ -2,35 +2,79 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Final
+
+import attrs
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters import spelled
-from search_spaces.parameters.parameter import Declared, Parameter, Role
+from search_spaces.parameters.parameter import Parameter, attrs_parameter, checked
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
-    MaybeScalar,
     Scalar,
     identity,
     is_object,
-    plain_scalar,
+    meant,
+    opened,
+    plain_value,
 )
 from search_spaces.parameters.scales import check_unit
 from search_spaces.suggestions import near_match
 
+_SWITCH: Final = (False, True)
 
+
+def _values(given: object, parameter: Parameter, field: object) -> tuple[Any, ...]:
+    # A string is iterable too, and its letters are never what was meant; a set has no order,
+    # and would make another space in every process.
+    if not isinstance(given, Iterable) or isinstance(
+        given, str | bytes | Mapping | set | frozenset
+    ):
+        raise SearchSpaceError(
+            f"{parameter.subject}: values must be a list or a tuple, received {given!r} of type "
+            f"{type(given).__name__}: write [value, value, …]."
+        )
+    values = tuple(plain_value(each, f"{parameter.subject}: a value") for each in given)
+    if not values:
+        raise SearchSpaceError(
+            f"{parameter.subject}: values must not be empty, received {given!r}: give at least one."
+        )
+    identities = [identity(value) for value in values]
+    for index, value in enumerate(values):
+        if identities.index(identities[index]) < index:
+            raise SearchSpaceError(
+                f"{parameter.subject}: {value!r} is listed twice in {list(values)!r}: list it once."
+            )
+    return values
+
+
+def _value(given: object, parameter: Parameter, field: object) -> Any:
+    return plain_value(given, f"{parameter.subject}: the value")
+
+
+@attrs_parameter
 class Listed(Parameter):
-    """What Choice, Boolean and Fixed share: a tuple of values, distinguished by type and content.
+    """What Choice, Boolean and Fixed share: values, distinguished by type and content."""
 
-    Attributes:
-        values: The values of the domain, in declared order; tuples, lists and dicts as `spelled`.
-        objects: Those of the values that spell a tuple, list or dict.
-    """
+    @property
+    def _listed(self) -> tuple[Any, ...]:
+        """The values as declared, tuples, lists and dicts as they are."""
+        return _SWITCH
 
-    values: tuple[Scalar, ...]
-    objects: frozenset[str] = frozenset()
-    _indices: dict[tuple[str, object], int]
+    @functools.cached_property
+    def values(self) -> tuple[Scalar, ...]:
+        """The values of the domain, in declared order; tuples, lists and dicts as Python's text."""
+        return tuple(repr(each) if is_object(each) else each for each in self._listed)
+
+    @functools.cached_property
+    def objects(self) -> frozenset[str]:
+        """Those of the values that spell a tuple, list or dict."""
+        return frozenset(repr(each) for each in self._listed if is_object(each))
+
+    @functools.cached_property
+    def _indices(self) -> dict[tuple[str, object], int]:
+        return {identity(value): index for index, value in enumerate(self.values)}
 
     @property
     def count(self) -> int:
@@ -41,7 +85,7 @@ class Listed(Parameter):
         """Returns why a value is not in the domain; None if it is. `1`, `1.0` and `True` differ."""
         if self._place(value) is not None:
             return None
-        shown = ", ".join(repr(self.opened(each)) for each in self.values)
+        shown = ", ".join(map(repr, self._listed))
         near = near_match(value, [each for each in self.values if isinstance(each, str)])
         return (
             f"{self.subject} must be one of {shown}; received {value!r} of type "
@@ -61,13 +105,13 @@ class Listed(Parameter):
 
     def opened(self, value: Any) -> Any:
         """Returns what a builder reads for a value: a new object if the value spells one."""
-        return spelled.opened(value) if isinstance(value, str) and value in self.objects else value
+        return opened(value) if isinstance(value, str) and value in self.objects else value
 
     def _place(self, value: object) -> int | None:
         """Returns the index of a value; a list stands for its tuple, as JSON has no tuples."""
         found = self._indices.get(identity(value))
         if found is None and self.objects and is_object(value):
-            spelling = spelled.meant(value, self.objects)
+            spelling = meant(value, self.objects)
             return None if spelling is None else self._indices[identity(spelling)]
         return found
 
@@ -87,30 +131,28 @@ class Listed(Parameter):
         """Returns all values, in declared order."""
         return self.values
 
-    def _spelled(self, values: Iterable[object], what: str) -> tuple[Scalar, ...]:
-        """Returns values as the parameter holds them; notes which of them spell an object."""
-        held: list[Scalar] = []
-        objects = set()
-        for value in values:
-            if is_object(value):
-                objects.add(spelled.spell(value, f"{self.subject}: {what}"))
-                held.append(spelled.spell(value, f"{self.subject}: {what}"))
-            else:
-                held.append(plain_scalar(value, f"{self.subject}: {what}"))
-        self._set("objects", frozenset(objects))
-        return tuple(held)
+    def _usual_default(self) -> Any:
+        return self.values[0]
 
     def _with_objects(self, domain: dict[str, Any]) -> dict[str, Any]:
         """Returns what the domain is made of, with the spellings among it where there are any."""
         return {**domain, "objects": sorted(self.objects)} if self.objects else domain
 
-    def _set_values(self, values: tuple[Scalar, ...]) -> None:
-        self._set("values", values)
-        self._set("_indices", {identity(value): index for index, value in enumerate(values)})
 
-
+@attrs_parameter
 class Choice(Listed):
     """One of several values that have no order, or none to rely on.
+
+    Args:
+        name: What it is called.
+        values: Strings, ints, finite floats, booleans and None, in any mixture. Types are
+            kept: 1, 1.0 and True are three values. Tuples, lists and dicts of such are values
+            too: a builder reads them as they are, all else as Python writes them.
+        default: The value to begin with; the first if left out (`None` is a value).
+        role: See `Parameter`; so are `when` and `otherwise`.
+
+    Raises:
+        SearchSpaceError: If any of them is wrong.
 
     Example:
         >>> ks.Choice("optimizer", ["adam", "sgd"]).default
@@ -121,69 +163,31 @@ class Choice(Listed):
 
     kind: ClassVar[str] = "choice"
 
-    def __init__(
-        self,
-        name: str,
-        values: Iterable[Any],
-        *,
-        default: Any = NOT_GIVEN,
-        **declared: Unpack[Declared],
-    ) -> None:
-        """Declares the parameter.
+    _given: Any = attrs.field(alias="values", converter=checked(_values))
 
-        Args:
-            name: What it is called.
-            values: Strings, ints, finite floats, booleans and None, in any mixture. Types are
-                kept: `1`, `1.0` and `True` are three different values. Also tuples, lists and
-                dicts of such, which are recorded as Python writes them.
-            default: The value to begin with. Left out: the first.
-            **declared: `role`, `when` and `otherwise`; see `Parameter`.
-
-        Raises:
-            SearchSpaceError: If there are no values, or one twice, or one that JSON can't hold,
-                or if anything else is wrong.
-        """
-        super().__init__(name, **declared)
-        self._set_values(self._checked_values(values))
-        self._finish(self.values[0] if default is NOT_GIVEN else default)
+    @property
+    def _listed(self) -> tuple[Any, ...]:
+        return tuple(self._given)
 
     def domain(self) -> dict[str, Any]:
         """Returns the values."""
         return self._with_objects({"values": list(self.values)})
 
     def _arguments(self) -> list[str]:
-        arguments = [repr([self.opened(value) for value in self.values])]
-        if self.index(self.default) != 0:
-            arguments.append(f"default={self.opened(self.default)!r}")
-        return arguments
-
-    def _checked_values(self, given: object) -> tuple[Scalar, ...]:
-        # A string is iterable too, and its letters are never what was meant; a set has no order,
-        # and would make another space in every process.
-        if not isinstance(given, Iterable) or isinstance(
-            given, str | bytes | Mapping | set | frozenset
-        ):
-            raise SearchSpaceError(
-                f"{self.subject}: values must be a list or a tuple, received {given!r} of type "
-                f"{type(given).__name__}: write [value, value, …]."
-            )
-        values = self._spelled(given, "a value")
-        if not values:
-            raise SearchSpaceError(
-                f"{self.subject}: values must not be empty, received {given!r}: give at least one."
-            )
-        seen: set[tuple[str, object]] = set()
-        for value in values:
-            if identity(value) in seen:
-                raise SearchSpaceError(
-                    f"{self.subject}: {value!r} is listed twice in {list(values)!r}: list it once."
-                )
-            seen.add(identity(value))
-        return values
+        return [repr(list(self._given))]
 
 
+@attrs_parameter
 class Boolean(Listed):
     """A switch: False or True.
+
+    Args:
+        name: What it is called.
+        default: The value to begin with.
+        role: See `Parameter`; so are `when` and `otherwise`.
+
+    Raises:
+        SearchSpaceError: If any of them is wrong.
 
     Example:
         >>> ks.Boolean("batchnorm").values
@@ -192,33 +196,28 @@ class Boolean(Listed):
 
     kind: ClassVar[str] = "boolean"
 
-    default: bool
-
-    def __init__(self, name: str, *, default: bool = False, **declared: Unpack[Declared]) -> None:
-        """Declares the parameter.
-
-        Args:
-            name: What it is called.
-            default: The value to begin with.
-            **declared: `role`, `when` and `otherwise`; see `Parameter`.
-
-        Raises:
-            SearchSpaceError: If any of them is wrong.
-        """
-        super().__init__(name, **declared)
-        self._set_values((False, True))
-        self._finish(default)
+    default: Any = attrs.field(default=False, kw_only=True)
 
     def domain(self) -> dict[str, Any]:
         """Returns nothing: the values are always False and True."""
         return {}
 
     def _arguments(self) -> list[str]:
-        return [f"default={self.default!r}"] if self.default else []
+        return []
 
 
+@attrs_parameter
 class Fixed(Listed):
     """A value that does not vary, declared so that it is recorded with those that do.
+
+    Args:
+        name: What it is called.
+        value: A string, an int, a finite float, a boolean or None; or a tuple, list or dict.
+        when: The condition under which it is active; see `Parameter`.
+        otherwise: What a builder reads while it is not active.
+
+    Raises:
+        SearchSpaceError: If any of them is wrong.
 
     Example:
         >>> ks.Fixed("activation", "relu").value
@@ -227,38 +226,22 @@ class Fixed(Listed):
 
     kind: ClassVar[str] = "fixed"
 
-    value: Scalar
+    role: Any = attrs.field(default="fixed", init=False)
+    default: Any = attrs.field(default=NOT_GIVEN, init=False)
+    _given: Any = attrs.field(alias="value", converter=checked(_value))
 
-    def __init__(
-        self,
-        name: str,
-        value: Any,
-        *,
-        when: Mapping[str, object] | None = None,
-        otherwise: MaybeScalar = NOT_GIVEN,
-    ) -> None:
-        """Declares the parameter.
+    @property
+    def value(self) -> Scalar:
+        """The value; a tuple, list or dict as Python's text."""
+        return self.values[0]
 
-        Args:
-            name: What it is called.
-            value: A string, an int, a finite float, a boolean or None; or a tuple, list or dict.
-            when: The condition under which it is active; see `Parameter`.
-            otherwise: What a builder reads while it is not active.
-
-        Raises:
-            SearchSpaceError: If any of them is wrong.
-        """
-        super().__init__(name, role="fixed", when=when, otherwise=otherwise)
-        self._set("value", self._spelled([value], "the value")[0])
-        self._set_values((self.value,))
-        self._finish(self.value)
+    @property
+    def _listed(self) -> tuple[Any, ...]:
+        return (self._given,)
 
     def domain(self) -> dict[str, Any]:
         """Returns the value."""
         return self._with_objects({"value": self.value})
 
     def _arguments(self) -> list[str]:
-        return [repr(self.opened(self.value))]
-
-    def _usual_role(self) -> Role:
-        return "fixed"
+        return [repr(self._given)]

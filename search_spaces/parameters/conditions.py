@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import graphlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.scalars import Scalar, identity, is_object, plain_scalar
-from search_spaces.parameters.spelled import spell
+from search_spaces.parameters.scalars import Scalar, identity, is_object, plain_value
 from search_spaces.suggestions import suggestion
 
 if TYPE_CHECKING:
@@ -45,9 +45,8 @@ def _checked_values(given: object, parent: str, subject: str) -> tuple[Scalar, .
     several = isinstance(given, list | tuple | set | frozenset)
     values: Iterable[object] = given if isinstance(given, Iterable) and several else (given,)
     what = f"{subject}: the value of {parent!r} in when"
-    spelled = (
-        spell(each, what) if is_object(each) else plain_scalar(each, what) for each in values
-    )
+    found = (plain_value(each, what) for each in values)
+    spelled = (repr(each) if is_object(each) else each for each in found)
     plain = {identity(value): value for value in spelled}
     if not plain:
         raise SearchSpaceError(
@@ -122,28 +121,19 @@ def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
     Raises:
         SearchSpaceError: If conditions form a circle, naming it.
     """
+    try:
+        graphlib.TopologicalSorter({each.name: each.when for each in parameters}).prepare()
+    except graphlib.CycleError as error:
+        circle = " depends on ".join(map(repr, reversed(error.args[1])))
+        raise SearchSpaceError(
+            f"Conditions form a circle, so none of these could ever be decided: {circle}. Take one "
+            f"of the conditions away."
+        ) from None
     waiting = list(parameters)
     placed: dict[str, Parameter] = {}
     while waiting:
         # The first that can be placed, each time: this keeps the declared order where possible.
-        ready = next((p for p in waiting if all(name in placed for name in p.when)), None)
-        if ready is None:
-            raise SearchSpaceError(
-                f"Conditions form a circle, so none of these could ever be decided: "
-                f"{_circle(waiting)}. Take one of the conditions away."
-            )
+        ready = next(each for each in waiting if all(name in placed for name in each.when))
         placed[ready.name] = ready
         waiting.remove(ready)
     return tuple(placed.values())
-
-
-def _circle(waiting: Sequence[Parameter]) -> str:
-    """Returns a circle among parameters each of which waits for another of them, as words."""
-    unplaced = {parameter.name: parameter for parameter in waiting}
-    path = [waiting[0].name]
-    while True:
-        following = next(name for name in unplaced[path[-1]].when if name in unplaced)
-        if following in path:
-            circle = [*path[path.index(following) :], following]
-            return " depends on ".join(repr(name) for name in circle)
-        path.append(following)

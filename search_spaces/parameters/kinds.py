@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+
+import attrs
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choice_parameter import Boolean, Choice, Fixed
-from search_spaces.parameters.float_parameter import Float
-from search_spaces.parameters.int_parameter import Int
 from search_spaces.parameters.parameter import ROLES, Parameter
-from search_spaces.parameters.scalars import NOT_GIVEN
-from search_spaces.parameters.spelled import opened
+from search_spaces.parameters.ranged import Float, Int
+from search_spaces.parameters.scalars import opened
 from search_spaces.suggestions import suggestion
 
-__all__ = [
-    "ROLES",
-    "Boolean",
-    "Choice",
-    "Fixed",
-    "Float",
-    "Int",
-    "Parameter",
-    "conditioned",
-    "parameter_from_dict",
-    "renamed",
-]
+__all__ = ["ROLES", "Boolean", "Choice", "Fixed", "Float", "Int", "Parameter"]
 
-_SHARED: Final = ("default", "role")
 _OPTIONAL: Final = ("when", "otherwise")
-
-_KINDS: Final[dict[str, tuple[Callable[..., Parameter], tuple[str, ...]]]] = {
-    Float.kind: (Float, ("low", "high", "scale", "step", *_SHARED)),
-    Int.kind: (Int, ("low", "high", "scale", "step", *_SHARED)),
-    Choice.kind: (Choice, ("values", *_SHARED)),
-    Boolean.kind: (Boolean, _SHARED),
-    Fixed.kind: (Fixed, ("value",)),
-}
+_KINDS: Final = {each.kind: each for each in (Float, Int, Choice, Boolean, Fixed)}
 
 
 def parameter_from_dict(content: object) -> Parameter:
@@ -52,53 +33,30 @@ def parameter_from_dict(content: object) -> Parameter:
         raise SearchSpaceError(
             f"Unknown kind {kind!r} of parameter in {dict(content)!r}. {suggestion(kind, _KINDS)}"
         )
-    make, required = _KINDS[kind]
+    make: Any = _KINDS[kind]
     arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
-    if kind in (Choice.kind, Fixed.kind):
-        _open_objects(arguments)
-    if kind == Fixed.kind:
+    if make in (Choice, Fixed):
+        objects = arguments.pop("objects", ())
+        for key, value in arguments.items():
+            if key == "value" and value in objects:
+                arguments[key] = opened(value)
+            elif key == "values" and isinstance(value, list | tuple):
+                arguments[key] = [opened(each) if each in objects else each for each in value]
+    known = [field.alias for field in attrs.fields(make) if field.init]
+    if make is Fixed:
         # Written for readers of the JSON; a Fixed derives both.
-        for derived in _SHARED:
-            arguments.pop(derived, None)
-    for key in ("name", *required):
-        if key not in arguments:
-            raise SearchSpaceError(
-                f"A parameter of kind {kind!r} must have {key!r}, received {dict(content)!r}."
-            )
+        arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
+    missing = [key for key in known if key not in arguments and key not in _OPTIONAL]
+    if missing:
+        raise SearchSpaceError(
+            f"A parameter of kind {kind!r} must have {', '.join(map(repr, missing))}, received "
+            f"{dict(content)!r}."
+        )
     for key in arguments:
-        if key not in ("name", *required, *_OPTIONAL):
+        if key not in known:
             raise SearchSpaceError(
                 f"A parameter of kind {kind!r} has no {key!r}, received {dict(content)!r}. "
-                f"{suggestion(key, ('name', *required, *_OPTIONAL))}"
+                f"{suggestion(key, known)}"
             )
-    return make(**arguments)
-
-
-def conditioned(
-    parameter: Parameter, when: Mapping[str, Any], otherwise: object = NOT_GIVEN
-) -> Parameter:
-    """Returns the same parameter under this condition; without one, nothing reads `otherwise`."""
-    content = parameter.to_dict()
-    content.pop("when", None)
-    content.pop("otherwise", None)
-    if when:
-        content["when"] = dict(when)
-        if otherwise is not NOT_GIVEN:
-            content["otherwise"] = otherwise
-    return parameter_from_dict(content)
-
-
-def renamed(parameter: Parameter, name: str) -> Parameter:
-    """Returns the same parameter under another name."""
-    return parameter_from_dict({**parameter.to_dict(), "name": name})
-
-
-def _open_objects(arguments: dict[str, Any]) -> None:
-    """Puts tuples, lists and dicts in place of their spellings."""
-    objects = arguments.pop("objects", ())
-    for key in ("value", "values"):
-        value = arguments.get(key)
-        if isinstance(value, list | tuple):
-            arguments[key] = [opened(each) if each in objects else each for each in value]
-        elif isinstance(value, str) and value in objects:
-            arguments[key] = opened(value)
+    made: Parameter = make(**arguments)
+    return made

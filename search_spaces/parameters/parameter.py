@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import abc
+import functools
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, TypeAlias, TypedDict
+from typing import (
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    Self,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    dataclass_transform,
+)
+
+import attrs
 
 from search_spaces.errors import SearchSpaceError, UnchangeableError
 from search_spaces.parameters.conditions import Condition, check_condition
@@ -21,6 +34,8 @@ from search_spaces.parameters.scalars import (
 from search_spaces.suggestions import suggestion
 
 Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
+
+Kind = TypeVar("Kind", bound="Parameter")
 
 ROLES: Final[tuple[Role, ...]] = ("scientific", "nuisance", "fixed")
 """The purpose of a hyperparameter in a study, in the words of Google's Deep Learning Tuning
@@ -37,57 +52,125 @@ class Declared(TypedDict, total=False):
     otherwise: MaybeScalar
 
 
+def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
+    """Returns the attrs converter that checks what was given: `check(value, parameter, field)`."""
+    return attrs.Converter(check, takes_self=True, takes_field=True)
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(attrs.field,))
+def attrs_parameter(kind: type[Kind]) -> type[Kind]:
+    """Makes a class of parameters of its fields."""
+    return attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=_refuse)
+
+
+def _refuse(parameter: Parameter, field: attrs.Attribute[Any], value: object) -> None:
+    raise UnchangeableError(
+        f"{parameter.subject} can't be changed ({field.name}={value!r}): make a new parameter."
+    )
+
+
+def _name(name: object, parameter: Parameter, field: object) -> str:
+    kind = type(parameter).__name__
+    if not isinstance(name, str):
+        raise SearchSpaceError(
+            f"The name of a {kind} must be a string, received {name!r} of type "
+            f"{type(name).__name__}: give the name first."
+        )
+    # Cc: control characters, Cs: lone surrogates (no file can hold them), Zl, Zp: line ends.
+    odd = [char for char in name if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")]
+    wrong = ""
+    if not name:
+        wrong = "must not be empty, received ''."
+    elif name != name.strip():
+        wrong = f"must not begin or end with a space, received {name!r}: write {name.strip()!r}."
+    elif "=" in name:
+        wrong = (
+            f"must not hold '=', which separates name and value on the command line "
+            f"(--set name=value), received {name!r}."
+        )
+    elif odd:
+        wrong = (
+            f"must be printable, on one line; received {name!r}, which holds {odd[0]!r}: leave "
+            f"it out."
+        )
+    if wrong:
+        raise SearchSpaceError(f"The name of a {kind} {wrong}")
+    return str.__str__(name)
+
+
+def _role(role: object, parameter: Parameter, field: object) -> Any:
+    if role == "fixed":
+        raise SearchSpaceError(
+            f"{parameter.subject}: role={role!r} is for parameters that don't vary: declare it as "
+            f"Fixed({parameter.name!r}, value), or choose from 'scientific' and 'nuisance'."
+        )
+    if role not in ROLES:
+        raise SearchSpaceError(
+            f"{parameter.subject}: unknown role {role!r}. {suggestion(role, ROLES[:2])}"
+        )
+    return ROLES[ROLES.index(role)]
+
+
+def _condition(when: object, parameter: Parameter, field: object) -> Condition:
+    return check_condition(when, parameter.subject)
+
+
+def _otherwise(otherwise: object, parameter: Parameter, field: object) -> MaybeScalar:
+    if otherwise is NOT_GIVEN:
+        return NOT_GIVEN
+    if not parameter.when:
+        raise SearchSpaceError(
+            f"{parameter.subject}: otherwise={otherwise!r} would never be read, for the parameter "
+            f"is always active: give a condition with when=…, or leave it out."
+        )
+    return plain_scalar(otherwise, f"{parameter.subject}: otherwise")
+
+
+# Type checkers don't see that `attrs_parameter` makes classes of attrs.
+_evolved: Callable[..., Any] = attrs.evolve
+
+
+@attrs_parameter
 class Parameter(abc.ABC):
     """A hyperparameter: an immutable value that compares by all that it declares.
+
+    Args:
+        name: A non-empty string; no `=`, no control characters, no space at either end.
+        role: One of `ROLES`.
+        when: Under which condition the parameter is active: parent names, each with the value
+            or the values (list, tuple, set) that the parent must have. All must hold.
+        otherwise: What a builder reads while the parameter is not active.
 
     Attributes:
         name: What it is called, in the space, in the builder and in every record.
         default: The value to begin with; always in the domain.
         role: One of `ROLES`.
         otherwise: What a builder reads while the parameter is not active; `NOT_GIVEN` if nothing.
+
+    Raises:
+        SearchSpaceError: If any of them is wrong.
     """
 
     kind: ClassVar[str]
     """What the parameter is called in JSON and in messages."""
 
-    name: str
-    default: Any
-    role: Role
-    otherwise: MaybeScalar
-    _condition: Condition
-    _canonical: str
+    name: str = attrs.field(converter=checked(_name))
+    role: Any = attrs.field(default="nuisance", kw_only=True, converter=checked(_role))
+    _condition: Any = attrs.field(
+        default=None, kw_only=True, alias="when", converter=checked(_condition)
+    )
+    otherwise: MaybeScalar = attrs.field(
+        default=NOT_GIVEN, kw_only=True, converter=checked(_otherwise)
+    )
+    default: Any = attrs.field(default=NOT_GIVEN, kw_only=True)
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        role: str = "nuisance",
-        when: Mapping[str, object] | None = None,
-        otherwise: MaybeScalar = NOT_GIVEN,
-    ) -> None:
-        """Checks and sets what all parameters share; a subclass then sets its domain.
-
-        Args:
-            name: A non-empty string; no `=`, no control characters, no space at either end.
-            role: One of `ROLES`.
-            when: Under which condition the parameter is active: parent names, each with the value
-                or the values (list, tuple, set) that the parent must have. All must hold.
-            otherwise: What a builder reads while the parameter is not active.
-
-        Raises:
-            SearchSpaceError: If any of them is wrong.
-        """
-        self._set("name", _checked_name(name, type(self).__name__))
-        self._set("role", self._checked_role(role))
-        self._set("_condition", check_condition(when, self.subject))
-        if otherwise is not NOT_GIVEN:
-            if not self._condition:
-                raise SearchSpaceError(
-                    f"{self.subject}: otherwise={otherwise!r} would never be read, for the "
-                    f"parameter is always active: give a condition with when=…, or leave it out."
-                )
-            otherwise = plain_scalar(otherwise, f"{self.subject}: otherwise")
-        self._set("otherwise", otherwise)
+    def __attrs_post_init__(self) -> None:
+        """Sets the default, once the domain is known."""
+        default = self._usual_default() if self.default is NOT_GIVEN else self.default
+        reason = self.reason_outside(default)
+        if reason is not None:
+            raise SearchSpaceError(f"{reason} It was given as the default: give one in the domain.")
+        self._put(default=self.canonical(default))
 
     @property
     def subject(self) -> str:
@@ -140,7 +223,11 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def _arguments(self) -> list[str]:
-        """Returns the arguments after the name, as they would be written in Python."""
+        """Returns the domain as the arguments after the name would be written in Python."""
+
+    @abc.abstractmethod
+    def _usual_default(self) -> Any:
+        """Returns the default where none is given."""
 
     def contains(self, value: object) -> bool:
         """Returns whether a value is in the domain."""
@@ -166,7 +253,7 @@ class Parameter(abc.ABC):
         return value
 
     def opened(self, value: Any) -> Any:
-        """Returns what a builder reads for a value: a tuple for its spelling, see `spelled`.
+        """Returns what a builder reads for a value: a tuple for its spelling, see `scalars`.
 
         Args:
             value: A value of the domain, or another one, which is returned unchanged.
@@ -176,6 +263,24 @@ class Parameter(abc.ABC):
     def identity(self, value: Any) -> tuple[str, object]:
         """Returns a key that is the same for two spellings of the same value of this domain."""
         return identity(value)
+
+    def conditioned(
+        self, when: Mapping[str, Any] | None, otherwise: MaybeScalar = NOT_GIVEN
+    ) -> Self:
+        """Returns the same parameter under this condition; without one, nothing reads otherwise."""
+        otherwise = otherwise if when else NOT_GIVEN
+        made: Self = _evolved(self, when=when or None, otherwise=otherwise)
+        return made
+
+    def renamed(self, name: str) -> Self:
+        """Returns the same parameter under another name."""
+        made: Self = _evolved(self, name=name)
+        return made
+
+    def with_default(self, default: Any) -> Self:
+        """Returns the same parameter with another default."""
+        made: Self = _evolved(self, default=default)
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all that the parameter declares, in JSON's types."""
@@ -192,6 +297,10 @@ class Parameter(abc.ABC):
             content["otherwise"] = self.otherwise
         return content
 
+    @functools.cached_property
+    def _canonical(self) -> str:
+        return canonical_json(self.to_dict())
+
     def __eq__(self, other: object) -> bool:
         """Returns whether the other declares the same; `1`, `1.0` and `True` differ here."""
         if not isinstance(other, Parameter):
@@ -205,7 +314,9 @@ class Parameter(abc.ABC):
     def __repr__(self) -> str:
         """Returns the parameter as Python code that makes it."""
         arguments = [repr(self.name), *self._arguments()]
-        if self.role not in ("nuisance", self._usual_role()):
+        if identity(self.default) != identity(self._usual_default()):
+            arguments.append(f"default={self.opened(self.default)!r}")
+        if self.role == "scientific":
             arguments.append(f"role={self.role!r}")
         if self._condition:
             shown = {
@@ -217,16 +328,6 @@ class Parameter(abc.ABC):
             arguments.append(f"otherwise={self.otherwise!r}")
         return f"{type(self).__name__}({', '.join(arguments)})"
 
-    def __setattr__(self, attribute: str, value: object) -> None:
-        """Refuses: a parameter is a value.
-
-        Raises:
-            UnchangeableError: Always.
-        """
-        raise UnchangeableError(
-            f"{self.subject} can't be changed ({attribute}={value!r}): make a new parameter."
-        )
-
     def __delattr__(self, attribute: str) -> None:
         """Refuses: a parameter is a value.
 
@@ -235,63 +336,6 @@ class Parameter(abc.ABC):
         """
         raise UnchangeableError(f"{self.subject} can't lose its {attribute}: make a new parameter.")
 
-    def _set(self, attribute: str, value: object) -> None:
-        """Sets an attribute while the parameter is being made."""
-        object.__setattr__(self, attribute, value)
-
-    def _finish(self, default: object) -> None:
-        """Sets the default, once the domain is known, and seals the parameter.
-
-        Raises:
-            SearchSpaceError: If it is not in the domain.
-        """
-        reason = self.reason_outside(default)
-        if reason is not None:
-            raise SearchSpaceError(f"{reason} It was given as the default: give one in the domain.")
-        self._set("default", self.canonical(default))
-        self._set("_canonical", canonical_json(self.to_dict()))
-
-    def _usual_role(self) -> Role:
-        return "nuisance"
-
-    def _checked_role(self, role: object) -> Role:
-        searched = ROLES[:2]
-        if role == "fixed" and self._usual_role() != "fixed":
-            raise SearchSpaceError(
-                f"{self.subject}: role={role!r} is for parameters that don't vary: declare it as "
-                f"Fixed({self.name!r}, value), or choose from 'scientific' and 'nuisance'."
-            )
-        for known in ROLES:
-            if role == known:
-                return known
-        raise SearchSpaceError(
-            f"{self.subject}: unknown role {role!r}. {suggestion(role, searched)}"
-        )
-
-
-def _checked_name(name: object, kind: str) -> str:
-    if not isinstance(name, str):
-        raise SearchSpaceError(
-            f"The name of a {kind} must be a string, received {name!r} of type "
-            f"{type(name).__name__}: give the name first."
-        )
-    if not name:
-        raise SearchSpaceError(f"The name of a {kind} must not be empty, received {name!r}.")
-    if name != name.strip():
-        raise SearchSpaceError(
-            f"The name of a {kind} must not begin or end with a space, received {name!r}: "
-            f"write {name.strip()!r}."
-        )
-    if "=" in name:
-        raise SearchSpaceError(
-            f"The name of a {kind} must not hold '=', which separates name and value on the "
-            f"command line (--set name=value), received {name!r}."
-        )
-    # Cc: control characters, Cs: lone surrogates (no file can hold them), Zl, Zp: line ends.
-    wrong = [char for char in name if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")]
-    if wrong:
-        raise SearchSpaceError(
-            f"The name of a {kind} must be printable, on one line; received {name!r}, which holds "
-            f"{wrong[0]!r}: leave it out."
-        )
-    return str.__str__(name)
+    def _put(self, **fields: Any) -> None:
+        """Sets fields while the parameter is being made."""
+        self.__dict__.update(fields)

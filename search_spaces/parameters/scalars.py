@@ -1,10 +1,17 @@
-"""Plain values: what a parameter may be set to, distinguished by type, and written as JSON."""
+"""Plain values: what a parameter may be set to, distinguished by type, and written as JSON.
+
+Tuples, lists and dicts may be values of a choice. They are spelled as Python writes them: `(50,)`
+is "(50,)" in the space, to every engine, in MLflow and on the command line, and the tuple itself to
+the builder. They may hold scalars, and tuples, lists and dicts of them.
+"""
 
 from __future__ import annotations
 
+import ast
 import enum
 import json
 import math
+from collections.abc import Iterable
 from typing import Any, Final, Literal, TypeAlias
 
 from search_spaces.errors import SearchSpaceError
@@ -40,7 +47,7 @@ def is_integer(value: object) -> bool:
 
 
 def is_object(value: object) -> bool:
-    """Returns whether a value is a tuple, list or dict; see `spelled`."""
+    """Returns whether a value is a tuple, list or dict."""
     return isinstance(value, tuple | list | dict)
 
 
@@ -77,6 +84,53 @@ def plain_scalar(value: object, what: str) -> Scalar:
     )
 
 
+def plain_value(value: object, what: str) -> Any:
+    """Returns what `plain_scalar` does, also of what tuples, lists and dicts hold.
+
+    Raises:
+        SearchSpaceError: If something in it is neither a scalar nor a tuple, list or dict.
+    """
+    if type(value) in (tuple, list):
+        return type(value)(plain_value(each, what) for each in value)  # type: ignore[attr-defined, call-arg]
+    if isinstance(value, dict):
+        return {plain_value(k, what): plain_value(each, what) for k, each in value.items()}
+    if is_object(value):
+        raise SearchSpaceError(
+            f"{what} must be a plain tuple, list or dict, received {value!r} of type "
+            f"{type(value).__name__}: give tuple(…) of it."
+        )
+    # A scalar of numpy's has no dimensions; this package need not import it.
+    number: Any = value
+    return plain_scalar(number.item() if getattr(value, "ndim", None) == 0 else value, what)
+
+
+def opened(spelling: str) -> Any:
+    """Returns a new tuple, list or dict of how Python writes it."""
+    return ast.literal_eval(spelling)
+
+
+def read_object(text: str) -> Any:
+    """Returns the tuple, list or dict that a text spells in Python or JSON; None if none."""
+    for read in (ast.literal_eval, json.loads):
+        try:
+            found = read(text.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        if is_object(found):
+            return found
+    return None
+
+
+def meant(value: object, spellings: Iterable[str]) -> str | None:
+    """Returns the spelling whose object has the same content, tuple or list."""
+    try:
+        wanted = json.dumps(value)
+        found = [each for each in spellings if json.dumps(opened(each)) == wanted]
+    except (TypeError, ValueError):
+        return None
+    return found[0] if len(found) == 1 else None
+
+
 def identity(value: object) -> tuple[str, object]:
     """Returns what makes two values the same value: their type and their content.
 
@@ -94,7 +148,7 @@ def identity(value: object) -> tuple[str, object]:
         if isinstance(value, plain):
             return plain.__name__, value
     if is_object(value):
-        # As they are spelled in a space: see `spelled`.
+        # As they are spelled in a space.
         return "str", repr(value)
     return type(value).__name__, id(value)
 

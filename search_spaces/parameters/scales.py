@@ -13,19 +13,10 @@ from typing import Final, Literal, TypeAlias
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.scalars import is_number
-from search_spaces.suggestions import suggestion
 
 Scale: TypeAlias = Literal["linear", "log", "reverse_log"]
 
 SCALES: Final[tuple[Scale, ...]] = ("linear", "log", "reverse_log")
-
-
-def check_scale(scale: object, subject: str) -> Scale:
-    """Returns the scale, if it is one. Raises SearchSpaceError if it is not one of `SCALES`."""
-    for known in SCALES:
-        if scale == known:
-            return known
-    raise SearchSpaceError(f"{subject}: unknown scale {scale!r}. {suggestion(scale, SCALES)}")
 
 
 def check_unit(unit: object, subject: str) -> float:
@@ -38,15 +29,6 @@ def check_unit(unit: object, subject: str) -> float:
         return float(unit)
     raise SearchSpaceError(
         f"{subject}: a coordinate must be a number from 0 to 1, received {unit!r}."
-    )
-
-
-def refused_reverse_step(subject: str, given: object) -> SearchSpaceError:
-    """Returns the error for a step on a reverse_log scale, with the reason."""
-    return SearchSpaceError(
-        f"{subject}: step={given!r} has no meaning on a reverse_log scale: a step is a difference "
-        f"on a linear scale and a ratio on a log scale, and values mirrored from the top have "
-        f"neither. Leave the step out, or list the values in a Choice."
     )
 
 

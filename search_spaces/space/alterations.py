@@ -15,20 +15,55 @@ vary it or to set it, is never dropped: that is an error.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choice_parameter import Fixed, Listed
 from search_spaces.parameters.conditions import condition_in_words
-from search_spaces.parameters.int_parameter import Int
-from search_spaces.parameters.kinds import conditioned
 from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.scalars import NOT_GIVEN, Scalar, identity, is_object, plain_scalar
-from search_spaces.parameters.spelled import opened, spell
+from search_spaces.parameters.ranged import Int
+from search_spaces.parameters.scalars import (
+    NOT_GIVEN,
+    Scalar,
+    identity,
+    is_object,
+    plain_scalar,
+    plain_value,
+)
 from search_spaces.space.membership import unknown_name
 
 ByName = Mapping[str, Parameter]
+
+
+def declared(given: Iterable[object]) -> dict[str, Parameter]:
+    """Returns the parameters by name, in the order in which they were given.
+
+    Raises:
+        SearchSpaceError: If something is no parameter, or if two have the same name.
+    """
+    by_name: dict[str, Parameter] = {}
+    for parameter in _flattened(given):
+        if parameter.name in by_name:
+            raise SearchSpaceError(
+                f"{parameter.name!r} is declared twice, as {by_name[parameter.name]!r} and as "
+                f"{parameter!r}: give one of them another name."
+            )
+        by_name[parameter.name] = parameter
+    return by_name
+
+
+def _flattened(given: Iterable[object]) -> Iterator[Parameter]:
+    for each in given:
+        if isinstance(each, Parameter):
+            yield each
+        elif isinstance(each, Iterable) and not isinstance(each, str | bytes | Mapping):
+            yield from _flattened(each)
+        else:
+            raise SearchSpaceError(
+                f"A search space takes parameters and groups of them, received {each!r} of type "
+                f"{type(each).__name__}: declare it with Float, Int, Choice, Boolean or Fixed."
+            )
 
 
 def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
@@ -86,7 +121,7 @@ def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
         check_known(name, parameters)
         old = parameters[name]
         kept = old.otherwise if parameter.otherwise is NOT_GIVEN else parameter.otherwise
-        made[name] = conditioned(parameter, parameter.when or old.when, kept)
+        made[name] = parameter.conditioned(parameter.when or old.when, kept)
     return made
 
 
@@ -106,7 +141,7 @@ def value_of_kind(parameter: Parameter, value: object) -> Any:
         if parameter.contains(value):
             return parameter.opened(parameter.canonical(value))
         if is_object(value):
-            return opened(spell(value, what))
+            return plain_value(value, what)
     plain = plain_scalar(value, what)
     types = kinds_of(parameter)
     if type(plain) in types:
@@ -172,7 +207,7 @@ def altered(
             elif name not in with_new:
                 condition = _settled_condition(parameter, before, changes, settled)
             if condition is not None:
-                settled[name] = conditioned(parameter, condition, parameter.otherwise)
+                settled[name] = parameter.conditioned(condition, parameter.otherwise)
                 continue
             if name in named:
                 raise _never_active(parameter, settled, never)

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.conditions import check_parents, parents_first
+from search_spaces.parameters.conditions import check_parents, holds, parents_first
+from search_spaces.parameters.kinds import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import NOT_GIVEN, canonical_json
-from search_spaces.space import combinations, serialization
-from search_spaces.space.alterable import Alterable
+from search_spaces.space import alterations
 from search_spaces.space.membership import Containment, active_names, containment, unknown_name
 from search_spaces.suggestions import suggestion
 
+VERSION: Final = 1
+"""The version of the JSON. Readers refuse other versions."""
 
-class SearchSpace(Alterable):
+
+class SearchSpace:
     """Named parameters, immutable, in the order in which they were declared.
 
     Values are a mapping of names to values: one for each parameter that is *active*. A parameter
     is active if it has no condition, or if all parents that its condition names are active and
     have a value that it names. Spaces compare by what they declare; the order does not matter.
+
+    `only`, `fix`, `replace` and `with_parameters` return a new space, for the same builder. All
+    treat the children of an altered parameter alike: see `alterations`.
 
     Example:
         >>> space = ks.SearchSpace(
@@ -47,7 +55,7 @@ class SearchSpace(Alterable):
                 unknown parameter or a value that its parent can't take; if conditions form a
                 circle.
         """
-        super().__init__(*parameters)
+        self._by_name = alterations.declared(parameters)
         if not self._by_name:
             raise SearchSpaceError(
                 "The search space is empty: give at least one parameter, such as learning_rate()."
@@ -87,7 +95,9 @@ class SearchSpace(Alterable):
 
         It is the same on every machine and in every order of declaration.
         """
-        return serialization.digest(self._parameters)
+        ordered = sorted(self._parameters, key=lambda parameter: parameter.name)
+        content = {"version": VERSION, "parameters": [each.to_dict() for each in ordered]}
+        return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
 
     def __getitem__(self, name: str) -> Parameter:
         """Returns the parameter of that name.
@@ -237,6 +247,85 @@ class SearchSpace(Alterable):
         }
         return {name: values[name] for name in self.active(values)}
 
+    def only(self, *names: str) -> SearchSpace:
+        """Returns the space in which only these vary, all others Fixed at their defaults.
+
+        Args:
+            *names: The names of parameters, at least one. Parents must be named too, unless their
+                defaults make a named child active.
+
+        Raises:
+            SearchSpaceError: If a name is unknown, with near matches, or that of a Fixed parameter;
+                if none is given; if one could never be active.
+
+        Example:
+            >>> ks.SearchSpace(ks.dropout(), ks.units()).only("dropout")["units"]
+            Fixed('units', 91)
+        """
+        others = alterations.fixed_others(names, self._by_name)
+        return SearchSpace(alterations.altered(self._by_name, others, names))
+
+    def fix(self, values: Mapping[str, object] | None = None, /, **named: object) -> SearchSpace:
+        """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
+
+        A value may lie outside the domain, as you ask for it explicitly, but must be of the
+        parameter's kind: see `alterations.value_of_kind`. A parameter keeps its condition.
+
+        Args:
+            values: Values by name, for names that are no identifiers of Python.
+            **named: Values by name.
+
+        Raises:
+            SearchSpaceError: If a name is unknown, with near matches, or given twice; if a value is
+                of another kind; if a parameter could never be active.
+
+        Example:
+            >>> ks.SearchSpace(ks.dropout(), ks.units()).fix(units=64).defaults()
+            {'dropout': 0.25, 'units': 64}
+        """
+        given = dict(values or {})
+        for name, value in named.items():
+            if name in given:
+                raise SearchSpaceError(
+                    f"{name!r} is fixed twice, at {given[name]!r} and at {value!r}: give one."
+                )
+        new = alterations.fixed({**given, **named}, self._by_name)
+        return SearchSpace(alterations.altered(self._by_name, new, new))
+
+    def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
+        """Returns the space with these declarations in place of those of the same names.
+
+        Args:
+            *parameters: Parameters and groups of them. One without a condition keeps the condition
+                of the one that it replaces, and one without `otherwise` its `otherwise`; all else
+                is as declared here. (`with_parameters` keeps nothing.)
+
+        Raises:
+            SearchSpaceError: If a name is unknown, with near matches; if a parameter given here
+                could never be active.
+
+        Example:
+            >>> space = ks.SearchSpace(ks.dropout())
+            >>> space.replace(ks.Float("dropout", 0.1, 0.3))["dropout"]
+            Float('dropout', 0.1, 0.3)
+        """
+        given = alterations.declared(parameters)
+        new = alterations.replaced(given, self._by_name)
+        conditioned = [name for name, parameter in given.items() if parameter.when]
+        return SearchSpace(alterations.altered(self._by_name, new, new, conditioned))
+
+    def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
+        """Returns the space with these added, or put in place of those of their names.
+
+        Args:
+            *parameters: Parameters and groups of them; those with new names come last.
+
+        Raises:
+            SearchSpaceError: If the condition of one can't be met in the new space.
+        """
+        new = alterations.declared(parameters)
+        return SearchSpace(alterations.altered(self._by_name, new, new, new))
+
     def grid(self) -> Iterator[dict[str, Any]]:
         """Returns all configurations, each once, lazily; the first parameter varies slowest.
 
@@ -248,23 +337,29 @@ class SearchSpace(Alterable):
         Raises:
             SearchSpaceError: If a parameter is continuous; at the call, not at the first value.
         """
-        combinations.check_finite(self._parameters)
-        found = combinations.combinations(self._ordered, self._by_name)
-        return ({name: each[name] for name in self._by_name if name in each} for each in found)
+        continuous = [each.name for each in self._parameters if each.count is None]
+        if continuous:
+            raise SearchSpaceError(
+                f"A grid needs finitely many values, and {', '.join(map(repr, continuous))} "
+                f"{'is' if len(continuous) == 1 else 'are'} continuous: give a step, or a Choice."
+            )
 
-    def grid_size(self) -> int:
-        """Returns how many configurations `grid` has, without listing them.
+        def complete(index: int, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+            if index == len(self._ordered):
+                yield {name: values[name] for name in self._by_name if name in values}
+                return
+            parameter = self._ordered[index]
+            if not holds(parameter, self._by_name, values):
+                yield from complete(index + 1, values)
+                return
+            for value in parameter.grid_values() or ():
+                yield from complete(index + 1, {**values, parameter.name: value})
 
-        Raises:
-            SearchSpaceError: If a parameter is continuous, or if the conditions are entangled
-                beyond 100,000 combinations of parents.
-        """
-        combinations.check_finite(self._parameters)
-        return combinations.count_combinations(self._ordered)
+        return complete(0, {})
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the space in JSON's types; it carries the version of its schema."""
-        return serialization.parameters_to_dict(self._parameters)
+        return {"version": VERSION, "parameters": [each.to_dict() for each in self._parameters]}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> SearchSpace:
@@ -273,7 +368,25 @@ class SearchSpace(Alterable):
         Raises:
             SearchSpaceError: If it is of an unknown version, or something is missing or wrong.
         """
-        return cls(*serialization.parameters_from_dict(content))
+        if not isinstance(content, Mapping):
+            raise SearchSpaceError(f"A search space must be a JSON object, received {content!r}.")
+        version, parameters = content.get("version"), content.get("parameters")
+        if version != VERSION or isinstance(version, bool):
+            raise SearchSpaceError(
+                f"Unknown version {version!r} of a search space: this kerastudy reads version "
+                f"{VERSION}. Use the kerastudy that wrote it, or a newer one."
+            )
+        if not isinstance(parameters, list | tuple):
+            raise SearchSpaceError(
+                f"A search space must have a list of 'parameters', received {parameters!r}."
+            )
+        unknown = [key for key in content if key not in ("version", "parameters")]
+        if unknown:
+            raise SearchSpaceError(
+                f"A search space has 'version' and 'parameters', received also {unknown[0]!r}: "
+                f"take it out."
+            )
+        return cls(*map(parameter_from_dict, parameters))
 
     def to_json(self) -> str:
         """Returns the space as JSON, in declared order. Types are kept: `1.0` is not `1`."""
@@ -286,7 +399,15 @@ class SearchSpace(Alterable):
         Raises:
             SearchSpaceError: If it is not JSON, or not a space, or of an unknown version.
         """
-        return cls.from_dict(serialization.parse_json(text))
+        try:
+            content = json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            shown = text if not isinstance(text, str) or len(text) <= 80 else text[:77] + "…"
+            raise SearchSpaceError(
+                f"A search space could not be read from JSON: {error}; received {shown!r}. Was the "
+                f"file cut short, or edited?"
+            ) from error
+        return cls.from_dict(content)
 
     def differences(self, other: SearchSpace) -> list[str]:
         """Returns what changes from this space to the other.
@@ -297,4 +418,18 @@ class SearchSpace(Alterable):
         Returns:
             Sentences: what is gone, what is new, what changed and how. Empty if they are equal.
         """
-        return serialization.differences(self._parameters, other._parameters)
+        old, new = self._by_name, other._by_name
+        sentences = [f"{name!r} is gone; it was {old[name]!r}." for name in old if name not in new]
+        sentences += [f"{name!r} is new: {new[name]!r}." for name in new if name not in old]
+        for name, before in old.items():
+            after = new.get(name, before)
+            if before.kind != after.kind:
+                sentences.append(f"{name!r} was {before!r}, and is now {after!r}.")
+            elif before != after:
+                was, now = before.to_dict(), after.to_dict()
+                for key in dict.fromkeys([*was, *now]):
+                    # repr distinguishes 1, 1.0 and True, unlike ==.
+                    first, then = (repr(d[key]) if key in d else "not given" for d in (was, now))
+                    if first != then:
+                        sentences.append(f"{name!r}: {key} was {first}, and is now {then}.")
+        return sentences

@@ -5,6 +5,5 @@
 | `encoded_space` | what the translations to both share |
 | `keras_tuner_declarations` | the space that a `keras_tuner.HyperParameters` declares |
 | `keras_tuner_space` | a space for Keras Tuner, and reading its proposals back |
-| `optuna_encodings` | a parameter for Optuna: one class for each kind |
 | `optuna_space` | a space for Optuna, and reading its proposals back |
 """

@@ -12,7 +12,6 @@ from typing import Any
 from search_spaces.errors import SearchSpaceError
 from search_spaces.inline import translations
 from search_spaces.inline.variants import read_as, variant_name
-from search_spaces.parameters.kinds import conditioned, renamed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
 from search_spaces.space.search_space import SearchSpace
@@ -44,8 +43,8 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
             continue
         if counts[parameter.name] > 1:
             taken = {*counts, *(other.name for other in made)}
-            parameter = renamed(parameter, variant_name(parameter.name, condition, taken))
-        made.append(conditioned(parameter, condition))
+            parameter = parameter.renamed(variant_name(parameter.name, condition, taken))
+        made.append(parameter.conditioned(condition))
     return SearchSpace(*made)
 
 

@@ -174,9 +174,7 @@ class _Encoding:
             return self._stored[known.index(canonical)]
         if self._values is None:
             return canonical
-        if isinstance(known, Int):
-            return known.index(canonical)
-        assert isinstance(known, Float) and known.grid is not None
+        assert isinstance(known, Float | Int) and known.grid is not None
         return known.grid.nearest_index(canonical)
 
     def decode(self, stored: Any) -> Any:

@@ -14,21 +14,143 @@ name that says how, so that a dashboard does not mislead:
     Boolean                                          False and True, under the same name
     Fixed                                            nothing
 
-Optuna is imported only when a space is translated.
+Optuna is imported only when a distribution is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.choice_parameter import Fixed, Listed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranged import Float, Int, decimal_of
+from search_spaces.parameters.scalars import is_number
 from search_spaces.space.search_space import SearchSpace
 from search_spaces.translations.encoded_space import EncodedSpace
-from search_spaces.translations.optuna_encodings import OptunaEncoding, encoding_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
+
+_ROUNDING: Final = 1e-9
+"""How far beyond its range, or off its grid in steps, a stored number may be: what samplers'
+exponentials and multiplications leave. Optuna itself takes a value 1e-8 of a step off."""
+
+
+class OptunaEncoding:
+    """How Optuna gets one parameter: a row of the table above; see `Encoding`."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        self.parameter: Any = parameter
+        self._by_index = _by_index(parameter)
+        self._reversed = isinstance(parameter, Float | Int) and parameter.scale == "reverse_log"
+        how = " (index)" if self._by_index else " (reversed)" if self._reversed else ""
+        self.name = parameter.name + how
+        self._stored: Sequence[Any] = ()
+        if isinstance(parameter, Listed):
+            # Optuna looks choices up with ==, for which 1, 1.0 and True are equal. So does a set.
+            distinct = len(set(parameter.values)) == parameter.count
+            self._stored = parameter.values if distinct else [*map(json.dumps, parameter.values)]
+
+    @functools.cached_property
+    def distribution(self) -> BaseDistribution:
+        """What Optuna draws from."""
+        from optuna import distributions
+
+        known = self.parameter
+        if isinstance(known, Listed):
+            return distributions.CategoricalDistribution(self._stored)
+        if self._by_index:
+            return distributions.IntDistribution(0, known.count - 1)
+        if isinstance(known, Int):
+            make: Any = distributions.IntDistribution
+        else:
+            make = distributions.FloatDistribution
+        made: BaseDistribution = make(
+            known.low, known.high, log=known.scale != "linear", step=known.step
+        )
+        return made
+
+    def suggest(self, trial: BaseTrial) -> Any:
+        """Returns what a trial suggests, as Optuna stores it; perhaps a rounding error off."""
+        drawn: Any = self.distribution
+        if isinstance(self.parameter, Listed):
+            return trial.suggest_categorical(self.name, drawn.choices)
+        ints = self._by_index or isinstance(self.parameter, Int)
+        suggest: Any = trial.suggest_int if ints else trial.suggest_float
+        return suggest(self.name, drawn.low, drawn.high, log=drawn.log, step=drawn.step)
+
+    def encode(self, value: Any) -> Any:
+        """Returns what Optuna stores for a value of the domain."""
+        known = self.parameter
+        if isinstance(known, Listed):
+            return self._stored[known.index(value)]
+        if self._by_index:
+            return known.grid.nearest_index(value)
+        stored = known.canonical(value)
+        if self._reversed:
+            stored = known.low + known.high - stored
+        elif isinstance(known, Float) and known.grid is not None:
+            # Every sampler stores low + index * step, clipped, which may be 0.30000000000000004.
+            stored = known.low + known.grid.nearest_index(value) * known.grid.step
+        return min(max(stored, known.low), known.high)
+
+    def decode(self, stored: Any) -> Any:
+        """Returns the value of the domain for what Optuna stored.
+
+        Raises:
+            SearchSpaceError: If there is none: the trial is of another space.
+        """
+        known = self.parameter
+        if isinstance(known, Listed):
+            for mine, value in zip(self._stored, known.values, strict=True):
+                if mine == stored:
+                    return value
+        elif is_number(stored) and math.isfinite(stored):
+            # Storages keep ints as floats.
+            ints = self._by_index or isinstance(known, Int)
+            number = int(stored) if ints and stored == int(stored) else stored
+            low, high = (0, known.count - 1) if self._by_index else (known.low, known.high)
+            slack = 0.0
+            if not ints:
+                slack = _ROUNDING * (low if known.scale == "log" else max(abs(low), abs(high)))
+            if low - slack <= number <= high + slack and isinstance(number, int) >= ints:
+                if self._by_index:
+                    return known.grid.value(number)
+                meant = low + high - number if self._reversed else number
+                value = known.nearest(meant)
+                off = 0.0 if ints or known.step is None else known.step * 1e-6
+                if (known.step is None and not ints) or abs(value - meant) <= off:
+                    return value
+        wanted = f"an int from 0 to {known.count - 1}" if self._by_index else f"of {known!r}"
+        raise SearchSpaceError(
+            f"{known.subject}: Optuna's {self.name!r} must be {wanted}, received {stored!r}: the "
+            f"trial is of another space."
+        )
+
+
+def _by_index(parameter: Parameter) -> bool:
+    """Returns whether Optuna can't keep a parameter's steps and values.
+
+    It has none by ratio. In linear steps, it moves a high that the step does not meet exactly in
+    decimals, and refuses a value that is more than 1e-8 of a step off in binary, which happens with
+    large numbers in small steps.
+    """
+    if isinstance(parameter, Int):
+        return parameter.scale == "log" and parameter.step > 1
+    if not isinstance(parameter, Float) or parameter.grid is None or parameter.step is None:
+        return False
+    distance = decimal_of(parameter.high) - decimal_of(parameter.low)
+    if parameter.scale == "log" or distance % decimal_of(parameter.step):
+        return True
+    largest = max(abs(parameter.low), abs(parameter.high))
+    off = math.ulp(largest) / parameter.step + math.ulp(parameter.grid.count)
+    return off >= _ROUNDING
 
 
 class OptunaSpace(EncodedSpace[OptunaEncoding]):
@@ -37,7 +159,9 @@ class OptunaSpace(EncodedSpace[OptunaEncoding]):
     library = "Optuna"
 
     def __init__(self, space: SearchSpace) -> None:
-        super().__init__(space, encoding_of)
+        super().__init__(
+            space, lambda each: None if isinstance(each, Fixed) else OptunaEncoding(each)
+        )
 
     @property
     def names(self) -> dict[str, str]:
@@ -47,7 +171,7 @@ class OptunaSpace(EncodedSpace[OptunaEncoding]):
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         """The distribution of every parameter that varies, by its name in Optuna."""
-        return {each.name: each.distribution() for each in self._encodings.values()}
+        return {each.name: each.distribution for each in self._encodings.values()}
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         """Returns the values that a trial of Optuna suggests, as `decode` does."""
@@ -66,4 +190,4 @@ class OptunaSpace(EncodedSpace[OptunaEncoding]):
         """
         active = self._active(values)
         params = {each.name: each.encode(values[each.parameter.name]) for each in active}
-        return params, {each.name: each.distribution() for each in active}
+        return params, {each.name: each.distribution for each in active}

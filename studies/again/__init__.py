@@ -6,7 +6,5 @@
 | `recorded_worker` | a new process that has loaded a study as it was when a trial ran |
 | `reproduction` | a trial run again from its record alone, in a new process, and compared |
 | `reruns` | runs a recorded training again, from its first epoch to its end |
-| `scoring` | the scores of a recorded trial's samples, where they are missing |
-| `part_scores` | scores of samples, where the study is loaded |
 | `verification` | a champion-to-be, trained once more by plain `model.fit` |
 """

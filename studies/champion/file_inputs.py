@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,7 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from studies.champion.inputs import Inputs
-from studies.data.folders.images import ENDINGS, read_images
-from studies.data.folders.texts import ENDINGS as TEXT_ENDINGS
-from studies.data.folders.texts import read_texts
+from studies.data.folders import ENDINGS, read_images
 from studies.data.tables.files import read_csv
 
 
@@ -33,34 +33,35 @@ def read_files(
         DataError: They can't be read, or there are none.
     """
     suffix = path.suffix.lower()
-    if "image_size" in described and (path.is_dir() or suffix in ENDINGS):
-        files = _files(path, ENDINGS, "images")
-        size = (int(described["image_size"][0]), int(described["image_size"][1]))
-        images = read_images(files, size, described["color_mode"], described["interpolation"])
-        return images, _names(path, files)
+    if "image_size" in described and (path.is_dir() or suffix in ENDINGS["images"]):
+        return _images(path, described)
     column = described.get("text", "")
     if column and suffix == ".csv" and path.is_file():
-        table = read_csv(path, None, texts=[column], keep_default_na=False)
+        table = read_csv(path, texts=[column], keep_default_na=False)
         if column in table.columns:
             return table[column].to_numpy(str), []
-    if _takes_texts(inputs) and (path.is_dir() or suffix in TEXT_ENDINGS):
-        files = _files(path, TEXT_ENDINGS, "texts")
-        return read_texts(files).astype(str), _names(path, files)
+    takes_texts = len(inputs.arrays) == 1 and inputs.arrays[0].dtype.kind in "US"
+    if takes_texts and (path.is_dir() or suffix in ENDINGS["texts"]):
+        return _texts(path)
     return None
 
 
-def _takes_texts(inputs: Inputs) -> bool:
-    return len(inputs.arrays) == 1 and inputs.arrays[0].dtype.kind in "US"
+def _images(path: Path, described: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
+    if path.is_dir():
+        images, _, files = read_images(path, described, labelled=False)
+        return images, [str(file.relative_to(path)) for file in files]
+    # Keras reads folders.
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(path, folder)
+        return read_images(Path(folder), described, labelled=False)[0], [path.name]
 
 
-def _files(path: Path, endings: Collection[str], what: str) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(each for each in path.rglob("*") if each.suffix.lower() in endings)
-    if not found:
-        raise DataError(f"{str(path)!r} has no {what} ({', '.join(sorted(endings))}).")
-    return found
-
-
-def _names(path: Path, files: list[Path]) -> list[str]:
-    return [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]
+def _texts(path: Path) -> tuple[np.ndarray, list[str]]:
+    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"{str(path)!r} has no texts (.txt).")
+    try:
+        texts = [file.read_text(encoding="utf-8") for file in files]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{str(path)!r} can't be read as texts in UTF-8: {error}.") from None
+    return np.array(texts), [str(f.relative_to(path)) if path.is_dir() else f.name for f in files]

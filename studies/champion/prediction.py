@@ -13,10 +13,11 @@ from search_spaces.errors import DataError, StudyError
 from studies.champion.file_inputs import read_files
 from studies.champion.inputs import Inputs, Taken, read_inputs
 from studies.champion.outputs import as_frame, predictions_table
-from studies.champion.table_inputs import read_rows
+from studies.data.tables.files import read_table
 from studies.error_texts import describe
 from studies.libraries.silence import import_quietly
 from studies.results.models import existing_store, load_champion, registered_folder
+from studies.results.samples import columns_for
 from tracking.history.study_history import StudyHistory, read_study
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def predict_file(
     notes = []
     if "table" in metadata:
         model = load_champion(history, trust=trust, alias=alias)
-        given: Any = read_rows(path, metadata["table"], model)
+        given: Any = columns_for(model, _columns_in(path, metadata["table"]), repr(str(path)))
     else:
         inputs = Inputs.of(saved, folder)
         read = read_files(path, inputs, metadata.get("files") or {})
@@ -128,6 +129,32 @@ def predict_file(
     class_names = metadata.get("class_names") or ()
     columns = predictions_table(model, made, class_names, probabilities=probabilities)
     return Predictions(columns, files, notes)
+
+
+def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
+    """Returns the columns of a file.
+
+    Args:
+        path: A csv or parquet file, or an npz file with an array for each column.
+        described: The columns that the model takes, as `FittedTable.describe` describes them.
+
+    Raises:
+        DataError: It can't be read.
+    """
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix == ".npy":
+        raise DataError(
+            f"{str(path)!r} is no table. The model takes the columns of one: give a csv or parquet "
+            "file, or an npz file with an array for each column."
+        )
+    if suffix != ".npz":
+        texts = [each["name"] for each in described if each["kind"] == "category"]
+        return read_table(path, texts=texts)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(path)!r} can't be read: {' '.join(str(error).split())}") from None
 
 
 def _unusual(arrays: Mapping[str, np.ndarray]) -> list[str]:

@@ -10,7 +10,7 @@
 | `evaluate`, `promote`, `predict` | the champion: on the test part, another one, its predictions |
 | `list_studies`, `show`, `report`, `compare`, `ui` | commands that look at them |
 | `data` | looks at a study's data before a model is trained on it |
-| `diagnose` | what a study's record says about its search, and the next round |
+| `diagnose` | what a study's record says about its search, and the launch that should follow |
 | `push`, `export` | sending them to an MLflow server, writing them for people and other tools |
 | `rename`, `delete` | changing a study's name, deleting it for ever |
 | `doctor` | checking and mending the store |

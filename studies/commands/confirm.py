@@ -36,11 +36,6 @@ if TYPE_CHECKING:
     help="Trainings of the race, in all; of a cross-validated study each is of all folds.",
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
-@click.option(
-    "--rescore",
-    is_flag=True,
-    help="First train trials again whose validation samples have no scores.",
-)
 @click.option("--keep", is_flag=True, help="Keep the present champion, whoever wins.")
 @click.option("--engine", help="Which engine's trials.  [default: that of the best trial]")
 @click.option(
@@ -62,7 +57,6 @@ def confirm_command(
     seeds: int,
     budget: int,
     no_test: bool,
-    rescore: bool,
     keep: bool,
     engine: str | None,
     workers: int | None,
@@ -108,7 +102,6 @@ def confirm_command(
             history,
             options,
             data="" if data is None else str(data.expanduser().absolute()),
-            rescore=rescore,
             keep=keep,
             in_process=where == "in-process",
             workers=workers,
@@ -133,7 +126,7 @@ def confirmation_text(found: Confirmation, verdict: StudyVerdict) -> str:
 
 def _columns(found: Confirmation) -> list[list[str]]:
     """Returns the race, a row for each trial, and the defaults below."""
-    rows = [_row(each, _part(found, each)) for each in found.race]
+    rows = [_row(e, "winner" if e.trial == found.winner else "") for e in found.race]
     if found.default is not None and found.default.trial not in {e.trial for e in found.race}:
         rows.append(_row(found.default, "defaults"))
     heading = ["trial", found.metric, "seeds", "weights", "epochs", ""]
@@ -152,10 +145,3 @@ def _row(racer: Racer, part: str) -> list[str]:
         f"{racer.epochs}",
         ", ".join(filter(None, (part, f"{failed} infeasible" if failed else ""))),
     ]
-
-
-def _part(found: Confirmation, racer: Racer) -> str:
-    parts = {found.recommended: "as good, smallest", found.winner: "winner"}
-    if found.recommended == found.winner:
-        parts = {found.winner: "winner"}
-    return parts.get(racer.trial, "")

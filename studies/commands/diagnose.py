@@ -12,42 +12,34 @@ from studies.commands.main import json_option, store_option, tell, telling_error
 
 @click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")
 @click.argument("study")
-@click.option("--next", "following", is_flag=True, help="Print the next round's space alone.")
 @click.option("--engine", help="Which engine's trials.  [default: that of the best trial]")
 @store_option
 @json_option
 @telling_errors
-def diagnose_command(
-    study: str, following: bool, engine: str | None, store: Path | None, as_json: bool
-) -> None:
+def diagnose_command(study: str, engine: str | None, store: Path | None, as_json: bool) -> None:
     """Read Google's Deep Learning Tuning Playbook off a study's record.
 
     Are the best trials at an end of a range? Were there enough of them? Do they train long enough,
     overfit, differ by more than noise? Is the pruner too early? What does a scientific
-    hyperparameter do? Each finding has its figures, and the command that follows. Nothing is
-    trained. The report has the same with pictures.
-
-    --next prints the next round as options and as Python; launch --round 2 runs it.
+    hyperparameter do? Each finding has its figures, and the command that follows; the last line is
+    the command that follows from all. Nothing is trained. The report has the same with pictures.
 
     \b
     kerastudy diagnose digits
-    kerastudy diagnose digits --next
-    kerastudy launch digits --round 2
     kerastudy diagnose digits --json
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
-    from studies.commands.texts.diagnosis_text import COLORS, diagnosis_text, next_text
+    from studies.commands.texts.diagnosis_text import COLORS, diagnosis_text
     from tracking.diagnosis.diagnose import diagnose, document
     from tracking.store.folder import default_store_path
 
     diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())
     if as_json:
-        found = document(diagnosis)
-        print_json(found["next"] if following else found)
+        print_json(document(diagnosis))
         return
-    text = next_text(diagnosis) if following else diagnosis_text(diagnosis)
-    if following or not sys.stdout.isatty():
+    text = diagnosis_text(diagnosis)
+    if not sys.stdout.isatty():
         tell(text)
         return
     # It knows what a terminal can show, and NO_COLOR.

@@ -35,9 +35,11 @@ from studies.lines import wrapped
     help="Cross-validate: train each trial on so many folds of all but the test part.",
 )
 @click.option("--only", multiple=True, help="Vary only these: NAME,NAME; fix all others.")
-@click.option("--fix", multiple=True, help="Fix a hyperparameter: NAME=VALUE.")
 @click.option(
-    "--set", "ranges", multiple=True, help="Set its range or choices: NAME=LOW..HIGH or NAME=A,B."
+    "--set",
+    "ranges",
+    multiple=True,
+    help="Set its range, choices or value: NAME=LOW..HIGH, NAME=A,B or NAME=VALUE.",
 )
 @click.option(
     "--defaults/--no-defaults",
@@ -47,15 +49,9 @@ from studies.lines import wrapped
 )
 @click.option(
     "--start-with",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A JSON file with the values of the next trials: an object, or a list of them.",
-)
-@click.option(
-    "--known",
-    multiple=True,
-    metavar="KIND:PLACE[#NAME]",
-    help="Results of an earlier search to begin with: optuna:sqlite:///old.db#study, "
-    "mlflow:ADDRESS#experiment, keras_tuner:FOLDER.",
+    metavar="FILE or study:NAME",
+    help="Values of the next trials: a JSON or CSV file, also one of export --as csv; or the best "
+    "ten trials of another study.",
 )
 @click.option(
     "--direction",
@@ -63,16 +59,7 @@ from studies.lines import wrapped
     help="Which way the value of an objective function is better.  [default: minimize]",
 )
 @click.option("--name", help="Another name for the study, which starts as a new one.")
-@click.option(
-    "--round", type=int, help="The next round, 2 or more: its space follows from the last."
-)
 @click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")
-@click.option(
-    "--keep-scores",
-    type=click.Choice(["best", "all", "none"]),
-    help="Keep the objective of each validation sample: at each trial's best epoch, which takes at "
-    "most 2 % of the time; at all epochs where that takes at most 10 %; or not.  [default: best]",
-)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -171,9 +158,8 @@ def launch_command(
     workers: int | None,
     keep: str | None,
     only: tuple[str, ...],
-    fix: tuple[str, ...],
     ranges: tuple[str, ...],
-    start_with: Path | None,
+    start_with: str | None,
     timeout: str | None,
     trial_timeout: str | None,
     targets: tuple[str, ...],
@@ -209,10 +195,8 @@ def launch_command(
     kerastudy launch digits --folds 5
     kerastudy launch my_study.py --data houses.csv --target price
     kerastudy launch digits --dry-run
-    kerastudy launch digits --fix l2=1e-4 --set dropout=0.1..0.5 --name narrow
-    kerastudy launch digits --start-with known_values.json
-    kerastudy launch digits --known optuna:sqlite:///old.db
-    kerastudy launch digits --round 2
+    kerastudy launch digits --set l2=1e-4 --set dropout=0.1..0.5 --name narrow
+    kerastudy launch digits --start-with study:other
     kerastudy launch tune.py
 
     \b
@@ -259,13 +243,13 @@ def launch_command(
     for name, text in (("timeout", timeout), ("trial_timeout", trial_timeout)):
         if text is not None:
             overrides[name] = seconds_of(name.replace("_", "-"), text)
-    tailoring = Tailoring.from_arguments(only, fix, ranges)
+    tailoring = Tailoring.from_arguments(only, ranges)
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
     found = resolve_target(target)
     other_data = "" if data is None else spelled(str(data.expanduser().absolute()), column)
     if dry_run:
-        description = describe_target(found, options, overrides=overrides, data=other_data)
+        description = describe_target(found, options.place, overrides=overrides, data=other_data)
         if as_json:
             print_json(definition_document(description))
         else:

@@ -49,20 +49,23 @@ def targets_of(given: tuple[str, ...], data: Path | None) -> tuple[float | None,
 
 
 def overrides_of(
-    settings: dict[str, Any], keep: str | None, start_with: Path | None
+    settings: dict[str, Any], keep: str | None, start_with: str | None
 ) -> dict[str, Any]:
     """Returns the settings to replace, by name. Raises StudyError where one can't be."""
     from studies.definition.engine_options import parse_option
-    from studies.definition.settings import check_count, check_engine, check_pruner, check_trainer
-    from studies.known.import_study import known_from_text
+    from studies.definition.settings import (
+        OF_A_STUDY,
+        check_count,
+        check_engine,
+        check_pruner,
+        check_trainer,
+    )
+    from studies.launching.starting_values import read_rows
     from tracking.store.names import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}
     if "folds" in overrides:
         overrides["cross_validation"] = overrides.pop("folds")
-    known = overrides.pop("known", ())
-    if known:
-        overrides["known"] = tuple(map(known_from_text, known))
     for name in ("engine_options", "pruner_options"):
         given = overrides.pop(name, ())
         if given:
@@ -81,7 +84,10 @@ def overrides_of(
     if keep is not None:
         overrides["keep"] = _keep(keep)
     if start_with is not None:
-        overrides["initial"] = _read_values(start_with)
+        overrides["initial"] = start_with
+        if not start_with.startswith(OF_A_STUDY):
+            # At once, as loading the study takes seconds.
+            read_rows(Path(start_with))
     return overrides
 
 
@@ -115,21 +121,3 @@ def _keep(text: str) -> int | None:
     if text.isdigit() and int(text) >= 1:
         return int(text)
     raise StudyError(f"--keep takes a whole number of at least 1, or all. Received: {text!r}.")
-
-
-def _read_values(path: Path) -> list[dict[str, Any]]:
-    import json
-
-    from search_spaces.errors import StudyError
-
-    try:
-        content = json.loads(path.expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StudyError(f"--start-with {str(path)!r} cannot be read: {error}") from None
-    values = content if isinstance(content, list) else [content]
-    if not values or not all(isinstance(each, dict) for each in values):
-        raise StudyError(
-            f"--start-with {str(path)!r} must hold values by name, such as "
-            f'{{"learning_rate": 0.01}}, or a list of such. Received: {content!r:.200}'
-        )
-    return values

@@ -63,7 +63,6 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
             "validation_parts": ValidationParts(history.trials).count or 1,
         },
         "class_weight": description.class_weight,
-        "known": [each.to_dict() for each in description.known],
         "store": str(history.store.root),
         "tracking_uri": history.store.mlflow_uri,
         "server": history.server or None,
@@ -151,6 +150,7 @@ def definition_document(description: StudyDescription) -> dict[str, Any]:
         "space": description.space.to_dict(),
         "try_defaults": description.try_defaults,
         "initial": [dict(values) for values in description.initial],
+        "initial_from": description.initial_from or None,
         "data": {
             "name": description.data.name,
             "sizes": dict(description.data.sizes),

@@ -16,6 +16,9 @@ from studies.commands.main import json_option, store_option, tell, telling_error
 if TYPE_CHECKING:
     from tracking.store.folder import Store
 
+# Studies whose addresses are printed if none is named, the last changed first.
+_SHOWN = 10
+
 
 @click.command("ui", short_help="Look at the store in the MLflow UI.")
 @click.argument("study", required=False)
@@ -73,15 +76,16 @@ def ui_command(
     from tracking.history.study_line import describe_study
     from tracking.mlflow_parts import knows_views
     from tracking.runs.pages.addresses import VIEWS
+    from tracking.runs.parents import study_experiments
     from tracking.store.folder import default_store_path, open_store
     from tracking.ui.server import free_place, serving
     from tracking.ui.views import prepare_views
 
-    place, pages = free_place(host, port, token=token), {}
+    place, pages, studies = free_place(host, port, token=token), {}, {}
+    known = knows_views()
     if study is not None:
         history = history_of(study, engine, store)
         opened, experiment_id = history.store, history.experiment_id
-        known = knows_views()
         if known:
             # Of an older version's study too.
             prepare_views(history)
@@ -96,6 +100,12 @@ def ui_command(
                 "with: kerastudy launch digits"
             )
         opened = found
+        # A click in MLflow's own list leads to the side of traces.
+        newest = sorted(study_experiments(opened), key=lambda e: -(e.last_update_time or 0))
+        studies = {
+            each.name: place.study_page(each.experiment_id, view if known else "")
+            for each in newest[:_SHOWN]
+        }
         # While the server starts, which takes longer.
         threading.Thread(target=_describe_studies, args=(opened,)).start()
 
@@ -115,13 +125,15 @@ def ui_command(
                         "study": None if study is None else history.description.name,
                         "url": page,
                         "views": pages,
+                        "studies": studies,
                         "address": place.address,
                         "token": place.token or None,
                         "pid": server.pid,
                     }
                 )
             else:
-                tell(f"{page}\nCtrl-C stops it.")
+                named = [f"{name}: {address}" for name, address in studies.items()]
+                tell("\n".join([page, *named, "Ctrl-C stops it."]))
             sys.stdout.flush()
             if open_browser if open_browser is not None else sys.stdout.isatty():
                 webbrowser.open(page)

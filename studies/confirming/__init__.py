@@ -6,11 +6,9 @@
 | `plan` | who races, under which seeds, and what each training is |
 | `executors` | executors that have loaded the study as its trials ran it |
 | `trainings` | runs the trainings, records each, and trains none twice |
-| `rescoring` | trains trials without scores again, and scores them |
-| `in_worker` | whether samples can be scored, where the study is loaded |
-| `one_seed` | a racer under one seed: its training, or its trainings on folds |
+| `test_scores` | the scores of test samples, where the study is loaded |
 | `outcome` | the outcome, from the trainings and their scores |
-| `racing` | the race, and the scores of its trainings |
+| `racing` | the race |
 | `test_part` | one reading of the sealed test part |
 | `carrying_out` | carries a plan out, and records the outcome |
 | `confirm` | `kerastudy.confirm`, and what the command does |

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +11,14 @@ from search_spaces.errors import StudyError
 from studies.again.verification import Verifier
 from studies.champion.promotion import make_champion, stays_champion
 from studies.confirming.executors import AnyExecutor
-from studies.confirming.in_worker import check_scored_in_worker
 from studies.confirming.outcome import make_outcome
 from studies.confirming.plan import Plan, trainer_of
-from studies.confirming.racing import run_race, scores_of_race
-from studies.confirming.rescoring import trials_without_scores
+from studies.confirming.racing import run_race
 from studies.confirming.test_part import earlier_readings, read_test_part, warning_of
 from studies.confirming.trainings import Trainings
 from studies.progress import Progress
 from tracking.history.confirmations import read_trainings, runs_of
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.trial_scores import scores_of
 from tracking.history.verdicts import study_verdict, verdict_by
 from tracking.mirror import mirrored
 from tracking.records.confirmations import Confirmation
@@ -32,11 +28,8 @@ from tracking.report.write import renew_report
 from tracking.runs.champion_versions import CONFIRMED
 from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.runs.pages.markdown import plain
-from tracking.scores.score_files import ScoresError
 from tracking.store.atomic import remove_pieces
 from tracking.store.folder import default_store_path
-
-_UNCORRECTED = "The best value can't be corrected for the choice"
 
 
 def carry_out(
@@ -57,7 +50,7 @@ def carry_out(
         executor: It has loaded the study.
         progress: Shows trainings and messages.
         unfinished: The run of a confirmation of the same plan that was interrupted, or empty.
-        ended: The outcome, if the plan was carried out before; the corrected value may be another.
+        ended: The outcome, if the plan was carried out before.
         keep: Whether the present champion stays.
 
     Raises:
@@ -66,10 +59,7 @@ def carry_out(
     history = plan.history
     runs = runs_of(history)
     with _mirrored(history, runs, progress):
-        if ended is None:
-            found = _trained(plan, executor, runs, progress, unfinished)
-        else:
-            found = _corrected_again(plan, ended, runs)
+        found = ended or _trained(plan, executor, runs, progress, unfinished)
         if not keep:
             _make_champion(plan, found, executor, progress)
         history = read_study(history.store, history.description.name, history.description.engine)
@@ -116,7 +106,7 @@ def _trained(
 ) -> Confirmation:
     """Trains, chooses, reads the test part, and records the outcome."""
     history = plan.history
-    _check_scored(plan, executor)
+    _check_scored(plan)
     done = Trainings(
         executor,
         runs,
@@ -147,38 +137,19 @@ def _trained(
     return found
 
 
-def _corrected_again(plan: Plan, ended: Confirmation, runs: ConfirmationRuns) -> Confirmation:
-    """Returns an outcome with the corrected value as it is now, and records it."""
-    verdict = study_verdict(plan.history)
-    kept = [each for each in ended.notes if not each.startswith(_UNCORRECTED)]
-    if verdict.unknown:
-        kept.append(f"{_UNCORRECTED}: {verdict.unknown}.")
-    found = dataclasses.replace(ended, corrected=verdict.corrected, notes=tuple(kept))
-    runs.run_id = ended.run_id
-    if found != ended:
-        runs.finish(found, _note(plan.history, found))
-    return found
-
-
-def _check_scored(plan: Plan, executor: AnyExecutor) -> None:
+def _check_scored(plan: Plan) -> None:
     """Refuses an objective without scores of samples, before anything is trained.
 
     Raises:
         StudyError: If it has none, and the test part was to be read.
     """
-    history, best = plan.history, plan.reported
-    try:
-        scores_of(history, best)
-    except ScoresError:
-        if plan.tests:
-            spec, _ = best.best_training
-            try:
-                executor.ask(check_scored_in_worker, spec, history.description.space)
-            except StudyError as error:
-                raise StudyError(
-                    f"{error} So no test part can confirm {history.description.name!r}; with "
-                    "--no-test (test=False) its best trials race under new seeds all the same."
-                ) from None
+    result, described = plan.reported.result, plan.history.description
+    if plan.tests and result.unscored and not result.scores_bytes:
+        raise StudyError(
+            f"The objective {described.objective.metric} can't be scored by sample: "
+            f"{result.unscored}. So no test part can confirm {described.name!r}; with --no-test "
+            "(test=False) its best trials race under new seeds all the same."
+        )
 
 
 def _confirmed(
@@ -187,7 +158,7 @@ def _confirmed(
     history = plan.history
     verdict, notes = study_verdict(history), list[str]()
     if verdict.unknown:
-        notes.append(f"{_UNCORRECTED}: {verdict.unknown}.{_offer(plan)}")
+        notes.append(f"The best value can't be corrected for the choice: {verdict.unknown}.")
     digest = history.description.data.digests.get("test", "")
     if plan.tests:
         progress.say_all(warning_of(earlier_readings(history, digest, runs.run_id)))
@@ -204,33 +175,20 @@ def _confirmed(
     unsaved = plan.racer(ranking[0]).result.unsaved
     if unsaved:
         notes.append(f"Trial {ranking[0]} can't be the champion: it has no checkpoint ({unsaved}).")
-    scores, unscored = scores_of_race(plan, done, ranking)
-    if unscored and not history.description.objective_function:
-        notes.append(unscored)
     reading = None
-    if plan.tests and not unscored:
+    if plan.tests:
         reading = read_test_part(plan, done, runs, ranking[0], progress)
     else:
-        notes.append(_why_not_tested(plan, unscored))
+        notes.append(_why_not_tested(plan))
     return make_outcome(
         plan,
         done,
         ranking,
         run_id=runs.run_id,
         corrected=verdict.corrected,
-        scores=scores,
         reading=reading,
         notes=notes,
     )
-
-
-def _offer(plan: Plan) -> str:
-    """Returns how to get scores for the trials that have none, in a sentence, or empty."""
-    count = len(trials_without_scores(plan.history, plan.reported))
-    if not count or plan.history.description.objective_function:
-        return ""
-    trials = "the trial" if count == 1 else f"{count} trials"
-    return f" --rescore (rescore=True) trains {trials} without them again, with the same result."
 
 
 def _note(history: StudyHistory, found: Confirmation) -> str:
@@ -239,13 +197,7 @@ def _note(history: StudyHistory, found: Confirmation) -> str:
     return f"**{plain(said.text)}**\n\n{plain(' '.join(said.grounds))}"
 
 
-def _why_not_tested(plan: Plan, unscored: str) -> str:
-    if plan.tests and unscored:
-        return (
-            "The test part was left sealed: without scores of samples there is no interval. "
-            "Confirm a study whose objective is a mean over samples, such as an accuracy or a "
-            "loss."
-        )
+def _why_not_tested(plan: Plan) -> str:
     if "test" in plan.history.description.data.digests:
         return "The test part was left sealed, as asked."
     why = "The data has no test part"

@@ -27,7 +27,6 @@ def confirm(
     seeds: int = 5,
     budget: int = 16,
     test: bool = True,
-    rescore: bool = False,
     keep: bool = False,
     store: str | Path | None = None,
     engine: str | None = None,
@@ -49,8 +48,6 @@ def confirm(
         seeds: Fresh seeds for the test part, at least 5.
         budget: Trainings of the race.
         test: Whether to read the test part.
-        rescore: Whether to train trials again whose validation samples have no scores, which gives
-            the same bits, so that the best value can be corrected.
         keep: Whether the present champion stays, instead of the winner.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine whose trials race, if the study was launched with several; None for that
@@ -81,7 +78,6 @@ def confirm(
             history,
             options,
             study=definition,
-            rescore=rescore,
             keep=keep,
             in_process=where == "in-process",
             workers=workers,
@@ -95,7 +91,6 @@ def confirm_study(
     *,
     study: StudyDefinition | None = None,
     data: str = "",
-    rescore: bool = False,
     keep: bool = False,
     in_process: bool = False,
     workers: int | None = None,
@@ -108,7 +103,6 @@ def confirm_study(
         options: How.
         study: The study of this process, instead of the recorded code.
         data: The file with the data, if it has moved.
-        rescore: Whether to train trials without scores again.
         keep: Whether the present champion stays.
         in_process: Whether trainings run in this process.
         workers: How many worker processes run trainings, if not.
@@ -117,7 +111,6 @@ def confirm_study(
     # Late: `import kerastudy` needs none of what trains.
     from studies.confirming.carrying_out import carry_out, settle
     from studies.confirming.executors import opened_executor
-    from studies.confirming.rescoring import rescore_trials, trials_without_scores
 
     progress = progress or NoProgress()
     make_plan(history, options)
@@ -126,8 +119,7 @@ def confirm_study(
         history = read_study(history.store, history.description.name, history.description.engine)
         plan = make_plan(history, options)
         unfinished, ended = confirmation_of(history, plan.to_json())
-        unscored = trials_without_scores(history, plan.reported) if rescore else []
-        if ended is not None and not unscored:
+        if ended is not None:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(ended.time / 1000))
             if settle(plan, ended, keep=keep):
                 progress.say(f"confirmed on {when}, and nothing has changed since")
@@ -141,11 +133,9 @@ def confirm_study(
             data=data,
             in_process=in_process,
             workers=workers,
-            trainings=max(plan.trainings, len(unscored)),
+            trainings=plan.trainings,
             progress=progress,
         ) as executor:
-            if unscored:
-                rescore_trials(history, unscored, executor, progress)
             return carry_out(plan, executor, progress, unfinished, ended, keep=keep)
 
 

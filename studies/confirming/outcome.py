@@ -7,19 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces.errors import StatisticsError
-from studies.confirming.one_seed import value_at
 from studies.confirming.plan import DEFAULTS, Plan
+from studies.confirming.racing import value_at
 from studies.confirming.trainings import Trainings
 from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
 from tracking.records.data_findings import ConstantGuess
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.corrected import confirmed_value
 from tracking.statistics.gain import gain
-from tracking.statistics.one_standard_error import Contender, recommended
 from tracking.statistics.readings import level_of_reading
-
-RaceScores = Mapping[tuple[int, int], SampleScores]
-"""Validation scores by racer and place of the race's seed, from 0."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +40,6 @@ class TestReading:
     readings: int
     note: str = ""
     guess: ConstantGuess | None = None
-
-
-def contender(plan: Plan, done: Trainings, trial: int, scores: RaceScores) -> Contender | None:
-    """Returns a racer with its scores; None if a training of it is infeasible.
-
-    Args:
-        plan: The plan.
-        done: Has its trainings.
-        trial: Its number.
-        scores: Validation scores.
-    """
-    found = [scores.get((trial, place)) for place in raced(plan, done, trial)]
-    known = [each for each in found if each is not None]
-    if not known or len(known) < len(found):
-        return None
-    racer = racer_of(plan, done, trial)
-    return Contender(trial, score_matrix(known), racer.model_parameters, racer.epochs)
 
 
 def raced(plan: Plan, done: Trainings, trial: int) -> list[int]:
@@ -92,26 +71,6 @@ def racer_of(plan: Plan, done: Trainings, trial: int) -> Racer:
     )
 
 
-def smallest_as_good(
-    plan: Plan, done: Trainings, winner: int, scores: RaceScores
-) -> tuple[int, str]:
-    """Returns the smallest racer that is as good as the winner, and why if it can't be known."""
-    first = contender(plan, done, winner, scores)
-    if first is None:
-        return winner, "Smaller trials were not compared: the winner has no scores of samples."
-    others = (each.number for each in plan.racers if each.number != winner)
-    rivals = [contender(plan, done, number, scores) for number in others]
-    try:
-        found = recommended(
-            first,
-            [each for each in rivals if each is not None],
-            plan.history.description.objective.direction,
-        )
-    except StatisticsError as error:
-        return winner, f"Smaller trials were not compared: {error}."
-    return found, ""
-
-
 def on_test_part(plan: Plan, reading: TestReading) -> tuple[Interval, Interval | None, str]:
     """Returns the winner's objective on new data, its gain over the defaults, and a note.
 
@@ -140,7 +99,6 @@ def make_outcome(
     *,
     run_id: str,
     corrected: Corrected | None,
-    scores: RaceScores,
     reading: TestReading | None,
     notes: Sequence[str],
 ) -> Confirmation:
@@ -152,13 +110,11 @@ def make_outcome(
         ranking: The racers, best first.
         run_id: The confirmation's run.
         corrected: The corrected value, or None.
-        scores: Validation scores.
         reading: The reading of the test part, or None.
         notes: What a reader must know, in sentences.
     """
     winner, described = ranking[0], plan.history.description
-    small, unknown = smallest_as_good(plan, done, winner, scores)
-    notes = [*plan.notes, *notes, *([unknown] if unknown else [])]
+    notes = [*plan.notes, *notes]
     confirmed = gained = default = None
     if reading is not None:
         same = plan.default_racer
@@ -189,7 +145,6 @@ def make_outcome(
         race=tuple(racer_of(plan, done, number) for number in ranking),
         default=default,
         winner=winner,
-        recommended=small,
         confirmed=confirmed,
         gain=gained,
         test_samples=0 if reading is None else _samples(reading),

@@ -1,15 +1,13 @@
-"""The race of the best trials under new seeds, and the scores of its trainings."""
+"""The race of the best trials under new seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from search_spaces.errors import StudyError
-from studies.confirming.one_seed import scores_at, value_at, why_infeasible
-from studies.confirming.outcome import raced
-from studies.confirming.plan import DEFAULTS, Plan
+from studies.confirming.plan import DEFAULTS, Plan, Training
 from studies.confirming.trainings import Trainings
-from tracking.scores.sample_scores import SampleScores
+from studies.running.folds import common_best
 from tracking.statistics.race import survivors
 
 
@@ -36,26 +34,31 @@ def run_race(plan: Plan, done: Trainings) -> list[int]:
         first = plan.trainings_at(staying[0], 0)
         raise StudyError(
             f"The trainings of {description.name!r} under new seeds are all infeasible: "
-            f"{why_infeasible(done, first)}. Mend that, and confirm again."
+            f"{_why_infeasible(done, first)}. Mend that, and confirm again."
         )
     return [*staying, *out]
 
 
-def scores_of_race(
-    plan: Plan, done: Trainings, ranking: Sequence[int]
-) -> tuple[dict[tuple[int, int], SampleScores], str]:
-    """Returns the scores of validation samples of the race's trainings.
+def value_at(plan: Plan, done: Trainings, trial: int, place: int) -> float | None:
+    """Returns a racer's objective under a seed, as a trial has it; None if it is infeasible.
 
-    Returns:
-        By racer and place of the seed, from 0; and why there are none, in a sentence, or empty.
+    Args:
+        plan: The plan.
+        done: Has the trainings.
+        trial: The racer.
+        place: Of the seed, from 0.
     """
-    found = {}
-    try:
-        for number in ranking:
-            for place in raced(plan, done, number):
-                scores = scores_at(plan, done, number, place)
-                if scores is not None:
-                    found[number, place] = scores
-    except StudyError as error:
-        return {}, str(error)
-    return found, ""
+    trainings = plan.trainings_at(trial, place)
+    if not plan.folds:
+        return done.value(trainings[0])
+    if any(done.value(each) is None for each in trainings):
+        return None
+    objective = plan.history.description.objective
+    best = common_best([done.epochs(each) for each in trainings], objective)
+    return None if best is None else best.value
+
+
+def _why_infeasible(done: Trainings, trainings: Sequence[Training]) -> str:
+    """Returns why trainings under one seed have no value, without a period."""
+    reasons = [done.result(each).reason for each in trainings]
+    return next(filter(None, reasons), "no epoch of all folds has a value").rstrip(".")

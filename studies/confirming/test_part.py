@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from search_spaces.errors import StatisticsError, StudyError
-from studies.again.part_scores import PartScores
 from studies.champion.evaluation import Reading
 from studies.confirming.outcome import TestReading, on_test_part
 from studies.confirming.plan import DEFAULTS, Plan
+from studies.confirming.test_scores import TestScores
 from studies.confirming.trainings import Trainings
 from studies.progress import Progress
 from tracking.history.evaluations import evaluations_on, read_evaluations, record_evaluation
@@ -49,7 +49,7 @@ def read_test_part(
     found = {
         # The first of each model is compared with Keras.
         each: {
-            training.place: done.scored(training, "test", compared=training is trainings[0])
+            training.place: done.scored(training, compared=training is trainings[0])
             for training in trainings
         }
         for each, trainings in feasible.items()
@@ -94,7 +94,7 @@ def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
     return [f"warning: {said} The intervals are of {level:.3g} % instead of 95 %."]
 
 
-def not_paired(plan: Plan, found: Mapping[int, Mapping[int, PartScores]]) -> str:
+def not_paired(plan: Plan, found: Mapping[int, Mapping[int, TestScores]]) -> str:
     """Returns why winner and defaults do not compare, in a sentence, or an empty text."""
     targets = {each.targets for scores in found.values() for each in scores.values()}
     if len(targets) > 1:

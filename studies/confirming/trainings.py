@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search_spaces.errors import StudyError, WorkerError
-from studies.again.part_scores import Part, PartScores, scores_in_worker
+from search_spaces.errors import WorkerError
 from studies.confirming.executors import AnyExecutor
 from studies.confirming.plan import DEFAULTS, Plan, Training
+from studies.confirming.test_scores import TestScores, scores_in_worker
 from studies.progress import Progress
 from tracking.history.confirmations import ConfirmationTraining
 from tracking.history.curves import epoch_metrics
-from tracking.history.trial_scores import best_scores
 from tracking.records import (
     ALL_FOLDS,
     Decision,
@@ -27,15 +26,11 @@ from tracking.records import (
     TrialTask,
 )
 from tracking.runs.confirmation_runs import ConfirmationRuns
-from tracking.scores.sample_scores import SampleScores
-from tracking.scores.score_files import ScoresError, read_scores, write_scores
 from tracking.store.checkpoints import CheckpointError, check_checkpoint
 
 # A training whose process ends by itself so often is the cause.
 _ATTEMPTS = 3
 _SECONDS_TO_NOTICE = 0.5
-# The artifact of a training's run with the scores of validation samples.
-_SCORES = "validation.scores.safetensors"
 
 
 @dataclass
@@ -90,7 +85,7 @@ class Trainings:
         who = [DEFAULTS, *(each.number for each in plan.racers)]
         raced = [t for n in who[1:] for t in plan.race_trainings(n, 0, len(plan.seeds))]
         tested = [t for n in who for t in plan.test_trainings(n)]
-        found = {t.identity for t in raced if self._has_scores(t) or self._has_weights(t)}
+        found = {t.identity for t in raced if self.knows(t)}
         found |= {t.identity for t in tested if self._has_weights(t)}
         return min(len(found), plan.trainings)
 
@@ -122,55 +117,21 @@ class Trainings:
         """Runs those trainings that are not recorded yet.
 
         Args:
-            racing: They need their scores of validation samples.
+            racing: They need their values.
             testing: They need their weights, to read the test part.
         """
-        self._waiting.extend(t for t in racing if not (self._has_scores(t) or self._has_weights(t)))
+        self._waiting.extend(t for t in racing if not self.knows(t))
         self._waiting.extend(t for t in testing if not self._has_weights(t))
         while self._waiting or self._running:
             self._submit()
             # With nothing running it waits for a worker that is being replaced.
             self._executor.wait(self, None if self._running else _SECONDS_TO_NOTICE)
 
-    def validation_scores(self, training: Training) -> SampleScores | None:
-        """Returns the scores of a training's validation samples; None if it is infeasible.
-
-        Raises:
-            StudyError: If they can't be scored.
-        """
-        result = self.result(training)
-        if result.best is None:
-            return None
-        path = self._scores(training)
-        try:
-            recorded = read_scores(path, weights_sha256=result.weights_sha256)
-            return best_scores(recorded, result.best.epoch)
-        except ScoresError:
-            found = self.scored(training, "validation").scores
-            write_scores(path, [found], weights_sha256=result.weights_sha256)
-            return found
-
-    def scores_by_epoch(self, training: Training) -> list[SampleScores]:
-        """Returns the scores of the samples that a fold validated, after each epoch.
-
-        Raises:
-            StudyError: If they can't be scored. There are no weights of folds to try again.
-        """
-        result = self.result(training)
-        try:
-            return read_scores(self._scores(training), weights_sha256=result.weights_sha256)
-        except ScoresError as error:
-            raise StudyError(
-                f"The validation samples of {training.name} have no scores: "
-                f"{result.unscored or error}."
-            ) from None
-
-    def scored(self, training: Training, part: Part, *, compared: bool = True) -> PartScores:
-        """Returns the scores of a part's samples, by the weights of a training.
+    def scored(self, training: Training, *, compared: bool) -> TestScores:
+        """Returns the scores of the test samples, by the weights of a training.
 
         Args:
             training: It has a value.
-            part: The part.
             compared: See `scores_in_worker`.
 
         Raises:
@@ -178,14 +139,9 @@ class Trainings:
         """
         best = self.result(training).best
         assert best is not None, "it has a value"
-        found: PartScores = self._executor.ask(
-            scores_in_worker,
-            training.spec,
-            self._checkpoint(training),
-            self._description.space,
-            part,
-            best,
-            compared,
+        path, space = self.checkpoint(training), self._description.space
+        found: TestScores = self._executor.ask(
+            scores_in_worker, training.spec, path, space, best, compared
         )
         return found
 
@@ -193,36 +149,13 @@ class Trainings:
         """Removes the checkpoints."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _checkpoint(self, training: Training) -> Path:
-        """Returns the path of a training's best weights."""
-        return self.folder / f"{training.identity[:24]}.weights.h5"
-
-    def _scores(self, training: Training) -> Path:
-        """Returns the path of the scores of validation samples, of a training that has run."""
-        run_id = self._recorded[training.identity].run_id
-        return self._runs.artifacts_of(run_id) / _SCORES
-
-    def _has_scores(self, training: Training) -> bool:
-        """Returns whether a training is recorded, with scores if it has a value."""
-        known = self._recorded.get(training.identity)
-        if known is None or known.result.best is None:
-            return known is not None
-        if known.result.unscored and training.spec.fold is not None:
-            # Trained again, it would have none again.
-            return True
-        try:
-            read_scores(self._scores(training), weights_sha256=known.result.weights_sha256)
-        except ScoresError:
-            return False
-        return True
-
     def _has_weights(self, training: Training) -> bool:
         """Returns whether a training is recorded, with weights if it has a value."""
         known = self._recorded.get(training.identity)
         if known is None or known.result.best is None:
             return known is not None
         try:
-            check_checkpoint(self._checkpoint(training), known.result.checkpoint_sha256)
+            check_checkpoint(self.checkpoint(training), known.result.checkpoint_sha256)
         except CheckpointError:
             return False
         return True
@@ -272,18 +205,8 @@ class Trainings:
             self._running[number] = _Running(training, spec, run_id)
             self._progress.trial_begins(spec, training.name)
             self.folder.mkdir(parents=True, exist_ok=True)
-            scores = self._runs.artifacts_of(run_id) / _SCORES
-            self._executor.submit(
-                TrialTask(
-                    spec,
-                    self._description.space,
-                    self._checkpoint(training),
-                    trainer=self._trainer,
-                    scores=None if spec.fold == ALL_FOLDS else scores,
-                    # The best epoch that folds have in common is not known yet.
-                    scores_of="best" if spec.fold is None else "every",
-                )
-            )
+            checkpoint, space = self.checkpoint(training), self._description.space
+            self._executor.submit(TrialTask(spec, space, checkpoint, trainer=self._trainer))
 
     def _record(self, running: _Running, result: TrialResult) -> None:
         # On all folds together there is nothing to validate on.

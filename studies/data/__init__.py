@@ -7,10 +7,10 @@
 | `folds/` | folds of cross-validation |
 | `streams/` | data that is read batch by batch |
 | `tables/` | tables: columns of numbers, booleans and categories |
-| `folders/` | images and texts in folders |
 | `looking/` | looking at data before a model is trained on it |
 | `datasets` | functions that describe data: `arrays`, `npz`, `batches`, and others named below |
 | `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist`, `fashion_mnist` |
+| `folders` | images and texts in folders |
 | `dataset` | `Dataset`: a description of data, read when first loaded |
 | `structures` | one array, or several by name or in order |
 | `options` | checks of data and of arguments |

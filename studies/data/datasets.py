@@ -4,8 +4,8 @@ datasets.digits()
 datasets.breast_cancer(preprocess="standardize")
 datasets.arrays(x, y, validation=0.2, test=(x_test, y_test), preprocess="standardize")
 datasets.npz("mnist.npz", validation=0.1)
-datasets.csv("houses.csv", target="price")
-datasets.dataframe(df, target="price")
+datasets.table("houses.csv", target="price")
+datasets.table(df, target="price")
 datasets.batches(make_training, make_validation)
 """
 
@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import check_samples
 from studies.data.dataset import Dataset, call_text, unless
-from studies.data.folders.described import images, text
+from studies.data.folders import images, text
 from studies.data.known import breast_cancer, diabetes, digits, fashion_mnist, mnist
 from studies.data.npz_files import absolute_path, read_parts
 from studies.data.options import DEFAULT_SHARE, check_options
 from studies.data.parts.partition import Contents
 from studies.data.streams.sources import check_source, check_steps, shown
 from studies.data.streams.streamed_dataset import StreamedDataset
-from studies.data.tables.described import csv, dataframe, parquet
+from studies.data.tables.table import table
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -41,15 +41,13 @@ __all__ = [
     "arrays",
     "batches",
     "breast_cancer",
-    "csv",
-    "dataframe",
     "diabetes",
     "digits",
     "fashion_mnist",
     "images",
     "mnist",
     "npz",
-    "parquet",
+    "table",
     "text",
 ]
 

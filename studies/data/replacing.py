@@ -7,16 +7,15 @@ from typing import Final
 
 from search_spaces.errors import DataError
 from studies.data.dataset import Dataset
-from studies.data.datasets import csv, images, npz, parquet
+from studies.data.datasets import images, npz, table
 from studies.data.datasets import text as texts
-from studies.data.folders.folder import Folder, folder_of, has_texts, with_files
+from studies.data.folders import Folder, folder_of, kind_of, with_files
 from studies.data.tables.table import table_of, with_path
 
 # Large enough to look at.
 _IMAGE_SIZE: Final = (64, 64)
 _TARGET: Final = "?target="
-_PARQUET: Final = ".parquet"
-_TABLES: Final = (".csv", ".csv.gz", ".csv.zip", ".csv.bz2", ".csv.xz", ".tsv", _PARQUET)
+_TABLES: Final = (".csv", ".csv.gz", ".csv.zip", ".csv.bz2", ".csv.xz", ".tsv", ".parquet")
 
 
 def spelled(path: str, target: str = "", recorded: str = "") -> str:
@@ -62,10 +61,8 @@ def replaced_data(text: str, own: object) -> Dataset:
     if isinstance(own, Dataset) and folder is not None and _is_like(folder, place):
         return with_files(own, folder, path, target)
     if place.is_dir():
-        if has_texts(place):
-            described = texts(path)
-            folder = folder_of(described)
-            return described if folder is None else with_files(described, folder, path)
+        if kind_of(place) == "texts":
+            return texts(path)
         raise DataError(
             f"{path!r} is a folder, and the study's own data is no folder of images, which would "
             "tell their size. Describe it in the study file, by ks.datasets.images(folder, "
@@ -73,17 +70,15 @@ def replaced_data(text: str, own: object) -> Dataset:
         )
     if not is_table(path):
         return npz(path)
-    table = table_of(own)
-    if isinstance(own, Dataset) and table is not None:
-        return with_path(own, table, path, target)
+    own_table = table_of(own)
+    if isinstance(own, Dataset) and own_table is not None:
+        return with_path(own, own_table, path, target)
     if not target:
         raise DataError(
             f"{path!r} is a table, and the study's own data is none: name the column to predict, "
             "as in --data houses.csv --target price."
         )
-    if path.lower().endswith(_PARQUET):
-        return parquet(path, target=target)
-    return csv(path, target=target, separator=None)
+    return table(path, target=target)
 
 
 def is_data(path: str) -> bool:
@@ -101,7 +96,7 @@ def data_alone(text: str) -> Dataset:
         DataError: The file is a table, and the column to predict is not named.
     """
     path, _, target = text.partition(_TARGET)
-    if Path(path).is_dir() and not has_texts(Path(path)):
+    if Path(path).is_dir() and kind_of(Path(path)) == "images":
         return images(path, image_size=_IMAGE_SIZE)
     if not Path(path).exists():
         raise DataError(f"There is no file {path!r}.")

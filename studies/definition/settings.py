@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -12,8 +13,6 @@ from search_spaces.errors import EngineError, StudyError
 from search_spaces.suggestions import near_match, suggestion
 from studies.definition.engine_options import split_options, with_options
 from tracking.records import TrainerName
-from tracking.records.known import KnownSource
-from tracking.records.studies import KeptScores
 
 DEFAULT_ENGINE = "optuna:tpe"
 DEFAULT_PRUNER = "none"
@@ -37,7 +36,9 @@ FACTOR: Final = 3
 Verify = Literal["full", "some", "off"]
 """How much of a best trial `model.fit` trains again before it is registered."""
 VERIFY: tuple[Verify, ...] = ("full", "some", "off")
-KEPT_SCORES: tuple[KeptScores, ...] = ("best", "all", "none")
+
+OF_A_STUDY = "study:"
+"""Before the name of the study whose best trials another one starts with."""
 
 TRAINERS: dict[TrainerName, str] = {
     "auto": "compiled if that is exact, else plain",
@@ -75,14 +76,6 @@ def check_trainer(trainer: object) -> TrainerName:
         if isinstance(trainer, str) and trainer.lower() == known:
             return known
     raise StudyError(f"There is no trainer {trainer!r}. {suggestion(trainer, TRAINERS)}")
-
-
-def check_keep_scores(kept: object) -> KeptScores:
-    """Returns which scores of samples are kept. Raises StudyError if it is none of the three."""
-    for known in KEPT_SCORES:
-        if isinstance(kept, str) and kept.lower() == known:
-            return known
-    raise StudyError(f"keep_scores must be best, all or none. {suggestion(kept, KEPT_SCORES)}")
 
 
 def check_verify(verify: str) -> Verify:
@@ -203,30 +196,23 @@ def check_target(value: object) -> None:
         raise StudyError(f"target must be a finite number. Received: {value!r}.")
 
 
-def check_initial(initial: object) -> tuple[dict[str, Any], ...]:
-    """Returns the values of a study's first trials.
+def check_initial(initial: object) -> tuple[dict[str, Any], ...] | str:
+    """Returns the values of a study's first trials, or where they are from.
 
     Raises:
-        StudyError: If it is no list of values by name.
+        StudyError: If it is no list of values by name, file or study.
     """
-    if not isinstance(initial, Sequence) or not all(isinstance(v, Mapping) for v in initial):
-        raise StudyError(
-            "initial must be a list of values by name, such as [{'learning_rate': 0.01}]. "
-            f"Received: {initial!r:.200}"
-        )
-    return tuple(dict(values) for values in initial)
-
-
-def check_known(known: object) -> tuple[KnownSource, ...]:
-    """Returns where the results are that a study begins with. Raises StudyError if nowhere."""
-    sources = known if isinstance(known, Sequence) else (known,)
-    for each in sources:
-        if not isinstance(each, KnownSource):
-            raise StudyError(
-                "known must be what kerastudy.import_study returns, or a list of such. "
-                f"Received: {each!r:.200}"
-            )
-    return tuple(sources)
+    if isinstance(initial, (str, os.PathLike)) and os.fspath(initial) not in ("", OF_A_STUDY):
+        return str(os.fspath(initial))
+    if isinstance(initial, Sequence) and not isinstance(initial, str):
+        values = [dict(each) for each in initial if isinstance(each, Mapping)]
+        if len(values) == len(initial):
+            return tuple(values)
+    raise StudyError(
+        "initial must be a list of values by name, such as [{'learning_rate': 0.01}]; a JSON or "
+        "CSV file of such; or study:NAME, for the best trials of another study. "
+        f"Received: {initial!r:.200}"
+    )
 
 
 def _is_number(value: object) -> bool:

@@ -6,6 +6,7 @@ Everything below a launch sees this. Users hold a `Study`, which can also be lau
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -47,8 +48,6 @@ from studies.definition.settings import (
     check_count,
     check_engine,
     check_initial,
-    check_keep_scores,
-    check_known,
     check_pruner,
     check_seconds,
     check_target,
@@ -56,7 +55,6 @@ from studies.definition.settings import (
     is_count,
 )
 from tracking.records import Objective
-from tracking.records.known import KnownSource
 from tracking.store.names import check_study_name
 
 Builder = Any
@@ -82,12 +80,10 @@ OVERRIDABLE = (
     "batch_size",
     "seed",
     "keep",
-    "keep_scores",
     "repeats",
     "try_defaults",
     "cross_validation",
     "initial",
-    "known",
     "tailoring",
     "trainer",
     "deterministic",
@@ -123,15 +119,13 @@ class StudyDefinition:
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     pruner_options: Mapping[str, Any] = field(default_factory=dict)
     keep: int | None = 10
-    keep_scores: str = "best"
     threads: int | None = None
     callbacks: CallbackBuilder | None = None
     trainer: str = DEFAULT_TRAINER
     repeats: int = 1
     try_defaults: bool = True
     cross_validation: CrossValidation | int | None = None
-    initial: Sequence[Mapping[str, Any]] = ()
-    known: Sequence[KnownSource] | KnownSource = ()
+    initial: Sequence[Mapping[str, Any]] | str | os.PathLike[str] = ()
     tailoring: Tailoring = _AS_DECLARED
     optimizer: Any = None
     loss: Any = None
@@ -163,7 +157,7 @@ class StudyDefinition:
         if not isinstance(self.data, Dataset | StreamedDataset) and not callable(self.data):
             raise StudyError(
                 "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
-                "datasets.npz(path), datasets.csv(path, target=...), datasets.batches(train, "
+                "datasets.npz(path), datasets.table(path, target=...), datasets.batches(train, "
                 "validation) or datasets.digits(); or "
                 f"be a function of hp that returns such data. Received: {self.data!r:.200}"
             )
@@ -198,9 +192,7 @@ class StudyDefinition:
             check_objective_engine(self)
         self._replace("pruner", self._named("pruner", check_pruner))
         self._replace("trainer", check_trainer(self.trainer))
-        self._replace("keep_scores", check_keep_scores(self.keep_scores))
         self._replace("initial", check_initial(self.initial))
-        self._replace("known", check_known(self.known))
         if not callable(self.class_weight):
             self._replace("class_weight", check_class_weight(self.class_weight))
         self._check_training_parameters()
@@ -256,8 +248,8 @@ class StudyDefinition:
                 value = overrides[name]
                 raise StudyError(
                     f"{name!r} is a hyperparameter in this study's search space, so it cannot be "
-                    f"given as a setting. Received: {value!r}. Fix it by --fix {name}={value}, or "
-                    "give it other values by --set."
+                    f"given as a setting. Received: {value!r}. Give it other values by --set, "
+                    f"such as --set {name}={value}."
                 )
         check_replaced(overrides)
         check_overrides(overrides, self)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import StoreLockedError, StudyNotFoundError, TrackingError
-from studies.doctor.trainings import check_states, score_again, train_again
+from studies.doctor.trainings import check_states, train_again
 from studies.progress import NoProgress, Progress
 from tracking.doctor.artifacts import check_artifacts
 from tracking.doctor.champions import check_champion
@@ -26,7 +26,6 @@ from tracking.doctor.lost import (
     deleted_studies,
 )
 from tracking.doctor.runs import check_readable, check_running, check_unmade
-from tracking.doctor.scores import check_scores
 from tracking.doctor.studies import StudyRecord, read_record
 from tracking.history.study_history import read_study, study_engines
 from tracking.runs.parents import study_experiments
@@ -178,7 +177,6 @@ def _weights(
     store: Store, experiment: Experiment, *, fix: bool, progress: Progress
 ) -> Iterator[Finding]:
     again = partial(train_again, progress=progress)
-    score = partial(score_again, progress=progress)
     for engine in study_engines(store, experiment.experiment_id):
         try:
             history = read_study(store, experiment.name, engine)
@@ -186,5 +184,3 @@ def _weights(
             # Reported before.
             continue
         yield from attended(check_checkpoints(history, again), fix=fix)
-        # From the weights, if these are kept.
-        yield from attended(check_scores(history, score), fix=fix)

@@ -8,7 +8,6 @@ from functools import partial
 from search_spaces.errors import KerastudyError, StoreError
 from studies.again.reproduction import reproduce
 from studies.again.reruns import unsound_checkpoints
-from studies.again.scoring import score_trial
 from studies.progress import Progress
 from studies.training.states.training_state import StateError, read_state
 from tracking.doctor.findings import Ailment
@@ -70,17 +69,3 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
         raise StoreError(str(error)) from error
     if repeat in dict(unsound_checkpoints(history, trial)):
         raise StoreError("; ".join(outcome.notes))
-
-
-def score_again(history: StudyHistory, number: int, *, progress: Progress) -> None:
-    """Makes the scores of a trial's samples again, from its checkpoint or by training it.
-
-    Raises:
-        StoreError: If they can't be made.
-    """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        score_trial(history, number, progress=progress)
-    except (KerastudyError, MlflowException) as error:
-        raise StoreError(str(error)) from error

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
 
-from search_spaces import SearchSpace, SearchSpaceError
-from search_spaces.space.membership import complete
+from search_spaces import SearchSpace
 from tracking.records import (
     FINISHED_STATES,
     EndedTrial,
@@ -16,7 +15,6 @@ from tracking.records import (
     TrialRecord,
     TrialResult,
 )
-from tracking.records.known import KnownResults
 
 Curve = Callable[[TrialRecord], Mapping[int, float]]
 """Reads the objective of a recorded trial by epoch."""
@@ -35,7 +33,6 @@ class EngineSettings:
         epochs: The most epochs that a trial can train.
         seed: The study's seed.
         folds: Trainings of a trial that pruners see one after another.
-        known: Results of earlier searches, for engines that learn from results.
         from_zero: Whether pruners count the first epoch as step 0: an objective function reports
             at steps of its own, as to Optuna.
     """
@@ -48,23 +45,7 @@ class EngineSettings:
     epochs: int
     seed: int
     folds: int = 1
-    known: Sequence[KnownResults] = ()
     from_zero: bool = False
-
-    @property
-    def known_trials(self) -> list[tuple[Mapping[str, Any], float]]:
-        """Values and objectives of known results. None lacks a value, as of a late parameter."""
-        every = (pair for k in self.known for pair in zip(k.values, k.objectives, strict=True))
-        completed = ((completed_or_none(self.space, values), value) for values, value in every)
-        return [(values, value) for values, value in completed if values is not None]
-
-
-def completed_or_none(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns known values with the defaults of late parameters; None if the space has others."""
-    try:
-        return complete(space, values)
-    except SearchSpaceError:
-        return None
 
 
 def was_told(trial: TrialRecord, told: int | None) -> TypeGuard[EndedTrial]:

@@ -40,10 +40,6 @@ class KerasTunerEngine:
         self._translation = KerasTunerSpace(settings.space, listed=engine == GRID)
         self._oracle = _make_oracle(engine, self._translation, settings, options)
         self._oracle.tried = self._trials.tried
-        if engine == BAYESIAN:
-            for number, (values, value) in enumerate(settings.known_trials):
-                self._oracle.insert(f"known-{number}", values, {})
-                self._oracle.end(f"known-{number}", value)
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
         """See `Engine.restore`."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from keras_tuner import Objective as KerasTunerObjective
 from keras_tuner.engine.trial import Trial, TrialStatus
 from threadpoolctl import threadpool_limits
 
-from search_spaces import SearchSpace, SearchSpaceError
+from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
 from search_spaces.translations.keras_tuner_space import KerasTunerSpace
 from studies.libraries.keras_tuner_parts import random_values, vectors_of
@@ -237,10 +238,11 @@ def _range_of_ordinary(scores: Sequence[float]) -> tuple[float, float]:
 
 def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
     """Whether a finite space is known to be exhausted, by a quick check."""
-    try:
-        return len(tried) >= space.grid_size()
-    except SearchSpaceError:
+    if any(each.count is None for each in space):
         return False
+    # There are more if what has no condition alone combines in more ways.
+    least = math.prod(each.count or 1 for each in space if not each.when)
+    return len(tried) >= least and not any(itertools.islice(space.grid(), len(tried), None))
 
 
 def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict[str, Any]:

@@ -12,8 +12,6 @@ from studies.engines.optuna_engine import OptunaEngine
 from studies.engines.optuna_parts import check_sampler, make_pruner, make_sampler, sampler_settings
 
 _KERAS_TUNER = "keras-tuner:"
-LEARNING = ("optuna:tpe", "optuna:cma-es", "keras-tuner:bayesian")
-"""The engines that learn from known results."""
 
 
 def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
@@ -43,11 +41,6 @@ def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> 
         raise
     except (ValueError, TypeError) as error:
         raise EngineError(f"{engine}, pruner {pruner}: {error}") from None
-
-
-def learns(engine: str) -> bool:
-    """Returns whether an engine learns from known results."""
-    return split_options(engine)[0] in LEARNING
 
 
 def make_engine(settings: EngineSettings) -> Engine:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search_spaces import Float, Int
 from search_spaces.parameters.scalars import canonical_json
-from search_spaces.translations.optuna_space import OptunaSpace
 from studies.definition.engine_options import split_options
 from studies.definition.seeds import sampler_seed
 from studies.engines.engine import Curve, EngineSettings
@@ -28,7 +26,6 @@ class OptunaEngine:
         self._space, self._engine_with_options = settings.space, settings.engine
         self._seed = int(options.get("seed", settings.seed))
         self._trials = OptunaTrials(settings)
-        self._first = _best_known(settings, self._trials.space)
         # One walk over the grid, which each ask continues.
         self._grid = settings.space.grid() if self._engine == _GRID else iter(())
 
@@ -51,7 +48,7 @@ class OptunaEngine:
         else:
             seed = sampler_seed(self._seed, number)
             # A sampler for each trial: its draws must not depend on earlier ones.
-            sampler = make_sampler(self._engine_with_options, self._trials.space, seed, self._first)
+            sampler = make_sampler(self._engine_with_options, self._trials.space, seed)
             values = self._trials.sample(sampler, known)
             return Proposal(number, values, self._trials.state(number), known=known)
         if values is None:
@@ -93,17 +90,3 @@ class OptunaEngine:
         if number:
             sequence.fast_forward(number)
         return self._space.from_unit(dict(zip(names, sequence.random(1)[0].tolist(), strict=True)))
-
-
-def _best_known(settings: EngineSettings, space: OptunaSpace) -> dict[str, Any] | None:
-    """Returns the numbers of the best known result, as Optuna has them; None if there is none.
-
-    Numbers that are not active in it have their defaults.
-    """
-    known = settings.known_trials
-    if not known:
-        return None
-    values, _ = min(known, key=lambda pair: settings.objective.sort_key(pair[1]))
-    numbers = {p.name: p.default for p in settings.space if isinstance(p, Float | Int)}
-    params, _ = space.encode(values)
-    return {**numbers, **{name: value for name, value in params.items() if name in numbers}}

@@ -13,7 +13,6 @@ from studies.libraries.optuna_parts import put_trial
 
 # The notes of halving pruners on a trial.
 _NOTED = "completed_rung_"
-_BEFORE = 2**31
 
 
 class Memory(optuna.storages.InMemoryStorage):
@@ -22,23 +21,6 @@ class Memory(optuna.storages.InMemoryStorage):
     def __init__(self) -> None:
         super().__init__()
         self._judged: tuple[int, int] | None = None
-        self._known: list[optuna.trial.FrozenTrial] = []
-        self._shown = False
-
-    def know(self, trial: optuna.trial.FrozenTrial) -> None:
-        """Takes a result of an earlier search, which is no trial of the study."""
-        # Samplers sort by number: before all trials of the study, in their order.
-        trial.number = len(self._known) - _BEFORE
-        self._known.append(trial)
-
-    @contextlib.contextmanager
-    def showing_known(self) -> Iterator[None]:
-        """Shows such results too, within: for samplers, not for pruners."""
-        self._shown = True
-        try:
-            yield
-        finally:
-            self._shown = False
 
     @contextlib.contextmanager
     def hiding_from(self, number: int, known: int | None) -> Iterator[None]:
@@ -61,10 +43,7 @@ class Memory(optuna.storages.InMemoryStorage):
     ) -> list[optuna.trial.FrozenTrial]:
         """Returns the trials that are not hidden; see Optuna's own."""
         if self._judged is None:
-            own = super().get_all_trials(study_id, deepcopy, states)
-            if not self._shown or not self._known:
-                return own
-            return [*(t for t in self._known if states is None or t.state in states), *own]
+            return super().get_all_trials(study_id, deepcopy, states)
         number, known = self._judged
         if not known:
             # Without a look through all trials, of which there may be thousands.

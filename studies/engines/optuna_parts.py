@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import Float, Int, SearchSpace
@@ -25,16 +24,13 @@ NOTING: Final = ("successive-halving", "hyperband")
 """Pruners that note how far each trial came, and judge later ones by that."""
 
 
-def make_sampler(
-    engine: str, space: OptunaSpace, seed: int, first: Mapping[str, Any] | None = None
-) -> BaseSampler:
+def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
     """Returns the sampler for one trial.
 
     Args:
         engine: One of ``settings.ENGINES`` that samples by Optuna, perhaps with settings.
         space: The space; one with conditions is sampled jointly in its parts.
         seed: The trial's sampler seed.
-        first: Where CMA-ES begins, as Optuna has it; None: in the middle of the space.
     """
     import optuna
 
@@ -59,9 +55,8 @@ def make_sampler(
                 return FeasibleTPESampler(**{**common, "group": True, **options})
             return DeclaredTPESampler(space, **{**common, **options})
         if name == "optuna:cma-es":
-            begin = {} if first is None else {"x0": dict(first)}
             return optuna.samplers.CmaEsSampler(
-                **{"seed": seed, "warn_independent_sampling": False, **begin, **options}
+                **{"seed": seed, "warn_independent_sampling": False, **options}
             )
         # Grid and quasi-random proposals are made from the space; see OptunaEngine.
         return optuna.samplers.RandomSampler(seed=seed)

@@ -59,11 +59,6 @@ class OptunaTrials:
             direction="maximize" if settings.objective.direction == "max" else "minimize",
             pruner=make_pruner(settings.pruner, settings.epochs * settings.folds),
         )
-        for values, value in settings.known_trials:
-            params, distributions = self.space.encode(values)
-            self._storage.know(
-                optuna.trial.create_trial(params=params, distributions=distributions, value=value)
-            )
         self._study_id = self._storage.get_study_id_from_name(settings.name)
         self._count = 0
 
@@ -110,8 +105,7 @@ class OptunaTrials:
     def sample(self, sampler: BaseSampler, known: int | None) -> dict[str, Any]:
         """Adds a trial that Optuna's sampler proposes; returns its values."""
         self._study.sampler = sampler
-        with self._storage.showing_known():
-            values = self.space.suggest(self._study.ask())
+        values = self.space.suggest(self._study.ask())
         self._note(values, known)
         return values
 

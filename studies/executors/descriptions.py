@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search_spaces.space.membership import complete
-from studies.definition.settings import check_keep_scores, check_known
+from studies.definition.settings import check_initial
 from studies.definition.study_definition import StudyDefinition
 from studies.training.process.environment import hardware_class
 from tracking.records import CodeDescription, DataDescription, Objective, StudyDescription
@@ -22,6 +22,7 @@ def description_of(
     assert isinstance(study.objective, Objective), "a session resolves the study's objective"
     assert study.space is not None, "a session resolves the study's space"
     space = study.space
+    initial = check_initial(study.initial)
     return StudyDescription(
         name=study.name,
         space=space,
@@ -34,13 +35,13 @@ def description_of(
         seed=study.seed,
         threads=threads,
         keep=study.keep,
-        keep_scores=check_keep_scores(study.keep_scores),
         data=data,
         code=code,
         notes=study.notes,
         repeats=study.repeats,
         try_defaults=study.try_defaults,
-        initial=tuple(complete(space, values) for values in study.initial),
+        initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
+        initial_from=initial if isinstance(initial, str) else "",
         deterministic=study.deterministic,
         timeout=study.timeout,
         target=study.target,
@@ -48,5 +49,4 @@ def description_of(
         trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),
         hardware=hardware_class(),
-        known_from=check_known(study.known),
     )

@@ -122,7 +122,6 @@ def _describe(
     return replace(
         description_of(study, _DATA, code, threads, warnings),
         epochs=epochs,
-        keep_scores="none",
         objective_function=str(getattr(function, "__name__", type(function).__name__)),
         # It begins again each time.
         goes_on=False,

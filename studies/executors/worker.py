@@ -12,7 +12,7 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError, WorkerError
-from search_spaces.ready_made.keras_names import INITIALIZERS
+from search_spaces.keras_names import INITIALIZERS
 from studies.data.arrays.large import temporary_folder
 from studies.executors.executor import Handler
 from studies.executors.messages import (

@@ -6,6 +6,6 @@
 | `tables` | the trials as CSV or Parquet |
 | `keras_file` | a trial's model as a `.keras` file |
 | `tensorboard` | the trials as TensorBoard's event files |
-| `optuna_export`, `optuna_tables` | the record as a study of Optuna's, in another storage |
+| `optuna_export` | the record as a study of Optuna's, in another storage |
 | `asked` | the trial and the file that the user asked for |
 """

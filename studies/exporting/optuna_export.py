@@ -1,24 +1,25 @@
 """Exports a study's record as an Optuna study, for Optuna's dashboard and API.
 
-An export of MLflow's record, made on request, and never read back. Another export updates it:
-trials that equal the record are not written again.
+An export of MLflow's record, made on request by Optuna's public API, and never read back. Another
+export updates it: it adds trials that are new, and writes the study anew if others have changed,
+as the API can't change a trial.
 """
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from search_spaces.errors import StudyError
 from search_spaces.translations.optuna_space import OptunaSpace
-from studies.exporting.optuna_tables import opened_storage, write_trials
 from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, TrialRecord
+from tracking.store.failures import first_cause
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -38,6 +39,7 @@ _COMPARED: Final = (
     "datetime_start",
     "datetime_complete",
 )
+_HINT: Final = "Give the address of a database, such as --storage sqlite:///optuna.db."
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class OptunaExport:
         study: The study's name in Optuna's storage: ``digits (optuna:tpe)``.
         storage: The storage's address, without its password.
         trials: How many trials it has there.
-        written: How many of them were new or outdated.
+        written: How many were written now: the new ones, or all if others had changed.
     """
 
     study: str
@@ -60,9 +62,10 @@ class OptunaExport:
 def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaExport:
     """Writes a study under one engine into an Optuna storage, or updates it there.
 
-    Trials have the recorded numbers, parameters, objectives by epoch, and times. An infeasible
-    trial is FAIL, with its reason among its user attributes; a running one is RUNNING; an
-    interrupted one, which will be resumed, is WAITING.
+    Trials have the recorded parameters, objectives by epoch, and times, in the recorded order; the
+    attribute "trial" has the number in the record. An infeasible trial is FAIL, with its reason
+    among its user attributes; a running one is RUNNING; an interrupted one, which will be resumed,
+    is WAITING.
 
     Args:
         history: The study, as `read_study` and `Study.launch` return it.
@@ -82,23 +85,71 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
     name = f"{history.description.name} ({history.description.engine})"
     if not history.trials:
         raise StudyError(f"The study {name!r} has no trials yet: there is nothing to export.")
-    address = storage or history.store.optuna_uri
-    with opened_storage(address) as (opened, shown):
+    wanted = _trials(history)
+    with _opened(storage or history.store.optuna_uri) as (opened, shown):
         study = _study(opened, name, history, shown)
-        stored = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
-        _check_ours(history, name, shown, list(stored.values()))
-        wanted = _trials(history)
-        changed = [trial for trial in wanted if not _is_stored(trial, stored.get(trial.number))]
-        gone = sorted(stored.keys() - {trial.number for trial in wanted})
-        write_trials(opened, name, changed, gone)
-    return OptunaExport(name, shown, len(wanted), len(changed))
+        stored = study.get_trials(deepcopy=False)
+        if len(stored) > len(wanted) or not all(map(_same, stored, wanted)):
+            study = _emptied(study, opened)
+            stored = []
+        new = wanted[len(stored) :]
+        study.add_trials(new)
+    return OptunaExport(name, shown, len(wanted), len(new))
+
+
+@contextlib.contextmanager
+def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
+    """Opens a storage, or makes it; returns it with its address without password.
+
+    Raises:
+        StudyError: If it can't be used, now or within.
+    """
+    import optuna
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    try:
+        url = make_url(address)
+    except ArgumentError:
+        raise StudyError(f"{address!r} is no address of a storage. {_HINT}") from None
+    shown = url.render_as_string(hide_password=True)
+    of_file = url.get_backend_name() == "sqlite"
+    if of_file and url.database in (None, "", ":memory:"):
+        raise StudyError(f"The storage {shown!r} would be lost with this process. {_HINT}")
+    arguments = {"connect_args": {"timeout": 60}} if of_file else {}
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        engine = create_engine(url, **arguments)
+        there = set(inspect(engine).get_table_names())
+        engine.dispose()
+        if there and not {"studies", "trials"} <= there:
+            raise StudyError(
+                f"The storage {shown!r} is a database of something else: it has the tables "
+                f"{', '.join(sorted(there)[:3])}. Name one of its own with --storage."
+            )
+        # With its password.
+        storage = optuna.storages.RDBStorage(url.render_as_string(False), engine_kwargs=arguments)
+        try:
+            yield storage, shown
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise StudyError(f"The storage {shown!r} can't be used: {first_cause(error)}.") from None
+    except (ImportError, RuntimeError) as error:
+        # The database's driver is not installed; its tables are of another version of Optuna.
+        raise StudyError(f"The storage {shown!r} can't be used: {error}") from None
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) -> Study:
     """Returns the study of a storage; makes it if there is none.
 
     Raises:
-        StudyError: If there is one with another direction.
+        StudyError: If there is one that is no export of this study.
     """
     import optuna
 
@@ -109,41 +160,41 @@ def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) ->
     study = optuna.create_study(
         study_name=name, storage=storage, direction=direction, load_if_exists=True
     )
+    reason = ""
     if [each.name.lower() for each in study.directions] != [direction]:
-        raise _something_else(name, shown, f"one that does not {direction} one value")
+        reason = f"one that does not {direction} one value"
+    runs = [trial.user_attrs.get(RUN) for trial in study.get_trials(deepcopy=False)]
+    if None in runs:
+        reason = f"its trial {runs.index(None)} is not of this study's record"
+    elif runs and not {trial.run_id for trial in history.trials}.intersection(runs):
+        reason = "none of its trials is of this study's record"
+    if reason:
+        raise StudyError(
+            f"The storage {shown!r} has another study under the name {name!r}: {reason}. Name "
+            "another storage with --storage, such as --storage sqlite:///optuna.db."
+        )
     if study.metric_names is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([objective.metric])
+        _name_metric(study, objective.metric)
     return study
 
 
-def _check_ours(
-    history: StudyHistory, name: str, shown: str, stored: Sequence[FrozenTrial]
-) -> None:
-    """Checks that all trials of a study in Optuna's storage are exported ones of this study."""
-    from mlflow.exceptions import MlflowException
+def _emptied(study: Study, storage: RDBStorage) -> Study:
+    """Returns the study without trials."""
+    import optuna
 
-    runs = {trial.run_id for trial in history.trials}
-    for trial in stored:
-        run_id = str(trial.user_attrs.get(RUN, ""))
-        if run_id in runs:
-            continue
-        # An attempt before the last, or a run that was deleted in MLflow.
-        with contextlib.suppress(MlflowException):
-            run = history.store.client.get_run(run_id) if run_id else None
-            if run is not None and run.info.experiment_id == history.experiment_id:
-                continue
-        raise _something_else(
-            name, shown, f"its trial {trial.number} is not of this study's record"
-        )
+    name, direction, metrics = study.study_name, study.direction, study.metric_names or [""]
+    optuna.delete_study(study_name=name, storage=storage)
+    made = optuna.create_study(study_name=name, storage=storage, direction=direction)
+    _name_metric(made, metrics[0])
+    return made
 
 
-def _something_else(name: str, shown: str, how: str) -> StudyError:
-    return StudyError(
-        f"The storage {shown!r} has another study under the name {name!r}: {how}. Name another "
-        "storage with --storage, such as --storage sqlite:///optuna.db."
-    )
+def _name_metric(study: Study, metric: str) -> None:
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([metric])
 
 
 def _trials(history: StudyHistory) -> list[FrozenTrial]:
@@ -191,7 +242,7 @@ def _time(milliseconds: int) -> datetime:
 
 def _attributes(trial: TrialRecord) -> dict[str, Any]:
     """Returns further facts of a trial, for people to read."""
-    found: dict[str, Any] = {RUN: trial.run_id, "seed": trial.spec.seed}
+    found: dict[str, Any] = {RUN: trial.run_id, "trial": trial.number, "seed": trial.spec.seed}
     if trial.epoch is not None:
         found["best_epoch"] = trial.epoch
     if trial.spec.goes_on_from is not None:
@@ -201,10 +252,9 @@ def _attributes(trial: TrialRecord) -> dict[str, Any]:
     return found
 
 
-def _is_stored(wanted: FrozenTrial, stored: FrozenTrial | None) -> bool:
+def _same(stored: FrozenTrial, wanted: FrozenTrial) -> bool:
     """Returns whether a stored trial equals the exported one; other attributes may stay."""
     return (
-        stored is not None
-        and all(getattr(wanted, name) == getattr(stored, name) for name in _COMPARED)
+        all(getattr(stored, field) == getattr(wanted, field) for field in _COMPARED)
         and wanted.user_attrs.items() <= stored.user_attrs.items()
     )

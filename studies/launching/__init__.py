@@ -9,7 +9,7 @@
 | `mirroring` | sends a study's record to an MLflow server too |
 | `opening` | opens a study: checks its store, takes its lock, reads its record |
 | `reporting` | the report at the end of a launch |
-| `rounds` | rounds of a tuning: the next one from the one before it |
+| `starting_values` | the values that a study starts with: a file's, or another study's best |
 | `retrying` | trains infeasible trials again, after the user mended the cause |
 | `run_study` | runs a loaded study: its driver, its champion, its summary |
 """

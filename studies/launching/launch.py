@@ -20,8 +20,8 @@ from studies.executors.worker_process import OnOutput
 from studies.interruption import raising_interrupts
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.opening import check_store, held_study
-from studies.launching.rounds import planned
 from studies.launching.run_study import run_held, run_study
+from studies.launching.starting_values import starting_values
 from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
 from studies.training.process.determinism import begin_trial, prepare_environment
@@ -31,7 +31,7 @@ from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
-from tracking.store.folder import prepare_store
+from tracking.store.folder import open_store, prepare_store
 from tracking.store.mlflow_client import preload
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ def launch_study(
     """
     defined_name = study.name
     with showing(options.progress) as shown:
-        options, overrides = _in_round(options, overrides, shown, study=study)
         study = study.with_overrides(overrides)
         return _launch_defined(study, options, defined_name, shown), study
 
@@ -95,7 +94,7 @@ def launch_target(
         KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
     """
     with showing(options.progress) as shown:
-        options, overrides = _in_round(options, overrides or {}, shown, target=target)
+        overrides = overrides or {}
         # At once, as loading takes seconds.
         shown.wait(what_is_loaded(target))
         # Once, for all workers: the file may be saved while they start.
@@ -116,17 +115,6 @@ def launch_target(
         study = study.with_overrides({**overrides, **({"data": data} if data else {})})
         ready = InProcessExecutor(Session.open(study, code, study.threads, data))
         return run_study(ready, options, progress=shown)
-
-
-def _in_round(
-    options: LaunchOptions, overrides: Mapping[str, Any], progress: Progress, **found: Any
-) -> tuple[LaunchOptions, dict[str, Any]]:
-    """Returns options and settings of a launch, with those of its round; see `planned`."""
-    if "round" not in overrides:
-        return options, dict(overrides)
-    progress.wait("reading the round before")
-    round_, settings = planned(overrides, options.place, **found)
-    return replace(options, round=round_), settings
 
 
 def _launch_in_workers(
@@ -214,7 +202,7 @@ def _workers_of(
 
 def describe_target(
     target: Target,
-    options: LaunchOptions,
+    place: Path,
     *,
     overrides: Mapping[str, Any] | None = None,
     data: str = "",
@@ -225,15 +213,15 @@ def describe_target(
 
     Raises:
         StudyError: If the study cannot be run as defined.
-        StudyNotFoundError: If a round is asked for that follows from none.
     """
     with showing() as shown:
-        _, overrides = _in_round(options, overrides or {}, shown, target=target)
         shown.wait(what_is_loaded(target))
         worker = WorkerExecutor(target, overrides=overrides, data=data)
         try:
             worker.load()
-            check_definition(worker.description)
-            return worker.description
+            description = worker.description
+            check_definition(description)
+            initial = starting_values(description, open_store(place), shown)
+            return replace(description, initial=initial)
         finally:
             worker.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from search_spaces.errors import StudyError
 from studies.definition.settings import Verify, check_count, check_verify
@@ -14,9 +14,6 @@ from studies.executors.ray import RayOptions
 from studies.running.budget import AtTheEnd
 from tracking.mirror import check_server
 from tracking.store.folder import default_store_path
-
-if TYPE_CHECKING:
-    from studies.launching.rounds import PlannedRound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +34,6 @@ class LaunchOptions:
     verify: Verify = "some"
     retry_infeasible: bool = False
     report: bool | None = None
-    round: PlannedRound | None = None
     ray: RayOptions | None = None
     any_hardware: bool = False
 

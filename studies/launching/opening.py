@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from studies.engines.make import LEARNING, learns
 from studies.executors.executor import Executor
-from studies.known.reading import all_known
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.mirroring import server_for
 from studies.launching.retrying import report_infeasible
+from studies.launching.starting_values import starting_values
 from studies.progress import Progress
 from studies.running.definitions import (
     check_complete,
@@ -32,7 +32,6 @@ from tracking.history.joining import with_joined
 from tracking.history.study_history import StudyHistory, best_of_engines, find_engines, read_study
 from tracking.mirror import check_free
 from tracking.records import FINISHED_STATES, StudyDescription
-from tracking.records.known import known_line
 from tracking.runs.experiments import make_experiment, take_folder
 from tracking.runs.parents import check_parents, renamed_from
 from tracking.runs.study_runs import StudyRuns
@@ -51,6 +50,7 @@ class HeldStudy:
         server: The MLflow server that gets it too, or None.
         before: The study under its present engine; None if it is new.
         others: The study under its other engines, the one that was launched last first.
+        initial: The values that it starts with.
     """
 
     store: Store
@@ -59,6 +59,7 @@ class HeldStudy:
     server: str | None
     before: StudyHistory | None
     others: Sequence[StudyHistory]
+    initial: Sequence[Mapping[str, Any]]
 
     @property
     def known(self) -> StudyHistory | None:
@@ -111,6 +112,7 @@ def held_study(
     progress.say_all(description.code.said)
     for warning in warnings_of(description):
         progress.say(f"warning: {warning}")
+    initial = starting_values(description, existing, progress)
     server = server_for(existing, name, options.tracking_uri)
     if server is not None:
         check_free(existing, name, server)
@@ -127,7 +129,7 @@ def held_study(
             # A new parent run's trials would overwrite those of a deleted one.
             check_parents(store, experiment_id, engine)
         others = [history for history in histories if history is not before]
-        yield HeldStudy(store, name, experiment_id, server, before, others)
+        yield HeldStudy(store, name, experiment_id, server, before, others, initial)
 
 
 def open_runs(
@@ -142,12 +144,12 @@ def open_runs(
         StudyError: If its definition has changed, or trials are missing in the record.
     """
     store, before = held.store, held.before
+    description = replace(description, initial=held.initial)
     if held.known is not None:
         description, kept = with_defaults_of(description, held.known)
         if kept:
             progress.say(f"note: defaults stay as the study was begun: {', '.join(kept)}")
     check_unchanged(held.known, description)
-    description = _with_known(description, held, progress)
     take_folder(store, held.experiment_id, progress.say)
     if before is not None:
         asked = description.lag
@@ -179,30 +181,6 @@ def open_runs(
     runs.close_left_over(before.trials)
     check_complete(before)
     return runs, before
-
-
-def _with_known(
-    description: StudyDescription, held: HeldStudy, progress: Progress
-) -> StudyDescription:
-    """Returns a study's definition with its known results: as it was begun, else read now."""
-    before = held.known
-    if before is not None and before.trials:
-        recorded = before.description
-        if list(recorded.known_from) != list(description.known_from):
-            progress.say("note: known results stay as the study was begun")
-        return replace(description, known_from=recorded.known_from, known=recorded.known)
-    if not description.known_from:
-        return description
-    progress.wait("reading known results")
-    known = all_known(description.known_from, description.space, description.objective)
-    for each in known:
-        progress.say(f"known: {known_line(each, description.objective.direction)}")
-    if not learns(description.engine):
-        progress.say(
-            f"note: {description.engine} does not learn from known results, which are there for "
-            f"comparison only; {', '.join(LEARNING)} do"
-        )
-    return replace(description, known=known)
 
 
 def _report_renamed(store: Store, name: str, progress: Progress) -> None:

@@ -68,8 +68,6 @@ def run_held(
         description = replace(description, lag=workers)
     description = with_hardware(held.known, description, options.any_hardware)
     runs, before = open_runs(held, executor, description, progress)
-    if options.round is not None:
-        options.round.link(runs.parent_run_id)
     with mirroring(runs, held.server, progress.say):
         report = ReportWriter(progress, wanted=options.reports)
         return _run_opened(held, runs, before, executor, options, progress, verifier, report)
@@ -206,7 +204,6 @@ def _engine(description: StudyDescription) -> Engine:
             epochs=most_epochs(description),
             seed=description.seed,
             folds=max(description.folds, 1),
-            known=description.known,
             from_zero=bool(description.objective_function),
         )
     )

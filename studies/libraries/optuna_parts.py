@@ -11,7 +11,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
+from search_spaces.private_parts import AttributePart, MissingPartError
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _LIBRARY = "optuna"
 _trials_of_study = AttributePart(_LIBRARY, "Study", "_get_trials")
 _put_trial = AttributePart(_LIBRARY, "InMemoryStorage", "_set_trial")
-_models = ModulePart(_LIBRARY, "optuna.storages._rdb", "models")
 _sample = AttributePart(_LIBRARY, "TPESampler", "_sample")
 _rank = AttributePart(_LIBRARY, "TPESampler", "_compute_acquisition_func")
 _estimate = AttributePart(_LIBRARY, "TPESampler", "_build_parzen_estimator")
@@ -38,14 +37,6 @@ def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]
         return study.get_trials(deepcopy=False, states=tuple(states))
     found: list[FrozenTrial] = get_trials(deepcopy=False, states=tuple(states), use_cache=True)
     return found
-
-
-def tables() -> Any:
-    """Returns the models of Optuna's tables.
-
-    Publicly a trial is added in as many transactions as it has parameters and epochs.
-    """
-    return _models.get()
 
 
 def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:

@@ -9,5 +9,4 @@
 | `diagnosing` | what a record says about its search |
 | `changes` | deleting and renaming studies |
 | `markup` | both as HTML, for notebooks |
-| `guesses` | what to write instead of names that other libraries have |
 """

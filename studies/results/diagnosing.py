@@ -28,7 +28,7 @@ def diagnose(
         engine: Which of its engines; None for the one with the best trial of all.
 
     Returns:
-        Its findings, each with its evidence, and the next round's space.
+        Its findings, each with its evidence, and the launch that should follow.
 
     Raises:
         StudyNotFoundError: If there is no such store or study, or it was not launched with this
@@ -38,8 +38,7 @@ def diagnose(
         ```python
         diagnosis = ks.diagnose("digits")
         [(each.severity, each.title, each.verdict) for each in diagnosis.findings]
-        diagnosis.next.space
-        study.launch(round=2)
+        print(diagnosis.command)
         ```
     """
     from tracking.diagnosis.diagnose import diagnose as diagnose_record

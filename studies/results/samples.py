@@ -25,7 +25,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
     Raises:
         DataError: If the model can't take them.
     """
-    from studies.data.tables.values import model_columns, takes_columns
+    from studies.data.tables.values import takes_columns
 
     if isinstance(x, str | Path):
         raise DataError(
@@ -37,14 +37,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
             "The model takes the columns of a table: pass a DataFrame, or a dict of columns."
         )
     if takes_columns(model) and is_table:
-        if not all(map(len, (x[name] for name in x))):
-            raise DataError("There are no samples: the table has no rows.")
-        try:
-            return model_columns(model, x)
-        except KeyError as error:
-            raise DataError(f"The samples lack the column {error}.") from None
-        except ValueError as error:
-            raise DataError(f"The samples can't be predicted: {error}.") from None
+        return columns_for(model, x, "The table")
     inputs: Any = getattr(model, "inputs", None) or ()
     if isinstance(x, list) and len(inputs) == 1:
         x = np.asarray(x)
@@ -56,6 +49,33 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
             # Keras takes texts as tensors alone.
             return tf.constant(x)
     return x
+
+
+def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
+    """Returns the columns of a table as a model takes them that has an input for each.
+
+    Args:
+        model: A registered one.
+        table: A DataFrame, or a dict of columns.
+        called: What messages call it.
+
+    Raises:
+        DataError: If it lacks columns or rows, or has something else than numbers in one.
+    """
+    from studies.data.tables.columns import listed
+    from studies.data.tables.values import model_columns
+
+    if not all(map(len, (table[name] for name in table))):
+        raise DataError(f"{called} has no rows.")
+    try:
+        return model_columns(model, table)
+    except KeyError as error:
+        raise DataError(
+            f"{called} lacks the columns {listed(error.args)}. The model takes the columns it was "
+            "trained on, by their names."
+        ) from None
+    except ValueError as error:
+        raise DataError(f"{called} can't be predicted: {error}.") from None
 
 
 def _check_shape(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import DataError, StudyNotFoundError
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe
-from studies.results.guesses import OF_STUDIES, missing
 from studies.results.models import existing_store, load_champion
 from studies.results.samples import samples_for
 from studies.results.trial import Trial, TrialWithResult, trial_of
@@ -170,12 +169,6 @@ class StudyResults(StudyHistory):
     @cached_property
     def _champion(self) -> keras.Model:
         return self.load_model()
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Never:
-            """Says what to write instead of a name that another library has."""
-            raise missing(self, name, OF_STUDIES)
 
     def _repr_html_(self) -> str:
         from studies.results.markup import study_markup

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any
 
-from studies.results.guesses import OF_TRIALS, missing
 from tracking.records import EndedTrial, TrialRecord
 
 if TYPE_CHECKING:
@@ -74,12 +73,6 @@ class Trial(TrialRecord):
         from studies.results.models import load_trial_model
 
         return load_trial_model(self.results, self, definition=self.results.definition, trust=trust)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Never:
-            """Says what to write instead of a name that another library has."""
-            raise missing(self, name, OF_TRIALS)
 
     def _repr_html_(self) -> str:
         from studies.results.markup import trial_markup

@@ -46,7 +46,7 @@ def warnings_of(description: StudyDescription) -> list[str]:
         if of_trainings and given != default:
             found.append(
                 f"{name}={given} of the study does not count: its search space has {name!r}, "
-                f"whose values the trials take. Use --fix {name}={given} for {given} in each."
+                f"whose values the trials take. Use --set {name}={given} for {given} in each."
             )
     engine, options = split_options(description.engine)
     if engine == "keras-tuner:hyperband":

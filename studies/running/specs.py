@@ -63,7 +63,7 @@ def task_of(
     Each repeat of a trial writes its checkpoint: the trial's value is known after the last one.
     Folds write none.
     """
-    origin, kept = None, description.keep_scores
+    origin = None
     if spec.goes_on_from is not None and spec.initial_epoch:
         origin = files.state(spec.goes_on_from)
     return TrialTask(
@@ -74,7 +74,7 @@ def task_of(
         origin,
         trainer,
         last_kept if description.trainings == 1 else None,
-        None if kept == "none" else files.scores(spec.number, spec.repeat),
+        files.scores(spec.number, spec.repeat),
         # The best epoch that folds have in common is not known yet.
-        "all" if kept == "all" or spec.fold is not None else "best",
+        "best" if spec.fold is None else "every",
     )

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from search_spaces.errors import DataError
 from search_spaces.suggestions import suggestion
-from studies.data.folders.folder import has_texts
-from studies.data.folders.images import ENDINGS
-from studies.data.folders.listing import listed, parts_in
-from studies.data.folders.texts import ENDINGS as TEXT_ENDINGS
-from studies.data.folders.texts import read_columns
+from studies.data.folders import classes_in, folders_of_parts, kind_of, read_columns
 from studies.data.npz_files import absolute_path, read_arrays
 from studies.data.replacing import is_table
-from studies.data.tables.columns import check_names
-from studies.data.tables.files import read_csv, read_parquet, separator_of
-from studies.data.tables.kinds import unusable
-from studies.data.tables.table import Table
+from studies.data.tables.columns import check_names, columns_of
+from studies.data.tables.files import read_table
+from studies.data.tables.table import table
 from studies.starting.samples import (
     WORDS,
     Kind,
@@ -80,8 +76,7 @@ def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
 
 
 def _frame(file: Path) -> pd.DataFrame:
-    path = absolute_path(file)
-    return read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path, None)
+    return read_table(absolute_path(file))
 
 
 def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
@@ -93,36 +88,29 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
         check_names(frame, {"target": [target]}, called)
         raise DataError(f"{called} has no column {target!r}. {suggestion(target, names)}")
     check_names(frame, {}, called)
-    refused = unusable(frame.drop(columns=target)) if len(frame) else {}
-    texts = [
-        name
-        for name, why in refused.items()
-        if _are_texts(frame[name].dropna()) and "dates" not in why
-    ]
-    if refused and len(refused) == len(names) - 1 and len(texts) == 1 and _is_csv(file):
+    columns, refused = columns_of(frame.drop(columns=target)) if len(frame) else ([], {})
+    usable = any(column.kind != "dates" for column in columns)
+    texts = [name for name in refused if _are_texts(frame[name].dropna())]
+    if not usable and len(texts) == 1 and file.suffix.lower() == ".csv":
         return _of_texts(file, texts[0], target, kind)
     found = guessed(frame[target]) if kind is None else kind
-    parquet = file.suffix.lower() == ".parquet"
+    left_out = tuple(refused) if usable else ()
     # As a launch would read it, so that it says the same now.
-    as_read = partial(_same, frame)
-    left_out = tuple(refused) if len(refused) < len(names) - 1 else ()
-    table = Table(file, as_read, target, left_out, (), found != "regression", (), not parquet)
-    y = table.contents().pool.y
+    read = table(file, target=target, classes=found != "regression", drop=left_out).read().pool
     if found != "regression":
-        check_values(len(set(y)), found, str(file))
-    separator = "," if parquet else separator_of(absolute_path(file))
-    options = "" if separator == "," else f", separator={quoted(separator)}"
-    options += f", drop=[{', '.join(map(quoted, left_out))}]" if left_out else ""
+        check_values(len(set(read.y)), found, str(file))
+    options = f", drop=[{', '.join(map(quoted, left_out))}]" if left_out else ""
     call = (
-        f"ks.datasets.{'parquet' if parquet else 'csv'}({quoted_path(file)}, "
-        f"target={quoted(target)}, classes={found != 'regression'}{options})"
+        f"ks.datasets.table({quoted_path(file)}, target={quoted(target)}, "
+        f"classes={found != 'regression'}{options})"
     )
     output = {"binary": "binary()", "regression": "regression()"}.get(found)
     return Samples(
         call,
-        ("ks.preprocessing.tabular(data)",),
-        output or f"classes({len(set(y))})",
-        tuple(
+        (),
+        output or f"classes({len(set(read.y))})",
+        (read.table.notes if read.table else ())
+        + tuple(
             f"The column {name!r} is left out: it {refused[name]}."
             + (" For a model that reads it, see ks.datasets.text." if name in texts else "")
             for name in left_out
@@ -135,14 +123,6 @@ def _are_texts(values: pd.Series) -> bool:
     return len(values) > 0 and bool(values.map(type).eq(str).all())
 
 
-def _same(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    return frame
-
-
-def _is_csv(file: Path) -> bool:
-    return file.suffix.lower() == ".csv"
-
-
 def _of_texts(file: Path, text: str, target: str, kind: Kind | None) -> Samples:
     _, y = read_columns(absolute_path(file), text, target)
     call = f"ks.datasets.text({quoted_path(file)}, text={quoted(text)}, target={quoted(target)})"
@@ -150,20 +130,13 @@ def _of_texts(file: Path, text: str, target: str, kind: Kind | None) -> Samples:
 
 
 def _of_folder(folder: Path, kind: Kind | None) -> Samples:
-    parts = parts_in(absolute_path(folder))
-    place = parts.get("train", absolute_path(folder))
-    texts = has_texts(place)
-    found = listed(place, TEXT_ENDINGS if texts else ENDINGS, "texts" if texts else "images")
-    output = output_for(found.labels, kind, str(folder))
-    given = quoted_path(folder / place.name if parts else folder)
-    options = "".join(
-        f", {part}={quoted_path(folder / each.name)}"
-        for part, each in parts.items()
-        if part != "train"
-    )
+    place = absolute_path(folder)
+    texts = kind_of(place) == "texts"
+    classes = classes_in(folders_of_parts(place)["train"])
+    output = output_for(np.arange(len(classes)), kind, str(folder))
     if texts:
-        return Samples(f"ks.datasets.text({given}{options})", WORDS, output, (), "new.txt")
-    call = f"ks.datasets.images({given}, image_size=({_SIDE}, {_SIDE}){options})"
+        return Samples(f"ks.datasets.text({quoted_path(folder)})", WORDS, output, (), "new.txt")
+    call = f"ks.datasets.images({quoted_path(folder)}, image_size=({_SIDE}, {_SIDE}))"
     note = f"All images are resized to {_SIDE} × {_SIDE}: larger ones show more and take longer."
     return Samples(call, _PIXELS, output, (note,), "new_images")
 

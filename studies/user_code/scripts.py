@@ -24,6 +24,7 @@ from search_spaces.errors import EngineError, StudyFileError
 from search_spaces.tailoring import Tailoring
 from studies.data import datasets
 from studies.data.streams.sources import GENERATOR, kind_of
+from studies.data.structures import length_of, map_arrays
 from studies.definition.engine_objects import name_of_object
 from studies.definition.engine_options import split_options, with_options
 from studies.definition.settings import hyperband_trials
@@ -344,44 +345,45 @@ def _data(given: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedDatas
             "The script's search validates on nothing, and a study chooses by validation data. "
             "Give the search validation_data=… or validation_split=0.2."
         )
-    if kind_of(x) != GENERATOR:
+    in_batches = kind_of(x) != GENERATOR
+    if validation is not None and (kind_of(validation) != GENERATOR) != in_batches:
+        raise StudyFileError(
+            f"The script's search trains on a {type(x).__name__} and validates on a "
+            f"{type(validation).__name__}. Give it both as arrays, or both as tf.data.Dataset."
+        )
+    if in_batches:
         return datasets.batches(
             x,
             validation,
             steps_per_epoch=given.get("steps_per_epoch"),
             validation_steps=given.get("validation_steps"),
         )
-    parts = [x, given.get("y"), given.get("sample_weight")]
-    if validation is None:
-        first = int(_length(x) * (1 - share))
-        validation = tuple(_mapped(lambda part: part[first:], part) for part in parts)
-        validation = validation if parts[2] is not None else validation[:2]
+    parts = [_as_in_keras(given.get(name)) for name in ("x", "y", "sample_weight")]
+    if validation is not None:
+        validation = tuple(_as_in_keras(part) for part in validation)
+    else:
+        first = int(length_of(parts[0]) * (1 - share))
+        last = [_mapped(lambda part: part[first:], part) for part in parts]
+        validation = tuple(last[:2] if last[2] is None else last)
         parts = [_mapped(lambda part: part[:first], part) for part in parts]
     return datasets.arrays(
         parts[0], parts[1], sample_weight=parts[2], validation=validation, test=None
     )
 
 
-def _mapped(function: Callable[[Any], Any], arrays: Any) -> Any:
-    """Applies a function to an array, or to each of several; None stays."""
-    if arrays is None or hasattr(arrays, "shape"):
-        return arrays if arrays is None else function(arrays)
-    if isinstance(arrays, Mapping):
-        return {name: function(_array(each)) for name, each in arrays.items()}
-    if isinstance(arrays, tuple) or (isinstance(arrays, list) and hasattr(arrays[0], "shape")):
-        # As in Keras, where a list of arrays is several too.
-        return tuple(function(_array(each)) for each in arrays)
-    return function(np.asarray(arrays))
+def _as_in_keras(given: Any) -> Any:
+    """Returns an array, or several in a dict or a tuple; for Keras a list of arrays is several."""
+    if given is None or hasattr(given, "shape"):
+        return given
+    if isinstance(given, Mapping):
+        return {name: _as_in_keras(each) for name, each in given.items()}
+    if isinstance(given, tuple) or any(hasattr(each, "shape") for each in given):
+        return tuple(_as_in_keras(each) for each in given)
+    return np.asarray(given)
 
 
-def _array(value: Any) -> Any:
-    return value if hasattr(value, "shape") else np.asarray(value)
-
-
-def _length(x: Any) -> int:
-    lengths: list[int] = []
-    _mapped(lambda array: lengths.append(len(array)), x)
-    return lengths[0]
+def _mapped(function: Callable[[Any], Any], part: Any) -> Any:
+    return None if part is None else map_arrays(function, part)
 
 
 def _name_of(thing: Any) -> str:

@@ -21,12 +21,11 @@ STUDY = """
 import keras
 import kerastudy as ks
 
-data = ks.datasets.csv("the houses.csv", target="price", categories=["우편 번호=1"], seed=3)
+data = ks.datasets.table("the houses.csv", target="price", categories=["우편 번호=1"], seed=3)
 
 def build(hp):
     model = keras.Sequential([
-        ks.preprocessing.tabular(data, embedding={"도시 (city)": hp.Choice("length", [0, 2])}),
-        keras.layers.Dense(3, activation="relu", name="hidden"),
+        keras.layers.Dense(hp.Choice("units", [3, 5]), activation="relu", name="hidden"),
         keras.layers.Dropout(0.2),
         keras.layers.Dense(1, name="price"),
     ])
@@ -34,7 +33,7 @@ def build(hp):
     return model
 
 study = ks.Study("houses", data=data, build=build, trials=2, epochs=2, seed=1,
-                 initial=[{"length": 2}], try_defaults=True)
+                 initial=[{"units": 5}], try_defaults=True)
 """
 LOADED = """
 import json, sys
@@ -48,7 +47,6 @@ columns = {
 }
 assert "kerastudy" not in sys.modules
 layers = {layer.name: [w.tolist() for w in layer.get_weights()] for layer in model.layers}
-layers["tabular"] = [w.tolist() for w in model.get_layer("tabular").get_weights()]
 print(json.dumps({"made": model.predict(columns, verbose=0).ravel().tolist(), "layers": layers}))
 """
 
@@ -137,13 +135,7 @@ def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
     features.append(new["built"].isna())
     features += [new["우편 번호=1"] == code for code in sorted(train["우편 번호=1"].unique())]
     cities = ["", *sorted(train["도시 (city)"].dropna().unique())]
-    if weights["tabular"]:
-        (vectors,) = weights["tabular"]
-        numbers = {city: number for number, city in enumerate(cities, start=1)}
-        chosen = vectors[[numbers.get(city, 0) for city in new["도시 (city)"].fillna("")]]
-        features += list(chosen.T)
-    else:
-        features += [new["도시 (city)"].fillna("") == city for city in cities]
+    features += [new["도시 (city)"].fillna("") == city for city in cities]
     x = np.column_stack([np.asarray(each, float) for each in features])
     (kernel, bias), (last, offset) = weights["hidden"], weights["price"]
     made: np.ndarray = (np.maximum(x @ kernel + bias, 0) @ last + offset).ravel()
@@ -174,7 +166,7 @@ def test_rows_that_can_not_be_predicted_are_refused_in_a_line(houses: Houses) ->
     done = kerastudy_here(houses.folder, "predict", "houses", "--input", "texts.csv", expect=2)
     assert "'hidden' holds something else than numbers" in done.stderr
     study = ks.read_study("houses", store=houses.store)
-    with pytest.raises(ks.DataError, match="lack the column 'built'"):
+    with pytest.raises(ks.DataError, match="lacks the columns 'built'"):
         study.predict(houses.new.drop(columns="built"))
 
 
@@ -190,15 +182,6 @@ def test_an_edited_file_is_told_in_a_line(houses: Houses) -> None:
     assert "the houses.csv' has changed" in " ".join(done.stderr.split())
 
 
-def test_a_builder_without_the_layer_is_warned(houses: Houses) -> None:
-    plain = STUDY.replace("ks.preprocessing.tabular(data, embedding={", "*({")
-    plain = plain.replace('hp.Choice("length", [0, 2])})', 'hp.Choice("length", [0, 2])} and [])')
-    (houses.folder / "plain.py").write_text(plain, encoding="utf-8")
-    done = kerastudy_here(houses.folder, "launch", "plain.py", *HERE, "--dry-run", "--json")
-    (warning,) = json.loads(done.stdout)["warnings"]
-    assert "codes of categories (of '우편 번호=1', '도시 (city)') for numbers" in warning
-
-
 @pytest.mark.exhaustive
 def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
     made_houses(2).to_csv(houses.folder / "other.csv", index=False)
@@ -206,7 +189,7 @@ def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
     other = ("--data", "other.csv", "--trials", "1", "--target", "0.0", "--name", "other")
     kerastudy_here(houses.folder, *launch, *other)
     described = ks.read_study("other", store=houses.store).description.data
-    expected = ks.datasets.csv(
+    expected = ks.datasets.table(
         houses.folder / "other.csv", target="price", categories=["우편 번호=1"], seed=3
     )
     assert described.digest == expected.load().digest
@@ -215,7 +198,7 @@ def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
     kerastudy_here(houses.folder, *launch, *rooms)
     described = ks.read_study("rooms", store=houses.store).description.data
     assert described.override == f"{houses.folder / 'other.csv'}?target=hidden"
-    assert described.details["shapes"]["train"]["x"] == [72, 7]
+    assert described.details["shapes"]["train"]["x"] == [72, 12]
 
 
 def test_target_names_a_column_only_of_a_table(houses: Houses) -> None:

@@ -89,7 +89,7 @@ def test_a_file_needs_no_study(folder: Path) -> None:
     assert found["recorded"] == []
     (folder / "my_study.py").write_text(
         "import kerastudy as ks\n"
-        "study = ks.Study('rows', data=ks.datasets.csv('many.csv', target='price'),"
+        "study = ks.Study('rows', data=ks.datasets.table('many.csv', target='price'),"
         " build=lambda hp: None)\n"
     )
     assert found == as_json(kerastudy_here(folder, "data", "my_study.py", "--json"))

@@ -1,4 +1,4 @@
-"""``kerastudy diagnose``, and the round that follows: from the record to a real launch."""
+"""``kerastudy diagnose``, and the launch that follows: from the record to a real one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.history.rounds import read_rounds
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import CodeDescription, Objective
 from tracking.runs.study_runs import StudyRuns
@@ -92,91 +91,23 @@ def test_json_has_the_evidence(made: Path) -> None:
     assert (first["check"], first["parameter"]) == ("boundary", "learning_rate")
     assert first["evidence"]["of them at the end"] == first["evidence"]["best trials"] == 3
     assert {each["check"] for each in found["unchecked"]} >= {"too short", "isolation"}
-    assert found["next"] == document(made, "--next")
     in_python = ks.diagnose("blobs", store=made / "my store")
     assert [each.title for each in in_python.findings] == [e["title"] for e in found["findings"]]
-    assert "2 rounds" not in repr(in_python) and "1 problem" in repr(in_python)
+    assert "1 problem" in repr(in_python)
     results = ks.read_study("blobs", store=made / "my store").diagnose()
     assert results.next.space.to_dict() == found["next"]["space"]
 
 
-def test_the_next_round_is_launched_by_what_next_prints(made: Path, folder: Path) -> None:
-    following = document(folder, "--next")
-    printed = run(folder, "diagnose", "blobs", "--next").out
-    assert following["command"] in printed
+def test_it_ends_with_the_launch_that_follows(made: Path, folder: Path) -> None:
+    following = document(folder)["next"]
+    assert (following["study"], following["settings"]) == ("blobs-2", {})
+    assert following["reasons"][0]["changes"] == "learning_rate"
+    assert run(folder, "diagnose", "blobs").out.splitlines()[-1].strip() == following["command"]
     command = shlex.split(following["command"])
     assert command[:3] == ["kerastudy", "launch", str(made / "my_study.py")]
-    launching = ("--executor", "in-process", "--verify", "off", "--quiet", "--trials")
-    told = run(folder, *command[1:], *launching, "1")
+    launching = ("--executor", "in-process", "--verify", "off", "--quiet", "--trials", "1")
+    told = run(folder, *command[1:], *launching)
     assert told.code == 0, told.err
-    first, second = history(folder, "blobs"), history(folder, "blobs-round-2")
+    second = history(folder, "blobs-2")
     assert second.description.space.to_dict() == following["space"]
     assert second.description.space["learning_rate"].high == 10.0
-    # The same as Python, run as it is printed.
-    scope = {"study": Launchless(SPACE), "ks": ks}
-    exec(following["python"], scope)
-    assert scope["study"].given["space"] == second.description.space
-    assert scope["study"].given["round"] == 2
-
-    assert read_rounds(first).after.study == "blobs-round-2"
-    assert read_rounds(second).before.study == read_rounds(second).first == "blobs"
-    assert (read_rounds(first).number, read_rounds(second).number) == (1, 2)
-    client = first.store.client
-    for one, other in ((first, second), (second, first)):
-        note = client.get_run(one.parent_run_id).data.tags["mlflow.note.content"]
-        assert f"#/experiments/{other.experiment_id}/runs/{other.parent_run_id}" in note
-    assert "round    2, after blobs" in run(folder, "diagnose", "blobs-round-2").out
-
-    # Without a space it resumes its own, whatever the first round has by now.
-    told = run(folder, "launch", made / "my_study.py", "--round", "2", *launching, "2")
-    assert told.code == 0, told.err
-    resumed = history(folder, "blobs-round-2")
-    assert len(resumed.trials) == 2
-    assert resumed.description.space == second.description.space
-    told = run(folder, "launch", made / "my_study.py", "--round", "3", *launching, "1")
-    assert told.code == 2
-    assert "Nothing in the record of 'blobs-round-2' asks for another round." in told.err
-
-
-class Launchless:
-    """A study that notes how it would be launched."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
-        self.given: dict[str, Any] = {}
-
-    def launch(self, **given: Any) -> None:
-        self.given = given
-
-
-@pytest.mark.exhaustive
-def test_a_dry_run_shows_the_next_round(made: Path, folder: Path) -> None:
-    """Its space follows from the record, without an option that says so."""
-    told = run(folder, "launch", made / "my_study.py", "--round", "2", "--dry-run", "--json")
-    assert told.code == 0, told.err
-    plan = json.loads(told.out)
-    assert (plan["study"], plan["space"]) == ("blobs-round-2", document(folder)["next"]["space"])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--round", "0"), "round must be a whole number of at least 1. Received: 0."),
-        (("--round", "4"), "has no round 2. Launch it with --round 2."),
-        (("--round", "2", "--name", "other"), "has no study 'other'"),
-    ],
-)
-def test_a_round_needs_the_one_before(made: Path, arguments: tuple[str, ...], words: str) -> None:
-    told = run(made, "launch", made / "my_study.py", *arguments)
-    assert told.code == 2
-    assert words in told.last
-
-
-def test_a_round_needs_a_store_with_the_study(made: Path, tmp_path: Path) -> None:
-    told = run(tmp_path, "launch", made / "my_study.py", "--round", "2")
-    assert told.code == 2
-    assert "there is no store at" in told.last
-    other = write_study(tmp_path / "other")
-    told = run(made, "launch", other, "--round", "2")
-    assert told.code == 2
-    assert "has no study of" in told.last and "--name" in told.last

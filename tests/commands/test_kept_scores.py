@@ -1,18 +1,17 @@
-"""Scores of samples in a launched study: kept, read, limited, lost and made again."""
+"""Scores of samples in a launched study: kept, read and lost."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from command_line import Launched, kerastudy_here
+from command_line import Launched
 from damage import flip_byte
 
-from studies.again.scoring import score_trial
 from studies.doctor.diagnosis import diagnose
 from tracking.history.study_history import StudyHistory, read_study, study_names
 from tracking.history.trial_scores import best_scores, trial_scores
+from tracking.history.verdicts import study_verdict
 from tracking.store.folder import open_store
 
 
@@ -45,52 +44,16 @@ def damaged(copied_store: Path) -> StudyHistory:
     return history
 
 
-def test_lost_and_damaged_scores_are_found(launched: Launched, damaged: StudyHistory) -> None:
-    told = kerastudy_here("doctor", "--store", damaged.store.root, cwd=launched.folder)
+def test_trials_with_lost_and_damaged_scores_do_not_count(damaged: StudyHistory) -> None:
+    best = damaged.best
+    assert best is not None
+    verdict = study_verdict(damaged)
 
-    assert told.out.count("the scores of its validation samples can't be used") == 2
-    assert "--fix makes them again" in told.out and told.code == 1
-
-
-@pytest.mark.exhaustive
-def test_the_doctor_makes_them_again(launched: Launched, damaged: StudyHistory) -> None:
-    fixed = kerastudy_here("doctor", "--fix", "--store", damaged.store.root, cwd=launched.folder)
-
-    assert fixed.code == 0, fixed.out + fixed.err
-    check_same(launched, damaged)
-
-
-# Again for a confirmation in `test_confirming`, from a damaged checkpoint in `test_doctor_command`.
-@pytest.mark.exhaustive
-def test_a_trial_without_scores_and_checkpoint_is_trained_again(
-    launched: Launched, damaged: StudyHistory
-) -> None:
-    damaged.files.checkpoint(1).unlink()
-
-    scores = score_trial(damaged, 1)
-
-    assert list(trial_scores(damaged)) == [1, 2]
-    check_same(launched, damaged)
-    # Nothing is made twice.
-    damaged.files.scores(1).touch()
-    changed = damaged.files.scores(1).stat().st_mtime_ns
-    assert score_trial(damaged, 1)[0].value == scores[0].value
-    assert damaged.files.scores(1).stat().st_mtime_ns == changed
-
-
-def check_same(launched: Launched, now: StudyHistory) -> None:
-    """Compares the scores of best epochs: those of others are not made again."""
-    before = trial_scores(history_of(launched.store))
-    for number, scores in trial_scores(now).items():
-        epoch = now.trial(number).epoch
-        same = [best_scores(each, epoch).values for each in (scores, before[number])]
-        assert np.array_equal(*same)
-
-
-def test_another_word_is_refused(launched: Launched) -> None:
-    told = kerastudy_here("launch", launched.file, "--keep-scores", "some", cwd=launched.folder)
-
-    assert told.code == 2 and "'some' is not one of 'best', 'all', 'none'" in told.err
+    if best.number == 2:
+        assert "2 trials have no scores of samples, and did not count." in verdict.grounds[-1]
+    else:
+        assert f"trial {best.number}, the best, has no scores" in verdict.text
+        assert "`kerastudy confirm` needs none." in verdict.text
 
 
 def test_scores_of_no_recorded_trial_are_put_aside(damaged: StudyHistory) -> None:

@@ -28,7 +28,7 @@ def launch(folder: Path, *options: str) -> Told:
 
 
 TAILORED = [
-    "--only", "learning_rate,dropout", "--fix", "kind=b", "--set", "dropout=0.1..0.3",
+    "--only", "learning_rate,dropout", "--set", "kind=b", "--set", "dropout=0.1..0.3",
     "--start-with", "known values.json", "--repeats", "2", "--engine", "keras-tuner:bayesian",
     "--engine-option", "num_initial_points=4", "--engine-option", "beta=3.0",
 ]  # fmt: skip
@@ -70,7 +70,7 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
     "options, told",
     [
         (["--only", "dropuot"], "'dropuot' is not in the search space. Did you mean 'dropout'?"),
-        (["--fix", "dropout"], "--fix takes NAME=VALUE"),
+        (["--set", "dropout"], "--set takes NAME=VALUE"),
         (["--set", "dropout=0.5..0.1"], "dropout"),
         (["--start-with", "nowhere.json"], "'nowhere.json' cannot be read"),
         (["--repeats", "0"], "repeats must be a whole number of at least 1"),

@@ -27,8 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "head.csv").write_text("a,b\n", encoding="utf-8")
     (folder / "one.csv").write_text("a\n1\n2\n", encoding="utf-8")
     (folder / "gaps.csv").write_text("a,b\n1,2\n2,\n3,4\n", encoding="utf-8")
-    dates = "".join(f"2020-01-{day:02};{day};{day % 3}\n" for day in range(1, 29))
-    (folder / "dates.csv").write_text(f"day;a;b\n{dates}", encoding="utf-8")
+    days = [f"2020-{1 + day // 28:02}-{1 + day % 28:02}" for day in range(56)]
+    dates = "".join(f"{day};{i};{i % 3};no {i}\n" for i, day in enumerate(days))
+    (folder / "dates.csv").write_text(f"day;a;b;note\n{dates}", encoding="utf-8")
     images = random.integers(0, 255, (90, 6, 6), "uint8")
     np.savez(folder / "images.npz", x_train=images, y_train=np.arange(90) % 3)
     numbers = random.normal(size=(60, 4))
@@ -89,7 +90,7 @@ def test_targets_in_arrays_too(folder: Path, tmp_path: Path, data: str, expected
     assert f"output = ks.outputs.{expected}\n" in file.read_text(encoding="utf-8")
 
 
-def test_folders_of_parts_are_named(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_of_parts_is_read_as_it_is(folder: Path, tmp_path: Path) -> None:
     for part in ("train", "test"):
         for name in ("a", "b"):
             place = tmp_path / "the texts" / part / name
@@ -97,7 +98,7 @@ def test_folders_of_parts_are_named(folder: Path, tmp_path: Path) -> None:
             (place / "1.txt").write_text("some words", encoding="utf-8")
     kerastudy_here(tmp_path, "new", "study.py", "--data", "the texts")
     text = (tmp_path / "study.py").read_text(encoding="utf-8")
-    assert 'data = ks.datasets.text("the texts/train", test="the texts/test")' in text
+    assert 'data = ks.datasets.text("the texts")' in text
     assert "output = ks.outputs.binary()" in text
 
 
@@ -105,9 +106,11 @@ def test_columns_that_no_model_takes_are_left_out(folder: Path, tmp_path: Path) 
     file = tmp_path / "study.py"
     done = kerastudy_here(folder, "new", file, "--data", "dates.csv", "--target", "b")
     text = file.read_text(encoding="utf-8")
-    assert done.stderr.startswith("note: The column 'day' is left out: it holds dates (make")
-    assert "# The column 'day' is left out: it holds dates" in text
-    assert 'target="b", classes=True, separator=";", drop=["day"])' in text
+    told = done.stderr.splitlines()
+    assert told[0].startswith("note: Parts are split in time, by the column 'day'")
+    assert told[1].startswith("note: The column 'note' is left out: it holds 56 different texts")
+    assert "# The column 'note' is left out: it holds 56 different texts" in text
+    assert 'target="b", classes=True, drop=["note"])' in text
 
 
 @pytest.mark.parametrize(
@@ -127,7 +130,7 @@ def test_targets_are_taken_for_what_they_look_like(
     text = file.read_text(encoding="utf-8")
     ast.parse(text)
     assert f"output = ks.outputs.{expected}\n" in text
-    assert 'ks.datasets.csv("the houses.csv", ' in text
+    assert 'ks.datasets.table("the houses.csv", ' in text
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,7 @@ def test_targets_are_taken_for_what_they_look_like(
         (["study.txt"], "study.py"),
         (["nowhere/study.py"], "There is no folder"),
         (["s.py", "--data", "none.csv"], "There is no file 'none.csv'"),
-        (["s.py", "--data", "head.csv", "--target", "a"], "'head.csv' has no rows."),
+        (["s.py", "--data", "head.csv", "--target", "a"], "head.csv' has no rows."),
         (["s.py", "--data", "the houses.csv"], "--target sold"),
         (["s.py", "--data", "the houses.csv", "--target", "prise"], "Did you mean 'price'?"),
         (

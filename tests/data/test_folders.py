@@ -12,8 +12,8 @@ import pytest
 
 import kerastudy as ks
 from studies.data import DataError
+from studies.data.preprocessing import building_for
 from studies.data.replacing import replaced_data, spelled
-from studies.data.tables.building import building_for
 
 RANDOM = np.random.default_rng(0)
 
@@ -84,14 +84,22 @@ def test_texts_are_those_that_keras_reads(texts: Path, tmp_path: Path) -> None:
     assert data.load().given.class_names == ("bad", "good")
 
 
-def test_parts_may_be_folders_of_their_own(images: Path, texts: Path) -> None:
-    data = ks.datasets.images(images, image_size=(8, 8), validation=images, test=None)
+def test_parts_may_be_folders_of_their_own(images: Path, texts: Path, tmp_path: Path) -> None:
+    parts = tmp_path / "parts"
+    for part in ("Train", "val"):
+        shutil.copytree(images, parts / part)
+    data = ks.datasets.images(parts, image_size=(8, 8), test=None)
     assert data.load().sizes == {"train": 18, "validation": 18}
+    assert data.load().given.class_names == ("class a", "class b")
     found = ks.check_data(data)
     assert "images of 8 × 8 × 3" in found.inputs["x"]
     assert found.findings[0].check == "leaks" and found.findings[0].severity == "problem"
-    other = ks.datasets.text(texts, validation=texts.parent, test=None)
-    with pytest.raises(DataError, match="has the classes"):
+    # A part without a folder is drawn from those to train on.
+    assert ks.datasets.images(parts, image_size=(8, 8), test=4).load().sizes["train"] == 14
+    shutil.copytree(texts / "neg", tmp_path / "texts" / "training" / "neg")
+    shutil.copytree(texts, tmp_path / "texts" / "test")
+    other = ks.datasets.text(tmp_path / "texts", validation=2)
+    with pytest.raises(DataError, match=r"has the classes neg, pos, and .* has neg"):
         other.load()
 
 
@@ -100,7 +108,7 @@ def test_what_can_be_wrong(images: Path, tmp_path: Path) -> None:
         (lambda: ks.datasets.images(tmp_path / "nowhere").load(), "does not exist"),
         (lambda: ks.datasets.images(tmp_path).load(), r"has no images .* in subfolders"),
         (lambda: ks.datasets.images(images, image_size=8), "image_size must be height and width"),
-        (lambda: ks.datasets.images(images, color_mode="grey"), "color_mode='grey' is not known"),
+        (lambda: ks.datasets.images(images, color_mode="grey").load(), "Received: color_mode=grey"),
         (lambda: ks.datasets.images(images.parent, validation=2.5), "neither a share"),
         (lambda: ks.datasets.text(tmp_path / "no.csv").load(), "does not exist"),
         (lambda: ks.datasets.text(tmp_path, text="a", target="a"), "Name two columns"),
@@ -108,13 +116,23 @@ def test_what_can_be_wrong(images: Path, tmp_path: Path) -> None:
     for make, told in cases:
         with pytest.raises(DataError, match=told):
             make()
-    (tmp_path / "train" / "a").mkdir(parents=True)
-    (tmp_path / "val").mkdir()
-    with pytest.raises(DataError, match="holds parts"):
-        ks.datasets.images(tmp_path).load()
-    (tmp_path / "train" / "a" / "damaged.png").write_bytes(b"\x89PNG no more")
-    with pytest.raises(DataError, match=r"damaged\.png.* can't be read as an image: [A-Z]"):
-        ks.datasets.images(tmp_path / "train").load()
+    (tmp_path / "empty" / "rose").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"can't be read as images.* No images found"):
+        ks.datasets.images(tmp_path / "empty").load()
+    # Parts without one to train on, parts among classes, a part twice.
+    for names in (("val", "test"), ("train", "val", "rose"), ("train", "val", "valid")):
+        for name in names:
+            (tmp_path / str(len(names)) / "-".join(names) / name / "a").mkdir(parents=True)
+        with pytest.raises(DataError, match="holds parts and other folders, or no part to train"):
+            ks.datasets.images(tmp_path / str(len(names)) / "-".join(names)).load()
+    shutil.copytree(images, tmp_path / "flaws")
+    (tmp_path / "flaws" / "class b" / "05damaged.png").write_bytes(b"\x89PNG no more")
+    with pytest.raises(DataError, match=r"05damaged\.png' can't be read as an image: [A-Z]"):
+        ks.datasets.images(tmp_path / "flaws").load()
+    (tmp_path / "words" / "a").mkdir(parents=True)
+    (tmp_path / "words" / "a" / "1.txt").write_bytes("süß".encode("latin-1"))
+    with pytest.raises(DataError, match="is not in UTF-8: the one that begins with"):
+        ks.datasets.text(tmp_path / "words").load()
     (tmp_path / "table.csv").write_text("text,target\na,1\nb,\n")
     with pytest.raises(DataError, match="in 1 of 2 rows, the first in row 3, counting the header"):
         ks.datasets.text(tmp_path / "table.csv").load()

@@ -257,7 +257,7 @@ def test_a_table_is_looked_at_column_by_column() -> None:
     table = pd.DataFrame({"size": X[:, 0].astype("float64"), "town": np.array(["A", "B"])[Y % 2]})
     table.loc[::10, "size"] = np.nan
     table["price"] = X[:, 1]
-    looked = ks.check_data(ks.datasets.dataframe(table, target="price", test=None))
+    looked = ks.check_data(ks.datasets.table(table, target="price", test=None))
     size, town = looked.columns
     assert sum(size.missing.values()) == 30 and town.labels == ("A", "B")
     counts = [sum(part[place] for part in town.bars.values()) for place in (0, 1)]

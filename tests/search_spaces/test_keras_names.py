@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from search_spaces.ready_made.architecture import USUAL_KERNEL_INITIALIZERS
-from search_spaces.ready_made.keras_names import (
+from search_spaces.keras_names import (
     ACTIVATIONS,
     BIAS_INITIALIZERS,
     INITIALIZER_ALIASES,
@@ -19,7 +18,11 @@ from search_spaces.ready_made.keras_names import (
     UNUSABLE_INITIALIZERS,
     UNUSABLE_OPTIMIZERS,
 )
-from search_spaces.ready_made.optimizers import LEARNING_RATES, MOMENTUM_OPTIMIZERS
+from search_spaces.ready_made import (
+    LEARNING_RATES,
+    MOMENTUM_OPTIMIZERS,
+    USUAL_KERNEL_INITIALIZERS,
+)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,6 @@ from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
 from search_spaces.errors import StoreLockedError, StudyError
-from studies.confirming import carrying_out
 from studies.confirming.confirm import confirm_study
 from studies.confirming.options import ConfirmOptions
 from studies.confirming.plan import make_plan
@@ -34,7 +33,6 @@ from tracking import tags
 from tracking.history.confirmations import read_confirmations
 from tracking.history.evaluations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.trial_scores import trial_scores
 from tracking.history.verdicts import study_verdict
 from tracking.records import TrialResult
 from tracking.records.confirmations import Confirmation
@@ -365,7 +363,7 @@ def test_the_test_part_stays_sealed_if_asked(folder: Path, found: Confirmation) 
     sealed = ks.confirm(made, top=4, budget=6, test=False, store=folder / "store", progress=False)
     # Nothing is trained: the race is recorded.
     assert len(runs_of_kind(folder, tags.TRAINING_KIND)) == 16
-    assert sealed.race == found.race and sealed.recommended == found.recommended
+    assert sealed.race == found.race
     assert sealed.confirmed is None and sealed.gain is None and sealed.test_seeds == ()
     assert "The test part was left sealed, as asked." in sealed.notes
 
@@ -449,44 +447,6 @@ def check_resumed(folder: Path, found: Confirmation) -> None:
     ended = [run for run in trainings if tags.TRAINED in run.data.tags]
     assert set(Counter(run.data.tags[tags.TRAINING] for run in ended).values()) == {1}
     assert len(evaluations_on(history_in(folder).store, found.test_digest)) == 1
-
-
-def test_trials_without_scores_are_trained_again_if_asked(
-    folder: Path, found: Confirmation, tmp_path: Path
-) -> None:
-    copied = Path(shutil.copytree(folder, tmp_path / "scored"))
-    history = history_in(copied)
-    before = trial_scores(history)
-    files = sorted(history.files.folder.glob("*.scores.safetensors"))
-    assert len(before) == len(files) == 6 and found.corrected is not None
-    for file in files:
-        file.unlink()
-    options = ConfirmOptions(top=4, budget=6)
-    again = confirm_study(history, options, in_process=True, rescore=True)
-    assert again.corrected is not None
-    # How many epochs of a trial have scores depends on the time that they take.
-    assert again.corrected.estimate.value == pytest.approx(found.corrected.estimate.value, abs=0.02)
-    assert vars(again) | {"corrected": None} == vars(found) | {"corrected": None}
-    for number, scores in trial_scores(history).items():
-        assert (scores[0].values == before[number][0].values).all()
-
-
-def test_where_samples_have_no_scores_the_test_part_stays_sealed(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Five seeds of the winner and of the defaults are not trained in vain."""
-    history = history_in(Path(shutil.copytree(folder, tmp_path / "copied")))
-    before = len(evaluations_on(history.store, history.description.data.digests["test"]))
-    why = "The validation samples can't be scored: its loss is a sum."
-    monkeypatch.setattr(carrying_out, "scores_of_race", lambda *_: ({}, why))
-    # Another plan, of trainings that are recorded, and one more.
-    options = ConfirmOptions(top=4, budget=6, seeds=6)
-    found = confirm_study(history, options, in_process=True)
-    assert (found.confirmed, found.test_digest, found.test_seeds) == (None, "", ())
-    assert why in found.notes
-    assert any(note.startswith("The test part was left sealed: ") for note in found.notes)
-    digest = history.description.data.digests["test"]
-    assert len(evaluations_on(history.store, digest)) == before
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from user_commands import as_json, kerastudy, kerastudy_here
 import kerastudy as ks
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.trial_scores import trial_scores
 from tracking.store.folder import open_store
 
 STUDY = '''
@@ -166,40 +164,6 @@ def test_reproduce_trains_folds_and_champion_again_in_a_new_process(
     again = as_json(kerastudy(folder, "reproduce", "folds", "--json"))
     assert again["identical"] and again["epochs"] == 3 * 3 + best.epoch
     assert kept.exists(), "trained again, it gets back its weights"
-
-
-@pytest.mark.exhaustive
-def test_doctor_scores_a_fold_again_that_lost_its_scores(
-    folder: Path, history: StudyHistory, tmp_path: Path
-) -> None:
-    before = {n: scores[-1].values for n, scores in trial_scores(history).items()}
-    copied = Path(shutil.copytree(folder, tmp_path / "copied"))
-    if not before:
-        pytest.skip("there was no time for the scores of all folds of a trial")
-    scored = min(before)
-    (lost,) = copied.rglob(f"trial-{scored:05}.repeat-1.scores.safetensors")
-    lost.unlink()
-    wrong = kerastudy_here(copied, "doctor", expect=1).stdout
-    assert f"trial {scored}: the scores of its validation samples can't be used" in wrong
-    mended = kerastudy_here(copied, "doctor", "--fix")
-    assert f"fold 2 of trial {scored} has no scores: training it again" in mended.stderr
-    kerastudy_here(copied, "doctor")
-    store = open_store(copied / "kerastudy-store")
-    assert store is not None
-    after = trial_scores(read_study(store, "folds"))[scored][-1].values
-    assert np.array_equal(before[scored], after)
-
-
-@pytest.mark.exhaustive
-def test_a_round_has_the_folds_that_the_round_before_was_launched_with(tmp_path: Path) -> None:
-    (tmp_path / "study.py").write_text(STUDY.replace("    cross_validation=3,\n", ""))
-    options = ("--executor", "in-process", "--trials", "1", "--epochs", "1", "--verify", "off")
-    kerastudy_here(tmp_path, "launch", "study.py", "--folds", "4", *options)
-    narrower = ("--round", "2", "--set", "rate=0.01..0.1")
-    kerastudy_here(tmp_path, "launch", "study.py", *narrower, *options)
-    store = open_store(tmp_path / "kerastudy-store")
-    assert store is not None
-    assert read_study(store, "folds-round-2").description.folds == 4
 
 
 def test_what_people_read(folder: Path) -> None:

@@ -199,7 +199,7 @@ class TestOfACommand:
     @pytest.mark.exhaustive
     def test_a_tailored_space_has_defaults_of_its_own(self, folder: Path) -> None:
         engine = "keras-tuner:hyperband"
-        tailored = ["--fix", "kind=b", "--set", "dropout=0.3..0.5", "--trials", "2"]
+        tailored = ["--set", "kind=b", "--set", "dropout=0.3..0.5", "--trials", "2"]
         document = self.launch(folder, "--engine", engine, *tailored)
         assert document["default_trial"] == 0
         assert document["all"][0]["params"] == {

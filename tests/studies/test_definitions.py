@@ -21,8 +21,8 @@ SPACE = ks.SearchSpace(ks.epochs(2, 5), ks.batch_size())
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"epochs": 2, "batch_size": 32}, ["epochs=2", "--fix epochs=2"]),
-        ({"epochs": 20, "batch_size": 64}, ["batch_size=64", "--fix batch_size=64"]),
+        ({"epochs": 2, "batch_size": 32}, ["epochs=2", "--set epochs=2"]),
+        ({"epochs": 20, "batch_size": 64}, ["batch_size=64", "--set batch_size=64"]),
         ({"epochs": 20, "batch_size": 32}, []),
     ],
 )
@@ -37,7 +37,9 @@ def test_a_setting_that_the_space_overrules(settings: dict[str, Any], said: list
 @pytest.mark.parametrize("name", ["epochs", "batch_size"])
 def test_a_setting_at_launch_that_the_space_overrules_is_refused(name: str) -> None:
     study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None, space=SPACE)
-    with pytest.raises(StudyError, match=rf"Received: 3. Fix it by --fix {name}=3"):
+    with pytest.raises(
+        StudyError, match=rf"Received: 3. Give it other values by --set, such as --set {name}=3"
+    ):
         study.with_overrides({name: 3})
 
 

@@ -17,11 +17,9 @@ from study_record import differences, read_record
 from suite import exhaustive
 from user_commands import kerastudy_here
 
-from search_spaces.errors import StudyError
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.ray import RayOptions, parcel
-from studies.executors.ray.cluster import Cluster, connected
-from studies.executors.ray.data import DataOnce, DataThere
+from studies.executors.ray.cluster import connected
 from studies.executors.ray.pool import RayPool
 from studies.executors.ray.workers import RayWorkers
 from studies.executors.session import Session
@@ -82,25 +80,13 @@ class TestRay(ExecutorConformance):
 def test_a_study_is_that_of_this_process_though_a_worker_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed.
-
-    The file of its data is gone as soon as one node has read it: the others get it from there.
-    """
+    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed."""
     file, data = tmp_path / "study.py", tmp_path / "data.npz"
     x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
     np.savez(data, x_train=x, y_train=(x.sum(axis=1) > 0).astype("int64"))
-    # How many trials have scores of samples depends on the time that these take.
-    text = STUDY_FILE.replace("trials=4,", 'trials=6, deterministic=True, keep_scores="none",')
+    text = STUDY_FILE.replace("trials=4,", "trials=6, deterministic=True,")
     text = text.replace('arrays(x, y, name="made up")', f"npz({str(data)!r})")
     file.write_text(text, encoding="utf-8")
-    arrived = DataOnce.arrived
-
-    def gone(self: DataOnce, member: Any, there: DataThere) -> None:
-        assert "splits" in there.files
-        data.unlink(missing_ok=True)
-        arrived(self, member, there)
-
-    monkeypatch.setattr(DataOnce, "arrived", gone)
     study, code = load_study(Target(str(file)))
     here = InProcessExecutor(Session.open(study, code, None))
     if here.description.threads != 1:
@@ -113,7 +99,6 @@ def test_a_study_is_that_of_this_process_though_a_worker_dies(
             patched.setattr(pool, "wait", killing.wait)
             run_study(pool, options, progress=NoProgress(), workers=2)
         assert killing.killed
-    assert not data.exists()
     run_study(here, LaunchOptions(store=tmp_path / "here", **off), progress=NoProgress(), workers=2)
     found, expected = (read_record(tmp_path / name, "작은 연구") for name in ("ray", "here"))
     for part in ("trials", "champion", "files"):
@@ -121,46 +106,12 @@ def test_a_study_is_that_of_this_process_though_a_worker_dies(
 
 
 @pytest.mark.exhaustive
-def test_data_too_large_for_the_object_store_is_read_on_each_node(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file, data = tmp_path / "study.py", tmp_path / "data.npz"
-    x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
-    np.savez(data, x_train=x, y_train=(x.sum(axis=1) > 0).astype("int64"))
-    text = STUDY_FILE.replace("trials=4,", 'trials=4, deterministic=True, keep_scores="none",')
-    file.write_text(text.replace('arrays(x, y, name="made up")', f"npz({str(data)!r})"))
-    monkeypatch.setattr(Cluster, "most_data", lambda self: 1000)
-    sent, arrived = [], DataOnce.arrived
-
-    def noted(self: DataOnce, member: Any, there: DataThere) -> None:
-        sent.append(dict(there.files))
-        arrived(self, member, there)
-
-    monkeypatch.setattr(DataOnce, "arrived", noted)
-    off = {"verify": "off", "report": False}
-    with on_ray(file, workers=2) as pool:
-        run_study(
-            pool, LaunchOptions(store=tmp_path / "ray", **off), progress=NoProgress(), workers=2
-        )
-    assert sent == [{}]
-    study, code = load_study(Target(str(file)))
-    here = InProcessExecutor(Session.open(study, code, None))
-    if here.description.threads != 1:
-        pytest.skip("TensorFlow has more threads in this process")
-    run_study(here, LaunchOptions(store=tmp_path / "here", **off), progress=NoProgress(), workers=2)
-    found, expected = (read_record(tmp_path / name, "작은 연구") for name in ("ray", "here"))
-    assert not [*differences(expected["trials"], found["trials"])]
-
-
-@pytest.mark.exhaustive
 def test_a_node_that_reads_other_data_is_left_out(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     cluster: Any,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Data that is not sent is read on each node, and compared by digest."""
-    monkeypatch.setattr(Cluster, "most_data", lambda self: 1000)
+    """Data is read on each node, and compared by digest."""
     other = "\nimport os\nx = x + ('KERASTUDY_TEST_OTHER' in os.environ)\n\ndef build("
     text = STUDY_FILE.replace("\ndef build(", other).replace("trials=4,", "trials=40,")
     (tmp_path / "study.py").write_text(text, encoding="utf-8")
@@ -172,19 +123,6 @@ def test_a_node_that_reads_other_data_is_left_out(
     told = capsys.readouterr().out
     assert "continuing with 2 of the workers: on the node " in told, told
     assert "has changed while it ran (its data" in told, told
-
-
-def test_a_file_that_has_not_arrived_as_it_was_sent_is_refused(tmp_path: Path) -> None:
-    sent, there = tmp_path / "a.npy", tmp_path / "there"
-    sent.write_bytes(b"abc")
-    there.mkdir()
-    files = parcel.put_files([sent])
-    ((reference, _),) = files.values()
-    with pytest.raises(StudyError, match=r"'a\.npy' has not arrived as it was sent"):
-        parcel.get_files({"a.npy": (reference, "0" * 64)}, there)
-    assert not [*there.iterdir()]
-    parcel.get_files(files, there)
-    assert (there / "a.npy").read_bytes() == b"abc"
 
 
 class KillsOne:

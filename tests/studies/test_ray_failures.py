@@ -26,10 +26,9 @@ from user_commands import KERASTUDY, environment, kerastudy
 pytestmark = pytest.mark.exhaustive
 
 TRIALS, WORKERS = 30, 3
-# How many trials have scores of samples depends on the time that these take.
 USUAL = (
     *("--store", "store", "--trials", str(TRIALS), "--workers", str(WORKERS)),
-    *("--deterministic", "--keep-scores", "none", "--verify", "off"),
+    *("--deterministic", "--verify", "off"),
 )
 
 

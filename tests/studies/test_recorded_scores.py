@@ -22,9 +22,8 @@ from studies.training.process.determinism import configure_tensorflow
 from studies.training.programs.compiled import CompiledTrainer
 from studies.training.run_trial import run_trial
 from studies.training.scoring import recording
-from studies.training.scoring.share import Share
 from tracking.history.trial_scores import best_scores
-from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialTask
+from tracking.records import EpochResult, Objective, TrialResult, TrialTask
 from tracking.scores import read_scores
 
 layers = keras.layers
@@ -45,15 +44,6 @@ def single_threaded() -> None:
     configure_tensorflow(None)
 
 
-@pytest.fixture(autouse=True)
-def share(monkeypatch: pytest.MonkeyPatch) -> Share:
-    """Gives each test a process's whole share: it does not depend on the machine's load."""
-    share = Share()
-    share._left = 1e9
-    monkeypatch.setattr(recording, "_share", share)
-    return share
-
-
 class Runner:
     """Runs trials of a builder in a folder."""
 
@@ -67,10 +57,9 @@ class Runner:
         splits: Any = None,
         *,
         stop_after: int = 0,
-        last_kept: Rank | None = None,
         **fields: Any,
     ) -> TrialResult:
-        """Runs a trial that keeps its best scores, all scores, or none."""
+        """Runs a trial that keeps the scores of its best epoch, of every epoch, or none."""
         self.epochs = []
 
         def on_epoch(epoch: EpochResult) -> Any:
@@ -83,9 +72,8 @@ class Runner:
             SPACE,
             self.folder / "trial.weights.h5",
             self.folder / "trial.state.safetensors",
-            last_kept=last_kept,
             scores=None if kind is None else self.scores,
-            scores_of="all" if kind == "all" else "best",
+            scores_of="every" if kind == "every" else "best",
         )
         data = ks.datasets.arrays(*_arrays(SPLITS), test=None)
         study = ks.Study("scored", data=data, build=self.builder, space=SPACE)
@@ -109,7 +97,7 @@ def _arrays(splits: Any) -> tuple[np.ndarray, np.ndarray]:
     return splits.validation.x, splits.validation.y
 
 
-@pytest.mark.parametrize("kind", exhaustive_but(["best"], ["best", "all"]))
+@pytest.mark.parametrize("kind", exhaustive_but(["best"], ["best", "every"]))
 def test_a_trial_with_scores_has_the_bits_of_one_without(kind: str, tmp_path: Path) -> None:
     runners = [Runner(tmp_path / each) for each in ("none", kind)]
     # Each runs two trials: the second may not depend on what the first one left behind.
@@ -142,7 +130,7 @@ def test_scores_are_those_of_the_checkpoint(tmp_path: Path) -> None:
 def test_all_epochs_have_scores_that_agree_with_their_values(tmp_path: Path) -> None:
     runner = Runner(tmp_path)
 
-    runner.run("all", objective=Objective("val_loss", "min"))
+    runner.run("every", objective=Objective("val_loss", "min"))
 
     read = read_scores(runner.scores)
     values = [epoch.metrics["val_loss"] for epoch in runner.epochs]
@@ -183,9 +171,9 @@ def test_a_resumed_trial_has_the_scores_of_its_best_epoch(tmp_path: Path) -> Non
     runner.scores.unlink()
     (tmp_path / "trial.state.safetensors").unlink()
 
-    stopped = runner.run("all", epochs=4, stop_after=2)
+    stopped = runner.run("every", epochs=4, stop_after=2)
     assert stopped.state == "interrupted" and not runner.scores.exists()
-    resumed = runner.run("all", epochs=4)
+    resumed = runner.run("every", epochs=4)
 
     assert runner.epochs[0].epoch == 1 and resumed.weights_sha256 == whole.weights_sha256
     (scores,) = read_scores(runner.scores, weights_sha256=whole.weights_sha256)
@@ -290,45 +278,6 @@ def test_why_there_are_no_scores_is_recorded(
 
     assert result.state == "complete" and result.unscored.startswith(why), result.unscored
     assert result.scores_bytes == 0 and not runner.scores.exists()
-
-
-def test_scores_end_where_they_would_take_more_than_their_share(
-    share: Share, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = iter_of_seconds(monkeypatch)
-    runner = Runner(tmp_path)
-    # Scores need 5 s after a training of 100 s, and may take 2 s.
-    share._left = 0.0
-    now[:] = [0.0, 100.0, 100.0, 105.0, 105.0]
-    assert runner.run("best").unscored == ""
-    now[:] = [200.0, 300.0, 300.0]
-    assert runner.run("best").unscored == (
-        "scores of its samples would take more than 2% of the training's time"
-    )
-    # After more trainings there is enough for the best trials, and then for others.
-    share._left = 0.0
-    not_good: Any = Rank(-2.0, 0.0, 1, 0)
-    for left, last_kept, scored in (
-        (0.0, None, True),
-        (7.0, not_good, False),
-        (8.0, not_good, True),
-    ):
-        share._left = left
-        now[:] = [0.0, 100.0, 100.0, 105.0, 105.0]
-        result = runner.run("best", last_kept=last_kept)
-        assert (result.unscored == "") == scored
-
-
-def iter_of_seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Sets the clocks of CPU time to the seconds of a list, one after the other."""
-    seconds: list[float] = []
-
-    def process_time() -> float:
-        return seconds.pop(0) if len(seconds) > 1 else seconds[0]
-
-    for module in ("recording", "share"):
-        monkeypatch.setattr(f"studies.training.scoring.{module}.time.process_time", process_time)
-    return seconds
 
 
 def test_a_full_disk_stops_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from handmade import trial_record
@@ -99,18 +98,13 @@ def test_the_best_trials_keep_their_scores_within_the_limit() -> None:
         assert len([line for line in lines if line]) == 1
 
 
-@pytest.mark.parametrize(("kept", "wanted"), [("best", True), ("all", True), ("none", False)])
-def test_a_task_has_a_place_for_scores_if_they_are_kept(
-    kept: Any, wanted: bool, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("fold", "wanted"), [(None, "best"), (1, "every")])
+def test_a_task_has_a_place_for_scores(fold: int | None, wanted: str, tmp_path: Path) -> None:
     spec, description = TRIALS[0].spec, describe(repeats=2)
 
-    task = task_of(
-        replace(spec, repeat=1), replace(description, keep_scores=kept), StudyFiles(tmp_path)
-    )
+    task = task_of(replace(spec, repeat=1, fold=fold), description, StudyFiles(tmp_path))
 
-    assert task.scores == (StudyFiles(tmp_path).scores(0, 1) if wanted else None)
-    assert task.scores_of == ("all" if kept == "all" else "best")
+    assert (task.scores, task.scores_of) == (StudyFiles(tmp_path).scores(0, 1), wanted)
 
 
 def test_files_of_scores_beyond_the_limit_are_removed(

@@ -112,21 +112,28 @@ def test_the_data_is_split_as_keras_splits_it(guide: tuple[Path, Any, CodeDescri
     assert dict(data.sizes) == {"train": 60, "validation": 20}
 
 
+@pytest.mark.parametrize("given", ["validation_split=0.3", "validation_data=(LAST, y[22:32])"])
 @pytest.mark.parametrize(
     ("x", "names"),
     [("{'a': x, 'b': x}", {"a", "b"}), ("[x, x]", {0, 1}), ("(x, x)", {0, 1})],
 )
-def test_several_inputs_and_weights_are_split_alike(
-    tmp_path: Path, x: str, names: set[Any]
+def test_several_inputs_are_split_alike(
+    tmp_path: Path, x: str, names: set[Any], given: str
 ) -> None:
-    text = tuner_scripts.GRID.replace("val_mae", "val_loss").replace(
-        FIT, f"x = x[:32]\ntuner.search({x}, y[:32], sample_weight=y[:32]**2, validation_split=0.3"
-    )
-    splits = load(tmp_path, text)[0].data.load()
-    part = splits.validation
-    assert {*(part.x if isinstance(part.x, dict) else range(len(part.x)))} == names
+    first = "" if "split" in given else "[:22]"
+    last, rest = x.replace("x", "x[22:32]"), x.replace("x", f"x{first}")
+    search = f"x = x[:32]; tuner.search({rest}, y[:32]{first}, {given.replace('LAST', last)}"
+    splits = load(tmp_path, tuner_scripts.GRID.replace(FIT, search))[0].data.load()
+    for part in (splits.train, splits.validation):
+        assert {*(part.x if isinstance(part.x, dict) else range(len(part.x)))} == names
     assert dict(splits.sizes) == {"train": 22, "validation": 10}
-    np.testing.assert_allclose(part.sample_weight, np.asarray(part.y) ** 2, rtol=1e-5)
+
+
+def test_weights_of_samples_are_split_with_them(tmp_path: Path) -> None:
+    search = "tuner.search(x, y, sample_weight=y ** 2, validation_split=0.3"
+    splits = load(tmp_path, tuner_scripts.GRID.replace(FIT, search))[0].data.load()
+    for part in (splits.train, splits.validation):
+        np.testing.assert_allclose(part.sample_weight, np.asarray(part.y) ** 2, rtol=1e-5)
 
 
 def test_the_space_is_the_one_that_keras_tuner_searches(
@@ -363,6 +370,12 @@ FIT = "tuner.search(x[:32], y[:32], validation_data=(x[32:], y[32:]), epochs=1, 
         (FIT, "tuner.search(epochs=1", "gets no data"),
         (FIT, "tuner.search(iter([(x, y)])", "a generator, which can be read once"),
         (FIT, "tuner.search(x, y, epochs=1", "validates on nothing"),
+        (
+            FIT,
+            "import tensorflow as tf\n"
+            "tuner.search(tf.data.Dataset.from_tensors((x, y)), validation_data=(x, y)",
+            "validates on a tuple. Give it both",
+        ),
         (
             "tuner = kt.GridSearch(",
             "class Own(kt.GridSearch):\n    def run_trial(self, trial, *args):\n        pass\n"

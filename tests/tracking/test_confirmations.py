@@ -45,7 +45,6 @@ FOUND = Confirmation(
     race=(Racer(1, (0.25, None), 99, 3), Racer(0, (0.5,), 99, 3)),
     default=Racer(-1, (0.75, 0.75), 99, 3),
     winner=1,
-    recommended=0,
     confirmed=Interval(0.31, 0.2, 0.42),
     gain=Interval(0.1, 0.05, 0.15, 0.975),
     test_samples=100,

@@ -21,7 +21,6 @@ the rule of thumb that it uses.
 | `pruning` | whether the epoch of the pruner's cuts says anything about the end |
 | `batch_sizes` | a batch size that is tuned for its value |
 | `schedules` | whether the learning rate changes while a study trains |
-| `next_round` | the next round's space, as options and as Python |
-| `widening` | a range widened, cut or narrowed |
+| `next_launch` | the launch that should follow: wider or cut ranges, more trials, other settings |
 | `numbers` | small statistics, and numbers as text |
 """

@@ -12,9 +12,9 @@ import numpy as np
 from search_spaces.parameters.kinds import Float, Int
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.findings import Changes, Finding, TooThinError
+from tracking.diagnosis.next_launch import Way, between, widened
 from tracking.diagnosis.numbers import Array, at_least, counted, of_best, rank_correlation, shown
 from tracking.diagnosis.schedules import is_learning_rate, schedule_of
-from tracking.diagnosis.widening import Way, between, widened
 from tracking.history.reasons import reasons
 
 _LEAST_TRIALS: Final = 10

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from search_spaces.tailoring import Tailoring
 from tracking.diagnosis.answers import scientific
 from tracking.diagnosis.batch_sizes import batch_size
 from tracking.diagnosis.boundaries import boundary
@@ -23,15 +22,14 @@ from tracking.diagnosis.findings import (
 from tracking.diagnosis.fits import noise_at_end, overfitting, rising_loss, underfitting
 from tracking.diagnosis.isolation import isolation
 from tracking.diagnosis.lengths import too_long, too_short
-from tracking.diagnosis.next_round import NextRound, next_round, options_of
+from tracking.diagnosis.next_launch import NextLaunch, next_launch
 from tracking.diagnosis.pruning import pruners_regret
 from tracking.diagnosis.sufficiency import sufficiency
 from tracking.diagnosis.value_fits import CHECK as FITS
 from tracking.diagnosis.value_fits import value_fits
 from tracking.diagnosis.variances import trial_variance
-from tracking.history.rounds import Rounds, read_rounds
 from tracking.history.study_history import StudyHistory
-from tracking.runs.pages.commands import launch_command, shell_command
+from tracking.runs.pages.commands import shell_command
 
 _CHECKS: Final[tuple[tuple[str, Callable[[DiagnosedStudy], Finding | None]], ...]] = (
     ("infeasible", infeasible_share),
@@ -56,16 +54,14 @@ class Diagnosis:
         history: The study.
         findings: What was found, the most severe first.
         unchecked: The checks that the record is too thin for.
-        rounds: Which round of a tuning it is, and the rounds next to it.
-        next: The next round.
-        command: The command that launches it; empty if nothing would change.
+        next: The launch that should follow.
+        command: Its command; empty if nothing asks for a launch.
     """
 
     history: StudyHistory
     findings: tuple[Finding, ...]
     unchecked: tuple[Unchecked, ...]
-    rounds: Rounds
-    next: NextRound
+    next: NextLaunch
     command: str
 
     @property
@@ -97,19 +93,15 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
             continue
         if found is not None:
             findings.append(found)
-    rounds = read_rounds(history)
     ordered = most_severe_first(_once(findings))
-    following = next_round(study, ordered, rounds.number + 1)
+    following = next_launch(history, ordered)
     root = None if history.store.root == without else history.store.root
-    tailoring, settings = following.tailoring, following.settings
-    command = _launch(history, rounds, tailoring, settings, root, following.number)
     return Diagnosis(
         history,
-        tuple(replace(each, command=_command(history, rounds, each, root)) for each in ordered),
+        tuple(replace(each, command=_command(history, each, root)) for each in ordered),
         tuple(unchecked),
-        rounds,
         following,
-        command if following.reasons else "",
+        following.command(history, root) if following.reasons else "",
     )
 
 
@@ -142,37 +134,13 @@ def _no_scientific() -> Finding | None:
     )
 
 
-def _command(history: StudyHistory, rounds: Rounds, finding: Finding, root: Path | None) -> str:
+def _command(history: StudyHistory, finding: Finding, root: Path | None) -> str:
     """Returns the command that follows from a finding; empty if it takes an edit."""
     if finding.command:
         several = len(history.engines) > 1
         return shell_command(finding.command, history.description, store=root, several=several)
-    changes = finding.changes
-    if not changes.ranges and not changes.settings:
-        return ""
-    number = None if changes.resumes else rounds.number + 1
-    tailoring = Tailoring(ranges=changes.ranges)
-    return _launch(history, rounds, tailoring, changes.settings, root, number)
-
-
-def _launch(
-    history: StudyHistory,
-    rounds: Rounds,
-    tailoring: Tailoring,
-    settings: Mapping[str, Any],
-    root: Path | None,
-    number: int | None,
-) -> str:
-    """Returns the command that launches a study again, or its next round."""
-    description = history.description
-    if not description.code.path:
-        # Of a notebook, in which no command finds it.
-        given = {} if number is None else {"round": number}
-        told = ", ".join(f"{name}={value!r}" for name, value in {**given, **settings}.items())
-        return f"study.launch({told})"
-    name = description.name if number is None else rounds.first or description.name
-    options = options_of(tailoring, settings)
-    return launch_command(description, name, options, round_number=number, store=root)
+    alone = next_launch(history, [finding])
+    return alone.command(history, root) if alone.reasons else ""
 
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -181,7 +149,6 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "study": diagnosis.history.description.name,
         "engine": diagnosis.history.description.engine,
-        "round": diagnosis.rounds.number,
         "findings": [
             {
                 "check": each.check,
@@ -200,13 +167,12 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
             for each in diagnosis.unchecked
         ],
         "next": {
-            "round": following.number,
-            "asked_for": following.asked_for,
-            "tailoring": following.tailoring.to_dict(),
+            "study": following.name,
             "settings": dict(following.settings),
             "space": following.space.to_dict(),
-            "options": list(following.options),
-            "python": following.python,
+            "reasons": [{"changes": name, "because": why} for name, why in following.reasons],
             "command": diagnosis.command or None,
-        },
+        }
+        if following.reasons
+        else None,
     }

@@ -11,8 +11,8 @@ from search_spaces.parameters.kinds import Float, Int, Parameter
 from search_spaces.spellings import spell_values
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.findings import Changes, Finding
+from tracking.diagnosis.next_launch import between
 from tracking.diagnosis.numbers import at_least_of, counted, shown
-from tracking.diagnosis.widening import between
 from tracking.history.reasons import reasons
 from tracking.records import EndedTrial
 

@@ -16,12 +16,12 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Changes:
-    """What a finding changes in the next round.
+    """What a finding changes in the next launch.
 
     Attributes:
         ranges: Domains by name, in the text form of ``--set``.
         settings: Settings of the launch by name, such as ``epochs``.
-        resumes: Whether they are for the present round, launched again, not for a new one.
+        resumes: Whether they are for the present study, launched again, not for another one.
     """
 
     ranges: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Finding:
     Attributes:
         check: The check: ``"boundary"``, ``"sufficiency"``, ``"isolation"`` and so on.
         severity: ``"problem"``: the study answers another question, or none, until it is mended;
-            ``"hint"``: the next round can be better; ``"ok"``: nothing to do.
+            ``"hint"``: the next study can be better; ``"ok"``: nothing to do.
         title: The finding in a few words.
         verdict: The finding in one sentence, with its figures.
         advice: What to do, in a sentence; may be empty.
@@ -44,7 +44,7 @@ class Finding:
             the verb of another command than ``launch``; `diagnose` writes it in full.
         evidence: The figures, by name.
         parameter: The hyperparameter that it is about, or empty.
-        changes: What it changes in the next round.
+        changes: What it changes in the next launch.
         rows: The points of its picture.
     """
 

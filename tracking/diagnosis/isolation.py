@@ -228,7 +228,7 @@ def _listed(told: Sequence[str]) -> str:
 def _change(
     parameter: Parameter, best: Isolated, others: Sequence[Isolated], clear: Sequence[Isolated]
 ) -> str:
-    """Returns the values that are left in the next round, in the text form of `--set`."""
+    """Returns the values that are left in the next study, in the text form of `--set`."""
     if not clear or not isinstance(parameter, Listed):
         return ""
     worse = {each.label for each in clear}

@@ -11,8 +11,8 @@ from search_spaces.parameters.kinds import Float, Int
 from tracking.diagnosis.diagnosed import Curve, DiagnosedStudy
 from tracking.diagnosis.findings import Changes, Finding, TooThinError
 from tracking.diagnosis.fits import curve_rows, turned
+from tracking.diagnosis.next_launch import between, widened
 from tracking.diagnosis.numbers import difference, of_best, step_noise
-from tracking.diagnosis.widening import between, widened
 
 _LEAST_CURVES: Final = 3
 _LAST_QUARTER: Final = 0.75

@@ -86,9 +86,12 @@ def pruners_regret(study: DiagnosedStudy) -> Finding | None:
         )
     epochs = study.history.description.epochs
     later = _telling_epoch(curves, rung, max(int(c.epochs[-1]) for c in curves))
-    name = study.history.description.pruner.partition(",")[0]
+    name, *options = study.history.description.pruner.split(",")
     option = _WARM_UP.get(name)
-    settings = {"pruner_options": {option: later}} if option and later < epochs else {}
+    settings = {}
+    if option and later < epochs:
+        kept = [each for each in options if not each.startswith(f"{option}=")]
+        settings = {"pruner": ",".join([name, *kept, f"{option}={later}"])}
     return Finding(
         "pruning",
         "problem",

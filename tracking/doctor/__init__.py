@@ -10,7 +10,6 @@
 | `runs` | runs left RUNNING, incomplete runs, unreadable runs |
 | `definitions` | the study's definition and the text of its file |
 | `checkpoints` | weights that are missing, damaged, or of no study |
-| `scores` | scores of samples that are missing or damaged |
 | `champions` | the registered model |
 
 Checks that need the states of trainings are in `studies.doctor`, which runs them all.

@@ -12,7 +12,6 @@
 | `reasons` | why trials are infeasible or ended early, counted |
 | `recorded_code` | the code that trials ran from |
 | `renaming` | renames a study |
-| `rounds` | the rounds of a tuning: studies that follow each other |
 | `selection` | choosing the best of a study's trials |
 | `sparkline` | a curve in one line of text |
 | `study_history` | reading studies back from MLflow |

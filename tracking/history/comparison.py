@@ -18,7 +18,6 @@ from tracking.history.overlaps import ParameterOverlap, overlap_of
 from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, Objective, TrialRecord
-from tracking.records.known import known_line
 
 _MOST_TOP = 10
 _LEAST_TOP = 3
@@ -252,12 +251,6 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
         ]
         if apart:
             notes.append(f"The spaces differ: {', '.join(apart)}.")
-    for standing in standings:
-        objective = standing.history.description.objective
-        notes += [
-            f"{standing.label!r} began with {known_line(each, objective.direction)}."
-            for each in standing.history.description.known
-        ]
     devices = {
         str(trial.environment["device"]): None
         for standing in standings

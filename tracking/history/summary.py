@@ -8,14 +8,12 @@ from typing import Final
 
 from tracking import tags
 from tracking.history.evaluations import read_evaluations
-from tracking.history.rounds import read_rounds
 from tracking.history.selection import best_trial
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.study_line import describe_study
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, TrialRecord
-from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verified import OFF, REPRODUCED
 from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
@@ -85,12 +83,10 @@ def _counted(history: StudyHistory) -> str:
 
 
 def _settings(history: StudyHistory) -> list[str]:
-    """Returns what was asked: how the study is defined, what it follows, what it is for."""
+    """Returns what was asked: how the study is defined, what it is for."""
     description = history.description
     objective = description.objective
     return [
-        *_known(history),
-        *_rounds(history),
         f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
         f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
         f"seed {description.seed}.",
@@ -177,24 +173,6 @@ def _tested(history: StudyHistory) -> list[str]:
     )
     again = f" It was read {len(readings)} times." if len(readings) > 1 else ""
     return [f"On the sealed test part, trial {last.trial}: {measured}.{again}", ""]
-
-
-def _known(history: StudyHistory) -> list[str]:
-    """Returns a sentence on each source of known results."""
-    description = history.description
-    lines = [known_line(each, description.objective.direction) for each in description.known]
-    return [f"Known before: {plain('; '.join(lines))}.", ""] if lines else []
-
-
-def _rounds(history: StudyHistory) -> list[str]:
-    """Returns which round of a tuning the study is, with links to the ones next to it."""
-    rounds = read_rounds(history)
-    found = [f"Round {rounds.number}."] if rounds.before or rounds.after else []
-    for what, other in (("It follows", rounds.before), ("The next is", rounds.after)):
-        if other is not None:
-            page = run_page(other.experiment_id, other.run_id)
-            found.append(f"{what} {link(plain(other.study), page)}.")
-    return [" ".join(found), ""] if found else []
 
 
 def _progress(history: StudyHistory) -> str:

@@ -224,7 +224,7 @@ def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corr
         return None, "the trials were validated on different samples, so none can be compared"
     scores = trial_scores(history)
     if best.number not in scores:
-        return None, _without_scores(history, best, len(scores))
+        return None, _without_scores(best, len(scores))
     try:
         found = corrected(scores, direction, reported=best.value)
     except StatisticsError as error:
@@ -240,13 +240,11 @@ def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corr
     return found, ""
 
 
-def _without_scores(history: StudyHistory, best: EndedTrial, scored: int) -> str:
+def _without_scores(best: EndedTrial, scored: int) -> str:
     whose = f"trial {best.number}, the best, has" if scored else "the record has"
     lacks = f"{whose} no scores of validation samples"
     if best.result.unscored:
         return f"{lacks}: {best.result.unscored}"
     if best.result.scores_bytes:
-        return f"{lacks}: their file can't be used. `kerastudy doctor --fix` makes it again"
-    if history.description.keep_scores == "none":
-        return f'{lacks} (keep_scores="none")'
-    return f"{lacks}: an older version recorded none"
+        return f"{lacks}: their file can't be used. `kerastudy confirm` needs none"
+    return lacks

@@ -246,9 +246,6 @@ class StudyCopy:
             found[tags.PARENT] = self._copy_there(parent)
         # It names other runs, which may have to be made first: see `_send`.
         found.pop(tags.NOTE, None)
-        # Runs of other studies, which may not be there.
-        found.pop(tags.ROUND_OF, None)
-        found.pop(tags.NEXT_ROUND, None)
         return found
 
     def _note_of(self, run: Run) -> dict[str, str]:

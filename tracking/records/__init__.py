@@ -10,7 +10,6 @@
 | `verified` | the outcome of training a trial again by `model.fit` |
 | `studies` | a study's definition; class weights |
 | `data_findings` | what is known of a study's data before a model is trained on it |
-| `known` | results of earlier searches, which a study begins with |
 | `evaluations` | the value of a checkpoint on the sealed test part |
 | `confirmations` | what was found when a study's choice was checked |
 | `validation_predictions` | what the champion predicts of the validation data |

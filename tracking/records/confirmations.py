@@ -96,8 +96,6 @@ class Confirmation:
         race: The trials of the race, best first.
         default: The space's defaults, trained under `test_seeds`; None if that was left out.
         winner: The trial that won the race.
-        recommended: The smallest trial that is as good as the winner, within one standard error;
-            the winner itself if none is smaller.
         confirmed: The winner on the sealed test part; None if there is none.
         gain: How much better than the defaults the winner is: above 0 is better, whatever the
             direction. None if there is nothing to compare on.
@@ -126,7 +124,6 @@ class Confirmation:
     race: tuple[Racer, ...]
     default: Racer | None
     winner: int
-    recommended: int
     confirmed: Interval | None = None
     gain: Interval | None = None
     test_samples: int = 0

@@ -91,8 +91,8 @@ class TrialResult:
         unsaved: Why there is no checkpoint of the best epoch, though it has a value; else empty.
         scores_bytes: Size of the file with its validation samples' scores, 0 if there is none;
             of a repeated trial that of all its files.
-        unscored: Why its samples have no scores, or only those of its best epoch if all were to
-            have some; else empty.
+        unscored: Why its samples have no scores, or only those of its best epoch if every one was
+            to have some; else empty.
         raised: What the builder or the training raised, and the line, if it may be a mistake in the
             study's code. Empty if it was out of memory, or ended on purpose.
         data_digest: SHA-256 over the data that a function of `hp` made for the trial, or that the
@@ -128,7 +128,7 @@ class TrialResult:
     class_weight: ClassWeight | None = None
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
     fits_epochs: int = 0
-    # Not part of the trial's result: they depend on the time that was left.
+    # Not part of the trial's result: a training that was resumed may know fewer epochs.
     scores_bytes: int = field(default=0, compare=False)
     unscored: str = field(default="", compare=False)
     peak_memory_bytes: int = field(default=0, compare=False)

@@ -7,13 +7,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
 from search_spaces.space.membership import complete
 from tracking.records.data_findings import DataFindings
-from tracking.records.known import KnownResults, KnownSource
 from tracking.records.objective import Objective
 
 ANY_HARDWARE = "any"
@@ -21,7 +20,6 @@ ANY_HARDWARE = "any"
 DIFFERENT_HARDWARE = "of any kind: bits may differ between trials"
 """What people read of such a study."""
 
-KeptScores = Literal["best", "all", "none"]
 ClassWeight = Mapping[int, float]
 """How much the training samples of each class count; a class without counts 1."""
 
@@ -156,10 +154,9 @@ class StudyDescription:
         unread: Names of hyperparameters that vary, and that the builder never reads.
         goes_on: Whether a training can be resumed in between: not a HyperModel's own `fit`.
         repeats: Trainings of each trial.
-        keep_scores: Which scores of validation samples are kept: ``"best"``, ``"all"`` or
-            ``"none"``.
         try_defaults: Whether trial 0 has the space's defaults; not in records of older versions.
         initial: Values of the next trials, each complete.
+        initial_from: Where they are from: a file, or study:NAME; empty if they were given.
         class_weight: How much the training samples of each class count, or None.
         deterministic: Whether proposals must not depend on timing.
         lag: If deterministic, trial k is proposed and pruned by trials 0 to k - lag, as with so
@@ -175,8 +172,6 @@ class StudyDescription:
         cross_validation: How all data but the test part is split into folds, as its definition
             spells it; empty without folds.
         folds: Folds, each a training of each trial; 0 without.
-        known_from: Where results are that the study begins with.
-        known: Those results, as they were when it began.
         hardware: The class of hardware that it was begun on: the processor's family and its widest
             instructions, or the GPU; `ANY_HARDWARE` if trials ran on several, so that bits may
             differ among them. Empty in older records.
@@ -205,6 +200,7 @@ class StudyDescription:
     repeats: int = 1
     try_defaults: bool = False
     initial: Sequence[Mapping[str, Any]] = ()
+    initial_from: str = ""
     class_weight: ClassWeight | None = None
     deterministic: bool = False
     lag: int = 0
@@ -213,13 +209,10 @@ class StudyDescription:
     patience: int | None = None
     trial_timeout: float | None = None
     tailored: Mapping[str, Any] = field(default_factory=dict)
-    keep_scores: KeptScores = "best"
     warnings: Sequence[str] = ()
     looked: DataFindings | None = None
     cross_validation: str = ""
     folds: int = 0
-    known_from: Sequence[KnownSource] = ()
-    known: Sequence[KnownResults] = ()
     objective_function: str = ""
     hardware: str = ""
 
@@ -266,8 +259,6 @@ class StudyDescription:
         fields["data"] = dataclasses.asdict(self.data)
         fields["code"] = {**dataclasses.asdict(self.code), "source": "", "texts": {}}
         fields["space"] = self.space.to_dict()
-        fields["known_from"] = [dataclasses.asdict(each) for each in self.known_from]
-        fields["known"] = [each.to_dict() for each in self.known]
         return json.dumps(fields, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -280,7 +271,5 @@ class StudyDescription:
         fields["space"] = SearchSpace.from_dict(fields["space"])
         for name in ("initial", "declared", "unread"):
             fields[name] = tuple(fields.get(name, ()))
-        fields["known_from"] = tuple(KnownSource(**e) for e in fields.get("known_from", ()))
-        fields["known"] = tuple(KnownResults.from_dict(e) for e in fields.get("known", ()))
         fields["class_weight"] = read_class_weight(fields.get("class_weight"))
         return cls(**fields)

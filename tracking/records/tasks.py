@@ -11,7 +11,7 @@ from search_spaces import SearchSpace
 from tracking.records.objective import Rank
 from tracking.records.specs import ALL_FOLDS, BestEpoch, TrialSpec
 
-ScoresOf = Literal["best", "all", "every"]
+ScoresOf = Literal["best", "every"]
 TrainerName = Literal["auto", "compiled", "plain"]
 
 
@@ -51,8 +51,7 @@ class TrialTask:
             trained from the first epoch, with the same result.
         trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
         scores: Where the scores of validation samples go; None: they are not made.
-        scores_of: Those of its best epoch; of all epochs, if that takes little of the training's
-            time; or of every epoch, whatever it takes.
+        scores_of: Those of its best epoch (of the best two, if samples are few), or of every epoch.
         last_kept: The rank of the last trial whose checkpoint is kept, if all places are taken;
             None if any checkpoint may stay.
     """

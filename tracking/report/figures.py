@@ -128,14 +128,9 @@ def _belief(data: StudyData) -> Iterator[Figure]:
 
 
 def _diagnosed(data: StudyData) -> str:
-    """Returns what precedes the findings: the round, what is well, and what was not checked."""
+    """Returns what precedes the findings: what is well, and what was not checked."""
     found = data.diagnosis
-    rounds = found.rounds
     told = ["The checks of Google's Deep Learning Tuning Playbook, on this record."]
-    if rounds.before or rounds.after:
-        follows = f", after {rounds.before.study}" if rounds.before else ""
-        leads = f", before {rounds.after.study}" if rounds.after else ""
-        told.append(f"It is round {rounds.number} of a tuning{follows}{leads}.")
     well = [each.title for each in found.findings if each.check != FITS and not _is_pictured(each)]
     if well:
         told.append(f"Nothing to do: {'. '.join(well)}.")
@@ -199,8 +194,7 @@ def _search(data: StudyData) -> Iterator[Figure]:
         "Each mark is a trial; the line is the best value so far. A flat line at the end says that "
         "more trials of this kind are unlikely to help much."
         + _far_off(data, data.trials["value"])
-        + (" Trials without a value stand at the lower edge." if without else "")
-        + (" Dashed: the best known result before." if data.history.description.known else ""),
+        + (" Trials without a value stand at the lower edge." if without else ""),
         plotted=True,
     )
 

@@ -12,7 +12,6 @@ from tracking.history.evaluations import read_evaluations
 from tracking.history.summary import confirm_command
 from tracking.history.verdicts import champion_sentences
 from tracking.records import EndedTrial
-from tracking.records.known import best_known, known_line
 from tracking.records.verified import (
     IDENTICAL,
     REPRODUCED,
@@ -142,23 +141,7 @@ def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
     if data.verdict.confirmation is None:
         not_yet = "Not yet: the best trials were not trained again under new seeds."
         kinds.append(("Confirmed", not_yet))
-    return [*kinds, *_known(data, best.value), ("Test part", _on_test(data))]
-
-
-def _known(data: StudyData, value: float) -> list[tuple[str, str]]:
-    """Returns how the best trial compares with the known results that the study began with."""
-    description = data.history.description
-    objective, known = description.objective, description.known
-    best = best_known(known, objective.direction)
-    told = ". ".join(known_line(each, objective.direction) for each in known)
-    if best is None:
-        return [("Known results", f"{told}.")] if told else []
-    outcome = "as good as the best trial"
-    if best != value:
-        ahead = "better" if objective.is_better(best, value) else "worse"
-        outcome = f"{ahead} than the best trial, by {number(abs(best - value), 3)}"
-    compares = "if they were measured on the same data"
-    return [("Known results", f"{told}. The best of them is {outcome}, {compares}.")]
+    return [*kinds, ("Test part", _on_test(data))]
 
 
 def _on_test(data: StudyData) -> str:
@@ -230,8 +213,8 @@ def _commands(
     history = data.history
     store, several = _where(data, without)
     found = []
-    if data.diagnosis.next.asked_for:
-        found.append(("Launch the next round", data.diagnosis.command))
+    if data.diagnosis.command:
+        found.append(("Launch what should follow", data.diagnosis.command))
     if best is not None and not best.verified.startswith(REPRODUCED):
         again = str(best.number).join(reproduce_command(data, without))
         how = "Train the best trial again, by plain model.fit, and compare"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
 from typing import Final
 
 from tracking.records import Rank
@@ -56,11 +55,3 @@ class KeptScores:
             f"the scores of validation samples reached {self._most // 10**6} MB: only those of the "
             f"best {len(self._kept)} trials are kept"
         )
-
-
-def kept_scores(trials: Iterable[tuple[Rank, int]]) -> set[int]:
-    """Returns the trials that keep their scores, by the ranks and the bytes of all of them."""
-    kept = KeptScores()
-    for rank, size in trials:
-        kept.add(rank, size)
-    return kept.numbers

@@ -10,7 +10,6 @@
 | `gain` | how much better than the defaults, on the same seeds and samples |
 | `readings` | the level of an interval after several readings of the same test part |
 | `race` | the rounds of a race, and who stays in it |
-| `one_standard_error` | the smallest trial that is as good as the winner |
 | `sentences` | the verdict in sentences, wherever it is shown |
 
 Nothing here reads a store, or trains. NumPy and SciPy suffice, and each rule names its source.

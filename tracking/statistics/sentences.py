@@ -5,20 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 
-from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
+from tracking.records.confirmations import Confirmation, Corrected, Interval
 from tracking.records.data_findings import ConstantGuess
 from tracking.records.objective import Direction
 
 _LEVEL = 0.95
-# Sizes that have a name, as shares of the winner's. They must be met to a twentieth of themselves.
-_NAMED_SHARES = {
-    1 / 2: "half",
-    1 / 3: "a third of",
-    1 / 4: "a quarter of",
-    1 / 5: "a fifth of",
-    1 / 10: "a tenth of",
-}
-_NEAR = 0.05
 # Fixed notation between these two.
 _SMALLEST, _LARGEST = 1e-4, 1e6
 # So many more decimals than the interval's width asks for, where a gain's bound would read 0.
@@ -85,7 +76,7 @@ def verdict_sentences(
         reached = _reached(metric, guess, expected)
         said.append(f"Expect {interval_text(expected)}{whose}{reached}.")
     if confirmation is not None:
-        said += [*_gain(confirmation), *_smaller(confirmation)]
+        said += _gain(confirmation)
     return tuple(filter(None, said))
 
 
@@ -269,36 +260,6 @@ def worth_having(default: float, direction: Direction) -> float:
     if direction == "max" and 0 <= default <= 1:
         return min(_POINT, _TENTH * (1 - default))
     return _POINT * abs(default)
-
-
-def _smaller(confirmation: Confirmation) -> list[str]:
-    """Returns which smaller trial is as good as the winner, if there is one."""
-    racers = {each.trial: each for each in confirmation.race}
-    small, winner = racers.get(confirmation.recommended), racers.get(confirmation.winner)
-    if small is None or winner is None or small is winner:
-        return []
-    called = _called(small.trial, first=False)
-    if not small.model_parameters or not winner.model_parameters:
-        return [f"A smaller network is as good: {called}."]
-    if small.model_parameters == winner.model_parameters:
-        return _sooner(small, winner)
-    share = small.model_parameters / winner.model_parameters
-    return [f"A network of {_share_text(share)} the size is as good: {called}."]
-
-
-def _sooner(small: Racer, winner: Racer) -> list[str]:
-    if small.epochs >= winner.epochs:
-        return []
-    epochs = _count(small.epochs, "epoch")
-    return [f"{_called(small.trial)} is as good, in {epochs} instead of {winner.epochs}."]
-
-
-def _share_text(share: float) -> str:
-    for named, text in _NAMED_SHARES.items():
-        if abs(share / named - 1) <= _NEAR:
-            return text
-    percent = f"{100 * share:.0f} %"
-    return f"{'less than 1 %' if share < 0.01 else '99 %' if percent == '100 %' else percent} of"
 
 
 def _called(trial: int, *, first: bool = True) -> str:

@@ -16,16 +16,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from search_spaces.errors import StoreError
-from tracking.mlflow_parts import has_server_app
 from tracking.runs.pages.addresses import view_page
 from tracking.store.folder import Store
-from tracking.ui.app import NAME, VARIABLE
+from tracking.ui.token_app import NAME, VARIABLE
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5000
@@ -128,10 +126,11 @@ def serving(
     Raises:
         StoreError: If the server ends or does not answer within two minutes.
     """
-    options = ["--app-name", NAME] if place.token or _is_installed() else []
+    options = []
     if place.token:
         # Pages of other sites lack the cookie, whatever they call this server.
-        options += ["--allowed-hosts", "*", "--cors-allowed-origins", f"http://*:{place.port}"]
+        options = ["--app-name", NAME, "--allowed-hosts", "*"]
+        options += ["--cors-allowed-origins", f"http://*:{place.port}"]
     with tempfile.TemporaryDirectory(prefix="kerastudy-ui-") as folder:
         log = Path(folder, "log")
         with log.open("wb") as stream:
@@ -163,11 +162,6 @@ def serving(
             yield process
         finally:
             _stop(process)
-
-
-def _is_installed() -> bool:
-    """Returns whether `mlflow server` finds the app of `tracking.ui.app`, which finds MLflow's."""
-    return has_server_app() and bool(entry_points(group="mlflow.app", name=NAME))
 
 
 def _wait_until_healthy(

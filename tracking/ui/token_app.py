@@ -6,18 +6,34 @@ MLflow's clients give it by ``MLFLOW_TRACKING_TOKEN``.
 
 from __future__ import annotations
 
+import os
 import secrets
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http.cookies import CookieError, SimpleCookie
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs
 
-from tracking.ui.asgi import Answer, App, Receive, Scope, Send, answer
+from tracking.mlflow_parts import server_app
 
+NAME: Final = "kerastudy"
+"""The app's entry point, in the group ``mlflow.app``."""
+VARIABLE: Final = "KERASTUDY_UI_TOKEN"
+"""The environment variable with the token."""
+
+# An app of ASGI, the interface of Python's web servers.
+_Scope = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[Any]]
+_Send = Callable[[Any], Awaitable[None]]
+_App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 _REFUSED: Final = b"This server needs a token: open the address that `kerastudy ui` printed.\n"
 
 
-def behind_token(app: App, token: str) -> App:
+def create_app() -> _App:
+    """Returns MLflow's app behind the token that is in the environment, for `mlflow server`."""
+    return behind_token(server_app(), os.environ[VARIABLE])
+
+
+def behind_token(app: _App, token: str) -> _App:
     """Returns an ASGI app that passes on only what carries a token; a question for health is free.
 
     Args:
@@ -28,7 +44,7 @@ def behind_token(app: App, token: str) -> App:
     def right(given: str) -> bool:
         return secrets.compare_digest(given.encode(), token.encode())
 
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+    async def guarded(scope: _Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] == "lifespan" or scope["path"] == "/health":
             await app(scope, receive, send)
             return
@@ -44,9 +60,9 @@ def behind_token(app: App, token: str) -> App:
         elif right(parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]):
             # The browser keeps what follows the '#'. A page of another site can't use the cookie.
             cookie = f"{name}={token}; Path=/; HttpOnly; SameSite=Lax"
-            await _answer(send, Answer(303, {"location": "/", "set-cookie": cookie}))
+            await _answer(send, 303, {"location": "/", "set-cookie": cookie})
         else:
-            await _answer(send, Answer(401, {"www-authenticate": "Bearer"}, _REFUSED))
+            await _answer(send, 401, {"www-authenticate": "Bearer"}, _REFUSED)
 
     return guarded
 
@@ -59,6 +75,9 @@ def _cookie(text: str, name: str) -> str:
     return "" if found is None else found.value
 
 
-async def _answer(send: Send, given: Answer) -> None:
-    told = {"content-type": "text/plain", "cache-control": "no-store", **given.headers}
-    await answer(send, replace(given, headers=told))
+async def _answer(send: _Send, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
+    told = {"content-type": "text/plain", "cache-control": "no-store", **headers}
+    told["content-length"] = str(len(body))
+    listed = [(name.encode("latin-1"), text.encode("latin-1")) for name, text in told.items()]
+    await send({"type": "http.response.start", "status": status, "headers": listed})
+    await send({"type": "http.response.body", "body": body})

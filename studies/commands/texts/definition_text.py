@@ -38,7 +38,7 @@ def definition_text(description: StudyDescription) -> str:
     warnings = [f"warning    {warning}" for warning in warnings_of(description)]
     starts = ["defaults   are tried first, as trial 0"] if description.try_defaults else []
     starts += [f"start with {spelled(values)}" for values in description.initial]
-    starts += [f"known      results of {each.origin}" for each in description.known_from]
+    starts += [f"           from {description.initial_from}"] if description.initial_from else []
     lines = [
         f"study      {description.name}",
         f"engine     {description.engine}, pruner {description.pruner}",

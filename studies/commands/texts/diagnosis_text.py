@@ -31,7 +31,6 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
         f"{description.objective.direction} {description.objective.metric}",
         _INDENT,
     )
-    lines += _rounds(diagnosis)
     lines.append(f"found    {told or 'nothing: see what could not be checked'}")
     for finding in diagnosis.findings:
         lines += ["", *_finding(finding)]
@@ -41,22 +40,6 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
             what = f"{each.check} of {each.parameter}" if each.parameter else each.check
             lines += wrapped(f"         {what}: {each.reason}", _INDENT + 2)
     lines += ["", *_next(diagnosis)]
-    return "\n".join(lines)
-
-
-def next_text(diagnosis: Diagnosis) -> str:
-    """Returns the next round, as text: what changes, its options, and the same as Python."""
-    following = diagnosis.next
-    nothing = "# Nothing in the record asks for another round."
-    if not following.reasons:
-        return nothing if diagnosis.findings else f"# {_TOO_SHORT[0].upper()}{_TOO_SHORT[1:]}."
-    lines = [] if following.asked_for else [nothing, "# A narrower one, around the best trials:"]
-    for name, why in following.reasons:
-        lines += wrapped(f"# {name}: {why.removeprefix(f'{name}: ')}", 2)
-    lines += ["", printable(diagnosis.command)] if diagnosis.command else []
-    lines += ["", "# The same options, one to a line:"]
-    lines += [f"  {printable(option)}" for option in following.options]
-    lines += ["", "# The same in Python:", *map(printable, following.python.split("\n"))]
     return "\n".join(lines)
 
 
@@ -70,25 +53,16 @@ def _finding(finding: Finding) -> Iterator[str]:
         yield f"{'':<{_INDENT}}{printable(finding.command)}"
 
 
-def _rounds(diagnosis: Diagnosis) -> list[str]:
-    rounds = diagnosis.rounds
-    told = [f"round    {rounds.number}"] if rounds.before or rounds.after else []
-    told += [f"after {rounds.before.study}"] if rounds.before else []
-    told += [f"before {rounds.after.study}"] if rounds.after else []
-    return wrapped(", ".join(told), _INDENT)
-
-
 def _next(diagnosis: Diagnosis) -> list[str]:
     if not diagnosis.findings:
         return wrapped(f"next     {_TOO_SHORT}", _INDENT)
-    if not diagnosis.next.asked_for:
-        return ["next     nothing in the record asks for another round"]
+    following = diagnosis.next
+    if not following.reasons:
+        return ["next     nothing in the record asks for another launch"]
+    name = diagnosis.history.description.name
+    where = "in this study" if following.name == name else f"in another study, {following.name}"
+    what = "; ".join(dict.fromkeys(name for name, _ in following.reasons))
     return [
-        *wrapped(
-            "next     "
-            + "; ".join(dict.fromkeys(name for name, _ in diagnosis.next.reasons))
-            + " in another round (--next says how and why)",
-            _INDENT,
-        ),
+        *wrapped(f"next     {what} {where}", _INDENT),
         f"{'':<{_INDENT}}{printable(diagnosis.command)}",
     ]

@@ -19,7 +19,6 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.summary import confirm_command, shell_commands
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial
-from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.store.folder import default_store_path
 
@@ -130,10 +129,6 @@ def _notes(history: StudyHistory) -> list[str]:
     if default is not None and default.best is not None and default is not history.best:
         value = f"{description.objective.metric} {default.best.value:.6g} {_how(default)}"
         lines.append(f"defaults   trial {default.number}: {value.rstrip()}")
-    lines += [
-        f"known      {known_line(each, description.objective.direction)}"
-        for each in description.known
-    ]
     if description.unread:
         lines.append(f"never read {', '.join(description.unread)}: changes nothing")
     others = [e for e in history.engines if e != description.engine]

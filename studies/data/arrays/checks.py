@@ -30,7 +30,7 @@ class Samples:
     y_name: str
     sample_weight: np.ndarray | None = None
     columns: Mapping[str, Columns] = field(default_factory=dict)
-    # Of a table, whose missing numbers are NaN.
+    # Of a table, whose `x` is its columns: texts, and numbers of which missing ones are NaN.
     table: TableColumns | None = None
     # How they are read from files, for the registered model.
     files: Mapping[str, object] = field(default_factory=dict)
@@ -38,6 +38,11 @@ class Samples:
     def __len__(self) -> int:
         """Returns the number of samples."""
         return length_of(self.x)
+
+    @property
+    def in_time(self) -> bool:
+        """Whether they are in the order of time, so that parts are not drawn at random."""
+        return self.table is not None and bool(self.table.time)
 
 
 def check_samples(

@@ -115,7 +115,7 @@ class Given:
             "or RobustScaler, which become layers."
             for name, each in self.unlike_layers.items()
         ]
-        found += self.table.warnings if self.table is not None else ()
+        found += self.table.notes if self.table is not None else ()
         return found + [
             f"Keras reads floats as float32, which moves values of {name} by up to "
             f"{each.loss:.2g} after preprocess={each.name}. Subtract an offset from its large "

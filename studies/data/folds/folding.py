@@ -12,7 +12,7 @@ import numpy as np
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import Samples, check_same_shape, check_some_weight
 from studies.data.arrays.given import Given, examples_of
-from studies.data.folds.cross_validation import CrossValidation, Indices
+from studies.data.folds.cross_validation import CrossValidation, Drawn, Forward, Indices
 from studies.data.folds.folded_splits import FoldedSplits, Make, Written, folded
 from studies.data.options import Options
 from studies.data.parts.classes import (
@@ -80,7 +80,10 @@ def _pool(contents: Contents, options: Options, how: CrossValidation) -> _Pool:
     pool = contents.pool
     ready, sizes = sorted_out(contents, options)
     sizes.pop("validation", None)
-    if "test" in sizes and how.drawn_test:
+    if pool.in_time and isinstance(how, Drawn) and how.by_class is None and how.times == 1:
+        # A number of folds, and not how they are drawn.
+        how = Forward(how.folds)
+    if "test" in sizes and how.drawn_test and not (pool.in_time and isinstance(how, Forward)):
         raise DataError(
             f"The test part can't be drawn from samples that are split by {how!r}: "
             f"{how.drawn_test}. Pass a ready-made test part, such as test=(x_test, y_test), or "

@@ -4,7 +4,6 @@
 |---|---|
 | `look` | what is known of a study's data: all checks together, or the quick ones |
 | `seen` | the samples that are looked at, by part |
-| `table_columns` | the columns of a table, from the rows that a model takes |
 | `repeats` | samples that occur twice, in one part or in two |
 | `distributions` | the values of columns and of targets |
 | `features` | samples as numbers, to compare parts |

@@ -88,7 +88,8 @@ def _looked(
 def _inputs(seen: Seen) -> dict[str, str]:
     if seen.table:
         columns = len(seen.x["train"])
-        return {"x": f"a table of {columns:,} column{'' if columns == 1 else 's'}"}
+        what = f"a table of {columns:,} column{'' if columns == 1 else 's'}"
+        return {"x": what, **(seen.given.table.treatments if seen.given.table else {})}
     found = {}
     for name, kind in seen.kinds().items():
         array = seen.x["train"][name]

@@ -11,13 +11,12 @@ from studies.data.arrays.given import Given
 from studies.data.arrays.images import image_of
 from studies.data.arrays.texts import is_text
 from studies.data.folds.folded_splits import FoldedSplits
-from studies.data.looking.table_columns import columns_of_table
 from studies.data.parts.classes import class_labels
 from studies.data.parts.part import Part
 from studies.data.parts.splits import Splits
 from studies.data.streams.samples import first_samples
 from studies.data.streams.streamed_dataset import StreamedSplits
-from studies.data.structures import named_arrays
+from studies.data.structures import entry_name, named_arrays
 
 ByName = Mapping[str, np.ndarray]
 
@@ -109,7 +108,10 @@ def seen_of(splits: Splits | StreamedSplits | FoldedSplits, *, by_column: bool =
     table = seen.given.table
     if not by_column or table is None:
         return seen
-    x = {part: columns_of_table(arrays["x"], table) for part, arrays in seen.x.items()}
+    x = {
+        part: {entry_name("x", name): c for name, c in table.columns_in(arrays["x"]).items()}
+        for part, arrays in seen.x.items()
+    }
     return replace(seen, x=x, table=True)
 
 

@@ -47,11 +47,13 @@ def stratification_labels(
 ) -> np.ndarray | None:
     """Returns the labels to stratify a split by: the classes, or those of the named targets.
 
-    None for a split at random. Raises DataError if there are no such labels, or several for each
-    sample.
+    None for a split at random, or in time. Raises DataError if there are no such labels, or several
+    for each sample.
     """
-    if stratify is False or stratify is None:
-        return None if stratify is False else labels
+    if stratify is False or samples.in_time:
+        return None
+    if stratify is None:
+        return labels
     y, name = _target(samples, stratify)
     found = labels if y is samples.y else class_labels(y)
     if found is not None:

@@ -42,9 +42,10 @@ def preprocessed_parts(
     if table is None:
         made, prepared = preprocessed(options.preprocess, parts, options.seed)
         return preprocessing_name(options.preprocess), made, prepared, None
-    rows: Mapping[str, Any] = parts
-    fitted = fit_table(table.columns, rows["train"], table.warnings)
-    return PREPROCESSING, {name: fitted.apply(each) for name, each in rows.items()}, {}, fitted
+    columns: Mapping[str, Any] = parts
+    fitted = fit_table(table, columns["train"])
+    made = {name: fitted.apply(each) for name, each in columns.items()}
+    return PREPROCESSING, made, {}, fitted
 
 
 def preprocessed(

@@ -18,7 +18,8 @@ def split_indices(
 
     A size is a count, or a share of all samples, rounded to the nearest count. Without sizes all
     samples are the training part, in their own order. With labels, a class for each sample, all
-    parts get the same proportions.
+    parts get the same proportions. Of samples in the order of time, the first part of `sizes` gets
+    the last ones, and so on.
 
     The parts are disjoint and make up all samples. They, and the order within them, depend on the
     arguments alone: scikit-learn's `train_test_split` draws with numpy's RandomState, whose numbers
@@ -39,6 +40,12 @@ def split_indices(
     if labels is not None and counts:
         check_class_counts(labels, len(counts) + 1, samples.y_name)
         _check_room(labels, {**counts, "train": left}, samples.y_name)
+    if samples.in_time:
+        parts = {}
+        rest = np.arange(len(samples))
+        for name, count in counts.items():
+            rest, parts[name] = rest[:-count], rest[-count:]
+        return {"train": rest, **parts}
     return _draw(samples, counts, labels, seed)
 
 

@@ -1,7 +1,9 @@
-"""The kind of each column of a table; dates, free text and other things are refused."""
+"""The columns of a table: what each holds, and its values. What no model takes is refused."""
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -10,32 +12,45 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from search_spaces.suggestions import suggestion
-from studies.data.tables.kinds import kind_of, no_category, no_numbers
-from studies.data.tables.values import levels_of, numbers_of
+from studies.data.tables.values import numbers_of, texts_of
 
-Kind = Literal["number", "boolean", "category"]
+Kind = Literal["number", "boolean", "category", "dates"]
 
+MOST_LEVELS: Final = 10_000
+# Up to so many different texts are categories, however few rows there are.
+_FEW_LEVELS: Final = 30
+_LONG_TEXT: Final = 50
+_BEGUN: Final = 30
+_SHOWN: Final = 5
 # Of a value by float32, in standard deviations.
 _LARGEST_LOSS: Final = 1e-3
-_SHOWN: Final = 5
+_LARGEST: Final = float(np.finfo(np.float32).max)
+_DATE: Final = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})\b")
+# By what pandas infers.
+_KINDS: Final[Mapping[str, Kind]] = {
+    "boolean": "boolean",
+    "integer": "number",
+    "floating": "number",
+    "mixed-integer-float": "number",
+    "categorical": "category",
+    **dict.fromkeys(("datetime64", "datetime", "date", "period"), "dates"),
+}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a model learns from.
+    """A column of a table.
 
     Attributes:
         name: Its name in the table.
         kind: "number"; "boolean" for true and false, and numbers that are 0 and 1 alone;
-            "category" for texts.
+            "category" for texts; "dates", which order rows, and which no model takes.
         dtype: Its type in the table, by pandas's name.
-        levels: The different texts of a category, sorted.
     """
 
     name: str
     kind: Kind
     dtype: str
-    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,100 +58,131 @@ class TableColumns:
     """The columns of a table.
 
     Attributes:
-        columns: In the order of the table.
-        warnings: For the user.
+        columns: Those that a model learns from, in the order of the table.
+        time: The column whose order the rows have, so that parts are split in time; or empty.
+        notes: For the user.
     """
 
     columns: tuple[Column, ...]
-    warnings: tuple[str, ...] = ()
+    time: str = ""
+    notes: tuple[str, ...] = ()
 
 
-def read_columns(
-    table: Any, categories: Collection[str], source: str
-) -> tuple[TableColumns, np.ndarray]:
-    """Finds the kinds of columns, and reads their values.
+def columns_of(table: Any, categories: Collection[str] = ()) -> tuple[list[Column], dict[str, str]]:
+    """Finds what the columns of a table hold.
 
     Args:
         table: A DataFrame without the target.
         categories: The columns that are categories whatever they hold.
+
+    Returns:
+        The columns; and those that are of no use, with the reason.
+    """
+    found, refused = [], {}
+    for name in table.columns:
+        series = table[name]
+        try:
+            kind: Kind = "category" if name in categories else _kind_of(series)
+            if kind == "category":
+                _check_category(texts_of(series), asked=name in categories)
+            elif kind != "dates":
+                check_numbers(numbers_of(series))
+        except ValueError as error:
+            refused[name] = str(error)
+        else:
+            found.append(Column(name, kind, str(series.dtype)))
+    return found, refused
+
+
+def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
+    """Returns the values of a table's columns.
+
+    Args:
+        table: A DataFrame.
+        columns: Of this table, or of another one with the same columns.
         source: Where the table is from, for messages.
 
     Returns:
-        The columns; and rows: float32 of shape (n, columns), with numbers, 0 and 1, and the places
-        of texts in `levels`; NaN where a value is missing.
-
-    Raises:
-        DataError: Some columns are nothing that a model takes; names all of them.
-    """
-    import pandas as pd
-
-    found: list[Column] = []
-    rows = np.empty((len(table), table.shape[1]), np.float32)
-    refused: dict[str, str] = {}
-    warnings: list[str] = []
-    for place, name in enumerate(table.columns):
-        series = table[name]
-        dtype = str(series.dtype)
-        kind = "category" if name in categories else kind_of(series)
-        if isinstance(series.dtype, pd.CategoricalDtype):
-            # By its values: a model takes texts.
-            series = series.astype(object)
-        if kind not in ("number", "boolean", "category"):
-            refused[name] = kind
-        elif kind == "category":
-            places, levels = levels_of(series)
-            reason = no_category(levels, len(series), name in categories)
-            if reason:
-                refused[name] = reason
-                continue
-            rows[:, place] = np.where(places < 0, np.nan, places)
-            found.append(Column(name, "category", dtype, tuple(levels)))
-        else:
-            values = numbers_of(series)
-            strange = no_numbers(name, values)
-            if strange:
-                refused |= strange
-                continue
-            rows[:, place] = values
-            warnings += _loss(name, values)
-            found.append(Column(name, "number" if kind == "number" else "boolean", dtype))
-    if refused:
-        raise _refusal(source, refused)
-    return TableColumns(tuple(found), tuple(warnings)), rows
-
-
-def same_columns(table: Any, columns: tuple[Column, ...], source: str) -> np.ndarray:
-    """Returns the values of another table with the same columns, such as a test part's.
-
-    Texts that `columns` lack get places after theirs, as no model knows them.
+        By name, of shape (n,): texts, "" where one is missing; and float32, NaN where missing.
 
     Raises:
         DataError: It lacks a column, or one holds something else.
     """
     missing = [column.name for column in columns if column.name not in table.columns]
     if missing:
-        raise DataError(f"{source} lacks the columns {_listed(missing)}, which the training has.")
-    rows = np.empty((len(table), len(columns)), np.float32)
-    for place, column in enumerate(columns):
-        series = table[column.name]
+        raise DataError(f"{source} lacks the columns {listed(missing)}, which the training has.")
+    found = {}
+    for column in columns:
         if column.kind == "category":
-            places, levels = levels_of(series.astype(object))
-            known = {text: number for number, text in enumerate(column.levels)}
-            by_place = np.array([*(known.get(t, len(known)) for t in levels), np.nan])
-            rows[:, place] = by_place[places]
+            found[column.name] = texts_of(table[column.name])
             continue
         try:
-            values = numbers_of(series)
+            numbers = numbers_of(table[column.name])
         except (TypeError, ValueError):
             raise DataError(
                 f"{source} has something else than numbers in the column {column.name!r}, which "
                 "has numbers in training."
             ) from None
-        refused = no_numbers(column.name, values, missing_too=False)
-        if refused:
-            raise _refusal(source, refused)
-        rows[:, place] = values
-    return rows
+        try:
+            check_numbers(numbers)
+        except ValueError as error:
+            raise refusal(source, {column.name: str(error)}) from None
+        found[column.name] = numbers.astype(np.float32)
+    return found
+
+
+def dates_of(series: Any) -> Any:
+    """Returns a column of dates as datetimes of pandas, NaT where one is missing.
+
+    Texts may begin with the day, the month or the year. Where they leave open whether the month
+    comes before the day, the order of the rows decides.
+
+    Raises:
+        ValueError: Some are no dates.
+    """
+    import pandas as pd
+
+    if isinstance(series.dtype, pd.PeriodDtype):
+        return series.dt.start_time
+    ways: list[dict[str, Any]] = [{}, {"dayfirst": True}, {"format": "mixed"}]
+    first = series.dropna().iloc[:1].tolist()
+    if first and re.match(r"\d{4}", str(first[0])):
+        ways.pop(1)
+    read = []
+    for way in ways:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                dates = pd.to_datetime(series, utc=True, **way)
+            except (ValueError, TypeError):
+                continue
+        if dates.dropna().is_monotonic_increasing:
+            return dates
+        read.append(dates)
+    if not read:
+        raise ValueError("holds something else than dates")
+    return read[0]
+
+
+def losses(values: Mapping[str, np.ndarray], table: Any) -> Iterator[str]:
+    """Yields a warning for each column that loses differences as float32, as Keras reads it.
+
+    Args:
+        values: As `values_of` returns them.
+        table: The DataFrame.
+    """
+    for name, rounded in values.items():
+        if rounded.dtype != np.float32:
+            continue
+        numbers = numbers_of(table[name])
+        known = ~np.isnan(numbers)
+        moved, spread = np.abs(numbers - rounded)[known].max(initial=0), numbers[known].std()
+        if spread > 0 and moved / spread > _LARGEST_LOSS:
+            yield (
+                f"Keras reads numbers as float32, which moves values of the column {name!r} by up "
+                f"to {moved / spread:.2g} standard deviations. Subtract an offset from its large "
+                "numbers."
+            )
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
@@ -154,53 +200,105 @@ def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -
     strange = [name for name in names if not isinstance(name, str) or not name]
     if strange:
         raise DataError(
-            f"{source} has columns without a name, or named by numbers: {_listed(strange)}. Name "
+            f"{source} has columns without a name, or named by numbers: {listed(strange)}. Name "
             "them: df.columns = ['age', ...]."
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"{source} has several columns named {_listed(twice)}. Rename them.")
+        raise DataError(f"{source} has several columns named {listed(twice)}. Rename them.")
     for option, wanted in named.items():
         for name in wanted:
             if name not in names:
                 raise DataError(
-                    f"{source} has no column {name!r} ({option}). " + _near(name, names)
+                    f"{source} has no column {name!r} ({option}). {suggestion(name, names)}"
                 )
 
 
-def _near(name: str, names: list[str]) -> str:
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-        mark = next(mark for mark in ";\t|" if mark in names[0])
-        return f"It has one column, named {names[0]!r:.60}: pass separator={mark!r}."
-    return suggestion(name, names)
-
-
-def _loss(name: str, values: np.ndarray) -> Iterator[str]:
-    """Yields a warning if float32, as which Keras reads numbers, loses differences."""
-    known = values[~np.isnan(values)]
-    if not known.size:
-        return
-    with np.errstate(over="ignore"):
-        moved, spread = np.abs(known - known.astype(np.float32)).max(), known.std()
-    if spread > 0 and moved / spread > _LARGEST_LOSS:
-        yield (
-            f"Keras reads numbers as float32, which moves values of the column {name!r} by up to "
-            f"{moved / spread:.2g} standard deviations. Subtract an offset from its large numbers."
-        )
-
-
-def _refusal(source: str, refused: dict[str, str]) -> DataError:
-    listed = [f"{name!r} {why}" for name, why in refused.items()]
-    more = f", and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    shown = list(refused)[: 2 * _SHOWN]
+def refusal(source: str, refused: Mapping[str, str]) -> DataError:
+    """Returns the error for columns that no model takes, by their names."""
+    told = [f"{name!r} {why}" for name, why in refused.items()]
+    more = f", and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return DataError(
         f"{source} has columns that are neither numbers nor categories: "
-        f"{', '.join(listed[:_SHOWN])}{more}. Leave them out by drop={shown}, or change them in "
-        "pandas and pass datasets.dataframe(df, target=...)."
+        f"{', '.join(told[:_SHOWN])}{more}. Leave them out by drop={list(refused)[: 2 * _SHOWN]}, "
+        "or change them in pandas and pass datasets.table(df, target=...)."
     )
 
 
-def _listed(names: Collection[object]) -> str:
-    listed = [repr(name) for name in names]
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return ", ".join(listed[:_SHOWN]) + more
+def listed(names: Collection[object]) -> str:
+    """Returns names in quotes, the first ones of many."""
+    shown = ", ".join([repr(name) for name in names][:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def check_numbers(values: np.ndarray) -> None:
+    """Checks numbers, of which NaN are missing. Raises ValueError with the reason."""
+    if bool(np.isinf(values).any()):
+        raise ValueError("holds infinite values")
+    with np.errstate(invalid="ignore"):
+        if bool((np.abs(values) > _LARGEST).any()):
+            raise ValueError("holds numbers that are too large for float32")
+
+
+def _kind_of(series: Any) -> Kind:
+    """Returns what a column holds. Raises ValueError if no model takes it."""
+    from pandas.api import types
+
+    if not series.notna().any():
+        raise ValueError("has no values")
+    held = types.infer_dtype(series, skipna=True)
+    kind = _KINDS.get(held)
+    if held.startswith("mixed"):
+        of = set(series.dropna().map(type))
+        others = [each for each in of if not issubclass(each, str | int | float)]
+        if others:
+            raise ValueError(f"holds objects such as {others[0].__name__}")
+        held, kind = ("string", None) if any(issubclass(e, str) for e in of) else (held, "number")
+    if kind == "number":
+        values = numbers_of(series)
+        return "boolean" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "number"
+    if kind is not None:
+        return kind
+    if held == "string":
+        return _kind_of_texts(series)
+    if held.startswith("timedelta"):
+        raise ValueError(f"holds durations (make numbers: df[{series.name!r}].dt.total_seconds())")
+    if held == "complex":
+        raise ValueError("holds complex numbers")
+    raise ValueError(f"holds objects such as {type(series.dropna().iloc[0]).__name__}")
+
+
+def _kind_of_texts(series: Any) -> Kind:
+    import pandas as pd
+
+    texts = pd.Series(series.dropna().astype(str).unique())
+    if len(texts) > 1 and texts.map(_DATE.match).notna().all():
+        dates_of(series)
+        return "dates"
+    strange = texts[pd.to_numeric(texts, errors="coerce").isna()]
+    if len(texts) >= _FEW_LEVELS and len(strange) <= len(texts) // 10:
+        if strange.empty:
+            raise ValueError(
+                f"holds numbers as texts (make numbers: pd.to_numeric(df[{series.name!r}]))"
+            )
+        raise ValueError(
+            f"holds numbers and texts such as {strange.iloc[0]!r} (missing values? pass "
+            "missing=...)"
+        )
+    return "category"
+
+
+def _check_category(texts: np.ndarray, *, asked: bool) -> None:
+    levels = sorted(set(texts.tolist()) - {""})
+    count = len(levels)
+    if count > MOST_LEVELS:
+        raise ValueError(
+            f"holds {count} different texts, more than the {MOST_LEVELS} that a category may"
+        )
+    if asked or count <= _FEW_LEVELS:
+        return
+    first = repr(levels[0] if len(levels[0]) <= _BEGUN else f"{levels[0][:_BEGUN]}…")
+    if count > len(texts) / 2:
+        raise ValueError(f"holds {count} different texts in {len(texts)} rows, such as {first}")
+    if sum(map(len, levels)) / count > _LONG_TEXT:
+        raise ValueError(f"holds free text such as {first}")

@@ -13,18 +13,20 @@ from search_spaces.errors import DataError
 _SHOWN = 5
 
 
+def read_table(path: Path, missing: Collection[str] = (), texts: Collection[str] = ()) -> Any:
+    """Reads a Parquet file, by its ending, or a CSV file; see `read_csv`."""
+    if path.suffix.lower() == ".parquet":
+        return _read_parquet(path)
+    return read_csv(path, missing=missing, texts=texts)
+
+
 def read_csv(
-    path: Path,
-    separator: str | None = ",",
-    missing: Collection[str] = (),
-    texts: Collection[str] = (),
-    **options: Any,
+    path: Path, *, missing: Collection[str] = (), texts: Collection[str] = (), **options: Any
 ) -> Any:
-    """Reads a CSV file.
+    """Reads a CSV file, whatever its first line has most of between columns: ,;| or tabs.
 
     Args:
         path: The file; compressed if its name ends with .gz, .zip, .bz2 or .xz.
-        separator: Between columns; None: found by what the file begins with.
         missing: Further texts that stand for missing values.
         texts: The columns to read as texts, whatever they hold: "007" stays so.
         options: Further ones of `pandas.read_csv`.
@@ -40,7 +42,7 @@ def read_csv(
     _check_file(path)
     given = {"na_values": list(missing) or None, "dtype": dict.fromkeys(texts, str), **options}
     try:
-        between = separator or separator_of(path)
+        between = _separator_of(path)
         # Else the type of a column may change within it.
         table = pd.read_csv(path, sep=between, low_memory=False, **given)
         names = pd.read_csv(path, sep=between, header=None, nrows=1, dtype=str).iloc[0].dropna()
@@ -59,12 +61,7 @@ def read_csv(
     return table
 
 
-def read_parquet(path: Path) -> Any:
-    """Reads a Parquet file into a DataFrame.
-
-    Raises:
-        DataError: It can't be read, or pyarrow is missing.
-    """
+def _read_parquet(path: Path) -> Any:
     import pandas as pd
 
     _check_file(path)
@@ -79,8 +76,7 @@ def read_parquet(path: Path) -> Any:
         raise _unreadable(path, error, "Is it a Parquet file?") from None
 
 
-def separator_of(path: Path) -> str:
-    """Returns what separates the names in the first line of a CSV file."""
+def _separator_of(path: Path) -> str:
     if path.suffix.lower() in (".zip", ".bz2", ".xz"):
         return ","
     opened = gzip.open if path.suffix.lower() == ".gz" else open
@@ -104,7 +100,7 @@ def _unreadable(path: Path, error: Exception, hint: str = "") -> DataError:
     unclosed = re.search(r"EOF inside string starting at row (\d+)", text)
     if isinstance(error, UnicodeDecodeError):
         reason = f"it is not in UTF-8{_line_of_other(path)}"
-        hint = "Save it as UTF-8, or read it by pandas and pass datasets.dataframe(df, target=...)."
+        hint = "Save it as UTF-8, or read it by pandas and pass datasets.table(df, target=...)."
     elif text == "No columns to parse from file":
         reason, hint = "it is empty", "Its first line names the columns; then comes a row for each."
     elif counted is not None:

@@ -1,170 +1,182 @@
 """What the training part teaches about a table: means, deviations, vocabularies.
 
 A model takes one array of a row: numbers to mean 0 and deviation 1, booleans as 0 and 1; then 1 for
-each missing one of them; then the code of each category. Code 0 stands for unknown categories.
+each missing one of them; then a 1 among 0 for each category. An unknown category is all 0, as a
+column that is never 1 in training would keep its random weights. `studies.training.champion.served`
+makes Keras's own layers of the same, to the bit, for the registered model: in training they would
+run in each step.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from studies.data.tables.columns import Column
+from studies.data.tables.columns import Column, TableColumns
 from studies.data.tables.values import MISSING
 
-PREPROCESSING = "numbers standardized, categories coded"
+PREPROCESSING = "numbers standardized, categories one-hot"
 """The name of this preprocessing in records."""
 
+# Categories of a column that get a value of their own; of more, the most frequent ones do.
+_MOST_CODED = 256
+_OTHER = "(other)"
+_SHOWN = 30
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True)
+class FittedColumn(Column):
+    """A column, and what the training part teaches of it.
+
+    Attributes:
+        scale, offset: A factor and an addend that bring numbers to mean 0 and deviation 1.
+        fill: What stands for a missing number after that: the mean.
+        gaps: Whether numbers are missing in the training part, so that a further one says where.
+        vocabulary: The texts of a category that get a 1 of their own; the empty one is a missing
+            category.
+        rare: How many texts are too rare for that.
+    """
+
+    scale: float = 1.0
+    offset: float = 0.0
+    fill: float = 0.0
+    gaps: bool = False
+    vocabulary: tuple[str, ...] = ()
+    rare: int = 0
+
+    @property
+    def treatment(self) -> str:
+        """What becomes of it, for people."""
+        if self.kind == "category":
+            missing = ", a missing one of them" if MISSING in self.vocabulary else ""
+            rare = f"; {self.rare} rarer ones are 0" if self.rare else ""
+            return f"one-hot of {len(self.vocabulary)} categories{missing}{rare}"
+        what = "0 or 1" if self.kind == "boolean" else "a number, to mean 0 and deviation 1"
+        return f"{what}; a missing one the mean, and told" if self.gaps else what
+
+
+@dataclass(frozen=True)
 class FittedTable:
     """The columns of a table, and what is fitted on its training part.
 
     Attributes:
         columns: In the order of the table.
-        scale, offset: A factor and an addend for each column of numbers and booleans, in their
-            order.
-        fill: The scaled value of a missing one: the mean.
-        indicated: Their places, of those with missing values in the training part.
-        vocabularies: For each category column the texts of the training part, by code from 1. The
-            empty text is a missing category.
-        warnings: For the user.
+        time: The column whose order the rows have; or empty.
+        notes: For the user.
     """
 
-    columns: tuple[Column, ...]
-    scale: tuple[float, ...]
-    offset: tuple[float, ...]
-    fill: tuple[float, ...]
-    indicated: tuple[int, ...]
-    vocabularies: tuple[tuple[str, ...], ...]
-    warnings: tuple[str, ...] = ()
+    columns: tuple[FittedColumn, ...]
+    time: str = ""
+    notes: tuple[str, ...] = ()
 
-    @cached_property
-    def numbers(self) -> tuple[Column, ...]:
-        """The columns of numbers and booleans."""
-        return tuple(column for column in self.columns if column.kind != "category")
+    @property
+    def numbers(self) -> list[FittedColumn]:
+        """The columns of numbers and booleans: the first values of a row."""
+        return [column for column in self.columns if column.kind != "category"]
 
-    @cached_property
-    def categories(self) -> tuple[Column, ...]:
-        """The columns of categories."""
-        return tuple(column for column in self.columns if column.kind == "category")
+    @property
+    def indicated(self) -> list[FittedColumn]:
+        """Those with missing values in the training part: the next ones."""
+        return [column for column in self.numbers if column.gaps]
+
+    @property
+    def categories(self) -> list[FittedColumn]:
+        """The columns of categories: the last ones."""
+        return [column for column in self.columns if column.kind == "category"]
 
     @property
     def width(self) -> int:
         """The number of values of a row that a model takes."""
-        return len(self.numbers) + len(self.indicated) + len(self.categories)
+        coded = sum(len(column.vocabulary) for column in self.categories)
+        return len(self.numbers) + len(self.indicated) + coded
 
-    def apply(self, rows: np.ndarray) -> np.ndarray:
+    def apply(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
         """Returns rows as a model takes them: float32 of shape (n, width).
 
         Args:
-            rows: As `columns.read_columns` reads them.
+            x: As `columns.values_of` returns it.
         """
-        made = np.empty((len(rows), self.width), np.float32)
-        numbers, indicated = len(self.numbers), len(self.indicated)
-        places = self._places("number", "boolean")
-        for column, place in enumerate(places):
-            values = rows[:, place].astype(np.float64)
-            scaled = (values * self.scale[column] + self.offset[column]).astype(np.float32)
-            made[:, column] = np.where(np.isnan(scaled), np.float32(self.fill[column]), scaled)
-        for number, column in enumerate(self.indicated):
-            made[:, numbers + number] = np.isnan(rows[:, places[column]])
-        for number, place in enumerate(self._places("category")):
-            codes = self._codes(number)
-            # The last two are those of texts that no column has, and of missing ones.
-            read = np.nan_to_num(rows[:, place], nan=len(codes) - 1)
-            made[:, numbers + indicated + number] = codes[read.astype(np.int64)]
-        return made
-
-    def values_of(self, row: np.ndarray) -> dict[str, float | str]:
-        """Returns the values by column of a row that a model takes; "" for a missing one."""
-        found: dict[str, float | str] = {}
-        count, indicated = len(self.numbers), len(self.indicated)
-        missing = {self.indicated[i] for i in range(indicated) if row[count + i] == 1}
-        for place, column in enumerate(self.numbers):
-            value = (float(row[place]) - self.offset[place]) / self.scale[place]
-            found[column.name] = "" if place in missing else float(f"{value:.6g}")
-        for place, column in enumerate(self.categories):
-            code = int(row[count + indicated + place])
-            found[column.name] = self.vocabularies[place][code - 1] if code else "(unknown)"
-        return {column.name: found[column.name] for column in self.columns}
-
-    def table_of(self, rows: np.ndarray) -> Any:
-        """Returns rows, as `columns.read_columns` reads them, as a DataFrame."""
         import pandas as pd
 
-        made: dict[str, Any] = {}
-        for place, column in enumerate(self.columns):
-            values: Any = rows[:, place].astype(np.float64)
-            if column.kind == "category":
-                levels = np.array([*column.levels, None], dtype=object)
-                values = levels[np.nan_to_num(values, nan=len(column.levels)).astype(np.int64)]
-            made[column.name] = values
-        return pd.DataFrame(made)
+        made = np.empty((len(x[self.columns[0].name]), self.width), np.float32)
+        place = iter(made.T)
+        for column in self.numbers:
+            numbers = x[column.name].astype(np.float64) * column.scale + column.offset
+            next(place)[:] = np.where(np.isnan(numbers), column.fill, numbers)
+        for column in self.indicated:
+            next(place)[:] = np.isnan(x[column.name])
+        for column in self.categories:
+            codes = pd.Index(column.vocabulary, dtype=object).get_indexer(x[column.name])
+            for code in range(len(column.vocabulary)):
+                next(place)[:] = codes == code
+        return made
+
+    def columns_in(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the columns of rows by name: numbers with NaN for missing ones, and texts.
+
+        Missing numbers of a column that has none in the training part appear as its mean.
+
+        Args:
+            rows: As `apply` returns them.
+        """
+        found = {}
+        place = iter(rows.T)
+        for column in self.numbers:
+            found[column.name] = (next(place).astype(np.float64) - column.offset) / column.scale
+        for column in self.indicated:
+            found[column.name][next(place) == 1] = np.nan
+        for column in self.categories:
+            texts = np.full(len(rows), _OTHER, dtype=object)
+            for text in column.vocabulary:
+                texts[next(place) == 1] = text
+            found[column.name] = texts
+        return {column.name: found[column.name] for column in self.columns}
+
+    @property
+    def treatments(self) -> dict[str, str]:
+        """What becomes of each column, by name, for people; of many the first ones."""
+        told = {column.name: column.treatment for column in self.columns[:_SHOWN]}
+        if len(self.columns) > _SHOWN:
+            told["…"] = f"and {len(self.columns) - _SHOWN} more columns"
+        if self.time:
+            own = told.get(self.time)
+            told[self.time] = f"{own or 'dates, which no model sees'}; parts are split by its order"
+        return told
 
     def describe(self) -> list[dict[str, object]]:
         """Returns the columns for records, ready for JSON."""
-        counts = dict(zip((c.name for c in self.categories), self.vocabularies, strict=True))
         return [
             {"name": column.name, "kind": column.kind, "dtype": column.dtype}
-            | ({"categories": len(counts[column.name])} if column.name in counts else {})
             for column in self.columns
         ]
 
-    def _places(self, *kinds: str) -> list[int]:
-        return [place for place, column in enumerate(self.columns) if column.kind in kinds]
 
-    def _codes(self, number: int) -> np.ndarray:
-        """Returns the code of each text of a category column, of an unknown and a missing one."""
-        codes = {text: code for code, text in enumerate(self.vocabularies[number], start=1)}
-        levels = self.categories[number].levels
-        return np.array([*(codes.get(t, 0) for t in levels), 0, codes.get(MISSING, 0)], np.float32)
-
-
-def fit_table(
-    columns: tuple[Column, ...], rows: np.ndarray, warnings: tuple[str, ...] = ()
-) -> FittedTable:
+def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
     """Fits means, deviations and vocabularies.
 
     Args:
-        columns: Of the table.
-        rows: Of the training part, as `columns.read_columns` reads them.
-        warnings: For the user.
+        table: The columns.
+        x: Of the training part, as `columns.values_of` returns it.
     """
-    scale: list[float] = []
-    offset: list[float] = []
-    fill: list[float] = []
-    indicated: list[int] = []
-    vocabularies: list[tuple[str, ...]] = []
-    for place, column in enumerate(columns):
-        missing = np.isnan(rows[:, place])
-        known = rows[~missing, place].astype(np.float64)
-        if column.kind == "category":
-            found = [column.levels[int(level)] for level in np.unique(known)]
-            vocabularies.append((*([MISSING] if missing.any() else []), *found))
-            continue
-        mean = float(known.mean()) if known.size else 0.0
-        if missing.any():
-            indicated.append(len(scale))
-        if column.kind == "boolean":
-            scale.append(1.0)
-            offset.append(0.0)
-            fill.append(mean)
-            continue
-        deviation = float(known.std()) if known.size else 0.0
-        # As scikit-learn's StandardScaler: a constant column becomes 0.
-        scale.append(1 / deviation if deviation > 0 else 1.0)
-        offset.append(-mean * scale[-1])
-        fill.append(0.0)
-    return FittedTable(
-        columns,
-        tuple(scale),
-        tuple(offset),
-        tuple(fill),
-        tuple(indicated),
-        tuple(vocabularies),
-        warnings,
-    )
+    fitted = tuple(_fitted(column, x[column.name]) for column in table.columns)
+    return FittedTable(fitted, table.time, table.notes)
+
+
+def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
+    own = (column.name, column.kind, column.dtype)
+    if column.kind == "category":
+        # Of equally frequent ones those that come first in the alphabet.
+        frequent = sorted(Counter(values.tolist()).items(), key=lambda each: (-each[1], each[0]))
+        vocabulary = tuple(sorted(text for text, _ in frequent[:_MOST_CODED]))
+        return FittedColumn(*own, vocabulary=vocabulary, rare=len(frequent[_MOST_CODED:]))
+    missing = np.isnan(values)
+    known = values[~missing].astype(np.float64)
+    mean, deviation = (known.mean(), known.std()) if known.size else (0.0, 0.0)
+    if column.kind == "boolean":
+        return FittedColumn(*own, fill=float(mean), gaps=bool(missing.any()))
+    # As scikit-learn's StandardScaler: a constant column becomes 0.
+    scale = 1 / float(deviation) if deviation > 0 else 1.0
+    return FittedColumn(*own, scale, -float(mean) * scale, gaps=bool(missing.any()))

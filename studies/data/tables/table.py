@@ -1,23 +1,159 @@
-"""A table: where it is from, and how it is read."""
+"""Tables: a CSV or Parquet file, or a DataFrame, with a column to predict."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import Samples
-from studies.data.dataset import Dataset
+from studies.data.arrays.numbers import is_frame
+from studies.data.dataset import Dataset, call_text, unless
 from studies.data.npz_files import absolute_path
+from studies.data.options import DEFAULT_SHARE, check_options
 from studies.data.parts.partition import Contents
-from studies.data.tables.columns import check_names, read_columns, same_columns
-from studies.data.tables.files import read_csv, read_parquet
+from studies.data.tables.columns import (
+    TableColumns,
+    check_names,
+    columns_of,
+    dates_of,
+    listed,
+    losses,
+    refusal,
+    values_of,
+)
+from studies.data.tables.files import read_table
 from studies.data.tables.targets import read_alike, read_target
+from studies.data.tables.values import numbers_of
+
+_DEFAULTS: Final[dict[str, object]] = {
+    "drop": (),
+    "categories": (),
+    "missing": (),
+    "classes": None,
+    "time": None,
+    "validation": DEFAULT_SHARE,
+    "test": DEFAULT_SHARE,
+    "stratify": None,
+    "seed": 0,
+    "name": None,
+}
+
+
+def table(
+    source: Any,
+    *,
+    target: str,
+    drop: Collection[str] = (),
+    categories: Collection[str] = (),
+    missing: Collection[str] = (),
+    classes: bool | None = None,
+    time: str | Literal[False] | None = None,
+    validation: Any = DEFAULT_SHARE,
+    test: Any = DEFAULT_SHARE,
+    stratify: bool | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Dataset:
+    """Describes a table: columns of numbers, booleans and categories, and one to predict.
+
+    The study's data is one array of a row for each sample: numbers to mean 0 and standard deviation
+    1, booleans as 0 and 1, a missing one as the mean and with a further column that is 1, and
+    categories one-hot. Means, deviations and categories are those of the training part of the
+    trial, in cross-validation of its fold. The registered model takes the columns of the table.
+
+    Values may be missing, except in the target. Free text is refused, with what to do. Where there
+    is a column of dates, the validation part is later than the training part, and the test part
+    later still: what comes next can only be predicted from what was before. Models see no dates.
+
+    Args:
+        source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a
+            DataFrame of pandas, whose index is ignored, and which must not change before the data
+            is loaded. A relative path starts from the current folder; `~` is the home folder.
+        target: The column to predict. Texts and booleans are classes, numbered in their order, with
+            their names kept; so are whole numbers 0, 1, 2 and so on without a gap; all others are
+            quantities.
+        drop: Columns to leave out, such as identifiers.
+        categories: Columns that are categories though they hold numbers, such as postal codes.
+        missing: Further texts of a CSV file that stand for missing values, such as "?". Empty
+            cells, "NA", "NaN", "null" and "None" do anyway.
+        classes: Whether the target is classes; None: see there.
+        time: The column of dates, or of numbers, by whose order parts are split; None: the first
+            column of dates without a gap, if there is one; False: parts are drawn at random.
+        validation: Share in (0, 1) of all rows, count of rows, or another table of the same
+            columns.
+        test: Likewise; None or 0: no test part.
+        stratify: Whether each part gets the classes in equal proportions; None: if there are some,
+            and parts are drawn at random.
+        seed: What the splits are drawn with; from 0 to 2**32 - 1.
+        name: Name in records; None: the file's name without its ending, or "table".
+
+    Raises:
+        DataError: An option is wrong. `load` reports what is wrong with the table.
+
+    Example:
+        >>> import pandas as pd
+        >>> houses = pd.DataFrame({"area": [50.0, 80.0, 120.0], "price": [1.5, 2.0, 3.5]})
+        >>> ks.datasets.table(houses, target="price").load().train.x.shape
+        (1, 1)
+    """
+    if not (is_frame(source) or isinstance(source, str | PathLike)):
+        raise DataError(
+            "table takes a CSV or Parquet file, or a DataFrame of pandas. Received: "
+            f"{type(source).__name__}. Pass datasets.arrays(x, y) for arrays."
+        )
+    place = source if is_frame(source) else absolute_path(source)
+    ready = {
+        part: given if is_frame(given) else absolute_path(given)
+        for part, given in (("validation", validation), ("test", test))
+        if is_frame(given) or isinstance(given, str | PathLike)
+    }
+    options = check_options(
+        # Any size: the ready-made part replaces it.
+        validation=1 if "validation" in ready else _size("validation", validation),
+        test=1 if "test" in ready else _size("test", test),
+        stratify=stratify,
+        seed=seed,
+    )
+    if not (classes is None or isinstance(classes, bool)):
+        raise DataError(f"classes must be True, False or None. Received: {classes!r}.")
+    if not (time is None or time is False or (isinstance(time, str) and time)):
+        raise DataError(
+            f"time must be the name of a column, such as 'day', False or None. Received: {time!r}."
+        )
+    if stratify and time:
+        raise DataError(
+            f"Parts can't be split both by the time {time!r} and by classes. Leave stratify or "
+            "time out."
+        )
+    described = Table(
+        place,
+        _checked_target(target),
+        _names("drop", drop),
+        _names("categories", categories),
+        _names("missing", missing),
+        classes,
+        False if stratify and time is None else time,
+        tuple(ready.items()),
+    )
+    given = {
+        **{each: getattr(described, each) for each in ("drop", "categories", "missing")},
+        **{"classes": classes, "time": time, "validation": validation, "test": test},
+        **{"stratify": stratify, "seed": seed, "name": name},
+    }
+    shown = {
+        option: list(value) if isinstance(value, tuple) else value
+        for option, value in unless(_DEFAULTS, **given).items()
+    }
+    text = call_text("table", source, target=target, **shown)
+    where = str(place) if isinstance(place, Path) else "table in memory"
+    own_name = place.stem if isinstance(place, Path) else "table"
+    return Dataset(name or own_name, where, text, options, described.contents)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,23 +162,23 @@ class Table:
 
     Attributes:
         source: A path, or the DataFrame.
-        read: Reads a source into a DataFrame; None for a DataFrame.
         target: The column to predict.
         drop: Columns to leave out.
         categories: Columns that are categories whatever they hold.
+        missing: Further texts of a file that stand for missing values.
         classes: Whether the target is classes; None: as it looks.
+        time: The column whose order parts are split by; None: as it looks; False: none.
         ready: Ready-made parts by name: "validation", "test"; sources like `source`.
-        header: Whether sources are files whose first row names the columns.
     """
 
     source: Any
-    read: Callable[[Path], Any] | None
     target: str
     drop: tuple[str, ...]
     categories: tuple[str, ...]
+    missing: tuple[str, ...]
     classes: bool | None
-    ready: tuple[tuple[str, Any], ...] = ()
-    header: bool = False
+    time: str | Literal[False] | None
+    ready: tuple[tuple[str, Any], ...]
 
     def contents(self) -> Contents:
         """Reads the table, and its ready-made parts.
@@ -50,63 +186,101 @@ class Table:
         Raises:
             DataError: They can't be read, or no study can be run on them.
         """
-        table, called = self._frame(self.source), self._called(self.source)
+        frame, called = self._frame(self.source), _called(self.source)
         named = {"target": [self.target], "drop": self.drop, "categories": self.categories}
-        check_names(table, named, called)
-        if not len(table):
+        if isinstance(self.time, str):
+            named["time"] = [self.time]
+        check_names(frame, named, called)
+        if not len(frame):
             raise DataError(f"{called} has no rows.")
-        left = table.drop(columns=[*self.drop, self.target])
+        left = frame.drop(columns=[*self.drop, self.target])
         if not left.shape[1]:
             raise DataError(f"{called} has no column besides the target {self.target!r}.")
-        found, rows = read_columns(left, self.categories, called)
-        y = read_target(table[self.target], self.classes, called, header=self.header)
-        pool = replace(
-            self._samples(rows, y, called),
-            columns={"x": tuple((column.name, column.dtype) for column in found.columns)},
-            table=found,
-        )
+        columns, refused = columns_of(left, self.categories)
+        if refused:
+            raise refusal(called, refused)
+        dates = [column.name for column in columns if column.kind == "dates"]
+        columns = [column for column in columns if column.kind != "dates"]
+        if not columns:
+            raise DataError(
+                f"{called} has no column besides the target {self.target!r} and the dates "
+                f"{listed(dates)}, which no model takes. Make numbers of them in pandas: "
+                f"df[{dates[0]!r}].dt.month."
+            )
+        time, order, note = self._order(frame, dates, called)
+        if order is not None:
+            frame = frame.iloc[order]
+        y = read_target(frame[self.target], self.classes, called, header=_header(self.source))
+        x = values_of(frame, columns, called)
+        notes = (*([note] if note else []), *losses(x, frame))
+        pool = self._samples(x, y, called, TableColumns(tuple(columns), time, notes))
         ready = {}
         for part, source in self.ready:
-            other, what = self._frame(source), self._called(source, part)
+            other, what = self._frame(source), _called(source, part)
             check_names(other, {"target": [self.target]}, what)
-            rows = same_columns(other, found.columns, what)
-            targets = read_alike(other[self.target], y, what, header=self.header)
-            ready[part] = self._samples(rows, targets, what)
+            targets = read_alike(other[self.target], y, what, header=_header(source))
+            ready[part] = self._samples(values_of(other, columns, what), targets, what)
         return Contents(pool, ready)
 
     def _frame(self, source: Any) -> Any:
-        return source if self.read is None else self.read(source)
+        if not isinstance(source, Path):
+            return source
+        return read_table(source, self.missing, self.categories)
 
-    def _called(self, source: Any, part: str = "") -> str:
-        if isinstance(source, Path):
-            return repr(str(source))
-        return f"The {part} table" if part else "The table"
+    def _samples(
+        self,
+        x: dict[str, np.ndarray],
+        y: np.ndarray,
+        called: str,
+        columns: TableColumns | None = None,
+    ) -> Samples:
+        return Samples(x, y, called, f"{self.target!r} of {called}", table=columns)
 
-    def _samples(self, rows: np.ndarray, y: np.ndarray, called: str) -> Samples:
-        return Samples(rows, y, called, f"{self.target!r} of {called}")
+    def _order(
+        self, frame: Any, dates: list[str], called: str
+    ) -> tuple[str, np.ndarray | None, str]:
+        """Returns the column of time, the order of its rows, and what to tell the user.
+
+        Without such a column, they are empty.
+        """
+        unseen = f"Models see no dates: make numbers of {listed(dates)} in pandas if they should."
+        time = self.time
+        if time is None:
+            time = next((name for name in dates if frame[name].notna().all()), False)
+        if not time:
+            return "", None, f"Parts are drawn at random. {unseen}" if dates else ""
+        try:
+            values = dates_of(frame[time]) if time in dates else numbers_of(frame[time])
+        except (TypeError, ValueError):
+            raise DataError(
+                f"{called} has neither dates nor numbers in the column {time!r} (time), by which "
+                "rows could be ordered."
+            ) from None
+        missing = int(np.asarray(frame[time].isna()).sum())
+        if missing:
+            raise DataError(
+                f"{called} lacks the time {time!r} in {missing} of {len(frame)} rows. Remove these "
+                f"rows, such as by df.dropna(subset=[{time!r}]), or pass time=False."
+            )
+        note = (
+            f"Parts are split in time, by the column {time!r}: validation rows are later than "
+            "training rows, and test rows later still. time=False draws them at random."
+        )
+        order = np.argsort(np.asarray(values), kind="stable")
+        return time, order, f"{note} {unseen}" if dates else note
 
 
-def with_path(data: Dataset, table: Table, path: str, target: str = "") -> Dataset:
+def with_path(data: Dataset, own: Table, path: str, target: str = "") -> Dataset:
     """Returns the description of another file that is read and split as a table.
 
     Args:
         data: The table's description.
-        table: The table.
+        own: The table.
         path: The other file: CSV or Parquet.
         target: Another column to predict, or empty.
     """
     file = absolute_path(path)
-    parquet = file.suffix.lower() == ".parquet"
-    read = table.read
-    # Of a CSV file alone.
-    known = read.keywords if isinstance(read, partial) else {}
-    if parquet:
-        read = read_parquet
-    elif known.get("separator", ",") == ",":
-        # Another file may have another separator.
-        read = partial(read_csv, **{"texts": table.categories, **known, "separator": None})
-    target = target or table.target
-    other = replace(table, source=file, read=read, target=target, header=not parquet)
+    other = replace(own, source=file, target=target or own.target)
     text = f"{data.text} from {str(file)!r}"
     return replace(data, source=str(file), text=text, read=other.contents)
 
@@ -115,3 +289,46 @@ def table_of(data: object) -> Table | None:
     """Returns the table that data is described by, if it is one."""
     found = getattr(getattr(data, "read", None), "__self__", None)
     return found if isinstance(found, Table) else None
+
+
+def _header(source: Any) -> bool:
+    """Returns whether a source is a file whose first row names the columns."""
+    return isinstance(source, Path) and source.suffix.lower() != ".parquet"
+
+
+def _called(source: Any, part: str = "") -> str:
+    if isinstance(source, Path):
+        return repr(str(source))
+    return f"The {part} table" if part else "The table"
+
+
+def _size(part: str, value: Any) -> Any:
+    if isinstance(value, tuple):
+        raise DataError(
+            f"{part} is a tuple, and a table has its targets in a column: pass another table."
+        )
+    return value
+
+
+def _checked_target(value: object) -> str:
+    if isinstance(value, str) and value:
+        return value
+    several = ""
+    if isinstance(value, list | tuple) and len(value) > 1:
+        several = (
+            " A table has one target. Several go with arrays: read it by pandas and pass "
+            "datasets.arrays(df[[...]], {'a': df['a'], 'b': df['b']}), by the names of the model's "
+            "outputs."
+        )
+    raise DataError(
+        f"target must be the name of a column, such as 'price'. Received: {value!r:.80}.{several}"
+    )
+
+
+def _names(option: str, value: object) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, Iterable) or not all(isinstance(each, str) for each in (*names,)):
+        raise DataError(
+            f"{option} must be a list of texts, such as ['id']. Received: {value!r:.80}"
+        )
+    return tuple(names)

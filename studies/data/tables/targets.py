@@ -14,26 +14,6 @@ from studies.data.tables.values import MISSING, numbers_of, texts_of
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
 
 
-def checked_target(value: object) -> str:
-    """Returns the name of the column to predict.
-
-    Raises:
-        DataError: It is no name.
-    """
-    if isinstance(value, str) and value:
-        return value
-    several = ""
-    if isinstance(value, list | tuple) and len(value) > 1:
-        several = (
-            " A table has one target. Several go with arrays: read it by pandas and pass "
-            "datasets.arrays(df[[...]], {'a': df['a'], 'b': df['b']}), by the names of the model's "
-            "outputs."
-        )
-    raise DataError(
-        f"target must be the name of a column, such as 'price'. Received: {value!r:.80}.{several}"
-    )
-
-
 def read_target(
     series: Any, classes: bool | None, source: str, *, header: bool = False
 ) -> np.ndarray:
@@ -57,7 +37,7 @@ def read_target(
     if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
         raise DataError(
             f"The target {name!r} of {source} holds dates or durations. Make numbers of it in "
-            "pandas, and pass datasets.dataframe(df, target=...)."
+            "pandas, and pass datasets.table(df, target=...)."
         )
     texts = not types.is_numeric_dtype(series.dtype) or types.is_bool_dtype(series.dtype)
     texts |= isinstance(series.dtype, pd.CategoricalDtype)

@@ -31,28 +31,13 @@ def numbers_of(column: Any) -> np.ndarray:
     return numbers
 
 
-def levels_of(column: Any) -> tuple[np.ndarray, list[str]]:
-    """Returns the categories of a column.
-
-    Returns:
-        For each row the place of its text in the list, or -1 where it is missing; and the different
-        texts, sorted.
-    """
-    import pandas as pd
-
-    codes, found = pd.factorize(pd.Series(column))
-    texts = [_text(value) for value in found.tolist()]
-    levels = sorted(set(texts) - {MISSING})
-    places = {text: place for place, text in enumerate(levels)}
-    # The last is for a code of -1.
-    by_code = np.array([*(places.get(text, -1) for text in texts), -1], np.int64)
-    return by_code[codes], levels
-
-
 def texts_of(column: Any) -> np.ndarray:
     """Returns a column as texts, of shape (n,), dtype object; empty where one is missing."""
-    places, levels = levels_of(column)
-    texts: np.ndarray = np.array([*levels, MISSING], dtype=object)[places]
+    import pandas as pd
+
+    codes, found = pd.factorize(pd.Series(column).astype(object))
+    # The last is for a code of -1.
+    texts: np.ndarray = np.array([*map(_text, found.tolist()), MISSING], dtype=object)[codes]
     return texts
 
 
@@ -67,11 +52,14 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
         Tensors by name.
 
     Raises:
-        KeyError: A column is missing; its name is the argument.
+        KeyError: Columns are missing; their names are the arguments.
         ValueError: A column of numbers holds something else; it has the name.
     """
     import tensorflow as tf
 
+    missing = [name for name in model.input if name not in table]
+    if missing:
+        raise KeyError(*missing)
     found = {}
     for name, tensor in model.input.items():
         column = table[name]
@@ -98,6 +86,4 @@ def takes_columns(model: Any) -> bool:
 
 def _text(value: object) -> str:
     """Returns the text of a category: 3 for 3.0, as pandas reads a column of 3 with gaps."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, str) else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

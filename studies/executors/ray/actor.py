@@ -14,7 +14,7 @@ class Worker:
 
     Args:
         arrival: An `Arrival`, pickled.
-        files: The files that it needs, in Ray's object store: references and digests by name.
+        files: The files that it needs, in Ray's object store: references by name.
     """
 
     def __init__(self, arrival: bytes, files: dict[str, Any]) -> None:
@@ -42,11 +42,6 @@ class Worker:
     def send(self, message: Any) -> None:
         """Takes a message for the worker process."""
         self._hosting.send(message)
-
-    def data(self, message: Any) -> None:
-        """Takes what the worker process must know of the study's data."""
-        if self._hosting is not None:
-            self._hosting.data(message)
 
     def end(self) -> None:
         """Ends the worker process, and removes its files."""

@@ -69,10 +69,6 @@ class Cluster:
             "--gpus-per-trial."
         )
 
-    def most_data(self) -> int:
-        """Returns how many bytes of data are sent to a node: what its store can hold twice."""
-        return int(min(node.get("object_store_memory", 0) for node in self.nodes()) / 2)
-
     def answers(self) -> bool:
         """Returns whether its head can be reached."""
         try:

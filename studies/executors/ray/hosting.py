@@ -25,7 +25,6 @@ from studies.data.arrays.large import temporary_folder
 from studies.error_texts import describe
 from studies.executors.messages import ChampionSaved, Failed, Loaded, LoadStudy
 from studies.executors.ray.carrying import NodeFiles, Sent
-from studies.executors.ray.data import DataThere, LoadData, NodeData
 from studies.executors.ray.parcel import Arrival, get_files
 from studies.executors.worker_process import WorkerProcess
 from studies.user_code.shipping import ShippedStudy
@@ -77,8 +76,6 @@ class Hosting:
         self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._process: WorkerProcess | None = None
         self._files: NodeFiles | None = None
-        self._data: NodeData | None = None
-        self._prepared = threading.Event()
         self._ending = False
         self._ended = threading.Event()
         self._items.put(Begun(self._node, self._node_id))
@@ -102,17 +99,6 @@ class Hosting:
         with contextlib.suppress(WorkerError):
             self._process.send(message)
 
-    def data(self, message: LoadData | DataThere) -> None:
-        """Lets the worker process load the study's data, or gives it that of another node."""
-        self._prepared.wait()
-        if self._data is None:
-            return
-        try:
-            self._data.take(message)
-        except Exception as error:
-            # It loads the data itself.
-            self._print(f"{self._node} did not get the data of the study: {describe(error)}")
-
     def end(self) -> None:
         """Ends the worker process, and removes what it needed here."""
         self._ending = True
@@ -129,8 +115,6 @@ class Hosting:
             with temporary_folder() as own, _node_folder(name) as shared:
                 with FileLock(shared / "arriving"):
                     get_files(self._sent_files, shared)
-                self._data = NodeData(shared)
-                self._prepared.set()
                 self._run(self._loads(Path(own), shared), Path(own) / "files")
         except WorkerError as error:
             self._items.put(Gone(str(error), error.killed, error.out_of_memory))
@@ -139,7 +123,6 @@ class Hosting:
         except Exception as error:
             self._items.put(Gone(f"{self._node} can't run trials: {describe(error)}"))
         finally:
-            self._prepared.set()
             self._ended.set()
 
     def _loads(self, own: Path, shared: Path) -> LoadStudy:
@@ -167,7 +150,6 @@ class Hosting:
                 self._put_written(files)
                 raise
             self._put_written(files)
-            self._put_data(message)
             if isinstance(message, ChampionSaved):
                 message = files.saved_model(message)
             if isinstance(message, Failed) and self._node_id != self._arrival.home:
@@ -184,12 +166,6 @@ class Hosting:
         written = files.written()
         if written is not None:
             self._items.put(written)
-
-    def _put_data(self, message: object) -> None:
-        assert self._data is not None, "it was prepared"
-        sent = self._data.sent(loaded=isinstance(message, Loaded | Failed))
-        if sent is not None:
-            self._items.put(sent)
 
     def _print(self, line: str) -> None:
         self._items.put(Printed((line,)))

@@ -1,8 +1,7 @@
-"""What is sent to a node, and what it is checked by there."""
+"""The study and its files on their way to a node, and the check of the node's versions."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -11,12 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from search_spaces.errors import StudyError, WorkerError
+from search_spaces.errors import WorkerError
 from studies.executors.messages import LoadStudy
 from studies.training.process.environment import deciding_variables
+from tracking.store.atomic import replacing
 
 _VERSIONS = ("kerastudy", "tensorflow", "keras", "numpy")
-_BLOCK_BYTES = 16 * 2**20
 # Ray sets the first; this process's are those of a local worker.
 _THREADS_VARIABLE = "OMP_NUM_THREADS"
 
@@ -81,48 +80,18 @@ def versions() -> dict[str, str]:
 
 
 def put_files(paths: Iterable[Path]) -> dict[str, Any]:
-    """Puts files into Ray's object store.
-
-    Returns:
-        Reference and digest of each, by name.
-    """
-    import numpy as np
+    """Puts files into Ray's object store; returns the reference of each, by name."""
     import ray
 
-    found: dict[str, Any] = {}
-    for path in paths:
-        content = np.fromfile(path, dtype="uint8")
-        found[path.name] = ray.put(content), digest(content)
-    return found
+    return {path.name: ray.put(path.read_bytes()) for path in paths}
 
 
 def get_files(files: Mapping[str, Any], folder: Path) -> None:
-    """Writes files of the object store into a folder, once for all workers that share it.
-
-    Raises:
-        StudyError: If one is not what was sent.
-    """
+    """Writes files of the object store into a folder, once for all workers that share it."""
     import ray
 
-    for name, (reference, sent) in files.items():
+    for name, reference in files.items():
         path = folder / name
-        if path.exists():
-            continue
-        # Mapped from the node's store, not copied.
-        content = ray.get(reference)
-        if digest(content) != sent:
-            raise StudyError(
-                f"{name!r} has not arrived as it was sent: its digest is {digest(content)[:16]}… "
-                f"and was {sent[:16]}…. Launch again."
-            )
-        partial = folder / f"partial-{os.getpid()}-{name}"
-        content.tofile(partial)
-        os.replace(partial, path)
-
-
-def digest(content: Any) -> str:
-    """Returns the SHA-256 of an array of bytes."""
-    found = hashlib.sha256()
-    for start in range(0, len(content), _BLOCK_BYTES):
-        found.update(content[start : start + _BLOCK_BYTES].data)
-    return found.hexdigest()
+        if not path.exists():
+            with replacing(path) as partial:
+                partial.write_bytes(ray.get(reference))

@@ -13,7 +13,6 @@ from typing import Any
 from search_spaces.errors import WorkerError
 from studies.executors.messages import SaveChampion
 from studies.executors.ray.carrying import SavedModel, Written, packed, put, put_model
-from studies.executors.ray.data import DataOnce, DataThere, LoadData
 from studies.executors.ray.hosting import Begun, Gone, Printed
 from studies.executors.worker_process import OnOutput
 from tracking.records import EpochResult, TrialResult, TrialTask
@@ -30,7 +29,6 @@ class RemoteProcess:
         start: Asks Ray for the actor. It may have to wait for resources.
         on_output: Takes each line that the worker prints.
         lost: Returns why an actor has died, and whether it is to blame.
-        data: Decides which node loads the study's data.
     """
 
     def __init__(
@@ -38,9 +36,8 @@ class RemoteProcess:
         start: Callable[[], Any],
         on_output: OnOutput,
         lost: Callable[[Exception, str], WorkerError],
-        data: DataOnce,
     ) -> None:
-        self._on_output, self._why_lost, self._data = on_output, lost, data
+        self._on_output, self._why_lost = on_output, lost
         # A byte in the pipe for each message: it can be waited for as a local worker's can.
         self._arrived, self._arrives = multiprocessing.Pipe(duplex=False)
         self._messages: deque[object] = deque()
@@ -98,10 +95,6 @@ class RemoteProcess:
                 return put_model(message, self._asked)
             elif not self._is_late(message):
                 return message
-
-    def tell(self, message: LoadData | DataThere) -> None:
-        """See `Member`."""
-        self._actor.data.remote(message)
 
     def takes_files_alone(self) -> bool:
         """Writes files that have come; returns whether no message has come with them.
@@ -164,9 +157,6 @@ class RemoteProcess:
         for item in found:
             if isinstance(item, Begun):
                 self.node, self.node_id = item.node, item.node_id
-                self._data.begun(self)
-            elif isinstance(item, DataThere):
-                self._data.arrived(self, item)
             elif isinstance(item, Printed):
                 for line in item.lines:
                     with contextlib.suppress(Exception):
@@ -195,7 +185,6 @@ class RemoteProcess:
         with self._changing:
             self._closed = True
             self._arrives.close()
-        self._data.lost(self)
 
     def _is_late(self, message: object) -> bool:
         """Returns whether a message is of another training than the present one, or came before.

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from search_spaces.errors import WorkerError
 from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.data import DataOnce
 from studies.executors.ray.remote import RemoteProcess
 from studies.executors.worker_process import OnOutput
 
@@ -26,7 +25,6 @@ class Watch:
         wanted: The resources of a worker.
         workers: Returns the present workers.
         say: Takes messages for the user.
-        data: Looked at too: which node loads the study's data.
     """
 
     def __init__(
@@ -35,9 +33,7 @@ class Watch:
         wanted: Mapping[str, float],
         workers: Callable[[], Sequence[RemoteProcess]],
         say: OnOutput,
-        data: DataOnce,
     ) -> None:
-        self._data = data
         self._cluster, self._wanted, self._workers, self._say = cluster, wanted, workers, say
         # How many workers fit.
         self.room = cluster.room(wanted)
@@ -72,7 +68,6 @@ class Watch:
             with contextlib.suppress(Exception):
                 self.room = self._cluster.room(self._wanted)
                 self._look_at_waiting()
-                self._data.look()
 
     def _give_up(self) -> None:
         host, port = self._cluster.head

@@ -13,7 +13,6 @@ from search_spaces.errors import StudyError, WorkerError
 from studies.executors.messages import LoadStudy
 from studies.executors.ray import actor
 from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.data import DataOnce
 from studies.executors.ray.parcel import Arrival, put_files
 from studies.executors.ray.pool import RayPool
 from studies.executors.ray.remote import RemoteProcess
@@ -75,7 +74,6 @@ class RayWorkers:
         self._home = ray.get_runtime_context().get_node_id()
         sent = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
         self._files = put_files(path for path in sent if path.is_file())
-        self._once = DataOnce(self._home, cluster.most_data())
         # With all texts: a node need not see this machine's files.
         self._target = with_modules(target) if isinstance(target, Target) else target.with_modules()
         self._excluded: list[str] = []
@@ -134,7 +132,7 @@ class RayWorkers:
             self._any_hardware,
         )
         wanted = self._cluster.resources(self._threads or 1)
-        pool.watch = Watch(self._cluster, wanted, lambda: pool.remote, self._on_output, self._once)
+        pool.watch = Watch(self._cluster, wanted, lambda: pool.remote, self._on_output)
         return pool
 
     def _start_worker(self, number: int) -> WorkerExecutor:
@@ -165,7 +163,6 @@ class RayWorkers:
             lambda: self._actor.options(**options).remote(arrival, self._files),
             self._on_output,
             self._why_lost,
-            self._once,
         )
 
     def _why_lost(self, error: Exception, node: str) -> WorkerError:

@@ -10,7 +10,7 @@ import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters
 from search_spaces.errors import BuilderError
-from studies.data.tables.building import building_for
+from studies.data.preprocessing import building_for
 from studies.definition.objective import unknown_metric
 from studies.libraries.keras_parts import compile_arguments
 from studies.training.batches import as_keras_reads, packed

@@ -10,7 +10,7 @@ from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceEr
 from search_spaces.discovery.reading import reading_of
 from search_spaces.discovery.tracing import LimitReachedError
 from search_spaces.errors import BuilderError
-from studies.data.tables.building import building_for
+from studies.data.preprocessing import building_for
 from studies.training.building.build import build_function, check_model
 from studies.training.building.hypermodel import has_own_fit, rehearse
 from studies.training.building.made_data import AnyData, MadeData, splits_for
@@ -118,7 +118,7 @@ def _with_declared(
         new = [name for name in space.names if name not in declared]
         notes = [
             f"The builder declares {_listed(new)} besides the study's space: tuned too. To keep "
-            f"it at a value: --fix {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
+            f"it at a value: --set {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
             *found.notes,
         ]
     tailored = study.with_space(study.tailoring.apply(space))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import BuilderError, NotRecordableError, StudyError
-from studies.data.tables.building import building_for
+from studies.data.preprocessing import building_for
 from studies.training.batches import as_tensor, packed
 from studies.training.building.build import build_callbacks, build_model, check_logged
 from studies.training.building.hypermodel import has_own_fit, rehearse
@@ -63,7 +63,7 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     splits = splits_for(data, hp)
     begin_trial(study.seed)
     try:
-        with building_for(splits) as building:
+        with building_for(splits):
             model = build_model(study, hp, splits)
         callbacks = build_callbacks(study, hp)
     except StudyError:
@@ -98,21 +98,7 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
         trainer = CompiledTrainer()
         _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
     warnings = loading_warnings(model, study.build)
-    if not building.asked:
-        warnings += _codes_as_numbers(splits)
     return Checked(warnings, objective, 4 * parameters_of(model))
-
-
-def _codes_as_numbers(splits: AnySplits) -> list[str]:
-    """Returns a warning if samples have codes of categories, for a builder that read no data."""
-    table = splits.given.table
-    if table is None or not table.categories:
-        return []
-    names = ", ".join(repr(column.name) for column in table.categories[:3])
-    return [
-        f"The builder does not call kerastudy.preprocessing.tabular(data), so its model takes the "
-        f"codes of categories (of {names}) for numbers. Make the layer that it returns the first."
-    ]
 
 
 def _check_metric_names(study: StudyDefinition, logged: Iterable[str]) -> None:

@@ -11,7 +11,6 @@
 | `refitting` | a trial's configuration, trained on training and validation data |
 | `objective_champion` | the model of an objective function, built again |
 | `served` | the registered model of a study: it takes samples before preprocessing |
-| `served_table` | that of a study on a table: it takes its columns |
 | `paired_outputs` | targets and predictions, output by output |
 | `signatures` | types and shapes of a model's inputs and outputs |
 """

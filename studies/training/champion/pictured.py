@@ -27,8 +27,8 @@ def pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | str
     png, row = b"", {}
     arrays = named_arrays(sample, "x")
     if given.table is not None and isinstance(sample, np.ndarray):
-        found = given.table.values_of(sample) if sample.size <= _MOST_COLUMNS else {}
-        return b"", {name: _cell(value) for name, value in found.items()}
+        found = given.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
+        return b"", {name: _cell(column[0]) for name, column in found.items()}
     for name, array in arrays.items():
         values = _before_preprocessing(array, name, given)
         columns = given.columns.get(name)
@@ -75,4 +75,5 @@ def _cell(value: object) -> float | str:
         value = value.decode(errors="replace")
     if isinstance(value, str):
         return value if len(value) <= _LONGEST_TEXT else f"{value[: _LONGEST_TEXT - 1]}…"
-    return float(f"{float(value):.6g}")  # type: ignore[arg-type]
+    number = float(value)  # type: ignore[arg-type]
+    return "" if np.isnan(number) else float(f"{number:.6g}")

@@ -1,11 +1,12 @@
 """The registered model of a study: it takes samples before preprocessing.
 
 Preprocessing becomes Keras's own layers, so that the model loads without kerastudy. They give the
-same bits as `studies.data.arrays.scalings`.
+same bits as `studies.data.arrays.scalings`, and of a table as `studies.data.tables.fitted`.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,9 @@ import numpy as np
 
 from search_spaces.errors import StudyError
 from studies.data.structures import entry_name, named_arrays
+from studies.data.tables.values import model_columns
 from studies.libraries.keras_parts import compile_arguments, layers_within
 from studies.libraries.layer_names import layer_name
-from studies.training.champion.served_table import served_on_columns
 from studies.training.models import has_own_steps
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from studies.data.arrays.given import Given, Prepared
     from studies.data.structures import Arrays
+    from studies.data.tables.fitted import FittedTable
 
 # Layers on a GPU, and compiled ones, may round differently.
 _TOLERANCE = 1e-6
@@ -45,7 +47,7 @@ def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
 
     if given.table is not None:
         assert isinstance(x, np.ndarray), "rows of a table are one array"
-        return served_on_columns(model, x, given)
+        return _on_columns(model, x, given, given.table)
     prepared = {name: each for name, each in given.prepared.items() if each.scalings}
     if not prepared:
         return model
@@ -101,24 +103,26 @@ class _Before:
                 _shaped(each.scale, shape),
                 _shaped(each.offset, shape),
                 dtype="float64",
-                name=self._free(f"preprocessing_{raw.name}"),
+                name=_free(layer_name(f"preprocessing_{raw.name}"), self._taken),
             )
             for each in self._prepared[name].scalings
         ]
-        made.append(keras.layers.Identity(dtype="float32", name=self._free(f"{raw.name}_scaled")))
+        last = _free(layer_name(f"{raw.name}_scaled"), self._taken)
+        made.append(keras.layers.Identity(dtype="float32", name=last))
         tensor = raw
         for layer in made:
             tensor = layer(tensor)
         self.raw[name], self.scaled[name] = raw, tensor
         return made
 
-    def _free(self, wanted: str) -> str:
-        wanted = layer_name(wanted)
-        name, number = wanted, 1
-        while name in self._taken:
-            name, number = f"{wanted}_{number}", number + 1
-        self._taken.add(name)
-        return name
+
+def _free(wanted: str, taken: set[str]) -> str:
+    """Returns a layer's name like another one that is not taken, and takes it."""
+    name, number = wanted, 1
+    while name in taken:
+        name, number = f"{wanted}_{number}", number + 1
+    taken.add(name)
+    return name
 
 
 def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> Any:
@@ -199,9 +203,90 @@ def _check(before: _Before, given: Given, x: Arrays) -> None:
             continue
         made = keras.Model(tensor, before.scaled[name]).predict(raw[name], size, verbose=0)
         expected = trained_on[name][:size]
-        made = made.reshape(expected.shape)
-        if not np.allclose(made, expected, _TOLERANCE, _TOLERANCE):
-            raise StudyError(
-                f"The layers of the registered model that preprocess {name} differ from what the "
-                f"model was trained on, by up to {np.abs(made - expected).max():.2g}."
-            )
+        _check_alike(made.reshape(expected.shape), expected, name)
+
+
+def _check_alike(made: np.ndarray, expected: np.ndarray, name: str) -> None:
+    if not np.allclose(made, expected, _TOLERANCE, _TOLERANCE):
+        raise StudyError(
+            f"The layers of the registered model that preprocess {name} differ from what the model "
+            f"was trained on, by up to {np.abs(made - expected).max():.2g}."
+        )
+
+
+def _on_columns(model: keras.Model, x: np.ndarray, given: Given, table: FittedTable) -> keras.Model:
+    """Returns a model with an input for each column of a table; see `served_model`."""
+    import keras
+
+    taken = {layer.name for layer in layers_within(model)}
+    inputs = {
+        column.name: keras.Input(
+            (1,),
+            dtype="string" if column.kind == "category" else "float32",
+            name=_free(column.name.replace("/", "_"), taken),
+        )
+        for column in table.columns
+    }
+    row = _row(inputs, table, taken)
+    with warnings.catch_warnings():
+        # Keras's names can't be those of all columns. The keys are, and they count.
+        warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
+        if given.example is not None:
+            layers = keras.Model(inputs, row)
+            columns = model_columns(layers, given.example)
+            made = layers.predict(columns, len(x), verbose=0)
+            _check_alike(made, x[: len(made)], "the columns of the table")
+        served = keras.Model(inputs, _of_row(model, row), name=f"{model.name}_on_columns")
+    if model.compiled and not has_own_steps(model):
+        served.compile(**{**compile_arguments(model), "optimizer": model.optimizer})
+    return served
+
+
+def _of_row(model: keras.Model, row: Any) -> Any:
+    """Returns what a model makes of a row, without its optimizer, which the new model has."""
+    import keras
+
+    if type(model) is keras.Sequential:
+        for layer in model.layers:
+            row = layer(row)
+        return row
+    if getattr(model, "inputs", None):
+        return keras.Model(model.input, model.output, name=model.name)(row)
+    return model(row)
+
+
+def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
+    """Returns what Keras's layers make of columns: as `FittedTable.apply`."""
+    import keras
+    from keras import ops
+
+    pieces = []
+    if table.numbers:
+        numbers = ops.concatenate([inputs[column.name] for column in table.numbers], axis=1)
+        scaled = keras.layers.Rescaling(
+            # Keras reads lists as float32.
+            np.array([column.scale for column in table.numbers]),
+            np.array([column.offset for column in table.numbers]),
+            dtype="float64",
+            name=_free("standardized", taken),
+        )(numbers)
+        missing = ops.isnan(numbers)
+        fill = np.array([[column.fill for column in table.numbers]], np.float32)
+        pieces.append(ops.where(missing, fill, ops.cast(scaled, "float32")))
+        gaps = [place for place, column in enumerate(table.numbers) if column.gaps]
+        if gaps:
+            pieces.append(ops.cast(ops.take(missing, np.array(gaps), axis=1), "float32"))
+    for column in table.categories:
+        # It stands for texts that the vocabulary lacks, whose place comes first, and is left out.
+        unknown = "[UNK]"
+        while unknown in column.vocabulary:
+            unknown = f"[{unknown}]"
+        look_up = keras.layers.StringLookup(
+            vocabulary=list(column.vocabulary),
+            mask_token=None,
+            oov_token=unknown,
+            output_mode="one_hot",
+            name=_free(layer_name(f"one_hot_{column.name}"), taken),
+        )
+        pieces.append(ops.cast(look_up(inputs[column.name])[:, 1:], "float32"))
+    return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]

@@ -80,8 +80,10 @@ def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSig
 def example_of(model: keras.Model, given: Given) -> Any:
     """Returns samples for `mlflow.models`; None if there are none."""
     x = given.example
-    if given.table is not None and isinstance(x, np.ndarray):
-        return given.table.table_of(x)
+    if given.table is not None:
+        import pandas as pd
+
+        return None if x is None else pd.DataFrame(x)
     if x is None or isinstance(x, np.ndarray):
         return x
     return dict(zip(_names(model, x), named_arrays(x, "x").values(), strict=True))

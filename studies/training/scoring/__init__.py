@@ -4,7 +4,6 @@
 |---|---|
 | `recording` | records the scores of a training |
 | `samples` | the scores of a model's samples, compared with the recorded value |
-| `share` | the share of the trainings' time that they may take |
 | `predictions` | what a model predicts, many samples at a time |
 | `objectives` | which scorer an objective has |
 | `scorer` | `Scorer`, the protocol |

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,7 +13,6 @@ import numpy as np
 from studies.error_texts import describe
 from studies.training.scoring.samples import sample_scores
 from studies.training.scoring.scorer import NotScoredError
-from studies.training.scoring.share import Share
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import cannot_write
 from studies.training.trainer import OnEpoch
@@ -31,18 +28,11 @@ if TYPE_CHECKING:
     from studies.data import AnySplits
 
 _log = logging.getLogger(__name__)
-_share = Share()
-# The share of a training's time that its scores may take: of the best epoch, or of every epoch.
-_BEST, _ALL = 0.02, 0.10
 # Bytes that the weights of all epochs may take until the training ends.
 _MOST_WEIGHTS = 128 * 2**20
 # With so few validation samples the second best epoch is scored too. The choice of the epoch then
 # counts for much, and their prediction takes one batch.
 _FEW_SAMPLES = 256
-
-
-# Weights after an epoch, and the epoch's measurements.
-_Epoch = tuple[Sequence[np.ndarray], BestEpoch]
 
 
 class ScoreRecorder:
@@ -59,17 +49,15 @@ class ScoreRecorder:
 
     def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:
         self._task, self._model = task, model
-        self._began = time.process_time()
-        self._epochs: dict[int, _Epoch] = {}
-        self._why_not_all = ""
-        self._all = task.scores_of != "best"
-        # Scores that take what they take leave nothing to those of later trainings.
-        self._share = Share() if task.scores_of == "every" else _share
-        self._second = not self._all and 0 < samples <= _FEW_SAMPLES
+        # The weights after an epoch, and what was measured then.
+        self._epochs: dict[int, tuple[Sequence[np.ndarray], BestEpoch]] = {}
+        self._why_not_every = ""
+        self._every = task.scores_of == "every"
+        self._follows = task.scores is not None and (self._every or 0 < samples <= _FEW_SAMPLES)
 
     def following(self, on_epoch: OnEpoch) -> OnEpoch:
         """Returns a function to call after each epoch: it follows if not only the best counts."""
-        if self._task.scores is None or not (self._all or self._second):
+        if not self._follows:
             return on_epoch
 
         def follow(epoch: int, metrics: Mapping[str, float]) -> bool:
@@ -83,10 +71,10 @@ class ScoreRecorder:
         """Copies the weights after an epoch: after each, or after the best two."""
         values = {metric_name(name): value for name, value in metrics.items()}
         value = values.get(self._task.spec.objective.metric)
-        if value is None or self._why_not_all:
+        if value is None or self._why_not_every:
             return
         now = BestEpoch(epoch, value, values)
-        if not self._all:
+        if not self._every:
             if not math.isfinite(value):
                 return
             if len(self._epochs) == 2:
@@ -98,7 +86,7 @@ class ScoreRecorder:
         size = sum(array.nbytes for array in weights)
         if size * (len(self._epochs) + 1) > _MOST_WEIGHTS:
             self._epochs.clear()
-            self._why_not_all = (
+            self._why_not_every = (
                 f"the weights of all epochs take more than {_MOST_WEIGHTS >> 20} MiB of memory"
             )
             return
@@ -136,7 +124,7 @@ class ScoreRecorder:
             return replace(result, unscored=f"its samples can't be scored: {describe(error)}")
         try:
             write_scores(path, scores, weights_sha256=result.weights_sha256)
-            why = self._why_not_all if self._all else ""
+            why = self._why_not_every if self._every else ""
             return replace(result, scores_bytes=path.stat().st_size, unscored=why)
         except OSError as error:
             raise cannot_write(path, error) from None
@@ -144,66 +132,41 @@ class ScoreRecorder:
     def _scores(
         self, splits: AnySplits, best: BestEpoch, weights: BestWeights
     ) -> list[SampleScores]:
-        training = time.process_time() - self._began
+        """Returns the scores of the best epoch, and of others if they can be made."""
         if weights.copy is None:
             raise NotScoredError("the weights of its best epoch are not known")
         if stateful_layers(self._model):
             raise NotScoredError("its layers keep their state between batches")
-        every = self._all and not self._why_not_all
-        if every and sorted(self._epochs) != list(range(1, max(self._epochs, default=0) + 1)):
-            every, self._why_not_all = False, "not all its epochs are known: it was resumed"
-        others = {e: each for e, each in self._epochs.items() if every and e != best.epoch}
-        share = {"best": _BEST, "all": _ALL, "every": math.inf}[self._task.scores_of]
-        count = len(others) + 1
-        self._share.begin(training, share, count, good=self._task.may_stay(best))
-        found: dict[int, SampleScores] = {}
+        weights.restore()
+        found = {best.epoch: self._present(splits, best)}
         try:
-            # The best one first: it counts, whatever the time is enough for.
-            weights.restore()
-            found[best.epoch] = self._present(splits, best.epoch, best.value, 0.0, 1 / count)
-            for epoch, (values, measured) in others.items():
+            for epoch in self._others(best):
+                values, measured = self._epochs[epoch]
                 set_values(self._model.weights, values)
-                done = len(found) / count
-                found[epoch] = self._present(splits, epoch, measured.value, done, 1 / count)
+                found[epoch] = self._present(splits, measured)
         except NotScoredError as error:
-            if best.epoch not in found:
-                raise
-            self._why_not_all = str(error)
+            self._why_not_every = str(error)
             return [found[best.epoch]]
-        finally:
-            self._share.end(whole=len(found) == count)
-        if self._second and self._epochs.keys() - found.keys():
-            found |= self._scores_of_second(splits, best)
         return [found[epoch] for epoch in sorted(found)]
 
-    def _scores_of_second(self, splits: AnySplits, best: BestEpoch) -> dict[int, SampleScores]:
-        """Returns the scores of the second best epoch, if the time is enough for them."""
-        epoch = min((e for e in self._epochs if e != best.epoch), key=self._rank)
-        weights, measured = self._epochs[epoch]
-        with contextlib.suppress(NotScoredError), self._share.once_more():
-            set_values(self._model.weights, weights)
-            return {epoch: self._present(splits, epoch, measured.value, 1.0, 0.0)}
-        return {}
+    def _others(self, best: BestEpoch) -> list[int]:
+        """Returns the epochs that are scored beside the best one."""
+        others = [epoch for epoch in self._epochs if epoch != best.epoch]
+        if not self._every:
+            return sorted(others, key=self._rank)[:1]
+        if sorted(self._epochs) == list(range(1, max(self._epochs, default=0) + 1)):
+            return others
+        self._why_not_every = "not all its epochs are known: it was resumed"
+        return []
 
-    def _present(
-        self, splits: AnySplits, epoch: int, value: float, done: float, part: float
-    ) -> SampleScores:
-        """Returns the scores of the model's present weights.
-
-        Args:
-            splits: The data.
-            epoch: The epoch that the weights are of.
-            value: The objective after it.
-            done: Which part of all scores was made before.
-            part: Which part these are.
-        """
+    def _present(self, splits: AnySplits, measured: BestEpoch) -> SampleScores:
+        """Returns the scores of the model's present weights: those of an epoch."""
         spec = self._task.spec
         return sample_scores(
             self._model,
             splits,
             spec.objective.metric,
-            epoch=epoch,
+            epoch=measured.epoch,
             batch_size=spec.batch_size,
-            recorded=value,
-            progressed=lambda scored: self._share.check(done + part * scored),
+            recorded=measured.value,
         )

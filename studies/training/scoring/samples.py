@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +29,6 @@ def sample_scores(
     epoch: int,
     batch_size: int,
     recorded: float | None = None,
-    progressed: Callable[[float], None] | None = None,
 ) -> SampleScores:
     """Returns the objective of each validation sample.
 
@@ -44,7 +42,6 @@ def sample_scores(
         epoch: The epoch of the weights, counted from 1.
         batch_size: Samples of a validation step.
         recorded: The value that Keras computed. None: the scores are not compared.
-        progressed: Called with the part of the samples that have scores, so far.
 
     Raises:
         NotScoredError: If single samples can't be scored, or if the scores contradict the recorded
@@ -57,8 +54,6 @@ def sample_scores(
     values: list[np.ndarray] = []
     weights: list[np.ndarray | None] = []
     count = 0
-    # Unknown of streams without a known length.
-    total = splits.sizes.get("validation", 0)
     for y, y_pred, given in predicted(model, splits, batch_size):
         if scorer is None:
             scorer = scorer_of(model, metric, y, y_pred)
@@ -66,8 +61,6 @@ def sample_scores(
         values.append(value)
         weights.append(weight)
         count += len(value)
-        if progressed is not None and total:
-            progressed(count / total)
     if scorer is None:
         raise NotScoredError("there are no validation samples")
     joined = None if weights[0] is None else _joined(weights)

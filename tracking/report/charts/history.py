@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import altair as alt
 
-from tracking.records.known import best_known
 from tracking.report.charts import theme
 from tracking.report.formats import count, number
 from tracking.report.trial_data import StudyData
@@ -13,8 +12,7 @@ from tracking.report.trial_data import StudyData
 def optimization_history(data: StudyData) -> alt.LayerChart:
     """Returns each trial's value, and the best so far."""
     objective = data.history.description.objective
-    known = best_known(data.history.description.known, objective.direction)
-    scale = theme.objective_scale([*data.trials["value"], known], objective)
+    scale = theme.objective_scale(data.trials["value"], objective)
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
     x = theme.whole_numbers("trial", "trial", data.trials["trial"])
     line = theme.chart().mark_line(
@@ -39,19 +37,6 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
         points,
         theme.picked_ring(theme.chart()).encode(x=x, y=y),
     ]
-    if known is not None:
-        rows = alt.InlineData(values=[{"known": known, "told": "the best known result before"}])
-        layers.append(
-            alt.Chart(rows)
-            .mark_rule(color=theme.GREEN, strokeDash=[6, 4], strokeWidth=1.5)
-            .encode(
-                y=alt.Y("known:Q", title=objective.metric, scale=scale),
-                tooltip=[
-                    alt.Tooltip("told:N", title="line"),
-                    alt.Tooltip("known:Q", title=objective.metric, format=".5~g"),
-                ],
-            )
-        )
     if len(data.ranked) < len(data.history.trials):
         # Those without a value stand at the lower edge.
         layers.append(
@@ -77,8 +62,6 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
         if best is None or best.value is None
         else (f"The best is {number(best.value)} in trial {best.number}.")
     )
-    if known is not None:
-        told += f" The best known result before is {number(known)}."
     return theme.finished(
         theme.layers(*layers),
         "history",

@@ -42,22 +42,19 @@ def launch_command(
     name: str,
     options: Sequence[str],
     *,
-    round_number: int | None = None,
     store: Path | None = None,
 ) -> str:
-    """Returns the command that launches a study again, or the next round of it.
+    """Returns the command that launches a study again, or another one of the same file.
 
     Args:
         description: The study.
-        name: The name to launch it under; of a later round, the first round's.
+        name: The name to launch it under.
         options: Options of the command, quoted.
-        round_number: The number of the round, or None.
         store: The store's folder; None: the command need not name it.
     """
     code = description.code
     words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
     words.append("" if name == (code.study_name or name) else f"--name {shlex.quote(name)}")
-    words.append("" if round_number is None else f"--round {round_number}")
     words.append(
         "" if description.engine == _USUAL else f"--engine {shlex.quote(description.engine)}"
     )

@@ -1,0 +1,456 @@
+"""Exploring: which values deserve a build, and under which condition a parameter is active.
+
+Small domains and choices are tried in full. Of a larger domain, the ends and the middle are tried,
+and the values between two that differ, by bisection; values between two that agree are assumed to
+agree with them. Then builds combine pairs of values, to find `if a and b:`; one build covers many
+pairs. As in combinatorial testing (Kuhn, Wallace and Gallo 2004, doi:10.1109/TSE.2004.24, find most
+failures of software to depend on one or two of its parameters), three are left out.
+
+A condition names parents, each with the values that it may have, and all must hold. The parents are
+a smallest set (found greedily) that separates the builds without the parameter from those with it;
+each of their values is tried in a build that had the parameter. A case that no such condition can
+express (`if a or b:`) is left out of it: a parameter is active too often rather than too seldom.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from search_spaces.discovery.tracing import Key, Occurrence, Trace, Tracer
+from search_spaces.parameters.choice_parameter import Listed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.scalars import Scalar
+
+FEW: Final = 6
+"""Numbers of up to so many values are tried in full: the depths of most networks. It takes at most
+five builds, where bisection would take four or five as soon as anything depends on the number."""
+
+MOST_LISTED: Final = 1000
+"""A condition lists values; none is inferred on a number of more values than this."""
+
+MOST_PAIRS: Final = 16
+"""Two parameters with more pairs of values than this are not paired: each pair needs a build of
+its own, whatever else varies in it."""
+
+Condition = dict[str, tuple[Scalar, ...]]
+Conditions = dict[str, Condition | None]
+"""The condition of each parameter; None if it can't be met."""
+
+Item = tuple[str, Key]
+Seen = TypeVar("Seen")
+
+
+def is_few(parameter: Parameter) -> bool:
+    """Returns whether to try all values of a parameter."""
+    if isinstance(parameter, Listed):
+        return True
+    return parameter.count is not None and parameter.count <= FEW
+
+
+def values_of(parameter: Parameter) -> Sequence[Any]:
+    """Returns all values of a finite parameter; of a continuous one its ends and its default."""
+    values = parameter.grid_values()
+    if values is not None:
+        return values
+    ends: Any = parameter
+    return tuple(dict.fromkeys((ends.low, parameter.default, ends.high)))
+
+
+def landmarks(parameter: Parameter) -> list[int]:
+    """Returns where a parameter's lowest, highest and middle values are among its values."""
+    count = len(values_of(parameter))
+    return [0, count - 1, count // 2]
+
+
+def survey(count: int, given: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
+    """Returns what is seen at indices from 0 to `count - 1`, wherever it changes.
+
+    Args:
+        count: How many indices there are.
+        given: Indices to look at in any case.
+        look: What is seen at an index.
+
+    Returns:
+        What was seen, by index, ascending: between two neighbours that differ lies no other index.
+    """
+    seen = {index: look(index) for index in given}
+    while True:
+        ordered = sorted(seen)
+        between = [
+            (low + high) // 2
+            for low, high in itertools.pairwise(ordered)
+            if high - low > 1 and seen[low] != seen[high]
+        ]
+        if not between:
+            return {index: seen[index] for index in ordered}
+        seen.update((index, look(index)) for index in between)
+
+
+class Explorer:
+    """Chooses values for builds until no build declares anything new."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer, self._parameters = tracer, tracer.parameters
+        # The values that a parameter needs to be active; the rest are defaults.
+        self._contexts: dict[str, dict[str, Any]] = {}
+        self._new: list[tuple[str, dict[str, Any]]] = []
+        self._asked: set[str] = set()
+        self._tried: set[frozenset[Item]] = set()
+
+    def explore(self) -> Conditions:
+        """Builds, and returns the condition of each parameter.
+
+        Raises:
+            LimitReachedError: If the limit of builds is reached.
+            SearchSpaceError: Whatever is wrong with a declaration.
+        """
+        self._run({})
+        while True:
+            while self._new:
+                self._probe()
+            conditions = conditions_of(self._tracer, self._run)
+            self._activate_stated()
+            if not self._new:
+                row = self._next_row(conditions)
+                if row is None:
+                    return conditions
+                self._run(row)
+
+    def _run(self, assignment: Mapping[str, Any]) -> Trace:
+        trace = self._tracer.run(assignment)
+        earlier: dict[str, Any] = {}
+        for name, value in trace.values.items():
+            if name not in self._contexts:
+                self._contexts[name] = dict(earlier)
+                self._new.append((name, dict(earlier)))
+            earlier[name] = value
+        return trace
+
+    def _probe(self) -> None:
+        """Tries the values of new parameters, those with the same context together."""
+        groups: list[tuple[dict[str, Any], list[Parameter]]] = []
+        while self._new:
+            name, values = self._new.pop(0)
+            context = self._contexts[name] = self._least(name, values)
+            group = next((group for known, group in groups if known == context), None)
+            if group is None:
+                groups.append((context, group := []))
+            group.append(self._parameters[name])
+        for context, group in groups:
+            self._probe_ranges(context, group)
+            for parameter in filter(is_few, group):
+                for value in values_of(parameter):
+                    self._run({**context, parameter.name: value})
+
+    def _least(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns those values that a parameter needs to be active."""
+        left = {n: v for n, v in values.items() if self._is_chosen(n, v)}
+        for each in list(left):
+            fewer = {n: v for n, v in left.items() if n != each}
+            if name in self._run(fewer).values:
+                left = fewer
+        return left
+
+    def _is_chosen(self, name: str, value: Any) -> bool:
+        return self._tracer.key(name, value) != self._tracer.key(
+            name, self._parameters[name].default
+        )
+
+    def _probe_ranges(self, context: Mapping[str, Any], new: list[Parameter]) -> None:
+        """Tries long ranges: all new ones at once, and singly only if that makes a difference.
+
+        Then the ends of those before them, from which the bounds of the new ones may follow.
+        """
+        home = self._run(context)
+
+        def at(place: int, ranges: Iterable[Parameter]) -> Trace:
+            ends = {p.name: values_of(p)[landmarks(p)[place]] for p in ranges}
+            return self._run({**context, **ends})
+
+        ranges = [parameter for parameter in new if not is_few(parameter)]
+        if any(_outcome(at(place, ranges)) != _outcome(home) for place in range(3)):
+            for parameter in ranges:
+                self._probe_range(context, parameter)
+        names = {parameter.name for parameter in new}
+        before = [*itertools.takewhile(lambda name: name not in names, home.values)]
+        ranges = [self._parameters[name] for name in before if name not in context]
+        for place in (0, 1) if context else ():
+            at(place, (parameter for parameter in ranges if not is_few(parameter)))
+
+    def _probe_range(self, context: Mapping[str, Any], parameter: Parameter) -> None:
+        values = values_of(parameter)
+
+        def look(index: int) -> object:
+            return _outcome(self._run({**context, parameter.name: values[index]}))
+
+        if parameter.count is None:
+            for index in range(len(values)):
+                look(index)
+        else:
+            survey(parameter.count, landmarks(parameter), look)
+
+    def _activate_stated(self) -> None:
+        """Builds once for each parameter that was declared only in inactive scopes so far."""
+        for name in list(self._parameters):
+            if name in self._contexts or name in self._asked:
+                continue
+            self._asked.add(name)
+            stated = stated_condition(self._tracer, name) or {}
+            row: dict[str, Any] = {}
+            for parent in stated:
+                row.update(self._contexts.get(parent, {}))
+            self._run({**row, **{parent: values[0] for parent, values in stated.items()}})
+
+    def _next_row(self, conditions: Conditions) -> dict[str, Any] | None:
+        """Returns values that combine pairs which no build has combined yet; None if none is left.
+
+        Pairs that the conditions, as far as known, rule out are skipped, and values that always
+        raise.
+        """
+        sound = {item for t in self._tracer.traces if t.error is None for item in t.keys.items()}
+        domains: dict[str, list[tuple[Any, Item]]] = {}
+        for name, parameter in self._parameters.items():
+            if parameter.count != 1 and is_few(parameter):
+                items = [(each, (name, parameter.identity(each))) for each in values_of(parameter)]
+                domains[name] = [(value, item) for value, item in items if item in sound]
+        met = {
+            frozenset(pair)
+            for trace in self._tracer.traces
+            for pair in itertools.combinations(
+                (i for i in trace.keys.items() if i[0] in domains), 2
+            )
+        }
+        for (a, ours), (b, theirs) in itertools.combinations(domains.items(), 2):
+            if len(ours) * len(theirs) > MOST_PAIRS:
+                continue
+            for (one, first), (other, second) in itertools.product(ours, theirs):
+                pair = frozenset([first, second])
+                if pair in met or pair in self._tried:
+                    continue
+                self._tried.add(pair)
+                row = self._supported({a: one, b: other}, conditions)
+                if row is not None:
+                    return self._filled(row, domains, met)
+        return None
+
+    def _supported(self, pair: dict[str, Any], conditions: Conditions) -> dict[str, Any] | None:
+        """Returns a pair with what it needs: what worked in a build, else defaults, if they fit."""
+        wanted: Condition = {name: (value,) for name, value in pair.items()}
+        needed = needs(wanted, conditions, self._tracer)
+        if not all(needed.values()):
+            return None
+        row: dict[str, Any] = {}
+        for name in pair:
+            row = {**self._contexts.get(name, {}), **row}
+        for name, values in needed.items():
+            given = row.get(name, self._parameters[name].default)
+            fits = self._tracer.key(name, given) in self._tracer.keys(name, values)
+            row[name] = given if fits else values[0]
+        return row
+
+    def _filled(
+        self,
+        row: dict[str, Any],
+        domains: Mapping[str, list[tuple[Any, Item]]],
+        met: set[frozenset[Item]],
+    ) -> dict[str, Any]:
+        """Returns a row in which other parameters combine as many further pairs as they can."""
+        chosen = [
+            (name, self._tracer.key(name, value)) for name, value in row.items() if name in domains
+        ]
+        for name, values in domains.items():
+            if name in row or not values:
+                continue
+
+            few = [c for c in chosen if len(domains[c[0]]) * len(values) <= MOST_PAIRS]
+
+            def gain(each: tuple[Any, Item], few: Sequence[Item] = tuple(few)) -> int:
+                return sum(frozenset([each[1], item]) not in met for item in few)
+
+            best = max(values, key=gain)
+            if gain(best):
+                row[name] = best[0]
+                chosen.append(best[1])
+        return row
+
+
+def _outcome(trace: Trace) -> tuple[frozenset[str], str | None]:
+    return frozenset(trace.values), trace.error
+
+
+def conditions_of(tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | None]) -> Conditions:
+    """Returns the conditions of all parameters, asking for more builds where they decide.
+
+    Args:
+        tracer: The builds.
+        run: Makes a build, or returns None.
+    """
+    found = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
+    return {
+        name: condition if condition is None else _without_implied(tracer, condition, found)
+        for name, condition in found.items()
+    }
+
+
+def stated_condition(tracer: Tracer, name: str) -> Condition | None:
+    """Returns the condition that a parameter's conditional scopes state.
+
+    It has the parents of all declarations, with the values of any; None if no declaration can ever
+    be active.
+    """
+    possible: list[Occurrence] = [each for each in tracer.occurrences[name] if all(each.values())]
+    if not possible:
+        return None
+    condition: Condition = {}
+    for parent in possible[0]:
+        if all(parent in each for each in possible):
+            keys = {tracer.key(parent, v): v for each in possible for v in each[parent]}
+            condition[parent] = tuple(keys.values())
+    return condition
+
+
+def needs(condition: Condition, conditions: Conditions, tracer: Tracer) -> Condition:
+    """Returns all that a condition needs, the conditions of its parents included.
+
+    A name without values means that nothing can meet the condition.
+    """
+    needed: Condition = {}
+    waiting = [condition]
+    visited = set()
+    while waiting:
+        for parent, values in waiting.pop().items():
+            keys = tracer.keys(parent, values)
+            needed[parent] = tuple(
+                value for value in needed.get(parent, values) if tracer.key(parent, value) in keys
+            )
+            if parent not in visited:
+                visited.add(parent)
+                waiting.append(conditions.get(parent) or {})
+    return needed
+
+
+def _condition(
+    tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | None], name: str
+) -> Condition | None:
+    parameters = tracer.parameters
+    stated = stated_condition(tracer, name)
+    if stated is None:
+        return None
+    while True:
+        builds = len(tracer.traces)
+        having = [trace for trace in tracer.traces if name in trace.values]
+        if not having:
+            return stated
+        without = [
+            trace
+            for trace in tracer.traces
+            if name not in trace.values and trace.error is None and _met(tracer, trace, stated)
+        ]
+        # A parent comes before its child wherever the child is: that also rules out circles.
+        common = set.intersection(
+            *(set(itertools.takewhile(name.__ne__, trace.values)) for trace in having)
+        )
+        seen = {
+            parent: {trace.keys[parent] for trace in having}
+            for parent in having[0].values
+            if parent in common
+            and parent not in stated
+            and 1 < (parameters[parent].count or 0) <= MOST_LISTED
+        }
+        chosen = _telling(without, seen)
+        # Of the builds that had the parameter, the one nearest to the defaults.
+        home = min(having, key=lambda trace: _distance(tracer, trace))
+        inferred = {}
+        for parent in chosen:
+            # Values that alone explain a build without the parameter.
+            ruled_out = {
+                trace.keys[parent]
+                for trace in tracer.traces
+                if name not in trace.values and trace.error is None and parent in trace.keys
+                if all(trace.keys.get(p) in seen[p] for p in chosen if p != parent)
+            }.difference(seen[parent])
+            values = _allowed(parameters[parent], name, home, seen[parent], ruled_out, run)
+            if len(values) < (parameters[parent].count or 0):
+                inferred[parent] = values
+        if len(tracer.traces) == builds:
+            return stated | inferred
+
+
+def _telling(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
+    """Returns the fewest parents whose values set apart all builds that can be set apart."""
+    found = (
+        [p for p, keys in seen.items() if p in trace.keys and trace.keys[p] not in keys]
+        for trace in without
+    )
+    unexplained = [telling for telling in found if telling]
+    chosen: list[str] = []
+    while unexplained:
+        best = max(seen, key=lambda parent: sum(parent in telling for telling in unexplained))
+        chosen.append(best)
+        unexplained = [telling for telling in unexplained if best not in telling]
+    return chosen
+
+
+def _allowed(
+    parent: Parameter,
+    name: str,
+    home: Trace,
+    seen: set[Key],
+    ruled_out: set[Key],
+    run: Callable[[Mapping[str, Any]], Trace | None],
+) -> tuple[Scalar, ...]:
+    """Returns the values of a parent that do not rule a parameter out.
+
+    A value that can't be decided, as builds are missing or raise, counts as one of them.
+    """
+    values = values_of(parent)
+    keys = [parent.identity(value) for value in values]
+
+    def stays(index: int) -> bool:
+        if keys[index] in seen or keys[index] in ruled_out:
+            return keys[index] in seen
+        trace = run({**home.values, parent.name: values[index]})
+        return trace is None or name in trace.values or trace.error is not None
+
+    given = set(range(len(values)))
+    if not is_few(parent):
+        given = {index for index, key in enumerate(keys) if key in seen | ruled_out}
+        given.update(landmarks(parent))
+    looked = survey(len(values), sorted(given), stays)
+    last, allowed = True, []
+    for index, value in enumerate(values):
+        last = looked.get(index, last)
+        if last:
+            allowed.append(value)
+    return tuple(allowed)
+
+
+def _without_implied(tracer: Tracer, condition: Condition, found: Conditions) -> Condition:
+    """Returns the condition without parents that another parent's own condition implies.
+
+    Parents that are always active and may have any value are dropped too.
+    """
+    kept = {
+        parent: values
+        for parent, values in condition.items()
+        if found.get(parent) or len(values) != tracer.parameters[parent].count
+    }
+    for parent in list(kept):
+        others = {name: values for name, values in kept.items() if name != parent}
+        needed = needs(others, found, tracer).get(parent)
+        if needed is not None and tracer.keys(parent, needed) <= tracer.keys(
+            parent, condition[parent]
+        ):
+            del kept[parent]
+    return kept
+
+
+def _met(tracer: Tracer, trace: Trace, condition: Condition) -> bool:
+    return all(trace.keys.get(p) in tracer.keys(p, values) for p, values in condition.items())
+
+
+def _distance(tracer: Tracer, trace: Trace) -> int:
+    defaults = (tracer.key(name, tracer.parameters[name].default) for name in trace.keys)
+    return sum(key != usual for key, usual in zip(trace.keys.values(), defaults, strict=True))

@@ -1,0 +1,522 @@
+"""Ready-made parameters: what the field usually searches, with its usual ranges and scales.
+
+Each function returns a parameter, or a group of parameters that a SearchSpace takes. Every part can
+be overridden: `dropout(0.0, 0.6, name="dropout_top", role="scientific")`. All take, beside the
+range or the values:
+
+    name                    what the parameter is called
+    default                 the value to begin with; left out, the usual one if the range has it,
+                            else the range's middle in its scale, or the first of the values
+    role, when, otherwise   as every parameter takes them; see `Parameter`
+
+All raise SearchSpaceError if any of it is wrong. Ranges without a source are our own choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Unpack
+
+from search_spaces.errors import SearchSpaceError
+from search_spaces.keras_names import (
+    ACTIVATIONS,
+    BIAS_INITIALIZERS,
+    INITIALIZER_ALIASES,
+    INITIALIZERS,
+    OPTIMIZERS,
+    UNUSABLE_ACTIVATIONS,
+    UNUSABLE_INITIALIZERS,
+    UNUSABLE_OPTIMIZERS,
+    check_names,
+)
+from search_spaces.parameters.choice_parameter import Boolean, Choice
+from search_spaces.parameters.parameter import Declared, Parameter
+from search_spaces.parameters.ranged import Float, Int
+from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
+
+USUAL_KERNEL_INITIALIZERS: Final = (
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+    "orthogonal",
+    "truncated_normal",
+    "random_normal",
+)
+"""Random initializers for kernels, Keras's default first; a constant kernel would not learn."""
+
+LEARNING_RATES: Final[Mapping[str, tuple[float, float, float]]] = {
+    "adadelta": (1e-3, 1.0, 1e-3),
+    "adafactor": (1e-4, 1e-1, 1e-3),
+    "adagrad": (1e-4, 1.0, 1e-3),
+    "adam": (1e-5, 1e-2, 1e-3),
+    "adamax": (1e-5, 1e-2, 1e-3),
+    "adamw": (1e-5, 1e-2, 1e-3),
+    "ftrl": (1e-4, 1e-1, 1e-3),
+    "lion": (1e-6, 1e-2, 1e-3),
+    "muon": (1e-4, 1e-1, 1e-3),
+    "nadam": (1e-5, 1e-2, 1e-3),
+    "rmsprop": (1e-5, 1e-2, 1e-3),
+    "schedulefreeadamw": (1e-4, 1e-1, 2.5e-3),
+    "sgd": (1e-4, 1.0, 1e-2),
+}
+"""By optimizer: lowest and highest learning rate to search, and Keras's default (dimensionless).
+
+The defaults are those of https://keras.io/api/optimizers/. The ranges are our own choice around
+them: wide enough to hold what the pages advise (Adadelta at 1.0 as in its paper, higher rates for
+Adagrad, lower ones for Lion, as in arXiv:2302.06675).
+"""
+
+MOMENTUM_OPTIMIZERS: Final = ("muon", "rmsprop", "sgd")
+"""The optimizers whose Keras class takes a `momentum`."""
+
+
+def units(
+    low: int = 16,
+    high: int = 512,
+    *,
+    step: int = 1,
+    name: str = "units",
+    default: int | None = None,
+    **declared: Unpack[Declared],
+) -> Int:
+    """How many units a layer has, usually 16 to 512 on a log scale.
+
+    Bengio 2012 (arXiv:1206.5533, section 3.2) searches it on a log scale, and finds that more than
+    needed hurts little with regularization. A `step` above 1 is the ratio of neighbours: 2 takes
+    powers of two.
+
+    Example:
+        >>> ks.units(16, 128)
+        Int('units', 16, 128, scale='log')
+    """
+    return Int(name, low, high, scale="log", step=step, default=default, **declared)
+
+
+def layers(
+    low: int = 1,
+    high: int = 4,
+    *,
+    name: str = "num_layers",
+    default: int | None = None,
+    **declared: Unpack[Declared],
+) -> Int:
+    """How many layers, usually 1 to 4 on a linear scale.
+
+    The name, "num_layers", is that of Keras Tuner's guide
+    (https://keras.io/keras_tuner/guides/getting_started/), so that its builders read it.
+
+    Example:
+        >>> ks.layers(1, 3)
+        Int('num_layers', 1, 3)
+    """
+    _check_bounds("A number of layers", low, high, 0, math.inf)
+    return Int(name, low, high, default=default, **declared)
+
+
+def activation(
+    values: Sequence[str] = ("relu", "gelu", "silu", "elu", "selu", "tanh", "sigmoid"),
+    *,
+    name: str = "activation",
+    default: str | None = None,
+    **declared: Unpack[Declared],
+) -> Choice:
+    """The activation of hidden layers, by its name in https://keras.io/api/layers/activations/.
+
+    Example:
+        >>> ks.activation(["relu", "gelu"])
+        Choice('activation', ['relu', 'gelu'])
+    """
+    known = check_names(values, "activation", ACTIVATIONS, unusable=UNUSABLE_ACTIVATIONS)
+    return Choice(name, known, default=_or_first(default), **declared)
+
+
+def kernel_initializer(
+    values: Sequence[str] = USUAL_KERNEL_INITIALIZERS,
+    *,
+    name: str = "kernel_initializer",
+    default: str | None = None,
+    **declared: Unpack[Declared],
+) -> Choice:
+    """How a layer's kernel begins, by its name in https://keras.io/api/layers/initializers/.
+
+    Sources: Glorot and Bengio 2010; He et al. 2015 (arXiv:1502.01852); LeCun et al. 1998,
+    "Efficient BackProp"; Saxe et al. 2013 for orthogonal (arXiv:1312.6120). Keras's default,
+    "glorot_uniform", is the first.
+
+    Seeds: a trial's seed sets Python's `random`, from which Keras draws the seed of each
+    initializer in the order in which layers are built. So pass the name on,
+    `Dense(…, kernel_initializer=hp["kernel_initializer"])`: each layer then makes its own
+    initializer, and the same trial makes the same weights again. One initializer object shared by
+    several layers keeps one seed, and would give layers of the same shape the same weights.
+
+    Example:
+        >>> ks.kernel_initializer(["glorot_uniform", "he_normal"])
+        Choice('kernel_initializer', ['glorot_uniform', 'he_normal'])
+    """
+    known = check_names(
+        values, "initializer", INITIALIZERS, INITIALIZER_ALIASES, UNUSABLE_INITIALIZERS
+    )
+    return Choice(name, known, default=_or_first(default), **declared)
+
+
+initializer = kernel_initializer
+"""Another name for `kernel_initializer`; the parameter is called the same."""
+
+
+def bias_initializer(
+    values: Sequence[str] = ("zeros", "random_normal", "truncated_normal"),
+    *,
+    name: str = "bias_initializer",
+    default: str | None = None,
+    **declared: Unpack[Declared],
+) -> Choice:
+    """How a layer's bias begins, by its Keras name; Keras's default, "zeros", is the first.
+
+    What `kernel_initializer` says of seeds holds here too.
+
+    Example:
+        >>> ks.bias_initializer(["zeros", "ones"])
+        Choice('bias_initializer', ['zeros', 'ones'])
+    """
+    full_names = {**INITIALIZER_ALIASES, **{each: each for each in INITIALIZERS}}
+    needs_matrix = {
+        name: "it needs a matrix, and a bias is a vector"
+        for name, known in full_names.items()
+        if known not in BIAS_INITIALIZERS
+    }
+    unusable = {**UNUSABLE_INITIALIZERS, **needs_matrix}
+    known = check_names(values, "initializer", BIAS_INITIALIZERS, INITIALIZER_ALIASES, unusable)
+    return Choice(name, known, default=_or_first(default), **declared)
+
+
+def l1(
+    low: float = 1e-6,
+    high: float = 1e-1,
+    *,
+    off: bool = True,
+    name: str = "l1",
+    default: float | None = None,
+    role: str = "nuisance",
+    when: Mapping[str, object] | None = None,
+) -> Float | tuple[Boolean, Float]:
+    """The factor of an L1 penalty on weights, usually 1e-6 to 1e-1 on a log scale, or off.
+
+    Bengio 2012 (arXiv:1206.5533, section 3.2) treats the coefficients of both penalties as
+    hyperparameters to be searched on a log scale; Keras's own default, 0.01
+    (https://keras.io/api/layers/regularizers/), lies in the range.
+    Zero has no logarithm, so "off" is a switch called "use_" and the name, which begins off, and a
+    builder reads 0.0 while it is off: pass `hp["l1"]` to `keras.regularizers.L1` without asking for
+    the switch. With `off=False` there is the factor alone.
+
+    Example:
+        >>> ks.SearchSpace(ks.l1()).names
+        ('use_l1', 'l1')
+        >>> ks.l1(off=False)
+        Float('l1', 1e-06, 0.1, scale='log')
+    """
+    switch = f"use_{name}"
+    condition = {switch: True} if off else when
+    declared: Declared = {"role": role, "when": condition}
+    if condition:
+        declared["otherwise"] = 0.0
+    factor = Float(name, low, high, scale="log", default=default, **declared)
+    return (Boolean(switch, role=role, when=when), factor) if off else factor
+
+
+def l2(
+    low: float = 1e-6,
+    high: float = 1e-1,
+    *,
+    off: bool = True,
+    name: str = "l2",
+    default: float | None = None,
+    role: str = "nuisance",
+    when: Mapping[str, object] | None = None,
+) -> Float | tuple[Boolean, Float]:
+    """The factor of an L2 penalty on weights, as that of `l1`.
+
+    Example:
+        >>> space = ks.SearchSpace(ks.l2())
+        >>> space.resolve({"use_l2": False})
+        {'use_l2': False, 'l2': 0.0}
+    """
+    return l1(low, high, off=off, name=name, default=default, role=role, when=when)
+
+
+def l1_l2(
+    low: float = 1e-6,
+    high: float = 1e-1,
+    *,
+    off: bool = True,
+    names: tuple[str, str] = ("l1", "l2"),
+    default: float | None = None,
+    role: str = "nuisance",
+    when: Mapping[str, object] | None = None,
+) -> tuple[Parameter, ...]:
+    """Both penalties, each with its own factor and switch: `l1(...)` and `l2(...)`.
+
+    With both, a builder passes `keras.regularizers.L1L2(hp["l1"], hp["l2"])`: the elastic net of
+    Zou and Hastie 2005.
+
+    Example:
+        >>> ks.SearchSpace(ks.l1_l2()).names
+        ('use_l1', 'l1', 'use_l2', 'l2')
+    """
+    group: list[Parameter] = []
+    for name in names:
+        made = l1(low, high, off=off, name=name, default=default, role=role, when=when)
+        group.extend((made,) if isinstance(made, Float) else made)
+    return tuple(group)
+
+
+def dropout(
+    low: float = 0.0,
+    high: float = 0.5,
+    *,
+    step: float | None = None,
+    name: str = "dropout",
+    default: float | None = None,
+    **declared: Unpack[Declared],
+) -> Float:
+    """The fraction of units that a dropout layer sets to zero, usually 0.0 to 0.5.
+
+    Srivastava et al. 2014 (JMLR 15, "Dropout: A Simple Way to Prevent Neural Networks from
+    Overfitting", appendix A.4): hidden units are kept with a probability of 0.5 to 0.8, so 0.2 to
+    0.5 are dropped. In Keras, the `rate` of https://keras.io/api/layers/regularization_layers/dropout/.
+
+    Example:
+        >>> ks.dropout(0.0, 0.6, step=0.2)
+        Float('dropout', 0.0, 0.6, step=0.2)
+    """
+    _check_bounds("A dropout rate", low, high, 0.0, 1.0)
+    return Float(name, low, high, step=step, default=default, **declared)
+
+
+def batch_normalization(
+    *, name: str = "batch_normalization", default: bool = False, **declared: Unpack[Declared]
+) -> Boolean:
+    """Whether to normalize each layer over its batch.
+
+    Ioffe and Szegedy 2015 (arXiv:1502.03167). In Keras, the layer
+    https://keras.io/api/layers/normalization_layers/batch_normalization/.
+
+    Example:
+        >>> ks.batch_normalization()
+        Boolean('batch_normalization')
+    """
+    return Boolean(name, default=default, **declared)
+
+
+batchnorm = batch_normalization
+"""Another name for `batch_normalization`; the parameter is called the same."""
+
+
+def learning_rate(
+    low: float = 1e-4,
+    high: float = 1e-1,
+    *,
+    name: str = "learning_rate",
+    default: float | None = None,
+    **declared: Unpack[Declared],
+) -> Float:
+    """The learning rate, usually 1e-4 to 1e-1 on a log scale.
+
+    Bengio 2012 (arXiv:1206.5533, section 3.1.1) calls it the most important hyperparameter, with
+    values between 1e-6 and 1 for standardized inputs, explored on a log scale. The usual default is
+    that of Keras's Adam, 1e-3 (https://keras.io/api/optimizers/adam/).
+
+    Example:
+        >>> ks.learning_rate()
+        Float('learning_rate', 0.0001, 0.1, scale='log', default=0.001)
+        >>> ks.learning_rate(1e-3, 1.0).default
+        0.001
+    """
+    return Float(name, low, high, scale="log", default=_usual(default, 1e-3, low, high), **declared)
+
+
+def momentum(
+    low: float = 0.01,
+    high: float = 0.99,
+    *,
+    name: str = "momentum",
+    default: float | None = None,
+    **declared: Unpack[Declared],
+) -> Float:
+    """The momentum of SGD, RMSprop or Muon, usually 0.01 to 0.99 on a reversed log scale.
+
+    What counts is how far it is from 1: the average runs over about 1 / (1 - momentum) steps. With
+    the usual range, where low and high add up to 1, the reversed log scale searches 1 - momentum
+    on a log scale, as Google's tuning playbook advises
+    (https://github.com/google-research/tuning_playbook), and half of it lies above 0.9. The usual
+    default, 0.9, is the customary one (Sutskever et al. 2013, Goyal et al. 2017, arXiv:1706.02677);
+    Keras's own is 0.0, which is no momentum.
+
+    Example:
+        >>> ks.momentum()
+        Float('momentum', 0.01, 0.99, scale='reverse_log', default=0.9)
+    """
+    _check_bounds("A momentum", low, high, 0.0, 1.0)
+    usual = _usual(default, 0.9, low, high)
+    return Float(name, low, high, scale="reverse_log", default=usual, **declared)
+
+
+def epochs(
+    low: int = 5,
+    high: int = 50,
+    *,
+    name: str = "epochs",
+    default: int | None = None,
+    **declared: Unpack[Declared],
+) -> Int:
+    """How many epochs to train for, usually 5 to 50 on a linear scale.
+
+    An epoch is one pass over the training data. The best epoch of a trial is what counts, so the
+    highest number is a budget more than a risk. The range is for data sets that fit in memory;
+    Bengio 2012 (arXiv:1206.5533, section 3.1.1) advises early stopping over searching the number.
+
+    Example:
+        >>> ks.epochs(5, 20)
+        Int('epochs', 5, 20)
+    """
+    _check_bounds("A number of epochs", low, high, 1, math.inf)
+    return Int(name, low, high, default=default, **declared)
+
+
+def batch_size(
+    values: Sequence[int] = (16, 32, 64, 128, 256),
+    *,
+    name: str = "batch_size",
+    default: int | None = None,
+    **declared: Unpack[Declared],
+) -> Choice:
+    """How many examples a training step sees, usually a power of two from 16 to 256.
+
+    Bengio 2012 (arXiv:1206.5533, section 3.1.1): between 1 and a few hundred, 32 a good default.
+    32 is Keras's own default too (https://keras.io/api/models/model_training_apis/).
+
+    Example:
+        >>> ks.batch_size([32, 64])
+        Choice('batch_size', [32, 64])
+    """
+    sizes = tuple(values)
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise SearchSpaceError(
+                f"A batch size must be a whole number of 1 or more, received {size!r}."
+            )
+    usual = 32 if default is None and 32 in sizes else default
+    return Choice(name, sizes, default=_or_first(usual), **declared)
+
+
+def label_smoothing(
+    low: float = 0.0,
+    high: float = 0.2,
+    *,
+    name: str = "label_smoothing",
+    default: float | None = None,
+    **declared: Unpack[Declared],
+) -> Float:
+    """How much of a target's weight is spread over all classes, usually 0.0 to 0.2.
+
+    Szegedy et al. 2016 (arXiv:1512.00567, section 7) used 0.1, the usual default here. In Keras it
+    is an argument of the cross-entropy losses that take one-hot or binary targets
+    (https://keras.io/api/losses/probabilistic_losses/), from 0 to 1.
+
+    Example:
+        >>> ks.label_smoothing()
+        Float('label_smoothing', 0.0, 0.2)
+    """
+    _check_bounds("A label smoothing", low, high, 0.0, 1.0)
+    return Float(name, low, high, default=_usual(default, 0.1, low, high), **declared)
+
+
+def optimizer(
+    values: Sequence[str] = ("adam", "sgd", "rmsprop"),
+    *,
+    learning_rate: bool = False,
+    momentum: bool = False,
+    name: str = "optimizer",
+    default: str | None = None,
+    **declared: Unpack[Declared],
+) -> Choice | tuple[Parameter, ...]:
+    """Which optimizer, by its name in https://keras.io/api/optimizers/, and what goes with each.
+
+    Choi et al. 2019 (arXiv:1910.05446) show that optimizers compare fairly only if each is tuned
+    in its own range: `learning_rate=True` and `momentum=True` give each one that takes it its own
+    parameter, active only with it.
+
+    Args:
+        values: Names, such as "adam"; see `OPTIMIZERS`.
+        learning_rate: Whether to add "adam.learning_rate" and so on, with the ranges and defaults
+            of `LEARNING_RATES`.
+        momentum: Whether to add "sgd.momentum" and so on; see `MOMENTUM_OPTIMIZERS`.
+        name: What the choice is called.
+        default: The optimizer to begin with; left out, the first.
+        **declared: Of the choice. What goes with it is nuisance.
+
+    Returns:
+        A Choice; with what goes with it, a group.
+
+    Example:
+        >>> ks.optimizer(["adam", "sgd"], learning_rate=False)
+        Choice('optimizer', ['adam', 'sgd'])
+        >>> ks.SearchSpace(ks.optimizer(["adam"], learning_rate=True)).names
+        ('optimizer', 'adam.learning_rate')
+    """
+    # Keras looks optimizers up in lower case, whatever the case they are given in.
+    names = check_names(
+        values, "optimizer", OPTIMIZERS, unusable=UNUSABLE_OPTIMIZERS, spelled=str.lower
+    )
+    choice = Choice(name, names, default=_or_first(default), **declared)
+    group: list[Parameter] = [choice]
+    if momentum and not any(each.lower() in MOMENTUM_OPTIMIZERS for each in names):
+        raise SearchSpaceError(
+            f"momentum=True, and none of {list(names)!r} has a momentum: leave it out, or add one "
+            f"of {list(MOMENTUM_OPTIMIZERS)!r}."
+        )
+    for each in names:
+        only = {name: each}
+        if learning_rate:
+            low, high, first = LEARNING_RATES[each.lower()]
+            group.append(_rate(low, high, name=f"{each}.learning_rate", default=first, when=only))
+        if momentum and each.lower() in MOMENTUM_OPTIMIZERS:
+            group.append(_momentum(name=f"{each}.momentum", when=only))
+    return tuple(group) if learning_rate or momentum else choice
+
+
+# As `optimizer` has arguments of these names.
+_rate, _momentum = learning_rate, momentum
+
+
+def _or_first(default: Any) -> MaybeScalar:
+    return NOT_GIVEN if default is None else default
+
+
+def _usual(given: float | None, customary: float, low: float, high: float) -> float | None:
+    """Returns the default given, else the customary one if the range holds it, else None."""
+    if given is not None:
+        return given
+    try:
+        return customary if low <= customary <= high else None
+    except TypeError:
+        # Bounds that aren't numbers: the parameter has a better message.
+        return None
+
+
+def _check_bounds(what: str, low: object, high: object, least: float, most: float) -> None:
+    """Checks that a range stays where its quantity has a meaning.
+
+    Raises:
+        SearchSpaceError: If an end of the range is beyond.
+    """
+    for bound in (low, high):
+        # The parameter itself refuses what isn't a number, with a better message.
+        if isinstance(bound, int | float) and not least <= bound <= most:
+            wanted = f"{least!r} or more" if most == math.inf else f"from {least!r} to {most!r}"
+            raise SearchSpaceError(
+                f"{what} must be {wanted}, received low={low!r}, high={high!r}: narrow the range."
+            )

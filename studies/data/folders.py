@@ -1,0 +1,342 @@
+"""Images and texts in folders: a file for each sample, a subfolder for each class.
+
+Keras's own functions read them. Texts may also be a column of a csv file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from inspect import signature
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from search_spaces.errors import DataError
+from search_spaces.suggestions import suggestion
+from studies.data.arrays.checks import Samples, check_samples
+from studies.data.arrays.large import allocated
+from studies.data.dataset import Dataset, call_text, unless
+from studies.data.npz_files import absolute_path
+from studies.data.options import DEFAULT_SHARE, check_options
+from studies.data.parts.partition import Contents
+from studies.data.tables.files import read_csv
+from studies.data.tables.targets import check_complete
+
+Kind = Literal["images", "texts"]
+ENDINGS: Final = {"images": (".bmp", ".gif", ".jpeg", ".jpg", ".png"), "texts": (".txt",)}
+# Names of folders, in small letters, and the part that each holds.
+_PARTS: Final = {
+    **{"train": "train", "training": "train", "test": "test"},
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+}
+# A seed, or Keras draws one, which changes numpy's state.
+_IN_ORDER: Final[dict[str, Any]] = {
+    **{"batch_size": None, "shuffle": False, "seed": 0, "follow_links": True, "verbose": False},
+}
+
+
+def images(
+    folder: str | PathLike[str],
+    *,
+    image_size: tuple[int, int] = (256, 256),
+    color_mode: str = "rgb",
+    interpolation: str = "bilinear",
+    validation: float | int = DEFAULT_SHARE,
+    test: float | int | None = DEFAULT_SHARE,
+    stratify: bool | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Dataset:
+    """Describes a folder of images, with a subfolder for each class, or for each part.
+
+    `keras.utils.image_dataset_from_directory` reads it: bmp, gif, jpeg and png files, also further
+    down, classes in the order of their names, resized. The loaded x is uint8 of shape
+    (n, height, width, channels), from 0 to 255; the model scales it
+    (`keras.layers.Rescaling(1 / 255)`), so that its champion takes images as they come. y is int64
+    of shape (n,). Arrays of 256 MiB and more are in files that are mapped to memory, so that the
+    images may be larger than the memory.
+
+    Args:
+        folder: The folder. A relative path starts from the current folder. If its subfolders are
+            called train, validation and test, they are the parts, with a subfolder for each class.
+        image_size: Height and width to resize to.
+        color_mode: "grayscale", "rgb" or "rgba": 1, 3 or 4 channels.
+        interpolation: How to resize, such as "bilinear" or "nearest".
+        validation: Share in (0, 1) of all images, or count of images, if there is no such folder.
+        test: Likewise; None or 0: no test part.
+        stratify: Whether each part gets the classes in equal proportions; None: yes.
+        seed: What the splits are drawn with; from 0 to 2**32 - 1.
+        name: Name in records; None: the folder's name.
+
+    Raises:
+        DataError: An option is wrong. `load` reports what is wrong with the images.
+
+    Example:
+        >>> ks.datasets.images("flowers", image_size=(64, 64)).name
+        'flowers'
+    """
+    sides = tuple(image_size) if isinstance(image_size, tuple | list) else ()
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise DataError(
+            f"image_size must be height and width, such as (64, 64), not {image_size!r}."
+        )
+    read = {"image_size": sides, "color_mode": color_mode, "interpolation": interpolation}
+    split = {"validation": validation, "test": test, "stratify": stratify, "seed": seed}
+    return _described("images", folder, read, split, name)
+
+
+def text(
+    path: str | PathLike[str],
+    *,
+    text: str = "text",
+    target: str = "target",
+    validation: float | int = DEFAULT_SHARE,
+    test: float | int | None = DEFAULT_SHARE,
+    stratify: bool | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Dataset:
+    """Describes texts: a folder with a subfolder of txt files for each class, or a csv file.
+
+    The loaded x is texts of shape (n,), as they are: the model's first layer is
+    `keras.layers.TextVectorization`, adapted to the training part alone
+    (`vectorize.adapt(data.load().train.x)`), so that the champion takes texts.
+
+    Args:
+        path: The folder, or the csv file, in UTF-8. A relative path starts from the current folder.
+            A folder may have the subfolders train, validation and test, as that of `images`.
+        text: Of a csv file, the column of the texts.
+        target: Of a csv file, the column of the targets: texts and whole numbers from 0 up are
+            classes, other numbers make a regression.
+        validation: Share in (0, 1) of all texts, or count of texts, if there is no such folder.
+        test: Likewise; None or 0: no test part.
+        stratify: Whether each part gets the classes in equal proportions; None: if there are some.
+        seed: What the splits are drawn with; from 0 to 2**32 - 1.
+        name: Name in records; None: the folder's or file's name without its ending.
+
+    Raises:
+        DataError: An option is wrong. `load` reports what is wrong with the texts.
+
+    Example:
+        >>> ks.datasets.text("reviews.csv", text="review", target="stars").name
+        'reviews'
+    """
+    if text == target:
+        raise DataError(f"text and target are both {text!r}. Name two columns.")
+    split = {"validation": validation, "test": test, "stratify": stratify, "seed": seed}
+    return _described("texts", path, {"text": text, "target": target}, split, name)
+
+
+@dataclass(frozen=True, eq=False)
+class Folder:
+    """Images or texts, in a folder with a subfolder for each class; or texts in a csv file.
+
+    Attributes:
+        kind: What they are.
+        place: The folder, or the file.
+        options: How they are read, for records: what Keras takes for images; `text` and `target`,
+            the columns of a csv file.
+    """
+
+    kind: Kind
+    place: Path
+    options: Mapping[str, Any]
+
+    def contents(self) -> Contents:
+        """Reads all samples, and the parts that have folders of their own.
+
+        Raises:
+            DataError: One can't be read, or a part has other classes.
+        """
+        if self.kind == "texts" and self.place.suffix.lower() == ".csv":
+            pool = check_samples(*read_columns(self.place, **self.options), "x", "y")
+            return Contents(replace(pool, files=self.options))
+        places = folders_of_parts(self.place)
+        classes = classes_in(places["train"])
+        read: dict[str, Samples] = {}
+        for part, place in places.items():
+            if (found := classes_in(place)) != classes:
+                raise DataError(
+                    f"{str(place)!r} has the classes {', '.join(found)}, and "
+                    f"{str(places['train'])!r} has {', '.join(classes)}. Give both the same "
+                    "subfolders; they may be empty."
+                )
+            if self.kind == "images":
+                x, labels, _ = read_images(place, self.options)
+            else:
+                x, labels = _read_texts(place)
+            of = "" if part == "train" else f" of the {part} part"
+            # Texts, which get numbers in the order of the names, as here.
+            y = np.array(classes, dtype=object)[labels]
+            read[part] = check_samples(x, y, f"x{of}", f"y{of}")
+        return Contents(replace(read.pop("train"), files=self.options), read)
+
+
+def with_files(data: Dataset, folder: Folder, path: str, target: str = "") -> Dataset:
+    """Returns the description of other images or texts that are read and split in the same way.
+
+    Args:
+        data: The description of the present ones.
+        folder: Those.
+        path: The other folder, or csv file.
+        target: Of a csv file, another column of targets, or empty.
+    """
+    place = absolute_path(path)
+    options = {**folder.options, **({"target": target} if target else {})}
+    text = f"{data.text} from {str(place)!r}"
+    other = replace(folder, place=place, options=options)
+    return replace(data, source=str(place), text=text, read=other.contents)
+
+
+def folder_of(data: object) -> Folder | None:
+    """Returns the images or texts that data is described by, if it is such."""
+    found = getattr(getattr(data, "read", None), "__self__", None)
+    return found if isinstance(found, Folder) else None
+
+
+def kind_of(folder: Path) -> Kind:
+    """Returns what a folder holds further down: texts, if it has txt files and no images."""
+    found = {file.suffix.lower() for file in folder.rglob("*.*")}
+    return "images" if found.intersection(ENDINGS["images"]) or ".txt" not in found else "texts"
+
+
+def folders_of_parts(folder: Path) -> dict[str, Path]:
+    """Returns the folder of each part: the folder itself as that to train on, if it has classes.
+
+    Raises:
+        DataError: There is no such folder, it has no subfolders, or parts among classes.
+    """
+    if not folder.is_dir():
+        what = "is a file" if folder.is_file() else "does not exist"
+        raise DataError(
+            f"The folder {str(folder)!r} {what}. Pass a folder with a subfolder for each class."
+        )
+    names = classes_in(folder)
+    if not names:
+        raise DataError(
+            f"{str(folder)!r} has no images or texts in subfolders. Put those of each class into a "
+            "subfolder with the name of the class."
+        )
+    parts = {_PARTS[each.lower()]: folder / each for each in names if each.lower() in _PARTS}
+    all_are = len(parts) == len(names)
+    if "train" in parts and all_are:
+        return parts
+    if "train" in parts or (parts and all_are):
+        raise DataError(
+            f"{str(folder)!r} holds parts and other folders, or no part to train on: "
+            f"{', '.join(names)}. Name the parts train, validation and test, or the folder of one."
+        )
+    return {"train": folder}
+
+
+def classes_in(folder: Path) -> list[str]:
+    """Returns the names of a folder's subfolders, in the order that Keras numbers them in."""
+    return sorted(f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+def read_images(
+    folder: Path, options: Mapping[str, Any], *, labelled: bool = True
+) -> tuple[np.ndarray, np.ndarray, list[Path]]:
+    """Reads a folder of images; large ones go into a file that is mapped to memory.
+
+    Args:
+        folder: With a subfolder for each class; or of images alone.
+        options: Of `keras.utils.image_dataset_from_directory`.
+        labelled: Whether there are classes.
+
+    Returns:
+        uint8 of shape (n, height, width, channels); the number of each one's class, 0 without
+        classes; and the files.
+
+    Raises:
+        DataError: There are none, or Keras can't read one.
+    """
+    import keras
+    import tensorflow as tf
+
+    try:
+        found = keras.utils.image_dataset_from_directory(
+            folder, "inferred" if labelled else None, **options, **_IN_ORDER
+        )
+    except ValueError as error:
+        raise _unreadable(folder, "images", error) from None
+    files = list(map(Path, found.file_paths))
+    pairs = found if labelled else found.map(lambda image: (image, 0))
+    x = allocated((len(files), *pairs.element_spec[0].shape), np.dtype(np.uint8))
+    labels: list[int] = []
+    try:
+        for image, label in pairs.as_numpy_iterator():
+            # Keras passes on floats: whole numbers take a quarter of the memory.
+            x[len(labels)] = image.clip(0, 255).round()
+            labels.append(label)
+    except tf.errors.OpError as error:
+        # TensorFlow names its function before, and its operation after.
+        reason = re.sub(r"^\{\{.*?\}\}\s*|\s*\[Op:.*$|\n.*", "", error.message, flags=re.DOTALL)
+        raise DataError(
+            f"{str(files[len(labels)])!r} can't be read as an image: "
+            f"{reason[:200].rstrip('.')}. Remove it, or save it again."
+        ) from None
+    return x, np.array(labels, np.int64), files
+
+
+def _read_texts(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Returns texts of shape (n,), and the number of each one's class."""
+    import keras
+
+    try:
+        found = keras.utils.text_dataset_from_directory(folder, **_IN_ORDER)
+        contents, labels = zip(*found.as_numpy_iterator(), strict=True)
+        texts = [content.decode() for content in contents]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"A text in {str(folder)!r} is not in UTF-8: the one that begins with "
+            f"{error.object[:40]!r}. Save it as such."
+        ) from None
+    except ValueError as error:
+        raise _unreadable(folder, "texts", error) from None
+    return np.array(texts, dtype=object), np.array(labels, np.int64)
+
+
+def _unreadable(folder: Path, kind: Kind, error: ValueError) -> DataError:
+    return DataError(
+        f"{str(folder)!r} can't be read as {kind}, with those of each class in a subfolder with "
+        f"its name. Keras says: {error}"
+    )
+
+
+def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a column of texts, and the targets, of a csv file.
+
+    Raises:
+        DataError: It can't be read, lacks a column, or lacks targets.
+    """
+    table = read_csv(file, texts=[text], keep_default_na=False, na_values={target: [""]})
+    for name in (text, target):
+        if name not in table.columns:
+            known = [str(each) for each in table.columns]
+            raise DataError(f"{str(file)!r} has no column {name!r}. {suggestion(name, known)}")
+    check_complete(table[target], repr(str(file)), header=True)
+    targets = table[target]
+    y = targets.to_numpy() if targets.dtype.kind in "biuf" else targets.to_numpy(dtype=object)
+    return table[text].to_numpy(dtype=object), y
+
+
+def _described(
+    kind: Kind,
+    path: str | PathLike[str],
+    read: dict[str, Any],
+    split: dict[str, Any],
+    name: str | None,
+) -> Dataset:
+    function: Callable[..., Dataset] = images if kind == "images" else text
+    place, options = absolute_path(path), check_options(**split)
+    defaults = {each.name: each.default for each in signature(function).parameters.values()}
+    defaults["image_size"] = None  # It is always shown.
+    call = call_text(function.__name__, str(path), **unless(defaults, **read, **split, name=name))
+    own = place.stem if place.suffix.lower() == ".csv" else place.name
+    folder = Folder(kind, place, read)
+    return Dataset(own if name is None else name, str(place), call, options, folder.contents)
