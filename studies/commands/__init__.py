@@ -11,7 +11,6 @@
 | `list_studies`, `show`, `report`, `compare`, `ui` | commands that look at them |
 | `data` | looks at a study's data before a model is trained on it |
 | `diagnose` | what a study's record says about its search, and the launch that should follow |
-| `import_script` | a study file of a script for Keras Tuner or Optuna |
 | `push`, `export` | sending them to an MLflow server, writing them for people and other tools |
 | `rename`, `delete` | changing a study's name, deleting it for ever |
 | `doctor` | checking and mending the store |

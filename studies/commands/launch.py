@@ -194,8 +194,9 @@ def launch_command(
     """Run a study, or resume it.
 
     TARGET is a study of the catalog (digits), a file (my_study.py), or a file and the variable
-    that holds the study (my_study.py:wide). The variable may be an objective of Optuna's, a
-    function of a trial that does everything itself and returns a number.
+    that holds the study (my_study.py:wide). The file may be a script for Keras Tuner or Optuna: it
+    runs up to its tuner.search(...) or study.optimize(...), which becomes the study. The variable
+    may be an objective of Optuna's, a function of a trial that returns a number.
 
     \b
     kerastudy launch digits
@@ -208,7 +209,7 @@ def launch_command(
     kerastudy launch digits --start-with study:narrow --name again
     kerastudy launch my_study.py --data houses.csv --target price
     kerastudy launch my_study.py --executor ray --address auto --workers 32
-    kerastudy launch optuna_script.py:objective --direction maximize
+    kerastudy launch tune.py
 
     \b
     engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es,

@@ -56,7 +56,6 @@ class Group(click.Group):
             "launch": "launch",
             "reproduce": "reproduce",
             "confirm": "confirm",
-            "import": "import_script",
         },
         "Look": {
             "data": "data",
@@ -159,7 +158,6 @@ def kerastudy() -> None:
     kerastudy new my_study.py            a study file to start from
     kerastudy launch my_study.py --trials 50
     kerastudy data digits                what is wrong with its data
-    kerastudy import tune.py             a study of a Keras Tuner or Optuna script
     kerastudy show digits                its best trial
     kerastudy compare digits other       studies, or a study's engines
     kerastudy diagnose digits            what to search next, and why

@@ -54,6 +54,7 @@ def check_objective_study(study: StudyDefinition) -> Objective:
             "objective_function must be a function of a trial that returns a number. "
             f"Received: {function!r:.200}"
         )
+    _check_takes_a_trial(function)
     for name in _OF_BUILDERS:
         given = getattr(study, name)
         # `dataclasses.replace` gives the function, which stands for the builder, again.
@@ -74,6 +75,21 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     if study.direction is not None:
         return Objective(VALUE, direction_of(study.direction))
     return named if isinstance(named, Objective) else Objective(VALUE, "min")
+
+
+def _check_takes_a_trial(function: Any) -> None:
+    try:
+        parameters = inspect.signature(function)
+        parameters.bind(None)
+    except ValueError:
+        # A function of C has no signature.
+        return
+    except TypeError:
+        raise StudyError(
+            "An objective function must take one argument, the trial. "
+            f"{getattr(function, '__name__', 'Yours')} takes {parameters}. Define a function of "
+            "the trial alone that calls it."
+        ) from None
 
 
 def _check_no_training_settings(study: StudyDefinition) -> None:

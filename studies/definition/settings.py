@@ -7,7 +7,7 @@ import inspect
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from search_spaces.errors import EngineError, StudyError
 from search_spaces.suggestions import near_match, suggestion
@@ -29,6 +29,10 @@ ENGINES = {
     "keras-tuner:random": "Keras Tuner's random search",
     "keras-tuner:grid": "Keras Tuner's walk over a finite space, the defaults first",
 }
+FACTOR: Final = 3
+"""Hyperband's reduction factor, Keras Tuner's default
+(https://keras.io/keras_tuner/api/tuners/hyperband/)."""
+
 Verify = Literal["full", "some", "off"]
 """How much of a best trial `model.fit` trains again before it is registered."""
 VERIFY: tuple[Verify, ...] = ("full", "some", "off")
@@ -111,6 +115,29 @@ def check_engine(engine: object) -> str:
     short = [name for name in (each.partition(":")[2] for each in ENGINES) if name not in ENGINES]
     hint = near_match(engine, [*ENGINES, *dict.fromkeys(short)]) or suggestion(engine, ENGINES)
     raise EngineError(f"There is no engine {engine!r}. {hint}")
+
+
+def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
+    """Returns the number of trials of one full round of Hyperband's brackets.
+
+    A trial that continues another counts as one. The sizes are those of Keras Tuner's
+    ``HyperbandOracle``, after Li et al., "Hyperband: A Novel Bandit-Based Approach to
+    Hyperparameter Optimization" (https://jmlr.org/papers/v18/16-558.html).
+
+    Args:
+        epochs: The most epochs that a trial trains, at least 1.
+        factor: How many times fewer trials each rung has than the one below, at least 2.
+    """
+    brackets, left = 0, float(epochs)
+    while left >= 1:
+        left /= factor
+        brackets += 1
+    last_rung = math.ceil(1 + math.log(epochs, factor))
+    return sum(
+        math.ceil(last_rung / (bracket + 1) * factor ** (bracket - rung))
+        for bracket in range(brackets)
+        for rung in range(bracket + 1)
+    )
 
 
 def check_pruner(pruner: object) -> str:

@@ -33,6 +33,8 @@ class EngineSettings:
         epochs: The most epochs that a trial can train.
         seed: The study's seed.
         folds: Trainings of a trial that pruners see one after another.
+        from_zero: Whether pruners count the first epoch as step 0: an objective function reports
+            at steps of its own, as to Optuna.
     """
 
     name: str
@@ -43,6 +45,7 @@ class EngineSettings:
     epochs: int
     seed: int
     folds: int = 1
+    from_zero: bool = False
 
 
 def was_told(trial: TrialRecord, told: int | None) -> TypeGuard[EndedTrial]:

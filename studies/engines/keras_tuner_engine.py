@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.translations.keras_tuner_space import RESERVED, KerasTunerSpace
 from studies.definition.engine_options import split_options
 from studies.definition.seeds import sampler_seed
+from studies.definition.settings import FACTOR
 from studies.engines.engine import Curve, EngineSettings, was_told
 from studies.engines.keras_tuner_import import import_keras_tuner
-from studies.engines.keras_tuner_parts import BAYESIAN, FACTOR, GRID, HYPERBAND, check_oracle
+from studies.engines.keras_tuner_parts import BAYESIAN, GRID, HYPERBAND, check_oracle
 from studies.engines.optuna_trials import OptunaTrials
 from studies.libraries.keras_tuner_parts import check_parts
 from tracking.records import Proposal, TrialRecord, TrialResult

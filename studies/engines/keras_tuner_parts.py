@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,10 +12,6 @@ from search_spaces.translations.keras_tuner_space import KerasTunerSpace
 BAYESIAN: Final = "keras-tuner:bayesian"
 GRID: Final = "keras-tuner:grid"
 HYPERBAND: Final = "keras-tuner:hyperband"
-
-FACTOR: Final = 3
-"""Hyperband's reduction factor, Keras Tuner's default
-(https://keras.io/keras_tuner/api/tuners/hyperband/)."""
 
 _MOST_LISTED: Final = 100_000
 """Values of one parameter that the grid takes: Keras Tuner lists all of them for each trial."""
@@ -57,29 +52,6 @@ def check_settings(engine: str, options: Mapping[str, Any]) -> None:
             raise EngineError(
                 f"The setting {name!r} of {engine} must be at least {least}. Received: {value!r}."
             )
-
-
-def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
-    """Returns the number of trials of one full round of Hyperband's brackets.
-
-    A trial that continues another counts as one. The sizes are those of Keras Tuner's
-    ``HyperbandOracle``, after Li et al., "Hyperband: A Novel Bandit-Based Approach to
-    Hyperparameter Optimization" (https://jmlr.org/papers/v18/16-558.html).
-
-    Args:
-        epochs: The most epochs that a trial trains, at least 1.
-        factor: How many times fewer trials each rung has than the one below, at least 2.
-    """
-    brackets, left = 0, float(epochs)
-    while left >= 1:
-        left /= factor
-        brackets += 1
-    last_rung = math.ceil(1 + math.log(epochs, factor))
-    return sum(
-        math.ceil(last_rung / (bracket + 1) * factor ** (bracket - rung))
-        for bracket in range(brackets)
-        for rung in range(bracket + 1)
-    )
 
 
 def _check_grid(space: SearchSpace) -> None:

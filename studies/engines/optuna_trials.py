@@ -49,6 +49,8 @@ class OptunaTrials:
         self._storage = Memory()
         # In each fold, if trials have several.
         self._fold_steps = settings.epochs if settings.folds > 1 else None
+        # By how much epochs are ahead of steps.
+        self._ahead = int(settings.from_zero)
         # By number: see `Proposal.known`.
         self._known: dict[int, int] = {}
         self._study = optuna.create_study(
@@ -132,9 +134,10 @@ class OptunaTrials:
         """Keeps a trial's objective after an epoch, if it is finite; returns whether it is."""
         if not math.isfinite(value):
             return False
+        step = epoch - self._ahead
         # A trial whose process died resumes from an earlier epoch than its last one.
-        self._storage.forget_from(self._id(number), epoch)
-        self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
+        self._storage.forget_from(self._id(number), step)
+        self._storage.set_trial_intermediate_value(self._id(number), step, value)
         return True
 
     def _judge(self, number: int, known: int | None) -> bool:

@@ -127,6 +127,8 @@ def export_script(
         raise _refused(name, f"trial {trial.number} is cross-validated, and a script trains once")
     if history.description.objective_function:
         raise _refused(name, "its objective_function loads its data and trains by itself")
+    if history.description.code.said:
+        raise _refused(name, "it is made of a script's search, which the script would run again")
     if not trainings_of(trial)[trial.result.best_repeat].weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"
         raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")

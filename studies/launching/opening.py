@@ -109,6 +109,7 @@ def held_study(
     """
     name = description.name
     check_definition(description)
+    progress.say_all(description.code.said)
     for warning in warnings_of(description):
         progress.say(f"warning: {warning}")
     initial = starting_values(description, existing, progress)

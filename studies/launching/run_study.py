@@ -204,5 +204,6 @@ def _engine(description: StudyDescription) -> Engine:
             epochs=most_epochs(description),
             seed=description.seed,
             folds=max(description.folds, 1),
+            from_zero=bool(description.objective_function),
         )
     )

@@ -1,4 +1,4 @@
-"""Private parts of the libraries that train and propose: used only here.
+"""Private parts of the libraries that train and propose, used only here; what replaces theirs.
 
 | module | holds |
 |---|---|
@@ -9,6 +9,7 @@
 | `keras_tuner_parts` | Keras Tuner's |
 | `silence` | importing TensorFlow without a trace on the terminal |
 | `late_imports` | parts of Keras that are loaded at their first use |
+| `searches` | ends a script at its search by Keras Tuner or Optuna |
 | `layer_names` | names of layers that TensorFlow takes |
 
 Each private name is declared once, with `search_spaces.private_parts`; each use of it is a

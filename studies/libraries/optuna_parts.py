@@ -6,11 +6,9 @@ Functions raise `MissingPartError` if their part is missing, unless they say wha
 from __future__ import annotations
 
 import contextlib
-import copy
-import functools
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.private_parts import AttributePart, MissingPartError
@@ -87,8 +85,8 @@ def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTr
 def settings_of(given: Any, always: Collection[str] = ()) -> dict[str, Any] | None:
     """Returns the arguments with which a sampler or a pruner of Optuna's was made, by name.
 
-    Those at their defaults are left out, except the ones in `always`. A sampler with a seed gets
-    one derived from it. None if they can't be read, or are not just numbers and words.
+    Those at their defaults are left out, except the ones in `always`. None if they can't be read,
+    or are not just numbers and words.
 
     They are read from its attributes; an object made with them must then be equal in all
     attributes. Optuna has no public way to read them.
@@ -130,11 +128,15 @@ def attribute(given: Any, name: str) -> Any:
 
 
 def _seed_of(given: Any) -> int | None:
-    """Returns a seed derived from that of a sampler, or None if it has none."""
+    """Returns the seed of a sampler, or None if it has none.
+
+    If it has drawn already, what follows of the seed, as it keeps nothing else.
+    """
     for attribute in ("_rng", "_cma_rng"):
         state = getattr(getattr(given, attribute, None), "_rng", None)
         if state is not None:
-            return int(copy.deepcopy(state).randint(2**31 - 1))
+            # A Mersenne Twister's first word is its seed.
+            return int(state.get_state()[1][0])
     return None
 
 
@@ -153,22 +155,3 @@ def _contents(given: Any) -> Any:
         return kind.__name__
     held = {**getattr(given, "__dict__", {})}
     return kind.__module__, kind.__qualname__, {n: _contents(v) for n, v in held.items()}
-
-
-@contextlib.contextmanager
-def replaced_optimize(instead: Callable[[], None]) -> Iterator[None]:
-    """Calls a function before each `Study.optimize`, which what it raises prevents."""
-    import optuna
-
-    optimize = optuna.Study.optimize
-
-    @functools.wraps(optimize)
-    def asking(*arguments: Any, **keywords: Any) -> None:
-        instead()
-        optimize(*arguments, **keywords)
-
-    optuna.Study.optimize = asking  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        optuna.Study.optimize = optimize  # type: ignore[method-assign]

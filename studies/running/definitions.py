@@ -13,8 +13,8 @@ from search_spaces.parameters.kinds import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter
 from studies.data.replacing import path_in
 from studies.definition.engine_options import split_options
+from studies.definition.settings import FACTOR, hyperband_trials
 from studies.definition.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
-from studies.engines.keras_tuner_parts import FACTOR, hyperband_trials
 from studies.engines.make import check_engine_serves
 from tracking.history.joining import joined, with_joined
 from tracking.history.study_history import StudyHistory

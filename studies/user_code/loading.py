@@ -12,6 +12,7 @@ import linecache
 import os
 import sys
 import traceback
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -20,23 +21,26 @@ from typing import Any
 from search_spaces.errors import StudyFileError
 from search_spaces.suggestions import suggestion
 from studies.definition.study_definition import StudyDefinition
+from studies.libraries.searches import searches_replaced
 from studies.user_code.causes import builder_function
-from studies.user_code.optuna_scripts import (
-    is_objective,
-    objectives_of,
-    optimizing_nothing,
-    study_of,
-)
 from studies.user_code.own_modules import names_used, own_modules, place_of
 from studies.user_code.recorded_modules import import_texts
 from studies.user_code.same_names import add_packages_of
+from studies.user_code.scripts import (
+    as_program,
+    is_objective,
+    libraries_searched,
+    objectives_of,
+    study_of_objective,
+    study_of_search,
+)
 from studies.user_code.self_launching import Loading, StudyLaunched, loading
 from studies.user_code.targets import Target, defines_studies
 from tracking.records import CodeDescription
 
 
 def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
-    """Runs a study file and returns its study.
+    """Runs a study file, or a script up to its search, and returns the study.
 
     Raises StudyFileError if the file does not parse, raises, or has no study; or several, and the
     target does not name one.
@@ -45,11 +49,17 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
     source = target.source
     assert source is not None
     file = _run(path, source, target)
-    study, variable = _find(file, target, source)
+    said: tuple[str, ...] = ()
+    if file.search is not None:
+        variable = target.variable
+        study, said = study_of_search(path, variable, file.search)
+    else:
+        study, variable = _find(file, target)
     modules = own_modules(path, source, file.module.__package__ or "", target.modules)
-    return study, CodeDescription.of(
+    code = CodeDescription.of(
         str(path), variable, source, modules, study_name=study.name, folder=os.getcwd()
     )
+    return study, replace(code, said=said)
 
 
 def with_source(target: Target) -> Target:
@@ -134,14 +144,19 @@ def _run(path: Path, source: str, target: Target) -> Loading:
         import_texts(target.modules)
         # The file may be in a package with the name of ours.
         add_packages_of(path.parent.parent)
-        with loading(file), optimizing_nothing(module, target.variable, source):
+        searched = libraries_searched(path, source, module.__package__ or "", target.modules)
+        program = as_program(module, path) if searched else nullcontext()
+        with loading(file), searches_replaced(searched, file.searched), program:
             exec(code, module.__dict__)
     except StudyLaunched:
         pass
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise StudyFileError(_where_raised(path, error)) from None
+        # What follows a search needs its results.
+        named = bool(file.passed_over) and target.variable in vars(module)
+        if file.search is None and not named:
+            raise StudyFileError(_where_raised(path, error)) from None
     return file
 
 
@@ -149,6 +164,8 @@ def _where_raised(path: Path, error: BaseException) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     line = f", line {frames[-1].lineno}" if frames else ""
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, SystemExit):
+        what += ". It is run without arguments: give those that it needs a default."
     return f"The study file {str(path)!r} raised{line}: {what}"
 
 
@@ -174,7 +191,7 @@ def _package_of(path: Path) -> str:
     return ".".join(path.parent.relative_to(root).parts)
 
 
-def _find(file: Loading, target: Target, source: str) -> tuple[StudyDefinition, str]:
+def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
     found = {
         name: value
         for name, value in vars(file.module).items()
@@ -186,7 +203,8 @@ def _find(file: Loading, target: Target, source: str) -> tuple[StudyDefinition, 
             return found[target.variable], target.variable
         named = vars(file.module).get(target.variable)
         if is_objective(named):
-            return study_of(Path(path), target.variable, named, source), target.variable
+            study = study_of_objective(Path(path), target.variable, named, file.passed_over)
+            return study, target.variable
         hint = suggestion(target.variable, found) if found else "It has no study at all."
         raise StudyFileError(f"{path!r} has no study {target.variable!r}. {hint}")
     if file.launched is not None:
@@ -210,7 +228,8 @@ def _find(file: Loading, target: Target, source: str) -> tuple[StudyDefinition, 
             )
         raise StudyFileError(
             f"{path!r} has no study. Make one at the top level of the file: "
-            "study = kerastudy.Study(...)."
+            "study = kerastudy.Study(...). Or launch a script that calls Keras Tuner's "
+            "tuner.search(...) or Optuna's study.optimize(...)."
         )
     raise StudyFileError(
         f"{path!r} has {len(found)} studies: name one, as in {path}:{next(iter(found))}. "

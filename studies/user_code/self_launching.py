@@ -2,7 +2,7 @@
 
 Workers load such a file, and so does reproducing a trial. They need a study, and must not launch
 anything. Loading ends at the launch of the wanted study. Launches of other studies before it are
-skipped.
+skipped. So it is with the searches of a script for Keras Tuner or Optuna.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from search_spaces.errors import StudyFileError
 from studies.definition.study_definition import StudyDefinition
+from studies.libraries.searches import Search
 
 if TYPE_CHECKING:
     from tracking.history.study_history import StudyHistory
 
 
 class StudyLaunched(BaseException):
-    """`Study.launch` raises it if the file is being loaded for this study.
+    """The launch of the study, or the search, that a file is being loaded for raises it.
 
     Not an `Exception`, so that the file's own ``except Exception`` lets it pass.
     """
@@ -31,13 +32,19 @@ class StudyLaunched(BaseException):
 class Loading:
     """A file that is being loaded, for the study of a variable or of a name.
 
-    If both are empty, it is the first that the file launches.
+    If both are empty, it is the first that the file launches, or the first search of a script.
+
+    Attributes:
+        search: The script's search, if the study is that of a search.
+        passed_over: Searches of something else, which were skipped.
     """
 
     module: ModuleType
     variable: str
     study_name: str
     launched: StudyDefinition | None = field(default=None)
+    search: Search | None = field(default=None)
+    passed_over: list[Search] = field(default_factory=list)
 
     def met(self, study: StudyDefinition) -> bool:
         """Returns whether a launched study is the wanted one."""
@@ -48,6 +55,16 @@ class Loading:
             return True
         defined = [each for each in vars(self.module).values() if isinstance(each, StudyDefinition)]
         return self.study_name in [each.name for each in defined]
+
+    def searched(self, search: Search) -> None:
+        """Takes a script's search, if it is the wanted one, which ends the loading."""
+        named = vars(self.module).get(self.variable)
+        if self.variable and not any(named is each for each in (search.owner, search.function)):
+            self.passed_over.append(search)
+            return
+        # A script that catches everything may search again.
+        self.search = self.search or search
+        raise StudyLaunched
 
 
 # Innermost last: a file may load another one.

@@ -1,7 +1,7 @@
 """What a target on the command line names: where a study is defined.
 
 A target is a catalog name (``digits``), a file (``my_study.py``), or a file and the name of the
-variable in it (``my_study.py:wide``).
+variable in it (``my_study.py:wide``). The file may be a script for Keras Tuner or Optuna.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Optuna's objectives as people write them: each runs as it stands, and plain Keras agrees."""
+"""Optuna's scripts as people write them: each runs as it stands, and plain Keras agrees."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("my scripts")
     for script in SCRIPTS.glob("*.py"):
         shutil.copy(script, folder)
-    pruner = ["--pruner", "threshold,lower=0.99,n_warmup_steps=2"]
-    digits = ["digits_pruned.py:objective", "--trials", "1", *pruner]
+    pruner = ["--pruner", "threshold,lower=0.99,n_warmup_steps=1"]
+    digits = ["digits_pruned.py", "--trials", "1", *pruner]
     kerastudy_here(folder, "launch", *digits, *QUIET)
     kerastudy_here(folder, "launch", "diabetes_folds.py:objective", "--trials", "1", *QUIET)
-    kerastudy_here(folder, "launch", "texture.py:objective", "--trials", "1", *QUIET)
+    kerastudy_here(folder, "launch", "texture.py", "--trials", "1", *QUIET)
     return folder
 
 

@@ -69,7 +69,7 @@ def test_every_command_has_examples_and_the_common_options(tmp_path: Path, comma
         assert option in told.out or (command, option) == ("new", "--store")
 
 
-@pytest.mark.parametrize("command", ["", "import", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_examples_stand_on_lines_of_their_own(tmp_path: Path, command: str) -> None:
     """To be copied into a shell one by one; and no mark-up shows."""
     told = kerastudy_here(*filter(None, [command]), "--help", cwd=tmp_path, COLUMNS="80")

@@ -29,14 +29,6 @@ def check(document: Any, name: str) -> None:
     assert set(document) <= set(schema["properties"])
 
 
-def test_of_an_import(tmp_path: Path) -> None:
-    script = "import optuna\nprint(1)\noptuna.create_study().optimize(lambda t: 1.0, n_trials=2)\n"
-    (tmp_path / "tune.py").write_text(script)
-    document = as_json(kerastudy_here(tmp_path, "import", "tune.py", "--json"))
-    check(document, "import")
-    assert document["lines_left_out"] == [2]
-
-
 def test_of_a_study(launched: tuple[Path, Any]) -> None:
     check(launched[1], "study")
 

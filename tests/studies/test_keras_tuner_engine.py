@@ -32,10 +32,9 @@ from search_spaces.errors import EngineError
 from search_spaces.parameters.scalars import canonical_json
 from search_spaces.translations.keras_tuner_space import KerasTunerSpace
 from studies.definition.seeds import sampler_seed
-from studies.definition.settings import PRUNERS, check_engine
+from studies.definition.settings import PRUNERS, check_engine, hyperband_trials
 from studies.engines.engine import EngineSettings
 from studies.engines.keras_tuner_engine import KerasTunerEngine
-from studies.engines.keras_tuner_parts import hyperband_trials
 from studies.engines.make import check_engine_serves, make_engine
 from tracking.records import BestEpoch, Objective, TrialResult
 

@@ -18,7 +18,7 @@ from keras_tuner_played import ask, make, tell, tell_all
 import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.errors import EngineError
-from studies.engines.keras_tuner_parts import hyperband_trials
+from studies.definition.settings import hyperband_trials
 from tracking.records import Objective, Proposal, TrialResult
 
 

@@ -15,12 +15,11 @@ import pytest
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
-from search_spaces.errors import BuilderError, EngineError, StudyError, StudyFileError
+from search_spaces.errors import BuilderError, EngineError, StudyError
 from studies.training.building.discovering import resolve_space
 from studies.training.objectives.first_fit import TracedObjective
 from studies.training.process.determinism import begin_trial, configure_tensorflow
 from studies.training.run_objective import run_objective
-from studies.user_code.optuna_scripts import study_of
 from tracking.history.study_history import read_study
 from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
 from tracking.report.table import table_columns
@@ -215,6 +214,7 @@ def test_its_space_is_found_without_training() -> None:
         ({"direction": "up"}, "direction must be 'maximize' or 'minimize'"),
         ({"trainer": "compiled"}, "cannot be compiled"),
         ({"objective_function": 3}, "must be a function of a trial"),
+        ({"objective_function": lambda trial, x: 0.0}, "must take one argument"),
     ],
 )
 def test_settings_of_trainings_are_refused(given: dict[str, Any], words: str) -> None:
@@ -239,28 +239,6 @@ def test_optunas_default_pruner_and_direction_hold() -> None:
     ).objective == ks.Objective("value", "min")
 
 
-@pytest.mark.parametrize(
-    ("source", "direction"),
-    [
-        ("optuna.create_study(direction='maximize')", "maximize"),
-        ("create_study(direction=optuna.study.StudyDirection.MAXIMIZE)", "maximize"),
-        ("a = create_study(direction='minimize')\nb = create_study(direction='maximize')", None),
-        ("create_study(direction=ways[0])", None),
-        ("create_study()", None),
-    ],
-)
-def test_the_direction_is_read_from_the_script(source: str, direction: str | None) -> None:
-    study = study_of(Path("mine.py"), "objective", lambda trial: 0.0, source)
-    assert (study.name, study.direction) == ("mine", direction)
-
-
-def test_several_directions_and_arguments_are_refused() -> None:
-    with pytest.raises(StudyFileError, match=r"line 1, has directions="):
-        study_of(Path("a.py"), "objective", lambda trial: 0.0, "create_study(directions=['a'])")
-    with pytest.raises(StudyFileError, match=r"must take one argument"):
-        study_of(Path("a.py"), "objective", lambda trial, x: 0.0, "")
-
-
 def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     (tmp_path / "hill.py").write_text(
         "import optuna\n"
@@ -273,7 +251,7 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     )
     launch = ["launch", "hill.py:objective", "--executor", "in-process", "--no-report"]
     first = kerastudy_here(tmp_path, *launch, "--trials", "3")
-    assert "no direction was given, so the value is minimized" in first.stderr
+    assert "taken from the script: objective, to minimize, by optuna:tpe" in first.stderr
     found = as_json(kerastudy_here(tmp_path, *launch, "--trials", "5", "--json"))
     assert found["objective_function"] == "objective"
     assert [trial["state"] for trial in found["all"]] == ["complete"] * 5
@@ -292,5 +270,4 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     confirm = ["confirm", "hill", "--executor", "in-process", "--top", "2", "--budget", "2"]
     confirmed = " ".join(kerastudy_here(tmp_path, *confirm).stdout.split())
     assert "so no test part is sealed" in confirmed
-    other = kerastudy_here(tmp_path, "launch", "hill.py", expect=2)
-    assert "name it: hill.py:objective" in other.stderr.replace(f"{tmp_path}/", "")
+    assert "so no test part is sealed" in confirmed and "--rescore" not in confirmed

@@ -70,6 +70,7 @@ class CodeDescription:
         modules: SHA-256 of the texts of the modules that the file imports from its folder or
             repository, by their paths from its folder; None in older records.
         texts: Those texts; recorded with the definition, like ``source``.
+        said: Of a script, what its study took from its search, and what it did not, in lines.
     """
 
     path: str
@@ -81,6 +82,7 @@ class CodeDescription:
     source_digest: str = ""
     modules: Mapping[str, str] | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
+    said: Sequence[str] = ()
 
     @classmethod
     def of(

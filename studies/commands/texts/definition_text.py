@@ -34,6 +34,7 @@ def definition_text(description: StudyDescription) -> str:
     parameters = [
         line for each in description.space for line in wrapped(f"             {each!r}", indent=17)
     ]
+    said = [f"script     {line}" for line in description.code.said]
     warnings = [f"warning    {warning}" for warning in warnings_of(description)]
     starts = ["defaults   are tried first, as trial 0"] if description.try_defaults else []
     starts += [f"start with {spelled(values)}" for values in description.initial]
@@ -49,7 +50,7 @@ def definition_text(description: StudyDescription) -> str:
         *starts,
         f"space      {len(description.space)} hyperparameters, {found}",
     ]
-    told = [*warnings, "nothing was trained or written"]
+    told = [*said, *warnings, "nothing was trained or written"]
     return "\n".join([*all_wrapped(lines), *parameters, *all_wrapped(told)])
 
 

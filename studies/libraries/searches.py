@@ -1,0 +1,158 @@
+"""Ends a script where it would search: at Keras Tuner's `search` or Optuna's `optimize`.
+
+The search does not run, and nothing of an earlier one is touched: a tuner gets an empty folder,
+Optuna's study is made in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import tempfile
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+KERAS_TUNER: Final = "keras_tuner"
+OPTUNA: Final = "optuna"
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that a script was about to begin.
+
+    Attributes:
+        library: `KERAS_TUNER` or `OPTUNA`.
+        owner: The tuner, or Optuna's study.
+        function: The builder as the script gives it, or the objective function.
+        arguments: Those of ``search``, by the names of `keras.Model.fit`; or of ``optimize``.
+        made: The arguments that the tuner's oracle, or Optuna's study, was made with.
+        queued: Values that Optuna's study was to try first.
+    """
+
+    library: str
+    owner: Any
+    function: Any
+    arguments: Mapping[str, Any]
+    made: Mapping[str, Any]
+    queued: Sequence[Mapping[str, Any]] = ()
+
+
+_Value = TypeVar("_Value")
+_Noted = MutableMapping[Any, _Value]
+OnSearch = Callable[[Search], None]
+
+
+@contextlib.contextmanager
+def searches_replaced(libraries: Collection[str], on_search: OnSearch) -> Iterator[None]:
+    """Calls a function in place of each search within; what it raises ends the script."""
+    with contextlib.ExitStack() as stack:
+        if KERAS_TUNER in libraries:
+            _replace_keras_tuners(stack, on_search)
+        if OPTUNA in libraries:
+            _replace_optunas(stack, on_search)
+        yield
+
+
+def _replace_keras_tuners(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
+    import keras
+    import keras_tuner
+    from keras_tuner.engine.base_tuner import BaseTuner
+
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kerastudy-"))
+    make_oracle, make_tuner = keras_tuner.Oracle.__init__, BaseTuner.__init__
+    fit = inspect.signature(keras.Model.fit)
+    # By oracle: its arguments. By tuner: its builder.
+    made_with: _Noted[Mapping[str, Any]] = weakref.WeakKeyDictionary()
+    builders: _Noted[Any] = weakref.WeakKeyDictionary()
+
+    @functools.wraps(make_oracle)
+    def oracle_made(oracle: Any, *given: Any, **named: Any) -> None:
+        made = _arguments(make_oracle, oracle, *given, **named)
+        if made.get("hyperparameters") is not None:
+            # The tuner adds to it what its builder declares.
+            made["hyperparameters"] = made["hyperparameters"].copy()
+        make_oracle(oracle, *given, **named)
+        made_with[oracle] = made
+
+    @functools.wraps(make_tuner)
+    def tuner_made(tuner: Any, *given: Any, **named: Any) -> None:
+        made = _arguments(make_tuner, tuner, *given, **named)
+        builders[tuner] = made.get("hypermodel")
+        own = {"directory": folder, "project_name": f"tuner-{id(tuner)}", "overwrite": True}
+        make_tuner(tuner, **{**made, **own})
+
+    def search(tuner: Any, *given: Any, **named: Any) -> None:
+        # Beside those of `fit`, a HyperModel's own fit may take any.
+        known = {name: value for name, value in named.items() if name in fit.parameters}
+        arguments = dict(fit.bind_partial(None, *given, **known).arguments)
+        arguments.pop("self")
+        arguments |= named
+        made = made_with[tuner.oracle]
+        on_search(Search(KERAS_TUNER, tuner, builders[tuner], arguments, made))
+
+    for place, name, by in (
+        (keras_tuner.Oracle, "__init__", oracle_made),
+        (BaseTuner, "__init__", tuner_made),
+        (BaseTuner, "search", search),
+    ):
+        stack.enter_context(_replaced(place, name, by))
+
+
+def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
+    import optuna
+
+    create = optuna.create_study
+    study_optimize = optuna.Study.optimize
+    # By study.
+    made_with: _Noted[Mapping[str, Any]] = weakref.WeakKeyDictionary()
+    queued: _Noted[list[Mapping[str, Any]]] = weakref.WeakKeyDictionary()
+
+    @functools.wraps(create)
+    def created(**named: Any) -> optuna.Study:
+        in_memory = {n: v for n, v in named.items() if n not in ("storage", "load_if_exists")}
+        verbosity = optuna.logging.get_verbosity()
+        # Its name in memory is of no interest.
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = create(**in_memory)
+        optuna.logging.set_verbosity(verbosity)
+        made_with[study] = named
+        return study
+
+    def queue(study: optuna.Study, params: Mapping[str, Any], *_: Any, **__: Any) -> None:
+        queued.setdefault(study, []).append(dict(params))
+
+    @functools.wraps(study_optimize)
+    def optimize(study: optuna.Study, *given: Any, **named: Any) -> None:
+        arguments = _arguments(study_optimize, study, *given, **named)
+        function = arguments.pop("func")
+        made, first = made_with.get(study, {}), tuple(queued.get(study, ()))
+        on_search(Search(OPTUNA, study, function, arguments, made, first))
+
+    for place, name, by in (
+        (optuna, "create_study", created),
+        (optuna.study, "create_study", created),
+        (optuna.Study, "enqueue_trial", queue),
+        (optuna.Study, "optimize", optimize),
+    ):
+        stack.enter_context(_replaced(place, name, by))
+
+
+def _arguments(function: Callable[..., Any], *given: Any, **named: Any) -> dict[str, Any]:
+    """Returns the arguments of a method's call by name, without the object."""
+    bound = dict(inspect.signature(function).bind_partial(*given, **named).arguments)
+    bound |= bound.pop("kwargs", {})
+    bound.pop("self")
+    return bound
+
+
+@contextlib.contextmanager
+def _replaced(place: Any, name: str, by: Any) -> Iterator[None]:
+    before = getattr(place, name)
+    setattr(place, name, by)
+    try:
+        yield
+    finally:
+        setattr(place, name, before)
