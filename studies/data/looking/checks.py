@@ -26,7 +26,7 @@ _LISTED = 3
 # hardly matter.
 _MOST_SAMPLES, _FEWEST_SAMPLES = 1_000, 20
 _MOST_FEATURES = 256
-_CLEAR = 0.01
+_CLEAR, _CERTAIN = 0.01, 0.001
 _EASY = 0.65
 _REMEDY = (
     "Shuffle before splitting, or collect data that is like what the model will meet. Only where "
@@ -80,14 +80,17 @@ def _leaks(
 
 def _twins(seen: Seen, found: np.ndarray, own: int) -> Iterator[DataFinding]:
     if own:
-        folds = f", and a fold may validate on what it trains on ({seen.folds} folds)"
+        folds, advice = "", "Drop them, unless they should count twice."
+        if seen.folds:
+            folds = f", and a fold may validate on what it trains on ({seen.folds} folds)"
+            advice = "Drop them, or keep them in one fold."
         yield DataFinding(
             "twins",
             "problem" if seen.folds and _OFTEN < own / len(found) <= _ALIKE_ANYWAY else "hint",
             "Training samples occur twice",
             f"{_counted(own, len(found))} training samples repeat an earlier one: they count "
-            f"more{folds if seen.folds else ''}.",
-            f"Drop them, {'or keep them in one fold' if seen.folds else 'unless they should'}.",
+            f"more{folds}.",
+            advice,
             {"samples": own, "of": len(found)},
         )
     contradicted = _contradicted(found, seen.labels("train"))
@@ -300,7 +303,7 @@ def changed_parts(seen: Seen) -> Iterator[DataFinding]:
 
 def _compared(part: str, samples: int, told: Told, differing: list[str]) -> DataFinding:
     pair = f"training and {NAMES[part]}"
-    p = f"p = {told.p:.3f}" if told.p >= 0.001 else "p < 0.001"
+    p = f"p = {told.p:.3f}" if told.p >= _CERTAIN else "p < 0.001"
     knows = (
         f"Of a training and a {NAMES[part]} sample, a classifier knows in {100 * told.share:.0f} % "
         f"of cases which is which, where 50 % is chance ({p})"
@@ -312,7 +315,7 @@ def _compared(part: str, samples: int, told: Told, differing: list[str]) -> Data
     most = f" They differ most in {', '.join(differing)}." if differing else ""
     return DataFinding(
         "same distribution",
-        "problem" if told.share >= _EASY else "hint",
+        "problem" if told.share >= _EASY and told.p < _CERTAIN else "hint",
         f"The {pair} samples are not from the same distribution",
         f"{knows}: values on one say little of the other.{most}",
         _REMEDY,
