@@ -18,7 +18,6 @@ NAMES = {"train": "training", "validation": "validation", "test": "test"}
 _OFTEN = 0.01
 # Of training samples: then rows are alike by chance, as those of a few small categories.
 _ALIKE_ANYWAY = 0.1
-_FEW_TO_JUDGE = 100
 _UNBALANCED = 10
 _MUCH = 0.5
 _LISTED = 3
@@ -93,27 +92,6 @@ def _twins(seen: Seen, found: np.ndarray, own: int) -> Iterator[DataFinding]:
             advice,
             {"samples": own, "of": len(found)},
         )
-    contradicted = _contradicted(found, seen.labels("train"))
-    if contradicted:
-        yield DataFinding(
-            "contradictions",
-            "hint",
-            "Equal samples have different classes",
-            f"{_counted(contradicted, len(found))} training samples have a twin of another class: "
-            "no model can get both right.",
-            "Look for wrong labels, or for an input that tells them apart.",
-            {"samples": contradicted, "of": len(found)},
-        )
-
-
-def _contradicted(found: np.ndarray, labels: np.ndarray | None) -> int:
-    """Returns how many samples have a twin of another class."""
-    if labels is None or len(labels) != len(found):
-        return 0
-    _, kinds = np.unique(found, return_inverse=True)
-    pairs = np.unique(np.stack([kinds, np.unique(labels, return_inverse=True)[1]]), axis=1)
-    classes = np.bincount(pairs[0], minlength=int(kinds.max()) + 1)
-    return int((classes[kinds] > 1).sum())
 
 
 def class_findings(classes: Classes) -> Iterator[DataFinding]:
@@ -147,23 +125,6 @@ def class_findings(classes: Classes) -> Iterator[DataFinding]:
                 f"{train[rare]:,}: who always says {usual} is right in {share:.3g} %.",
                 'Judge by a metric that sees it, such as AUC, and try class_weight="balanced".',
             )
-
-
-def small_validation(seen: Seen) -> Iterator[DataFinding]:
-    """Yields that there are few samples to judge by."""
-    samples = seen.sizes.get("validation", 0)
-    if 0 < samples < _FEW_TO_JUDGE:
-        known = f"It has {samples} samples"
-        if seen.labels("validation") is not None:
-            wide = 196 * (0.9 * 0.1 / samples) ** 0.5
-            known = f"On {samples} samples an accuracy of 90 % is only known to ± {wide:.0f} points"
-        yield DataFinding(
-            "sizes",
-            "hint",
-            "The validation part is small",
-            f"{known}: small differences between trials are chance.",
-            "Make it larger, or cross-validate (cross_validation=5).",
-        )
 
 
 def column_findings(seen: Seen) -> Iterator[DataFinding]:
