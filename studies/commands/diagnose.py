@@ -23,9 +23,9 @@ def diagnose_command(
     """Read Google's Deep Learning Tuning Playbook off a study's record.
 
     Are the best trials at an end of a range? Were there enough of them? Do they train long enough,
-    overfit, differ by more than noise? Is the pruner too early? What does a scientific
-    hyperparameter do? Each finding has its figures, and the command that follows. Nothing is
-    trained. The report has the same with pictures.
+    overfit, differ by more than noise? Where do trials fail? What does a scientific hyperparameter
+    do? Each finding has its figures, and the command that follows. Nothing is trained. The report
+    has the same with charts.
 
     --next prints the next round as options and as Python; launch --round 2 runs it.
 

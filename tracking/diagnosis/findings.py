@@ -11,17 +11,19 @@ from search_spaces.errors import InternalError
 Severity = Literal["problem", "hint", "ok"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "hint", "ok")
 
-Rows = Sequence[Mapping[str, Any]]
+Chart = Literal["history", "curves", "slice", "intervals"]
+"""The chart that shows a finding: the best so far, the curves of its trials, the trials by its
+hyperparameter, or its rows with their intervals."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What a finding changes in the next round.
+    """What a finding changes in the next launch.
 
     Attributes:
         ranges: Domains by name, in the text form of ``--set``.
         settings: Settings of the launch by name, such as ``epochs``.
-        resumes: Whether they are for the present round, launched again, not for a new one.
+        resumes: Whether they are for the present study, launched again.
     """
 
     ranges: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +38,7 @@ class Finding:
     Attributes:
         check: The check: ``"boundary"``, ``"sufficiency"``, ``"isolation"`` and so on.
         severity: ``"problem"``: the study answers another question, or none, until it is mended;
-            ``"hint"``: the next round can be better; ``"ok"``: nothing to do.
+            ``"hint"``: the next study can be better; ``"ok"``: nothing to do.
         title: The finding in a few words.
         verdict: The finding in one sentence, with its figures.
         advice: What to do, in a sentence; may be empty.
@@ -44,8 +46,10 @@ class Finding:
             the verb of another command than ``launch``; `diagnose` writes it in full.
         evidence: The figures, by name.
         parameter: The hyperparameter that it is about, or empty.
-        changes: What it changes in the next round.
-        rows: The points of its picture.
+        changes: What it changes in the next launch.
+        chart: The chart that shows it.
+        trials: The trials that this chart shows before all others.
+        rows: Of a chart of intervals: ``place``, ``value``, ``low`` and ``high`` of each.
     """
 
     check: str
@@ -57,7 +61,9 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     parameter: str = ""
     changes: Changes = Changes()
-    rows: Rows = field(default=(), repr=False)
+    chart: Chart = "history"
+    trials: tuple[int, ...] = field(default=(), repr=False)
+    rows: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

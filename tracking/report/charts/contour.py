@@ -30,7 +30,7 @@ def contour(
     objective = data.history.description.objective
     colors = _colors(data)
     points = theme.chart().transform_filter(
-        f"isValid(datum.value) && isValid(datum.{first.field}) && isValid(datum.{second.field})"
+        f"isValid(datum.value) && isValid(datum.{first.drawn}) && isValid(datum.{second.drawn})"
     )
     marks = (
         points.mark_point(filled=True, size=45, stroke="white", strokeWidth=1, cursor="pointer")
@@ -110,13 +110,13 @@ def _cells(
     near = weights.sum(axis=2)
     with np.errstate(invalid="ignore", divide="ignore"):
         grid = np.where(near > _NEAR, (weights @ np.array(values)) / near, np.nan)
-    columns, rows = first.edges(edges), second.edges(edges)
+    ends = [round(float(edge), 4) for edge in edges]
     return [
         {
-            "left": columns[i],
-            "right": columns[i + 1],
-            "low": rows[j],
-            "high": rows[j + 1],
+            "left": ends[i],
+            "right": ends[i + 1],
+            "low": ends[j],
+            "high": ends[j + 1],
             "value": significant(float(grid[j, i]), 4),
         }
         for j in range(_CELLS)

@@ -8,7 +8,7 @@ import altair as alt
 
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import theme
-from tracking.report.formats import count, number, significant
+from tracking.report.formats import count, number, significant, value_text
 from tracking.report.trial_data import Columns, StudyData, columns_of
 
 _MOST_AXES = 12
@@ -25,10 +25,10 @@ def parallel_axes(data: StudyData) -> list[HyperparameterAxis]:
 
 
 def parallel_rows(data: StudyData) -> Columns:
-    """Returns a row for each trial and axis: ``trial``, ``axis``, ``unit`` and ``tier``.
+    """Returns a row for each trial and axis: ``trial``, ``axis``, ``at``, ``unit`` and ``tier``.
 
-    ``unit`` is the place in the sampling scale, from 0 to 1; below 0 where not active. Of more than
-    400 trials the best quarter and each n-th of the others are shown.
+    ``at`` is the value, ``unit`` its place in the sampling scale, from 0 to 1; below 0 where not
+    active. Of more than 400 trials the best quarter and each n-th of the others are shown.
     """
     objective = data.history.description.objective
     chosen = data.ranked
@@ -44,11 +44,13 @@ def parallel_rows(data: StudyData) -> Columns:
         tier = "best" if place == 0 else "top" if place < best else "other"
         units = {axis.name: axis.unit(trial.spec.values) for axis in parallel_axes(data)}
         height = 1 - min(max((key - low) / (high - low), 0.0), 1.0)
+        at = {**trial.params, objective.metric: trial.value}
         for name, unit in {**units, objective.metric: round(height, 4)}.items():
             rows.append(
                 {
                     "trial": trial.number,
                     "axis": name,
+                    "at": "" if unit is None else value_text(at.get(name)),
                     "unit": _OFF if unit is None else unit,
                     "tier": tier,
                 }
@@ -151,7 +153,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         .mark_line(color=theme.ORANGE, strokeWidth=3.5)
         .encode(x=x, y=y)
     )
-    drawn = theme.finished(
+    return theme.finished(
         theme.layers(lines, picked, behind, labels.mark_text(color=theme.INK, **look)),
         "parallel",
         "Parallel coordinates",
@@ -159,10 +161,6 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         f"A line for each of {count(len(data.ranked), 'trial')} with a value through its "
         f"hyperparameters, each in its sampling scale, to {objective.metric} at the right, the "
         "best at the top.",
-    )
-    headings = {axis.read_field: axis.name for axis in axes}
-    return theme.with_table(
-        drawn, "trials", {"trial": "trial", "value": objective.metric, **headings}
     )
 
 
@@ -207,7 +205,7 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
     if not axis.numeric:
         # Side by side, so that they don't hide each other.
         further = {"xOffset": alt.XOffset("spread:Q", scale=alt.Scale(domain=[-0.2, 1.2]))}
-    active = theme.chart().transform_filter(f"isValid(datum.{axis.field})")
+    active = theme.chart().transform_filter(f"isValid(datum.{axis.drawn})")
     active = active.transform_calculate(spread="(datum.trial * 0.618034) % 1")
     look: dict[str, Any] = {
         "color": theme.state_color(data, legend=False),

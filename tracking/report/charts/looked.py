@@ -42,7 +42,7 @@ def distribution(each: Distribution, name: str) -> alt.LayerChart:
         scale=alt.Scale(domain=parts, range=colors),
         legend=alt.Legend(orient="top", title=None),
     )
-    tooltip = ["part:N", "from:N", "samples:Q", alt.Tooltip("share:Q", format=".1%")]
+    tooltip = ["part:N", "from:N", "to:Q", "samples:Q", alt.Tooltip("share:Q", format=".1%")]
     base = alt.Chart(alt.InlineData(values=rows))
     axis = alt.Axis(format="%", tickCount=4)
     share = alt.Y("share:Q", title="share", axis=axis, stack=None)
