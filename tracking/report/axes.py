@@ -121,9 +121,7 @@ class HyperparameterAxis:
             values = [parameter.nearest(10.0**power) for power in range(first, last + 1)]
         else:
             values = [parameter.from_unit(place) for place in _PLACES]
-        # Near its upper end such as 0.999.
-        digits = 3 if parameter.scale == "reverse_log" else 2
-        shown = {number(value, digits): round(parameter.to_unit(value), 6) for value in values}
+        shown = {number(value, 3): round(parameter.to_unit(value), 6) for value in values}
         return [(place, text) for text, place in shown.items()]
 
 

@@ -85,9 +85,10 @@ class Section:
 
 def sections(data: StudyData) -> list[Section]:
     """Returns the charts of a study that have something to show, by section."""
+    asked = _diagnosed(data)
     found = [
         Section("How much of it to believe", tuple(_belief(data))),
-        _diagnosed(data),
+        asked,
         Section("How the search went", tuple(_search(data))),
         Section("What the hyperparameters do", tuple(_hyperparameters(data)), _marks(data)),
         Section("How the trials trained", tuple(_training(data))),
@@ -103,7 +104,8 @@ def sections(data: StudyData) -> list[Section]:
         found.append(Section(heading, shown, text, predictions.worst_samples(each)))
     if data.looked is not None:
         found.append(_of_data(data.looked, data.data_command))
-    return [each for each in found if each.figures or each.findings]
+    told = asked if data.diagnosis.findings else None
+    return [each for each in found if each.figures or each.findings or each is told]
 
 
 def _of_data(found: DataFindings, command: str) -> Section:
