@@ -23,7 +23,7 @@ from studies.training.run_objective import run_objective
 from studies.user_code.optuna_scripts import study_of
 from tracking.history.study_history import read_study
 from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
-from tracking.report.table import table_columns
+from tracking.report.tables import table_columns
 from tracking.report.trial_data import StudyData
 from tracking.store.folder import open_store
 

@@ -5,13 +5,12 @@
 | `axes` | the axis of a hyperparameter, in its sampling scale |
 | `charts/` | the charts, by Vega-Altair |
 | `comparison_page` | the page that compares studies, or engines of one |
-| `details` | data, definition, environment, digests |
 | `figures` | the sections of a study's page: charts, with what they say |
 | `formats` | numbers and durations as people read them |
 | `importance` | the importance of hyperparameters |
 | `page` | a study's page |
 | `plots` | the charts for notebooks, as pictures without the network |
-| `table` | the table of trials |
+| `tables` | the table of trials; data, definition, environment, digests |
 | `trial_data` | trials and curves as columns |
 | `verdict` | what was asked and found, how far to trust it, what to do next |
 | `write` | a study's page, among its run's artifacts |

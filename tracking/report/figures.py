@@ -15,7 +15,6 @@ from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import (
     belief,
-    contour,
     history,
     hyperparameters,
     looked,
@@ -237,7 +236,7 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
     pair = contour_axes(data)
     if pair is not None:
         yield Figure(
-            contour.contour(data, *pair),
+            hyperparameters.contour(data, *pair),
             "The two most important hyperparameters that are numbers. The ground is the mean of "
             "the trials nearby; where it is empty, nothing was tried.",
         )

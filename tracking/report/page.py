@@ -17,10 +17,9 @@ import jinja2
 
 from tracking.report import verdict as verdicts
 from tracking.report.charts import theme, training
-from tracking.report.details import details
 from tracking.report.figures import Section, tables
 from tracking.report.formats import count, drawable, number
-from tracking.report.table import table_columns, table_rows
+from tracking.report.tables import details, table_columns, table_rows
 from tracking.report.trial_data import Columns, StudyData
 
 _ASSETS = Path(__file__).parent / "assets"

@@ -12,7 +12,6 @@ from tracking.history.study_history import StudyHistory
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import (
     belief,
-    contour,
     history,
     hyperparameters,
     predictions,
@@ -122,7 +121,9 @@ class StudyPlots:
         Raises:
             StudyError: As for `slice`.
         """
-        return self._shown(contour.contour(self._data, self._axis(first), self._axis(second)))
+        return self._shown(
+            hyperparameters.contour(self._data, self._axis(first), self._axis(second))
+        )
 
     def predictions(self) -> alt.LayerChart:
         """Returns what the champion predicts of the validation part, against the truth.

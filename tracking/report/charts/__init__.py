@@ -3,9 +3,8 @@
 | module | holds |
 |---|---|
 | `belief` | values with their intervals: how much of the best to believe, what findings compare |
-| `contour` | the objective over two hyperparameters |
 | `history` | the objective by trial |
-| `hyperparameters` | parallel coordinates, importance, slices |
+| `hyperparameters` | parallel coordinates, importance, slices, a contour |
 | `looked` | the values of columns and targets, by part |
 | `predictions` | what the champion predicts of the validation data |
 | `theme` | colours, fonts, scales of the objective, linked selections |
