@@ -116,7 +116,9 @@ def targets(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
     return theme.finished(
         theme.layers(*layers),
         f"targets{suffix}",
-        f"Predictions by {found.feature_name if of_feature else _TARGET}",
+        "What was found, and what is true"
+        if found.rule
+        else f"Prediction by {found.feature_name if of_feature else _TARGET}",
         340,
         equations(found) or f"Targets and predictions of {len(order)} samples.",
     )
