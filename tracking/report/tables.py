@@ -106,7 +106,10 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         "Hardware": DIFFERENT_HARDWARE
         if description.hardware == ANY_HARDWARE
         else description.hardware,
-        **{parameter.name: repr(parameter) for parameter in description.space},
+    }
+    # A hyperparameter may have the name of a setting.
+    space = [(parameter.name, repr(parameter)) for parameter in description.space]
+    digests = {
         "Study file": description.code.path or "none",
         "SHA-256 of the code": description.code.digest or "none",
         "SHA-256 of the space": description.space.digest,
@@ -129,7 +132,7 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     parts = [
         ("Why trials ended early", "", why),
         ("Data", "", _told(listed)),
-        ("Definition", "", _told(defined)),
+        ("Definition", "", [*_told(defined), *space, *_told(digests)]),
         ("Environment", "Of the trial that began last.", _told(ran)),
     ]
     return [part for part in parts if part[2]]
