@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import SearchSpaceError
@@ -14,11 +14,6 @@ from search_spaces.tailoring import Tailoring
 from tracking.diagnosis.findings import Finding
 from tracking.history.study_history import StudyHistory
 from tracking.runs.pages.commands import launch_command
-
-Way = Literal["lower", "upper"]
-
-_LARGEST_FACTOR: Final = 10.0
-_COUNTS: Final = ("epochs", "batch_size")
 
 
 @dataclass(frozen=True)
