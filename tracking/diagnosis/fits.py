@@ -111,7 +111,7 @@ class CurveCheck:
         )
 
 
-def regularizes(name: str) -> bool:
+def _regularizes(name: str) -> bool:
     """Returns whether a hyperparameter is the strength of a regularization, by its name."""
     return any(word in name for word in _REGULARIZERS)
 
@@ -203,7 +203,7 @@ def _shorter(study: DiagnosedStudy, epochs: int, latest: float) -> tuple[str, Ch
 
 
 def _regularize(study: DiagnosedStudy, *_: float) -> tuple[str, Changes]:
-    there = [each.name for each in study.history.description.space if regularizes(each.name)]
+    there = [each.name for each in study.history.description.space if _regularizes(each.name)]
     advice = "Add regularization to the space: ks.dropout(), ks.l2(), ks.label_smoothing()."
     if there:
         advice = f"Search stronger regularization ({', '.join(there[:3])}), or add another kind."
