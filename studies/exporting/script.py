@@ -128,6 +128,8 @@ def export_script(
     if history.description.objective_function:
         raise _refused(name, "its objective_function loads its data and trains by itself")
     if history.description.code.said:
+        raise _refused(name, "it is made of a script's search, and its file holds no study")
+    if history.description.code.said:
         raise _refused(name, "it is made of a script's search, which the script would run again")
     if not trainings_of(trial)[trial.result.best_repeat].weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"

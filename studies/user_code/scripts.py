@@ -188,7 +188,7 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
         names = ", ".join(map(_name_of, given["callbacks"]))
         left_out.append(
             f"callbacks of optimize ({names}), which get Optuna's study; to end one early there "
-            "are --target, --patience and --timeout"
+            "are --stop-at, --patience and --timeout"
         )
     if given.get("n_jobs", 1) != 1:
         left_out.append(f"n_jobs={given['n_jobs']}; --workers N runs N trials at once")

@@ -22,8 +22,7 @@ from studies.user_code.loading import load_study
 from studies.user_code.targets import resolve_target
 from tracking.records import CodeDescription
 
-# The sampler proposes the values, whose order nothing else may change.
-QUICK = ("--executor", "in-process", "--verify", "off", "--no-report", "--no-defaults")
+QUICK = ("--executor", "in-process", "--verify", "off", "--no-report")
 
 
 def load(folder: Path, text: str, variable: str = "") -> tuple[Any, CodeDescription]:
@@ -177,6 +176,8 @@ def test_a_grid_is_walked_as_keras_tuner_walks_it(tmp_path: Path) -> None:
     assert len(ours) == 4
     for mine, their in zip(ours, theirs, strict=True):
         assert mine == {name: their[name] for name in mine}
+    refused = kerastudy_here(tmp_path, "export", "tune", "--as", "script", expect=2)
+    assert "made of a script's search" in refused.stderr
 
 
 # Without arguments, as a launch gives it none.
@@ -303,19 +304,19 @@ def test_an_optuna_script_is_launched_resumed_and_reproduced(tmp_path: Path) -> 
     """With the values that Optuna and Keras give by themselves."""
     (tmp_path / "my tune.py").write_text(tuner_scripts.OPTUNA, encoding="utf-8")
     launch = ("launch", "my tune.py", *QUICK)
-    kerastudy_here(tmp_path, *launch, "--trials", "1")
-    shown = as_json(kerastudy_here(tmp_path, *launch, "--trials", "2", "--json"))
-    first, second = sorted(shown["all"], key=lambda each: int(each["trial"]))
-    # The script's enqueued values come first.
-    assert first["params"] == {"units": 4, "lr": 0.01} and second["state"] == "complete"
+    kerastudy_here(tmp_path, *launch, "--trials", "2")
+    shown = as_json(kerastudy_here(tmp_path, *launch, "--trials", "3", "--json"))
+    _, queued, last = sorted(shown["all"], key=lambda each: int(each["trial"]))
+    # After the defaults come the script's enqueued values.
+    assert queued["params"] == {"units": 4, "lr": 0.01} and last["state"] == "complete"
     names: dict[str, Any] = {"__name__": "imported"}
     exec(compile(tuner_scripts.OPTUNA, "script", "exec"), names)
-    recorded = ks.read_study("my tune", store=tmp_path / "kerastudy-store").trials[0]
+    recorded = ks.read_study("my tune", store=tmp_path / "kerastudy-store").trials[1]
     keras.utils.set_random_seed(recorded.spec.seed)
-    value = names["objective"](optuna.trial.FixedTrial(first["params"]))
-    assert value == pytest.approx(first["value"], rel=1e-5)
-    done = kerastudy_here(tmp_path, "reproduce", "my tune", "--trial", "1")
-    assert done.stdout.startswith("identical: trial 1")
+    value = names["objective"](optuna.trial.FixedTrial(queued["params"]))
+    assert value == pytest.approx(queued["value"], rel=1e-5)
+    done = kerastudy_here(tmp_path, "reproduce", "my tune", "--trial", "2")
+    assert done.stdout.startswith("identical: trial 2")
 
 
 PRUNED = """
