@@ -112,11 +112,19 @@ class Explorer:
                 self._probe()
             conditions = conditions_of(self._tracer, self._run)
             self._activate_stated()
-            if not self._new:
+            # Conditions are inferred again only if a build contradicts them.
+            as_expected = True
+            while as_expected and not self._new:
                 row = self._next_row(conditions)
                 if row is None:
                     return conditions
-                self._run(row)
+                trace = self._run(row)
+                active = {
+                    name
+                    for name, condition in conditions.items()
+                    if condition is not None and _met(self._tracer, trace, condition)
+                }
+                as_expected = trace.error is not None or active == set(trace.values)
 
     def _run(self, assignment: Mapping[str, Any]) -> Trace:
         trace = self._tracer.run(assignment)

@@ -5,8 +5,8 @@ when people label in a hurry. "small" has a bottleneck of four units. "large" ha
 400 labels by heart, the wrong ones, too. "medium" is between them: a smaller network is the first
 remedy. Three more are tried on "large": a penalty on its weights (L2), dropout, and an early end.
 
-Look at the report's "How the values of model fit". Blue is the loss on validation data, dashed that
-on training data; a point is at the best epoch, whose checkpoint is kept. Underfitting: both stay
+In the report, click on a trial of each model: at the right is its curve, on validation and on
+training data, with a line at the best epoch, whose checkpoint is kept. Underfitting: both stay
 high, close to each other. Overfitting: training goes on to fall, while validation rises.
 
 What was found: "small" underfits, and is behind by 0.54 ± 0.24. "medium" fits: no rise in 30

@@ -20,9 +20,9 @@ def diagnose_command(study: str, engine: str | None, store: Path | None, as_json
     """Read Google's Deep Learning Tuning Playbook off a study's record.
 
     Are the best trials at an end of a range? Were there enough of them? Do they train long enough,
-    overfit, differ by more than noise? Is the pruner too early? What does a scientific
-    hyperparameter do? Each finding has its figures, and the command that follows; the last line is
-    the command that follows from all. Nothing is trained. The report has the same with pictures.
+    overfit, differ by more than noise? Where do trials fail? What does a scientific hyperparameter
+    do? Each finding has its figures, and the command that follows; the last line is the command
+    that follows from all. Nothing is trained. The report has the same with charts.
 
     \b
     kerastudy diagnose digits

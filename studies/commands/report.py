@@ -43,8 +43,8 @@ def report_command(
 ) -> None:
     """Make a report of a study: one HTML file, which needs no network.
 
-    It is among the artifacts of the study's run too, with its plots as SVG. Several studies, or
-    several engines of one, make a report that compares them.
+    It is among the artifacts of the study's run too. Several studies, or several engines of one,
+    make a report that compares them.
 
     \b
     kerastudy report digits

@@ -15,7 +15,7 @@ from studies.data import (
     StreamedDataset,
 )
 from studies.data.looking.look import look_at
-from studies.data.replacing import data_alone
+from studies.data.replacing import data_alone, path_in
 from studies.definition.objective_functions import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session
@@ -115,6 +115,10 @@ def check_file(text: str, progress: bool = True) -> DataFindings:
     """
     with showing(progress) as shown:
         shown.wait("looking at the data")
+        if Path(path_in(text)).is_dir():
+            # TensorFlow reads it.
+            prepare_environment(1)
+            import_quietly()
         found = check_data(data_alone(text))
         shown.end()
         return found

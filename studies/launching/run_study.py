@@ -131,7 +131,7 @@ def _run_opened(
                 # A user may have renamed it while it ran.
                 engines = [refreshed(each, runs.written) for each in (before, *held.others)]
                 runs.description = replace(runs.description, name=engines[0].description.name)
-                report.prepare(engines[0])
+                report.prepare()
                 try:
                     choose_champion(executor, runs, engines, progress, verifier)
                 except VerificationStopped:

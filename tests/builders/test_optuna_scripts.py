@@ -20,8 +20,6 @@ from suite import exhaustive_but
 from user_commands import environment, kerastudy_here
 
 import kerastudy as ks
-from tracking.report.charts.trainings import fits_of_best
-from tracking.report.trial_data import StudyData
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "optuna_scripts"
@@ -188,19 +186,6 @@ def test_what_needs_a_model_says_that_there_are_several(folder: Path) -> None:
     assert "the objective function trains 3 models" in done.stderr
     shown = kerastudy_here(folder, "show", "diabetes_folds").stdout
     assert "epoch 3" not in shown and " 3/" not in shown
-
-
-def test_the_report_draws_each_training_of_the_best_trial(folder: Path) -> None:
-    study = history(folder, "diabetes_folds")
-    chart = fits_of_best(StudyData(study))
-    assert chart is not None
-    rows = chart.data.values
-    curve = study.curve(study.trials[0])
-    for row in rows:
-        prefix = "" if row["fit"] == "fit 1" else f"fit_{row['fit'][-1]}/"
-        name = f"{prefix}{'val_loss' if row['part'] == 'validation' else 'loss'}"
-        assert row["loss"] == pytest.approx(curve[row["epoch"]][name], rel=1e-4)
-    assert len(rows) == 3 * 2 * 3
 
 
 def test_the_data_of_a_fit_has_a_digest(folder: Path) -> None:

@@ -50,7 +50,7 @@ def test_it_prints_what_it_found_in_80_columns(folder: Path, tmp_path: Path) -> 
     lines = told.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[1] == "samples  train 60, validation 30"
-    assert lines[3].startswith("found    1 problem, 1 hint, ")
+    assert lines[3].startswith("found    1 problem, ")
     assert "problem  Samples of the validation part are in the training part too" in lines
     assert not (tmp_path / "s").exists()
 

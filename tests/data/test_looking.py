@@ -50,8 +50,7 @@ def repeated(findings: DataFindings) -> dict[tuple[str, str], int]:
 
 def test_nothing_is_wrong_with_sound_data() -> None:
     looked = look()
-    assert {each.severity for each in looked.findings} <= {"ok", "hint"}
-    assert [each.check for each in looked.findings if each.severity == "hint"] == ["sizes"]
+    assert {each.severity for each in looked.findings} == {"ok"}
     assert looked.sizes == {"train": 180, "validation": 60, "test": 60}
     assert looked.problems == ()
     assert DataFindings.from_json(looked.to_json()) == looked
@@ -105,16 +104,7 @@ def test_marks_are_alike_for_alike_samples_alone(dtype: str) -> None:
     assert len(set(by_mark.tolist())) == len(set(rows)) == len(set(zip(rows, by_mark, strict=True)))
 
 
-def test_twins_of_another_class_are_counted() -> None:
-    x, y = X.copy(), Y.copy()
-    x[0], y[0] = x[1], y[1]
-    x[3], x[4] = x[5], x[5]
-    assert Y[3] != Y[4] != Y[5]
-    texts = [each.verdict for each in look(x, y).findings if each.check == "contradictions"]
-    assert texts and texts[0].startswith("3 of 180 ")
-
-
-def test_classes_that_a_part_lacks_or_has_too_few_of() -> None:
+def test_classes_that_a_part_lacks_and_rare_ones() -> None:
     y = Y.copy()
     y[VALIDATION] = np.arange(60) % 2
     y[:160] = 0

@@ -106,7 +106,8 @@ def test_dragging_in_one_chart_chooses_in_all_and_in_the_table(
     assert 3 < len(inside) < 25
     assert set(page.execute_script(SHOWN)) == inside
     assert f"{len(inside)} of 40 trials" in page.find_element(By.ID, "bar").text
-    for chart in ("history", "fit", "contour"):
+    units = next(axis for axis in StudyData(history).axes if axis.name == "units")
+    for chart in ("history", f"slice_{units.field}", "contour"):
         clear = {each["trial"] for each in marks(page, chart) if each["opacity"] > 0.5}
         # The trial in focus keeps its ring.
         assert clear ^ inside <= {focus}, chart

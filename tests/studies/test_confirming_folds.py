@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import beta
+from scipy.stats import norm as normal
 from scipy.stats import t as student
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from user_commands import as_json, kerastudy_here
@@ -224,14 +226,17 @@ def test_the_test_part_is_read_by_models_trained_on_all_folds_for_the_common_bes
     other = by_hand.on_test(default.spec.values, found.test_seeds, default.epoch)
     assert list(found.default_on_test) == pytest.approx(other.mean(1))
     mean, variance, quantile = interval_of(right)
-    samples = mean * (1 - mean) / variance
-    # Wilson's bounds solve (share - mean)² = quantile² · share · (1 - share) / samples.
-    bounds = np.roots([1 + quantile**2 / samples, -2 * mean - quantile**2 / samples, mean**2])
-    assert (found.confirmed.low, found.confirmed.high) == pytest.approx(sorted(bounds))
-    mean, variance, quantile = interval_of(right - other)
+    # As many samples as have that variance, fewer by the few degrees of freedom; Clopper, Pearson.
+    samples = mean * (1 - mean) / variance * (normal.ppf(0.975) / quantile) ** 2
+    hits = samples * mean
+    bounds = beta.ppf(0.025, hits, samples - hits + 1), beta.ppf(0.975, hits + 1, samples - hits)
+    assert (found.confirmed.low, found.confirmed.high) == pytest.approx(bounds)
+    # A sample more that only the winner has right, and one that only the default has.
+    more = np.concatenate([right - other, np.tile([1, -1], (len(right), 1))], axis=1)
+    mean, variance, quantile = interval_of(more)
     half = quantile * math.sqrt(variance)
     assert (found.gain.value, found.gain.low, found.gain.high) == pytest.approx(
-        (mean, mean - half, mean + half)
+        ((right - other).mean(), mean - half, mean + half)
     )
     assert (found.test_samples, found.readings) == (60, 1)
     (reading,) = read_evaluations(history)

@@ -287,7 +287,7 @@ def test_texts_stay_texts(odd: str) -> None:
         "KERAS": {},
         "CODE": {"file": odd},
     }
-    parts = ScriptParts(expected["HYPERPARAMETERS"], None, {}, [], "")
+    parts = ScriptParts(expected["HYPERPARAMETERS"], None, {}, "")
     text = script_text(odd, trial, parts, {"file": odd})
     as_written = Path(exporting.__file__).with_name("script_files") / "retrain.py"
     found = {}

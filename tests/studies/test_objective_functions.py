@@ -22,7 +22,7 @@ from studies.training.process.determinism import begin_trial, configure_tensorfl
 from studies.training.run_objective import run_objective
 from tracking.history.study_history import read_study
 from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
-from tracking.report.table import table_columns
+from tracking.report.tables import table_columns
 from tracking.report.trial_data import StudyData
 from tracking.store.folder import open_store
 

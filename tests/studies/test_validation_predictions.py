@@ -15,7 +15,7 @@ from search_spaces.errors import DataError
 from studies.data import datasets
 from studies.training.champion.predictions import validation_predictions
 from tracking.records.validation_predictions import ValidationPredictions
-from tracking.report.charts.predictions import by_feature, equations
+from tracking.report.charts.predictions import equations, targets
 
 random = np.random.default_rng(3)
 N = 90
@@ -139,7 +139,7 @@ def test_a_line_is_recorded_next_to_the_rule_that_made_it() -> None:
     sign = "-" if intercept < 0 else "+"
     told = f"Found: y = {slope:.3g} metres {sign} {abs(intercept):.3g}. True: y = 3 metres + 1."
     assert equations(found) == told
-    drawn = by_feature(found).to_dict()
+    drawn = targets(found).to_dict()
     assert len(drawn["layer"]) == 3
     # A curve has no equation, and older records have no feature.
     bent = replace(found, predicted=tuple(np.square(found.feature)))

@@ -16,7 +16,8 @@ import kerastudy as ks
 from search_spaces import SearchSpace, Tailoring
 from tracking.diagnosis.diagnose import diagnose
 from tracking.diagnosis.findings import Changes, Finding
-from tracking.diagnosis.next_launch import between, next_launch, widened
+from tracking.diagnosis.next_launch import next_launch
+from tracking.diagnosis.ranges import part, wider
 from tracking.records import CodeDescription
 
 CONDITIONAL = SearchSpace(
@@ -130,16 +131,16 @@ def test_it_goes_on_top_of_what_the_launch_tailored(tmp_path: Path, tailoring: T
     ],
 )
 def test_a_range_is_widened_in_its_scale(parameter: Any, lower: str, upper: str) -> None:
-    assert (widened(parameter, "lower"), widened(parameter, "upper")) == (lower, upper)
+    assert (wider(parameter, "lower"), wider(parameter, "upper")) == (lower, upper)
 
 
 def test_a_range_is_cut_outwards() -> None:
     rate = ks.learning_rate(1e-3, 1.0)
-    text = between(rate, 0.331, 0.668)
+    text = part(rate, 0.331, 0.668)
     (narrowed,) = Tailoring(ranges={"learning_rate": text}).apply(SearchSpace(rate))
     assert rate.to_unit(narrowed.low) <= 0.331
     assert rate.to_unit(narrowed.high) >= 0.668
-    assert between(rate, -0.2, 1.2) == ""
+    assert part(rate, -0.2, 1.2) == ""
 
 
 def test_a_sound_study_asks_for_no_launch(tmp_path: Path) -> None:

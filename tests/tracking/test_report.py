@@ -17,7 +17,7 @@ import altair as alt
 import numpy as np
 import pytest
 from handmade import make_spec, trial_record
-from reported import EVIL, MARKED, MAX, MIN, record
+from reported import EVIL, MARKED, MAX, MIN, record, usual
 from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
@@ -27,12 +27,12 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trials_table import trials_table
 from tracking.records import Objective
 from tracking.report.axes import axes_of
-from tracking.report.examples import Example
-from tracking.report.figures import sections
+from tracking.report.charts import theme
+from tracking.report.figures import sections, tables
 from tracking.report.formats import drawable
 from tracking.report.importance import importances
-from tracking.report.page import examples_page
-from tracking.report.plots import StudyPlots
+from tracking.report.page import templates
+from tracking.report.plots import NotebookChart, StudyPlots
 from tracking.report.trial_data import StudyData
 from tracking.report.verdict import verdict
 from tracking.report.write import write_comparison, write_report
@@ -155,6 +155,7 @@ def test_importance_with_few_trials(store: Store) -> None:
     assert importances_of(14) == {} != importances_of(15)
     few = record(store, "few", 16, infeasible=lambda number: number > 13)
     text = write_report(few).read_text(encoding="utf-8")
+    assert "Nothing to do: " in text and "The record is too thin to check: " in text
     assert "matter most is shown from 15 trials with a value on" in text
     names = {
         str(figure.chart.name) for section in sections(StudyData(few)) for figure in section.figures
@@ -172,6 +173,24 @@ def test_the_verdict_counts_all_trials(store: Store) -> None:
     assert f"{counts['pruned']} pruned, {counts['infeasible']} infeasible" in said["Trials"]
     # There are no scores of samples.
     assert "What to expect is unknown" in found.believe and "Not yet" in said["Confirmed"]
+
+
+def test_a_finding_is_shown_by_its_chart_and_kinds_of_charts_are_few(store: Store) -> None:
+    history = record(store, "found", 40, metrics=lambda a: {**usual(a), "accuracy": a - 0.2})
+    data = StudyData(history)
+    (section,) = [each for each in sections(data) if each.heading == "What the record asks for"]
+    shown = {str(each.chart.title): each for each in section.figures}
+    for finding in data.diagnosis.findings:
+        assert (finding.title in shown) != (finding.title in section.text)
+        if finding.severity != "ok":
+            assert shown[finding.title].mark == finding.severity
+            assert shown[finding.title].text.startswith(finding.verdict)
+    assert {"hint", "problem"} & {each.mark for each in section.figures}
+    page = Page(write_report(history).read_text(encoding="utf-8"))
+    kinds = {re.split(r"_p?\d", name)[0] for name in json.loads(page.scripts[0])["charts"]}
+    assert kinds == {
+        "contour", "curves", "finding", "history", "importance", "one_curve", "parallel", "slice",
+    }  # fmt: skip
 
 
 def test_a_page_holds_texts_as_texts(store: Store) -> None:
@@ -229,15 +248,14 @@ def test_odd_studies_have_no_empty_chart(
     page = write_report(history)
     data = StudyData(history)
     names = [str(figure.chart.name) for section in sections(data) for figure in section.figures]
-    assert ("history" in names) == bool(data.ranked)
-    assert ("fit" in names) == (trials == 1)
+    assert ("history" in names) == ("curves" in names) == bool(data.ranked)
     shown = Page(page.read_text(encoding="utf-8"))
     places = {value for _, name, value in shown.attributes if name == "data-chart"}
     assert places == set(json.loads(shown.scripts[0])["charts"])
-    plots = {path.stem for path in (page.parent / "plots").glob("*.svg")}
-    assert plots <= set(names) and all(
-        "NaN" not in (page.parent / "plots" / f"{name}.svg").read_text() for name in plots
-    )
+    assert places >= set(names)
+    for figure in (each for section in sections(data) for each in section.figures):
+        drawn = NotebookChart.of(theme.with_rows(figure.chart, tables(data)))._repr_mimebundle_()
+        assert "NaN" not in drawn["image/svg+xml"]
 
 
 def test_plots_are_charts_with_their_data(store: Store) -> None:
@@ -286,7 +304,6 @@ def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None
 
 
 def test_a_launch_leaves_a_report_of_its_outcome(tmp_path: Path) -> None:
-    """With its plots, which are drawn while the champion is verified."""
     executor = ScriptedExecutor(describe(trials=20))
     history = run_study(executor, store=tmp_path / "store", progress=NoProgress(), report=True)
     best, folder = history.best, artifacts(history)
@@ -296,8 +313,8 @@ def test_a_launch_leaves_a_report_of_its_outcome(tmp_path: Path) -> None:
     assert f"Reported {best.best.value:.4g}. What to expect is unknown" in text
     rows = json.loads(Page(text).scripts[0])["tables"]["trials"]
     assert rows["trial"] == [trial.number for trial in history.trials]
-    plots = {path.stem for path in (folder / "plots").iterdir()}
-    assert {"history", "curves", "parallel", "importance"} <= plots
+    charts = json.loads(Page(text).scripts[0])["charts"]
+    assert {"history", "curves", "parallel", "importance"} <= set(charts)
     none = run_study(
         ScriptedExecutor(describe(name="no report", trials=2)),
         store=tmp_path / "store",
@@ -312,15 +329,10 @@ def artifacts(history: StudyHistory) -> Path:
     return local_artifacts(history.store, run)
 
 
-def test_worst_samples_are_a_page_of_their_own() -> None:
-    """A preview in MLflow: with every text escaped, and no script."""
-    image = Example("1,234", EVIL, "b", "0.01", "0.99", "aGk=", {})
-    row = Example("2", "a", "b", "0.01", "0.99", "", {EVIL: EVIL})
-    for text in map(examples_page, ([image], [row])):
-        page = Page(text)
-        policies = [
-            value for tag, _, value in page.attributes if tag == "meta" and "script-src" in value
-        ]
-        assert page.scripts == [] and "script-src 'none'" in policies[0]
-        assert EVIL not in text and EVIL in html.unescape(text)
-    assert 'src="data:image/png;base64,aGk="' in examples_page([image])
+def test_worst_samples_are_shown_as_texts() -> None:
+    image = {"index": "1,234", "true": EVIL, "predicted": "b", "image": "aGk="}
+    row = {"index": "2", "true": "a", "predicted": "b", "row": {EVIL: EVIL}}
+    for example in (image, row):
+        text = templates().get_template("examples.html").render(examples=[example])
+        assert Page(text).scripts == [] and EVIL not in text and EVIL in html.unescape(text)
+        assert ('src="data:image/png;base64,aGk="' in text) == (example is image)

@@ -2,47 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from tracking.diagnosis.answers import scientific
-from tracking.diagnosis.batch_sizes import batch_size
+from search_spaces.parameters.kinds import Parameter
 from tracking.diagnosis.boundaries import boundary
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.failures import infeasible_share
 from tracking.diagnosis.findings import (
     SEVERITIES,
+    Chart,
     Finding,
     TooThinError,
     Unchecked,
     most_severe_first,
 )
-from tracking.diagnosis.fits import noise_at_end, overfitting, rising_loss, underfitting
+from tracking.diagnosis.fits import CURVE_CHECKS
 from tracking.diagnosis.isolation import isolation
-from tracking.diagnosis.lengths import too_long, too_short
 from tracking.diagnosis.next_launch import NextLaunch, next_launch
-from tracking.diagnosis.pruning import pruners_regret
-from tracking.diagnosis.sufficiency import sufficiency
-from tracking.diagnosis.value_fits import CHECK as FITS
-from tracking.diagnosis.value_fits import value_fits
-from tracking.diagnosis.variances import trial_variance
+from tracking.diagnosis.sampling import sufficiency, trial_variance
 from tracking.history.study_history import StudyHistory
 from tracking.runs.pages.commands import shell_command
 
-_CHECKS: Final[tuple[tuple[str, Callable[[DiagnosedStudy], Finding | None]], ...]] = (
-    ("infeasible", infeasible_share),
-    ("rising loss", rising_loss),
-    ("trial variance", trial_variance),
-    ("too short", too_short),
-    ("overfitting", overfitting),
-    ("underfitting", underfitting),
-    ("noise at the end", noise_at_end),
-    ("pruning", pruners_regret),
-    ("too long", too_long),
-    ("batch size", batch_size),
-    ("sufficiency", sufficiency),
+_NONE_SCIENTIFIC: Final = (
+    "no hyperparameter is scientific; declare one, such as "
+    "ks.batch_normalization(role='scientific')."
+)
+
+
+class Check(NamedTuple):
+    """A check of a study's record.
+
+    Attributes:
+        name: Its name.
+        chart: The chart that shows what it finds.
+        run: Returns what it finds of a study, and of a hyperparameter if it is about one.
+        each: The hyperparameters that it is about; None if it is about the study.
+    """
+
+    name: str
+    chart: Chart
+    run: Callable[..., Finding | None]
+    each: Callable[[DiagnosedStudy], Sequence[Parameter]] | None = None
+
+
+CHECKS: Final = (
+    Check("boundary", "slice", boundary, lambda study: study.ranges),
+    Check("infeasible", "slice", infeasible_share),
+    Check("trial variance", "intervals", trial_variance),
+    *(Check(each.name, "curves", each) for each in CURVE_CHECKS),
+    Check("sufficiency", "history", sufficiency),
+    Check("isolation", "intervals", isolation, lambda study: study.scientific),
 )
 
 
@@ -85,15 +97,18 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
     study = DiagnosedStudy(history)
     findings: list[Finding] = []
     unchecked: list[Unchecked] = []
-    for check, parameter, run in _all(study):
-        try:
-            found = run()
-        except TooThinError as error:
-            unchecked.append(Unchecked(check, str(error), parameter))
-            continue
-        if found is not None:
-            findings.append(found)
-    ordered = most_severe_first(_once(findings))
+    for check in CHECKS:
+        for parameter in (None,) if check.each is None else check.each(study):
+            try:
+                found = check.run(study) if parameter is None else check.run(study, parameter)
+            except TooThinError as error:
+                name = "" if parameter is None else parameter.name
+                unchecked.append(Unchecked(check.name, str(error), name))
+                continue
+            findings += [] if found is None else [replace(found, chart=check.chart)]
+    if not study.scientific:
+        unchecked.append(Unchecked("isolation", _NONE_SCIENTIFIC))
+    ordered = most_severe_first(findings)
     following = next_launch(history, ordered)
     root = None if history.store.root == without else history.store.root
     return Diagnosis(
@@ -102,35 +117,6 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
         tuple(unchecked),
         following,
         following.command(history, root) if following.reasons else "",
-    )
-
-
-def _once(findings: list[Finding]) -> list[Finding]:
-    """Leaves out the share of infeasible trials where a boundary says why they failed."""
-    limits = {each.parameter for each in findings if "fails beyond" in each.evidence}
-    return [f for f in findings if f.check != "infeasible" or f.parameter not in limits]
-
-
-def _all(
-    study: DiagnosedStudy,
-) -> Iterator[tuple[str, str, Callable[[], Finding | None]]]:
-    """Yields each check with its name, and the hyperparameter that it is about."""
-    for each in study.ranges:
-        yield "boundary", each.name, lambda each=each: boundary(study, each)  # type: ignore[misc]
-    for name, check in _CHECKS:
-        yield name, "", lambda check=check: check(study)  # type: ignore[misc]
-    found = scientific(study)
-    for parameter in found:
-        yield "isolation", parameter.name, lambda p=parameter: isolation(study, p)  # type: ignore[misc]
-        yield FITS, parameter.name, lambda p=parameter: value_fits(study, p)  # type: ignore[misc]
-    if not found:
-        yield "isolation", "", _no_scientific
-
-
-def _no_scientific() -> Finding | None:
-    raise TooThinError(
-        "no hyperparameter is scientific; declare one, such as "
-        "ks.batch_normalization(role='scientific')."
     )
 
 

@@ -69,9 +69,9 @@ class Curve:
         return float(self.losses[0] - self.losses[self.best])
 
     @property
-    def complete(self) -> bool:
-        """Whether it trained all its epochs."""
-        return self.trial.result.epochs >= self.trial.spec.epochs
+    def ended_itself(self) -> bool:
+        """Whether its own callbacks, such as `EarlyStopping`, ended it before its last epoch."""
+        return self.trial.result.epochs < self.trial.spec.epochs
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,11 @@ class DiagnosedStudy:
         """The hyperparameters that vary."""
         return [each for each in self.history.description.space if each.count != 1]
 
+    @property
+    def scientific(self) -> list[Parameter]:
+        """Those of them that the study asks about."""
+        return [each for each in self.varying if each.role == "scientific"]
+
     @cached_property
     def ranges(self) -> list[Float | Int]:
         """Those of them that are numbers from a range."""
@@ -145,7 +150,10 @@ class DiagnosedStudy:
         """
         read = RecordedCurves(self.history.store, self.history.trials)
         objective = {trial.number: read(trial) for trial in self.ranked}
-        training = self.metric(self.training_metric) if self.training_metric else {}
+        runs = {_run_of(trial): trial.number for trial in self.ranked}
+        name = to_mlflow(self.training_metric)
+        read_fit = metric_by_step(self.history.store, list(runs), name) if name else {}
+        training = {runs[run_id]: epochs for run_id, epochs in (read_fit or {}).items()}
         found = {}
         for trial in self.ranked:
             values = {e: v for e, v in _whole(trial, objective, self).items() if math.isfinite(v)}
@@ -174,22 +182,6 @@ class DiagnosedStudy:
             # Rungs of Hyperband train a part of them.
             whole = [trial for trial in whole if trial.spec.epochs == longest]
         return [self.curves[t.number] for t in self.top(whole) if t.number in self.curves]
-
-    def metric(self, name: str) -> dict[int, dict[int, float]]:
-        """Returns a metric by epoch of the trials with a value, by number, where it is recorded."""
-        runs = {_run_of(trial): trial.number for trial in self.ranked}
-        found = metric_by_step(self.history.store, list(runs), to_mlflow(name)) or {}
-        return {runs[run_id]: epochs for run_id, epochs in found.items()}
-
-    def loss_curves(self, name: str) -> list[tuple[Curve, Array]]:
-        """Returns a loss of the best trials by epoch, next to their curves."""
-        found = self.metric(name)
-        return [
-            (curve, np.array([values[int(e)] for e in curve.epochs], dtype=np.float64))
-            for curve in self.top_curves
-            if (values := _whole(curve.trial, found, self))
-            and all(math.isfinite(values.get(int(e), math.nan)) for e in curve.epochs)
-        ]
 
     @cached_property
     def noise(self) -> Noise | None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from search_spaces.parameters.choice_parameter import Listed
 from search_spaces.parameters.kinds import Float, Int, Parameter
 from search_spaces.spellings import spell_values
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.findings import Changes, Finding
-from tracking.diagnosis.next_launch import between
-from tracking.diagnosis.numbers import at_least_of, counted, shown
+from tracking.diagnosis.numbers import counted, shown
+from tracking.diagnosis.ranges import part
 from tracking.history.reasons import reasons
 from tracking.records import EndedTrial
 
@@ -76,7 +76,10 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
     if bug:
         advice = "Code raised an error: mend it, then train them again."
     elif region is not None:
-        advice = f"Search {region.parameter.name} where trials train: {region.rest or 'elsewhere'}."
+        advice = (
+            f"Search {region.parameter.name} where trials train: {region.rest or 'elsewhere'}; or "
+            "make training more stable there, by warm-up, gradient clipping or normalization."
+        )
     else:
         advice = "No single hyperparameter says where: look at the reasons."
     return Finding(
@@ -93,7 +96,6 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
         },
         parameter="" if region is None else region.parameter.name,
         changes=changes,
-        rows=tuple(_rows(study, region, ended)),
     )
 
 
@@ -111,6 +113,9 @@ def _where(study: DiagnosedStudy, ended: list[EndedTrial]) -> _Region | None:
 
 
 def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]:
+    # It takes half a second to import, and lists of studies need none of it.
+    from scipy import stats
+
     name = parameter.name
     active = [trial for trial in ended if parameter.contains(trial.params[name])]
     failed = [trial for trial in active if trial.state == "infeasible"]
@@ -120,7 +125,7 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
 
     def region(text: str, inside: int, there: int, rest: str) -> Iterator[_Region]:
         if inside >= _LEAST and inside >= _PURE * there:
-            chance = at_least_of(inside, there, marked, total)
+            chance = float(stats.hypergeom.sf(inside - 1, total, marked, there))
             yield _Region(parameter, f"{name} {text}", inside, there, chance, rest)
 
     if isinstance(parameter, Listed):
@@ -143,21 +148,6 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
         cut = (units[place - 1] + units[place]) / 2
         limit = shown(parameter.from_unit(cut))
         yield from region(
-            f"is above {limit}", marked - before, total - place, between(parameter, 0.0, cut)
+            f"is above {limit}", marked - before, total - place, part(parameter, 0.0, cut)
         )
-        yield from region(f"is below {limit}", before, place, between(parameter, cut, 1.0))
-
-
-def _rows(
-    study: DiagnosedStudy, region: _Region | None, ended: list[EndedTrial]
-) -> Iterator[dict[str, Any]]:
-    """Yields each trial's place in the hyperparameter's sampling scale, or the reasons' counts."""
-    if region is None:
-        for each in reasons(study.infeasible):
-            yield {"reason": each.text[:80], "trials": len(each.trials)}
-        return
-    for trial in ended:
-        if region.parameter.contains(trial.params.get(region.parameter.name)):
-            unit = region.parameter.to_unit(trial.params[region.parameter.name])
-            kind = "infeasible" if trial.state == "infeasible" else "other"
-            yield {"kind": kind, "unit": round(unit, 4), "value": trial.value}
+        yield from region(f"is below {limit}", before, place, part(parameter, cut, 1.0))

@@ -11,7 +11,9 @@ from search_spaces.errors import InternalError
 Severity = Literal["problem", "hint", "ok"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "hint", "ok")
 
-Rows = Sequence[Mapping[str, Any]]
+Chart = Literal["history", "curves", "slice", "intervals"]
+"""The chart that shows a finding: the best so far, the curves of its trials, the trials by its
+hyperparameter, or its rows with their intervals."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class Finding:
         evidence: The figures, by name.
         parameter: The hyperparameter that it is about, or empty.
         changes: What it changes in the next launch.
-        rows: The points of its picture.
+        chart: The chart that shows it.
+        trials: The trials that this chart shows before all others.
+        rows: Of a chart of intervals: ``place``, ``value``, ``low`` and ``high`` of each.
     """
 
     check: str
@@ -57,7 +61,9 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     parameter: str = ""
     changes: Changes = Changes()
-    rows: Rows = field(default=(), repr=False)
+    chart: Chart = "history"
+    trials: tuple[int, ...] = field(default=(), repr=False)
+    rows: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from search_spaces.parameters.choice_parameter import Boolean, Listed
+from search_spaces.parameters.choice_parameter import Listed
 from search_spaces.parameters.kinds import Parameter
 from search_spaces.spellings import spell_values
 from tracking.diagnosis.diagnosed import DiagnosedStudy
@@ -22,7 +23,7 @@ from tracking.diagnosis.numbers import (
     shown,
     weights_of_best,
 )
-from tracking.records import EndedTrial
+from tracking.history.study_history import StudyHistory
 
 _LEAST_TRIALS: Final = 6
 _MOST_VALUES: Final = 8
@@ -106,49 +107,49 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
         "isolation",
         "hint" if clear else "ok",
         _title(parameter, best, others, clear),
-        _verdict(parameter, best, others, gaps, clear, draws),
+        _verdict(parameter, best, others, gaps, draws),
         _advice(parameter, clear, change),
         evidence=evidence,
         parameter=parameter.name,
         changes=Changes({parameter.name: change} if change else {}),
-        rows=tuple(_rows(study, isolated)),
+        rows=[_row(study, each) for each in isolated],
     )
 
 
-def by_value(
-    study: DiagnosedStudy, parameter: Parameter
-) -> Mapping[str, tuple[Any, list[EndedTrial]]]:
-    """Returns the trials with a value by the value of a hyperparameter, the best first.
+def answers(history: StudyHistory) -> Mapping[str, str]:
+    """Returns what each scientific hyperparameter does, as a sentence with its intervals, by name.
+
+    Those with too few trials are left out; see `isolation`.
+    """
+    study, found = DiagnosedStudy(history), {}
+    for parameter in study.scientific:
+        with contextlib.suppress(TooThinError):
+            found[parameter.name] = isolation(study, parameter).verdict
+    return found
+
+
+def _groups(study: DiagnosedStudy, parameter: Parameter) -> list[tuple[str, Any, Array]]:
+    """Returns the losses of trials by value, of values with enough of them.
 
     Of a range, by a quarter of its sampling scale: with its label, and no value.
     """
     name, count = parameter.name, parameter.count
-    found: dict[str, tuple[Any, list[EndedTrial]]] = {}
-    buckets = count is None or count > _MOST_VALUES
-    if buckets and isinstance(parameter, Listed):
-        buckets = False
+    buckets = (count is None or count > _MOST_VALUES) and not isinstance(parameter, Listed)
+    found: dict[str, tuple[Any, list[float]]] = {}
     for trial in study.ranked:
-        if not parameter.contains(trial.params.get(name)) or name not in trial.params:
+        if name not in trial.params or not parameter.contains(trial.params[name]):
             continue
         value = parameter.canonical(trial.params[name])
         label = shown(parameter.opened(value))
         if buckets:
             place = min(int(parameter.to_unit(value) * _BUCKETS), _BUCKETS - 1)
-            ends = (
-                parameter.from_unit(place / _BUCKETS),
-                parameter.from_unit((place + 1) / _BUCKETS),
-            )
+            ends = [parameter.from_unit((place + further) / _BUCKETS) for further in (0, 1)]
             label, value = f"{shown(ends[0])} to {shown(ends[1])}", None
-        found.setdefault(label, (value, []))[1].append(trial)
-    return found
-
-
-def _groups(study: DiagnosedStudy, parameter: Parameter) -> list[tuple[str, Any, Array]]:
-    """Returns the losses of trials by value, of values with enough of them."""
+        found.setdefault(label, (value, []))[1].append(study.loss(trial))
     return [
-        (label, value, np.array([study.loss(trial) for trial in trials]))
-        for label, (value, trials) in by_value(study, parameter).items()
-        if len(trials) >= _LEAST_TRIALS
+        (label, value, np.array(losses))
+        for label, (value, losses) in found.items()
+        if len(losses) >= _LEAST_TRIALS
     ]
 
 
@@ -183,8 +184,6 @@ def _title(
 ) -> str:
     if not clear:
         return f"{parameter.name}: no clear difference"
-    if isinstance(parameter, Boolean):
-        return f"{parameter.name} {'helps' if best.value else 'hurts'}"
     if len(clear) == len(others):
         return f"{parameter.name}: {best.label} is best"
     worse = ", ".join(each.label for each in clear)
@@ -196,28 +195,22 @@ def _verdict(
     best: Isolated,
     others: Sequence[Isolated],
     gaps: Sequence[tuple[float, float]],
-    clear: Sequence[Isolated],
     draws: int,
 ) -> str:
-    fair = f"for the best of {draws} trials each, at 95 %"
-    if isinstance(parameter, Boolean):
-        gap, half = gaps[0]
-        told = f"{difference(gap)} ± {difference(half)}"
-        if not clear:
-            which = "With" if best.value else "Without"
-            return f"{which} {parameter.name}, it leads by {told}, {fair}: no clear difference."
-        return f"{parameter.name} {'helps' if best.value else 'hurts'} by {told}, {fair}."
-    told_by = {
-        each.label: f"{each.label} by {difference(gap)} ± {difference(half)}"
+    """Returns by how much the best value leads, apart by whether the lead is clear."""
+    told = [
+        (gap > half, f"{each.label} by {difference(gap)} ± {difference(half)}")
         for each, (gap, half) in zip(others, gaps, strict=True)
-    }
-    worse = [told_by[each.label] for each in clear]
-    close = [told for label, told in told_by.items() if label not in {c.label for c in clear}]
-    leads = f"it leads {_listed(close)} without a clear difference"
-    if not clear:
-        return f"{parameter.name} {best.label} leads {_listed(close)}, {fair}: no clear difference."
-    better = f"{parameter.name} {best.label} is better than {_listed(worse)}"
-    return f"{better}{'; ' + leads if close else ''}, {fair}."
+    ]
+    worse, close = ([text for clear, text in told if clear is which] for which in (True, False))
+    said = f"{parameter.name} {best.label}"
+    if worse:
+        said += f" is better than {_listed(worse)}"
+    if close:
+        said += f"{'; it' if worse else ''} leads {_listed(close)}"
+        said += " without a clear difference" if worse else ""
+    said += f", for the best of {draws} trials each, at 95 %"
+    return f"{said}{'' if worse else ': no clear difference'}."
 
 
 def _listed(told: Sequence[str]) -> str:
@@ -244,15 +237,10 @@ def _advice(parameter: Parameter, clear: Sequence[Isolated], change: str) -> str
     return "Keep what is simplest, or cheapest; more trials would narrow the intervals."
 
 
-def _rows(study: DiagnosedStudy, isolated: Sequence[Isolated]) -> Iterator[dict[str, object]]:
-    for each in isolated:
-        half = _half_width(_LEVEL, each)
-        ends = [study.value(each.expected - half), study.value(each.expected + half)]
-        yield {
-            "value": each.label,
-            "expected": study.value(each.expected),
-            "low": min(ends),
-            "high": max(ends),
-            "best": study.value(float(each.losses[0])),
-            "trials": len(each.losses),
-        }
+def _row(study: DiagnosedStudy, each: Isolated) -> Mapping[str, Any]:
+    """Returns a value's row in the chart: its interval, of the search of nuisance values."""
+    half = _half_width(_LEVEL, each)
+    low, high = sorted((study.value(each.expected - half), study.value(each.expected + half)))
+    told = f"{shown(low)} to {shown(high)} (95 %), {counted(len(each.losses), 'trial')}"
+    value = study.value(each.expected)
+    return {"place": each.label, "value": value, "low": low, "high": high, "interval": told}

@@ -1,9 +1,8 @@
-"""Small statistics, exact where that is cheap, and numbers as text."""
+"""The best of several trials, the noise of a curve, and numbers as text."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,63 +32,6 @@ def counted(amount: int, noun: str) -> str:
 def of_best(amount: int, best: int) -> str:
     """Returns how many of the best ones: ``4 of the best 5``, ``all of the best 5``."""
     return f"{'all' if amount == best else amount} of the best {best}"
-
-
-def at_least(successes: int, draws: int, share: float) -> float:
-    """Returns how likely at least so many of some draws succeed: the binomial distribution's tail.
-
-    Args:
-        successes: How many.
-        draws: Of how many.
-        share: How likely one is.
-    """
-    return math.fsum(
-        math.comb(draws, k) * share**k * (1 - share) ** (draws - k)
-        for k in range(successes, draws + 1)
-    )
-
-
-def at_least_of(successes: int, drawn: int, marked: int, total: int) -> float:
-    """Returns how likely at least so many drawn ones are marked: the hypergeometric tail.
-
-    It is Fisher's exact test, one-sided.
-
-    Args:
-        successes: How many of the drawn ones.
-        drawn: How many are drawn, without putting them back.
-        marked: How many are marked.
-        total: Of how many.
-    """
-    ways = math.comb(total, drawn)
-    return math.fsum(
-        math.comb(marked, k) * math.comb(total - marked, drawn - k) / ways
-        for k in range(successes, min(drawn, marked) + 1)
-        if drawn - k <= total - marked
-    )
-
-
-def ranks(values: Sequence[float] | Array) -> Array:
-    """Returns ranks from 1; equal values share the mean of theirs."""
-    array = np.asarray(values, dtype=np.float64)
-    _, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    mean: Array = (ends - (counts - 1) / 2).astype(np.float64)[inverse]
-    return mean
-
-
-def rank_correlation(left: Sequence[float] | Array, right: Sequence[float] | Array) -> float:
-    """Returns Spearman's rank correlation; 0 if one of the two does not vary."""
-    one, two = ranks(left), ranks(right)
-    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(two) == 0:
-        return 0.0
-    return float(np.corrcoef(one, two)[0, 1])
-
-
-def upper_bound(correlation: float, pairs: int) -> float:
-    """Returns the upper end of a correlation's 95 % interval, one-sided, by Fisher's z."""
-    if pairs < 4 or abs(correlation) >= 1:
-        return 1.0
-    return math.tanh(math.atanh(correlation) + 1.645 / math.sqrt(pairs - 3))
 
 
 def weights_of_best(total: int, draws: int) -> Array:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
 
 from tracking.history.comparison import Comparison, Reached, compare
 from tracking.history.study_history import StudyHistory
-from tracking.report.charts import side_by_side
+from tracking.report.charts import theme
+from tracking.report.figures import Figure
 from tracking.report.formats import count, duration, number, value_text
 from tracking.report.page import render
-from tracking.report.parts import Figure, Section
-from tracking.report.trial_data import StudyData
+from tracking.report.trial_data import Columns, StudyData, columns_of
+
+_DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
 
 
 def comparison_page(histories: Sequence[StudyHistory]) -> str:
@@ -22,19 +28,22 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
     comparison = compare(histories)
     studies = [StudyData(history) for history in histories]
     names = {history.description.name for history in histories}
-    rows = side_by_side.progress_rows(comparison, studies)
-    shown = _sections(comparison, studies, rows) if rows else []
+    rows = _progress(comparison, studies)
+    figures: list[Figure] = []
+    if any(value is not None for value in rows.get("value", ())):
+        spent = {"count": "trials", "seconds": "seconds of training"}
+        figures = [Figure(_best_so_far(comparison, rows, *each)) for each in spent.items()]
     return render(
         "comparison.html",
-        [figure.chart for section in shown for figure in section.figures],
+        [figure.chart for figure in figures],
         {"progress": rows},
-        {"picked": None, "command": ["", ""]},
+        {"picked": None, "command": ["", ""], "headings": studies[0].headings},
         title=f"{', '.join(standing.label for standing in comparison.standings)}: comparison",
         labels=[standing.label for standing in comparison.standings],
         kind=f"Engines of {names.pop()}" if len(names) == 1 else "Studies",
         objective=comparison.objective,
         found=_found(comparison),
-        sections=shown,
+        figures=figures,
         standings=[_standing(comparison, place) for place in range(len(histories))],
         targets=[number(target) for target in comparison.targets],
         notes=comparison.notes,
@@ -47,32 +56,57 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
     )
 
 
-def _sections(
-    comparison: Comparison, studies: Sequence[StudyData], rows: dict[str, list[object]]
-) -> list[Section]:
-    valued = [value for value in rows["value"] if value is not None]
-    if not valued:
-        return []
-    search = [
-        Figure(side_by_side.best_so_far(comparison, rows, "count", "trials")),
-        Figure(side_by_side.best_so_far(comparison, rows, "seconds", "seconds of training")),
-        Figure(side_by_side.values(comparison, rows), "The bar is the median."),
-    ]
-    spaces = [history.history.description.space for history in studies]
-    shared = [axis for axis in studies[0].axes if all(axis.name in space for space in spaces)]
-    regions = [
-        Figure(side_by_side.region(comparison, studies, axis), small=True) for axis in shared
-    ]
-    found = [Section("How good, how soon", tuple(search))]
-    if regions:
-        found.append(
-            Section(
-                "Where in the space",
-                tuple(regions),
-                f"Each line is a trial; the {comparison.top} best of each are dots.",
+def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
+    """Returns a row for each ended trial: its study, value, and what had been spent by then.
+
+    Columns: ``study``, ``trial``, ``count`` (of trials), ``seconds`` (of training), ``value``,
+    ``best_so_far``, ``state``.
+    """
+    rows: list[dict[str, Any]] = []
+    for standing, data in zip(comparison.standings, studies, strict=True):
+        trials = data.trials
+        for place, trial in enumerate(trials.get("trial", ())):
+            spent = math.fsum(trials["seconds"][: place + 1])
+            rows.append(
+                {
+                    "study": standing.label,
+                    "trial": trial,
+                    "count": place + 1,
+                    "seconds": round(spent, 3),
+                    "value": trials["value"][place],
+                    "best_so_far": trials["best_so_far"][place],
+                    "state": trials["state"][place],
+                }
             )
-        )
-    return found
+    return columns_of(rows)
+
+
+def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> alt.LayerChart:
+    """Returns the best value so far of each study, by trials or by seconds of training."""
+    objective = comparison.objective
+    scale = theme.objective_scale(rows["best_so_far"], objective)
+    y = alt.Y("best_so_far:Q", title=f"best {objective.metric} so far", scale=scale)
+    whole = theme.whole_axis() if by == "count" else alt.Axis()
+    x = alt.X(f"{by}:Q", title=title, axis=whole)
+    labels = [standing.label for standing in comparison.standings]
+    turns = range(len(labels))
+    colors = alt.Scale(domain=labels, range=[theme.SERIES[i % len(theme.SERIES)] for i in turns])
+    dashes = alt.Scale(domain=labels, range=[_DASHES[i % len(_DASHES)] for i in turns])
+    legend = alt.Legend(orient="top", title=None, labelLimit=240)
+    shown = theme.chart("progress").transform_filter("isValid(datum.best_so_far)")
+    lines = shown.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True).encode(
+        x=x,
+        y=y,
+        color=alt.Color("study:N", scale=colors, legend=legend),
+        strokeDash=alt.StrokeDash("study:N", scale=dashes, legend=legend),
+    )
+    return theme.finished(
+        theme.layers(lines),
+        f"best_by_{by}",
+        f"Best {objective.metric} so far, by {title}",
+        300,
+        f"The best {objective.metric} so far of {'; '.join(labels)}, by {title}.",
+    )
 
 
 def _found(comparison: Comparison) -> str:

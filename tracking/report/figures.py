@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
 
 from tracking.diagnosis.findings import Finding
-from tracking.diagnosis.value_fits import CHECK as FITS
-from tracking.records.data_findings import DataFindings
+from tracking.records.data_findings import DataFinding, DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import (
     belief,
-    contour,
-    diagnosis,
     history,
     hyperparameters,
     predictions,
     theme,
     training,
-    trainings,
 )
-from tracking.report.examples import worst_examples
 from tracking.report.importance import FEWEST_TRIALS
-from tracking.report.parts import Figure, Section
 from tracking.report.trial_data import Columns, StudyData
 
-OF_CHAMPION = "The champion on validation data"
-TO_BELIEVE = "How much of it to believe"
-_CURVES = "Blue: validation, a point at the best epoch; dashed: training."
 # The marks of states in slices, which have no legend.
 _MARKS = {
     "complete": "circles",
@@ -37,26 +32,61 @@ _MARKS = {
     "interrupted": "squares",
     "running": "diamonds",
 }
-# How to read the picture of a finding.
+# How to read the chart of a finding, where it does not say so itself.
 _READ = {
-    "sufficiency": "Blue: the best that so many of these trials find on average, and the middle "
-    "nine tenths; orange: what was found.",
-    "isolation": "Blue: the mean best of equally many trials, with its 95 % interval; orange: the "
-    "best trial.",
-    "too short": _CURVES,
-    "too long": _CURVES,
-    "overfitting": _CURVES,
-    "underfitting": _CURVES,
-    "noise at the end": _CURVES,
+    "curves": "Blue: validation; dashed: training.",
+    "intervals": "A line is an interval around each value.",
 }
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart on a page.
+
+    Attributes:
+        chart: The chart.
+        text: What it shows and how to read it; may be empty.
+        small: Whether it stands in a row with others.
+        mark: A word before its heading, such as "problem", or empty.
+        command: What to copy into a shell, or empty.
+    """
+
+    chart: alt.LayerChart
+    text: str = ""
+    small: bool = False
+    mark: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    Attributes:
+        heading: Its heading.
+        figures: Its figures.
+        text: What precedes them.
+        examples: Samples that the champion classifies worst, shown after them.
+        findings: What was found in the data or the record, shown before them.
+        picture: Samples, as a PNG in base64; or empty.
+        caption: What the picture shows.
+    """
+
+    heading: str
+    figures: tuple[Figure, ...]
+    text: str = ""
+    examples: Sequence[Mapping[str, Any]] = ()
+    findings: tuple[DataFinding | Finding, ...] = ()
+    picture: str = ""
+    caption: str = ""
 
 
 def sections(data: StudyData) -> list[Section]:
     """Returns the charts of a study that have something to show, by section."""
+    asked = _diagnosed(data)
     found = [
-        Section(TO_BELIEVE, tuple(_belief(data))),
-        Section("What the record asks for", tuple(_findings(data)), _diagnosed(data)),
-        *_fits(data),
+        Section("How much of it to believe", tuple(_belief(data))),
+        asked,
         Section("How the search went", tuple(_search(data))),
         Section("What the hyperparameters do", tuple(_hyperparameters(data)), _marks(data)),
         Section("How the trials trained", tuple(_training(data))),
@@ -67,12 +97,13 @@ def sections(data: StudyData) -> list[Section]:
             f"What trial {each.trial}, at epoch {each.epoch}, predicts of {each.samples:,} "
             "validation samples."
         )
-        heading = f"{OF_CHAMPION}: {each.output}" if each.output else OF_CHAMPION
+        heading = "The champion on validation data" + (f": {each.output}" if each.output else "")
         shown = tuple(_champion(each, place))
-        found.append(Section(heading, shown, text, worst_examples(each)))
+        found.append(Section(heading, shown, text, predictions.worst_samples(each)))
     if data.looked is not None:
         found.append(_of_data(data.looked, data.data_command))
-    return [each for each in found if each.figures or each.findings]
+    told = asked if data.diagnosis.findings else None
+    return [each for each in found if each.figures or each.findings or each is told]
 
 
 def _of_data(found: DataFindings, command: str) -> Section:
@@ -119,65 +150,49 @@ def _belief(data: StudyData) -> Iterator[Figure]:
             "too much: the trial was chosen on these. The line on the test part counts both seeds "
             "and samples."
         )
-    yield Figure(belief.belief(data), text, plotted=True)
+    yield Figure(belief.belief(data), text)
 
 
-def _diagnosed(data: StudyData) -> str:
-    """Returns what precedes the findings: what is well, and what was not checked."""
+def _diagnosed(data: StudyData) -> Section:
+    """Returns what a diagnosis found: with a chart if it asks for something, or is a result."""
     found = data.diagnosis
     told = ["The checks of Google's Deep Learning Tuning Playbook, on this record."]
-    well = [each.title for each in found.findings if each.check != FITS and not _is_pictured(each)]
-    if well:
-        told.append(f"Nothing to do: {'. '.join(well)}.")
-    missing = dict.fromkeys(each.check for each in found.unchecked)
-    if missing:
-        told.append(f"The record is too thin to check: {', '.join(missing)}.")
-    return " ".join(told)
-
-
-def _is_pictured(finding: Finding) -> bool:
-    """Returns whether a finding has a figure: any with something to do, and what is a result."""
-    return finding.severity != "ok" or finding.check in ("isolation", "sufficiency")
-
-
-def _findings(data: StudyData) -> Iterator[Figure]:
-    """Yields the findings that have a figure."""
-    axes = {axis.name: axis for axis in data.axes}
-    objective = data.history.description.objective
-    for place, finding in enumerate(data.diagnosis.findings):
-        if not _is_pictured(finding):
+    figures, others, well = [], [], []
+    for place, finding in enumerate(found.findings):
+        if finding.severity == "ok" and finding.check != "isolation":
+            well.append(finding.title)
             continue
-        chart = diagnosis.picture(finding, place, objective, axes)
-        if chart is not None:
-            text = f"{finding.verdict} {finding.advice} {_READ.get(finding.check, '')}".rstrip()
-            yield Figure(chart, text, mark=finding.severity, command=finding.command)
-
-
-def _fits(data: StudyData) -> Iterator[Section]:
-    """Yields how the values of each scientific hyperparameter fit."""
-    objective = data.history.description.objective
-    for place, finding in enumerate(data.diagnosis.findings):
-        if finding.check != FITS:
+        chart = _chart(data, finding)
+        if chart is None:
+            others.append(finding)
             continue
-        every = list(finding.rows)
-        labels = list(dict.fromkeys(row["label"] for row in every))
-        text = (
-            f"{finding.verdict} Each picture is the best trial of a value. {_CURVES} The "
-            "checkpoint of the best epoch is the one that counts, whatever comes after it."
+        chart = chart.properties(
+            name=f"finding_{place}", title=finding.title, description=finding.verdict
         )
-        figures = [
-            Figure(
-                diagnosis.value_fit(
-                    [row for row in every if row["label"] == label],
-                    every,
-                    objective,
-                    f"fit_{place}_{number}",
-                ),
-                small=True,
-            )
-            for number, label in enumerate(labels)
-        ]
-        yield Section(f"How the values of {finding.parameter} fit", tuple(figures), text)
+        told_so = (finding.verdict, finding.advice, _READ.get(finding.chart, ""))
+        text = " ".join(filter(None, told_so))
+        figures.append(Figure(chart, text, mark=finding.severity, command=finding.command))
+    missing = dict.fromkeys(each.check for each in found.unchecked)
+    told += [f"Nothing to do: {'. '.join(well)}."] if well else []
+    told += [f"The record is too thin to check: {', '.join(missing)}."] if missing else []
+    return Section(
+        "What the record asks for", tuple(figures), " ".join(told), findings=tuple(others)
+    )
+
+
+def _chart(data: StudyData, finding: Finding) -> alt.LayerChart | None:
+    """Returns the chart that shows a finding; None if the study has nothing to draw in it."""
+    metric = data.history.description.objective.metric
+    axis = next((each for each in data.axes if each.name == finding.parameter), None)
+    if finding.chart == "intervals" and finding.rows:
+        return belief.intervals(finding.rows, metric, "", "", "")
+    if finding.chart == "curves" and data.has_curves:
+        return training.learning_curves(data, finding.trials)
+    if finding.chart == "slice" and axis is not None:
+        return hyperparameters.hyperparameter_slice(data, axis)
+    if finding.chart == "history" and data.ranked:
+        return history.optimization_history(data)
+    return None
 
 
 def _search(data: StudyData) -> Iterator[Figure]:
@@ -190,7 +205,6 @@ def _search(data: StudyData) -> Iterator[Figure]:
         "more trials of this kind are unlikely to help much."
         + _far_off(data, data.trials["value"])
         + (" Trials without a value stand at the lower edge." if without else ""),
-        plotted=True,
     )
 
 
@@ -200,7 +214,6 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
     yield Figure(
         hyperparameters.parallel_coordinates(data),
         "Each line is a trial. Drag over a part of an axis to choose the trials that pass there.",
-        plotted=True,
     )
     if data.importances:
         yield Figure(
@@ -208,15 +221,13 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
             "How much of the difference between trials each hyperparameter makes by itself "
             "(Optuna's fANOVA; a conditional one makes none where it is not active). It is a "
             "property of these trials and ranges, not of the hyperparameter.",
-            plotted=True,
         )
     pair = contour_axes(data)
     if pair is not None:
         yield Figure(
-            contour.contour(data, *pair),
+            hyperparameters.contour(data, *pair),
             "The two most important hyperparameters that are numbers. The ground is the mean of "
             "the trials nearby; where it is empty, nothing was tried.",
-            plotted=True,
         )
     for axis in data.by_importance():
         yield Figure(hyperparameters.hyperparameter_slice(data, axis), small=True)
@@ -257,48 +268,24 @@ def _champion(found: ValidationPredictions, place: int) -> Iterator[Figure]:
             predictions.confusion_matrix(found, suffix),
             "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
             "the stronger the larger their share of the class.",
-            plotted=True,
         )
+    if not found.truth:
+        return
+    text = "Dashed: where the prediction is right."
     if found.feature:
         text = "Points: targets. Blue: what the champion predicts."
-        if found.rule:
-            text += " Orange, dashed: the rule by which the targets were made, without noise."
-        yield Figure(
-            predictions.by_feature(found, suffix),
-            f"{predictions.equations(found)} {text}",
-            plotted=True,
-        )
-    if found.truth:
-        yield Figure(
-            predictions.truth(found, suffix),
-            "On the dashed line, the prediction is right.",
-            plotted=True,
-        )
+        text += " Dashed: the rule that made the targets, without noise." if found.rule else ""
+    figure = predictions.targets(found, suffix)
+    yield Figure(figure, f"{predictions.equations(found)} {text}".lstrip())
 
 
 def _training(data: StudyData) -> Iterator[Figure]:
-    if not data.curves["trial"]:
-        return
+    # A value that an objective function returns at the end has no curve.
     of_function = data.history.description.objective_function
-    fits = trainings.fits_of_best(data) if of_function else None
-    if fits is not None:
-        text = "Solid: validation, dashed: training. A colour for each model that it trains."
-        yield Figure(fits, text, plotted=True)
-    if of_function and not data.has_curves:
-        # A value that is returned at the end has no curve.
-        return
-    yield Figure(
-        training.learning_curves(data),
-        "The ten best trials in blue, without pruned ones, each with its best epoch; all others "
-        "behind. Pruned ones end where they were stopped." + _far_off(data, data.curves["value"]),
-        plotted=True,
-    )
-    if data.training_metric and data.ranked:
+    if data.has_curves or (data.curves["trial"] and not of_function):
         yield Figure(
-            training.fit_by_trial(data),
-            "On the dashed line, a trial does as well on validation as on training data. The "
-            "further it lies towards better training, the more it overfits; bad on both is "
-            "underfitting.",
-            small=True,
-            plotted=True,
+            training.learning_curves(data),
+            "The ten best trials in blue, without pruned ones, each with its best epoch; all "
+            "others behind. Pruned ones end where they were stopped."
+            + _far_off(data, data.curves["value"]),
         )

@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
+import jinja2
 
 from tracking.report import verdict as verdicts
-from tracking.report.behind import behind
 from tracking.report.charts import theme, training
-from tracking.report.details import details
-from tracking.report.examples import Example
-from tracking.report.figures import tables
+from tracking.report.figures import Section, tables
 from tracking.report.formats import count, drawable, number
-from tracking.report.parts import Section
-from tracking.report.table import table_columns, table_rows
+from tracking.report.tables import details, table_columns, table_rows
 from tracking.report.trial_data import Columns, StudyData
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -71,6 +68,7 @@ def study_page(data: StudyData, shown: Sequence[Section], without: Path | None =
         {
             "picked": picked,
             "command": verdicts.reproduce_command(data, without),
+            "headings": data.headings,
         },
         title=f"{data.history.description.name}: study report",
         name=data.history.description.name,
@@ -116,33 +114,27 @@ def render(
         "charts": {str(chart.name): _specification(chart) for chart in charts},
         **further,
     }
-    return _made(
-        template,
-        library=library,
-        script=script,
-        document=_embedded(document),
-        policy=_policy(library, script),
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        **values,
+    return (
+        templates()
+        .get_template(template)
+        .render(
+            css=(_ASSETS / "page.css").read_text(encoding="utf-8"),
+            version=metadata.version("kerastudy"),
+            library=library,
+            script=script,
+            document=_embedded(document),
+            policy=_policy(library, script),
+            made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            **values,
+        )
     )
 
 
-def examples_page(examples: Sequence[Example]) -> str:
-    """Returns a page with samples that the champion classifies worst, at least one, as HTML."""
-    title = "Worst-classified samples"
-    return _made("examples_page.html", policy=_policy(), title=title, examples=examples)
-
-
-def _made(template: str, **values: Any) -> str:
-    """Returns a page made of a template, with the style of all pages."""
-    import jinja2
-
-    environment = jinja2.Environment(
+def templates() -> jinja2.Environment:
+    """Returns the templates of pages, which escape all values."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
     )
-    css = (_ASSETS / "page.css").read_text(encoding="utf-8")
-    version = metadata.version("kerastudy")
-    return environment.get_template(template).render(css=css, version=version, **values)
 
 
 @cache
@@ -157,7 +149,6 @@ def _policy(*scripts: str) -> str:
     """Returns the page's policy: its own scripts and no other, and nothing from any network."""
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    hashes = hashes or "'none'"
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -180,9 +171,8 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
     units = [specification, *specification.get("layer", ())]
     known = {unit["data"]["name"] for unit in units if "name" in unit.get("data", {})}
     known -= set(specification.get("datasets", ()))
-    tables_behind = behind(specification)
     brush = next((each for each in specification.get("params", ()) if "select" in each), None)
-    usermeta: dict[str, Any] = {"tables": sorted(known), "behind": tables_behind}
+    usermeta: dict[str, Any] = {"tables": sorted(known)}
     if brush is not None:
         unit = next(each for each in units if each.get("name") in brush["views"])
         usermeta["brush"] = {

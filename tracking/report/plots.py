@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
+
+import altair as alt
 
 from search_spaces.errors import StudyError
 from search_spaces.suggestions import suggestion
 from tracking.history.study_history import StudyHistory
+from tracking.report.axes import HyperparameterAxis
+from tracking.report.charts import (
+    belief,
+    history,
+    hyperparameters,
+    predictions,
+    theme,
+    training,
+)
+from tracking.report.figures import tables
+from tracking.report.formats import drawable
+from tracking.report.importance import FEWEST_TRIALS
+from tracking.report.trial_data import StudyData
 
-if TYPE_CHECKING:
-    import altair as alt
+_SHOWN_BY_ALTAIR = "default"
 
-    from tracking.report.axes import HyperparameterAxis
-    from tracking.report.trial_data import StudyData
+
+class NotebookChart(alt.LayerChart):
+    """A chart that a notebook shows as SVG.
+
+    Altair itself would load Vega from a server at each look at the notebook. It does if the user
+    chooses a renderer, such as ``altair.renderers.enable("html")``: then charts have tooltips.
+    """
+
+    @classmethod
+    def of(cls, chart: alt.LayerChart) -> NotebookChart:
+        """Returns a chart that shows itself so."""
+        made: Any = chart.copy(deep=False)
+        # Altair's own assignments are properties of the chart.
+        object.__setattr__(made, "__class__", cls)
+        assert isinstance(made, cls), "it is one now"
+        return made
+
+    def _repr_mimebundle_(self, *_: Any, **__: Any) -> Any:
+        render = alt.renderers.get()
+        if render is not None and alt.renderers.active != _SHOWN_BY_ALTAIR:
+            return render(self.to_dict())
+        import vl_convert
+
+        drawn = drawable(self.to_dict())
+        # The look of reports. Altair's own is in "view", what the user sets in others.
+        own = {name: each for name, each in drawn.get("config", {}).items() if name != "view"}
+        drawn["config"] = {**theme.config(), "background": "white", "padding": 12, **own}
+        picture = vl_convert.vegalite_to_svg(drawn)
+        return {"image/svg+xml": picture, "text/plain": repr(self)}
 
 
 class StudyPlots:
@@ -30,8 +71,6 @@ class StudyPlots:
     """
 
     def __init__(self, history: StudyHistory) -> None:
-        from tracking.report.trial_data import StudyData
-
         self._read = StudyData(history)
 
     def __repr__(self) -> str:
@@ -41,42 +80,19 @@ class StudyPlots:
 
     def belief(self) -> alt.LayerChart:
         """Returns the best value as reported, corrected, and confirmed."""
-        from tracking.report.charts.belief import belief
-
-        return self._shown(belief(self._data))
+        return self._shown(belief.belief(self._data))
 
     def history(self) -> alt.LayerChart:
         """Returns each trial's value, and the best so far."""
-        from tracking.report.charts.history import optimization_history
-
-        return self._shown(optimization_history(self._data))
+        return self._shown(history.optimization_history(self._data))
 
     def learning_curves(self) -> alt.LayerChart:
         """Returns the curves of the best trials, all others behind."""
-        from tracking.report.charts.training import learning_curves
-
-        return self._shown(learning_curves(self._data))
-
-    def overfitting(self) -> alt.LayerChart:
-        """Returns each trial's value on validation data against that on training data.
-
-        Raises:
-            StudyError: If no metric of training data was recorded.
-        """
-        from tracking.report.charts.training import fit_by_trial
-
-        if not self._data.training_metric:
-            raise StudyError(
-                f"The study recorded no counterpart of "
-                f"{self._data.history.description.objective.metric!r} on training data."
-            )
-        return self._shown(fit_by_trial(self._data))
+        return self._shown(training.learning_curves(self._data))
 
     def parallel_coordinates(self) -> alt.LayerChart:
         """Returns a line for each trial through its hyperparameters and the objective."""
-        from tracking.report.charts.hyperparameters import parallel_coordinates
-
-        return self._shown(parallel_coordinates(self._data))
+        return self._shown(hyperparameters.parallel_coordinates(self._data))
 
     def importance(self) -> alt.LayerChart:
         """Returns the importance of each hyperparameter, by Optuna's fANOVA.
@@ -84,15 +100,12 @@ class StudyPlots:
         Raises:
             StudyError: If there are too few trials for it, or all have the same value.
         """
-        from tracking.report.charts.hyperparameters import importance
-        from tracking.report.importance import FEWEST_TRIALS
-
         if not self._data.importances:
             raise StudyError(
                 f"Importance needs {FEWEST_TRIALS} trials with a value, not all the same. Received "
                 f"a study that has {len(self._data.ranked)}."
             )
-        return self._shown(importance(self._data))
+        return self._shown(hyperparameters.importance(self._data))
 
     def slice(self, name: str) -> alt.LayerChart:
         """Returns each trial's value by one hyperparameter, in its sampling scale.
@@ -100,9 +113,7 @@ class StudyPlots:
         Raises:
             StudyError: If no hyperparameter that varies has this name.
         """
-        from tracking.report.charts.hyperparameters import hyperparameter_slice
-
-        return self._shown(hyperparameter_slice(self._data, self._axis(name)))
+        return self._shown(hyperparameters.hyperparameter_slice(self._data, self._axis(name)))
 
     def contour(self, first: str, second: str) -> alt.LayerChart:
         """Returns the objective over two hyperparameters.
@@ -110,9 +121,9 @@ class StudyPlots:
         Raises:
             StudyError: As for `slice`.
         """
-        from tracking.report.charts.contour import contour
-
-        return self._shown(contour(self._data, self._axis(first), self._axis(second)))
+        return self._shown(
+            hyperparameters.contour(self._data, self._axis(first), self._axis(second))
+        )
 
     def predictions(self) -> alt.LayerChart:
         """Returns what the champion predicts of the validation part, against the truth.
@@ -122,8 +133,6 @@ class StudyPlots:
         Raises:
             StudyError: If that is not recorded.
         """
-        from tracking.report.charts.predictions import by_feature, confusion_matrix, truth
-
         found = self._data.predictions
         if found is None or not (found.confusion or found.truth):
             name = self._data.history.description.name
@@ -131,8 +140,8 @@ class StudyPlots:
                 f"The record of {name!r} has no predictions of a champion on validation data."
             )
         if found.confusion:
-            return self._shown(confusion_matrix(found))
-        return self._shown(by_feature(found) if found.feature else truth(found))
+            return self._shown(predictions.confusion_matrix(found))
+        return self._shown(predictions.targets(found))
 
     def _axis(self, name: str) -> HyperparameterAxis:
         for axis in self._data.axes:
@@ -151,8 +160,4 @@ class StudyPlots:
         return self._read
 
     def _shown(self, chart: alt.LayerChart) -> alt.LayerChart:
-        from tracking.report.charts import theme
-        from tracking.report.figures import tables
-        from tracking.report.notebook import NotebookChart
-
         return NotebookChart.of(theme.with_rows(chart, tables(self._data)))

@@ -94,6 +94,13 @@ class StudyData:
             return ""
         return name if any(t.best and name in t.best.metrics for t in self.ranked) else ""
 
+    @cached_property
+    def headings(self) -> dict[str, str]:
+        """What the columns of tables are called whose names say less."""
+        metric = self.history.description.objective.metric
+        axes = {axis.field: axis.name for axis in self.axes}
+        return {"value": metric, "training": self.training_metric, **axes}
+
     def by_importance(self) -> list[HyperparameterAxis]:
         """Returns the axes, the most important first."""
         shares = self.importances
@@ -103,9 +110,9 @@ class StudyData:
     def trials(self) -> Columns:
         """A row for each trial, by number.
 
-        Columns: ``trial``, ``state``, ``value``, ``epoch``, ``rank`` (from 1), ``best_so_far``,
-        ``training`` and ``gap`` (at the best epoch; a positive gap says that training is better),
-        ``seconds``, ``reason``, and those of each axis.
+        Columns: ``trial``, ``state``, ``value``, ``best_epoch``, ``rank`` (from 1),
+        ``best_so_far``, ``training`` and ``gap`` (at the best epoch; a positive gap says that
+        training is better), ``seconds``, ``reason``, and those of each axis.
         """
         objective = self.history.description.objective
         ranks = {trial.number: place for place, trial in enumerate(self.ranked, start=1)}
@@ -126,7 +133,7 @@ class StudyData:
                     "trial": trial.number,
                     "state": trial.state if trial.holds else "contradicted",
                     "value": significant(value),
-                    "epoch": None if value is None else trial.epoch,
+                    "best_epoch": None if value is None else trial.epoch,
                     "rank": ranks.get(trial.number),
                     "best_so_far": significant(best),
                     "training": significant(training),

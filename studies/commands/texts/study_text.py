@@ -11,7 +11,7 @@ from studies.commands.texts.values import states
 from studies.engines.engine import Curve
 from studies.lines import all_wrapped, printable
 from studies.running.validation_parts import ValidationParts
-from tracking.diagnosis.answers import answers
+from tracking.diagnosis.isolation import answers
 from tracking.history.curves import RecordedCurves
 from tracking.history.reasons import reasons
 from tracking.history.sparkline import sparkline_if_curve

@@ -18,7 +18,6 @@ NAMES = {"train": "training", "validation": "validation", "test": "test"}
 _OFTEN = 0.01
 # Of training samples: then rows are alike by chance, as those of a few small categories.
 _ALIKE_ANYWAY = 0.1
-_FEW_TO_JUDGE = 100
 _UNBALANCED = 10
 _MUCH = 0.5
 _LISTED = 3
@@ -26,7 +25,7 @@ _LISTED = 3
 # hardly matter.
 _MOST_SAMPLES, _FEWEST_SAMPLES = 1_000, 20
 _MOST_FEATURES = 256
-_CLEAR = 0.01
+_CLEAR, _CERTAIN = 0.01, 0.001
 _EASY = 0.65
 _REMEDY = (
     "Shuffle before splitting, or collect data that is like what the model will meet. Only where "
@@ -80,37 +79,19 @@ def _leaks(
 
 def _twins(seen: Seen, found: np.ndarray, own: int) -> Iterator[DataFinding]:
     if own:
-        folds = f", and a fold may validate on what it trains on ({seen.folds} folds)"
+        folds, advice = "", "Drop them, unless they should count twice."
+        if seen.folds:
+            folds = f", and a fold may validate on what it trains on ({seen.folds} folds)"
+            advice = "Drop them, or keep them in one fold."
         yield DataFinding(
             "twins",
             "problem" if seen.folds and _OFTEN < own / len(found) <= _ALIKE_ANYWAY else "hint",
             "Training samples occur twice",
             f"{_counted(own, len(found))} training samples repeat an earlier one: they count "
-            f"more{folds if seen.folds else ''}.",
-            f"Drop them, {'or keep them in one fold' if seen.folds else 'unless they should'}.",
+            f"more{folds}.",
+            advice,
             {"samples": own, "of": len(found)},
         )
-    contradicted = _contradicted(found, seen.labels("train"))
-    if contradicted:
-        yield DataFinding(
-            "contradictions",
-            "hint",
-            "Equal samples have different classes",
-            f"{_counted(contradicted, len(found))} training samples have a twin of another class: "
-            "no model can get both right.",
-            "Look for wrong labels, or for an input that tells them apart.",
-            {"samples": contradicted, "of": len(found)},
-        )
-
-
-def _contradicted(found: np.ndarray, labels: np.ndarray | None) -> int:
-    """Returns how many samples have a twin of another class."""
-    if labels is None or len(labels) != len(found):
-        return 0
-    _, kinds = np.unique(found, return_inverse=True)
-    pairs = np.unique(np.stack([kinds, np.unique(labels, return_inverse=True)[1]]), axis=1)
-    classes = np.bincount(pairs[0], minlength=int(kinds.max()) + 1)
-    return int((classes[kinds] > 1).sum())
 
 
 def class_findings(classes: Classes) -> Iterator[DataFinding]:
@@ -144,23 +125,6 @@ def class_findings(classes: Classes) -> Iterator[DataFinding]:
                 f"{train[rare]:,}: who always says {usual} is right in {share:.3g} %.",
                 'Judge by a metric that sees it, such as AUC, and try class_weight="balanced".',
             )
-
-
-def small_validation(seen: Seen) -> Iterator[DataFinding]:
-    """Yields that there are few samples to judge by."""
-    samples = seen.sizes.get("validation", 0)
-    if 0 < samples < _FEW_TO_JUDGE:
-        known = f"It has {samples} samples"
-        if seen.labels("validation") is not None:
-            wide = 196 * (0.9 * 0.1 / samples) ** 0.5
-            known = f"On {samples} samples an accuracy of 90 % is only known to ± {wide:.0f} points"
-        yield DataFinding(
-            "sizes",
-            "hint",
-            "The validation part is small",
-            f"{known}: small differences between trials are chance.",
-            "Make it larger, or cross-validate (cross_validation=5).",
-        )
 
 
 def column_findings(seen: Seen) -> Iterator[DataFinding]:
@@ -296,7 +260,7 @@ def changed_parts(seen: Seen) -> Iterator[DataFinding]:
 
 def _compared(part: str, samples: int, told: Told, differing: list[str]) -> DataFinding:
     pair = f"training and {NAMES[part]}"
-    p = f"p = {told.p:.3f}" if told.p >= 0.001 else "p < 0.001"
+    p = f"p = {told.p:.3f}" if told.p >= _CERTAIN else "p < 0.001"
     knows = (
         f"Of a training and a {NAMES[part]} sample, a classifier knows in {100 * told.share:.0f} % "
         f"of cases which is which, where 50 % is chance ({p})"
@@ -308,7 +272,7 @@ def _compared(part: str, samples: int, told: Told, differing: list[str]) -> Data
     most = f" They differ most in {', '.join(differing)}." if differing else ""
     return DataFinding(
         "same distribution",
-        "problem" if told.share >= _EASY else "hint",
+        "problem" if told.share >= _EASY and told.p < _CERTAIN else "hint",
         f"The {pair} samples are not from the same distribution",
         f"{knows}: values on one say little of the other.{most}",
         _REMEDY,

@@ -8,7 +8,6 @@ from studies.data.looking.checks import (
     class_findings,
     column_findings,
     repeats,
-    small_validation,
 )
 from studies.data.looking.seen import Seen, class_counts, inputs_of, picture_of, seen_of
 from studies.data.parts.splits import Splits
@@ -58,7 +57,7 @@ def _looked(
     seen: Seen, splits: Splits | StreamedSplits | FoldedSplits, name: str, *, thorough: bool
 ) -> DataFindings:
     classes = class_counts(seen)
-    found = [*class_findings(classes), *small_validation(seen)]
+    found = list(class_findings(classes))
     if thorough or seen.bytes <= _QUICK_BYTES:
         found += repeats(seen)
     notes = list(seen.notes)

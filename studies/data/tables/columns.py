@@ -45,12 +45,10 @@ class Column:
         name: Its name in the table.
         kind: "number"; "boolean" for true and false, and numbers that are 0 and 1 alone;
             "category" for texts; "dates", which order rows, and which no model takes.
-        dtype: Its type in the table, by pandas's name.
     """
 
     name: str
     kind: Kind
-    dtype: str
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def columns_of(table: Any, categories: Collection[str] = ()) -> tuple[list[Colum
         except ValueError as error:
             refused[name] = str(error)
         else:
-            found.append(Column(name, kind, str(series.dtype)))
+            found.append(Column(name, kind))
     return found, refused
 
 

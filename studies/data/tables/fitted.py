@@ -152,10 +152,7 @@ class FittedTable:
 
     def describe(self) -> list[dict[str, object]]:
         """Returns the columns for records, ready for JSON."""
-        return [
-            {"name": column.name, "kind": column.kind, "dtype": column.dtype}
-            for column in self.columns
-        ]
+        return [{"name": column.name, "kind": column.kind} for column in self.columns]
 
 
 def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
@@ -170,7 +167,7 @@ def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
 
 
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
-    own = (column.name, column.kind, column.dtype)
+    own = (column.name, column.kind)
     if column.kind == "category":
         # Of equally frequent ones those that come first in the alphabet.
         frequent = sorted(Counter(values.tolist()).items(), key=lambda each: (-each[1], each[0]))

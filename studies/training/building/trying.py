@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import BuilderError, NotRecordableError, StudyError
-from studies.data.preprocessing import building_for
 from studies.training.batches import as_tensor, packed
 from studies.training.building.build import build_callbacks, build_model, check_logged
 from studies.training.building.hypermodel import has_own_fit, rehearse
@@ -63,8 +62,7 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     splits = splits_for(data, hp)
     begin_trial(study.seed)
     try:
-        with building_for(splits):
-            model = build_model(study, hp, splits)
+        model = build_model(study, hp, splits)
         callbacks = build_callbacks(study, hp)
     except StudyError:
         raise

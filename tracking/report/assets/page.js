@@ -140,7 +140,7 @@
     const what = ["Table", ...kinds].join(", ");
     const details = element("details", "", ["class", "behind"]);
     const inner = element("div", "", ["class", "scroll"], ["tabindex", "0"], ["role", "region"], ["aria-label", `Table: ${title}`]);
-    const fill = () => inner.replaceChildren(...spec.usermeta.behind.flatMap((each) => lookUp(spec, each)));
+    const fill = () => inner.replaceChildren(...tablesOf(spec).flatMap((name) => lookUp(spec.datasets[name], focus?.contains(place))));
     details.append(element("summary", what, ["aria-label", `${what}: ${title}`]), inner);
     details.addEventListener("toggle", () => details.open && fill());
     behind.push({ details, fill });
@@ -154,11 +154,22 @@
 
   const read = (value) => (typeof value === "number" ? Number(value.toPrecision(6)) : (value ?? ""));
 
-  function lookUp(spec, { table: name, columns, of_picked: ofPicked }) {
-    const all = (spec.datasets[name] ?? rows(report.tables[name])).filter((row) =>
+  // What a chart draws: the page's own tables, else what comes with it, unless it only guides the eye.
+  function tablesOf({ usermeta: { tables }, datasets }) {
+    const own = Object.keys(datasets).filter((name) => Object.keys(datasets[name][0] ?? {}).length > 1);
+    return tables.length ? tables : own;
+  }
+
+  // Places on an axis are not to be read.
+  const unread = /^(unit|tier)$|_unit$/;
+
+  function lookUp(drawn, ofPicked) {
+    const all = drawn.filter((row) =>
       ofPicked ? row.trial === picked : !(chosen && "trial" in row) || chosen[row.trial],
     );
-    const full = columns.filter(([field]) => all.some((row) => (row[field] ?? "") !== ""));
+    const full = [...new Set(all.flatMap(Object.keys))]
+      .filter((field) => !unread.test(field) && all.some((row) => (row[field] ?? "") !== ""))
+      .map((field) => [field, report.headings[field] ?? field.replaceAll("_", " ")]);
     const made = element("table", "");
     const head = made.createTHead().insertRow();
     for (const [, heading] of full) head.append(element("th", heading, ["scope", "col"]));

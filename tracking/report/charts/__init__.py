@@ -2,14 +2,10 @@
 
 | module | holds |
 |---|---|
-| `belief` | how much of the best value to believe |
-| `contour` | the objective over two hyperparameters |
-| `diagnosis` | the pictures of what a diagnosis found |
+| `belief` | values with their intervals: how much of the best to believe, what findings compare |
 | `history` | the objective by trial |
-| `hyperparameters` | parallel coordinates, importance, slices |
+| `hyperparameters` | parallel coordinates, importance, slices, a contour |
 | `predictions` | what the champion predicts of the validation data |
-| `side_by_side` | studies, or engines of one, on shared scales |
 | `theme` | colours, fonts, scales of the objective, linked selections |
-| `training` | learning curves; over- and underfitting |
-| `trainings` | the curves of each `fit` of an objective function |
+| `training` | learning curves |
 """

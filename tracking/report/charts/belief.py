@@ -1,9 +1,9 @@
-"""How much of the best value to believe: as reported, corrected, and confirmed."""
+"""Values with their intervals: how much of the best to believe, and what a diagnosis compares."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -16,30 +16,48 @@ from tracking.report.trial_data import StudyData
 
 REPORTED, CORRECTED = "reported", "corrected"
 CONFIRMED, DEFAULT = "confirmed, test part", "default, test part"
+_COLORS = {REPORTED: theme.ORANGE, CONFIRMED: theme.GREEN, DEFAULT: theme.GREY}
 
 
 def belief(data: StudyData) -> alt.LayerChart:
     """Returns the best value as reported, its intervals, and the values under new seeds."""
     verdict = data.verdict
-    rows = [row for row in _rows(verdict) if math.isfinite(row["value"])]
-    places = list(dict.fromkeys(row["place"] for row in rows))
-    found = [row.get(name) for row in rows for name in ("value", "low", "high")]
+    title = f"{verdict.metric}: reported and to expect"
+    return intervals(_rows(verdict), verdict.metric, "belief", title, verdict.text)
+
+
+def intervals(
+    rows: Sequence[Mapping[str, Any]], metric: str, name: str, title: str, description: str
+) -> alt.LayerChart:
+    """Returns values by place, each with its interval if it has one; those of a seed as rings.
+
+    Args:
+        rows: Each has a ``place`` and a ``value``; it may have ``low`` and ``high``, the
+            ``interval`` in words, and a ``seed``.
+        metric: What the values are.
+        name: The chart's name.
+        title: Its title.
+        description: What it shows.
+    """
+    shown = [dict(row) for row in rows if math.isfinite(row["value"])]
+    places = list(dict.fromkeys(row["place"] for row in shown))
+    found = [row.get(name) for row in shown for name in ("value", "low", "high")]
     ends = [each for each in found if each is not None]
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
     # Else the labels at both ends are moved inwards.
     axis = alt.Axis(labelFlush=False)
-    x = alt.X("value:Q", title=verdict.metric, scale=scale, axis=axis)
-    low = alt.X("low:Q", title=verdict.metric, scale=scale, axis=axis)
+    x = alt.X("value:Q", title=metric, scale=scale, axis=axis)
+    low = alt.X("low:Q", title=metric, scale=scale, axis=axis)
     y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
-    colors = [_color(place) for place in places]
+    colors = [_COLORS.get(place, theme.BLUE) for place in places]
     color = alt.Color("place:N", legend=None, scale=alt.Scale(domain=places, range=colors))
     tooltip = [
         alt.Tooltip("place:N", title="what"),
-        alt.Tooltip("value:Q", title=verdict.metric, format=".5~g"),
+        alt.Tooltip("value:Q", title=metric, format=".5~g"),
         alt.Tooltip("interval:N", title="interval"),
         alt.Tooltip("seed:N", title="seed"),
     ]
-    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, color=color, tooltip=tooltip)
+    base = alt.Chart(alt.InlineData(values=shown)).encode(y=y, color=color, tooltip=tooltip)
     lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=4, strokeCap="round")
     seeds = base.transform_filter("isValid(datum.seed)").mark_point(
         size=60, strokeWidth=1.6, fill=theme.PAPER
@@ -47,17 +65,8 @@ def belief(data: StudyData) -> alt.LayerChart:
     points = base.transform_filter("!isValid(datum.seed)").mark_point(
         filled=True, size=120, opacity=1
     )
-    return theme.finished(
-        theme.layers(
-            lines.encode(x=low, x2="high:Q"),
-            seeds.encode(x=x),
-            points.encode(x=x),
-        ),
-        "belief",
-        f"{verdict.metric}: reported and to expect",
-        36 * len(places) + 20,
-        verdict.text,
-    )
+    drawn = theme.layers(lines.encode(x=low, x2="high:Q"), seeds.encode(x=x), points.encode(x=x))
+    return theme.finished(drawn, name, title, 36 * len(places) + 20, description)
 
 
 def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
@@ -95,8 +104,3 @@ def _seeded(
         for value, seed in zip(values, names, strict=True)
         if value is not None
     ]
-
-
-def _color(place: str) -> str:
-    known = {REPORTED: theme.ORANGE, CONFIRMED: theme.GREEN, DEFAULT: theme.GREY}
-    return known.get(place, theme.BLUE)

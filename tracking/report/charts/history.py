@@ -50,9 +50,9 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
                 shape=theme.state_shape(data),
                 opacity=theme.faint(),
                 tooltip=[
-                    alt.Tooltip("trial:Q"),
-                    alt.Tooltip("state:N"),
-                    alt.Tooltip("reason:N"),
+                    alt.Tooltip("trial:Q", title="trial"),
+                    alt.Tooltip("state:N", title="state"),
+                    alt.Tooltip("reason:N", title="reason"),
                 ],
             )
         )

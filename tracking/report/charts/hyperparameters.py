@@ -1,4 +1,4 @@
-"""What hyperparameters do: parallel coordinates, importance, slices."""
+"""What hyperparameters do: parallel coordinates, importance, slices, a contour."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import altair as alt
 
+from search_spaces.parameters.kinds import Float, Int
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import theme
-from tracking.report.formats import count, number, significant
+from tracking.report.formats import count, number, significant, value_text
 from tracking.report.trial_data import Columns, StudyData, columns_of
 
 _MOST_AXES = 12
@@ -17,6 +18,12 @@ _MOST_LINES = 400
 _LEVEL_LETTERS = 115
 # Where a trial's line passes the axis of a hyperparameter that is not active.
 _OFF = -0.12
+_CELLS = 40
+_BANDS = 9
+_LEAST_POINTS = 12
+# Of the kernel, in the sampling scales; and how much of a trial must be near a cell.
+_KERNEL = 0.07
+_NEAR = 0.2
 
 
 def parallel_axes(data: StudyData) -> list[HyperparameterAxis]:
@@ -25,10 +32,10 @@ def parallel_axes(data: StudyData) -> list[HyperparameterAxis]:
 
 
 def parallel_rows(data: StudyData) -> Columns:
-    """Returns a row for each trial and axis: ``trial``, ``axis``, ``unit`` and ``tier``.
+    """Returns a row for each trial and axis: ``trial``, ``axis``, ``at``, ``unit`` and ``tier``.
 
-    ``unit`` is the place in the sampling scale, from 0 to 1; below 0 where not active. Of more than
-    400 trials the best quarter and each n-th of the others are shown.
+    ``at`` is the value, ``unit`` its place in the sampling scale, from 0 to 1; below 0 where not
+    active. Of more than 400 trials the best quarter and each n-th of the others are shown.
     """
     objective = data.history.description.objective
     chosen = data.ranked
@@ -44,11 +51,13 @@ def parallel_rows(data: StudyData) -> Columns:
         tier = "best" if place == 0 else "top" if place < best else "other"
         units = {axis.name: axis.unit(trial.spec.values) for axis in parallel_axes(data)}
         height = 1 - min(max((key - low) / (high - low), 0.0), 1.0)
+        at = {**trial.params, objective.metric: trial.value}
         for name, unit in {**units, objective.metric: round(height, 4)}.items():
             rows.append(
                 {
                     "trial": trial.number,
                     "axis": name,
+                    "at": "" if unit is None else value_text(at.get(name)),
                     "unit": _OFF if unit is None else unit,
                     "tier": tier,
                 }
@@ -151,7 +160,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         .mark_line(color=theme.ORANGE, strokeWidth=3.5)
         .encode(x=x, y=y)
     )
-    drawn = theme.finished(
+    return theme.finished(
         theme.layers(lines, picked, behind, labels.mark_text(color=theme.INK, **look)),
         "parallel",
         "Parallel coordinates",
@@ -159,10 +168,6 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         f"A line for each of {count(len(data.ranked), 'trial')} with a value through its "
         f"hyperparameters, each in its sampling scale, to {objective.metric} at the right, the "
         "best at the top.",
-    )
-    headings = {axis.read_field: axis.name for axis in axes}
-    return theme.with_table(
-        drawn, "trials", {"trial": "trial", "value": objective.metric, **headings}
     )
 
 
@@ -207,7 +212,7 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
     if not axis.numeric:
         # Side by side, so that they don't hide each other.
         further = {"xOffset": alt.XOffset("spread:Q", scale=alt.Scale(domain=[-0.2, 1.2]))}
-    active = theme.chart().transform_filter(f"isValid(datum.{axis.field})")
+    active = theme.chart().transform_filter(f"isValid(datum.{axis.drawn})")
     active = active.transform_calculate(spread="(datum.trial * 0.618034) % 1")
     look: dict[str, Any] = {
         "color": theme.state_color(data, legend=False),
@@ -233,3 +238,108 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
         190,
         f"{objective.metric} of each trial by {axis.name}, in its sampling scale.",
     )
+
+
+def contour(
+    data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
+) -> alt.LayerChart:
+    """Returns the objective over two hyperparameters; between trials, where both are numbers.
+
+    That is a mean of the trials nearby, with Gaussian weights (Nadaraya-Watson).
+    """
+    objective = data.history.description.objective
+    colors = _contour_colors(data)
+    points = theme.chart().transform_filter(
+        f"isValid(datum.value) && isValid(datum.{first.drawn}) && isValid(datum.{second.drawn})"
+    )
+    marks = (
+        points.mark_point(filled=True, size=45, stroke="white", strokeWidth=1, cursor="pointer")
+        .encode(
+            x=first.x(),
+            y=second.y(),
+            color=colors,
+            opacity=theme.faint(1.0, 0.1),
+            tooltip=[*theme.tooltips(data, 0), first.tooltip(), second.tooltip()],
+        )
+        .add_params(theme.brush("contour"))
+    )
+    layers = [marks, theme.picked_ring(points).encode(x=first.x(), y=second.y())]
+    cells = _cells(data, first, second)
+    if cells:
+        surface = alt.Chart(alt.InlineData(values=cells)).mark_rect(opacity=0.55, clip=True)
+        x, y = first.x(), second.y()
+        x["field"], y["field"] = "left", "low"
+        layers.insert(
+            0,
+            surface.encode(
+                x=x, x2="right:Q", y=y, y2="high:Q", color=colors, tooltip=alt.value(None)
+            ),
+        )
+    return theme.finished(
+        theme.layers(*layers),
+        "contour",
+        f"{objective.metric} over {first.name} and {second.name}",
+        340,
+        f"{objective.metric} of trials over {first.name} and {second.name}, and the mean of the "
+        "trials nearby.",
+    )
+
+
+def _contour_colors(data: StudyData) -> alt.Color:
+    """Returns the colour of the objective, in bands; the best band is yellow."""
+    objective = data.history.description.objective
+    keys = [objective.sort_key(trial.value) for trial in data.ranked if trial.value is not None]
+    best, usual = keys[0], keys[int(0.9 * (len(keys) - 1))]
+    ends = sorted(
+        (objective.sort_key(best), objective.sort_key(usual if usual > best else best + 1))
+    )
+    return alt.Color(
+        "value:Q",
+        title=objective.metric,
+        scale=alt.Scale(
+            type="quantize",
+            domain=ends,
+            scheme=alt.SchemeParams("viridis", count=_BANDS),
+            reverse=objective.direction == "min",
+        ),
+        legend=alt.Legend(orient="top", gradientLength=220, format=".3~g", titleOrient="left"),
+    )
+
+
+def _cells(
+    data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
+) -> list[dict[str, Any]]:
+    """Returns cells with the mean objective of the trials nearby; none where there are none."""
+    if not (isinstance(first.parameter, Float | Int) and isinstance(second.parameter, Float | Int)):
+        return []
+    import numpy as np
+
+    places, values = [], []
+    for trial in data.ranked:
+        x, y = first.unit(trial.params), second.unit(trial.params)
+        if x is not None and y is not None and trial.value is not None:
+            places.append((x, y))
+            values.append(trial.value)
+    if len(places) < _LEAST_POINTS:
+        return []
+    edges = np.linspace(0, 1, _CELLS + 1)
+    middle = (edges[:-1] + edges[1:]) / 2
+    across, along = np.array(places).T
+    distance = (middle[:, None, None] - along) ** 2 + (middle[None, :, None] - across) ** 2
+    weights = np.exp(-distance / (2 * _KERNEL**2))
+    near = weights.sum(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        grid = np.where(near > _NEAR, (weights @ np.array(values)) / near, np.nan)
+    ends = [round(float(edge), 4) for edge in edges]
+    return [
+        {
+            "left": ends[i],
+            "right": ends[i + 1],
+            "low": ends[j],
+            "high": ends[j + 1],
+            "value": significant(float(grid[j, i]), 4),
+        }
+        for j in range(_CELLS)
+        for i in range(_CELLS)
+        if np.isfinite(grid[j, i])
+    ]

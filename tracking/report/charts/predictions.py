@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+from typing import Any
+
 import altair as alt
 
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.charts import theme
-from tracking.report.formats import significant
+from tracking.report.formats import number, significant, value_text
 
 _MOST_LABELED = 25
 # Numbers in the colour of ink can be read on it, by light and in the dark: a contrast of 4.5.
 _DARKEST = 0.55
-_TARGET, _FOUND, _RULE = "target", "found", "true"
+_MOST_WORST = 18
+_TARGET, _FOUND, _RULE = "target", "prediction", "true"
 
 
 def confusion_matrix(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
@@ -67,75 +71,55 @@ def confusion_matrix(found: ValidationPredictions, suffix: str = "") -> alt.Laye
     )
 
 
-def truth(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
-    """Returns the prediction of each sample against its target; see `confusion_matrix`."""
-    rows = [
-        {"truth": significant(t), "prediction": significant(p)}
-        for t, p in zip(found.truth, found.predicted, strict=True)
-    ]
-    every = [*found.truth, *found.predicted]
-    scale = alt.Scale(domain=[min(every), max(every)], zero=False, nice=True)
-    x = alt.X("truth:Q", title="target", scale=scale)
-    y = alt.Y("prediction:Q", title="prediction", scale=scale)
-    ends = alt.InlineData(values=[{"end": min(every)}, {"end": max(every)}])
-    same = (
-        alt.Chart(ends)
-        .mark_line(color=theme.MUTED, strokeDash=[4, 3], strokeWidth=1.2)
-        .encode(x=alt.X("end:Q", scale=scale), y=alt.Y("end:Q", scale=scale))
-    )
-    points = (
-        alt.Chart(alt.InlineData(values=rows))
-        .mark_point(color=theme.BLUE, filled=True, size=28, opacity=0.5)
-        .encode(x=x, y=y, tooltip=["truth:Q", "prediction:Q"])
-    )
-    return theme.finished(
-        theme.layers(same, points),
-        f"truth{suffix}",
-        "Prediction against target",
-        360,
-        f"The champion's prediction of {len(rows)} validation samples against their targets; on "
-        "the dashed line both are equal.",
-    )
+def targets(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
+    """Returns predictions and targets; see `confusion_matrix`.
 
-
-def by_feature(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
-    """Returns the targets and predictions by the only feature, with the rule that made them."""
-    order = sorted(range(len(found.feature)), key=found.feature.__getitem__)
+    By the only feature, with the rule that made the targets; else the predictions by their targets.
+    """
+    of_feature = bool(found.feature)
+    places = found.feature or found.truth
+    order = sorted(range(len(places)), key=places.__getitem__)
     kinds = {_TARGET: found.truth, _FOUND: found.predicted, _RULE: found.rule}
+    told = [kind for kind, values in kinds.items() if values]
     rows = [
-        {"x": significant(found.feature[i]), "y": significant(values[i]), "kind": kind}
-        for kind, values in kinds.items()
-        if values
+        {"x": significant(places[i]), "y": significant(kinds[kind][i]), "kind": kind}
+        for kind in told
         for i in order
     ]
-    told = [kind for kind, values in kinds.items() if values]
-    table = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("x:Q", title=found.feature_name, scale=alt.Scale(zero=False, nice=True)),
-        y=alt.Y("y:Q", title="target", scale=alt.Scale(zero=False, nice=True)),
-        color=alt.Color(
-            "kind:N",
-            sort=None,
-            title=None,
-            scale=alt.Scale(domain=told, range=[theme.GREY, theme.BLUE, theme.ORANGE][: len(told)]),
-            legend=alt.Legend(orient="top"),
-        ),
+    colors = dict(zip(kinds, (theme.GREY, theme.BLUE, theme.ORANGE), strict=True))
+    color = alt.Color(
+        "kind:N",
+        sort=None,
+        title=None,
+        scale=alt.Scale(domain=told, range=[colors[kind] for kind in told]),
+        legend=alt.Legend(orient="top"),
     )
+    scale = alt.Scale(zero=False, nice=True)
+    x = alt.X("x:Q", title=found.feature_name if of_feature else _TARGET, scale=scale)
+    y = alt.Y("y:Q", title=_TARGET if of_feature else _FOUND, scale=scale)
+    table = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y, color=color)
 
     def of(kind: str) -> alt.Chart:
         return table.transform_filter(f"datum.kind == '{kind}'")
 
-    layers = [
-        of(_TARGET).mark_point(filled=True, size=28, opacity=0.6),
-        of(_FOUND).mark_line(strokeWidth=2.5),
-    ]
+    def points(kind: str) -> alt.Chart:
+        drawn: alt.Chart = of(kind).mark_point(filled=True, size=28, opacity=0.6)
+        return drawn
+
+    # On the line of targets by themselves, the prediction is right.
+    layers = [of(_TARGET).mark_line(strokeWidth=1.2, strokeDash=[4, 3]), points(_FOUND)]
+    if of_feature:
+        layers = [points(_TARGET), of(_FOUND).mark_line(strokeWidth=2.5)]
     if found.rule:
         # In front and dashed: where both agree, both can be seen.
         layers.append(of(_RULE).mark_line(strokeWidth=2.5, strokeDash=[6, 5]))
     return theme.finished(
         theme.layers(*layers),
-        f"by_feature{suffix}",
-        "What was found, and what is true" if found.rule else "Prediction by feature",
-        320,
+        f"targets{suffix}",
+        "What was found, and what is true"
+        if found.rule
+        else f"Prediction by {found.feature_name if of_feature else _TARGET}",
+        340,
         equations(found) or f"Targets and predictions of {len(order)} samples.",
     )
 
@@ -167,6 +151,24 @@ def _equation(line: tuple[float, float], name: str) -> str:
     slope, intercept = line
     sign = "-" if intercept < 0 else "+"
     return f"y = {slope:.3g} {name} {sign} {abs(intercept):.3g}"
+
+
+def worst_samples(found: ValidationPredictions) -> list[dict[str, Any]]:
+    """Returns the misclassified samples as texts, the worst first: an image each, or a row."""
+    names = found.class_names
+    wrong = [each for each in found.worst if each.true != each.predicted][:_MOST_WORST]
+    return [
+        {
+            "index": f"{each.index:,}",
+            "true": names[each.true],
+            "predicted": names[each.predicted],
+            "probability": number(each.probability, 2),
+            "confidence": number(each.confidence, 2),
+            "image": base64.b64encode(each.png).decode("ascii"),
+            "row": {name: value_text(value) for name, value in each.row.items()},
+        }
+        for each in wrong
+    ]
 
 
 def _distinct(names: tuple[str, ...]) -> list[str]:

@@ -6,14 +6,12 @@ shapes too. Neutral colours are replaced in a page, which knows a dark mode.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
 from tracking.records import Objective
-from tracking.report.behind import COLUMNS
 from tracking.report.trial_data import Columns, StudyData, rows_of
 
 INK, MUTED, LINE, PAPER = "#1c2733", "#5b6876", "#dfe4ea", "#fefefe"
@@ -73,31 +71,10 @@ def finished(
     return made
 
 
-def with_table(
-    drawn: alt.LayerChart, table: str, headings: Mapping[str, str], *, of_picked: bool = False
-) -> alt.LayerChart:
-    """Returns a chart with the table behind it, where that is not what it draws.
-
-    Args:
-        drawn: The chart.
-        table: The name of its data.
-        headings: The headings of columns by field.
-        of_picked: Whether the table has the rows of the trial in focus alone.
-    """
-    columns = {"table": table, "columns": list(headings.items()), "of_picked": of_picked}
-    made: alt.LayerChart = drawn.properties(usermeta={COLUMNS: columns})
-    return made
-
-
 def brush(name: str) -> alt.Parameter:
     """Returns the selection of an area, by dragging."""
     mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
     return alt.selection_interval(name=f"brush_{name}", encodings=["x", "y"], mark=mark)
-
-
-def expression(value: Any) -> str:
-    """Returns a value as a literal of Vega's expressions; it is for plain texts and numbers."""
-    return json.dumps(value)
 
 
 def picked_ring(base: alt.Chart) -> alt.Chart:
@@ -144,7 +121,7 @@ def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
         alt.Tooltip("trial:Q", title="trial"),
         alt.Tooltip("state:N", title="state"),
         alt.Tooltip("value:Q", title=metric, format=".5~g"),
-        alt.Tooltip("epoch:Q", title="best epoch"),
+        alt.Tooltip("best_epoch:Q", title="best epoch"),
         *(axis.tooltip() for axis in data.by_importance()[:axes]),
     ]
 
