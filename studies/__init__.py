@@ -9,7 +9,6 @@
 | `champion/` | the champion: its value on the test part, another choice, its predictions |
 | `confirming/` | the best trials again under new seeds |
 | `exporting/` | what people and other tools take away: scripts, tables, models |
-| `importing/` | scripts of Keras Tuner and Optuna as study files |
 | `running/` | the driver: the loop that ties engine, executor and record together |
 | `user_code/` | a user's code: loaded, sent to workers, recorded; where its errors are |
 | `starting/` | a study file to start from |

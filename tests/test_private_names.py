@@ -53,7 +53,8 @@ SHARED: Mapping[str, set[str]] = {
 @cache
 def sources() -> list[Path]:
     files = [ROOT / "kerastudy.py", *(f for floor in FLOORS for f in (ROOT / floor).rglob("*.py"))]
-    return sorted(files)
+    # What is exported runs without kerastudy, so it can't use a module of ours for a library.
+    return sorted(file for file in files if file.parent.name != "script_files")
 
 
 @cache

@@ -2,8 +2,7 @@
 
 | module | holds |
 |---|---|
-| `script` | a trial as plain Keras with its study's files, which ends with the same weights |
-| `script_files/` | that script, and what stands in for kerastudy there |
+| `script` | a trial as plain Keras with its study's files, from what is in `script_files` |
 | `tables` | the trials as CSV or Parquet |
 | `keras_file` | a trial's model as a `.keras` file |
 | `tensorboard` | the trials as TensorBoard's event files |

@@ -17,7 +17,6 @@ passes messages and files on. So all else is shared with local workers: `WorkerP
 | `hosting` | what the actor does there |
 | `ray_parts` | private parts of Ray |
 | `parcel` | what is sent to a node, and what it is checked by |
-| `data` | the study's data, loaded on one node and sent to the others |
 | `carrying` | files of a trial, between the driver's machine and a node |
 """
 
