@@ -267,7 +267,8 @@ class StudyDescription:
         fields = json.loads(text)
         fields["objective"] = Objective(**fields["objective"])
         fields["data"] = DataDescription(**fields["data"])
-        fields["code"] = CodeDescription(**fields["code"])
+        code = fields["code"]
+        fields["code"] = CodeDescription(**{**code, "said": tuple(code["said"])})
         fields["space"] = SearchSpace.from_dict(fields["space"])
         for name in ("initial", "declared", "unread"):
             fields[name] = tuple(fields.get(name, ()))
