@@ -129,8 +129,6 @@ def export_script(
         raise _refused(name, "its objective_function loads its data and trains by itself")
     if history.description.code.said:
         raise _refused(name, "it is made of a script's search, and its file holds no study")
-    if history.description.code.said:
-        raise _refused(name, "it is made of a script's search, which the script would run again")
     if not trainings_of(trial)[trial.result.best_repeat].weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"
         raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
@@ -307,7 +305,9 @@ def try_script(folder: Path, study: str, cwd: str) -> str:
         raise _refused(
             study, f"in a folder of their own, without kerastudy, its files fail: {last}"
         )
-    return "" if done.returncode == 0 else done.stdout.splitlines()[0]
+    # What the study's files print may come before.
+    told = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
+    return "" if done.returncode == 0 else (told or ["its metrics"])[0]
 
 
 def _pairs(text: str) -> dict[str, str]:

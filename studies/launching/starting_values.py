@@ -100,12 +100,13 @@ def _of_a_table(rows: Iterable[Row], description: StudyDescription) -> Iterator[
     """Yields the trials with a value of a table by `kerastudy export` or Optuna, best first."""
     valued: list[tuple[float, Row]] = []
     for row in rows:
-        with contextlib.suppress(KeyError, ValueError):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
             valued.append((float(row[_VALUE]), row))
     valued = [each for each in valued if math.isfinite(each[0])]
     for _, row in sorted(valued, key=lambda each: description.objective.sort_key(each[0])):
         yield {
-            name.removeprefix(_PARAMETER): text
+            # JSON has null where CSV has an empty cell.
+            name.removeprefix(_PARAMETER): "" if text is None else text
             for name, text in row.items()
             if name.startswith(_PARAMETER)
         }

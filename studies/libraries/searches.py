@@ -1,7 +1,8 @@
 """Ends a script where it would search: at Keras Tuner's `search` or Optuna's `optimize`.
 
 The search does not run, and nothing of an earlier one is touched: a tuner gets an empty folder,
-Optuna's study is made in memory.
+Optuna's study is made in memory, and none is deleted. What reads or writes a storage ends the
+script, as does a search that asks and tells by itself.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import tempfile
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Never, TypeVar
+
+from search_spaces.errors import StudyFileError
 
 KERAS_TUNER: Final = "keras_tuner"
 OPTUNA: Final = "optuna"
@@ -131,13 +134,30 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
         made, first = made_with.get(study, {}), tuple(queued.get(study, ()))
         on_search(Search(OPTUNA, study, function, arguments, made, first))
 
-    for place, name, by in (
-        (optuna, "create_study", created),
-        (optuna.study, "create_study", created),
-        (optuna.Study, "enqueue_trial", queue),
-        (optuna.Study, "optimize", optimize),
+    def refusing(what: str) -> Callable[..., Never]:
+        def refused(*_: Any, **__: Any) -> Never:
+            raise StudyFileError(
+                f"the script {what}, which no study can do for it: give an objective to "
+                "study.optimize(...), of a study by optuna.create_study(...)"
+            )
+
+        return refused
+
+    for name, by in (
+        ("create_study", created),
+        # As before a new search, under the same name.
+        ("delete_study", lambda *_, **__: None),
+        ("load_study", refusing("loads an earlier study")),
+        ("copy_study", refusing("copies a study")),
     ):
-        stack.enter_context(_replaced(place, name, by))
+        for place in (optuna, optuna.study):
+            stack.enter_context(_replaced(place, name, by))
+    for name, by in (
+        ("ask", refusing("asks for trials by itself")),
+        ("enqueue_trial", queue),
+        ("optimize", optimize),
+    ):
+        stack.enter_context(_replaced(optuna.Study, name, by))
 
 
 def _arguments(function: Callable[..., Any], *given: Any, **named: Any) -> dict[str, Any]:

@@ -224,6 +224,38 @@ def test_batches_and_hyperparameters_that_are_given(tmp_path: Path) -> None:
     assert study.tailoring.only == ("learning_rate",)
 
 
+OPTUNA = """
+import optuna
+
+
+def objective(trial):
+    return trial.suggest_float("x", 0.0, 1.0)
+
+
+"""
+
+
+def test_an_earlier_study_of_optuna_stays(tmp_path: Path) -> None:
+    storage = f"sqlite:///{(tmp_path / 'old.db').as_posix()}"
+    before = optuna.create_study(study_name="old", storage=storage)
+    before.enqueue_trial({"x": 0.5})
+    before.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    named = f"study_name='old', storage={storage!r}"
+    text = f"optuna.delete_study({named})\nstudy = optuna.create_study({named})\n"
+    study, _ = load(tmp_path, f"{OPTUNA}{text}study.optimize(objective, n_trials=4)\n")
+    assert study.trials == 4
+    assert len(optuna.load_study(study_name="old", storage=storage).trials) == 3
+    for line, told in (
+        (f"optuna.load_study({named})", "loads an earlier study"),
+        (f"optuna.copy_study(from_study_name='old', from_storage={storage!r}, "
+         f"to_storage={storage!r}, to_study_name='new')", "copies a study"),
+        ("optuna.create_study().ask()", "asks for trials by itself"),
+    ):  # fmt: skip
+        with pytest.raises(StudyFileError, match=f"the script {told}"):
+            load(tmp_path, f"{OPTUNA}{line}")
+    assert optuna.get_all_study_names(storage) == ["old"]
+
+
 def test_an_optuna_script(tmp_path: Path) -> None:
     study, code = load(tmp_path, tuner_scripts.OPTUNA)
     assert not (tmp_path / "boston.db").exists()

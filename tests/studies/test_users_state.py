@@ -192,10 +192,17 @@ def test_a_hypermodels_attributes_are_set_back(tmp_path: Path) -> None:
 
 
 class Slotted:
-    __slots__ = ("count", "late")
+    __slots__ = ("__hidden", "count", "late")
 
     def __init__(self) -> None:
-        self.count = [1]
+        self.count, self.__hidden = [1], 1
+
+    def hide(self, value: int) -> None:
+        self.__hidden = value
+
+    @property
+    def hidden(self) -> int:
+        return self.__hidden
 
 
 class Holder:
@@ -222,6 +229,7 @@ def changes(seen: list[int] = []) -> None:  # noqa: B006
     slotted = HOLDER.inner["slotted"]
     slotted.count.append(2)
     slotted.count, slotted.late = [3], 4
+    slotted.hide(5)
     HOLDER.other = Holder.shared = 5  # type: ignore[attr-defined]
     VALUES["array"][:] = 0.0
     VALUES["more"][0].append(2)
@@ -245,7 +253,7 @@ def draws() -> list[Any]:
 def as_text() -> str:
     slotted = HOLDER.inner["slotted"]
     held = [HOLDER.inner, vars(HOLDER).keys(), Holder.shared, VALUES, TABLES, NUMBER]
-    held += [slotted.count, hasattr(slotted, "late")]
+    held += [slotted.count, hasattr(slotted, "late"), slotted.hidden]
     held += [VARIABLES[0].numpy(), VARIABLES[1].numpy(), "LATER" in globals(), changes.__defaults__]
     return repr(held)
 

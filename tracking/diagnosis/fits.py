@@ -183,7 +183,11 @@ def _longer(study: DiagnosedStudy, epochs: int, _: float) -> tuple[str, Changes]
     parameter = next((each for each in study.ranges if each.name == "epochs"), None)
     if parameter is not None:
         domain = wider(parameter, "upper")
-        return f"Widen epochs to {domain}.", Changes({"epochs": domain} if domain else {})
+        return (
+            (f"Widen epochs to {domain}.", Changes({"epochs": domain}))
+            if domain
+            else ("", Changes())
+        )
     if study.history.description.objective_function:
         return f"Let the objective function train {2 * epochs} epochs.", Changes()
     return f"Train {2 * epochs} epochs.", Changes(settings={"epochs": 2 * epochs})

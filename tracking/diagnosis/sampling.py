@@ -161,6 +161,8 @@ def _differ(study: DiagnosedStudy) -> bool:
         for trial in study.ranked
         if len(trial.result.repeats) > 1
     ]
+    if len(groups) < 2:
+        raise TooThinError("2 trials of several repeats are needed.")
     within = math.fsum((len(g) - 1) * statistics.variance(g) for g in groups)
     inside = sum(len(g) - 1 for g in groups)
     mean = statistics.fmean(value for group in groups for value in group)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,14 +65,14 @@ def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
     rows: list[dict[str, Any]] = []
     for standing, data in zip(comparison.standings, studies, strict=True):
         trials = data.trials
-        for place, trial in enumerate(trials.get("trial", ())):
-            spent = math.fsum(trials["seconds"][: place + 1])
+        spent = itertools.accumulate(trials.get("seconds", ()))
+        for place, (trial, seconds) in enumerate(zip(trials.get("trial", ()), spent, strict=True)):
             rows.append(
                 {
                     "study": standing.label,
                     "trial": trial,
                     "count": place + 1,
-                    "seconds": round(spent, 3),
+                    "seconds": round(seconds, 3),
                     "value": trials["value"][place],
                     "best_so_far": trials["best_so_far"][place],
                     "state": trials["state"][place],

@@ -182,6 +182,8 @@ model.fit(
 print(f"epochs that differ: {compare.differing} of {compare.epoch}")
 if asked.epochs:
     sys.exit(1 if compare.differing else 0)
+if compare.best is None:
+    sys.exit("weights: DIFFERENT, as the training ended before the best epoch of the record")
 same_weights = sha256_of(compare.best) == RECORD["weights_sha256"]
 print("weights: the same, bit for bit" if same_weights else "weights: DIFFERENT")
 model.set_weights(compare.best)

@@ -247,9 +247,12 @@ def _name(space: Any, before: Mapping[str, Any], named: Any = _named) -> None:
 
 def _slots_of(value: object) -> list[str]:
     """Returns the names that the own classes of an object keep in slots."""
-    kinds = [vars(kind).get("__slots__", ()) for kind in type(value).__mro__]
-    names = [name for kind in kinds for name in ([kind] if isinstance(kind, str) else kind)]
-    return [name for name in names if name not in ("__dict__", "__weakref__")]
+    return [
+        name
+        for kind in type(value).__mro__
+        for name, item in vars(kind).items()
+        if isinstance(item, types.MemberDescriptorType)
+    ]
 
 
 def _in_slots(value: object) -> dict[str, Any]:

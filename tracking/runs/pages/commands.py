@@ -58,7 +58,7 @@ def launch_command(
     words.append(
         "" if description.engine == _USUAL else f"--engine {shlex.quote(description.engine)}"
     )
-    words += options
+    words += [*options, *_data_options(description)]
     words.append(f"--store {shlex.quote(str(store))}" if store is not None else "")
     return " ".join(word for word in words if word)
 
@@ -73,12 +73,17 @@ def data_command(description: StudyDescription, store: Path | None = None) -> st
     if not description.code.path:
         return "print(kerastudy.check_data(study))"
     words = [f"kerastudy data {shlex.quote(target_of(description))}"]
-    # As `studies.data.replacing` spells it: the column to predict follows the file.
-    file, _, column = description.data.override.partition("?target=")
-    words += [f"--data {shlex.quote(file)}"] if file else []
-    words += [f"--target {shlex.quote(column)}"] if column else []
+    words += _data_options(description)
     words += [f"--store {shlex.quote(str(store))}"] if store is not None else []
     return " ".join(words)
+
+
+def _data_options(description: StudyDescription) -> list[str]:
+    """Returns the options by which a study was launched on other data than its file's."""
+    # As `studies.data.replacing` spells it: the column to predict follows the file.
+    file, _, column = description.data.override.partition("?target=")
+    found = [f"--data {shlex.quote(file)}"] if file else []
+    return [*found, f"--target {shlex.quote(column)}"] if column else found
 
 
 def target_of(description: StudyDescription) -> str:
