@@ -64,11 +64,10 @@ def landmarks(parameter: Parameter) -> list[int]:
     return [0, count - 1, count // 2]
 
 
-def survey(count: int, given: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """Returns what is seen at indices from 0 to `count - 1`, wherever it changes.
+def survey(given: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
+    """Returns what is seen at the given indices, and wherever it changes between them.
 
     Args:
-        count: How many indices there are.
         given: Indices to look at in any case.
         look: What is seen at an index.
 
@@ -197,7 +196,7 @@ class Explorer:
             for index in range(len(values)):
                 look(index)
         else:
-            survey(parameter.count, landmarks(parameter), look)
+            survey(landmarks(parameter), look)
 
     def _activate_stated(self) -> None:
         """Builds once for each parameter that was declared only in inactive scopes so far."""
@@ -426,7 +425,7 @@ def _allowed(
     if not is_few(parent):
         given = {index for index, key in enumerate(keys) if key in seen | ruled_out}
         given.update(landmarks(parent))
-    looked = survey(len(values), sorted(given), stays)
+    looked = survey(sorted(given), stays)
     last, allowed = True, []
     for index, value in enumerate(values):
         last = looked.get(index, last)

@@ -349,6 +349,38 @@ def test_a_class_that_comes_later_is_told_with_what_to_do() -> None:
     assert datasets.table(table, target="price", time=False).load().classes == 2
 
 
+def test_one_date_of_many_rows_orders_none() -> None:
+    import pandas as pd
+
+    table = pd.DataFrame({"day": ["2020-01-01"] * 45 + ["2020-01-02"] * 5, "size": np.arange(50.0)})
+    table["price"] = table["size"] + 0.5
+    loaded = datasets.table(table, target="price").load()
+    assert loaded.warnings[0].startswith("Parts are drawn at random.")
+    y = np.asarray(loaded.train.y).ravel()
+    assert not np.array_equal(np.sort(y), np.arange(len(y)) + 0.5)
+    with pytest.raises(DataError, match="split by the target 'price'"):
+        datasets.table(table, target="price", time="price")
+
+
+def test_versions_are_no_dates() -> None:
+    import pandas as pd
+
+    versions = np.array(["1.10.22", "2.10.21", "1.3.20"])[np.arange(60) % 3]
+    table = pd.DataFrame({"version": versions, "price": np.arange(60.0) % 7})
+    loaded = datasets.table(table, target="price", classes=False).load()
+    assert loaded.train.x.shape[1] == 3 and not loaded.warnings
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zip"])
+def test_the_separator_of_a_compressed_file_is_found(tmp_path: Path, ending: str) -> None:
+    import pandas as pd
+
+    file = tmp_path / f"h.csv{ending}"
+    frame = pd.DataFrame({"size": np.arange(40.0), "price": np.arange(40.0)[::-1] + 0.5})
+    frame.to_csv(file, sep=";", index=False)
+    assert datasets.table(file, target="price").load().train.x.shape == (24, 1)
+
+
 def test_a_number_of_folds_goes_forward_in_time() -> None:
     table = days()
     how = check_cross_validation(3)

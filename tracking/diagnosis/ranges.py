@@ -46,7 +46,11 @@ def wider(parameter: Float | Int, way: Way) -> str:
             end = float(f"{high + by if up else low - by:.12g}")
         if not stepped:
             # Of a share, such as a dropout rate, half of what is left.
-            end = max(min(end, (high + 1) / 2) if share and up else end, least)
+            if share and up and end > (high + 1) / 2:
+                # In the digits of what is left.
+                end = 1 - float(f"{(1 - high) / 2:.2g}")
+                return _spelled(parameter, low, end, digits=12) if high < 1 else ""
+            end = max(end, least)
         elif end < least or (share and end >= 1) or (isinstance(parameter, Int) and end % 1):
             continue
         return _spelled(parameter, low, end) if up else _spelled(parameter, end, high)
@@ -78,12 +82,12 @@ def _rounded(parameter: Float | Int, value: float, rounding: str) -> float:
     return float(exact.quantize(Decimal((0, (1,), exact.adjusted() - 1)), rounding=rounding))
 
 
-def _spelled(parameter: Float | Int, low: float, high: float) -> str:
+def _spelled(parameter: Float | Int, low: float, high: float, digits: int = 2) -> str:
     """Returns a range in the text form of `--set`; empty if it is the present one, or none."""
     if isinstance(parameter, Int):
         low, high = round(low), round(high)
     elif parameter.count is None:
-        digits = 12 if parameter.scale == "reverse_log" else 2
+        digits = 12 if parameter.scale == "reverse_log" else digits
         low = low if low == parameter.low else float(f"{low:.2g}")
         high = high if high == parameter.high else float(f"{high:.{digits}g}")
     if (low, high) == (parameter.low, parameter.high) or not low < high:

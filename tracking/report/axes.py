@@ -63,13 +63,13 @@ class HyperparameterAxis:
         held = self.name in values and self.parameter.contains(value)
         return round(self.parameter.to_unit(value), 4) if held else None
 
-    def x(self, **further: Any) -> alt.X:
+    def x(self) -> alt.X:
         """Returns the horizontal channel."""
-        return alt.X(**self._channel(horizontal=True), **further)
+        return alt.X(**self._channel(horizontal=True))
 
-    def y(self, **further: Any) -> alt.Y:
+    def y(self) -> alt.Y:
         """Returns the vertical channel."""
-        return alt.Y(**self._channel(horizontal=False), **further)
+        return alt.Y(**self._channel(horizontal=False))
 
     def tooltip(self) -> alt.Tooltip:
         """Returns its line in a tooltip."""

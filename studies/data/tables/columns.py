@@ -25,7 +25,10 @@ _SHOWN: Final = 5
 # Of a value by float32, in standard deviations.
 _LARGEST_LOSS: Final = 1e-3
 _LARGEST: Final = float(np.finfo(np.float32).max)
-_DATE: Final = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})\b")
+# A year of two digits only beside two digits of month and day: 1.10.22 may be a version.
+_DATE: Final = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d\d[-/.]\d\d[-/.]\d\d)([T ].*)?"
+)
 # By what pandas infers.
 _KINDS: Final[Mapping[str, Kind]] = {
     "boolean": "boolean",
@@ -270,7 +273,7 @@ def _kind_of_texts(series: Any) -> Kind:
     import pandas as pd
 
     texts = pd.Series(series.dropna().astype(str).unique())
-    if len(texts) > 1 and texts.map(_DATE.match).notna().all():
+    if len(texts) > 1 and texts.map(_DATE.fullmatch).notna().all():
         dates_of(series)
         return "dates"
     strange = texts[pd.to_numeric(texts, errors="coerce").isna()]

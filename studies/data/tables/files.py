@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import re
-from collections.abc import Collection
+import zipfile
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from search_spaces.errors import DataError
 
 _SHOWN = 5
+_OPENED: Final[Mapping[str, Callable[..., Any]]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
 
 
 def read_table(path: Path, missing: Collection[str] = (), texts: Collection[str] = ()) -> Any:
@@ -77,11 +85,13 @@ def _read_parquet(path: Path) -> Any:
 
 
 def _separator_of(path: Path) -> str:
-    if path.suffix.lower() in (".zip", ".bz2", ".xz"):
-        return ","
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    with opened(path, "rt", encoding="utf-8", errors="replace") as file:
-        line = file.readline()
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as file:
+            line = file.readline().decode("utf-8", "replace")
+    else:
+        opened = _OPENED.get(path.suffix.lower(), open)
+        with opened(path, "rt", encoding="utf-8", errors="replace") as file:
+            line = file.readline()
     return max(",;\t|", key=line.count)
 
 

@@ -56,8 +56,9 @@ def table(
     trial, in cross-validation of its fold. The registered model takes the columns of the table.
 
     Values may be missing, except in the target. Free text is refused, with what to do. Where there
-    is a column of dates, the validation part is later than the training part, and the test part
-    later still: what comes next can only be predicted from what was before. Models see no dates.
+    is a column of dates, the validation part is not earlier than the training part, nor the test
+    part than these: what comes next can only be predicted from what was before. Models see no
+    dates.
 
     Args:
         source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a
@@ -116,6 +117,11 @@ def table(
         raise DataError(
             f"time must be the name of a column, such as 'day', False or None. Received: {time!r}."
         )
+    if time and time == target:
+        raise DataError(
+            f"Parts can't be split by the target {target!r}: each would have targets of its own. "
+            "Leave time out, or name a column of dates."
+        )
     if stratify and time:
         raise DataError(
             f"Parts can't be split both by the time {time!r} and by classes. Leave stratify or "
@@ -137,6 +143,10 @@ def table(
     where = str(place) if isinstance(place, Path) else "table in memory"
     own_name = place.stem if isinstance(place, Path) else "table"
     return Dataset(name or own_name, where, text, options, described.contents)
+
+
+# A table is split in time by itself if no date is of more than this share of its rows.
+_MOST_OF_A_DATE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +233,10 @@ class Table:
         unseen = unseen if dates else ""
         time = self.time
         if time is None:
+            # Where one date is of many rows, it says little of their order.
+            most = len(frame) * _MOST_OF_A_DATE
             whole = (name for name in dates if frame[name].notna().all())
-            time = next((name for name in whole if frame[name].nunique() > 1), False)
+            time = next((n for n in whole if frame[n].value_counts().iloc[0] <= most), False)
         if not time:
             return "", None, f"Parts are drawn at random. {unseen}" if dates else ""
         try:
@@ -243,9 +255,10 @@ class Table:
                 f"{called} lacks the time {time!r} in {missing} of {len(frame)} rows. Remove these "
                 f"rows, such as by df.dropna(subset=[{time!r}]), or pass time=False."
             )
+        split = "" if self.ready else ": no validation row is earlier than a training row"
         note = (
-            f"Parts are split in time, by the column {time!r}: validation rows are later than "
-            "training rows, and test rows later still. time=False draws them at random."
+            f"Parts are split in time, by the column {time!r}{split}. time=False draws them at "
+            "random."
         )
         order = np.argsort(np.asarray(values), kind="stable")
         return time, order, f"{note} {unseen}".strip()
