@@ -73,6 +73,7 @@ def test_launch_refuses(tmp_path: Path, arguments: list[str], words: list[str]) 
 
 COMMANDS = [["launch", "digits"], ["list"], ["show", "x"], ["reproduce", "x"], ["ui"]]
 NEWER = json.dumps({"format": STORE_FORMAT + 1, "path": "/x"})
+EARLIER = json.dumps({"format": STORE_FORMAT - 1, "path": "/x"})
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -101,6 +102,11 @@ def test_the_number_of_workers_may_come_from_a_variable(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_store_made_by_a_newer_kerastudy(tmp_path: Path, command: list[str]) -> None:
     check_unreadable(tmp_path, command, NEWER, "newer", str(STORE_FORMAT + 1), "pip install")
+
+
+@pytest.mark.parametrize("command", COMMANDS[:2])
+def test_a_store_made_by_an_earlier_kerastudy(tmp_path: Path, command: list[str]) -> None:
+    check_unreadable(tmp_path, command, EARLIER, "earlier", str(STORE_FORMAT - 1), "--store")
 
 
 @pytest.mark.parametrize("command", COMMANDS[:2])

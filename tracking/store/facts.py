@@ -11,14 +11,14 @@ from search_spaces.errors import StoreError
 from tracking.store.atomic import write_atomically
 from tracking.store.trust import kept_facts, maker_facts
 
-STORE_FORMAT = 1
+STORE_FORMAT = 2
 
 
 def read_facts(root: Path) -> dict[str, Any] | None:
     """Returns what ``store.json`` says; None if there is none.
 
     Raises:
-        StoreError: If it is damaged, or was made by a newer kerastudy.
+        StoreError: If it is damaged, or was made by another version of kerastudy.
     """
     path = root / "store.json"
     fault = facts_fault(root)
@@ -40,7 +40,7 @@ def facts_fault(root: Path) -> str:
     """Returns whether ``store.json`` is ``"missing"`` or ``"damaged"``; empty if neither.
 
     Raises:
-        StoreError: If it was made by a newer kerastudy.
+        StoreError: If it was made by another version of kerastudy.
     """
     path = root / "store.json"
     if not path.exists():
@@ -49,10 +49,16 @@ def facts_fault(root: Path) -> str:
         found = int(_parsed(path)["format"])
     except (ValueError, KeyError, TypeError, OverflowError):
         return "damaged"
+    if found < STORE_FORMAT:
+        raise StoreError(
+            f"The store {str(root)!r} was made by an earlier kerastudy (store format {found}; this "
+            f"version reads {STORE_FORMAT}). Give another folder with --store, and launch its "
+            "studies there."
+        )
     if found > STORE_FORMAT:
         raise StoreError(
             f"The store {str(root)!r} was made by a newer kerastudy (store format {found}; this "
-            f"version reads up to {STORE_FORMAT}). Upgrade with: pip install -U kerastudy"
+            f"version reads {STORE_FORMAT}). Upgrade with: pip install -U kerastudy"
         )
     return ""
 
