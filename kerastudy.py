@@ -201,7 +201,7 @@ def __dir__() -> list[str]:
 
 
 def _command_line() -> None:
-    from studies.commands.main import main
+    from studies.commands.command_line import main
 
     main()
 

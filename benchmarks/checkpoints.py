@@ -47,9 +47,9 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
     """
     from studies.training.process.determinism import configure_tensorflow
     from studies.training.programs.compiled import CompiledTrainer
-    from studies.training.run_trial import run_trial
     from studies.training.states.best_weights import BestWeights
     from studies.training.states.checkpointing import Checkpoints, StateWriter
+    from studies.training.trial_run import run_trial
 
     configure_tensorflow(1)
     states, ended = list[float](), list[StateWriter]()

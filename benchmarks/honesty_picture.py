@@ -20,7 +20,7 @@ from scipy import stats
 
 from tracking.report.charts import theme
 from tracking.scores.sample_scores import SampleScores
-from tracking.statistics.corrected import confirmed_value, corrected
+from tracking.statistics.corrections import confirmed_value, corrected
 
 TRIALS, SAMPLES, SEEDS = 40, 360, 5
 # Standard deviations of the four parts of a sample's sum.

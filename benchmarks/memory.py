@@ -61,7 +61,7 @@ def measure(trials: int, structures: int, kept: int | None, mode: Mode) -> dict[
 
     from studies.training.process.determinism import configure_tensorflow
     from studies.training.programs.compiled import CompiledTrainer
-    from studies.training.run_trial import run_trial
+    from studies.training.trial_run import run_trial
 
     configure_tensorflow(1)
     random = np.random.default_rng(0)

@@ -27,7 +27,7 @@ import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.executors.executor import Handler
 from studies.launching.launch_options import LaunchOptions
-from studies.launching.run_study import run_study
+from studies.launching.study_run import run_study
 from studies.progress import NoProgress
 from tracking.records import (
     BestEpoch,
@@ -133,7 +133,7 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
 
     from studies.training.plain import PlainTrainer
     from studies.training.process.determinism import configure_tensorflow
-    from studies.training.run_trial import run_trial
+    from studies.training.trial_run import run_trial
     from studies.training.variables import make_variables
 
     configure_tensorflow(1)

@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.scale import SimulatedWorkers
 from studies.launching.launch_options import LaunchOptions
-from studies.launching.run_study import run_study
+from studies.launching.study_run import run_study
 from studies.progress import NoProgress
 
 

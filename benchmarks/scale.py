@@ -27,7 +27,7 @@ from search_spaces import SearchSpace
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.executors.executor import Handler
 from studies.launching.launch_options import LaunchOptions
-from studies.launching.run_study import run_study
+from studies.launching.study_run import run_study
 from studies.progress import NoProgress
 from tracking.history.study_history import StudyHistory
 from tracking.records import (

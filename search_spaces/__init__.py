@@ -10,7 +10,7 @@
 | `tailoring`, `spellings` | a space altered from the command line; values as texts |
 | `ready_made`, `keras_names` | `learning_rate()`, `dropout()`, `l2()`, …: usual ranges and scales |
 | `hyperparameters` | `Hyperparameters`: the `hp` that a builder receives |
-| `private_parts` | private names of libraries, declared and looked up |
+| `library_parts` | private names of libraries, declared and looked up |
 | `errors`, `suggestions` | every error of kerastudy; what to suggest for a mistyped name |
 
 Nothing here imports TensorFlow, Keras, MLflow or numpy. `optuna_space` and `keras_tuner_space`

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 import kerastudy as ks
 from search_spaces import errors
-from studies.commands.main import telling_errors
+from studies.commands.command_line import telling_errors
 from studies.user_code.targets import resolve_target
 from tracking.history.comparison import compare
 

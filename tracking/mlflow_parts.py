@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
+from search_spaces.library_parts import AttributePart, MissingPartError, ModulePart
 
 # Makes a database with our own place for artifacts; the client has no option for it.
 _STORE: Final = ModulePart("mlflow", "mlflow.store.tracking.sqlalchemy_store", "SqlAlchemyStore")

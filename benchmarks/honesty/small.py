@@ -22,7 +22,7 @@ from scipy.special import ndtr, ndtri
 
 from tracking.records.confirmations import Interval
 from tracking.scores import SampleScores
-from tracking.statistics.corrected import confirmed_value, corrected
+from tracking.statistics.corrections import confirmed_value, corrected
 
 SHARED, OF_CONFIGURATION, OF_SEED = 0.7, 0.15, 0.15
 SEEDS = 5

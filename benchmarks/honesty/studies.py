@@ -11,7 +11,7 @@ from benchmarks.honesty.settings import Chooser
 from benchmarks.honesty.world import DIMENSIONS, Training, World
 from tracking.records.confirmations import Interval
 from tracking.scores import SampleScores
-from tracking.statistics.corrected import confirmed_value
+from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain
 from tracking.statistics.race import rounds, survivors
 

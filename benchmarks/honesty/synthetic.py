@@ -13,7 +13,7 @@ from benchmarks.honesty.settings import SETTINGS, Setting
 from benchmarks.honesty.studies import SEEDS, Played, confirm, play, race
 from benchmarks.honesty.world import World
 from tracking.records.confirmations import Interval
-from tracking.statistics.corrected import corrected
+from tracking.statistics.corrections import corrected
 
 Figures = dict[str, Any]
 

@@ -22,7 +22,7 @@ class ClickCommands(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Returns the sections."""
-        from studies.commands.main import kerastudy
+        from studies.commands.command_line import kerastudy
 
         context = click.Context(kerastudy, info_name="kerastudy")
         found = []

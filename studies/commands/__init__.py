@@ -2,7 +2,7 @@
 
 | module | holds |
 |---|---|
-| `main` | the command `kerastudy`, and how it prints errors |
+| `command_line` | the command `kerastudy`, and how it prints errors |
 | `new` | writes a study file to start from |
 | `launch`, `reproduce` | commands that run trials |
 | `launch_settings` | what the options of `launch` mean |

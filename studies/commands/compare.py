@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studies.commands.main import json_option, store_option, tell, telling_errors
+from studies.commands.command_line import json_option, store_option, tell, telling_errors
 from studies.commands.texts.tables import in_blocks, table
 from studies.commands.texts.values import states
 from studies.lines import COLUMNS, printable, terminal_columns, wrapped

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from studies.commands.main import EXIT_NO, json_option, store_option, tell, telling_errors
+from studies.commands.command_line import EXIT_NO, json_option, store_option, tell, telling_errors
 
 
 @click.command("delete", short_help="Delete a study for ever.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.main import EXIT_NO, json_option, store_option, tell, telling_errors
+from studies.commands.command_line import EXIT_NO, json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import printable, wrapped
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.main import (
+from studies.commands.command_line import (
     EXIT_NO,
     data_option,
     json_option,

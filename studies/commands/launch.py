@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from studies.commands.main import (
+from studies.commands.command_line import (
     EXIT_INTERRUPTED,
     Sectioned,
     json_option,

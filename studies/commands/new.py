@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from studies.commands.main import json_option, tell, telling_errors
+from studies.commands.command_line import json_option, tell, telling_errors
 
 KINDS = ("classification", "binary", "regression")
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.main import data_option, json_option, store_option, tell, telling_errors
+from studies.commands.command_line import (
+    data_option,
+    json_option,
+    store_option,
+    tell,
+    telling_errors,
+)
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from studies.commands.main import json_option, store_option, tell, telling_errors
+from studies.commands.command_line import json_option, store_option, tell, telling_errors
 
 
 @click.command("rename", short_help="Give a study another name.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from studies.commands.main import json_option, store_option, tell, telling_errors
+from studies.commands.command_line import json_option, store_option, tell, telling_errors
 
 
 @click.command("report", short_help="Make a report of a study, or of several side by side.")

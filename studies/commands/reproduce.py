@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studies.commands.main import (
+from studies.commands.command_line import (
     EXIT_NO,
     data_option,
     json_option,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.main import json_option, store_option, tell, telling_errors
+from studies.commands.command_line import json_option, store_option, tell, telling_errors
 
 if TYPE_CHECKING:
     from tracking.store.folder import Store

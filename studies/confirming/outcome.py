@@ -22,7 +22,7 @@ from tracking.records.data_findings import ConstantGuess
 from tracking.records.evaluations import Evaluation, Measured
 from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.scores.sample_scores import SampleScores, score_matrix
-from tracking.statistics.corrected import confirmed_value
+from tracking.statistics.corrections import confirmed_value
 from tracking.statistics.intervals import gain, level_of_reading
 
 

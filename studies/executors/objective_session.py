@@ -15,6 +15,7 @@ from studies.executors.descriptions import description_of
 from studies.executors.session import Session, at_work
 from studies.training.building.discovering import resolve_space
 from studies.training.champion.objective_champion import save_objective_champion
+from studies.training.objective_run import run_objective
 from studies.training.objectives.first_fit import TracedObjective
 from studies.training.process import global_settings
 from studies.training.process.determinism import configure_tensorflow
@@ -22,7 +23,6 @@ from studies.training.process.environment import environment
 from studies.training.process.peak_memory import PeakMemory
 from studies.training.process.users_state import UsersState
 from studies.training.programs.compiled import CompiledTrainer
-from studies.training.run_objective import run_objective
 from studies.training.watch import OnEpochResult
 from tracking.records import (
     CodeDescription,

@@ -36,8 +36,8 @@ from studies.training.process.environment import environment
 from studies.training.process.peak_memory import PeakMemory
 from studies.training.process.users_state import UsersState, set_back, setting_back
 from studies.training.programs.compiled import CompiledTrainer
-from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
+from studies.training.trial_run import run_trial
 from studies.training.watch import OnEpochResult
 from tracking.records import (
     ALL_FOLDS,

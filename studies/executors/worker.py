@@ -28,9 +28,9 @@ from studies.executors.messages import (
     check_same,
 )
 from studies.executors.worker_process import OnOutput, ProcessLike, WorkerProcess
-from studies.user_code.own_modules import place_of
 from studies.user_code.shipping import ShippedStudy
 from studies.user_code.targets import Target
+from studies.user_code.user_modules import place_of
 from tracking.records import EpochResult, TrialSpec, TrialTask
 
 # Don't wait for a study that kills its worker each time.

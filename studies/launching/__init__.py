@@ -11,5 +11,5 @@
 | `reporting` | the report at the end of a launch |
 | `starting_values` | the values that a study starts with: a file's, or another study's best |
 | `retrying` | trains infeasible trials again, after the user mended the cause |
-| `run_study` | runs a loaded study: its driver, its champion, its summary |
+| `study_run` | runs a loaded study: its driver, its champion, its summary |
 """

@@ -20,8 +20,8 @@ from studies.executors.worker_process import OnOutput
 from studies.interruption import raising_interrupts
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.opening import check_store, held_study
-from studies.launching.run_study import run_held, run_study
 from studies.launching.starting_values import starting_values
+from studies.launching.study_run import run_held, run_study
 from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
 from studies.training.process.determinism import begin_trial, prepare_environment

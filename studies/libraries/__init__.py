@@ -12,7 +12,7 @@
 | `searches` | ends a script at its search by Keras Tuner or Optuna |
 | `layer_names` | names of layers that TensorFlow takes |
 
-Each private name is declared once, with `search_spaces.private_parts`; each use of it is a
+Each private name is declared once, with `search_spaces.library_parts`; each use of it is a
 function. If one is missing in another version, a function does without it if it can. Otherwise it
 raises `MissingPartError`, and its caller turns the feature off: `model.fit` trains instead of the
 compiled trainer, Keras writes files of weights, TPE samples as Optuna's own does, an oracle is

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.private_parts import AttributePart
+from search_spaces.library_parts import AttributePart
 
 if TYPE_CHECKING:
     import keras

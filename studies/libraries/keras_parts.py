@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
+from search_spaces.library_parts import AttributePart, MissingPartError, ModulePart
 
 if TYPE_CHECKING:
     import keras

@@ -16,6 +16,6 @@
 | `plain` | the trainer that calls `model.fit` |
 | `variables` | making variables ahead of the training |
 | `batches` | training data in the order of each epoch, and validation data; arrays as tensors |
-| `run_trial`, `watch` | running a trial; following its training epoch by epoch |
-| `run_objective`, `follow_objective` | the same for an objective function that trains by itself |
+| `trial_run`, `watch` | running a trial; following its training epoch by epoch |
+| `objective_run`, `follow_objective` | the same for an objective function that trains by itself |
 """

@@ -5,7 +5,7 @@
 | `causes` | errors of a user's code, in one line, with their place |
 | `commits` | the git commit of a study's code, if it is in a repository |
 | `loading` | from a target to its study |
-| `own_modules` | the modules that a study imports from its own folder or repository |
+| `user_modules` | the modules that a study imports from its own folder or repository |
 | `recorded_modules` | the same modules, from a record |
 | `same_names` | packages of a user that have the names of ours |
 | `scripts` | scripts for Keras Tuner or Optuna: run up to their search |

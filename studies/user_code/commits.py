@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from studies.user_code.own_modules import place_of
+from studies.user_code.user_modules import place_of
 from tracking import tags
 from tracking.records import CodeDescription
 

@@ -23,7 +23,6 @@ from search_spaces.suggestions import suggestion
 from studies.definition.study_definition import StudyDefinition
 from studies.libraries.searches import searches_replaced
 from studies.user_code.causes import builder_function
-from studies.user_code.own_modules import names_used, own_modules, place_of
 from studies.user_code.recorded_modules import import_texts
 from studies.user_code.same_names import add_packages_of
 from studies.user_code.scripts import (
@@ -36,6 +35,7 @@ from studies.user_code.scripts import (
 )
 from studies.user_code.self_launching import Loading, StudyLaunched, loading
 from studies.user_code.targets import Target, defines_studies
+from studies.user_code.user_modules import names_used, own_modules, place_of
 from tracking.records import CodeDescription
 
 

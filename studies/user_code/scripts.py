@@ -34,7 +34,7 @@ from studies.definition.study_definition import (
     StudyDefinition,
 )
 from studies.libraries.searches import KERAS_TUNER, OPTUNA, Search
-from studies.user_code.own_modules import imported_names, own_modules
+from studies.user_code.user_modules import imported_names, own_modules
 from tracking.diagnosis.numbers import counted
 from tracking.records import Objective
 

@@ -15,7 +15,7 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.commands.main import kerastudy as group
+from studies.commands.command_line import kerastudy as group
 from tracking.history.study_history import read_study
 from tracking.records import Objective
 from tracking.runs.study_runs import StudyRuns

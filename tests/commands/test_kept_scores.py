@@ -9,8 +9,8 @@ from command_line import Launched
 from damage import flip_byte
 
 from studies.doctor.diagnosis import diagnose
+from tracking.history.scores_by_trial import best_scores, trial_scores
 from tracking.history.study_history import StudyHistory, read_study, study_names
-from tracking.history.trial_scores import best_scores, trial_scores
 from tracking.history.verdicts import study_verdict
 from tracking.store.folder import open_store
 

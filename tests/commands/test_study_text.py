@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from scripted import describe
 
 import kerastudy as ks
-from studies.commands.main import tell
+from studies.commands.command_line import tell
 from studies.commands.texts.definition_text import definition_text
 from studies.commands.texts.study_text import study_text
 from tracking.history.study_history import StudyHistory

@@ -21,7 +21,7 @@ from user_commands import kerastudy_here
 from write_ahead import change_last_bytes, commits, dumped
 
 from search_spaces.errors import StoreError
-from studies.commands.main import telling_errors
+from studies.commands.command_line import telling_errors
 from studies.doctor.diagnosis import diagnose
 from studies.progress import NoProgress
 from tracking.history.study_history import StudyHistory, read_study

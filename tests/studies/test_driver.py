@@ -21,7 +21,7 @@ from search_spaces.errors import EngineError, StoreError, StudyChangedError, Stu
 from studies.commands.texts.study_text import study_text
 from studies.engines.engine import Engine, EngineSettings
 from studies.engines.make import make_engine
-from studies.launching import run_study as running_studies
+from studies.launching import study_run as running_studies
 from studies.launching.launch_options import LaunchOptions
 from studies.progress import NoProgress
 from tracking.history import trial_reading
@@ -163,7 +163,7 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
         return run_study(workers, store=folder, progress=NoProgress())
 
     with monkeypatch.context() as patch:
-        patch.setattr("studies.launching.run_study.make_engine", raising)
+        patch.setattr("studies.launching.study_run.make_engine", raising)
         told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--"
         with pytest.raises(EngineError, match=told):
             launch()

@@ -25,8 +25,8 @@ from studies.training.programs import program as programs
 from studies.training.programs.compiled import CompiledTrainer
 from studies.training.programs.epochs import Loop
 from studies.training.programs.program import Program
-from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
+from studies.training.trial_run import run_trial
 from tracking.records import EpochResult, TrialResult, TrialTask
 
 

@@ -17,7 +17,7 @@ from model_zoo import compiled, stack
 import kerastudy as ks
 from studies.training.building.hypermodel import HyperModelTrainer
 from studies.training.process.determinism import configure_tensorflow
-from studies.training.run_trial import run_trial
+from studies.training.trial_run import run_trial
 from tracking.records import TrialTask
 
 Fit = Callable[..., Any]

@@ -9,7 +9,7 @@ from conformance.engine import EPOCHS, OBJECTIVE, Played
 from keras_tuner_played import SMALL, make
 
 from search_spaces.errors import EngineError
-from search_spaces.private_parts import PrivatePart, private_parts
+from search_spaces.library_parts import PrivatePart, private_parts
 from studies.engines import keras_tuner_engine, optuna_engine
 from studies.engines.engine import EngineSettings
 from studies.libraries import keras_tuner_parts, optuna_parts

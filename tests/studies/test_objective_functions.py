@@ -17,13 +17,13 @@ from user_commands import as_json, kerastudy_here
 import kerastudy as ks
 from search_spaces.errors import BuilderError, EngineError, StudyError
 from studies.training.building.discovering import resolve_space
+from studies.training.objective_run import run_objective
 from studies.training.objectives.first_fit import TracedObjective
 from studies.training.process.determinism import begin_trial, configure_tensorflow
-from studies.training.run_objective import run_objective
 from tracking.history.study_history import read_study
 from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
-from tracking.report.tables import table_columns
 from tracking.report.trial_data import StudyData
+from tracking.report.trial_rows import table_columns
 from tracking.store.folder import open_store
 
 SPACE = ks.SearchSpace(ks.Float("x", -5.0, 5.0))

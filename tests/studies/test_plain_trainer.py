@@ -34,7 +34,7 @@ from studies.training.building.trying import check_study
 from studies.training.plain import PlainTrainer
 from studies.training.process import global_settings
 from studies.training.process.determinism import configure_tensorflow
-from studies.training.run_trial import run_trial
+from studies.training.trial_run import run_trial
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
 

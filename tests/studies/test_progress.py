@@ -17,7 +17,7 @@ from scripted import describe
 
 from studies.lines import printable, wrapped
 from studies.progress import LineProgress, LiveProgress, make_progress
-from tracking.history.sparkline import sparkline
+from tracking.history.sparklines import sparkline
 from tracking.records import BestEpoch, EpochResult, Objective, TrialResult
 
 ACCURACY = Objective("val_정확도", "max")

@@ -24,7 +24,7 @@ from studies.executors.ray.pool import RayPool
 from studies.executors.ray.workers import RayWorkers
 from studies.executors.session import Session
 from studies.launching.launch_options import LaunchOptions
-from studies.launching.run_study import run_study
+from studies.launching.study_run import run_study
 from studies.progress import NoProgress
 from studies.user_code.loading import load_study
 from studies.user_code.targets import Target

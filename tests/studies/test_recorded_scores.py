@@ -20,9 +20,9 @@ import kerastudy as ks
 from studies.training.building.hypermodel import HyperModelTrainer
 from studies.training.process.determinism import configure_tensorflow
 from studies.training.programs.compiled import CompiledTrainer
-from studies.training.run_trial import run_trial
 from studies.training.scoring import recording
-from tracking.history.trial_scores import best_scores
+from studies.training.trial_run import run_trial
+from tracking.history.scores_by_trial import best_scores
 from tracking.records import EpochResult, Objective, TrialResult, TrialTask
 from tracking.scores import read_scores
 

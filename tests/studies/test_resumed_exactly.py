@@ -18,9 +18,9 @@ from suite import exhaustive_but
 import kerastudy as ks
 from studies.training.process.determinism import configure_tensorflow
 from studies.training.programs.compiled import CompiledTrainer
-from studies.training.run_trial import run_trial
 from studies.training.states.training_state import read_state
 from studies.training.trainer import Trainer
+from studies.training.trial_run import run_trial
 from tracking.records import TrialResult, TrialTask
 
 layers, ops = keras.layers, keras.ops

@@ -35,7 +35,7 @@ from write_steps import NEEDS_NO_ROOM, Steps
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.commands.main import telling_errors
+from studies.commands.command_line import telling_errors
 from studies.progress import NoProgress
 from tracking.records import TrialSpec
 from tracking.store.new_database import forget_database

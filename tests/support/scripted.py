@@ -19,7 +19,7 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Executor, Handler
-from studies.launching import run_study as running_studies
+from studies.launching import study_run as running_studies
 from studies.launching.launch_options import LaunchOptions
 from studies.progress import Progress
 from tracking.history.study_history import StudyHistory, read_study

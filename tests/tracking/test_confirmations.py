@@ -22,7 +22,7 @@ from tracking.history.confirmations import (
     runs_of,
 )
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.trials_table import trials_table
+from tracking.history.table_of_trials import trials_table
 from tracking.records import EpochResult
 from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
 from tracking.runs.confirmation_runs import OUTCOME_FILE, ConfirmationRuns

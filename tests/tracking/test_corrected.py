@@ -13,9 +13,9 @@ from scipy.stats import beta
 from search_spaces.errors import StatisticsError
 from tracking.records.objective import Direction
 from tracking.scores import SampleScores
-from tracking.statistics import corrected as module
+from tracking.statistics import corrections as module
 from tracking.statistics import resamples as resamples_module
-from tracking.statistics.corrected import corrected
+from tracking.statistics.corrections import corrected
 
 KINDS = {
     "accuracies": lambda rng, n: SampleScores("val_accuracy", "mean", rng.random(n) < 0.9, 1),

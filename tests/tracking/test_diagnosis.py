@@ -14,10 +14,10 @@ from planted import Planted, hill, sound_curve
 from scipy import stats
 
 from tracking.diagnosis import diagnosed
-from tracking.diagnosis.diagnose import CHECKS, Diagnosis, diagnose
+from tracking.diagnosis.checking import CHECKS, Diagnosis, diagnose
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.findings import Finding, TooThinError
-from tracking.diagnosis.isolation import isolation
+from tracking.diagnosis.isolated import isolation
 from tracking.scores.sample_scores import SampleScores
 from tracking.scores.score_files import write_scores
 

@@ -11,7 +11,7 @@ import scipy.stats
 from search_spaces.errors import StatisticsError
 from tracking.records.confirmations import Interval
 from tracking.scores import SampleScores
-from tracking.statistics.corrected import confirmed_value, corrected
+from tracking.statistics.corrections import confirmed_value, corrected
 from tracking.statistics.intervals import (
     crossed,
     gain,
@@ -53,7 +53,10 @@ def test_an_interval_of_accuracies_by_hand() -> None:
     values = (np.random.default_rng(1).random((5, 200)) < 0.9).astype(np.uint8)
     mean = values.mean()
     welch = scipy.stats.ttest_ind(values.mean(axis=1), values.mean(axis=0), equal_var=False)
-    variance = scipy.stats.sem(values.mean(axis=1)) ** 2 + scipy.stats.sem(values.mean(axis=0)) ** 2
+    of_samples = scipy.stats.sem(values.mean(axis=0)) ** 2
+    # Half a sample more, whose seeds agree.
+    of_samples += 0.5 * (mean * (1 - mean) / 200 - of_samples) / 200
+    variance = scipy.stats.sem(values.mean(axis=1)) ** 2 + of_samples
     # Korn and Graubard: of as many samples as have that variance, by Student's distribution.
     shrunk = (scipy.stats.norm.ppf(0.995) / scipy.stats.t.ppf(0.995, welch.df)) ** 2
     n = min(mean * (1 - mean) / variance, 1000) * shrunk

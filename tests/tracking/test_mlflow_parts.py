@@ -11,7 +11,7 @@ import pytest
 from handmade import ENVIRONMENT, losses, make_spec, record_trial
 from scripted import describe
 
-from search_spaces.private_parts import AttributePart, ModulePart, PrivatePart, private_parts
+from search_spaces.library_parts import AttributePart, ModulePart, PrivatePart, private_parts
 from tracking import mlflow_parts
 from tracking.history.study_history import read_study
 from tracking.runs.run_tables import TableWriter, make_writer

@@ -14,10 +14,10 @@ from planted import Planted, hill
 
 import kerastudy as ks
 from search_spaces import SearchSpace, Tailoring
-from tracking.diagnosis.diagnose import diagnose
+from tracking.diagnosis.checking import diagnose
 from tracking.diagnosis.findings import Changes, Finding
-from tracking.diagnosis.next_launch import next_launch
 from tracking.diagnosis.ranges import part, wider
+from tracking.diagnosis.relaunch import next_launch
 from tracking.records import CodeDescription
 
 CONDITIONAL = SearchSpace(

@@ -10,9 +10,9 @@ import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
 from studies.progress import NoProgress
-from tracking.history.trial_scores import trial_scores
+from tracking.history.scores_by_trial import trial_scores
 from tracking.records import DataDescription
-from tracking.scores.pooled import pooled
+from tracking.scores.pooling import pooled
 from tracking.scores.sample_scores import SampleScores
 from tracking.scores.score_files import write_scores
 

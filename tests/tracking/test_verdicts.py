@@ -30,8 +30,8 @@ from tracking.history.verdicts import (
 from tracking.records import Objective
 from tracking.records.confirmations import Confirmation, Interval, Racer
 from tracking.report.charts.belief import belief
+from tracking.report.headline import verdict
 from tracking.report.trial_data import StudyData
-from tracking.report.verdict import verdict
 from tracking.runs.study_runs import StudyRuns
 from tracking.scores.sample_scores import SampleScores
 from tracking.scores.score_files import write_scores

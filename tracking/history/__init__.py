@@ -13,12 +13,12 @@
 | `recorded_code` | the code that trials ran from |
 | `renaming` | renames a study |
 | `selection` | choosing the best of a study's trials |
-| `sparkline` | a curve in one line of text |
+| `sparklines` | a curve in one line of text |
 | `study_history` | reading studies back from MLflow |
 | `study_line` | a study's description in MLflow: a line above its views |
 | `summary` | the summary at the top of a study's page in the MLflow UI |
-| `trial_scores` | the scores of validation samples of a study's trials |
-| `trials_table` | a study's trials as a table, a row for each |
+| `scores_by_trial` | the scores of validation samples of a study's trials |
+| `table_of_trials` | a study's trials as a table, a row for each |
 | `trial_reading` | reading a study's trials from MLflow's tables |
 | `verdicts` | how much of a study's best value to believe |
 | `validation_predictions` | what the champion predicts, in the record |

@@ -9,7 +9,7 @@ from typing import Final
 from tracking import tags
 from tracking.history.evaluations import read_evaluations
 from tracking.history.selection import best_trial
-from tracking.history.sparkline import sparkline
+from tracking.history.sparklines import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.study_line import describe_study
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict

@@ -216,8 +216,8 @@ def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
 def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corrected | None, str]:
     """Returns a study's corrected value, or None and why."""
     # Late: a study without scores needs none of it.
-    from tracking.history.trial_scores import trial_scores
-    from tracking.statistics.corrected import corrected
+    from tracking.history.scores_by_trial import trial_scores
+    from tracking.statistics.corrections import corrected
 
     best, direction = trials[0], history.description.objective.direction
     if len({t.result.validation_digest for t in trials}) > 1:

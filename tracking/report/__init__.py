@@ -10,9 +10,9 @@
 | `importance` | the importance of hyperparameters |
 | `page` | a study's page |
 | `plots` | the charts for notebooks, as pictures without the network |
-| `tables` | the table of trials; data, definition, environment, digests |
+| `trial_rows` | the table of trials; data, definition, environment, digests |
 | `trial_data` | trials and curves as columns |
-| `verdict` | what was asked and found, how far to trust it, what to do next |
+| `headline` | what was asked and found, how far to trust it, what to do next |
 | `write` | a study's page, among its run's artifacts |
 
 The folder `assets/` holds what pages are made of: HTML, style and the script that links charts.

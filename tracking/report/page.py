@@ -15,12 +15,12 @@ from typing import Any
 import altair as alt
 import jinja2
 
-from tracking.report import verdict as verdicts
+from tracking.report import headline
 from tracking.report.charts import theme, training
 from tracking.report.figures import Section, tables
 from tracking.report.formats import count, drawable, number
-from tracking.report.tables import details, table_columns, table_rows
 from tracking.report.trial_data import Columns, StudyData
+from tracking.report.trial_rows import details, table_columns, table_rows
 
 _ASSETS = Path(__file__).parent / "assets"
 # Rows of the table of trials on paper; the style sheet knows them too.
@@ -59,7 +59,7 @@ def study_page(data: StudyData, shown: Sequence[Section], without: Path | None =
     charts = [figure.chart for section in shown for figure in section.figures]
     best = data.ranked[0] if data.ranked else None
     picked = best.number if best else next((t.number for t in data.history.trials), None)
-    verdict = verdicts.verdict(data, without)
+    verdict = headline.verdict(data, without)
     one_curve, columns = data.has_curves, table_columns(data)
     return render(
         "study.html",
@@ -67,7 +67,7 @@ def study_page(data: StudyData, shown: Sequence[Section], without: Path | None =
         tables(data),
         {
             "picked": picked,
-            "command": verdicts.reproduce_command(data, without),
+            "command": headline.reproduce_command(data, without),
             "headings": data.headings,
         },
         title=f"{data.history.description.name}: study report",
@@ -77,7 +77,7 @@ def study_page(data: StudyData, shown: Sequence[Section], without: Path | None =
         picked=picked,
         one_curve=one_curve,
         verdict=verdict,
-        facts=verdicts.facts(data),
+        facts=headline.facts(data),
         sections=shown,
         columns=columns,
         rows=list(table_rows(data)),

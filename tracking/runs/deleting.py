@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import StoreError, StudyNotFoundError
-from search_spaces.private_parts import MissingPartError
+from search_spaces.library_parts import MissingPartError
 from tracking import tags
 from tracking.mlflow_parts import purge_experiment
 from tracking.runs.champion_versions import is_of, models_of

@@ -5,7 +5,7 @@
 | `sample_scores` | the scores of samples after an epoch, and the objective of any resample |
 | `formulas` | objectives that are no mean over samples |
 | `kept` | which trials keep theirs |
-| `pooled` | those of a cross-validated trial: all samples, each from its fold |
+| `pooling` | those of a cross-validated trial: all samples, each from its fold |
 | `score_files` | their files |
 """
 

@@ -3,7 +3,7 @@
 | module | holds |
 |---|---|
 | `resamples` | bootstrap resamples of a part of the data, in blocks |
-| `corrected` | the best value, corrected for being the best of many (BBC), or confirmed |
+| `corrections` | the best value, corrected for being the best of many (BBC), or confirmed |
 | `intervals` | intervals of shares, losses and a gain, on samples that no choice was made on |
 | `race` | the rounds of a race, and who stays in it |
 | `sentences` | the verdict in sentences, wherever it is shown |

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from studies.lines import printable, wrapped
-from tracking.diagnosis.diagnose import Diagnosis
+from tracking.diagnosis.checking import Diagnosis
 from tracking.diagnosis.findings import Finding
 from tracking.diagnosis.numbers import counted
 

@@ -11,10 +11,10 @@ from studies.commands.texts.values import states
 from studies.engines.engine import Curve
 from studies.lines import all_wrapped, printable
 from studies.running.validation_parts import ValidationParts
-from tracking.diagnosis.isolation import answers
+from tracking.diagnosis.isolated import answers
 from tracking.history.curves import RecordedCurves
 from tracking.history.reasons import reasons
-from tracking.history.sparkline import sparkline_if_curve
+from tracking.history.sparklines import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import confirm_command, shell_commands
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict

@@ -10,7 +10,7 @@ from studies.commands.texts.values import shown
 from studies.engines.engine import Curve
 from studies.lines import printable, terminal_columns, width
 from tracking.diagnosis.numbers import counted
-from tracking.history.sparkline import sparkline_if_curve
+from tracking.history.sparklines import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from search_spaces.errors import DataError
-from search_spaces.private_parts import MissingPartError
+from search_spaces.library_parts import MissingPartError
 from studies.data.streams.sources import PY_DATASET, TF_DATA, Source, kind_of
 from studies.libraries.keras_parts import adapter_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
+from search_spaces.library_parts import AttributePart, MissingPartError, ModulePart
 
 _worker = ModulePart("ray", "ray._private", "worker")
 _prints = AttributePart("ray", "ray._private.worker", "_worker_logs_enabled")

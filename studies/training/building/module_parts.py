@@ -7,7 +7,7 @@ import symtable
 import textwrap
 from collections.abc import Collection, Iterator
 
-from studies.user_code.own_modules import imported_names
+from studies.user_code.user_modules import imported_names
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Import = ast.Import | ast.ImportFrom

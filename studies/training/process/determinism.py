@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import StudyError
-from search_spaces.private_parts import MissingPartError
+from search_spaces.library_parts import MissingPartError
 from studies.definition.seeds import epoch_seed
 from studies.libraries import keras_parts, tensorflow_parts
 from studies.training.process import global_settings, users_state

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import BuilderError, StudyError
-from search_spaces.private_parts import MissingPartError
+from search_spaces.library_parts import MissingPartError
 from studies.data import Splits, StreamedSplits
 from studies.error_texts import describe
 from studies.libraries.keras_parts import makes_metrics_late

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.private_parts import MissingPartError
+from search_spaces.library_parts import MissingPartError
 from studies.libraries.tensorflow_parts import is_stateful, traced_functions
 from studies.training.programs.epochs import Loop
 from studies.training.structures.lifting import NODE_NAME

@@ -35,10 +35,10 @@ from conformance.models import (
 )
 from search_spaces import Hyperparameters
 from studies.training.process.determinism import configure_tensorflow
-from studies.training.run_trial import run_trial
 from studies.training.states import checkpointing
 from studies.training.states.best_weights import weights_digest
 from studies.training.trainer import Trainer
+from studies.training.trial_run import run_trial
 from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialSpec, TrialTask
 from tracking.store.checkpoints import checkpoint_digest
 

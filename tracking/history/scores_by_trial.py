@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
-from tracking.scores.pooled import pooled
+from tracking.scores.pooling import pooled
 from tracking.scores.sample_scores import SampleScores, average
 from tracking.scores.score_files import ScoresError, read_scores
 

@@ -20,8 +20,8 @@ from tracking.diagnosis.findings import (
     most_severe_first,
 )
 from tracking.diagnosis.fits import CURVE_CHECKS
-from tracking.diagnosis.isolation import isolation
-from tracking.diagnosis.next_launch import NextLaunch, next_launch
+from tracking.diagnosis.isolated import isolation
+from tracking.diagnosis.relaunch import NextLaunch, next_launch
 from tracking.diagnosis.sampling import sufficiency, trial_variance
 from tracking.history.study_history import StudyHistory
 from tracking.runs.pages.commands import shell_command
