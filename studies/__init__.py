@@ -26,8 +26,6 @@
 | `error_texts` | the texts of errors of Keras, TensorFlow and users, in one line |
 """
 
-from search_spaces.errors import StudyError
-from studies.data import Dataset, datasets, splits
-from studies.study import Study
+import lazy_loader
 
-__all__ = ["Dataset", "Study", "StudyError", "datasets", "splits"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -41,7 +41,7 @@ def threads_of_trials() -> None:
     A study resumes with the threads that it has, and a process can't change its own.
     """
     if "tensorflow" in sys.modules:
-        from studies.training.process.determinism import configure_tensorflow
+        from studies.training import configure_tensorflow
 
         configure_tensorflow(1)
 

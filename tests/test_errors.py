@@ -18,9 +18,9 @@ from click.testing import CliRunner
 
 import kerastudy as ks
 from search_spaces import errors
-from studies.commands.command_line import telling_errors
-from studies.user_code.targets import resolve_target
-from tracking.history.comparison import compare
+from studies.commands import telling_errors
+from studies.user_code import resolve_target
+from tracking.history import compare
 
 ROOT = Path(__file__).parents[1]
 TREE = [

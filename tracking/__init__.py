@@ -18,47 +18,6 @@
 | `ui/` | the MLflow UI, and the views prepared in it |
 """
 
-from search_spaces.errors import (
-    StoreError,
-    StoreLockedError,
-    StudyChangedError,
-    StudyDeletedError,
-    StudyNameError,
-    StudyNotFoundError,
-    TrackingError,
-)
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.records import (
-    BestEpoch,
-    EndedTrial,
-    EpochResult,
-    Objective,
-    StudyDescription,
-    TrialRecord,
-    TrialResult,
-    TrialSpec,
-)
-from tracking.store.folder import Store, create_store, open_store
+import lazy_loader
 
-__all__ = [
-    "BestEpoch",
-    "EndedTrial",
-    "EpochResult",
-    "Objective",
-    "Store",
-    "StoreError",
-    "StoreLockedError",
-    "StudyChangedError",
-    "StudyDeletedError",
-    "StudyDescription",
-    "StudyHistory",
-    "StudyNameError",
-    "StudyNotFoundError",
-    "TrackingError",
-    "TrialRecord",
-    "TrialResult",
-    "TrialSpec",
-    "create_store",
-    "open_store",
-    "read_study",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

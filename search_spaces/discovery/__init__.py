@@ -8,3 +8,7 @@
 | `reading` | which parameters of a declared space a builder uses, and what else it declares |
 | `replaying` | whether a function would read the same from other hyperparameters |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

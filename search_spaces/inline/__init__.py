@@ -6,3 +6,7 @@
 | `translations` | from a declaration in Keras Tuner's or Optuna's words to one of our parameters |
 | `variants` | one name with several domains: parameters that a builder reads by the same name |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

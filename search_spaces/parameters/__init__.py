@@ -12,3 +12,7 @@
 
 Parameters are classes of attrs: a converter for each field says what is wrong with it.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

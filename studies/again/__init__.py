@@ -8,3 +8,7 @@
 | `reruns` | runs a recorded training again, from its first epoch to its end |
 | `verification` | a champion-to-be, trained once more by plain `model.fit` |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,3 +8,7 @@
 | `prediction`, `inputs`, `file_inputs`, `outputs` | predictions of files |
 | `in_worker` | what a process that has loaded the study does for them |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

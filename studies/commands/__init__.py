@@ -19,3 +19,7 @@
 | `output` | what they print for programs: JSON |
 | `texts/` | what they print for people |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

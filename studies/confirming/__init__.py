@@ -10,3 +10,7 @@
 | `outcome` | one reading of the sealed test part, and the outcome |
 | `carrying_out` | the race and the rest of a plan, and what is recorded of it |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -19,33 +19,6 @@
 | `npz_files` | reading `.npz` without pickles |
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from search_spaces.errors import DataError
-from studies.data import datasets
-from studies.data.dataset import Dataset
-from studies.data.folds import splits
-from studies.data.folds.cross_validation import CrossValidation
-from studies.data.folds.folded_splits import FoldedSplits
-from studies.data.parts.part import Part
-from studies.data.parts.splits import Splits
-from studies.data.streams.streamed_dataset import StreamedDataset, StreamedSplits
-
-AnyDataset = Dataset | StreamedDataset
-AnySplits = Splits | StreamedSplits
-"""Loaded data: `train` and `validation` have `at_hand` and `first`."""
-
-__all__ = [
-    "AnyDataset",
-    "AnySplits",
-    "CrossValidation",
-    "DataError",
-    "Dataset",
-    "FoldedSplits",
-    "Part",
-    "Splits",
-    "StreamedDataset",
-    "StreamedSplits",
-    "datasets",
-    "splits",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

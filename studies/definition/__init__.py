@@ -13,3 +13,7 @@
 | `settings` | names of engines, pruners and trainers, with their defaults |
 | `study_definition` | data, builder, space, objective, engine, budget and seed together |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.errors import StudyError
-from studies.data import CrossValidation, DataError, Dataset, StreamedDataset
+from search_spaces.errors import DataError, StudyError
+from studies.data import CrossValidation, Dataset, StreamedDataset
 from studies.data.folds.cross_validation import Grouped
 from studies.data.folds.splits import check_cross_validation
 

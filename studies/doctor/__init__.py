@@ -7,3 +7,7 @@
 
 The checks that need no training's state are in `tracking.doctor`.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,3 +14,7 @@
 | `keras_tuner_oracles`, `keras_tuner_hyperband` | the oracles, without files and stops |
 | `keras_tuner_import` | importing Keras Tuner into a process that does not train |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -18,8 +18,6 @@
 | `messages` | the messages between the two |
 """
 
-from typing import Literal
+import lazy_loader
 
-ExecutorName = Literal["in-process", "worker", "ray"]
-
-__all__ = ["ExecutorName"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Hyperparameters, SearchSpace
-from search_spaces.errors import StudyError
+from search_spaces.errors import DataError, StudyError
 from studies.data import (
     AnyDataset,
     AnySplits,
     CrossValidation,
-    DataError,
     Dataset,
     FoldedSplits,
     StreamedDataset,

@@ -9,3 +9,7 @@
 | `optuna_export` | the record as a study of Optuna's, in another storage |
 | `asked` | the trial and the file that the user asked for |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

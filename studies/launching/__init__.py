@@ -13,3 +13,7 @@
 | `retrying` | trains infeasible trials again, after the user mended the cause |
 | `study_run` | runs a loaded study: its driver, its champion, its summary |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,15 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from search_spaces import Hyperparameters
-from search_spaces.errors import StudyError, TrackingError
-from studies.data import (
-    AnySplits,
-    CrossValidation,
-    DataError,
-    Dataset,
-    FoldedSplits,
-    StreamedDataset,
-)
+from search_spaces.errors import DataError, StudyError, TrackingError
+from studies.data import AnySplits, CrossValidation, Dataset, FoldedSplits, StreamedDataset
 from studies.data.looking.look import look_at
 from studies.data.replacing import data_alone, path_in
 from studies.definition.objective_functions import no_data

@@ -10,3 +10,7 @@
 | `changes` | deleting and renaming studies |
 | `markup` | both as HTML, for notebooks |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

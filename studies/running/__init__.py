@@ -17,3 +17,7 @@
 | `trial_runs` | the runs of trials and their trainings: begun, ended, closed |
 | `validation_parts` | whether trials were validated on the same samples |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -19,3 +19,7 @@
 | `trial_run`, `watch` | running a trial; following its training epoch by epoch |
 | `objective_run`, `follow_objective` | the same for an objective function that trains by itself |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,7 +11,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from studies.data import DataError, StreamedSplits
+from search_spaces.errors import DataError
+from studies.data import StreamedSplits
 from studies.data.streams.profiles import PROFILE_SEED
 from studies.data.streams.readings import Reading
 from studies.data.streams.streamed_dataset import Stream

@@ -13,3 +13,7 @@
 | `shipping` | sends a study that was made in this process to its workers |
 | `targets` | what a target on the command line names |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

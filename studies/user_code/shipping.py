@@ -22,8 +22,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from search_spaces.errors import StudyError
-from studies.data import DataError
+from search_spaces.errors import DataError, StudyError
 from studies.data.arrays.large import file_of
 from studies.data.parts.sharing import MappingUnpickler
 from studies.data.streams.sources import TF_DATA, kind_of

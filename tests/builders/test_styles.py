@@ -12,11 +12,10 @@ import pytest
 from builder_corpus import CORPUS, check_same_again, launch, run, session, without_tracing
 from suite import exhaustive_but
 
-from search_spaces import Float, Int
-from search_spaces.errors import EngineError, ObjectiveError
-from studies.again.reproduction import reproduce
-from studies.commands.texts.study_text import study_text
-from tracking.history.study_history import StudyHistory
+from search_spaces import EngineError, Float, Int, ObjectiveError
+from studies.again import reproduce
+from studies.commands import study_text
+from tracking.history import StudyHistory
 from tracking.records import TrialRecord
 
 STYLES = sorted(

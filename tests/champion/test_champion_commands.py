@@ -14,16 +14,14 @@ from kinds_study import Kinds
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
-from studies.champion.evaluation import Reading
-from studies.commands.evaluate import evaluation_text
-from studies.commands.texts.study_text import study_text
-from studies.results.study_results import read_study
-from tracking.history.evaluations import evaluations_on, read_evaluations, record_evaluation
-from tracking.history.study_history import read_study as read_record
-from tracking.records import EndedTrial
-from tracking.records.evaluations import Evaluation, Measured
-from tracking.runs.run_contents import local_artifacts
-from tracking.store.folder import open_store
+from studies.champion import Reading
+from studies.commands import evaluation_text, study_text
+from studies.results import read_study
+from tracking.history import evaluations_on, read_evaluations, record_evaluation
+from tracking.history import read_study as read_record
+from tracking.records import EndedTrial, Evaluation, Measured
+from tracking.runs import local_artifacts
+from tracking.store import open_store
 
 
 def models(kinds: Kinds, alias: str) -> Any:

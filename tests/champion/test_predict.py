@@ -23,10 +23,9 @@ from mlflow_server import free_port
 from user_commands import as_json, environment
 
 import kerastudy as ks
-from search_spaces.errors import DataError
-from studies.champion.inputs import Inputs, Taken, read_inputs
-from studies.champion.outputs import as_csv, predictions_table
-from studies.training.champion.champion_loader import load_keras_model
+from search_spaces import DataError
+from studies.champion import Inputs, Taken, as_csv, predictions_table, read_inputs
+from studies.training import load_keras_model
 
 ROWS = pd.DataFrame({"size": [3.3e4, 2.6e4, 3.0e4], "age": [80, 3, 40]})
 

@@ -9,7 +9,7 @@ import pytest
 from killing import SECONDS_TO_END, Campaign, Kill, drawn, undisturbed
 from study_record import differences
 
-from tracking.store.folder import create_store
+from tracking.store import create_store
 
 KILLS, TRIALS = 20, 30
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import Launched, kerastudy_here, write_study
 
-from tracking.store.folder import open_store
+from tracking.store import open_store
 
 
 @pytest.fixture(scope="session")

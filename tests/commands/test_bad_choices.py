@@ -11,7 +11,7 @@ from scripted import ScriptedExecutor, describe, run_study
 
 from studies.confirming import confirm as confirming
 from studies.progress import NoProgress
-from tracking.store.folder import open_store
+from tracking.store import open_store
 
 STUDIES: dict[str, dict[str, Any]] = {
     "one": {"trials": 1},

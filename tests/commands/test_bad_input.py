@@ -15,7 +15,7 @@ import pytest
 from command_line import Launched, Told, kerastudy_here, run, write_study
 from handmade import contents
 
-from tracking.store.facts import STORE_FORMAT
+from tracking.store import STORE_FORMAT
 
 
 def check_refused(told: Told, *words: str) -> None:

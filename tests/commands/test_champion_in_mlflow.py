@@ -19,9 +19,8 @@ from command_line import Launched, kerastudy_here, run
 from suite import exhaustive_but
 
 from kerastudy import datasets
-from tracking.history.study_history import read_study
-from tracking.history.validation_predictions import read_validation_predictions
-from tracking.store.folder import open_store
+from tracking.history import read_study, read_validation_predictions
+from tracking.store import open_store
 
 # Plain MLflow, as a user's program would have it.
 EVALUATE = """

@@ -15,11 +15,11 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.commands.command_line import kerastudy as group
-from tracking.history.study_history import read_study
+from studies.commands import kerastudy as group
+from tracking.history import read_study
 from tracking.records import Objective
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store, create_store, open_store
+from tracking.runs import StudyRuns
+from tracking.store import Store, create_store, open_store
 
 SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]"]))
 ACCURACY = Objective("val_accuracy", "max")

@@ -16,10 +16,10 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription, Objective
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import create_store, open_store
+from tracking.runs import StudyRuns
+from tracking.store import create_store, open_store
 
 SPACE = SearchSpace(ks.learning_rate(1e-3, 1.0))
 OBJECTIVE = Objective("val_accuracy", "max")

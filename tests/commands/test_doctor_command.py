@@ -13,9 +13,8 @@ from command_line import Launched, kerastudy_here, run
 from damage import cut_short, tear_last_page
 from handmade import contents
 
-from tracking.history.study_history import read_study
-from tracking.store.checkpoints import checkpoint_digest
-from tracking.store.folder import open_store
+from tracking.history import read_study
+from tracking.store import checkpoint_digest, open_store
 
 
 def best_checkpoint(folder: Path) -> Path:

@@ -15,9 +15,9 @@ from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.exporting.tensorboard import export_tensorboard
+from studies.exporting import export_tensorboard
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 
 SPACE = SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"),

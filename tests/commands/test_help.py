@@ -13,8 +13,8 @@ from command_line import kerastudy, kerastudy_here, run
 from suite import exhaustive_but
 from user_commands import environment
 
-from studies.commands.launch import launch_command
-from tracking.store.folder import create_store
+from studies.commands import launch_command
+from tracking.store import create_store
 
 COMMANDS = [
     "new", "launch", "list", "data", "show", "report", "compare", "diagnose", "reproduce",

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from command_line import Launched, Told, kerastudy_here
 
-from tracking.history.study_history import read_study
-from tracking.store.folder import open_store
+from tracking.history import read_study
+from tracking.store import open_store
 
 
 def document(told: Told) -> Any:

@@ -8,11 +8,16 @@ import pytest
 from command_line import Launched
 from damage import flip_byte
 
-from studies.doctor.diagnosis import diagnose
-from tracking.history.scores_by_trial import best_scores, trial_scores
-from tracking.history.study_history import StudyHistory, read_study, study_names
-from tracking.history.verdicts import study_verdict
-from tracking.store.folder import open_store
+from studies.doctor import diagnose
+from tracking.history import (
+    StudyHistory,
+    best_scores,
+    read_study,
+    study_names,
+    study_verdict,
+    trial_scores,
+)
+from tracking.store import open_store
 
 
 def history_of(root: Path) -> StudyHistory:

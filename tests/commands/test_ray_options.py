@@ -10,7 +10,7 @@ import pytest
 from user_commands import kerastudy_here
 
 import kerastudy as ks
-from studies.executors.ray.ray_parts import silent
+from studies.executors import silent
 
 
 def refused(folder: Path, *options: str) -> str:

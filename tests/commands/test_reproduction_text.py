@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from studies.again.reproduction import Reproduction
-from studies.commands.reproduce import reproduction_text
+from studies.again import Reproduction
+from studies.commands import reproduction_text
 
 DIGEST = "0123456789abcdef" * 4
 IDENTICAL = Reproduction("digits", 3, True, 2, 0.0, DIGEST, DIGEST, (), (), "plain", "optuna:tpe")

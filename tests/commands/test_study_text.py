@@ -12,14 +12,10 @@ from rich.cells import cell_len
 from scripted import describe
 
 import kerastudy as ks
-from studies.commands.command_line import tell
-from studies.commands.texts.definition_text import definition_text
-from studies.commands.texts.study_text import study_text
-from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import StudyVerdict
-from tracking.records import TrialRecord
-from tracking.records.confirmations import Corrected, Interval
-from tracking.store.folder import Store
+from studies.commands import definition_text, study_text, tell
+from tracking.history import StudyHistory, StudyVerdict
+from tracking.records import Corrected, Interval, TrialRecord
+from tracking.store import Store
 
 SPACE = ks.SearchSpace(
     ks.learning_rate(),

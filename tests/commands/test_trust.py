@@ -17,9 +17,9 @@ from doctored import launch
 from handmade import contents
 from user_commands import KERASTUDY, environment, kerastudy, write_study
 
-from search_spaces.errors import StoreError, StudyError
-from studies.commands.trusting import check_trusted
-from studies.results.models import load_model
+from search_spaces import StoreError, StudyError
+from studies.commands import check_trusted
+from studies.results import load_model
 from tracking.store import trust
 
 

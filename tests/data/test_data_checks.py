@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies.data import DataError, datasets
+from search_spaces import DataError
+from studies.data import datasets
 
 X = np.random.default_rng(0).normal(size=(50, 3))
 Y = np.arange(50) % 2

@@ -11,7 +11,8 @@ from sklearn.feature_selection import VarianceThreshold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from studies.data import DataError, datasets
+from search_spaces import DataError
+from studies.data import datasets
 
 X = np.random.default_rng(0).normal(3, 5, size=(60, 4))
 Y = np.arange(60) % 3

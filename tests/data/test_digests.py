@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studies.data import DataError
+from search_spaces import DataError
+from studies.data import array_digest, combined_digest
 from studies.data.arrays import large
-from studies.data.arrays.digests import array_digest, combined_digest
 
 KNOWN = np.array([[0.0, 0.5, -1.0], [2.0, 3.25, 1e10]], dtype=np.float32)
 

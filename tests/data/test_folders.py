@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 import kerastudy as ks
-from studies.data import DataError
-from studies.data.preprocessing import building_for
-from studies.data.replacing import replaced_data, spelled
+from search_spaces import DataError
+from studies.data import building_for, replaced_data, spelled
 
 RANDOM = np.random.default_rng(0)
 

@@ -12,8 +12,15 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import kerastudy as ks
-from studies.data import CrossValidation, DataError, Dataset, FoldedSplits, Splits
-from studies.data.folds.splits import check_cross_validation, read_spelled
+from search_spaces import DataError
+from studies.data import (
+    CrossValidation,
+    Dataset,
+    FoldedSplits,
+    Splits,
+    check_cross_validation,
+    read_spelled,
+)
 from tracking.records import ALL_FOLDS
 
 COUNT = 60

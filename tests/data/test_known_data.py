@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.data import DataError, datasets
+from search_spaces import DataError
+from studies.data import datasets
 
 
 def test_breast_cancer() -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.data import DataError, Part, Splits, datasets
+from search_spaces import DataError
+from studies.data import Part, Splits, datasets, shared
 from studies.data.arrays import large
-from studies.data.parts.sharing import shared
 
 
 @pytest.fixture

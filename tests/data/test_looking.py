@@ -13,10 +13,8 @@ import pytest
 from scipy.stats import norm
 
 import kerastudy as ks
-from studies.data.arrays.copies import marks
-from studies.data.looking.checks import told_apart
-from studies.data.looking.look import glance_at, look_at
-from tracking.records.data_findings import ConstantGuess, DataFindings
+from studies.data import glance_at, look_at, marks, told_apart
+from tracking.records import ConstantGuess, DataFindings
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(300, 4)).astype("float32")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studies.data import DataError, Part, Splits, datasets
+from search_spaces import DataError
+from studies.data import Part, Splits, datasets
 
 X = np.random.default_rng(0).normal(size=(50, 3))
 Y = np.arange(50) % 2

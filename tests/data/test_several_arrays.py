@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from studies.data import DataError, Part, Splits, datasets
+from search_spaces import DataError
+from studies.data import Part, Splits, datasets
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.normal(size=(60, 3))

@@ -9,9 +9,9 @@ import psutil
 import pytest
 import tensorflow as tf
 
-from studies.data import DataError, Splits, datasets
-from studies.data.parts.sharing import shared
-from studies.training.batches import as_tensor
+from search_spaces import DataError
+from studies.data import Splits, datasets, shared
+from studies.training import as_tensor
 
 
 def several() -> Splits:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studies.data import DataError, Part, Splits, datasets
-from studies.data.arrays.digests import combined_digest
-from studies.data.parts.splits import seal
+from search_spaces import DataError
+from studies.data import Part, Splits, combined_digest, datasets, seal
 
 X = np.arange(400, dtype=np.float32).reshape(100, 4)
 Y = np.repeat([0, 1, 2, 3], [10, 20, 30, 40])

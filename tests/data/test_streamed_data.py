@@ -16,8 +16,8 @@ import tensorflow as tf
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.data import DataError
-from studies.training.process.determinism import configure_tensorflow
+from search_spaces import DataError
+from studies.training import configure_tensorflow
 
 X = np.arange(40, dtype="float32").reshape(10, 4)
 Y = np.arange(10) % 2

@@ -13,11 +13,17 @@ import pytest
 from sklearn.model_selection import KFold, TimeSeriesSplit
 
 import kerastudy as ks
-from studies.data import DataError, Splits, datasets
-from studies.data.folds.splits import check_cross_validation
-from studies.data.replacing import path_in, replaced_data, spelled
-from studies.data.tables.values import model_columns
-from studies.training.champion.served import served_model
+from search_spaces import DataError
+from studies.data import (
+    Splits,
+    check_cross_validation,
+    datasets,
+    model_columns,
+    path_in,
+    replaced_data,
+    spelled,
+)
+from studies.training import served_model
 
 
 def houses(rows: int = 200, seed: int = 0) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 from damage import settle
 from doctored import launch, outcome
 
-from tracking.store.folder import Store, open_store
+from tracking.store import Store, open_store
 
 
 @pytest.fixture(scope="session")

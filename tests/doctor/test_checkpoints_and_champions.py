@@ -15,10 +15,10 @@ from doctored import CODE, Said, history_of, kinds, launch
 from handmade import contents
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
-from studies.doctor.diagnosis import diagnose
+from studies.doctor import diagnose
 from tracking import tags
-from tracking.history.study_history import StudyHistory
-from tracking.store.folder import Store
+from tracking.history import StudyHistory
+from tracking.store import Store
 
 
 class TestCheckpoints:

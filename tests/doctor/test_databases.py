@@ -10,10 +10,10 @@ from damage import cut_short, tear_last_page, tear_pages
 from doctored import history_of, kinds, launch, outcome
 from handmade import contents
 
-from search_spaces.errors import StoreError
-from studies.doctor.diagnosis import diagnose
-from studies.exporting.optuna_export import export_optuna
-from tracking.store.folder import Store
+from search_spaces import StoreError
+from studies.doctor import diagnose
+from studies.exporting import export_optuna
+from tracking.store import Store
 
 
 @pytest.mark.parametrize("damage", [tear_pages, tear_last_page, cut_short, Path.unlink])

@@ -16,8 +16,8 @@ from damages import definition_cut, left_running, orphans
 from doctored import CODE, history_of, kinds, launch, outcome
 from handmade import contents
 
-from studies.doctor.diagnosis import diagnose
-from tracking.store.folder import Store
+from studies.doctor import diagnose
+from tracking.store import Store
 
 
 # What it leaves behind, `test_mending` makes by hand.
@@ -52,7 +52,7 @@ run_study(ScriptedExecutor(description, before), store={str(store.root)!r}, prog
 KILLED = """
 import os, signal, sys
 sys.path[:0] = {path!r}
-from studies.doctor.diagnosis import diagnose
+from studies.doctor import diagnose
 
 def killing(function, calls):
     left = [calls]
@@ -121,7 +121,7 @@ def test_a_study_that_runs_is_left_alone(store: Store) -> None:
     before = contents(store.root / "mlartifacts")
     experiment = history_of(store).experiment_id
     script = (
-        "import sys; from tracking.store.folder import open_store\n"
+        "import sys; from tracking.store import open_store\n"
         f"with open_store({str(store.root)!r}).lock_study('scripted', {experiment!r}):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )

@@ -27,9 +27,9 @@ from doctored import Said, history_of, kinds, launch, outcome
 from handmade import contents
 from suite import exhaustive_but
 
-from studies.doctor.diagnosis import diagnose
-from tracking.runs.run_contents import definition_path
-from tracking.store.folder import Store, open_store
+from studies.doctor import diagnose
+from tracking.runs import definition_path
+from tracking.store import Store, open_store
 
 
 def test_of_a_sound_store_nothing_is_said_and_nothing_is_changed(store: Store) -> None:

@@ -9,11 +9,11 @@ import pytest
 from doctored import CODE, TEXT, history_of, launch
 from handmade import contents
 
-from search_spaces.errors import StoreError
-from studies.doctor.diagnosis import diagnose
+from search_spaces import StoreError
+from studies.doctor import diagnose
 from tracking import tags
-from tracking.runs.run_contents import code_path, definition_path
-from tracking.store.folder import Store
+from tracking.runs import code_path, definition_path
+from tracking.store import Store
 
 
 def test_a_run_that_cannot_be_read_is_said(store: Store) -> None:

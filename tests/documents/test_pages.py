@@ -19,7 +19,7 @@ FIRST = ["README.md"]
 RUN = """
 import sys
 from pages import Path, run_page
-from studies.training.process.determinism import configure_tensorflow
+from studies.training import configure_tensorflow
 
 configure_tensorflow(1)
 run_page(*map(Path, sys.argv[1:]), short=False)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from selenium import webdriver
 
-from studies.training.process.determinism import configure_tensorflow
+from studies.training import configure_tensorflow
 
 
 @pytest.fixture(scope="session", autouse=True)

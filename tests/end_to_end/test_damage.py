@@ -20,13 +20,13 @@ from study_record import differences, left_behind, read_record
 from user_commands import kerastudy_here
 from write_ahead import change_last_bytes, commits, dumped
 
-from search_spaces.errors import StoreError
-from studies.commands.command_line import telling_errors
-from studies.doctor.diagnosis import diagnose
+from search_spaces import StoreError
+from studies.commands import telling_errors
+from studies.doctor import diagnose
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec
-from tracking.store.folder import create_store, open_store
+from tracking.store import create_store, open_store
 
 SETTINGS = {"trials": 6, "epochs": 3, "pruner": "successive-halving", "seed": 2}
 

@@ -17,8 +17,7 @@ from rich.cells import cell_len
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
-from tracking.report.headline import verdict
-from tracking.report.trial_data import StudyData
+from tracking.report import StudyData, verdict
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from user_commands import (
     write_study,
 )
 
-from tracking.store.folder import create_store
+from tracking.store import create_store
 
 
 def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from study_record import left_behind
 from user_commands import kerastudy, kerastudy_here, write_study
 
 from studies.training.states import checkpointing
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.store.folder import create_store, open_store
+from tracking.history import StudyHistory, read_study
+from tracking.store import create_store, open_store
 
 NAME, TRIALS, EPOCHS, CUT = "작은 연구", 4, 8, 5
 DAMAGED, DOOMED, KILLED, CRASHED = range(TRIALS)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from user_commands import kerastudy_here
 
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.store.folder import create_store, open_store
+from tracking.history import StudyHistory, read_study
+from tracking.store import create_store, open_store
 
 FOLDS = """
 import os

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from user_commands import as_json, environment, kerastudy, kerastudy_here, write_study
 
-from tracking.store.folder import create_store
+from tracking.store import create_store
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from command_line import kerastudy_here, write_study
 
-from tracking.history.study_history import read_study
-from tracking.store.checkpoints import checkpoint_digest
-from tracking.store.folder import open_store
+from tracking.history import read_study
+from tracking.store import checkpoint_digest, open_store
 
 SETTINGS = """    epochs=4,
     engine="optuna:random",

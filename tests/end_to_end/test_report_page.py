@@ -16,11 +16,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
+from tracking.report import StudyData, write_report
 from tracking.report.charts import theme
-from tracking.report.trial_data import StudyData
-from tracking.report.write import write_report
-from tracking.store.folder import create_store
+from tracking.store import create_store
 
 # The trial, place and opacity of each mark of a chart that names its trial.
 MARKS = """

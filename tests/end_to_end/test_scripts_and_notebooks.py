@@ -14,9 +14,8 @@ from conformance.executor import STUDY_FILE
 from suite import exhaustive_but
 from user_commands import as_json, environment, kerastudy, kerastudy_here
 
-from tracking.history.recorded_code import read_source
-from tracking.history.study_history import read_study
-from tracking.store.folder import create_store, open_store
+from tracking.history import read_source, read_study
+from tracking.store import create_store, open_store
 
 
 # How such files are loaded is in `tests/studies/test_self_launching`.

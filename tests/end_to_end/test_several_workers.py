@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from user_commands import as_json, kerastudy, kerastudy_here, write_study
 
-from studies.running.time_limit import AwakeClock
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.store.folder import create_store, open_store
+from studies.running import AwakeClock
+from tracking.history import StudyHistory, read_study
+from tracking.store import create_store, open_store
 
 
 def read(folder: Path) -> StudyHistory:

@@ -18,7 +18,7 @@ from user_commands import (
     write_study,
 )
 
-from tracking.store.folder import create_store
+from tracking.store import create_store
 
 
 def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) -> None:

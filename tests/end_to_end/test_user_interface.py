@@ -26,9 +26,9 @@ from user_commands import KERASTUDY, environment
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 from tracking.records import TrialSpec
-from tracking.ui.server import free_place, serving
+from tracking.ui import free_place, serving
 
 ELSEWHERE = "elsewhere.example"
 PICTURE = f"![x](http://{ELSEWHERE}/x.png)"

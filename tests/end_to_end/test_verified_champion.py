@@ -16,11 +16,10 @@ from user_commands import KERASTUDY, environment, kerastudy
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
-from studies.commands.output import study_document
-from studies.commands.texts.study_text import study_text
-from tracking.history.study_history import read_study
-from tracking.runs.champion_versions import champion_version
-from tracking.store.folder import open_store
+from studies.commands import study_document, study_text
+from tracking.history import read_study
+from tracking.runs import champion_version
+from tracking.store import open_store
 
 
 def build(hp: Hyperparameters) -> keras.Model:

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 
 from search_spaces import Choice, Float, Hyperparameters, Int, SearchSpace, discover
-from search_spaces.inline.variants import holding_all, read_as
-from search_spaces.translations.keras_tuner_space import KerasTunerSpace
-from search_spaces.translations.optuna_space import OptunaSpace
+from search_spaces.inline import holding_all, read_as
+from search_spaces.translations import KerasTunerSpace, OptunaSpace
 
 
 def by_optimizer(hp: Any) -> None:

@@ -18,7 +18,7 @@ from search_spaces import (
     SearchSpaceError,
     l2,
 )
-from search_spaces.space.membership import complete
+from search_spaces.space import complete
 
 
 @pytest.fixture

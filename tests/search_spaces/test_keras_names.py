@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from search_spaces.keras_names import (
+from search_spaces import (
     ACTIVATIONS,
     BIAS_INITIALIZERS,
     INITIALIZER_ALIASES,

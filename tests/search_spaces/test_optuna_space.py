@@ -24,7 +24,7 @@ from search_spaces import (
     SearchSpace,
     SearchSpaceError,
 )
-from search_spaces.translations.optuna_space import OptunaSpace
+from search_spaces.translations import OptunaSpace
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

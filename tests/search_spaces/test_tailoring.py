@@ -18,9 +18,9 @@ from search_spaces import (
     SearchSpace,
     SearchSpaceError,
     Tailoring,
+    parse_edit,
+    spell_domain,
 )
-from search_spaces.spellings import spell_domain
-from search_spaces.tailoring import parse_edit
 
 SPACE = SearchSpace(
     Float("momentum", 0.1, 0.9, when={"optimizer": ["sgd", "rmsprop"]}, otherwise=0.0),

@@ -13,7 +13,7 @@ import pytest
 
 from search_spaces import Boolean, Choice, Fixed, Float, Int, Parameter, SearchSpaceError
 from search_spaces.inline import translations as to
-from search_spaces.parameters.scalars import NOT_GIVEN
+from search_spaces.parameters import NOT_GIVEN
 
 
 @pytest.mark.parametrize(

@@ -12,18 +12,17 @@ from scripted import describe, loss, run_study
 from simulated_workers import SimulatedWorkers
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.again.reproduction import reproduce
-from studies.commands.texts.trial_text import trial_text
-from studies.definition.settings import check_seconds
-from studies.executors.executor import Handler
+from search_spaces import SearchSpace, StudyError, StudyNotFoundError
+from studies import Study
+from studies.again import reproduce
+from studies.commands import trial_text
+from studies.definition import check_seconds
+from studies.executors import Handler
 from studies.progress import NoProgress
-from studies.running.budget import spelled
-from studies.study import Study
-from tracking.history.study_history import StudyHistory, read_study
+from studies.running import spelled
+from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec, TrialTask
-from tracking.store.folder import open_store
+from tracking.store import open_store
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,10 @@ from user_commands import as_json, kerastudy_here
 
 from search_spaces import Hyperparameters
 from studies.catalog import COURSE
-from studies.launching.launch import launch_target
-from studies.launching.launch_options import LaunchOptions
-from studies.training.process.determinism import begin_trial
-from studies.user_code.loading import load_study
-from studies.user_code.targets import resolve_target
-from tracking.history.curves import RecordedCurves
-from tracking.history.study_history import StudyHistory
+from studies.launching import LaunchOptions, launch_target
+from studies.training import begin_trial
+from studies.user_code import load_study, resolve_target
+from tracking.history import RecordedCurves, StudyHistory
 
 # In the order of the course.
 NAMES = [
@@ -48,7 +45,7 @@ NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0
 LOAD_ALL = """
 import kerastudy
 from studies.data import DataError, Dataset
-from studies.user_code.loading import load_study
+from studies.user_code import load_study
 from studies.user_code.targets import catalog_names, resolve_target
 
 load, Dataset.load = Dataset.load, lambda dataset: exit(f"{dataset} was read")

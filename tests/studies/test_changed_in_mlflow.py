@@ -20,13 +20,13 @@ from mlflow import MlflowClient
 from scripted import ScriptedExecutor, describe, run_study
 from suite import exhaustive_but
 
-from search_spaces.errors import StudyDeletedError, StudyError, StudyNotFoundError, TrackingError
-from studies.again.reruns import unsound_checkpoints
-from studies.doctor.diagnosis import diagnose
+from search_spaces import StudyDeletedError, StudyError, StudyNotFoundError, TrackingError
+from studies.again import unsound_checkpoints
+from studies.doctor import diagnose
 from tracking import tags
-from tracking.history.study_history import StudyHistory, find_engines, read_study, study_names
-from tracking.runs.parents import study_experiments
-from tracking.store.folder import Store, open_store
+from tracking.history import StudyHistory, find_engines, read_study, study_names
+from tracking.runs import study_experiments
+from tracking.store import Store, open_store
 
 TRIALS = 6
 

@@ -17,16 +17,15 @@ from scripted import ScriptedExecutor, describe, run_study
 from sklearn.utils.class_weight import compute_sample_weight
 
 import kerastudy as ks
-from search_spaces.errors import BuilderError, StudyChangedError, StudyError
-from studies.commands.texts.definition_text import definition_text
-from studies.commands.texts.study_text import study_text
+from search_spaces import BuilderError, StudyChangedError, StudyError
+from studies.commands import definition_text, study_text
 from studies.data import Splits
-from studies.definition.class_weights import resolve_class_weight, with_class_weight
+from studies.definition import resolve_class_weight, with_class_weight
 from studies.progress import NoProgress
-from studies.training.states.training_state import identity_of
-from tracking.history.study_history import StudyHistory, read_study
+from studies.training import identity_of
+from tracking.history import StudyHistory, read_study
 from tracking.records import StudyDescription, TrialSpec
-from tracking.store.folder import open_store
+from tracking.store import open_store
 
 X = np.random.default_rng(0).normal(size=(60, 12)).astype("float32")
 Y = np.repeat([0, 1, 2], [10, 20, 30])

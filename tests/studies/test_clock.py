@@ -12,11 +12,10 @@ from killing import pause
 from scripted import describe
 from user_commands import KERASTUDY, environment, write_study
 
-from studies.running.running_trial import Running
-from studies.running.time_limit import TICK, AwakeClock, TimeLimit
-from tracking.history.study_history import read_study
+from studies.running import TICK, AwakeClock, Running, TimeLimit
+from tracking.history import read_study
 from tracking.records import TrialRecord, TrialSpec
-from tracking.store.folder import open_store
+from tracking.store import open_store
 
 
 @dataclass

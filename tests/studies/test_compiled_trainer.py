@@ -18,12 +18,10 @@ from exact_training import by_hand, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 
 import kerastudy as ks
-from search_spaces.errors import BuilderError
+from search_spaces import BuilderError
 from studies.data import Splits
 from studies.libraries import tensorflow_parts
-from studies.training.plain import PlainTrainer
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
+from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
 
 layers = keras.layers
 

@@ -24,20 +24,21 @@ from scipy.stats import t as student
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
-from search_spaces.errors import StoreLockedError, StudyError
-from studies.confirming.confirm import confirm_study
-from studies.confirming.plan import ConfirmOptions, make_plan
+from search_spaces import StoreLockedError, StudyError
+from studies.confirming import ConfirmOptions, confirm_study, make_plan
 from studies.progress import NoProgress
 from tracking import tags
-from tracking.history.confirmations import read_confirmations
-from tracking.history.evaluations import evaluations_on, record_evaluation
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.verdicts import study_verdict
-from tracking.records import TrialResult
-from tracking.records.confirmations import Confirmation
-from tracking.records.evaluations import Evaluation
-from tracking.statistics.sentences import interval_text
-from tracking.store.folder import local_path, open_store
+from tracking.history import (
+    StudyHistory,
+    evaluations_on,
+    read_confirmations,
+    read_study,
+    record_evaluation,
+    study_verdict,
+)
+from tracking.records import Confirmation, Evaluation, TrialResult
+from tracking.statistics import interval_text
+from tracking.store import local_path, open_store
 
 STUDY = """
 import numpy as np

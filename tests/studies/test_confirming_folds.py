@@ -18,17 +18,13 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
-from studies.confirming.confirm import confirm_study
-from studies.confirming.outcome import not_paired
-from studies.confirming.plan import DEFAULTS, ConfirmOptions, make_plan
-from studies.definition.seeds import fold_seed
+from studies.confirming import DEFAULTS, ConfirmOptions, confirm_study, make_plan, not_paired
+from studies.definition import fold_seed
 from studies.progress import NoProgress
 from tracking import tags
-from tracking.history.evaluations import read_evaluations
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.records import TrialResult
-from tracking.records.confirmations import Confirmation
-from tracking.store.folder import open_store
+from tracking.history import StudyHistory, read_evaluations, read_study
+from tracking.records import Confirmation, TrialResult
+from tracking.store import open_store
 
 STUDY = '''
 """Two classes that are hard to tell apart."""

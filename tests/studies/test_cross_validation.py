@@ -12,9 +12,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from user_commands import as_json, kerastudy, kerastudy_here
 
 import kerastudy as ks
-from tracking.history.curves import epoch_metrics
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.store.folder import open_store
+from tracking.history import StudyHistory, epoch_metrics, read_study
+from tracking.store import open_store
 
 STUDY = '''
 """Three classes that are hard to tell apart."""

@@ -19,13 +19,11 @@ from simulated_workers import SimulatedWorkers
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.errors import StudyError
-from search_spaces.translations.optuna_space import OptunaSpace
-from studies.definition.seeds import sampler_seed
-from studies.definition.settings import ENGINES
+from search_spaces import SearchSpace, StudyError
+from search_spaces.translations import OptunaSpace
+from studies.definition import ENGINES, sampler_seed
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec
 
 # What `scripted.SPACE` declares: the middle of each range, in its scale; the first choice.

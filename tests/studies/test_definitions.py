@@ -10,9 +10,9 @@ import pytest
 from scripted import describe
 
 import kerastudy as ks
-from search_spaces.errors import StudyError
-from studies.error_texts import first_paragraph
-from studies.running.definitions import differences, warnings_of
+from search_spaces import StudyError
+from studies import first_paragraph
+from studies.running import differences, warnings_of
 from tracking.records import CodeDescription
 
 SPACE = ks.SearchSpace(ks.epochs(2, 5), ks.batch_size())

@@ -13,11 +13,11 @@ from scripted import describe, run_study
 from simulated_workers import SimulatedWorkers
 from suite import exhaustive_but
 
-from search_spaces.errors import StudyChangedError
+from search_spaces import StudyChangedError
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 from tracking.records import TrialSpec
-from tracking.store.folder import create_store
+from tracking.store import create_store
 
 Launch = Callable[..., StudyHistory]
 

@@ -17,18 +17,15 @@ from scripted import ScriptedExecutor, describe, run_study
 from simulated_workers import SimulatedWorkers
 from suite import exhaustive_but
 
-from search_spaces.errors import EngineError, StoreError, StudyChangedError, StudyError
-from studies.commands.texts.study_text import study_text
-from studies.engines.engine import Engine, EngineSettings
-from studies.engines.make import make_engine
+from search_spaces import EngineError, StoreError, StudyChangedError, StudyError
+from studies.commands import study_text
+from studies.engines import Engine, EngineSettings, make_engine
+from studies.launching import LaunchOptions
 from studies.launching import study_run as running_studies
-from studies.launching.launch_options import LaunchOptions
 from studies.progress import NoProgress
-from tracking.history import trial_reading
-from tracking.history.curves import RecordedCurves
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import RecordedCurves, StudyHistory, read_study, trial_reading
 from tracking.records import CodeDescription, TrialSpec
-from tracking.store.folder import open_store
+from tracking.store import open_store
 
 
 def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: Any) -> StudyHistory:
@@ -219,7 +216,7 @@ import os, signal, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from scripted import ScriptedExecutor, describe
-from search_spaces.errors import StudyError
+from search_spaces import StudyError
 from scripted import run_study
 from studies.progress import NoProgress
 
@@ -467,7 +464,7 @@ def test_a_study_that_runs_elsewhere_is_refused(tmp_path: Path) -> None:
     first = launch(tmp_path / "store", trials=1)
     held = f"lock_study('scripted', {first.experiment_id!r})"
     script = (
-        "import sys; from tracking.store.folder import open_store\n"
+        "import sys; from tracking.store import open_store\n"
         f"with open_store({str(first.store.root)!r}).{held}:\n"
         "    print('held', flush=True); sys.stdin.read()"
     )

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from scripted import ScriptedExecutor, describe, loss, read_checkpoint, run_study
 
-from search_spaces.errors import WorkerError
-from studies.definition.seeds import trial_seed
-from studies.executors.executor import Handler
+from search_spaces import WorkerError
+from studies.definition import trial_seed
+from studies.executors import Handler
 from studies.progress import NoProgress
-from tracking.history.curves import epoch_metrics
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory, epoch_metrics
 from tracking.records import ALL_FOLDS, EndedTrial, TrialResult, TrialSpec, TrialTask
 
 FOLDS = 3

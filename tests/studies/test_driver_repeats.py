@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from scripted import ScriptedExecutor, describe, loss, read_checkpoint, run_study
 
-from studies.definition.seeds import trial_seed
-from studies.executors.executor import Handler
+from studies.definition import trial_seed
+from studies.executors import Handler
 from studies.progress import NoProgress
-from tracking.history.curves import epoch_metrics
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory, epoch_metrics
 from tracking.records import TrialRecord, TrialSpec
 
 

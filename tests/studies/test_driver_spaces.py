@@ -10,10 +10,9 @@ from scripted import SPACE, ScriptedExecutor, describe, run_study
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.errors import NotRecordableError, StudyChangedError
+from search_spaces import NotRecordableError, SearchSpace, StudyChangedError
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.records import Objective, TrialSpec
 
 ENGINES = ["optuna:tpe", "keras-tuner:random", "keras-tuner:hyperband"]

@@ -24,13 +24,17 @@ from optuna.pruners import (
 from optuna.samplers import CmaEsSampler, QMCSampler, RandomSampler, TPESampler
 
 import kerastudy as ks
-from search_spaces.errors import EngineError
-from studies.definition.engine_objects import name_of_object
-from studies.definition.engine_options import split_options
-from studies.definition.settings import check_engine, check_pruner
-from studies.engines.keras_tuner_parts import BAYESIAN, HYPERBAND, oracle_settings
-from studies.engines.make import check_engine_serves
-from studies.engines.optuna_parts import make_pruner, make_sampler, sampler_settings
+from search_spaces import EngineError
+from studies.definition import check_engine, check_pruner, name_of_object, split_options
+from studies.engines import (
+    BAYESIAN,
+    HYPERBAND,
+    check_engine_serves,
+    make_pruner,
+    make_sampler,
+    oracle_settings,
+    sampler_settings,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 OBJECTIVE = keras_tuner.Objective("val_loss", "min")
@@ -135,7 +139,7 @@ def test_values_that_would_fail_in_the_midst_of_a_study_are_refused() -> None:
 
 
 def test_samplers_are_made_with_their_settings() -> None:
-    from search_spaces.translations.optuna_space import OptunaSpace
+    from search_spaces.translations import OptunaSpace
 
     for space in (SMALL, ks.SearchSpace(ks.l2())):
         engine = "optuna:tpe,multivariate=false,n_startup_trials=3"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import pytest
 
-from studies.training.process.environment import environment, environment_differences
+from studies.training import environment, environment_differences
 
 
 def test_what_changes_bits_is_recorded_and_nothing_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from search_spaces.errors import NoTestPartError
+from search_spaces import NoTestPartError
 from studies.data import datasets
-from studies.training.champion.evaluation import evaluate_test_part
+from studies.training import evaluate_test_part
 
 random = np.random.default_rng(5)
 X = random.normal(size=(300, 4)).astype("float32")

@@ -13,8 +13,7 @@ from model_zoo import compiled, stack
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
+from studies.training import CompiledTrainer, configure_tensorflow
 
 layers, losses, metrics = keras.layers, keras.losses, keras.metrics
 X = np.random.default_rng(0).normal(size=(64, 12)).astype("float32")

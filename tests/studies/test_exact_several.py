@@ -11,10 +11,7 @@ from exact_training import by_hand, by_trainer, leave_out_checks, spec_of
 from suite import exhaustive_but
 from two_sided import COUNT, MODELS, by_name, in_order, listed
 
-from studies.training.batches import Batches
-from studies.training.plain import PlainTrainer
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
+from studies.training import Batches, CompiledTrainer, PlainTrainer, configure_tensorflow
 
 VALUES = [{"rate": 0.3, "l2": 1e-3, "lr": 0.01}, {"rate": 0.1, "l2": 1e-2, "lr": 0.003}]
 WEIGHTS = np.random.default_rng(7).uniform(0.0, 3.0, COUNT)

@@ -16,9 +16,7 @@ from model_zoo import compiled, stack
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.training.plain import PlainTrainer
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
+from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
 
 layers, ops = keras.layers, keras.ops
 SPARSE = "sparse_categorical_crossentropy"

@@ -20,9 +20,7 @@ from model_zoo import SPARSE, dropouts
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.training.plain import PlainTrainer
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
+from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
 
 layers = keras.layers
 RANDOM = np.random.default_rng(7)

@@ -24,12 +24,14 @@ from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.data.arrays import large
-from studies.training.batches import Batches
-from studies.training.plain import PlainTrainer
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.programs.epochs import Arrays
-from studies.training.structures.structure import Structure
+from studies.training import (
+    Arrays,
+    Batches,
+    CompiledTrainer,
+    PlainTrainer,
+    Structure,
+    configure_tensorflow,
+)
 
 layers = keras.layers
 # `fit` writes its averages into the model at its end, so a `fit` per epoch is another training.

@@ -16,12 +16,8 @@ import pytest
 from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
 from suite import exhaustive_but
 
-from studies.executors.executor import Executor
-from studies.executors.in_process import InProcessExecutor
-from studies.executors.session import Session
-from studies.executors.worker import WorkerExecutor
-from studies.user_code.loading import load_study
-from studies.user_code.targets import Target
+from studies.executors import Executor, InProcessExecutor, Session, WorkerExecutor
+from studies.user_code import Target, load_study
 from tracking.records import TrialTask
 
 # What TensorFlow rewrites is written to a file that it removes when its process ends well.
@@ -152,7 +148,7 @@ def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path,
         f"sys.path.append({str(Path(__file__).parents[1] / 'support')!r})\n"
         "from pathlib import Path\n"
         "from conformance.executor import make_spec\n"
-        "from studies.executors.worker import WorkerExecutor\n"
+        "from studies.executors import WorkerExecutor\n"
         "from studies.user_code.loading import Target\n"
         "from tracking.records import TrialTask\n"
         "def on_output(line):\n"

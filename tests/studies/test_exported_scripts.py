@@ -21,10 +21,9 @@ from handmade import ENVIRONMENT, make_result, make_spec
 from study_record import weights_in
 from suite import exhaustive_but
 
-from search_spaces.errors import StudyError
-from studies.executors.session import Session
-from studies.exporting import script as exporting
-from studies.exporting.script import (
+from search_spaces import StudyError
+from studies.executors import Session
+from studies.exporting import (
     ScriptParts,
     script_parts,
     script_text,
@@ -32,9 +31,9 @@ from studies.exporting.script import (
     try_script,
     write_script,
 )
-from studies.user_code.loading import load_study
-from studies.user_code.targets import Target
-from tracking.history.study_history import StudyHistory
+from studies.exporting import script as exporting
+from studies.user_code import Target, load_study
+from tracking.history import StudyHistory
 from tracking.records import EndedTrial, Objective, TrialSpec
 
 STUDIES = """

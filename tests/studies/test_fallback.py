@@ -16,17 +16,18 @@ from conformance.models import SPACE, dense, make_spec, make_study
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import Hyperparameters
-from search_spaces.errors import StudyError
-from studies.training.plain import PlainTrainer
-from studies.training.process.determinism import configure_tensorflow
+from search_spaces import Hyperparameters, StudyError
+from studies.training import (
+    CompiledTrainer,
+    Loop,
+    PlainTrainer,
+    Program,
+    Trainer,
+    configure_tensorflow,
+    run_trial,
+)
 from studies.training.programs import compiled
 from studies.training.programs import program as programs
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.programs.epochs import Loop
-from studies.training.programs.program import Program
-from studies.training.trainer import Trainer
-from studies.training.trial_run import run_trial
 from tracking.records import EpochResult, TrialResult, TrialTask
 
 

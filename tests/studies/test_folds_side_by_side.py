@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
-from search_spaces.errors import WorkerError
-from studies.executors.executor import Handler
+from search_spaces import WorkerError
+from studies.executors import Handler
 from studies.progress import NoProgress
-from tracking.history.curves import epoch_metrics
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory, epoch_metrics
 from tracking.records import Decision, EpochResult, TrialSpec, TrialTask
 
 FOLDS, WORKERS = 4, 3

@@ -15,7 +15,7 @@ from exact_training import by_hand, samples, spec_of
 from model_zoo import compiled, stack
 
 import kerastudy as ks
-from studies.executors.session import Session
+from studies.executors import Session
 from tracking.records import CodeDescription, EpochResult, TrialTask
 
 layers = keras.layers

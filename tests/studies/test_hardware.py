@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
-from search_spaces.errors import StudyChangedError
-from studies.commands.texts.study_text import study_text
+from search_spaces import StudyChangedError
+from studies.commands import study_text
 from studies.progress import NoProgress
-from studies.training.process.environment import environment, hardware_class
-from tracking.history.study_history import StudyHistory
-from tracking.history.summary import study_note
+from studies.training import environment, hardware_class
+from tracking.history import StudyHistory, study_note
 from tracking.records import StudyDescription, TrialSpec
 
 OURS, OTHER = "vendor_id A cpu family 6 model 85 avx512", "vendor_id B cpu family 25 model 1 avx2"

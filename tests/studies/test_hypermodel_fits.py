@@ -15,9 +15,7 @@ from exact_training import SPACE, samples, spec_of
 from model_zoo import compiled, stack
 
 import kerastudy as ks
-from studies.training.building.hypermodel import HyperModelTrainer
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.trial_run import run_trial
+from studies.training import HyperModelTrainer, configure_tensorflow, run_trial
 from tracking.records import TrialTask
 
 Fit = Callable[..., Any]

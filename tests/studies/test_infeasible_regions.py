@@ -19,9 +19,8 @@ from suite import exhaustive_but
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.definition.seeds import sampler_seed
-from studies.engines.engine import Engine, EngineSettings
-from studies.engines.make import make_engine
+from studies.definition import sampler_seed
+from studies.engines import Engine, EngineSettings, make_engine
 from studies.progress import NoProgress
 from tracking.records import (
     BestEpoch,
@@ -186,7 +185,7 @@ def test_what_was_learned_is_restored(space: SearchSpace) -> None:
 
 def test_without_infeasible_trials_it_is_optunas_own() -> None:
     """With conditions; for a space without, see test_optuna_engine."""
-    from search_spaces.translations.optuna_space import OptunaSpace
+    from search_spaces.translations import OptunaSpace
 
     played, study = Study(CONDITIONAL, lambda values: False), optuna.create_study()
     for number, proposed in enumerate(played.play(25)):

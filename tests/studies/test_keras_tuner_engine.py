@@ -27,15 +27,11 @@ from keras_tuner_played import CONTINUOUS, KERAS_TUNER_ENGINES, SMALL, ask, make
 from suite import exhaustive
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.errors import EngineError
-from search_spaces.parameters.scalars import canonical_json
-from search_spaces.translations.keras_tuner_space import KerasTunerSpace
-from studies.definition.seeds import sampler_seed
-from studies.definition.settings import PRUNERS, check_engine, hyperband_trials
-from studies.engines.engine import EngineSettings
-from studies.engines.keras_tuner_engine import KerasTunerEngine
-from studies.engines.make import check_engine_serves, make_engine
+from search_spaces import EngineError, SearchSpace
+from search_spaces.parameters import canonical_json
+from search_spaces.translations import KerasTunerSpace
+from studies.definition import PRUNERS, check_engine, hyperband_trials, sampler_seed
+from studies.engines import EngineSettings, KerasTunerEngine, check_engine_serves, make_engine
 from tracking.records import BestEpoch, Objective, TrialResult
 
 
@@ -282,9 +278,9 @@ def test_a_process_that_asks_keeps_its_environment_and_its_terminal() -> None:
     program = """
 import os, sys
 import kerastudy as ks
-from studies.engines.engine import EngineSettings
-from studies.engines.make import check_engine_serves, make_engine
-from search_spaces.errors import EngineError
+from studies.engines import EngineSettings
+from studies.engines import check_engine_serves, make_engine
+from search_spaces import EngineError
 space = ks.SearchSpace(ks.dropout())
 for engine in ("bayesian", "hyperband", "grid"):
     try:

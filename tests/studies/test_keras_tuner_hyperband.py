@@ -16,9 +16,8 @@ from conformance.engine import (
 from keras_tuner_played import ask, make, tell, tell_all
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.errors import EngineError
-from studies.definition.settings import hyperband_trials
+from search_spaces import EngineError, SearchSpace
+from studies.definition import hyperband_trials
 from tracking.records import Objective, Proposal, TrialResult
 
 

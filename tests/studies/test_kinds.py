@@ -10,9 +10,8 @@ import pytest
 from exact_training import by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 
-from studies.executors.worker import kind_of
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
+from studies.executors import kind_of
+from studies.training import CompiledTrainer, configure_tensorflow
 
 layers = keras.layers
 SPLITS = samples()

@@ -9,9 +9,8 @@ import psutil
 import pytest
 from conformance.executor import STUDY_FILE, Collecting, make_spec
 
-from studies.executors.pool import WorkerPool
-from studies.executors.worker import WorkerExecutor
-from studies.user_code.targets import Target
+from studies.executors import WorkerExecutor, WorkerPool
+from studies.user_code import Target
 from tracking.records import TrialTask
 
 

@@ -13,14 +13,11 @@ import pytest
 from conformance.models import by_hand
 
 import kerastudy as ks
-from search_spaces import Hyperparameters
-from search_spaces.errors import StudyChangedError, StudyError
-from studies.commands.output import study_document
-from studies.commands.texts.definition_text import definition_text
-from studies.commands.texts.study_text import study_text
+from search_spaces import Hyperparameters, StudyChangedError, StudyError
+from studies.commands import definition_text, study_document, study_text
 from studies.data import Dataset, StreamedDataset
-from studies.training.building.made_data import DATA_SETS_KEPT, MadeData
-from tracking.history.study_history import StudyHistory
+from studies.training import DATA_SETS_KEPT, MadeData
+from tracking.history import StudyHistory
 
 SERIES = np.random.default_rng(0).normal(size=72).astype("float32").cumsum()
 SPACE = ks.SearchSpace(ks.Int("window", 3, 9), ks.Float("rate", 0.001, 0.1))
@@ -246,8 +243,8 @@ def test_class_weights_of_hyperparameters_and_data_that_some_values_spoil(tmp_pa
 
 
 def _by_hand_weighted(build: Any, splits: Any, spec: Any, weights: np.ndarray) -> float:
-    from studies.definition.seeds import permutation
-    from studies.training.process.determinism import begin_trial
+    from studies.definition import permutation
+    from studies.training import begin_trial
 
     begin_trial(spec.seed)
     model, order = build(None), permutation(spec.seed, 1, len(splits.train))

@@ -14,8 +14,7 @@ from scripted import describe, loss, run_study
 from benchmarks.many_workers.cluster import Faults, SimulatedCluster
 from studies.progress import NoProgress
 from studies.running import driver
-from tracking.history.curves import epoch_metrics
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory, epoch_metrics
 
 TRIALS, EPOCHS = 48, 2
 ROOM = str(Path(driver.__file__).parent)

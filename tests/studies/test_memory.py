@@ -6,7 +6,7 @@ import numpy as np
 import psutil
 import pytest
 
-from studies.training.process.peak_memory import PeakMemory
+from studies.training import PeakMemory
 
 MEBIBYTE = 2**20
 

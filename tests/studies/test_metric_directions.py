@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import kerastudy as ks
-from search_spaces.errors import ObjectiveError
-from studies.training.building.metric_directions import settled
+from search_spaces import ObjectiveError
+from studies.training import settled
 from tracking.records import Objective
 
 

@@ -8,10 +8,8 @@ import pytest
 from conformance.engine import EPOCHS, OBJECTIVE, Played
 from keras_tuner_played import SMALL, make
 
-from search_spaces.errors import EngineError
-from search_spaces.library_parts import PrivatePart, private_parts
-from studies.engines import keras_tuner_engine, optuna_engine
-from studies.engines.engine import EngineSettings
+from search_spaces import EngineError, PrivatePart, private_parts
+from studies.engines import EngineSettings, keras_tuner_engine, optuna_engine
 from studies.libraries import keras_tuner_parts, optuna_parts
 
 assert keras_tuner_engine and keras_tuner_parts and optuna_parts

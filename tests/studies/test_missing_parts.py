@@ -13,14 +13,15 @@ import pytest
 from conformance.models import SPACE, by_hand, make_spec, make_study, samples
 
 import kerastudy as ks
-from search_spaces import Hyperparameters
-from search_spaces.errors import StudyError
-from search_spaces.library_parts import MissingPartError, PrivatePart, private_parts
+from search_spaces import Hyperparameters, MissingPartError, PrivatePart, StudyError, private_parts
 from studies.libraries import keras_parts, tensorflow_parts
-from studies.training.process.determinism import begin_trial, configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.trial_run import run_trial
-from studies.training.variables import stateful_layers
+from studies.training import (
+    CompiledTrainer,
+    begin_trial,
+    configure_tensorflow,
+    run_trial,
+    stateful_layers,
+)
 from tracking.records import TrialTask
 
 PARTS = {str(part): part for name in ("tensorflow", "keras") for part in private_parts(name)}

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 import kerastudy as ks
-from studies.launching.launch import launch_target
-from studies.launching.launch_options import LaunchOptions
-from studies.user_code.targets import resolve_target
-from tracking.history.study_history import StudyHistory
-from tracking.runs.mlflow_names import LONGEST_METRIC, from_mlflow, to_mlflow
+from studies.launching import LaunchOptions, launch_target
+from studies.user_code import resolve_target
+from tracking.history import StudyHistory
+from tracking.runs import LONGEST_METRIC, from_mlflow, to_mlflow
 
 STUDY = """
 import os

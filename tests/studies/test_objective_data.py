@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import kerastudy as ks
-from studies.running.validation_parts import ValidationParts
-from studies.training.objectives.fit_data import fit_digests
+from studies.running import ValidationParts
+from studies.training import fit_digests
 from tracking.records import EndedTrial, TrialResult, TrialSpec
 
 X, Y = np.arange(16.0).reshape(8, 2), np.arange(8.0)

@@ -15,16 +15,18 @@ import pytest
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
-from search_spaces.errors import BuilderError, EngineError, StudyError
-from studies.training.building.discovering import resolve_space
-from studies.training.objective_run import run_objective
-from studies.training.objectives.first_fit import TracedObjective
-from studies.training.process.determinism import begin_trial, configure_tensorflow
-from tracking.history.study_history import read_study
+from search_spaces import BuilderError, EngineError, StudyError
+from studies.training import (
+    TracedObjective,
+    begin_trial,
+    configure_tensorflow,
+    resolve_space,
+    run_objective,
+)
+from tracking.history import read_study
 from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
-from tracking.report.trial_data import StudyData
-from tracking.report.trial_rows import table_columns
-from tracking.store.folder import open_store
+from tracking.report import StudyData, table_columns
+from tracking.store import open_store
 
 SPACE = ks.SearchSpace(ks.Float("x", -5.0, 5.0))
 X, Y = np.arange(16.0).reshape(8, 2) / 16, np.arange(8.0) / 8

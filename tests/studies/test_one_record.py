@@ -10,7 +10,7 @@ from scripted import ScriptedExecutor, describe, run_study
 from suite import exhaustive_but
 
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 
 KNOWN = (
     {"rate": 0.01, "units": 32, "kind": "a"},

@@ -10,13 +10,10 @@ import pytest
 from conformance.engine import EPOCHS, OBJECTIVE, SPACE, EngineConformance, Played, curve, value_of
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.errors import EngineError
-from search_spaces.translations.optuna_space import OptunaSpace
-from studies.definition.seeds import sampler_seed
-from studies.definition.settings import ENGINES, PRUNERS
-from studies.engines.engine import EngineSettings
-from studies.engines.optuna_engine import OptunaEngine
+from search_spaces import EngineError, SearchSpace
+from search_spaces.translations import OptunaSpace
+from studies.definition import ENGINES, PRUNERS, sampler_seed
+from studies.engines import EngineSettings, OptunaEngine
 from tracking.records import BestEpoch, TrialResult
 
 # A threshold has no usual one.

@@ -19,12 +19,12 @@ from damage import settle
 from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
-from search_spaces.errors import StudyError
-from studies.exporting.optuna_export import export_optuna
+from search_spaces import StudyError
+from studies.exporting import export_optuna
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.records import Objective, TrialSpec
-from tracking.store.folder import Store, open_store
+from tracking.store import Store, open_store
 
 NAME = "scripted (optuna:tpe)"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kerastudy as ks
-from studies.definition.outputs import Output
+from studies.definition import Output
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(12, 2)
 LABELS = np.arange(12) % 3

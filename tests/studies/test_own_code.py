@@ -8,8 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from studies.training.building.module_parts import ModulePart
-from studies.training.building.own_code import loading_warnings, own_code
+from studies.training import ModulePart, loading_warnings, own_code
 
 FACTOR = 3.0
 UNUSED = "what reads data, say"

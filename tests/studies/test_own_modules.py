@@ -13,13 +13,10 @@ from pathlib import Path
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
-from studies.doctor.diagnosis import diagnose
+from studies.doctor import diagnose
 from studies.progress import NoProgress
-from studies.user_code.commits import commit_tags
-from studies.user_code.recorded_modules import import_texts
-from studies.user_code.user_modules import own_modules, place_of, text_of
-from tracking.history.recorded_code import read_code
-from tracking.history.study_history import StudyHistory
+from studies.user_code import commit_tags, import_texts, own_modules, place_of, text_of
+from tracking.history import StudyHistory, read_code
 from tracking.records import CodeDescription
 
 

@@ -26,15 +26,16 @@ from conformance.trainer import RepeatingConformance, ResumingConformance, Train
 from suite import exhaustive, exhaustive_but
 
 import kerastudy as ks
-from search_spaces import Hyperparameters
-from search_spaces.errors import BuilderError, ObjectiveError, StudyError
-from studies.training import batches
-from studies.training.building.discovering import resolve_space
-from studies.training.building.trying import check_study
-from studies.training.plain import PlainTrainer
+from search_spaces import BuilderError, Hyperparameters, ObjectiveError, StudyError
+from studies.training import (
+    PlainTrainer,
+    batches,
+    check_study,
+    configure_tensorflow,
+    resolve_space,
+    run_trial,
+)
 from studies.training.process import global_settings
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.trial_run import run_trial
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
 
@@ -267,7 +268,7 @@ def test_a_checkpoint_that_cannot_be_written_is_not_the_trials_fault(tmp_path: P
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_the_checkpoint_has_the_weights_that_the_digest_says(tmp_path: Path, epochs: int) -> None:
-    from studies.training.states.best_weights import weights_digest
+    from studies.training import weights_digest
 
     result = run(make_study(dense), tmp_path, epochs)
     model = dense(Hyperparameters(SPACE, {"rate": 0.3}))
@@ -290,7 +291,7 @@ def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> N
     study = make_study(dense)
     names = []
     for _ in range(2):
-        from studies.training.process.determinism import begin_trial
+        from studies.training import begin_trial
 
         begin_trial(0)
         model = with_auc(Hyperparameters(SPACE, {"rate": 0.3}))

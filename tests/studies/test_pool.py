@@ -18,14 +18,9 @@ from suite import exhaustive
 from worker_here import ThreadInPlaceOfProcess
 
 import kerastudy as ks
-from search_spaces.errors import StudyError
-from studies.executors.in_process import InProcessExecutor
-from studies.executors.messages import LoadStudy
-from studies.executors.pool import WorkerPool
-from studies.executors.session import Session
-from studies.executors.worker import WorkerExecutor
-from studies.user_code.loading import load_study, with_source
-from studies.user_code.targets import Target
+from search_spaces import StudyError
+from studies.executors import InProcessExecutor, LoadStudy, Session, WorkerExecutor, WorkerPool
+from studies.user_code import Target, load_study, with_source
 from tracking.records import Decision, EpochResult, TrialTask
 
 

@@ -10,12 +10,9 @@ import pytest
 from exact_training import by_hand, by_trainer, samples, spec_of
 from model_zoo import closed_over
 
-from studies.training.process.determinism import configure_tensorflow
+from studies.training import Checked, CompiledTrainer, Structure, configure_tensorflow, is_due
 from studies.training.programs import compiled
 from studies.training.programs import program as programs
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.programs.program_checks import Checked, is_due
-from studies.training.structures.structure import Structure
 
 
 class Careless(Structure):

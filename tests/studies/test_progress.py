@@ -15,9 +15,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from scripted import describe
 
-from studies.lines import printable, wrapped
+from studies import printable, wrapped
 from studies.progress import LineProgress, LiveProgress, make_progress
-from tracking.history.sparklines import sparkline
+from tracking.history import sparkline
 from tracking.records import BestEpoch, EpochResult, Objective, TrialResult
 
 ACCURACY = Objective("val_정확도", "max")

@@ -16,8 +16,8 @@ import pytest
 from suite import exhaustive_but
 
 from studies.progress import LineProgress
-from tracking.history.study_history import read_study
-from tracking.store.folder import open_store
+from tracking.history import read_study
+from tracking.store import open_store
 
 SCRIPT = """
 import os, signal, sys

@@ -17,17 +17,11 @@ from study_record import differences, read_record
 from suite import exhaustive
 from user_commands import kerastudy_here
 
-from studies.executors.in_process import InProcessExecutor
-from studies.executors.ray import RayOptions, parcel
-from studies.executors.ray.cluster import connected
-from studies.executors.ray.pool import RayPool
-from studies.executors.ray.workers import RayWorkers
-from studies.executors.session import Session
-from studies.launching.launch_options import LaunchOptions
-from studies.launching.study_run import run_study
+from studies.executors import InProcessExecutor, RayOptions, RayPool, RayWorkers, Session, connected
+from studies.executors.ray import parcel
+from studies.launching import LaunchOptions, run_study
 from studies.progress import NoProgress
-from studies.user_code.loading import load_study
-from studies.user_code.targets import Target
+from studies.user_code import Target, load_study
 from tracking.records import Decision, EpochResult
 
 

@@ -184,7 +184,7 @@ def test_without_the_files_of_the_driver(tmp_path: Path, cluster: Any, expected:
         "    started(*given, **named)\n"
         f"    os.rename({str(code)!r}, {str(tmp_path / 'away')!r})\n"
         "workers.RayWorkers.__init__ = moved\n"
-        "from studies.commands.command_line import main\n"
+        "from studies.commands import main\n"
         "main()\n"
     )
     done = subprocess.run(

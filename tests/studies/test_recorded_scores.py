@@ -17,12 +17,9 @@ from model_zoo import compiled, stack
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.training.building.hypermodel import HyperModelTrainer
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
+from studies.training import CompiledTrainer, HyperModelTrainer, configure_tensorflow, run_trial
 from studies.training.scoring import recording
-from studies.training.trial_run import run_trial
-from tracking.history.scores_by_trial import best_scores
+from tracking.history import best_scores
 from tracking.records import EpochResult, Objective, TrialResult, TrialTask
 from tracking.scores import read_scores
 

@@ -11,7 +11,7 @@ from exact_training import spec_of, taken
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
-from studies.training.champion.refitting import refit
+from studies.training import refit
 
 random = np.random.default_rng(6)
 X = {"a": random.normal(size=(60, 3)).astype("float32"), "b": random.normal(size=(60, 2))}

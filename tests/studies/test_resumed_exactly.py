@@ -16,11 +16,7 @@ from model_zoo import compiled, stack
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.states.training_state import read_state
-from studies.training.trainer import Trainer
-from studies.training.trial_run import run_trial
+from studies.training import CompiledTrainer, Trainer, configure_tensorflow, read_state, run_trial
 from tracking.records import TrialResult, TrialTask
 
 layers, ops = keras.layers, keras.ops

@@ -10,13 +10,11 @@ import pytest
 from handmade import trial_record
 from scripted import SPACE, describe
 
-from studies.engines.engine import EngineSettings
-from studies.engines.make import make_engine
-from studies.running.retention import Retention
-from studies.running.specs import task_of
+from studies.engines import EngineSettings, make_engine
+from studies.running import Retention, task_of
 from tracking.records import EndedTrial, Rank, TrialRecord
-from tracking.runs.study_files import StudyFiles
-from tracking.scores.kept import KeptScores
+from tracking.runs import StudyFiles
+from tracking.scores import KeptScores
 
 # Values, best epochs and states: ties of both, pruned trials, and infeasible ones.
 TRIALS = [

@@ -64,9 +64,9 @@ from pathlib import Path
 import kerastudy as ks
 import use
 import studies.progress, studies.data, studies.study, tracking.store.folder
-from studies.user_code.loading import load_study
-from studies.user_code.targets import resolve_target
-from studies.user_code.user_modules import own_modules
+from studies.user_code import load_study
+from studies.user_code import resolve_target
+from studies.user_code import own_modules
 
 study, code = load_study(resolve_target(sys.argv[1]))
 assert study.name == "mine 2" and isinstance(study, ks.Study), study

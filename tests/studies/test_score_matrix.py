@@ -7,9 +7,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from tracking.scores import SampleScores
-from tracking.scores.sample_scores import score_matrix
-from tracking.statistics.intervals import crossed
+from tracking.scores import SampleScores, score_matrix
+from tracking.statistics import crossed
 
 
 def test_a_weighted_mean_varies_as_its_jackknife_says() -> None:

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 import kerastudy as ks
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.scoring.objectives import NotScoredError
-from studies.training.scoring.samples import sample_scores
+from studies.training import NotScoredError, configure_tensorflow, sample_scores
 from tracking.scores import SampleScores
 
 SAMPLES, BATCH = 150, 32

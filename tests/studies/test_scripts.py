@@ -16,10 +16,8 @@ import tuner_scripts
 from user_commands import as_json, kerastudy, kerastudy_here
 
 import kerastudy as ks
-from search_spaces import SearchSpace, discover
-from search_spaces.errors import StudyError, StudyFileError
-from studies.user_code.loading import load_study
-from studies.user_code.targets import resolve_target
+from search_spaces import SearchSpace, StudyError, StudyFileError, discover
+from studies.user_code import load_study, resolve_target
 from tracking.records import CodeDescription
 
 QUICK = ("--executor", "in-process", "--verify", "off", "--no-report")

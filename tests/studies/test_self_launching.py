@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces.errors import StudyFileError
-from studies.study import Study
-from studies.user_code.loading import load_study
-from studies.user_code.targets import Target
+from search_spaces import StudyFileError
+from studies import Study
+from studies.user_code import Target, load_study
 
 TWO = """
 import kerastudy as ks

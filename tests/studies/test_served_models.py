@@ -18,7 +18,7 @@ from suite import exhaustive_but
 from user_commands import environment
 
 from studies.data import Splits, datasets
-from studies.training.champion.champion_model import save_for_mlflow
+from studies.training import save_for_mlflow
 
 SAMPLES = 40
 random = np.random.default_rng(0)

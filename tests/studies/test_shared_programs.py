@@ -26,9 +26,7 @@ from sklearn.metrics import f1_score
 from user_commands import environment, kerastudy_here
 
 import kerastudy as ks
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.structures.structure import Structure
+from studies.training import CompiledTrainer, Structure, configure_tensorflow
 
 STUDY = """
 import builtins

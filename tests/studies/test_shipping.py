@@ -17,10 +17,9 @@ import tensorflow as tf
 from user_commands import environment
 
 import kerastudy as ks
-from search_spaces.errors import StudyError
-from studies.study import Study
-from studies.user_code.loading import describe_code
-from studies.user_code.shipping import ship, unpack
+from search_spaces import StudyError
+from studies import Study
+from studies.user_code import describe_code, ship, unpack
 from tracking.records import CodeDescription
 
 NO_CODE = CodeDescription("", "", "", "")
@@ -124,7 +123,7 @@ import sys
 from pathlib import Path
 import kerastudy as ks
 import beside
-from studies.user_code.shipping import ship
+from studies.user_code import ship
 from tracking.records import CodeDescription
 
 def helper():

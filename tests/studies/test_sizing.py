@@ -11,21 +11,22 @@ import pytest
 from conformance.executor import STUDY_FILE, Collecting, make_spec
 
 import kerastudy as ks
-from search_spaces.errors import StudyError
-from studies.executors.devices import variables_of, visible_gpus
-from studies.executors.local import LocalWorkers
-from studies.executors.pool import WorkerPool
-from studies.executors.sizing import (
+from search_spaces import StudyError
+from studies.executors import (
+    LocalWorkers,
     Machine,
+    WorkerExecutor,
+    WorkerPool,
     asked_workers,
     described_workers,
     suited_workers,
     this_machine,
     too_many,
+    variables_of,
+    visible_gpus,
 )
-from studies.executors.worker import WorkerExecutor
-from studies.launching.launch_options import LaunchOptions
-from studies.user_code.targets import Target
+from studies.launching import LaunchOptions
+from studies.user_code import Target
 
 GIB = 2**30
 LARGE = Machine(64, 256 * GIB)

@@ -12,13 +12,11 @@ from command_line import kerastudy_here, write_study
 from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.errors import SearchSpaceError, StudyError
-from studies.exporting.tables import export_table
-from studies.launching.starting_values import read_rows
+from search_spaces import SearchSpace, SearchSpaceError, StudyError
+from studies.exporting import export_table
+from studies.launching import read_rows
 from studies.progress import NoProgress, Progress
-from tracking.history.selection import ranked
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory, ranked
 
 SPACE = SearchSpace(
     ks.Float("rate", 1e-4, 1.0, scale="log"),

@@ -19,14 +19,13 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 import kerastudy as ks
-from search_spaces.errors import WorkerError
-from studies.executors.executor import Handler
-from studies.interruption import catching_interrupts, raising_interrupts
+from search_spaces import WorkerError
+from studies import Study, catching_interrupts, raising_interrupts
+from studies.executors import Handler
 from studies.progress import NoProgress
-from studies.study import Study
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.records import TrialResult, TrialSpec
-from tracking.store.folder import Store, open_store
+from tracking.store import Store, open_store
 
 
 def ctrl_c() -> None:

@@ -20,15 +20,11 @@ from exact_training import by_trainer, spec_of
 from streamed import model, study
 
 import kerastudy as ks
-from search_spaces.errors import StudyError
-from studies.commands.output import study_document
-from studies.commands.texts.definition_text import definition_text
-from studies.commands.texts.study_text import study_text
-from studies.data.streams.profiles import PROFILE_SEED
-from studies.training.plain import PlainTrainer
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
-from tracking.history.study_history import StudyHistory
+from search_spaces import StudyError
+from studies.commands import definition_text, study_document, study_text
+from studies.data import PROFILE_SEED
+from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
+from tracking.history import StudyHistory
 from tracking.records import TrialResult
 
 

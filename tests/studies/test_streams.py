@@ -18,11 +18,8 @@ from streamed import TRAINING, VALIDATION, model
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.definition.class_weights import resolve_class_weight
-from studies.definition.seeds import epoch_seed
-from studies.training.plain import PlainTrainer
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
+from studies.definition import epoch_seed, resolve_class_weight
+from studies.training import CompiledTrainer, PlainTrainer, configure_tensorflow
 
 
 @pytest.fixture(autouse=True)

@@ -22,10 +22,7 @@ from exact_training import built, by_hand, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 from suite import exhaustive_but
 
-from studies.training.plain import PlainTrainer
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.structures.structure import Structure
+from studies.training import CompiledTrainer, PlainTrainer, Structure, configure_tensorflow
 
 layers = keras.layers
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from keras import layers, losses
 
-from search_spaces.errors import BuilderError
-from studies.definition import outputs
-from studies.definition.outputs import Output
-from studies.training.building.target_checks import check_targets
+from search_spaces import BuilderError
+from studies.definition import Output, outputs
+from studies.training import check_targets
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(12, 2)
 LABELS = np.arange(12) % 3

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces.errors import StudyFileError
-from studies.user_code.targets import resolve_target
+from search_spaces import StudyFileError
+from studies.user_code import resolve_target
 
 STUDY = "import kerastudy as ks\nstudy = ks.Study('mine')\n"
 

@@ -11,9 +11,9 @@ import pytest
 from keras import layers
 from suite import exhaustive_but
 
-from search_spaces.errors import BuilderError
+from search_spaces import BuilderError
 from studies.data import Part
-from studies.training.building.target_checks import check_targets, check_weighted
+from studies.training import check_targets, check_weighted
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(12, 2)
 LABELS = np.arange(12) % 3

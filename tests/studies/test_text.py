@@ -17,12 +17,9 @@ from mlflow.models import Model
 from user_commands import environment
 
 import kerastudy as ks
-from studies.data.arrays.large import file_of
-from studies.data.parts.sharing import shared
-from studies.definition.seeds import permutation
-from studies.training.batches import as_tensor
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
+from studies.data import file_of, shared
+from studies.definition import permutation
+from studies.training import CompiledTrainer, as_tensor, configure_tensorflow
 
 WORDS = np.array("a good film|a bad film|good good|bad, so bad|nothing good".split("|"))
 TEXTS = WORDS[np.arange(40) % 5]

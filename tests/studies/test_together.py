@@ -10,14 +10,14 @@ import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
-from studies.engines.optuna_engine import OptunaEngine
-from studies.executors.executor import Handler
+from studies.engines import OptunaEngine
+from studies.executors import Handler
 from studies.progress import NoProgress
 from studies.running import driver
 from tracking import tags
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.records import TrialResult, TrialTask
-from tracking.store.folder import create_store, open_store
+from tracking.store import create_store, open_store
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,9 @@ from model_zoo import compiled, stack
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import Hyperparameters
-from search_spaces.errors import StudyError
-from studies.commands.output import study_document
-from studies.commands.texts.study_text import study_text
-from tracking.history.study_history import StudyHistory
+from search_spaces import Hyperparameters, StudyError
+from studies.commands import study_document, study_text
+from tracking.history import StudyHistory
 
 
 def batch_watching(hp: Hyperparameters) -> list[keras.callbacks.Callback]:

@@ -15,18 +15,20 @@ import numpy as np
 import pytest
 from handmade import make_spec
 
-from studies.training.states import callback_states
-from studies.training.states.callback_states import CallbackStateError, capture, restore
-from studies.training.states.checkpointing import StateWriter
-from studies.training.states.training_state import (
+from studies.training import (
+    CallbackStateError,
     StateError,
+    StateWriter,
     TrainingState,
+    capture,
     identity_of,
     read_state,
+    restore,
     write_state,
 )
+from studies.training.states import callback_states
 from tracking.records import BestEpoch
-from tracking.store.atomic import one_before
+from tracking.store import one_before
 
 random = np.random.default_rng(0)
 ARRAYS = [

@@ -17,10 +17,9 @@ from pages import recipe_of
 from user_commands import environment, kerastudy_here
 
 import kerastudy as ks
-from studies.launching.launch import launch_target
-from studies.launching.launch_options import LaunchOptions
-from studies.training.process.users_state import UsersState
-from studies.user_code.targets import resolve_target
+from studies.launching import LaunchOptions, launch_target
+from studies.training import UsersState
+from studies.user_code import resolve_target
 
 HELPERS = """
 import numpy as np

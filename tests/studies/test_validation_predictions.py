@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from search_spaces.errors import DataError
+from search_spaces import DataError
 from studies.data import datasets
-from studies.training.champion.predictions import validation_predictions
-from tracking.records.validation_predictions import ValidationPredictions
-from tracking.report.charts.predictions import equations, targets
+from studies.training import validation_predictions
+from tracking.records import ValidationPredictions
+from tracking.report import equations, targets
 
 random = np.random.default_rng(3)
 N = 90

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
-from search_spaces.errors import WorkerError
+from search_spaces import WorkerError
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec
-from tracking.runs.champion_versions import champion_version
+from tracking.runs import champion_version
 
 
 class Compiled(ScriptedExecutor):

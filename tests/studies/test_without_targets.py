@@ -13,9 +13,8 @@ import tensorflow as tf
 from exact_training import by_hand, by_trainer, spec_of
 
 import kerastudy as ks
-from studies.data import DataError
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.programs.compiled import CompiledTrainer
+from search_spaces import DataError
+from studies.training import CompiledTrainer, configure_tensorflow
 
 pytestmark = pytest.mark.usefixtures("deterministic")
 

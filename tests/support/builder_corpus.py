@@ -13,17 +13,14 @@ import tensorflow as tf
 from scripted import run_study
 
 from search_spaces import SearchSpace
-from studies.again.reproduction import max_difference
-from studies.executors.in_process import InProcessExecutor
-from studies.executors.session import Session
-from studies.launching.launch import launch_target
-from studies.launching.launch_options import LaunchOptions
+from studies.again import max_difference
+from studies.executors import InProcessExecutor, Session
+from studies.launching import LaunchOptions, launch_target
 from studies.progress import NoProgress
+from studies.training import prepare_environment
 from studies.training.process import global_settings
-from studies.training.process.determinism import prepare_environment
-from studies.user_code.loading import load_study
-from studies.user_code.targets import resolve_target
-from tracking.history.study_history import StudyHistory
+from studies.user_code import load_study, resolve_target
+from tracking.history import StudyHistory
 from tracking.records import Decision, EpochResult, TrialRecord, TrialTask
 
 CORPUS = Path(__file__).parents[1] / "builders" / "corpus"

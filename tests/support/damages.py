@@ -8,12 +8,11 @@ import numpy as np
 from damage import cut_short, flip_byte
 from doctored import ENGINE, history_of
 
-from studies.doctor.diagnosis import diagnose
-from studies.training.states.training_state import TrainingState, write_state
+from studies.doctor import diagnose
+from studies.training import TrainingState, write_state
 from tracking import tags
-from tracking.runs.run_contents import definition_path
-from tracking.store.atomic import one_before
-from tracking.store.folder import Store
+from tracking.runs import definition_path
+from tracking.store import Store, one_before
 
 
 def facts_gone(store: Store) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 from scripted import ScriptedExecutor, describe, run_study
 
-from studies.doctor.diagnosis import Diagnosis
+from studies.doctor import Diagnosis
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription
-from tracking.store.folder import Store
+from tracking.store import Store
 
 TEXT = "the study's file, as far as a scripted study has one\n"
 CODE = CodeDescription("/gone/study.py", "", TEXT, hashlib.sha256(TEXT.encode()).hexdigest())

@@ -14,12 +14,9 @@ import tensorflow as tf
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.data import Splits
-from studies.definition.class_weights import with_class_weight
-from studies.definition.seeds import epoch_seed, permutation
-from studies.training.building.build import build_variables
-from studies.training.process.determinism import begin_trial
+from studies.definition import epoch_seed, permutation, with_class_weight
+from studies.training import NotTrainedError, Trainer, Training, begin_trial, build_variables
 from studies.training.programs import compiled
-from studies.training.trainer import NotTrainedError, Trainer, Training
 from tracking.records import Objective, TrialSpec
 
 SPACE = ks.SearchSpace(ks.Float("unused", 0.0, 1.0))

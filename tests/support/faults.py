@@ -35,10 +35,10 @@ from write_steps import NEEDS_NO_ROOM, Steps
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.commands.command_line import telling_errors
+from studies.commands import telling_errors
 from studies.progress import NoProgress
 from tracking.records import TrialSpec
-from tracking.store.new_database import forget_database
+from tracking.store import forget_database
 
 # "kill" leaves what a killed process would; "kill twice" has the launch after that killed too, at
 # a step that is drawn; "power" leaves what a power failure may: MLflow's database lacks what it was
@@ -282,7 +282,7 @@ class Cases:
         assert code == 0, f"{action.__name__} ended by {code}: {self._errors.read_text()}"
 
     def _make_store(self) -> int:
-        from tracking.store.folder import create_store
+        from tracking.store import create_store
 
         create_store(self._store)
         return 0

@@ -17,7 +17,7 @@ from tracking.records import (
     TrialSpec,
     TrialState,
 )
-from tracking.runs.study_runs import StudyRuns
+from tracking.runs import StudyRuns
 
 ENVIRONMENT = {"python": "3.11.7", "keras": "3.15.1", "device": "a processor"}
 VALUES = {"rate": 0.001, "units": 8, "kind": "b", "momentum": 0.5}

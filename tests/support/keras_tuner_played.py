@@ -8,9 +8,8 @@ from conformance.engine import EPOCHS, OBJECTIVE
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.definition.settings import ENGINES
-from studies.engines.engine import EngineSettings
-from studies.engines.keras_tuner_engine import KerasTunerEngine
+from studies.definition import ENGINES
+from studies.engines import EngineSettings, KerasTunerEngine
 from tracking.records import BestEpoch, Objective, Proposal, TrialResult
 
 KERAS_TUNER_ENGINES = [engine for engine in ENGINES if engine.startswith("keras-tuner:")]

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 from mlflow_server import MlflowServer
 
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 
 
 class Said(NoProgress):

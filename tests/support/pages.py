@@ -23,7 +23,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 from user_commands import kerastudy_here
 
 import kerastudy as ks
-from studies.commands.command_line import kerastudy
+from studies.commands import kerastudy
 
 ROOT = Path(__file__).parents[2]
 FILE_NAME = re.compile(r"# ([\w.-]+\.py)\n")

@@ -20,7 +20,7 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.history.study_history import StudyHistory
+from tracking.history import StudyHistory
 from tracking.records import (
     BestEpoch,
     DataDescription,
@@ -30,7 +30,7 @@ from tracking.records import (
     TrialRecord,
     TrialResult,
 )
-from tracking.runs.study_files import StudyFiles
+from tracking.runs import StudyFiles
 
 SPACE = SearchSpace(
     ks.Float("learning_rate", 1e-4, 1.0, scale="log"),

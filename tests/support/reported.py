@@ -11,10 +11,10 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.records import DataDescription, Objective
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store
+from tracking.runs import StudyRuns
+from tracking.store import Store
 
 EVIL = "</script><script>document.title='evil'</script>"
 MARKED = "<script>alert(1)</script>"

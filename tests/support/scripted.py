@@ -16,13 +16,12 @@ import h5py
 import numpy as np
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.errors import StudyError, WorkerError
-from studies.executors.executor import Executor, Handler
+from search_spaces import SearchSpace, StudyError, WorkerError
+from studies.executors import Executor, Handler
+from studies.launching import LaunchOptions
 from studies.launching import study_run as running_studies
-from studies.launching.launch_options import LaunchOptions
 from studies.progress import Progress
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -34,8 +33,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.store.atomic import replacing
-from tracking.store.checkpoints import checkpoint_digest
+from tracking.store import checkpoint_digest, replacing
 
 SPACE = SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"),

@@ -31,10 +31,10 @@ from write_steps import Steps
 
 from benchmarks.many_workers.cluster import Faults, SimulatedCluster, Training
 from search_spaces import SearchSpace
-from studies.commands.command_line import telling_errors
+from studies.commands import telling_errors
 from studies.progress import NoProgress
 from tracking.records import StudyDescription, TrialResult, TrialSpec
-from tracking.store.folder import create_store
+from tracking.store import create_store
 
 Fault = Literal["kill", "interrupt", "interrupt twice", "full", "read-only"]
 NAME = "simulated"

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from scripted import loss, write_checkpoint
 
-from search_spaces import SearchSpace
-from search_spaces.errors import StudyError, WorkerError
-from studies.executors.executor import Handler
+from search_spaces import SearchSpace, StudyError, WorkerError
+from studies.executors import Handler
 from tracking.records import (
     BestEpoch,
     EpochResult,

@@ -14,7 +14,7 @@ from exact_training import Epoch, built, state_of
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
-from studies.definition.seeds import epoch_seed
+from studies.definition import epoch_seed
 from tracking.records import TrialSpec
 
 layers = keras.layers

@@ -24,9 +24,9 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tracking.history.study_history import read_study
+from tracking.history import read_study
 from tracking.records import TrialSpec
-from tracking.store.folder import open_store
+from tracking.store import open_store
 
 _FINISHED = ("complete", "pruned", "infeasible")
 # Tags that hold times, ids or attempts, or are read in another way.
@@ -306,7 +306,7 @@ def _tags(run: Run) -> dict[str, str]:
 
 
 def _joined(run: Run, key: str) -> str:
-    from tracking.tags import join_text
+    from tracking import join_text
 
     text = join_text(run.data.tags, key)
     assert text is not None, f"{run.info.run_name!r} has no {key}"

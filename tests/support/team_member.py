@@ -7,8 +7,7 @@ from pathlib import Path
 
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
-from search_spaces import SearchSpace
-from search_spaces.errors import KerastudyError
+from search_spaces import KerastudyError, SearchSpace
 from studies.progress import NoProgress
 from tracking.records import TrialSpec
 

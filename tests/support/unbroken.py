@@ -10,8 +10,8 @@ from pathlib import Path
 
 from scripted import loss
 
+from tracking import join_text
 from tracking.records import FINISHED_STATES, StudyDescription, TrialSpec
-from tracking.tags import join_text
 
 
 def broken(root: Path, description: StudyDescription) -> Iterator[str]:

@@ -64,7 +64,7 @@ def kerastudy_here(
     """
     from worker_here import recorded_workers_here
 
-    from studies.commands.command_line import main
+    from studies.commands import main
 
     command = ["kerastudy", *map(str, arguments)]
     out, err, code = io.StringIO(), io.StringIO(), 0

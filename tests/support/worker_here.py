@@ -15,12 +15,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 from unittest.mock import patch
 
-from search_spaces.errors import WorkerError
-from studies.executors import worker
-from studies.executors.messages import LoadStudy
-from studies.executors.worker_main import serve
-from studies.executors.worker_process import ProcessLike
-from studies.user_code.targets import Target
+from search_spaces import WorkerError
+from studies.executors import LoadStudy, ProcessLike, serve, worker
+from studies.user_code import Target
 
 
 class ThreadInPlaceOfProcess:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tracking.store.folder import Store, create_store, open_store
+from tracking.store import Store, create_store, open_store
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,7 @@ from planted import Planted
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.diagnosis.checking import diagnose
-from tracking.diagnosis.isolated import answers
+from tracking.diagnosis import answers, diagnose
 
 WIDTH = ks.Choice("width", ["small", "right", "large"], role="scientific")
 SPACE = SearchSpace(WIDTH, ks.Float("rate", 0.0, 1.0))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from studies.exporting.asked import check_free, file_for, written
-from tracking.store.atomic import replacing, write_atomically
+from studies.exporting import check_free, file_for, written
+from tracking.store import replacing, write_atomically
 
 
 def test_a_file_stays_as_it_was_if_writing_fails(tmp_path: Path) -> None:

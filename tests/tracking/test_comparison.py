@@ -11,14 +11,20 @@ from handmade import ENVIRONMENT, LOSS, losses, make_spec, record_trial, trial_r
 from scripted import describe
 
 import kerastudy as ks
-from search_spaces import Choice, Fixed, Float, Int, Parameter, SearchSpace
-from search_spaces.errors import ComparisonError, TrackingError
-from tracking.history.comparison import Comparison, Reached, compare
-from tracking.history.overlaps import overlap_of
-from tracking.history.study_history import StudyHistory, read_study
+from search_spaces import (
+    Choice,
+    ComparisonError,
+    Fixed,
+    Float,
+    Int,
+    Parameter,
+    SearchSpace,
+    TrackingError,
+)
+from tracking.history import Comparison, Reached, StudyHistory, compare, overlap_of, read_study
 from tracking.records import DataDescription, Objective, Repeat, TrialRecord
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store
+from tracking.runs import StudyRuns
+from tracking.store import Store
 
 SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "b", "c"]))
 

@@ -12,23 +12,19 @@ from handmade import ENVIRONMENT, losses, make_result, make_spec, record_trial
 from scripted import describe
 
 from tracking import tags
-from tracking.doctor.lost import check_lost_parents
-from tracking.doctor.runs import check_readable, check_running
-from tracking.doctor.studies import read_record
-from tracking.history.confirmations import (
+from tracking.doctor import check_lost_parents, check_readable, check_running, read_record
+from tracking.history import (
+    StudyHistory,
     confirmation_of,
     read_confirmations,
+    read_study,
     read_trainings,
     runs_of,
+    trials_table,
 )
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.table_of_trials import trials_table
-from tracking.records import EpochResult
-from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
-from tracking.runs.confirmation_runs import OUTCOME_FILE, ConfirmationRuns
-from tracking.runs.run_contents import local_artifacts
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store
+from tracking.records import Confirmation, Corrected, EpochResult, Interval, Racer
+from tracking.runs import OUTCOME_FILE, ConfirmationRuns, StudyRuns, local_artifacts
+from tracking.store import Store
 
 PLAN = json.dumps({"options": {"top": 2, "seeds": 5, "budget": 3}, "trials": [1, 0]})
 CURVE = losses(0.5, 0.25, 0.75)
@@ -169,7 +165,7 @@ def test_what_was_changed_in_mlflow_is_left_out(copy: StudyHistory) -> None:
 
 
 def test_a_deleted_study_takes_them_along(copy: StudyHistory, tmp_path: Path) -> None:
-    from tracking.runs.deleting import delete_study
+    from tracking.runs import delete_study
 
     (found,) = read_confirmations(copy)
     folder = local_artifacts(copy.store, copy.store.client.get_run(found.run_id))

@@ -10,12 +10,12 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import beta
 
-from search_spaces.errors import StatisticsError
-from tracking.records.objective import Direction
+from search_spaces import StatisticsError
+from tracking.records import Direction
 from tracking.scores import SampleScores
+from tracking.statistics import corrected
 from tracking.statistics import corrections as module
 from tracking.statistics import resamples as resamples_module
-from tracking.statistics.corrections import corrected
 
 KINDS = {
     "accuracies": lambda rng, n: SampleScores("val_accuracy", "mean", rng.random(n) < 0.9, 1),

@@ -15,15 +15,20 @@ from study_record import read_record
 from user_commands import kerastudy_here
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.errors import StoreError, StoreLockedError, StudyNameError, StudyNotFoundError
-from studies.doctor.diagnosis import diagnose
+from search_spaces import (
+    SearchSpace,
+    StoreError,
+    StoreLockedError,
+    StudyNameError,
+    StudyNotFoundError,
+)
+from studies.doctor import diagnose
 from studies.progress import NoProgress
 from tracking import mlflow_parts
-from tracking.history.study_history import read_study
+from tracking.history import read_study
 from tracking.records import TrialSpec
 from tracking.runs import deleting
-from tracking.store.folder import Store, open_store
+from tracking.store import Store, open_store
 
 
 class Registering(ScriptedExecutor):

@@ -13,13 +13,17 @@ import pytest
 from planted import Planted, hill, sound_curve
 from scipy import stats
 
-from tracking.diagnosis import diagnosed
-from tracking.diagnosis.checking import CHECKS, Diagnosis, diagnose
-from tracking.diagnosis.diagnosed import DiagnosedStudy
-from tracking.diagnosis.findings import Finding, TooThinError
-from tracking.diagnosis.isolated import isolation
-from tracking.scores.sample_scores import SampleScores
-from tracking.scores.score_files import write_scores
+from tracking.diagnosis import (
+    CHECKS,
+    DiagnosedStudy,
+    Diagnosis,
+    Finding,
+    TooThinError,
+    diagnose,
+    diagnosed,
+    isolation,
+)
+from tracking.scores import SampleScores, write_scores
 
 NAN = "the loss is NaN in epoch 1"
 

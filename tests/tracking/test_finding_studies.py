@@ -21,8 +21,8 @@ from handmade import (
 )
 from scripted import describe
 
-from search_spaces.errors import StoreError, StudyDeletedError, StudyNotFoundError
-from tracking.history.study_history import find_engines, read_study, study_names
+from search_spaces import StoreError, StudyDeletedError, StudyNotFoundError
+from tracking.history import find_engines, read_study, study_names
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -31,8 +31,8 @@ from tracking.records import (
     Proposal,
     StudyDescription,
 )
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store, open_store
+from tracking.runs import StudyRuns
+from tracking.store import Store, open_store
 
 DATA = DataDescription(
     "꽃 irises",
@@ -138,8 +138,8 @@ def test_a_lost_definition_is_told(new_store: Store) -> None:
 BEGIN = """
 import os, signal, sys
 from scripted import describe
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import open_store
+from tracking.runs import StudyRuns
+from tracking.store import open_store
 
 class Killed(StudyRuns):
     def write_definition(self):

@@ -14,7 +14,7 @@ from benchmarks.honesty.small import SmallSetting, small_studies
 from benchmarks.honesty.synthetic import coverage, null_studies
 from benchmarks.honesty.world import World
 from tracking.scores import SampleScores
-from tracking.statistics.corrections import corrected
+from tracking.statistics import corrected
 
 SHORT, LONG = 60, 400
 TINY, DIGITS = SETTINGS[0], SETTINGS[2]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from search_spaces.errors import StatisticsError
-from tracking.records.confirmations import Interval
+from search_spaces import StatisticsError
+from tracking.records import Interval
 from tracking.scores import SampleScores
-from tracking.statistics.corrections import confirmed_value, corrected
-from tracking.statistics.intervals import (
+from tracking.statistics import (
+    confirmed_value,
+    corrected,
     crossed,
     gain,
     heavy_tails,

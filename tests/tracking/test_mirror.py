@@ -17,16 +17,15 @@ from mirrored import Said, check_same, contents
 from mlflow_server import MlflowServer, free_port
 from scripted import ScriptedExecutor, describe, run_study
 
-from search_spaces.errors import ServerRefusedError, TrackingError
-from studies.interruption import raising_interrupts
+from search_spaces import ServerRefusedError, TrackingError
+from studies import raising_interrupts
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.mirror import check_server, server_of_environment
-from tracking.mirror.study_copy import StudyCopy
+from tracking.history import StudyHistory, read_study
+from tracking.mirror import StudyCopy, check_server, server_of_environment
 from tracking.records import TrialSpec
-from tracking.registry.champions import withdraw_champion
-from tracking.store.folder import open_store
-from tracking.ui.server import Place, serving
+from tracking.registry import withdraw_champion
+from tracking.store import open_store
+from tracking.ui import Place, serving
 
 
 @pytest.fixture(scope="module")

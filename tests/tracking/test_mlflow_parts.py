@@ -11,14 +11,11 @@ import pytest
 from handmade import ENVIRONMENT, losses, make_spec, record_trial
 from scripted import describe
 
-from search_spaces.library_parts import AttributePart, ModulePart, PrivatePart, private_parts
+from search_spaces import AttributePart, ModulePart, PrivatePart, private_parts
 from tracking import mlflow_parts
-from tracking.history.study_history import read_study
-from tracking.runs.run_tables import TableWriter, make_writer
-from tracking.runs.run_writer import ClientWriter
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store, create_store, open_store
-from tracking.store.new_database import forget_database
+from tracking.history import read_study
+from tracking.runs import ClientWriter, StudyRuns, TableWriter, make_writer
+from tracking.store import Store, create_store, forget_database, open_store
 
 PARTS = private_parts("mlflow")
 

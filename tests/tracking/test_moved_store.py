@@ -12,13 +12,11 @@ import pytest
 from handmade import ENVIRONMENT, losses, make_spec, record_trial
 from scripted import describe
 
-from tracking.history.recorded_code import read_source
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.summary import study_note
+from tracking.history import StudyHistory, read_source, read_study, study_note
 from tracking.records import CodeDescription
-from tracking.registry.champions import register_champion
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store, create_store, open_store
+from tracking.registry import register_champion
+from tracking.runs import StudyRuns
+from tracking.store import Store, create_store, open_store
 
 NAME = "손글씨 연구 1"
 SOURCE = "# the study's file\nstudy = 1\n"

@@ -10,8 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tracking.store import new_database
-from tracking.store.folder import Store, create_store
+from tracking.store import Store, create_store, new_database
 
 
 @pytest.fixture(autouse=True)

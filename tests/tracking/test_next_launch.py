@@ -14,10 +14,7 @@ from planted import Planted, hill
 
 import kerastudy as ks
 from search_spaces import SearchSpace, Tailoring
-from tracking.diagnosis.checking import diagnose
-from tracking.diagnosis.findings import Changes, Finding
-from tracking.diagnosis.ranges import part, wider
-from tracking.diagnosis.relaunch import next_launch
+from tracking.diagnosis import Changes, Finding, diagnose, next_launch, part, wider
 from tracking.records import CodeDescription
 
 CONDITIONAL = SearchSpace(

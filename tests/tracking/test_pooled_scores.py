@@ -10,11 +10,9 @@ import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
 from studies.progress import NoProgress
-from tracking.history.scores_by_trial import trial_scores
+from tracking.history import trial_scores
 from tracking.records import DataDescription
-from tracking.scores.pooling import pooled
-from tracking.scores.sample_scores import SampleScores
-from tracking.scores.score_files import write_scores
+from tracking.scores import SampleScores, pooled, write_scores
 
 random = np.random.default_rng(0)
 

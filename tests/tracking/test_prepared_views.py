@@ -11,8 +11,8 @@ from scripted import describe
 
 from tracking import tags
 from tracking.records import Objective
-from tracking.runs.pages.addresses import view_id
-from tracking.ui.views import view_tags
+from tracking.runs import view_id
+from tracking.ui import view_tags
 
 
 def view(name: str, *metrics: str, **settings: Any) -> dict[str, Any]:

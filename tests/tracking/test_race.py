@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from search_spaces.errors import StatisticsError
-from tracking.statistics.race import Round, rounds, survivors
+from search_spaces import StatisticsError
+from tracking.statistics import Round, rounds, survivors
 
 
 def test_the_race_of_sixteen() -> None:

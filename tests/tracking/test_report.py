@@ -21,23 +21,27 @@ from reported import EVIL, MARKED, MAX, MIN, record, usual
 from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
-from search_spaces.errors import StudyError
+from search_spaces import StudyError
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory
-from tracking.history.table_of_trials import trials_table
+from tracking.history import StudyHistory, trials_table
 from tracking.records import Objective
-from tracking.report.axes import axes_of
+from tracking.report import (
+    NotebookChart,
+    StudyData,
+    StudyPlots,
+    axes_of,
+    drawable,
+    importances,
+    sections,
+    tables,
+    templates,
+    verdict,
+    write_comparison,
+    write_report,
+)
 from tracking.report.charts import theme
-from tracking.report.figures import sections, tables
-from tracking.report.formats import drawable
-from tracking.report.headline import verdict
-from tracking.report.importance import importances
-from tracking.report.page import templates
-from tracking.report.plots import NotebookChart, StudyPlots
-from tracking.report.trial_data import StudyData
-from tracking.report.write import write_comparison, write_report
-from tracking.runs.run_contents import local_artifacts
-from tracking.store.folder import Store, create_store
+from tracking.runs import local_artifacts
+from tracking.store import Store, create_store
 
 
 @pytest.fixture(scope="module")

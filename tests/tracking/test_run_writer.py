@@ -16,13 +16,17 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from scripted import describe
 
-from tracking.history.study_history import read_study
+from tracking.history import read_study
 from tracking.records import DataDescription, Proposal
-from tracking.runs.run_contents import dataset_inputs
-from tracking.runs.run_tables import TableWriter, make_writer
-from tracking.runs.run_writer import ClientWriter, RunWriter
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store
+from tracking.runs import (
+    ClientWriter,
+    RunWriter,
+    StudyRuns,
+    TableWriter,
+    dataset_inputs,
+    make_writer,
+)
+from tracking.store import Store
 
 Writes = Callable[[RunWriter, str], None]
 LONG = "한" * 7000

@@ -23,15 +23,16 @@ from mlflow.entities import Run
 from scripted import SPACE, describe
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.errors import StudyNotFoundError
+from search_spaces import SearchSpace, StudyNotFoundError
 from tracking import tags
-from tracking.doctor.definitions import check_code, check_definitions
-from tracking.doctor.lost import check_lost_parents
-from tracking.doctor.runs import check_readable
-from tracking.doctor.studies import read_record
-from tracking.history.recorded_code import read_source
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.doctor import (
+    check_code,
+    check_definitions,
+    check_lost_parents,
+    check_readable,
+    read_record,
+)
+from tracking.history import StudyHistory, read_source, read_study
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -40,8 +41,8 @@ from tracking.records import (
     Proposal,
     TrialResult,
 )
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store
+from tracking.runs import StudyRuns
+from tracking.store import Store
 
 CURVE = losses(0.5, 0.25, 0.75)
 STATES = {0: "complete", 1: "pruned", 2: "infeasible", 3: "interrupted", 4: "running"}

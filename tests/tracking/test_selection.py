@@ -9,7 +9,7 @@ import math
 import pytest
 from handmade import LOSS, trial_record
 
-from tracking.history.selection import best_trial, ranked
+from tracking.history import best_trial, ranked
 from tracking.records import EndedTrial, Objective
 
 ACCURACY = Objective("val_accuracy", "max")

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from handmade import contents
 
-from search_spaces.errors import StoreError
-from tracking.history.study_history import study_names
-from tracking.store.facts import STORE_FORMAT
-from tracking.store.folder import (
+from search_spaces import StoreError
+from tracking.history import study_names
+from tracking.store import (
+    STORE_FORMAT,
     Store,
     check_writable,
     create_store,
@@ -189,9 +189,9 @@ def test_a_moved_store_whose_database_is_gone_is_told(new_store: Store) -> None:
 
 READ = """
 import sys
-from search_spaces.errors import StoreError
-from tracking.history.study_history import study_names
-from tracking.store.folder import open_store
+from search_spaces import StoreError
+from tracking.history import study_names
+from tracking.store import open_store
 try:
     study_names(open_store(sys.argv[1]))
 except StoreError as error:
@@ -214,8 +214,8 @@ def test_a_database_that_is_none_is_told_before_long(new_store: Store) -> None:
 
 AS_NOBODY = """
 import os, sys
-from search_spaces.errors import StoreError
-from tracking.store.folder import check_writable, create_store, open_store
+from search_spaces import StoreError
+from tracking.store import check_writable, create_store, open_store
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces.errors import StoreLockedError
-from tracking.history.study_history import study_names
-from tracking.store.folder import Store, open_store
+from search_spaces import StoreLockedError
+from tracking.history import study_names
+from tracking.store import Store, open_store
 
 # Each is a process of its own, forked from one that has imported what takes seconds.
 CREATE = """
 import os, sys
-from tracking.store.folder import create_store
+from tracking.store import create_store
 import mlflow
 
 begin, go = os.pipe()
@@ -39,7 +39,7 @@ sys.exit(max(os.waitpid(child, 0)[1] for child in children) != 0)
 
 HOLD = """
 import sys
-from tracking.store.folder import open_store
+from tracking.store import open_store
 with open_store(sys.argv[1]).lock_study(sys.argv[2]):
     print("held", flush=True)
     sys.stdin.readline()

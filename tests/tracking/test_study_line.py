@@ -8,11 +8,9 @@ from scripted import describe
 import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking import tags
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.study_line import describe_study
-from tracking.history.summary import renew_note
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store
+from tracking.history import StudyHistory, describe_study, read_study, renew_note
+from tracking.runs import StudyRuns
+from tracking.store import Store
 
 
 def study(store: Store, name: str, engine: str, best: float) -> StudyHistory:

@@ -8,11 +8,10 @@ import pytest
 from handmade import ENVIRONMENT
 from scripted import describe
 
-from search_spaces.errors import StudyNameError
-from tracking.history.study_history import read_study, study_names
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store
-from tracking.store.names import check_study_name, known_names
+from search_spaces import StudyNameError
+from tracking.history import read_study, study_names
+from tracking.runs import StudyRuns
+from tracking.store import Store, check_study_name, known_names
 
 GOOD = [
     "digits",

@@ -12,14 +12,18 @@ from scripted import describe
 import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking import tags
-from tracking.history.evaluations import record_evaluation
-from tracking.history.renaming import rename_study
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.summary import renew_note, shell_commands, study_note
-from tracking.records.evaluations import Evaluation, Measured
-from tracking.runs.run_contents import local_artifacts
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.folder import Store
+from tracking.history import (
+    StudyHistory,
+    read_study,
+    record_evaluation,
+    rename_study,
+    renew_note,
+    shell_commands,
+    study_note,
+)
+from tracking.records import Evaluation, Measured
+from tracking.runs import StudyRuns, local_artifacts
+from tracking.store import Store
 
 MARKS = ["a|b", "`c`", "two\nlines", "![x](http://e.example/x.png)", "# @someone", "*<b>"]
 SPACE = SearchSpace(

@@ -20,10 +20,10 @@ from user_commands import environment
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.executors.executor import Handler
-from tracking.history.study_history import StudyHistory, read_study
+from studies.executors import Handler
+from tracking.history import StudyHistory, read_study
 from tracking.records import TrialResult, TrialSpec, TrialTask
-from tracking.store.folder import open_store
+from tracking.store import open_store
 
 pytestmark = pytest.mark.exhaustive
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from search_spaces.errors import StoreError
-from tracking.ui.server import free_place
-from tracking.ui.token_app import behind_token
+from search_spaces import StoreError
+from tracking.ui import behind_token, free_place
 
 TOKEN = "a-token_1"
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
-from tracking.records.data_findings import ConstantGuess
-from tracking.statistics.sentences import grounds, interval_text, verdict_sentences
+from tracking.records import Confirmation, ConstantGuess, Corrected, Interval, Racer
+from tracking.statistics import grounds, interval_text, verdict_sentences
 
 CORRECTED = Corrected(0.9744, Interval(0.9652, 0.9511, 0.9777), 20, 360, 1000)
 CONFIRMED = Confirmation(

@@ -14,28 +14,25 @@ from scipy.stats import beta
 from scripted import describe
 
 import kerastudy as ks
-from studies.commands.output import study_document
-from studies.commands.texts.study_text import study_text
-from studies.results.study_results import StudyResults
+from studies.commands import study_document, study_text
+from studies.results import StudyResults
 from tracking import tags
-from tracking.history.confirmations import runs_of
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.summary import confirm_command, study_note
-from tracking.history.verdicts import (
+from tracking.history import (
+    StudyHistory,
     StudyVerdict,
     champion_sentences,
+    confirm_command,
+    read_study,
     record_corrected,
+    runs_of,
+    study_note,
     study_verdict,
 )
-from tracking.records import Objective
-from tracking.records.confirmations import Confirmation, Interval, Racer
-from tracking.report.charts.belief import belief
-from tracking.report.headline import verdict
-from tracking.report.trial_data import StudyData
-from tracking.runs.study_runs import StudyRuns
-from tracking.scores.sample_scores import SampleScores
-from tracking.scores.score_files import write_scores
-from tracking.store.folder import Store
+from tracking.records import Confirmation, Interval, Objective, Racer
+from tracking.report import StudyData, belief, verdict
+from tracking.runs import StudyRuns
+from tracking.scores import SampleScores, write_scores
+from tracking.store import Store
 
 SAMPLES = 200
 

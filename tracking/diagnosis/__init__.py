@@ -18,3 +18,7 @@ the rule of thumb that it uses.
 | `numbers` | the best of several trials, the noise of a curve, numbers as text |
 | `relaunch` | the launch that should follow: wider or cut ranges, more trials, other settings |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -15,3 +15,7 @@
 Checks that need the states of trainings are in `studies.doctor`, which runs them all.
 Only files that can be made again are ever deleted; others are moved to ``orphans/``.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -23,3 +23,7 @@
 | `verdicts` | how much of a study's best value to believe |
 | `validation_predictions` | what the champion predicts, in the record |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

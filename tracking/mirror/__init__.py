@@ -8,11 +8,6 @@
 | `mirror` | sending it in the background while the study runs |
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from tracking.mirror.mirror import mirrored
-from tracking.mirror.same_study import check_free
-from tracking.mirror.server import check_server, server_of_environment
-from tracking.mirror.study_copy import StudyCopy
-
-__all__ = ["StudyCopy", "check_free", "check_server", "mirrored", "server_of_environment"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -21,33 +21,6 @@ Epochs are counted from 1, as Keras prints them: epoch 3 is the state of the mod
 passes over the training data.
 """
 
-from tracking.records.objective import Direction, Objective, Rank
-from tracking.records.results import FINISHED_STATES, Decision, Repeat, TrialResult, TrialState
-from tracking.records.specs import ALL_FOLDS, BestEpoch, EpochResult, TrialSpec
-from tracking.records.studies import CodeDescription, DataDescription, StudyDescription
-from tracking.records.tasks import Proposal, TrainerName, TrialTask
-from tracking.records.trials import EndedTrial, TrialRecord, finished_trials
+import lazy_loader
 
-__all__ = [
-    "ALL_FOLDS",
-    "FINISHED_STATES",
-    "BestEpoch",
-    "CodeDescription",
-    "DataDescription",
-    "Decision",
-    "Direction",
-    "EndedTrial",
-    "EpochResult",
-    "Objective",
-    "Proposal",
-    "Rank",
-    "Repeat",
-    "StudyDescription",
-    "TrainerName",
-    "TrialRecord",
-    "TrialResult",
-    "TrialSpec",
-    "TrialState",
-    "TrialTask",
-    "finished_trials",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

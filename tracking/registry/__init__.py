@@ -9,3 +9,7 @@
 | `registrar` | where a champion is registered: in a store, or on a server |
 | `verdicts` | the verdict on a study, on its champion |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

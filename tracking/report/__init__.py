@@ -17,3 +17,7 @@
 
 The folder `assets/` holds what pages are made of: HTML, style and the script that links charts.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

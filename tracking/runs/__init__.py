@@ -20,3 +20,7 @@
 | `trial_runs` | a child run for each attempt at a trial |
 | `waiting_metrics` | metrics of a training that are not written yet |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,7 +9,6 @@
 | `score_files` | their files |
 """
 
-from tracking.scores.sample_scores import SampleScores, average
-from tracking.scores.score_files import ScoresError, read_scores, write_scores
+import lazy_loader
 
-__all__ = ["SampleScores", "ScoresError", "average", "read_scores", "write_scores"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,3 +10,7 @@
 
 Nothing here reads a store, or trains. NumPy and SciPy suffice, and each rule names its source.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

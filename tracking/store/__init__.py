@@ -15,3 +15,7 @@
 | `study_locks` | locks of studies: one process at a time runs a study |
 | `trust` | whose a store is |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

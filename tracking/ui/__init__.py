@@ -6,3 +6,7 @@
 | `token_app` | a server behind a token, for other machines |
 | `views` | prepared views of a study: *Trials*, *Charts* and *Curves* |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,8 +13,9 @@ from filelock import FileLock
 from search_spaces.errors import DataError, NoTestPartError
 from studies.data.arrays.digests import combined_digest
 from studies.data.arrays.given import Given
-from studies.data.dataset import DescribedData
+from studies.data.dataset import Dataset, DescribedData
 from studies.data.parts.part import Part
+from studies.data.parts.splits import Splits
 from studies.data.streams.profiles import Profile, profile_of
 from studies.data.streams.sources import ENDS, PART_NAMES, Source
 from studies.data.structures import named_arrays
@@ -211,3 +212,8 @@ def _advice(source: Source) -> str:
         "It shuffles itself again at each reading. Pass the function that makes it: "
         f"{source.part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
     )
+
+
+AnyDataset = Dataset | StreamedDataset
+AnySplits = Splits | StreamedSplits
+"""Loaded data: `train` and `validation` have `at_hand` and `first`."""

@@ -6,8 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search_spaces.discovery.replaying import Asked, RecordedHyperparameters, answers_alike
-from search_spaces.errors import BuilderError, StudyError
-from studies.data import AnyDataset, AnySplits, DataError, Dataset, StreamedDataset, StreamedSplits
+from search_spaces.errors import BuilderError, DataError, StudyError
+from studies.data import AnyDataset, AnySplits, Dataset, StreamedDataset, StreamedSplits
 from studies.data.arrays.digests import array_digest, combined_digest
 from studies.data.structures import named_arrays
 from studies.definition.class_weights import (

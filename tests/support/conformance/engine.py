@@ -10,9 +10,9 @@ from suite import exhaustive_but
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from search_spaces.parameters.scalars import canonical_json
-from studies.definition.seeds import trial_seed
-from studies.engines.engine import Engine
+from search_spaces.parameters import canonical_json
+from studies.definition import trial_seed
+from studies.engines import Engine
 from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult, TrialSpec
 
 OBJECTIVE = Objective("val_loss", "min")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces.errors import StudyError, WorkerError
-from studies.executors.executor import Executor
+from search_spaces import StudyError, WorkerError
+from studies.executors import Executor
 from tracking.records import Decision, EpochResult, TrainerName, TrialResult, TrialSpec, TrialTask
 
 STUDY_FILE = '''

@@ -15,9 +15,8 @@ import numpy as np
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.data import Splits
-from studies.definition.seeds import epoch_seed, permutation
-from studies.training.process.determinism import begin_trial
-from studies.training.states.training_state import StateError, read_state
+from studies.definition import epoch_seed, permutation
+from studies.training import StateError, begin_trial, read_state
 from tracking.records import Objective, TrialSpec
 
 layers = keras.layers

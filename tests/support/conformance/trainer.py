@@ -34,13 +34,10 @@ from conformance.models import (
     wait_until,
 )
 from search_spaces import Hyperparameters
-from studies.training.process.determinism import configure_tensorflow
+from studies.training import Trainer, configure_tensorflow, run_trial, weights_digest
 from studies.training.states import checkpointing
-from studies.training.states.best_weights import weights_digest
-from studies.training.trainer import Trainer
-from studies.training.trial_run import run_trial
 from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialSpec, TrialTask
-from tracking.store.checkpoints import checkpoint_digest
+from tracking.store import checkpoint_digest
 
 
 class _Training:

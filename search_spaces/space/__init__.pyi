@@ -1,0 +1,1 @@
+from .membership import complete as complete

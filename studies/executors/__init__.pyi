@@ -1,0 +1,37 @@
+from .devices import variables_of as variables_of
+from .devices import visible_gpus as visible_gpus
+from .executor import Executor as Executor
+from .executor import ExecutorName as ExecutorName
+from .executor import Handler as Handler
+from .in_process import InProcessExecutor as InProcessExecutor
+from .local import LocalWorkers as LocalWorkers
+from .messages import LoadStudy as LoadStudy
+from .pool import WorkerPool as WorkerPool
+from .ray import RayOptions as RayOptions
+from .ray.cluster import connected as connected
+from .ray.pool import RayPool as RayPool
+from .ray.ray_parts import silent as silent
+from .ray.workers import RayWorkers as RayWorkers
+from .session import Session as Session
+from .sizing import (
+    Machine as Machine,
+)
+from .sizing import (
+    asked_workers as asked_workers,
+)
+from .sizing import (
+    described_workers as described_workers,
+)
+from .sizing import (
+    suited_workers as suited_workers,
+)
+from .sizing import (
+    this_machine as this_machine,
+)
+from .sizing import (
+    too_many as too_many,
+)
+from .worker import WorkerExecutor as WorkerExecutor
+from .worker import kind_of as kind_of
+from .worker_main import serve as serve
+from .worker_process import ProcessLike as ProcessLike

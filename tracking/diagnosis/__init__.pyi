@@ -1,0 +1,12 @@
+from .checking import CHECKS as CHECKS
+from .checking import Diagnosis as Diagnosis
+from .checking import diagnose as diagnose
+from .diagnosed import DiagnosedStudy as DiagnosedStudy
+from .findings import Changes as Changes
+from .findings import Finding as Finding
+from .findings import TooThinError as TooThinError
+from .isolated import answers as answers
+from .isolated import isolation as isolation
+from .ranges import part as part
+from .ranges import wider as wider
+from .relaunch import next_launch as next_launch

@@ -1,0 +1,16 @@
+from .axes import axes_of as axes_of
+from .charts.belief import belief as belief
+from .charts.predictions import equations as equations
+from .charts.predictions import targets as targets
+from .figures import sections as sections
+from .figures import tables as tables
+from .formats import drawable as drawable
+from .headline import verdict as verdict
+from .importance import importances as importances
+from .page import templates as templates
+from .plots import NotebookChart as NotebookChart
+from .plots import StudyPlots as StudyPlots
+from .trial_data import StudyData as StudyData
+from .trial_rows import table_columns as table_columns
+from .write import write_comparison as write_comparison
+from .write import write_report as write_report
