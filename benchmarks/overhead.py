@@ -80,8 +80,8 @@ class NoTraining:
     def free(self) -> int:
         return 0 if self._waiting else 1
 
-    def submit(self, task: TrialTask) -> None:
-        self._waiting.append(task.spec)
+    def submit(self, *fits: TrialTask) -> None:
+        self._waiting.append(fits[0].spec)
 
     @property
     def delayed(self) -> list[TrialSpec]:

@@ -125,11 +125,11 @@ class SimulatedWorkers:
     def free(self) -> int:
         return self._workers - len(self._running)
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, *fits: TrialTask) -> None:
         self.began_wall = self.began_wall or time.perf_counter()
         # The first ones are out of step, as workers are.
         head_start = len(self._running) % (_EPOCHS + 1) if not self.ended else 0
-        self._running.append((task.spec, -head_start))
+        self._running.append((fits[0].spec, -head_start))
 
     @property
     def delayed(self) -> list[TrialSpec]:

@@ -90,10 +90,10 @@ class MeasuredCluster(SimulatedCluster):
         super().__init__(description, workers, metrics_of, seconds=seconds, faults=faults)
         self.samples: list[Sample] = []
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, *fits: TrialTask) -> None:
         if not self.samples:
             self._take_sample()
-        super().submit(task)
+        super().submit(*fits)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         super().wait(handler, seconds)

@@ -28,7 +28,7 @@ class Handler(Protocol):
         ...
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a trial's result."""
+        """Takes a fit's result. If it is complete, the next fit of its job begins."""
         ...
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
@@ -42,10 +42,12 @@ class Handler(Protocol):
 
 
 class Executor(Protocol):
-    """Runs trials. Shown by ``tests/support/conformance/executor.py``.
+    """Runs jobs. Shown by ``tests/support/conformance/executor.py``.
 
-    A trial that was submitted ends in exactly one call of `Handler.on_result` or
-    `Handler.on_lost`, made within a call of `wait`. Trials run in the order of submission.
+    A job is the fits of a trial, one after another on one worker: one, or one for each repeat or
+    fold. It ends with its last fit, or with the first that is not complete. Each fit that begins
+    ends in exactly one call of `Handler.on_result` or `Handler.on_lost`, made within a call of
+    `wait`. Jobs run in the order of submission.
     """
 
     @property
@@ -60,11 +62,11 @@ class Executor(Protocol):
 
     @property
     def free(self) -> int:
-        """How many trials can be submitted before one must wait."""
+        """How many jobs can be submitted before one must wait."""
         ...
 
-    def submit(self, task: TrialTask) -> None:
-        """Takes a trial to run."""
+    def submit(self, *fits: TrialTask) -> None:
+        """Takes a job to run."""
         ...
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:

@@ -14,14 +14,14 @@ from tracking.records import StudyDescription, TrialSpec, TrialTask
 
 
 class InProcessExecutor:
-    """Runs each trial within `wait`.
+    """Runs each job within `wait`.
 
     In the same thread, as Keras keeps global state, such as the dtype policy, per thread.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._waiting: deque[TrialTask] = deque()
+        self._waiting: deque[tuple[TrialTask, ...]] = deque()
 
     @property
     def description(self) -> StudyDescription:
@@ -38,13 +38,14 @@ class InProcessExecutor:
         """See `Executor`."""
         return 0 if self._waiting else 1
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, *fits: TrialTask) -> None:
         """See `Executor`."""
-        self._waiting.append(task)
+        self._waiting.append(fits)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """See `Executor`. Returns when the trial has ended."""
-        handler.on_result(self._session.run(self._waiting.popleft(), handler.on_epoch))
+        """See `Executor`. Returns when the job has ended."""
+        for result in self._session.results(self._waiting.popleft(), handler.on_epoch):
+            handler.on_result(result)
 
     @property
     def delayed(self) -> Sequence[TrialSpec]:

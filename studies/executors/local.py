@@ -105,7 +105,7 @@ class LocalWorkers:
             return
         count = suited_workers(
             self._machine,
-            trials=(description.trials - finished) * description.folds_together,
+            trials=description.trials - finished,
             threads=description.threads,
             model_bytes=self.pool.loaded.model_bytes,
         )

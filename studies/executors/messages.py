@@ -3,10 +3,10 @@
 driver                       worker
 LoadStudy            →                          (on its standard input, when it starts)
                      ←       Loaded | ThreadsDiffer | Failed
-TrialTask            →                          (records)
+Job                  →
                      ←       EpochResult       (records)
 a Decision           →                          (records)
-                     ←       TrialResult | Failed
+                     ←       TrialResult | Failed      (of each fit)
 SaveChampion         →
                      ←       ChampionSaved | Failed
 Ask                  →
@@ -24,7 +24,7 @@ from search_spaces import SearchSpace
 from search_spaces.errors import StudyError
 from studies.user_code.shipping import ShippedStudy
 from studies.user_code.targets import Target
-from tracking.records import StudyDescription, TrialSpec
+from tracking.records import StudyDescription, TrialSpec, TrialTask
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,13 @@ class Loaded:
     environment: Mapping[str, str]
     model_bytes: int = 0
     gpus: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """Run these fits, up to the first that is not complete."""
+
+    fits: tuple[TrialTask, ...]
 
 
 @dataclass(frozen=True)

@@ -70,11 +70,11 @@ class WorkerPool(LoadedByWorkers):
         """See `Executor`."""
         return len(self._free())
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, *fits: TrialTask) -> None:
         """See `Executor`. A worker that has trained such a model before is preferred."""
         free = self._free()
-        worker = next((w for w in free if w.has_trained_like(task.spec)), free[0])
-        worker.submit(task)
+        worker = next((w for w in free if w.has_trained_like(fits[0].spec)), free[0])
+        worker.submit(*fits)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """See `Executor`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,8 +151,16 @@ class Session:
             state,
         )
 
+    def results(self, fits: Iterable[TrialTask], on_epoch: OnEpochResult) -> Iterator[TrialResult]:
+        """Runs the fits of a job, up to the first that is not complete."""
+        for fit in fits:
+            result = self.run(fit, on_epoch)
+            yield result
+            if result.state != "complete":
+                return
+
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        """Runs a trial by the trainer that the task asks for; see `run_trial`."""
+        """Runs a fit by the trainer that the task asks for; see `run_trial`."""
         trainer = self.trainer
         # Without validation data only `model.fit` trains.
         mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer

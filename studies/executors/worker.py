@@ -20,6 +20,7 @@ from studies.executors.messages import (
     Ask,
     ChampionSaved,
     Failed,
+    Job,
     Loaded,
     LoadedByWorkers,
     LoadStudy,
@@ -74,8 +75,9 @@ class WorkerExecutor(LoadedByWorkers):
             shared = Path(self._own.name)
         self._load_study = LoadStudy(target, dict(overrides or {}), data, threads or 1, shared)
         self._on_output = on_output or (lambda line: None)
-        self._waiting: deque[TrialTask] = deque()
-        self._running: TrialSpec | None = None
+        self._waiting: deque[Job] = deque()
+        # The fits of its job that have not ended.
+        self._fits: deque[TrialSpec] = deque()
         self._folder = folder if folder and Path(folder).is_dir() else None
         self._variables = dict(variables or {})
         self._start_process = start or self._start_here
@@ -113,7 +115,7 @@ class WorkerExecutor(LoadedByWorkers):
     @property
     def trial(self) -> int | None:
         """The number of the trial that it runs."""
-        return None if self._running is None else self._running.number
+        return self._fits[0].number if self._fits else None
 
     def has_trained_like(self, spec: TrialSpec) -> bool:
         """Returns whether its process has trained a model like this trial's before."""
@@ -168,12 +170,12 @@ class WorkerExecutor(LoadedByWorkers):
     @property
     def free(self) -> int:
         """See `Executor`."""
-        return 0 if self._waiting or self._running or self._is_loading else 1
+        return 0 if self._waiting or self._fits or self._is_loading else 1
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, *fits: TrialTask) -> None:
         """See `Executor`. A free worker begins at once."""
-        self._waiting.append(task)
-        if self._running is None:
+        self._waiting.append(Job(fits))
+        if not self._fits:
             # `wait` replaces a worker that has died, and can report it.
             with contextlib.suppress(WorkerError):
                 self._start_next()
@@ -184,7 +186,7 @@ class WorkerExecutor(LoadedByWorkers):
             self.take_loaded()
             return
         try:
-            if self._running is None:
+            if not self._fits:
                 self._start_next()
                 return
             message = self._process.receive()
@@ -192,20 +194,24 @@ class WorkerExecutor(LoadedByWorkers):
                 self._process.send(handler.on_epoch(message))
                 return
         except WorkerError as error:
-            lost, self._running = self._running, None
+            lost = self._fits[0] if self._fits else None
+            self._fits.clear()
             self._restart()
             if lost is not None:
                 handler.on_lost(lost, error)
             return
-        self._running = None
         if isinstance(message, Failed):
+            self._fits.clear()
             raise StudyError(message.message)
+        self._fits.popleft()
+        if message.state != "complete":
+            self._fits.clear()
         handler.on_result(message)
 
     @property
     def delayed(self) -> Sequence[TrialSpec]:
         """See `Executor`."""
-        return [task.spec for task in self._waiting] if self._running is None else ()
+        return () if self._fits else [job.fits[0].spec for job in self._waiting]
 
     def cut(self, number: int) -> bool:
         """See `Executor`."""
@@ -261,8 +267,8 @@ class WorkerExecutor(LoadedByWorkers):
 
     def _start_next(self) -> None:
         self._process.send(self._waiting[0])
-        self._running = self._waiting.popleft().spec
-        self._trained.add(kind_of(self._running))
+        self._fits.extend(fit.spec for fit in self._waiting.popleft().fits)
+        self._trained.add(kind_of(self._fits[0]))
 
 
 def kind_of(spec: TrialSpec) -> Hashable:

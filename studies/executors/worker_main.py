@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studies.executors.messages import LoadStudy
+    from studies.executors.messages import Job, LoadStudy
     from studies.executors.session import Session
-    from tracking.records import EpochResult, TrialTask
+    from tracking.records import Decision, EpochResult
 
 
 # A driver that ends a worker writes this before it closes the connection.
@@ -162,8 +162,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
     """Loads the study, then answers the driver until it closes the connection."""
     from search_spaces.errors import KerastudyError
     from studies.error_texts import describe
-    from studies.executors.messages import Answer, Ask, ChampionSaved, Failed
-    from tracking.records import TrialTask
+    from studies.executors.messages import Answer, Ask, ChampionSaved, Failed, Job
 
     try:
         session = _load(load, connection)
@@ -174,8 +173,8 @@ def serve(connection: Connection, load: LoadStudy) -> None:
         message = connection.recv()
         assert session is not None, "a study is loaded before trials are run"
         try:
-            if isinstance(message, TrialTask):
-                connection.send(_run(session, message, connection))
+            if isinstance(message, Job):
+                _run(session, message, connection)
             elif isinstance(message, Ask):
                 connection.send(Answer(session.answer(message.function, *message.arguments)))
             else:
@@ -239,12 +238,14 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     return session
 
 
-def _run(session: Session, message: TrialTask, connection: Connection) -> object:
-    def on_epoch(epoch: EpochResult) -> object:
+def _run(session: Session, job: Job, connection: Connection) -> None:
+    def on_epoch(epoch: EpochResult) -> Decision:
         connection.send(epoch)
-        return connection.recv()
+        decision: Decision = connection.recv()
+        return decision
 
-    return session.run(message, on_epoch)  # type: ignore[arg-type]
+    for result in session.results(job.fits, on_epoch):
+        connection.send(result)
 
 
 if __name__ == "__main__":

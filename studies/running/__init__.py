@@ -6,7 +6,6 @@
 | `definitions` | compares a study's definition with the recorded one |
 | `driver` | the loop that ties engine, executor and tracking together |
 | `folds` | the result of a cross-validated trial |
-| `in_flight` | the trainings of a trial that run now, taken in the order of folds |
 | `proposals` | the engine, with results as they come, or in order |
 | `retention` | which checkpoints and states stay on disk |
 | `running_trial` | a running trial: its record, its trainings, their combined result |

@@ -37,7 +37,6 @@ from tracking.records import (
     TrialRecord,
     TrialResult,
     TrialSpec,
-    TrialTask,
 )
 from tracking.runs.study_runs import StudyRuns
 
@@ -73,8 +72,8 @@ class Driver:
         self._at_the_end = at_the_end
         description = runs.description
         self._trials = StudyTrials(recorded)
-        # Running trials of which a process died.
-        self._losing: dict[int, Running] = {}
+        # Running trials whose process died.
+        self._lost: dict[int, WorkerError] = {}
         # Results that are not in the record yet.
         self._results: list[TrialResult] = []
         self._clock = AwakeClock()
@@ -128,25 +127,38 @@ class Driver:
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """See `Handler.on_epoch`."""
-        running, prune = self._trials.running[epoch.number], False
-        if epoch.repeat == running.present:
-            self._progress.epoch_ended(epoch)
-            prune = self._trial_runs.take_epoch(running, epoch, self._clock.seconds)
-        else:
-            running.flight.keep(epoch)
-        last = epoch.epoch >= running.trial.spec.epochs
+        running, description = self._trials.running[epoch.number], self._description
+        self._progress.epoch_ended(epoch)
+        prune = self._trial_runs.take_epoch(running, epoch, self._clock.seconds)
+        another = epoch.repeat + 1 < len(running.fits)
         # Only an objective function itself knows its last epoch.
-        if last and not self._description.objective_function:
-            # It has ended; its other folds may be left out.
-            another = epoch.repeat + 1 < self._description.folds
-            return "prune" if prune and another else "continue"
-        if self._cuts() or running.flight.must_stop(epoch.repeat):
+        last = epoch.epoch >= running.trial.spec.epochs and not description.objective_function
+        if last and not another:
+            return "continue"
+        if self._cuts():
             return "stop"
-        return "prune" if prune or self._time_limit.cuts(running) else "continue"
+        if last:
+            # The fit has ended; the trial's other folds may be left out.
+            return "prune" if prune and description.folds else "continue"
+        if prune:
+            return "prune"
+        if self._time_limit.cuts(running):
+            # Other folds follow one that is cut.
+            return "end" if description.folds else "prune"
+        return "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`. It is recorded together with others that come with it."""
-        self._results.append(result)
+        """See `Handler.on_result`. A trial's last is recorded together with others' last."""
+        cut = self._time_limit.reason(result.number)
+        if cut and result.state in ("complete", "pruned"):
+            result = replace(result, reason=cut)
+        running = self._trials.running[result.number]
+        if result.state != "complete" or result.repeat + 1 == len(running.fits):
+            self._results.append(result)
+            return
+        self._runs.write_epochs()
+        with self._runs.together():
+            self._trial_runs.end_fit(running, result, self._clock.seconds)
 
     def _take_results(self) -> None:
         """Records new epochs and results, together, and acts on them."""
@@ -154,55 +166,38 @@ class Driver:
         results, self._results = self._results, []
         if results:
             with self._runs.together():
-                ended = [trial for trial in map(self._record, results) if trial is not None]
+                ended = [
+                    self._trial_runs.end(self._trials.running[result.number], result)
+                    for result in results
+                ]
             for trial in ended:
                 self._follow(trial)
             self._first_trials.check()
-        gone = [running for running in self._losing.values() if running.flight.gone]
-        if gone:
+        lost, self._lost = self._lost, {}
+        if lost:
             with self._runs.together():
-                for running in gone:
-                    self._lose(running)
-
-    def _record(self, result: TrialResult) -> EndedTrial | None:
-        """Records a training's result when it is its turn; returns the trial, if it has ended."""
-        cut = self._time_limit.reason(result.number)
-        if cut and result.state == "pruned":
-            # Other folds follow one that was cut.
-            result = replace(result, reason=cut)
-            if self._description.folds:
-                result = replace(result, state="complete")
-        running = self._trials.running[result.number]
-        running.flight.end(result)
-        while (due := running.flight.due(running.present)) is not None:
-            trial = self._trial_runs.end_training(due)
-            if trial is not None:
-                return trial
-            for epoch in self._trial_runs.catch_up(running, self._clock.seconds):
-                self._progress.epoch_ended(epoch)
-        return None
+                for number, error in lost.items():
+                    self._lose(number, error)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """See `Handler.on_lost`."""
         number, reason = spec.number, str(error)
-        running = self._trials.running[number]
-        hung, cut = self._time_limit.has_cut(number), self._time_limit.reason(number)
-        if hung:
-            self.on_result(TrialResult(number, "infeasible", reason=cut, repeat=spec.repeat))
+        if self._time_limit.has_cut(number):
+            reason = self._time_limit.reason(number)
+            self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
             return
-        if self._stopping or running.flight.is_beyond(spec.repeat):
+        if self._stopping:
             # Stopping a whole session or service signals the workers too.
             reason = f"stopped: {reason}"
             self.on_result(TrialResult(number, "interrupted", reason=reason, repeat=spec.repeat))
             return
         was_alone = self._trials.was_alone(number)
         # A trial that loses its machine again and again is not the cause.
-        losses = running.trial.losses + (not error.machine_gone)
+        losses = self._trials.running[number].trial.losses + (not error.machine_gone)
         if losses < _ATTEMPTS and not (error.out_of_memory and was_alone):
             how = "; it is tried once more, alone" if error.out_of_memory else ""
             self._progress.say(f"trial {number}: {reason}{how}")
-            running.flight.lose(spec.repeat, error)
-            self._losing[number] = running
+            self._lost[number] = error
             return
         self._progress.say(f"trial {number}: {reason}")
         if was_alone:
@@ -211,13 +206,11 @@ class Driver:
             reason = f"{_ATTEMPTS} attempts, and in each {reason}"
         self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
 
-    def _lose(self, running: Running) -> None:
+    def _lose(self, number: int, error: WorkerError) -> None:
         """Ends an attempt at a trial whose process died; it is trained again."""
-        number = running.trial.number
         self._progress.trial_gone(number)
-        del self._losing[number]
-        losses = int(running.flight.blamed)
-        self._trials.lose(number, alone=running.flight.out_of_memory, losses=losses)
+        losses = int(not error.machine_gone)
+        running = self._trials.lose(number, alone=error.out_of_memory, losses=losses)
         self._trial_runs.lose(running, losses)
 
     def _follow(self, trial: EndedTrial) -> None:
@@ -242,8 +235,8 @@ class Driver:
         return None if best is None or best.best is None else (best.number, best.best.value)
 
     def _wait(self) -> None:
-        """Makes the executor work; for a short time if no training runs, to notice a stop."""
-        idle = not any(each.flight.running for each in self._trials.running.values())
+        """Makes the executor work; for a short time if no trial runs, to notice a stop."""
+        idle = not self._trials.running
         seconds = _SECONDS_TO_NOTICE if idle else self._time_limit.seconds_to_wait
         try:
             self._executor.wait(self, seconds)
@@ -284,42 +277,33 @@ class Driver:
         )
 
     def _submit(self) -> None:
-        """Begins trainings for free workers. Their runs exist before any of them trains."""
+        """Begins trials for free workers. Their runs exist before any of them trains."""
         while self._submit_together():
             pass
 
     def _submit_together(self) -> bool:
-        """Begins the trainings that are found soon, together; returns whether there may be more."""
-        tasks: list[TrialTask] = []
+        """Begins the trials that are found soon, together; returns whether there may be more."""
+        begun: list[Running] = []
         ends = time.monotonic() + _SECONDS_TOGETHER
         with self._runs.together():
-            while more := len(tasks) < self._executor.free and not self._stopping:
-                if self._trials.repeats:
-                    running = self._trials.running[self._trials.repeats.popleft()]
-                    if self._cuts() or running.flight.ends:
-                        self._end_between(running)
-                        continue
-                else:
-                    begun = self._begin_next()
-                    if begun is None:
-                        more = False
-                        break
-                    running = begun
-                tasks.append(self._begin_training(running))
+            while more := len(begun) < self._executor.free and not self._stopping:
+                running = self._begin_next()
+                if running is None:
+                    more = False
+                    break
+                begun.append(running)
                 if time.monotonic() > ends:
                     break
-            # After a stop, which may come at any moment, no repeat begins.
-            while self._stopping and self._trials.repeats:
-                self._end_between(self._trials.running[self._trials.repeats.popleft()])
-        for task in tasks:
-            self._trials.running[task.spec.number].delay(self._clock.seconds)
-            self._executor.submit(task)
+        for running in begun:
+            running.delay(self._clock.seconds)
+            last_kept = self._retention.last_kept(running.trial.known)
+            self._executor.submit(
+                *(
+                    task_of(fit, self._description, self._runs.files, self._trainer, last_kept)
+                    for fit in running.fits
+                )
+            )
         return more
-
-    def _end_between(self, running: Running) -> None:
-        """Lets no further training of a trial begin; ends the trial if none runs."""
-        if not running.flight.running:
-            self._follow(self._trial_runs.end_between_repeats(running))
 
     def _begin_next(self) -> Running | None:
         """Begins a trial that was cut, or the next one; None if there is none to begin."""
@@ -343,12 +327,8 @@ class Driver:
             proposal, spec = asked, spec_of(asked, self._description, self._trials.finished)
         else:
             return None
-        running = self._trial_runs.begin(spec, proposal, self._executor.environment, losses)
+        running = self._trial_runs.begin(
+            spec, proposal, self._executor.environment, losses, self._clock.seconds
+        )
         self._progress.trial_begins(spec)
         return running
-
-    def _begin_training(self, running: Running) -> TrialTask:
-        """Begins a trial's training, or the next of its repeats."""
-        spec = self._trial_runs.begin_training(running, self._clock.seconds)
-        last_kept = self._retention.last_kept(running.trial.known)
-        return task_of(spec, self._description, self._runs.files, self._trainer, last_kept)

@@ -1,13 +1,12 @@
-"""A running trial: its record, its trainings, and their combined result."""
+"""A running trial: its record, its fits, and their combined result."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from studies.running.folds import mean_metrics, with_folds
-from studies.running.in_flight import InFlight
 from tracking.history.fold_steps import mean_so_far, pruner_step
 from tracking.records import (
     BestEpoch,
@@ -27,21 +26,19 @@ class Running:
 
     Attributes:
         trial: Its record.
-        specs: Its trainings that have a run: one, or one for each repeat or fold.
-        run_ids: Their runs.
-        flight: Its trainings that run now.
-        results: Results of the repeats that have ended.
+        fits: Its fits: one, or one for each repeat or fold.
+        run_ids: The runs of those that have begun.
+        results: The results of those that have ended.
         epochs: The epochs of all of them so far.
-        curves: The objective by epoch, by training.
-        began: When the present training began, by the driver's clock, in seconds.
+        curves: The objective by epoch, by fit.
+        began: When the present fit began, by the driver's clock, in seconds.
         last_epoch: When its last epoch ended, or it began.
         longest_epoch: Seconds that its longest epoch took so far.
     """
 
     trial: TrialRecord
-    specs: list[TrialSpec] = field(default_factory=list)
+    fits: Sequence[TrialSpec]
     run_ids: list[str] = field(default_factory=list)
-    flight: InFlight = field(default_factory=InFlight)
     results: list[TrialResult] = field(default_factory=list)
     epochs: list[EpochResult] = field(default_factory=list)
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
@@ -49,20 +46,14 @@ class Running:
     last_epoch: float = 0.0
     longest_epoch: float = 0.0
 
-    @property
-    def present(self) -> int:
-        """The training whose turn it is: the first one without a result."""
-        return len(self.results)
-
-    def begin_training(self, spec: TrialSpec, run_id: str, now: float) -> None:
-        """Takes the training that begins."""
-        self.specs.append(spec)
+    def begin_fit(self, run_id: str, now: float) -> None:
+        """Begins its next fit, which has this run."""
         self.run_ids.append(run_id)
         self.began = self.last_epoch = now
         self.longest_epoch = 0.0
 
     def delay(self, now: float) -> None:
-        """Notes that the training has not begun yet."""
+        """Notes that the fit has not begun yet."""
         self.began = self.last_epoch = now
 
     def take_epoch(self, epoch: EpochResult, now: float) -> None:
@@ -102,7 +93,7 @@ class Running:
         by_epoch: dict[int, list[EpochResult]] = {}
         for epoch in self.epochs:
             by_epoch.setdefault(epoch.epoch, []).append(epoch)
-        folds = len(self.specs) if self.specs and self.specs[0].fold is not None else 0
+        folds = len(self.run_ids) if self.fits[0].fold is not None else 0
         for number, epochs in sorted(by_epoch.items()):
             if len({epoch.repeat for epoch in epochs}) >= folds:
                 mean = mean_metrics([epoch.metrics for epoch in epochs])
@@ -117,7 +108,7 @@ class Running:
         """
         last, results, folds = self.results[-1], self.results, description.folds
         objective = description.objective
-        trained = zip(results, self.specs, self.run_ids, strict=True)
+        trained = zip(results, self.fits, self.run_ids, strict=False)
         repeats = tuple(_repeat(*each) for each in trained if each[0].best is not None)
         common = TrialResult(
             last.number,

@@ -15,6 +15,7 @@ from tracking.records import (
     EndedTrial,
     StudyDescription,
     TrialRecord,
+    TrialSpec,
     finished_trials,
 )
 
@@ -33,7 +34,6 @@ class StudyTrials:
         finished: Those that have ended, by number.
         finished_before: Numbers of those that an earlier launch finished.
         running: Those that run, by number.
-        repeats: Numbers of running ones whose next repeat, or fold, can begin.
         again: Those to train again, the next one first.
     """
 
@@ -42,21 +42,19 @@ class StudyTrials:
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
         self.finished_before = frozenset(self.finished)
         self.running: dict[int, Running] = {}
-        self.repeats: deque[int] = deque()
         self.again = deque(t for n, t in self.all.items() if n not in self.finished)
         # They ran out of memory next to others.
         self._alone: set[int] = set()
 
-    def begin(self, trial: TrialRecord) -> Running:
-        """Adds a trial that begins to run."""
-        running = Running(trial)
+    def begin(self, trial: TrialRecord, fits: Sequence[TrialSpec]) -> Running:
+        """Adds a trial that begins to run, with its fits."""
+        running = Running(trial, fits)
         self.all[trial.number], self.running[trial.number] = trial, running
         return running
 
     def end(self, trial: EndedTrial) -> None:
         """Takes a trial that has finished, or was interrupted."""
         del self.running[trial.number]
-        self.repeats = deque(number for number in self.repeats if number != trial.number)
         if trial.state in FINISHED_STATES:
             self.all[trial.number] = self.finished[trial.number] = trial
 
@@ -66,17 +64,11 @@ class StudyTrials:
         ``alone`` lets no other trial run then. ``losses`` count against it.
         """
         running = self.running.pop(number)
-        self.repeats = deque(each for each in self.repeats if each != number)
         if alone:
             self._alone.add(number)
         trial = running.trial
         self.again.appendleft(replace(trial, losses=trial.losses + losses))
         return running
-
-    def train_next(self, number: int) -> None:
-        """Lets the next repeat, or fold, of a running trial begin."""
-        if number not in self.repeats:
-            self.repeats.append(number)
 
     def was_alone(self, number: int) -> bool:
         """Returns whether a trial must run alone, for lack of memory."""
@@ -94,7 +86,7 @@ class StudyTrials:
         self.finished = {number: completed(trial, space) for number, trial in self.finished.items()}
         self.again = deque(completed(trial, space) for trial in self.again)
         for running in self.running.values():
-            # It, or its next repeat, may begin again.
+            # It may begin again.
             running.trial = completed(running.trial, space)
 
 

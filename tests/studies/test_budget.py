@@ -202,9 +202,9 @@ class Delaying(SimulatedWorkers):
         loads = self.clock.seconds < self.begins
         return [task.spec for n, (task, *_) in self._running.items() if n == 1 and loads]
 
-    def submit(self, task: TrialTask) -> None:
-        super().submit(task)
-        if task.spec.number == 1:
+    def submit(self, *fits: TrialTask) -> None:
+        super().submit(*fits)
+        if fits[0].spec.number == 1:
             self.begins = self.clock.seconds + 1.2
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:

@@ -243,12 +243,12 @@ class LosesMachines(ScriptedExecutor):
 
     machines = 4
 
-    def _run(self, task: TrialTask, handler: Handler) -> None:
+    def _run(self, task: TrialTask, handler: Handler) -> TrialResult | None:
         if task.spec.fold != ALL_FOLDS or not self.machines:
-            super()._run(task, handler)
-            return
+            return super()._run(task, handler)
         self.machines -= 1
         handler.on_lost(task.spec, WorkerError("its machine is gone", machine_gone=True))
+        return None
 
 
 def test_lost_machines_cost_a_study_no_champion(folder: Path) -> None:

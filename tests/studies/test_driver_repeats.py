@@ -12,7 +12,7 @@ from studies.definition import trial_seed
 from studies.executors import Handler
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, epoch_metrics
-from tracking.records import TrialRecord, TrialSpec
+from tracking.records import TrialRecord, TrialResult, TrialSpec, TrialTask
 
 
 def launch(
@@ -117,10 +117,9 @@ def test_a_trial_pruned_in_its_first_repeat_has_no_further_one(folder: Path) -> 
 
 def test_an_infeasible_repeat_makes_the_trial_infeasible(folder: Path) -> None:
     class Second(ScriptedExecutor):
-        def wait(self, handler: Handler, seconds: float | None = None) -> None:
-            spec = self._waiting[0].spec
-            self.infeasible = {1} if (spec.number, spec.repeat) == (1, 1) else set()
-            super().wait(handler)
+        def _run(self, task: TrialTask, handler: Handler) -> TrialResult | None:
+            self.infeasible = {1} if (task.spec.number, task.spec.repeat) == (1, 1) else set()
+            return super()._run(task, handler)
 
     history = launch(folder, Second(describe(name="infeasible", repeats=3, trials=3)))
     trial = history.trial(1)

@@ -48,9 +48,9 @@ def test_no_trial_waits_while_an_engine_thinks_about_the_next(
         return ask(engine, *arguments)
 
     class Noting(ScriptedExecutor):
-        def submit(self, task: TrialTask) -> None:
+        def submit(self, *fits: TrialTask) -> None:
             events.append("train")
-            super().submit(task)
+            super().submit(*fits)
 
     monkeypatch.setattr(driver, "_SECONDS_TOGETHER", seconds)
     monkeypatch.setattr(OptunaEngine, "ask", noted)

@@ -149,16 +149,16 @@ class ScriptedExecutor:
     wrong: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._waiting: deque[TrialTask] = deque()
+        self._waiting: deque[tuple[TrialTask, ...]] = deque()
         self._replacing = self.closed = False
 
     @property
     def free(self) -> int:
         return 0 if self._replacing else self.workers - len(self._waiting)
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, *fits: TrialTask) -> None:
         assert self.free
-        self._waiting.append(task)
+        self._waiting.append(fits)
 
     @property
     def delayed(self) -> list[TrialSpec]:
@@ -172,11 +172,18 @@ class ScriptedExecutor:
             # As a worker process that took the place of one that died: it is ready now.
             self._replacing = False
             return
-        self.together.append({task.spec.number for task in self._waiting})
+        self.together.append({fits[0].spec.number for fits in self._waiting})
         for _ in range(len(self._waiting)):
-            self._run(self._waiting.popleft(), handler)
+            for task in self._waiting.popleft():
+                result = self._run(task, handler)
+                if result is None:
+                    break
+                handler.on_result(result)
+                if result.state != "complete":
+                    break
 
-    def _run(self, task: TrialTask, handler: Handler) -> None:
+    def _run(self, task: TrialTask, handler: Handler) -> TrialResult | None:
+        """Runs a fit; returns its result, or None if its process died."""
         spec = task.spec
         self.before(spec)
         self.ran.append((spec.number, spec.attempt))
@@ -184,22 +191,21 @@ class ScriptedExecutor:
             self.lost.remove(spec.number)
             self._replacing = True
             handler.on_lost(spec, WorkerError("the worker process ended by signal 9", killed=True))
+            return None
         elif spec.number in self.out_of_memory:
             self.out_of_memory.remove(spec.number)
             self._replacing = True
             reason = "the worker process ran out of memory"
             handler.on_lost(spec, WorkerError(reason, out_of_memory=True))
+            return None
         elif spec.number in self.raises:
             raised = "NameError: modl (mine.py, line 3)"
             reason = f"the builder raised {raised}"
-            result = TrialResult(spec.number, "infeasible", reason=reason, raised=raised)
-            handler.on_result(result)
+            return TrialResult(spec.number, "infeasible", reason=reason, raised=raised)
         elif spec.number in self.infeasible:
             reason = "the builder raised ValueError: no"
-            result = TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat)
-            handler.on_result(result)
-        else:
-            handler.on_result(self._train(task, handler))
+            return TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat)
+        return self._train(task, handler)
 
     def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
         spec, checkpoint = task.spec, task.checkpoint
@@ -218,7 +224,7 @@ class ScriptedExecutor:
                 EpochResult(spec.number, epoch, metrics, 0.1 * epoch, spec.repeat)
             )
             if decision != "continue":
-                state = {"prune": "pruned", "stop": "interrupted"}[decision]
+                state = {"prune": "pruned", "stop": "interrupted", "end": "complete"}[decision]
                 break
         if state != "interrupted":
             if best is not None and task.may_stay(best):

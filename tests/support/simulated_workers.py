@@ -53,7 +53,8 @@ class SimulatedWorkers:
     def free(self) -> int:
         return self.workers - len(self._running)
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, *fits: TrialTask) -> None:
+        (task,) = fits
         self._running[task.spec.number] = (task, task.spec.initial_epoch, None)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:

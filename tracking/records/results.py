@@ -13,7 +13,8 @@ from tracking.records.specs import BestEpoch
 from tracking.records.studies import ClassWeight, read_class_weight
 
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
-Decision = Literal["continue", "prune", "stop"]
+Decision = Literal["continue", "prune", "end", "stop"]
+"""After an epoch: ``end`` lets a trial's next fit begin, ``stop`` lets a launch resume this one."""
 
 FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
 

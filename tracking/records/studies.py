@@ -222,12 +222,6 @@ class StudyDescription:
         return self.folds or self.repeats
 
     @property
-    def folds_together(self) -> int:
-        """How many folds of a trial may run at once: one, if something may end it in between."""
-        apart = self.pruner != "none" or self.trial_timeout is not None
-        return 1 if apart else max(self.folds, 1)
-
-    @property
     def default_trial(self) -> int | None:
         """The number of the trial that has the space's defaults, if one must have them."""
         return 0 if self.try_defaults else None

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from search_spaces.errors import StudyError
-from studies.executors.messages import ChampionSaved, SaveChampion
+from studies.executors.messages import ChampionSaved, Job, SaveChampion
 from tracking.records import TrialTask
 from tracking.records.validation_predictions import predictions_beside
 from tracking.store.atomic import replacing
@@ -48,21 +49,19 @@ class SavedModel:
 
 def packed(message: object) -> Sent:
     """Returns a message with the contents of the files that it names."""
-    if isinstance(message, TrialTask):
-        paths = {name: getattr(message, name) for name in _READ}
-        return Sent(message, {name: read for name, read in _contents(paths)})
+    if isinstance(message, Job):
+        return Sent(message, dict(_contents(_paths(message, _READ))))
     if isinstance(message, SaveChampion):
         return Sent(message, dict(_contents({"checkpoint": message.checkpoint})))
     return Sent(message)
 
 
-def put(written: Written, task: TrialTask) -> None:
-    """Writes the files of a training where its task wants them."""
-    for name, content in written.files.items():
-        path = getattr(task, name)
-        if path is not None:
-            # As a worker of this machine writes a state.
-            _write(path, content, keeping=name == "state")
+def put(written: Written, job: Job) -> None:
+    """Writes the files of a job's fits where they belong."""
+    paths = _paths(job, _WRITTEN)
+    for key, content in written.files.items():
+        # As a worker of this machine writes a state.
+        _write(paths[key], content, keeping=key.startswith("state"))
 
 
 def put_model(saved: SavedModel, asked: SaveChampion) -> ChampionSaved:
@@ -91,17 +90,14 @@ class NodeFiles:
         """Returns a message whose files are here."""
         message = sent.message
         self._clear()
-        if isinstance(message, TrialTask):
-            paths = {
-                name: self._folder / path.name
-                for name in (*_READ, *_WRITTEN)
-                if (path := getattr(message, name)) is not None
-            }
-            for name, content in sent.files.items():
-                paths[name].write_bytes(content)
-            self._written = {name: paths[name] for name in _WRITTEN if name in paths}
+        if isinstance(message, Job):
+            job = Job(tuple(replace(fit, **self._here(fit)) for fit in message.fits))
+            paths = _paths(job, _READ)
+            for key, content in sent.files.items():
+                paths[key].write_bytes(content)
+            self._written = _paths(job, _WRITTEN)
             self._seen = dict(self._present())
-            return replace(message, **paths)
+            return job
         if isinstance(message, SaveChampion):
             checkpoint = self._folder / message.checkpoint.name
             for content in sent.files.values():
@@ -133,6 +129,12 @@ class NodeFiles:
         beside = predictions_beside(folder)
         return SavedModel(files, beside.read_bytes() if beside.exists() else None, message)
 
+    def _here(self, fit: TrialTask) -> dict[str, Any]:
+        """Returns the paths of a fit's files on this node."""
+        names = dict.fromkeys((*_READ, *_WRITTEN))
+        paths = {name: getattr(fit, name) for name in names}
+        return {name: path and self._folder / path.name for name, path in paths.items()}
+
     def _present(self) -> Iterator[tuple[str, tuple[int, int]]]:
         for name, path in self._written.items():
             with contextlib.suppress(FileNotFoundError):
@@ -145,11 +147,20 @@ class NodeFiles:
         self._folder.mkdir(parents=True)
 
 
-def _contents(paths: Mapping[str, Path | None]) -> Iterator[tuple[str, bytes]]:
+def _paths(job: Job, names: Iterable[str]) -> dict[str, Path]:
+    """Returns the paths of files of a job's fits, by their kind and the fit's place."""
+    return {
+        f"{name} {place}": path
+        for place, fit in enumerate(job.fits)
+        for name in names
+        if (path := getattr(fit, name)) is not None
+    }
+
+
+def _contents(paths: Mapping[str, Path]) -> Iterator[tuple[str, bytes]]:
     for name, path in paths.items():
-        if path is not None:
-            with contextlib.suppress(FileNotFoundError):
-                yield name, path.read_bytes()
+        with contextlib.suppress(FileNotFoundError):
+            yield name, path.read_bytes()
 
 
 def _write(path: Path, content: bytes, *, keeping: bool = False) -> None:

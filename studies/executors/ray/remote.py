@@ -11,11 +11,11 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from search_spaces.errors import WorkerError
-from studies.executors.messages import SaveChampion
+from studies.executors.messages import Job, SaveChampion
 from studies.executors.ray.carrying import SavedModel, Written, packed, put, put_model
 from studies.executors.ray.hosting import Begun, Gone, Printed
 from studies.executors.worker_process import OnOutput
-from tracking.records import EpochResult, TrialResult, TrialTask
+from tracking.records import EpochResult, TrialResult, TrialSpec
 
 _SECONDS_TO_END = 6.0
 
@@ -43,7 +43,9 @@ class RemoteProcess:
         self._messages: deque[object] = deque()
         self._changing = threading.Lock()
         self._closed = False
-        self._asked: TrialTask | SaveChampion | None = None
+        self._asked: Job | SaveChampion | None = None
+        # The fits of its job that have not ended.
+        self._fits: deque[TrialSpec] = deque()
         self._epoch = 0
         self.node = self.node_id = ""
         self._actor = start()
@@ -73,8 +75,11 @@ class RemoteProcess:
         """See `ProcessLike`. Files that the message names go along."""
         if self._closed:
             raise WorkerError("the worker on the cluster has ended", killed=True)
-        if isinstance(message, TrialTask | SaveChampion):
+        if isinstance(message, Job | SaveChampion):
             self._asked, self._epoch = message, 0
+            self._fits.clear()
+        if isinstance(message, Job):
+            self._fits.extend(fit.spec for fit in message.fits)
         self._actor.send.remote(packed(message))
 
     def receive(self) -> Any:
@@ -136,8 +141,8 @@ class RemoteProcess:
         self._arrived.close()
 
     def _take_files(self, written: Written) -> None:
-        """Writes files of the present training."""
-        if isinstance(self._asked, TrialTask):
+        """Writes files of the present job."""
+        if isinstance(self._asked, Job):
             put(written, self._asked)
 
     def _ask(self) -> None:
@@ -187,19 +192,21 @@ class RemoteProcess:
             self._arrives.close()
 
     def _is_late(self, message: object) -> bool:
-        """Returns whether a message is of another training than the present one, or came before.
+        """Returns whether a message is of another fit than the present one, or came before.
 
         Messages arrive once and in order; this is so even if Ray sent one again.
         """
-        task = self._asked
         if not isinstance(message, EpochResult | TrialResult):
             return False
-        if not isinstance(task, TrialTask):
+        if not self._fits:
             return True
-        if (message.number, message.repeat) != (task.spec.number, task.spec.repeat):
+        if (message.number, message.repeat) != (self._fits[0].number, self._fits[0].repeat):
             return True
         if isinstance(message, TrialResult):
-            self._asked = None
+            self._epoch = 0
+            self._fits.popleft()
+            if message.state != "complete":
+                self._fits.clear()
             return False
         # A HyperModel's own `fit` reports its last epoch once more, with its outcome.
         late = message.epoch < self._epoch

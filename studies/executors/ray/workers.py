@@ -108,7 +108,7 @@ class RayWorkers:
         assert self.pool.watch is not None, "it was started with the pool"
         self.pool.watch.want(wanted)
         if self._asked is None:
-            left = (description.trials - finished) * description.folds_together
+            left = description.trials - finished
             self._most = max(1, min(self._most, left))
             fit = max(1, min(self._most, self._room))
             self.pool.resize(min(len(self.pool), fit), self._start_worker)

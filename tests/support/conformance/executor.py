@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from search_spaces import StudyError, WorkerError
 from studies.executors import Executor
 from tracking.records import Decision, EpochResult, TrainerName, TrialResult, TrialSpec, TrialTask
+from tracking.store import checkpoint_digest
 
 STUDY_FILE = '''
 """A small study on made data."""
@@ -105,6 +107,15 @@ class Collecting:
             executor.wait(self)
         return self.results[-1]
 
+    def run_job(self, executor: Executor, fits: Sequence[TrialSpec], folder: Path) -> None:
+        space = executor.description.space
+        paths = [folder / f"{fit.number}-{fit.repeat}.weights.h5" for fit in fits]
+        tasks = [TrialTask(fit, space, path) for fit, path in zip(fits, paths, strict=True)]
+        free = executor.free
+        executor.submit(*tasks)
+        while executor.free < free:
+            executor.wait(self)
+
 
 class ExecutorConformance:
     """Subclass it, and give `open_file`: an executor on the study of a file."""
@@ -170,6 +181,36 @@ class ExecutorConformance:
         assert one.checkpoint_sha256 == two.checkpoint_sha256
         assert [e.metrics for e in usual.epochs] == [e.metrics for e in plain.epochs]
         assert usual.run(executor, spec, tmp_path).trainer == "compiled"
+
+    def test_a_job_trains_its_fits_one_after_another(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        """Each to the bits that it has alone; its files are where its task says."""
+        fits = [replace(make_spec(executor, 6), seed=seed, repeat=seed) for seed in range(3)]
+        alone = [Collecting().run(executor, fit, tmp_path) for fit in fits]
+        together = Collecting()
+        together.run_job(executor, fits, tmp_path)
+        assert [r.weights_sha256 for r in together.results] == [r.weights_sha256 for r in alone]
+        assert len({r.weights_sha256 for r in alone}) == 3
+        assert [(e.repeat, e.epoch) for e in together.epochs] == [
+            (repeat, epoch) for repeat in range(3) for epoch in (1, 2, 3)
+        ]
+        for fit, result in zip(fits, together.results, strict=True):
+            path = tmp_path / f"6-{fit.repeat}.weights.h5"
+            assert checkpoint_digest(path) == result.checkpoint_sha256
+
+    @pytest.mark.parametrize(
+        "decision, states",
+        [("prune", ["pruned"]), ("stop", ["interrupted"]), ("end", ["complete"] * 3)],
+    )
+    def test_a_job_goes_on_while_its_fits_are_complete(
+        self, executor: Executor, tmp_path: Path, decision: Decision, states: list[str]
+    ) -> None:
+        handler = Collecting(lambda epoch: decision if epoch.epoch == 2 else "continue")
+        fits = [replace(make_spec(executor, 7), seed=seed, repeat=seed) for seed in range(3)]
+        handler.run_job(executor, fits, tmp_path)
+        assert [(r.state, r.epochs) for r in handler.results] == [(state, 2) for state in states]
+        assert executor.free >= 1
 
     @pytest.mark.parametrize("decision, state", [("prune", "pruned"), ("stop", "interrupted")])
     def test_a_decision_ends_a_trial(

@@ -1,4 +1,4 @@
-"""Folds of one trial on several workers: the record is that of one worker, whatever the timing."""
+"""Trials with folds on several workers: the record is that of one worker, whatever the timing."""
 
 from __future__ import annotations
 
@@ -24,17 +24,22 @@ ORDERS = [0, *(pytest.param(order, marks=pytest.mark.exhaustive) for order in (1
 
 
 @dataclass
-class Training:
-    """A scripted training in a thread of its own, which takes a step when it is told to."""
+class Running:
+    """A scripted job in a thread of its own, which takes a step when it is told to."""
 
-    task: TrialTask
+    fits: tuple[TrialTask, ...]
     steps: queue.Queue[tuple[str, tuple[Any, ...]]] = field(default_factory=queue.Queue)
     decisions: queue.Queue[Decision] = field(default_factory=queue.Queue)
     begun: bool = False
+    fit: int = 0
 
-    def begin(self, run: Callable[[TrialTask, Handler], None]) -> None:
+    @property
+    def spec(self) -> TrialSpec:
+        return self.fits[self.fit].spec
+
+    def begin(self, run: Callable[[tuple[TrialTask, ...], Handler], None]) -> None:
         self.begun = True
-        threading.Thread(target=run, args=(self.task, self), daemon=True).start()
+        threading.Thread(target=run, args=(self.fits, self), daemon=True).start()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         self.steps.put(("on_epoch", (epoch,)))
@@ -49,50 +54,60 @@ class Training:
 
 @dataclass
 class Interleaved(ScriptedExecutor):
-    """Runs trainings at once, and takes their steps in an order drawn from a seed."""
+    """Runs jobs at once, and takes their steps in an order drawn from a seed."""
 
     order: int = 0
     dies: set[tuple[int, int, int]] = field(default_factory=set)
+    interrupts: set[tuple[int, int, int]] = field(default_factory=set)
     fails: set[tuple[int, int]] = field(default_factory=set)
     pairs: set[tuple[int, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.random, self.trainings = random.Random(self.order), list[Training]()
+        self.random, self.jobs = random.Random(self.order), list[Running]()
 
     @property
     def free(self) -> int:
-        return WORKERS - len(self.trainings)
+        return WORKERS - len(self.jobs)
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, *fits: TrialTask) -> None:
         assert self.free
-        self.trainings.append(Training(task))
-        runs = [each.task.spec for each in self.trainings]
-        self.pairs |= {(a.number, b.number) for a in runs for b in runs if a is not b}
+        self.jobs.append(Running(fits))
+        numbers = [job.spec.number for job in self.jobs]
+        self.pairs |= {(a, b) for a in numbers for b in numbers if a != b}
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        training = self.random.choice(self.trainings)
-        if not training.begun:
-            training.begin(self._run)
-        name, arguments = training.steps.get(timeout=60)
-        if name != "on_epoch":
-            self.trainings.remove(training)
-            getattr(handler, name)(*arguments)
+        job = self.random.choice(self.jobs)
+        if not job.begun:
+            job.begin(self._run_all)
+        name, arguments = job.steps.get(timeout=60)
+        spec = job.spec
+        if name == "on_result":
+            job.fit += 1
+            if job.fit == len(job.fits) or arguments[0].state != "complete":
+                self.jobs.remove(job)
+            handler.on_result(*arguments)
             return
-        spec, epoch = training.task.spec, arguments[0].epoch
-        place = (spec.number, spec.repeat, epoch)
+        place = (spec.number, spec.repeat, arguments[0].epoch)
+        if place in self.interrupts:
+            raise KeyboardInterrupt
         if place in self.dies:
             self.dies.remove(place)
-            self.trainings.remove(training)
-            training.decisions.put("stop")
+            self.jobs.remove(job)
+            job.decisions.put("stop")
             handler.on_lost(spec, WorkerError("the worker process ended by signal 9", killed=True))
             return
-        training.decisions.put(handler.on_epoch(*arguments))
+        job.decisions.put(handler.on_epoch(*arguments))
 
-    def _run(self, task: TrialTask, handler: Handler) -> None:
-        failing = (task.spec.number, task.spec.repeat) in self.fails
-        self.infeasible = {task.spec.number} if failing else set()
-        super()._run(task, handler)
+    def _run_all(self, fits: tuple[TrialTask, ...], handler: Handler) -> None:
+        for fit in fits:
+            failing = (fit.spec.number, fit.spec.repeat) in self.fails
+            self.infeasible = {fit.spec.number} if failing else set()
+            result = self._run(fit, handler)
+            assert result is not None
+            handler.on_result(result)
+            if result.state != "complete":
+                return
 
 
 def folded(name: str, **settings: Any) -> Any:
@@ -150,7 +165,7 @@ def test_several_workers_leave_the_record_of_one(
     executor = Interleaved(folded(f"order {order}"), order=order)
     history = launch(folder, executor)
     assert outcome(history) == one_worker
-    assert {(n, n) for n in range(4)} <= executor.pairs, "folds of one trial ran together"
+    assert executor.pairs, "trials ran together"
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -166,7 +181,7 @@ def test_a_fold_that_fails_ends_the_trial_as_on_one_worker(
     class OneAtATime(Interleaved):
         @property
         def free(self) -> int:
-            return 0 if self.trainings else 1
+            return 0 if self.jobs else 1
 
     found = failing(f"failing {fold} {order}", Interleaved, order=order)
     assert found == failing(f"failing {fold} {order} alone", OneAtATime)
@@ -186,27 +201,11 @@ def test_a_fold_whose_process_dies_is_trained_again_with_the_others(
     assert not [run for run in runs if run.info.status == "RUNNING"]
 
 
-def test_stopped_with_folds_side_by_side_it_resumes_as_if_it_had_not(
+def test_interrupted_in_a_fold_it_resumes_as_if_it_had_not(
     folder: Path, one_worker: list[Any]
 ) -> None:
-    def interrupt(spec: TrialSpec) -> None:
-        if (spec.number, spec.repeat) == (2, 2):
-            raise KeyboardInterrupt
-
-    class Interrupted(Interleaved):
-        def submit(self, task: TrialTask) -> None:
-            interrupt(task.spec)
-            super().submit(task)
-
+    interrupted = Interleaved(folded("interrupted"), interrupts={(2, 2, 1)})
     with pytest.raises(KeyboardInterrupt):
-        launch(folder, Interrupted(folded("interrupted")))
+        launch(folder, interrupted)
     history = launch(folder, Interleaved(folded("interrupted"), order=1))
     assert [each[3:9] for each in outcome(history)] == [each[3:9] for each in one_worker]
-
-
-def test_where_something_may_end_a_trial_its_folds_run_one_after_another(folder: Path) -> None:
-    assert folded("timed", trial_timeout=3600.0).folds_together == 1
-    executor = Interleaved(folded("pruned", pruner="median"))
-    launch(folder, executor)
-    assert executor.pairs, "trials ran together"
-    assert not {(n, n) for n in range(4)} & executor.pairs
