@@ -131,10 +131,10 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
     import keras
     import numpy as np
 
+    from studies.training.models import make_variables
     from studies.training.plain import PlainTrainer
     from studies.training.process.determinism import configure_tensorflow
     from studies.training.trial_run import run_trial
-    from studies.training.variables import make_variables
 
     configure_tensorflow(1)
     inside = 0.0

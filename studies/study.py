@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from studies.results.study_results import StudyResults
     from studies.running.budget import AtTheEnd
     from tracking.records import TrainerName
-    from tracking.records.confirmations import Confirmation
-    from tracking.records.evaluations import Evaluation
+    from tracking.records.checks import Confirmation, Evaluation
 
 _Kind = TypeVar("_Kind")
 

@@ -32,7 +32,7 @@ FENCES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("mlflow.store", "mlflow.utils", "mlflow.server", "mlflow.protos"),
     ),
     "optuna": (("studies/libraries/optuna_parts.py",), ()),
-    "ray": (("studies/executors/ray/ray_parts.py",), ("ray._private",)),
+    "ray": (("studies/executors/ray/cluster.py",), ("ray._private",)),
     "keras_tuner": (("studies/libraries/keras_tuner_parts.py",), ("keras_tuner.src",)),
 }
 BY_NAME = ("getattr", "setattr", "hasattr", "delattr")

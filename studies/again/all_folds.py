@@ -24,7 +24,7 @@ from tracking.records import (
     TrialTask,
 )
 from tracking.runs.study_runs import StudyRuns
-from tracking.store.atomic import one_before
+from tracking.store.files import one_before
 
 # Attempts, if its process dies.
 _ATTEMPTS = 3

@@ -21,7 +21,7 @@ from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrainerName, TrialTask
-from tracking.records.verified import differing, is_known, not_reproduced, reproduced
+from tracking.records.checks import differing, is_known, not_reproduced, reproduced
 from tracking.registry.champions import record_verified
 from tracking.registry.verdicts import renew_verdict
 from tracking.report.write import renew_report

@@ -17,8 +17,7 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.store.atomic import replacing
-from tracking.store.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
+from tracking.store.files import CheckpointError, check_checkpoint, recorded_checkpoints, replacing
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from studies.training.process.environment import environment_differences
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialTask
-from tracking.records.verified import (
+from tracking.records.checks import (
     OFF,
     TRAINED_BY_FIT,
     TRAINED_BY_OBJECTIVE,
@@ -87,7 +87,7 @@ class Verifier:
         return True
 
     def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
-        """Returns the outcome of comparing a trial; see `tracking.records.verified`.
+        """Returns the outcome of comparing a trial; see `tracking.records.checks`.
 
         Args:
             history: The study under its engine.

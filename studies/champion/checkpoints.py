@@ -17,7 +17,7 @@ from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialTask
-from tracking.records.verified import IDENTICAL, is_whole
+from tracking.records.checks import IDENTICAL, is_whole
 from tracking.registry.champions import record_verified
 from tracking.store.trust import check_trust
 

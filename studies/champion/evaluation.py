@@ -20,7 +20,7 @@ from tracking.history.evaluations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import renew_note
 from tracking.history.verdicts import looked_at
-from tracking.records.evaluations import Evaluation, Measured
+from tracking.records.checks import Evaluation, Measured
 from tracking.report.write import renew_report
 from tracking.store.folder import default_store_path
 

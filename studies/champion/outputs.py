@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import DataError
-from tracking.store.atomic import followed, replacing
+from tracking.store.files import followed, replacing
 
 if TYPE_CHECKING:
     import keras

@@ -21,7 +21,7 @@ from studies.lines import wrapped
 
 if TYPE_CHECKING:
     from tracking.history.verdicts import StudyVerdict
-    from tracking.records.confirmations import Confirmation, Racer
+    from tracking.records.checks import Confirmation, Racer
 
 
 @click.command("confirm", short_help="Check the choice: train the best trials again.")

@@ -60,7 +60,7 @@ def data_command(
     from studies.exporting.asked import check_free, explained
     from studies.launching.checking_data import check_file, check_target
     from studies.user_code.targets import catalog_names, resolve_target
-    from tracking.store.atomic import followed, replacing
+    from tracking.store.files import followed, replacing
 
     # Data without a study. A folder may have the name of a study.
     alone = (

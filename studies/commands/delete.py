@@ -31,7 +31,7 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
     from studies.commands.output import print_json
     from studies.commands.reading import store_of
     from studies.progress import waiting
-    from tracking.runs.deleting import delete_study, study_size
+    from tracking.runs.experiments import delete_study, study_size
 
     opened = store_of(store)
     size = study_size(opened, study)

@@ -22,7 +22,7 @@ from studies.lines import cut, printable, width, wrapped
 
 if TYPE_CHECKING:
     from studies.champion.evaluation import Reading
-    from tracking.records.evaluations import Evaluation
+    from tracking.records.checks import Evaluation
 
 
 @click.command("evaluate", short_help="Evaluate the champion on the sealed test part.")

@@ -48,7 +48,7 @@ def overrides_of(
         check_stop_at,
     )
     from studies.launching.starting_values import read_rows
-    from tracking.store.names import check_study_name
+    from tracking.store.folder import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}
     if "folds" in overrides:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from studies.running.definitions import warnings_of
-from studies.running.validation_parts import ValidationParts
+from studies.running.study_trials import ValidationParts
 from tracking.diagnosis.isolated import answers
 from tracking.history.reasons import reasons
 from tracking.history.study_history import StudyHistory

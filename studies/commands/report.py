@@ -57,7 +57,7 @@ def report_command(
     from studies.exporting.asked import check_free, explained
     from studies.progress import waiting
     from tracking.report.write import write_comparison, write_report
-    from tracking.store.atomic import followed, write_atomically
+    from tracking.store.files import followed, write_atomically
     from tracking.store.folder import default_store_path
 
     if output is not None:

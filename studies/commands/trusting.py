@@ -32,8 +32,8 @@ def check_trusted(store: Path | None, trust: bool) -> None:
     """
     from search_spaces.errors import StoreError
     from tracking.store import trust as trusting
-    from tracking.store.facts import facts_fault, is_store
     from tracking.store.folder import default_store_path, real_folder
+    from tracking.store.trust import facts_fault, is_store
 
     root = real_folder(store if store is not None else default_store_path())
     # One of a newer version is refused first.

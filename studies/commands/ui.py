@@ -75,7 +75,7 @@ def ui_command(
     from studies.interruption import catching_interrupts
     from tracking.history.study_line import describe_study
     from tracking.mlflow_parts import knows_views
-    from tracking.runs.pages.addresses import VIEWS
+    from tracking.runs.pages import VIEWS
     from tracking.runs.parents import study_experiments
     from tracking.store.folder import default_store_path, open_store
     from tracking.ui.server import free_place, serving

@@ -19,15 +19,15 @@ from tracking.history.confirmations import read_trainings, runs_of
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.verdicts import study_verdict, verdict_by
 from tracking.mirror import mirrored
-from tracking.records.confirmations import Confirmation
+from tracking.records.checks import Confirmation
 from tracking.registry.champions import record_verified
 from tracking.registry.verdicts import renew_verdict
 from tracking.report.write import renew_report
 from tracking.runs.champion_versions import CONFIRMED
 from tracking.runs.confirmation_runs import ConfirmationRuns
-from tracking.runs.pages.markdown import plain
+from tracking.runs.pages import plain
 from tracking.statistics.race import survivors
-from tracking.store.atomic import remove_pieces
+from tracking.store.files import remove_pieces
 from tracking.store.folder import default_store_path
 
 

@@ -15,7 +15,7 @@ from studies.interruption import raising_interrupts
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.confirmations import confirmation_of
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.records.confirmations import Confirmation
+from tracking.records.checks import Confirmation
 from tracking.registry.verdicts import renew_verdict
 
 

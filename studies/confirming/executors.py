@@ -12,10 +12,8 @@ from studies.again.recorded_worker import recorded_folds, recorded_target
 from studies.data.arrays.large import temporary_folder
 from studies.data.replacing import spelled
 from studies.definition.study_definition import StudyDefinition
-from studies.executors.in_process import InProcessExecutor
-from studies.executors.local import LocalWorkers
-from studies.executors.pool import WorkerPool
-from studies.executors.session import Session
+from studies.executors.pool import LocalWorkers, WorkerPool
+from studies.executors.session import InProcessExecutor, Session
 from studies.progress import Progress
 from studies.training.process.determinism import begin_trial, prepare_environment
 from studies.user_code.loading import describe_code, load_study
@@ -24,7 +22,7 @@ from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.recorded_code import read_code
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
-from tracking.store.mlflow_client import preload
+from tracking.store.database import preload
 
 if TYPE_CHECKING:
     from tracking.records import CodeDescription

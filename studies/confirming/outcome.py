@@ -17,9 +17,8 @@ from studies.confirming.trainings import Trainings
 from studies.progress import Progress
 from tracking.history.evaluations import evaluations_on, read_evaluations, record_evaluation
 from tracking.history.study_history import StudyHistory
-from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
-from tracking.records.data_findings import ConstantGuess
-from tracking.records.evaluations import Evaluation, Measured
+from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
+from tracking.records.studies import ConstantGuess
 from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.corrections import confirmed_value

@@ -10,7 +10,7 @@ from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import KerastudyError, StudyError
 from studies.error_texts import describe
 from tracking.records import BestEpoch, TrialSpec
-from tracking.records.data_findings import ConstantGuess
+from tracking.records.studies import ConstantGuess
 from tracking.scores.sample_scores import SampleScores
 
 if TYPE_CHECKING:

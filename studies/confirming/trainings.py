@@ -13,7 +13,7 @@ from studies.confirming.executors import AnyExecutor
 from studies.confirming.plan import DEFAULTS, Plan, Training
 from studies.confirming.test_scores import TestScores, scores_in_worker
 from studies.progress import Progress
-from studies.running.folds import common_best
+from studies.running.running_trial import common_best
 from tracking.history.confirmations import ConfirmationTraining
 from tracking.history.curves import epoch_metrics
 from tracking.records import (
@@ -27,7 +27,7 @@ from tracking.records import (
     TrialTask,
 )
 from tracking.runs.confirmation_runs import ConfirmationRuns
-from tracking.store.checkpoints import CheckpointError, check_checkpoint
+from tracking.store.files import CheckpointError, check_checkpoint
 
 # A training whose process ends by itself so often is the cause.
 _ATTEMPTS = 3

@@ -33,7 +33,7 @@ def make_objective(objective: str | Objective) -> str | Objective:
 
     The direction is known for the metrics that Keras has. It is never guessed from a part of a
     name, which would minimize `val_f1_score`. For other names, the metric's object gives it once a
-    model is built; see `studies.training.building.metric_directions`.
+    model is built; see `studies.training.building.build`.
 
     Args:
         objective: A metric that the model logs, such as ``"val_accuracy"``, or an `Objective`,

@@ -49,7 +49,7 @@ from studies.definition.settings import (
     is_count,
 )
 from tracking.records import Objective
-from tracking.store.names import check_study_name
+from tracking.store.folder import check_study_name
 
 Builder = Any
 """A function of the hyperparameters, or an object with such a method `build`."""

@@ -12,28 +12,33 @@ from typing import TYPE_CHECKING
 from search_spaces.errors import StoreLockedError, StudyNotFoundError, TrackingError
 from studies.doctor.trainings import check_states, train_again
 from studies.progress import NoProgress, Progress
-from tracking.doctor.artifacts import check_artifacts
-from tracking.doctor.champions import check_champion
-from tracking.doctor.checkpoints import check_checkpoints, check_orphan_studies, check_orphans
-from tracking.doctor.definitions import check_code, check_definitions
-from tracking.doctor.findings import Ailment, Finding, attended
-from tracking.doctor.folder import check_facts, check_leftovers, check_record
-from tracking.doctor.lost import (
+from tracking.doctor.definitions import check_champion, check_code, check_definitions
+from tracking.doctor.files import (
+    check_artifacts,
+    check_checkpoints,
+    check_facts,
+    check_leftovers,
+    check_orphan_studies,
+    check_orphans,
+    check_record,
+)
+from tracking.doctor.findings import Ailment, Finding, StudyRecord, attended, read_record
+from tracking.doctor.runs import (
     check_half_deleted,
     check_lost_parents,
     check_places,
+    check_readable,
+    check_running,
     check_tags,
+    check_unmade,
     deleted_studies,
 )
-from tracking.doctor.runs import check_readable, check_running, check_unmade
-from tracking.doctor.studies import StudyRecord, read_record
 from tracking.history.study_history import read_study, study_engines
 from tracking.runs.parents import study_experiments
-from tracking.store.databases import check_can_be_read
-from tracking.store.facts import is_store
-from tracking.store.folder import Store, check_writable, open_store, real_folder
-from tracking.store.orphans import FOLDER
+from tracking.store.database import check_can_be_read
+from tracking.store.folder import FOLDER, Store, check_writable, open_store, real_folder
 from tracking.store.study_locks import locked_store
+from tracking.store.trust import is_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment

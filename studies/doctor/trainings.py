@@ -10,11 +10,10 @@ from studies.again.reproduction import reproduce
 from studies.again.reruns import unsound_checkpoints
 from studies.progress import Progress
 from studies.training.states.training_state import StateError, read_state
-from tracking.doctor.findings import Ailment
-from tracking.doctor.studies import StudyRecord, file_of_trial
+from tracking.doctor.findings import Ailment, StudyRecord, file_of_trial
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
-from tracking.store.orphans import FOLDER, move_to_orphans
+from tracking.store.folder import FOLDER, move_to_orphans
 
 
 def check_states(record: StudyRecord) -> Iterator[Ailment]:

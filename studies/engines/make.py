@@ -7,7 +7,7 @@ from search_spaces.errors import EngineError
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.definition.engine_options import check_options, split_options
 from studies.engines.engine import Engine, EngineSettings
-from studies.engines.keras_tuner_parts import check_oracle, check_settings, oracle_settings
+from studies.engines.keras_tuner_engine import check_oracle, check_settings, oracle_settings
 from studies.engines.optuna_engine import OptunaEngine
 from studies.engines.optuna_parts import check_sampler, make_pruner, make_sampler, sampler_settings
 

@@ -47,7 +47,7 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
             if not tpe_can_be_led():
                 group = {"group": True} if space.space.conditional else {}
                 return optuna.samplers.TPESampler(**{**common, **group, **options})
-            from studies.engines.optuna_tpe import DeclaredTPESampler, FeasibleTPESampler
+            from studies.engines.optuna_subclasses import DeclaredTPESampler, FeasibleTPESampler
 
             if options.get("multivariate", True) is False or "group" in options:
                 return FeasibleTPESampler(**{**common, **options})

@@ -11,16 +11,14 @@ from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from studies.definition.objective_functions import no_data
 from studies.definition.study_definition import StudyDefinition
-from studies.executors.descriptions import description_of
-from studies.executors.session import Session, at_work
+from studies.executors.session import Session, at_work, description_of
 from studies.training.building.discovering import resolve_space
 from studies.training.champion.objective_champion import save_objective_champion
 from studies.training.objective_run import run_objective
 from studies.training.objectives.first_fit import TracedObjective
 from studies.training.process import global_settings
 from studies.training.process.determinism import configure_tensorflow
-from studies.training.process.environment import environment
-from studies.training.process.peak_memory import PeakMemory
+from studies.training.process.environment import PeakMemory, environment
 from studies.training.process.users_state import UsersState
 from studies.training.programs.compiled import CompiledTrainer
 from studies.training.watch import OnEpochResult

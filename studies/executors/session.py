@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import DataError, StudyError
+from search_spaces.space.membership import complete
 from studies.data import (
     AnyDataset,
     AnySplits,
@@ -19,11 +21,12 @@ from studies.data import (
     StreamedDataset,
     StreamedSplits,
 )
+from studies.data.looking.look import glance_at
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.cross_validation import check_no_own_fit
+from studies.definition.settings import check_initial
 from studies.definition.study_definition import StudyDefinition
-from studies.executors.descriptions import description_of
-from studies.executors.glancing import with_glance
+from studies.executors.executor import Handler
 from studies.training.building.discovering import resolve_space
 from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
 from studies.training.building.made_data import AnyData, MadeData, made_data
@@ -31,8 +34,7 @@ from studies.training.building.trying import check_study
 from studies.training.champion.champion_model import save_champion
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial, configure_tensorflow
-from studies.training.process.environment import environment
-from studies.training.process.peak_memory import PeakMemory
+from studies.training.process.environment import PeakMemory, environment, hardware_class
 from studies.training.process.users_state import UsersState, set_back, setting_back
 from studies.training.programs.compiled import CompiledTrainer
 from studies.training.trainer import Trainer
@@ -42,12 +44,14 @@ from tracking.records import (
     ALL_FOLDS,
     CodeDescription,
     DataDescription,
+    Objective,
     StudyDescription,
     TrialResult,
     TrialSpec,
     TrialTask,
 )
 from tracking.registry.champions import requirements
+from tracking.runs.commands import data_command
 
 
 @dataclass(frozen=True)
@@ -301,3 +305,120 @@ def _made_by(study: StudyDefinition) -> str:
 
 def _details(splits: AnySplits) -> dict[str, object]:
     return {k: v for k, v in splits.describe().items() if k not in ("digest", "digests", "sizes")}
+
+
+class InProcessExecutor:
+    """Runs each trial within `wait`.
+
+    In the same thread, as Keras keeps global state, such as the dtype policy, per thread.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._waiting: deque[TrialTask] = deque()
+
+    @property
+    def description(self) -> StudyDescription:
+        """See `Executor`."""
+        return self._session.description
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """See `Executor`."""
+        return self._session.environment
+
+    @property
+    def free(self) -> int:
+        """See `Executor`."""
+        return 0 if self._waiting else 1
+
+    def submit(self, task: TrialTask) -> None:
+        """See `Executor`."""
+        self._waiting.append(task)
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        """See `Executor`. Returns when the trial has ended."""
+        handler.on_result(self._session.run(self._waiting.popleft(), handler.on_epoch))
+
+    @property
+    def delayed(self) -> Sequence[TrialSpec]:
+        """See `Executor`."""
+        return ()
+
+    def cut(self, number: int) -> bool:
+        """See `Executor`. There is no process to end but this one."""
+        return False
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        """See `Executor`."""
+        return self._session.save_champion(spec, checkpoint, space, folder)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """See `WorkerExecutor.ask`."""
+        return self._session.answer(function, *arguments)
+
+    def close(self) -> None:
+        """See `Executor`."""
+        self._waiting.clear()
+
+
+def description_of(
+    study: StudyDefinition,
+    data: DataDescription,
+    code: CodeDescription,
+    threads: int,
+    warnings: Sequence[str],
+) -> StudyDescription:
+    """Describes a study with its settings as they are defined."""
+    assert isinstance(study.objective, Objective), "a session resolves the study's objective"
+    assert study.space is not None, "a session resolves the study's space"
+    space = study.space
+    initial = check_initial(study.initial)
+    return StudyDescription(
+        name=study.name,
+        space=space,
+        objective=study.objective,
+        engine=study.engine,
+        pruner=study.pruner,
+        trials=study.trials,
+        epochs=study.epochs,
+        batch_size=study.batch_size,
+        seed=study.seed,
+        threads=threads,
+        keep=study.keep,
+        data=data,
+        code=code,
+        notes=study.notes,
+        repeats=study.repeats,
+        try_defaults=study.try_defaults,
+        initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
+        initial_from=initial if isinstance(initial, str) else "",
+        deterministic=study.deterministic,
+        timeout=study.timeout,
+        stop_at=study.stop_at,
+        patience=study.patience,
+        trial_timeout=study.trial_timeout,
+        warnings=tuple(warnings),
+        hardware=hardware_class(),
+    )
+
+
+def with_glance(
+    description: StudyDescription, splits: AnySplits | FoldedSplits
+) -> StudyDescription:
+    """Returns a study's description with what a glance at its data found, and warns of the worst.
+
+    It takes some hundredths of a second; the rest is for ``kerastudy data``.
+    """
+    # A look at data must not keep a study from running.
+    with contextlib.suppress(Exception):
+        found = glance_at(splits, description.data.name)
+        if found is None:
+            return description
+        told = list(found.problems)
+        if told:
+            told[-1] += f" Look at it: {data_command(description)}"
+        return replace(description, looked=found, warnings=(*description.warnings, *told))
+    return description

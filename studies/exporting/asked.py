@@ -10,7 +10,7 @@ from pathlib import Path
 from search_spaces.errors import StudyError, StudyNotFoundError
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
-from tracking.store.atomic import followed, is_device, replacing
+from tracking.store.files import followed, is_device, replacing
 
 
 def file_for(output: str | Path | None, default: str, force: bool) -> Path:

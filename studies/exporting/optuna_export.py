@@ -19,7 +19,7 @@ from search_spaces.translations.optuna_space import OptunaSpace
 from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, TrialRecord
-from tracking.store.failures import first_cause
+from tracking.store.files import first_cause
 
 if TYPE_CHECKING:
     from optuna import Study

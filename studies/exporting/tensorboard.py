@@ -19,7 +19,7 @@ from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_reading import metric_by_step
 from tracking.records import EndedTrial
-from tracking.runs.mlflow_names import to_mlflow
+from tracking.runs.run_contents import to_mlflow
 
 
 @dataclass(frozen=True)

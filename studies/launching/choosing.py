@@ -16,7 +16,7 @@ from tracking.history.selection import ranked
 from tracking.history.study_history import StudyHistory
 from tracking.history.validation_predictions import write_validation_predictions
 from tracking.records import EndedTrial
-from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
+from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.registry.champions import (
     champion_fault,
     record_verified,

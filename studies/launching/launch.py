@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from studies.data.arrays.large import temporary_folder
 from studies.definition.study_definition import StudyDefinition
-from studies.executors.in_process import InProcessExecutor
-from studies.executors.local import LocalWorkers
+from studies.executors.pool import LocalWorkers
 from studies.executors.ray.options import LOCAL, RayOptions, check_installed
-from studies.executors.session import Session
+from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from studies.interruption import raising_interrupts
@@ -31,8 +30,8 @@ from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
+from tracking.store.database import preload
 from tracking.store.folder import open_store, prepare_store
-from tracking.store.mlflow_client import preload
 
 if TYPE_CHECKING:
     from studies.executors.ray.workers import RayWorkers

@@ -35,7 +35,7 @@ from tracking.records import FINISHED_STATES, StudyDescription
 from tracking.runs.experiments import make_experiment, take_folder
 from tracking.runs.parents import check_parents, renamed_from
 from tracking.runs.study_runs import StudyRuns
-from tracking.store.databases import check_sound
+from tracking.store.database import check_sound
 from tracking.store.folder import Store, check_writable, create_store, open_store, real_folder
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from studies.progress import Progress
 from tracking.records import TrialRecord
 from tracking.runs.study_runs import StudyRuns
-from tracking.store.atomic import one_before
+from tracking.store.files import one_before
 
 
 def superseded(

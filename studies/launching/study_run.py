@@ -34,7 +34,7 @@ from tracking.history.verdicts import record_corrected
 from tracking.records import StudyDescription, TrialRecord
 from tracking.registry.verdicts import set_verdict
 from tracking.runs.study_runs import StudyRuns
-from tracking.store.atomic import remove_pieces
+from tracking.store.files import remove_pieces
 from tracking.store.folder import Store
 from tracking.ui.views import prepare_views
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studies.results.models import existing_store
 from tracking.history import renaming
-from tracking.runs import deleting
+from tracking.runs import experiments
 from tracking.store.folder import Store
 
 
@@ -23,7 +23,7 @@ def delete_study(study: str, *, store: str | Path | Store | None = None) -> None
         StudyNotFoundError: If there is no such store or study.
         StoreError: If a process runs the study, or its files can't be removed.
     """
-    deleting.delete_study(existing_store(store), study)
+    experiments.delete_study(existing_store(store), study)
 
 
 def rename_study(study: str, to: str, *, store: str | Path | Store | None = None) -> None:

@@ -20,8 +20,8 @@ from tracking.history.joining import joined, with_joined
 from tracking.history.study_history import StudyHistory
 from tracking.records import FINISHED_STATES, StudyDescription
 from tracking.records.studies import ANY_HARDWARE
-from tracking.runs.mlflow_names import check_names
 from tracking.runs.parents import deleted_trials, restore_run
+from tracking.runs.run_contents import check_names
 
 
 def check_definition(description: StudyDescription) -> None:

@@ -16,16 +16,13 @@ from search_spaces.errors import WorkerError
 from studies.engines.engine import Curve
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from studies.running.budget import AtTheEnd, Ending, why_it_ended
-from studies.running.proposals import EngineOf
+from studies.running.budget import AtTheEnd, AwakeClock, Ending, TimeLimit, why_it_ended
+from studies.running.proposals import EngineOf, spec_of, task_of
 from studies.running.retention import Retention
 from studies.running.running_trial import Running
 from studies.running.search import Search
-from studies.running.specs import spec_of, task_of
-from studies.running.study_trials import FirstTrials, StudyTrials
-from studies.running.time_limit import AwakeClock, TimeLimit
+from studies.running.study_trials import FirstTrials, StudyTrials, ValidationParts
 from studies.running.trial_runs import TrialRuns
-from studies.running.validation_parts import ValidationParts
 from tracking.history.selection import best_trial
 from tracking.records import (
     Decision,

@@ -11,7 +11,7 @@ from tracking.history.selection import rank_of, ranked
 from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
 from tracking.runs.study_files import StudyFiles
 from tracking.scores.kept import KeptScores
-from tracking.store.atomic import one_before
+from tracking.store.files import one_before
 
 
 class Retention:

@@ -2,23 +2,99 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from studies.running.folds import mean_metrics, with_folds
-from studies.running.in_flight import InFlight
+from search_spaces.errors import WorkerError
 from tracking.history.fold_steps import mean_so_far, pruner_step
 from tracking.records import (
     BestEpoch,
     EpochResult,
+    Objective,
     Repeat,
     StudyDescription,
     TrialRecord,
     TrialResult,
     TrialSpec,
 )
-from tracking.runs.pages.trial_pages import training_name
+from tracking.runs.pages import training_name
+
+
+@dataclass
+class InFlight:
+    """The trainings of a trial that run, and what waits for its turn.
+
+    A training that does not end as complete is the trial's last one: those after it must stop, and
+    those before it continue. If a process dies, all must stop, and the trial is trained again.
+
+    Attributes:
+        specs: The trainings that have begun, in this attempt.
+        running: Which of them run.
+        lost: Whether the process of one died.
+        out_of_memory: Whether that was for lack of memory.
+        blamed: Whether one died whose machine is still there.
+    """
+
+    specs: list[TrialSpec] = field(default_factory=list)
+    running: set[int] = field(default_factory=set)
+    lost: bool = False
+    out_of_memory: bool = False
+    blamed: bool = False
+    _epochs: dict[int, list[EpochResult]] = field(default_factory=dict)
+    _results: dict[int, TrialResult] = field(default_factory=dict)
+
+    def begin(self, spec: TrialSpec) -> None:
+        """Takes a training that begins."""
+        self.specs.append(spec)
+        self.running.add(spec.repeat)
+
+    def keep(self, epoch: EpochResult) -> None:
+        """Keeps an epoch until it is its training's turn."""
+        self._epochs.setdefault(epoch.repeat, []).append(epoch)
+
+    def epochs(self, training: int) -> list[EpochResult]:
+        """Returns the kept epochs of a training, once."""
+        return self._epochs.pop(training, [])
+
+    def end(self, result: TrialResult) -> None:
+        """Takes the result of a training."""
+        self.running.discard(result.repeat)
+        self._results[result.repeat] = result
+
+    def lose(self, training: int, error: WorkerError) -> None:
+        """Takes a training whose process died."""
+        self.running.discard(training)
+        self.blamed = self.blamed or not error.machine_gone
+        self.lost = True
+        self.out_of_memory = self.out_of_memory or error.out_of_memory
+
+    def due(self, training: int) -> TrialResult | None:
+        """Returns the result of the training whose turn it is, once; None if it must wait."""
+        result = self._results.get(training)
+        # A trial ends when all its trainings have left their workers.
+        if result is None or self.lost or (result.state != "complete" and self.running):
+            return None
+        return self._results.pop(training)
+
+    def is_beyond(self, training: int) -> bool:
+        """Returns whether the trial ends with a training before this one."""
+        return any(n < training and r.state != "complete" for n, r in self._results.items())
+
+    def must_stop(self, training: int) -> bool:
+        """Returns whether a training must end after its present epoch."""
+        return self.lost or self.is_beyond(training)
+
+    @property
+    def ends(self) -> bool:
+        """Whether no further training of the trial begins."""
+        return self.lost or any(each.state != "complete" for each in self._results.values())
+
+    @property
+    def gone(self) -> bool:
+        """Whether a process died, and the others have left their workers."""
+        return self.lost and not self.running
 
 
 @dataclass
@@ -173,3 +249,87 @@ def _repeat(result: TrialResult, spec: TrialSpec, run_id: str) -> Repeat:
         result.unscored,
         fold=spec.fold,
     )
+
+
+def with_folds(
+    common: TrialResult,
+    last: TrialResult,
+    epochs: Sequence[EpochResult],
+    objective: Objective,
+    folds: int,
+) -> TrialResult:
+    """Returns the result of a cross-validated trial.
+
+    Its value is the best mean over folds at an epoch, of the epochs that all folds have, and in
+    which nothing diverged. A trial without all its folds has no value:
+    it would not compare with those of other trials.
+
+    Args:
+        common: What its folds have in common, and the folds themselves.
+        last: The result of the last fold.
+        epochs: The epochs of all folds.
+        objective: The study's.
+        folds: Folds of a trial.
+    """
+    if last.state in ("complete", "pruned"):
+        common = replace(
+            common,
+            model_parameters=last.model_parameters,
+            trainer=last.trainer,
+            trainer_reason=last.trainer_reason,
+        )
+    if last.state != "complete" or len(common.repeats) < folds:
+        return common
+    curves: list[dict[int, Mapping[str, float]]] = [{} for _ in range(folds)]
+    for epoch in epochs:
+        curves[epoch.repeat][epoch.epoch] = epoch.metrics
+    found = common_best(curves, objective)
+    if found is None:
+        reason = f"no epoch of all {folds} folds has a finite {objective.metric}"
+        return replace(common, state="infeasible", reason=common.reason or reason)
+    values = [curve[found.epoch][objective.metric] for curve in curves]
+    of_folds = [
+        BestEpoch(found.epoch, v, c[found.epoch]) for v, c in zip(values, curves, strict=True)
+    ]
+    number = min(range(folds), key=lambda fold: of_folds[fold].rank(objective, fold))
+    repeats = tuple(
+        replace(fold, value=value) for fold, value in zip(common.repeats, values, strict=True)
+    )
+    return replace(
+        common,
+        best=found,
+        repeats=repeats,
+        best_repeat=number,
+        weights_sha256=repeats[number].weights_sha256,
+    )
+
+
+def common_best(
+    curves: Sequence[Mapping[int, Mapping[str, float]]], objective: Objective
+) -> BestEpoch | None:
+    """Returns the epoch with the best mean over folds; None if no epoch of all has a finite value.
+
+    Args:
+        curves: The metrics of each fold by epoch.
+        objective: The study's.
+    """
+    metric = objective.metric
+    sound = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
+    everywhere = sorted(set.intersection(*sound))
+    if not everywhere:
+        return None
+    means = ((e, mean_metrics([curve[e] for curve in curves])) for e in everywhere)
+    found = [BestEpoch(e, metrics[metric], metrics) for e, metrics in means]
+    return min(found, key=lambda each: each.rank(objective))
+
+
+def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns the mean of each metric that all have."""
+    names = [name for name in several[0] if all(name in metrics for metrics in several)]
+    return {name: statistics.fmean(metrics[name] for metrics in several) for name in names}
+
+
+def _sound(metrics: Mapping[str, float], metric: str) -> bool:
+    """Returns whether the training did not diverge in an epoch."""
+    watched = [metrics.get(name, 0.0) for name in ("loss", "val_loss")]
+    return all(map(math.isfinite, [*watched, metrics.get(metric, math.nan)]))

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from studies.engines.engine import Curve, Engine
-from studies.running.budget import Ending, reached
+from studies.running.budget import AwakeClock, Ending, reached
 from studies.running.definitions import most_epochs
 from studies.running.proposals import EngineOf, Proposals
 from studies.running.running_trial import Running
 from studies.running.study_trials import StudyTrials
-from studies.running.time_limit import AwakeClock
 from tracking.history.joining import joined
 from tracking.history.selection import best_trial
 from tracking.records import EndedTrial, EpochResult, Proposal, TrialRecord

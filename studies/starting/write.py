@@ -10,7 +10,7 @@ from studies.starting.files import read_samples
 from studies.starting.samples import DIGITS, Kind, Samples, quoted
 from studies.starting.template import study_text
 from studies.user_code.targets import resolve_target
-from tracking.store.names import check_study_name
+from tracking.store.folder import check_study_name
 
 
 def check_new(file: Path) -> Path:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from studies.data import StreamedSplits
 from studies.error_texts import describe
 from studies.training.batches import Batches
-from studies.training.models import may_change_model, scalars
+from studies.training.models import make_variables, may_change_model, scalars
 from studies.training.process import global_settings
 from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.streamed_batches import StreamedBatches
 from studies.training.structures.structure import Structure
 from studies.training.trainer import NotTrainedError, OnEpoch, Training, check_traced_alike
-from studies.training.variables import make_variables
 
 if TYPE_CHECKING:
     import keras

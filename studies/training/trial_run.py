@@ -17,15 +17,14 @@ from studies.libraries.tensorflow_parts import forgetting_gradients
 from studies.training.building.build import build_callbacks, build_model, without_watching
 from studies.training.building.hypermodel import has_own_fit
 from studies.training.building.made_data import AnyData, MadeData, validation_digest
+from studies.training.models import make_weights, parameters_of
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
 from studies.training.scoring.recording import ScoreRecorder
 from studies.training.states.best_weights import BestWeights
-from studies.training.states.checkpointing import Checkpoints, cannot_write
-from studies.training.states.resuming import last_state, restoring
+from studies.training.states.checkpointing import Checkpoints, cannot_write, last_state, restoring
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer, Training
-from studies.training.variables import make_weights, parameters_of
 from studies.training.watch import OnEpochResult, Watch
 from studies.user_code.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
 from tracking.records import (

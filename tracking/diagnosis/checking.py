@@ -24,7 +24,7 @@ from tracking.diagnosis.isolated import isolation
 from tracking.diagnosis.relaunch import NextLaunch, next_launch
 from tracking.diagnosis.sampling import sufficiency, trial_variance
 from tracking.history.study_history import StudyHistory
-from tracking.runs.pages.commands import shell_command
+from tracking.runs.commands import shell_command
 
 _NONE_SCIENTIFIC: Final = (
     "no hyperparameter is scientific; declare one, such as "

@@ -20,7 +20,7 @@ from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_reading import metric_by_step
 from tracking.records import EndedTrial, Objective
-from tracking.runs.mlflow_names import to_mlflow
+from tracking.runs.run_contents import to_mlflow
 from tracking.scores.score_files import ScoresError
 
 _FEWEST_TOP, _MOST_TOP = 3, 10

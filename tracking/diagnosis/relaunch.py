@@ -13,7 +13,7 @@ from search_spaces.errors import SearchSpaceError
 from search_spaces.tailoring import Tailoring
 from tracking.diagnosis.findings import Finding
 from tracking.history.study_history import StudyHistory
-from tracking.runs.pages.commands import launch_command
+from tracking.runs.commands import launch_command
 
 
 @dataclass(frozen=True)

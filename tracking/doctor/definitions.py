@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking import tags
-from tracking.doctor.findings import Ailment
-from tracking.doctor.studies import StudyRecord
+from tracking.doctor.findings import Ailment, StudyRecord
 from tracking.records import StudyDescription
+from tracking.registry.model_files import model_version_fault
+from tracking.runs.champion_versions import ALIAS, champion_version
+from tracking.runs.parents import restore_run
 from tracking.runs.run_contents import code_path, definition_path, digests_of_code, manifest_path
-from tracking.store.atomic import write_atomically
+from tracking.store.files import write_atomically
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
@@ -152,3 +154,27 @@ def _write(path: Path, text: str) -> None:
 
 def _copy(source: Path, path: Path) -> None:
     _write(path, source.read_text(encoding="utf-8"))
+
+
+def check_champion(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks that the champion is of a trial in the record, and that its files are whole."""
+    store = record.store
+    version = champion_version(store.client, record.name, record.experiment_id)
+    if version is None:
+        return
+    run_id = version.tags.get(tags.CHAMPION_RUN, "")
+    how = "launch the study again, unchanged: that registers its best checkpoint again"
+    fault = model_version_fault(store, version)
+    if run_id and run_id not in {run.info.run_id for run in record.present}:
+        fault = f"it is of the run {run_id}, which is not in the record"
+        if run_id in {run.info.run_id for run in record.runs}:
+            fault = f"its trial's run {run_id} was deleted in MLflow"
+            how = f"restore it: {restore_run(store, run_id)}"
+    if fault:
+        yield Ailment(
+            "champion",
+            f"the registered model models:/{version.name}@{ALIAS} can't be used: {fault}",
+            how,
+            study=record.name,
+            run=run_id,
+        )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from tracking import tags
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialResult
-from tracking.records.confirmations import Confirmation
+from tracking.records.checks import Confirmation
 from tracking.runs.confirmation_runs import ConfirmationRuns
-from tracking.runs.searching import search_runs
+from tracking.runs.parents import search_runs
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

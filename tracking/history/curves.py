@@ -7,7 +7,7 @@ from functools import cached_property
 
 from tracking.history.trial_reading import metric_by_step
 from tracking.records import EndedTrial, TrialRecord, finished_trials
-from tracking.runs.mlflow_names import from_mlflow, to_mlflow
+from tracking.runs.run_contents import from_mlflow, to_mlflow
 from tracking.store.folder import Store
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from tracking import tags
 from tracking.history.study_history import StudyHistory
-from tracking.records.evaluations import Evaluation
-from tracking.runs.searching import search_experiments, search_runs
+from tracking.records.checks import Evaluation
+from tracking.runs.parents import search_experiments, search_runs
 from tracking.store.folder import Store
 
 

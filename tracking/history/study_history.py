@@ -26,9 +26,8 @@ from tracking.runs.parents import (
 )
 from tracking.runs.run_contents import definition_path
 from tracking.runs.study_files import StudyFiles, files_of
-from tracking.store.folder import Store
-from tracking.store.mlflow_client import check_database
-from tracking.store.names import known_names
+from tracking.store.database import check_database
+from tracking.store.folder import Store, known_names
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run

@@ -7,8 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from tracking import tags
-from tracking.runs.pages.addresses import VIEWS, run_page, view_id, view_page
-from tracking.runs.pages.markdown import link, plain
+from tracking.runs.pages import VIEWS, link, plain, run_page, view_id, view_page
 from tracking.runs.parents import parent_runs
 from tracking.store.folder import Store
 

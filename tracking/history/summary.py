@@ -14,12 +14,21 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.study_line import describe_study
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, TrialRecord
+from tracking.records.checks import OFF, REPRODUCED
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
-from tracking.records.verified import OFF, REPRODUCED
-from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
-from tracking.runs.pages.commands import reproduce_command, shell_command
-from tracking.runs.pages.markdown import code_block, link, plain, table
-from tracking.runs.pages.trial_pages import short
+from tracking.runs.commands import reproduce_command, shell_command
+from tracking.runs.pages import (
+    VIEWS,
+    artifact_page,
+    code_block,
+    link,
+    model_page,
+    plain,
+    run_page,
+    short,
+    table,
+    view_page,
+)
 from tracking.runs.run_contents import local_artifacts
 
 REPORT: Final = "report.html"

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.errors import StoreError
 from tracking import tags
 from tracking.records import TrialRecord
+from tracking.runs.parents import search_runs
 from tracking.runs.run_contents import read_trial
-from tracking.runs.searching import search_runs
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

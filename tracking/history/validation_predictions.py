@@ -11,7 +11,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
 from tracking.records.validation_predictions import ValidationPredictions, predictions_beside
 from tracking.runs.run_contents import local_artifacts
-from tracking.store.atomic import remove_pieces, write_atomically
+from tracking.store.files import remove_pieces, write_atomically
 
 FILE_NAME = "validation.json"
 

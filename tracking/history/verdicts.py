@@ -17,10 +17,10 @@ from tracking.history.confirmations import read_confirmations
 from tracking.history.selection import rank_of
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
-from tracking.records.confirmations import Confirmation, Corrected, Interval
-from tracking.records.data_findings import DataFindings
+from tracking.records.checks import Confirmation, Corrected, Interval
+from tracking.records.studies import DataFindings
 from tracking.runs.champion_versions import ALIAS
-from tracking.runs.data_findings import read_data_findings
+from tracking.runs.run_contents import read_data_findings
 from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
 
 # Raise it if the same trials get another correction.

@@ -3,13 +3,354 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import json
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
-from tracking.records.results import FINISHED_STATES, Repeat, TrialResult, TrialState
-from tracking.records.specs import ALL_FOLDS, BestEpoch, TrialSpec
-from tracking.records.verified import differs
+from search_spaces import SearchSpace
+from tracking.records.checks import differs
+from tracking.records.studies import ClassWeight, Objective, Rank, read_class_weight
+
+ALL_FOLDS = -1
+"""The fold of a training on all folds together: that of a cross-validated study's champion."""
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """Everything that a trial depends on, besides the study's code and environment.
+
+    Attributes:
+        number: The trial's number in its study, counted from 0.
+        attempt: 1 for the first try, one more for each try after an interruption.
+            It does not change what the trial computes.
+        values: The active hyperparameters by name.
+        seed: Seed of the trial, 0 to 2**32 - 1.
+        epochs: Epochs to train, at least 1.
+        batch_size: Samples per training and validation step, at least 1.
+        threads: Intra-op threads of TensorFlow; part of the spec since it changes bits.
+        data_digest: SHA-256 over the data set: that of the default values, if a function of `hp`
+            makes it. See `TrialRecord.data_digest`.
+        objective: What the best epoch is chosen by.
+        goes_on_from: The trial that this one continues from its last epoch, under the same seed;
+            None for one that starts from the first. It does not change what the trial computes,
+            which is bit for bit that of a training without a break.
+        initial_epoch: The epochs that were trained there.
+        repeat: Which of the trial's trainings this is, from 0; each has a seed of its own.
+        class_weight: How much the training samples of each class count, or None if all count alike;
+            those of the default values, if a function of `hp` makes them.
+        begun_as: The first trial in the chain that this one continues, whose number the builder
+            sees; None for one that starts from the first epoch.
+        fold: Of a cross-validated trial: the fold that this training is validated on, from 0, or
+            `ALL_FOLDS`. Else None.
+        hardware: The class of hardware that it runs on, within which bits are equal; see
+            `StudyDescription.hardware`. Empty in older records.
+    """
+
+    number: int
+    attempt: int
+    values: Mapping[str, Any]
+    seed: int
+    epochs: int
+    batch_size: int
+    threads: int
+    data_digest: str
+    objective: Objective
+    goes_on_from: int | None = None
+    initial_epoch: int = 0
+    repeat: int = 0
+    begun_as: int | None = None
+    class_weight: ClassWeight | None = None
+    fold: int | None = None
+    hardware: str = ""
+
+    @property
+    def built_as(self) -> int:
+        """The number that the builder sees: a continued trial builds the same model again."""
+        return self.number if self.begun_as is None else self.begun_as
+
+    def to_json(self) -> str:
+        """Returns the spec as one line of JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialSpec:
+        """Reads what `to_json` wrote."""
+        fields = json.loads(text)
+        read = {
+            "objective": Objective(**fields["objective"]),
+            "class_weight": read_class_weight(fields.get("class_weight")),
+        }
+        return cls(**{**fields, **read})
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch of one trial.
+
+    Attributes:
+        number: The trial's number.
+        epoch: Counted from 1.
+        metrics: Every metric that Keras logged, validation included.
+        seconds: Wall-clock seconds since the trial began.
+        repeat: See `TrialSpec.repeat`.
+    """
+
+    number: int
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float
+    repeat: int = 0
+
+
+@dataclass(frozen=True)
+class BestEpoch:
+    """The epoch whose objective was best, by `rank`."""
+
+    epoch: int
+    value: float
+    metrics: Mapping[str, float]
+
+    def rank(self, objective: Objective, number: int = 0) -> Rank:
+        """Returns its rank: among epochs of a training, or among trials by their numbers."""
+        loss = self.metrics.get("val_loss", math.inf)
+        loss = math.inf if math.isnan(loss) else loss
+        return Rank(objective.sort_key(self.value), loss, self.epoch, number)
+
+
+ScoresOf = Literal["best", "every"]
+TrainerName = Literal["auto", "compiled", "plain"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposal of an engine.
+
+    Attributes:
+        number: The trial's number, counted from 0.
+        values: The active hyperparameters.
+        state: The engine's own text, kept with the trial and returned to it on restore.
+        epochs: Epochs to train in all, if the engine decides on them; else None.
+        goes_on_from: The trial to continue, or None; see `TrialSpec`.
+        known: In a deterministic study: it is proposed and pruned by the trials below this number.
+            Else None.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+    state: Mapping[str, str] = field(default_factory=dict)
+    epochs: int | None = None
+    goes_on_from: int | None = None
+    known: int | None = None
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """A trial to run, and the files that it reads and writes.
+
+    Attributes:
+        spec: What to run.
+        space: The space that its values belong to.
+        checkpoint: Where the weights of its best epoch go.
+        state: Where its state after an epoch goes. If an earlier attempt left one, the trial
+            resumes from it.
+        origin: The state of the trial that it continues. If both are missing or damaged, it is
+            trained from the first epoch, with the same result.
+        trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
+        scores: Where the scores of validation samples go; None: they are not made.
+        scores_of: Those of its best epoch (of the best two, if samples are few), or of every epoch.
+        last_kept: The rank of the last trial whose checkpoint is kept, if all places are taken;
+            None if any checkpoint may stay.
+    """
+
+    spec: TrialSpec
+    space: SearchSpace
+    checkpoint: Path
+    state: Path | None = None
+    origin: Path | None = None
+    trainer: TrainerName | None = None
+    last_kept: Rank | None = None
+    scores: Path | None = None
+    scores_of: ScoresOf = "best"
+
+    def may_stay(self, best: BestEpoch) -> bool:
+        """Returns whether a checkpoint of the best epoch can be among those kept.
+
+        Trials that end later only take places, so a checkpoint that can't stay now can't later.
+        None of a fold stays: the champion is trained on all of them.
+        """
+        spec = self.spec
+        if spec.fold not in (None, ALL_FOLDS):
+            return False
+        return self.last_kept is None or best.rank(spec.objective, spec.number) < self.last_kept
+
+
+TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
+Decision = Literal["continue", "prune", "stop"]
+
+FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One training of a repeated or cross-validated trial, under its own seed.
+
+    Attributes:
+        seed: Its seed.
+        run_id: Its MLflow run.
+        epochs: Epochs that were trained.
+        best: Its best epoch.
+        weights_sha256: Digest of the model's weights after the best epoch.
+        seconds: Wall-clock seconds.
+        checkpoint_sha256: See `TrialResult.checkpoint_sha256`.
+        unsaved: See `TrialResult.unsaved`.
+        scores_bytes: See `TrialResult.scores_bytes`.
+        unscored: See `TrialResult.unscored`.
+        fold: See `TrialSpec.fold`. Weights of a fold are not kept.
+        value: Of a fold: the objective at the trial's best epoch, which all folds have in common;
+            None if the trial has none.
+    """
+
+    seed: int
+    run_id: str
+    epochs: int
+    best: BestEpoch
+    weights_sha256: str
+    seconds: float
+    checkpoint_sha256: str = ""
+    unsaved: str = ""
+    scores_bytes: int = 0
+    unscored: str = ""
+    fold: int | None = None
+    value: float | None = None
+
+    @property
+    def counted(self) -> float:
+        """The objective as it counts for the trial's value."""
+        return self.best.value if self.value is None else self.value
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Repeat:
+        """Reads what `dataclasses.asdict` returns."""
+        return cls(**{**fields, "best": BestEpoch(**fields["best"])})
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """The result of a trial, or of one training of a repeated trial.
+
+    Attributes:
+        number: The trial's number.
+        state: How it ended.
+        epochs: Epochs that were trained.
+        best: Its best epoch; None if infeasible, or interrupted before the first epoch ended.
+        weights_sha256: Digest of the model's weights after the best epoch.
+        reason: Why it is infeasible, was interrupted, or ended before its last epoch (it diverged,
+            or raised); else empty.
+        seconds: Wall-clock seconds from building the model to the checkpoint on disk.
+        model_parameters: Number of scalar weights of the model, 0 if it was not built.
+        repeat: See `TrialSpec.repeat`.
+        trainer: What trained it: "compiled", "plain", "hypermodel" for a HyperModel's own fit, or
+            "objective" for an objective function that does everything itself.
+        trainer_reason: Why it was not compiled, or empty.
+        joined: Hyperparameters that the builder declared and the space lacked, as
+            `Parameter.to_dict` writes them; the trial had their defaults.
+        repeats: The trainings of a repeated trial, or the folds of a cross-validated one. Its value
+            is their mean, its digest that of the best.
+        best_repeat: Which of them is the best.
+        checkpoint_sha256: Digest of the file of those weights and of the optimizer's variables, by
+            `tracking.store.files`; of a repeated trial that of the best. Empty if there is
+            none.
+        unsaved: Why there is no checkpoint of the best epoch, though it has a value; else empty.
+        scores_bytes: Size of the file with its validation samples' scores, 0 if there is none;
+            of a repeated trial that of all its files.
+        unscored: Why its samples have no scores, or only those of its best epoch if every one was
+            to have some; else empty.
+        raised: What the builder or the training raised, and the line, if it may be a mistake in the
+            study's code. Empty if it was out of memory, or ended on purpose.
+        data_digest: SHA-256 over the data that a function of `hp` made for the trial, or that the
+            first `fit` of an objective function got; else empty.
+        validation_digest: SHA-256 of the validation targets of such data: trials compare only if it
+            is equal.
+        class_weight: The class weights of such data, or None.
+        user_attrs: What an objective function noted by `trial.set_user_attr`.
+        fits_epochs: Epochs of all models that an objective function trained; `epochs` are those of
+            its longest training.
+        peak_memory_bytes: The process's peak while it ran; 0 if unknown.
+    """
+
+    number: int
+    state: TrialState
+    epochs: int = 0
+    best: BestEpoch | None = None
+    weights_sha256: str = ""
+    reason: str = ""
+    seconds: float = 0.0
+    model_parameters: int = 0
+    repeat: int = 0
+    trainer: str = ""
+    trainer_reason: str = ""
+    joined: Sequence[Mapping[str, Any]] = ()
+    repeats: Sequence[Repeat] = ()
+    best_repeat: int = 0
+    checkpoint_sha256: str = ""
+    unsaved: str = ""
+    raised: str = ""
+    data_digest: str = ""
+    validation_digest: str = ""
+    class_weight: ClassWeight | None = None
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    fits_epochs: int = 0
+    # Not part of the trial's result: a training that was resumed may know fewer epochs.
+    scores_bytes: int = field(default=0, compare=False)
+    unscored: str = field(default="", compare=False)
+    peak_memory_bytes: int = field(default=0, compare=False)
+
+    @property
+    def of_no_epoch(self) -> bool:
+        """Whether its value is of no single epoch: its function trains several models, or none."""
+        return self.trainer == "objective" and bool(self.unsaved)
+
+    @property
+    def epochs_in_all(self) -> int:
+        """Epochs of all of its trainings: of repeats or folds, or what its function trained."""
+        return sum(each.epochs for each in self.repeats) or self.fits_epochs or self.epochs
+
+    @property
+    def folds(self) -> int:
+        """How many folds of a cross-validated trial were trained."""
+        return sum(repeat.fold is not None for repeat in self.repeats)
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation of the repeats' values (n - 1 in the denominator), or None."""
+        if self.best is None:
+            return None
+        values = [repeat.counted for repeat in self.repeats]
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    def to_json(self) -> str:
+        """Returns the result as one line of JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialResult:
+        """Reads what `to_json` wrote."""
+        fields = json.loads(text)
+        best = fields["best"]
+        repeats = tuple(map(Repeat.from_dict, fields.get("repeats", ())))
+        return cls(
+            **{
+                **fields,
+                "best": None if best is None else BestEpoch(**best),
+                "joined": tuple(fields.get("joined", ())),
+                "repeats": repeats,
+                "class_weight": read_class_weight(fields.get("class_weight")),
+            }
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,7 +368,7 @@ class TrialRecord:
         started: When it began, in milliseconds since the epoch (Unix time).
         known: See `Proposal.known`.
         losses: How many of its attempts ended with the process that they ran in.
-        verified: Whether plain `model.fit` verified it; see `tracking.records.verified`. Empty if
+        verified: Whether plain `model.fit` verified it; see `tracking.records.checks`. Empty if
             it was not compared.
         ended: When it ended, as `started`; 0 while it runs.
         whole: Of a cross-validated trial: its training on all folds together, if it was the

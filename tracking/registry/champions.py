@@ -17,8 +17,8 @@ from tracking.registry.model_files import model_version_fault
 from tracking.registry.registered_models import is_named, registered_model
 from tracking.registry.registrar import Registrar
 from tracking.runs.champion_versions import ALIAS, REFIT, champion_version, show_registered
-from tracking.runs.mlflow_names import to_mlflow
-from tracking.runs.pages.model_pages import version_description
+from tracking.runs.pages import version_description
+from tracking.runs.run_contents import to_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -12,8 +12,7 @@ from tracking.registry.model_files import location_fault
 from tracking.registry.registered_models import is_named
 from tracking.registry.registrar import Registrar
 from tracking.runs.champion_versions import ALIAS
-from tracking.runs.mlflow_names import param_name, to_mlflow
-from tracking.runs.run_contents import spell
+from tracking.runs.run_contents import param_name, spell, to_mlflow
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel

@@ -8,7 +8,7 @@ from search_spaces.errors import StoreError
 from tracking import tags
 from tracking.registry.registrar import Registrar
 from tracking.runs.champion_versions import is_of, models_of
-from tracking.runs.pages.model_pages import model_description
+from tracking.runs.pages import model_description
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

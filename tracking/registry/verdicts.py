@@ -9,7 +9,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.summary import renew_note
 from tracking.history.verdicts import study_verdict, worth
 from tracking.runs.champion_versions import champion_version
-from tracking.runs.pages.model_pages import with_verdict
+from tracking.runs.pages import with_verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

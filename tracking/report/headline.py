@@ -12,7 +12,7 @@ from tracking.history.evaluations import read_evaluations
 from tracking.history.summary import confirm_command
 from tracking.history.verdicts import champion_sentences
 from tracking.records import EndedTrial
-from tracking.records.verified import (
+from tracking.records.checks import (
     IDENTICAL,
     REPRODUCED,
     TRAINED_BY_ITSELF,
@@ -21,8 +21,8 @@ from tracking.records.verified import (
 )
 from tracking.report.formats import count, duration, number, value_text
 from tracking.report.trial_data import StudyData
-from tracking.runs.pages import commands
-from tracking.runs.pages.commands import shell_command
+from tracking.runs import commands
+from tracking.runs.commands import shell_command
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from tracking.history.trial_reading import metric_by_step
 from tracking.history.validation_predictions import read_validation_predictions
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial, TrialRecord
-from tracking.records.data_findings import DataFindings
+from tracking.records.studies import DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis, axes_of
 from tracking.report.formats import significant
 from tracking.report.importance import importances
-from tracking.runs.mlflow_names import to_mlflow
-from tracking.runs.pages.commands import data_command
+from tracking.runs.commands import data_command
+from tracking.runs.run_contents import to_mlflow
 
 Columns = dict[str, list[Any]]
 """Values by column, all of one length."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from tracking.history.reasons import reasons
 from tracking.records import TrialRecord
+from tracking.records.checks import REPRODUCED
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
-from tracking.records.verified import REPRODUCED
 from tracking.report.formats import count, duration, number, value_text
 from tracking.report.trial_data import StudyData, shown_trials
 

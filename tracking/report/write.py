@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.runs.run_contents import local_artifacts
-from tracking.store.atomic import write_atomically
+from tracking.store.files import write_atomically
 
 FILE_NAME = "report.html"
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracking import tags
 from tracking.records import EpochResult, StudyDescription, TrialResult, TrialSpec
-from tracking.records.confirmations import Confirmation
+from tracking.records.checks import Confirmation
+from tracking.runs.parents import search_runs
 from tracking.runs.run_contents import (
     hyperparameters,
     local_artifacts,
@@ -22,11 +23,9 @@ from tracking.runs.run_contents import (
     params_of,
     result_metrics,
 )
-from tracking.runs.run_tables import make_writer
-from tracking.runs.searching import search_runs
+from tracking.runs.run_writer import WaitingMetrics, make_writer
 from tracking.runs.trial_runs import STATUSES
-from tracking.runs.waiting_metrics import WaitingMetrics
-from tracking.store.atomic import remove_pieces, write_atomically
+from tracking.store.files import remove_pieces, write_atomically
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces.errors import StoreError, StudyDeletedError
 from tracking import tags
 from tracking.runs.run_contents import definition_path
-from tracking.runs.searching import search_experiments, search_runs
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
-
 _IS_STUDY = f"tags.`{tags.KIND}` = 'study'"
 
 
@@ -216,3 +216,63 @@ def _text_in_tags(_store: Store, parent: Run) -> str:
 
 def _text_of_file(store: Store, parent: Run) -> str:
     return definition_path(store, parent).read_text(encoding="utf-8")
+
+
+_PAGE = 1000
+
+
+def search_experiments(client: MlflowClient, *, deleted: bool = False) -> list[Experiment]:
+    """Returns all experiments, or only those that were deleted."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+    return _all(lambda token: client.search_experiments(view, _PAGE, page_token=token))
+
+
+def search_runs(
+    client: MlflowClient,
+    experiments: str | Sequence[str],
+    condition: str = "",
+    *,
+    deleted: bool = False,
+    present: bool = True,
+) -> list[Run]:
+    """Returns the runs of experiments in the order in which they were made.
+
+    Args:
+        client: MLflow's.
+        experiments: The id of the experiment, or of several.
+        condition: A filter in MLflow's syntax; empty: all.
+        deleted: Whether to include deleted ones.
+        present: Whether to include those that were not deleted.
+    """
+    from mlflow.entities import ViewType
+
+    view = ViewType.ACTIVE_ONLY
+    if deleted:
+        view = ViewType.ALL if present else ViewType.DELETED_ONLY
+
+    wanted = [experiments] if isinstance(experiments, str) else list(experiments)
+    if not wanted:
+        return []
+    return _all(
+        lambda token: client.search_runs(
+            wanted,
+            condition,
+            run_view_type=view,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+            max_results=_PAGE,
+        )
+    )
+
+
+def _all(page_at: Callable[[str | None], Any]) -> list[Any]:
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = page_at(token)
+        found += page
+        token = page.token
+        if not token:
+            return found

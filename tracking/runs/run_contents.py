@@ -6,10 +6,13 @@ import contextlib
 import getpass
 import hashlib
 import json
-from collections.abc import Mapping
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces.errors import NotRecordableError
 from tracking import tags
 from tracking.records import (
     Objective,
@@ -19,12 +22,12 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.runs.mlflow_names import param_name, portable, to_mlflow
+from tracking.records.studies import DataFindings
+from tracking.store.files import write_atomically
 from tracking.store.folder import Store, local_path
 
 if TYPE_CHECKING:
     from mlflow.entities import Param, Run
-
 # A batch of MLflow's holds 100.
 _MOST_TAGS = 50
 
@@ -237,3 +240,103 @@ def read_trial(run: Run) -> TrialRecord | None:
         whole=_read_whole(found),
     )
     return trial if text is None else trial.with_result(TrialResult.from_json(text))
+
+
+LONGEST: Final = 250
+"""Characters that MLflow takes in the name of a param, a metric or a tag, and of a run."""
+# Prefixes and suffixes of metrics: see `result_metrics` and `StudyRuns.log_best_so_far`.
+_AROUND: Final = ("study/best_", "best__std")
+LONGEST_METRIC: Final = LONGEST - max(map(len, _AROUND))
+
+_REFUSED = re.compile(r"[^\w\-. :/]|:(?=x[0-9a-f]+:)")
+_SPELLED = re.compile(r":x([0-9a-f]+):")
+
+
+def to_mlflow(name: str) -> str:
+    """Returns a name in MLflow's spelling; most stay the same."""
+    spelled = _REFUSED.sub(_spell, name)
+    if spelled.startswith("/") or posixpath.normpath(spelled) != spelled or spelled in (".", ".."):
+        spelled = re.sub(r"[/.]", _spell, spelled)
+    return spelled
+
+
+def from_mlflow(name: str) -> str:
+    """Returns the name that `to_mlflow` spelled."""
+    return _SPELLED.sub(lambda match: chr(int(match[1], 16)), name)
+
+
+def check_names(hyperparameters: Iterable[str], metrics: Iterable[str]) -> None:
+    """Checks that MLflow takes the names of hyperparameters and metrics.
+
+    Raises:
+        NotRecordableError: If one is too long, as MLflow spells it; says how long it may be.
+    """
+    for kind, names, longest in (
+        ("hyperparameter", hyperparameters, LONGEST),
+        ("metric", metrics, LONGEST_METRIC),
+    ):
+        for name in names:
+            length = len(to_mlflow(name))
+            if length > longest:
+                spelled = "" if to_mlflow(name) == name else " as MLflow spells it"
+                raise NotRecordableError(
+                    f"The {kind} {name[:60]!r}… has a name of {length} characters{spelled}, and "
+                    f"at most {longest} can be recorded. Give it a shorter name."
+                )
+
+
+def param_name(hyperparameter: str) -> str:
+    """Returns the name of a hyperparameter among a run's params, cut if it is too long.
+
+    A long name that joins while its study runs is cut instead of refused; the run's tags have the
+    true name.
+    """
+    return _cut(to_mlflow(hyperparameter), LONGEST)
+
+
+def metric_name(metric: str) -> str:
+    """Returns what a metric is called in a study, cut if it could not be recorded.
+
+    One that only some trials have is not refused any more.
+    """
+    spelled = to_mlflow(metric)
+    cut = _cut(spelled, LONGEST_METRIC)
+    return metric if cut == spelled else from_mlflow(cut)
+
+
+def portable(text: str) -> str:
+    """Returns a text that any database of MLflow's takes: PostgreSQL has no NUL in texts."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+def _cut(spelled: str, longest: int) -> str:
+    if len(spelled) <= longest:
+        return spelled
+    digest = hashlib.sha256(spelled.encode()).hexdigest()[:8]
+    return f"{spelled[: longest - len(digest) - 1]}-{digest}"
+
+
+def _spell(match: re.Match[str]) -> str:
+    return f":x{ord(match[0]):x}:"
+
+
+def read_data_findings(store: Store, parent: Run) -> DataFindings | None:
+    """Returns what was found in a study's data; None if nothing is recorded, or it is damaged."""
+    try:
+        return DataFindings.from_json(_file(store, parent).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_data_findings(store: Store, parent: Run, found: DataFindings) -> None:
+    """Records what was found in a study's data; a glance does not replace a thorough look."""
+    before = read_data_findings(store, parent)
+    if before is not None and before.digest == found.digest and not found.thorough:
+        return
+    file = _file(store, parent)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, found.to_json())
+
+
+def _file(store: Store, parent: Run) -> Path:
+    return local_artifacts(store, parent) / "study" / "data.json"

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import StudyNameError
-from tracking.runs.searching import search_experiments
-from tracking.store.folder import Store
-from tracking.store.names import check_study_name
+from tracking.runs.parents import search_experiments
+from tracking.store.folder import Store, check_study_name
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment

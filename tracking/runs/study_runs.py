@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 
 from tracking import tags
 from tracking.records import Repeat, StudyDescription, TrialRecord, TrialResult
+from tracking.records.checks import DIFFERS
 from tracking.records.studies import sha256
-from tracking.records.verified import DIFFERS
 from tracking.runs.confirmation_runs import end_confirmation_run
-from tracking.runs.data_findings import write_data_findings
 from tracking.runs.experiments import end_unmarked, make_experiment
-from tracking.runs.mlflow_names import to_mlflow
-from tracking.runs.parents import parent_name
+from tracking.runs.parents import parent_name, search_runs
 from tracking.runs.run_contents import (
     code_path,
     definition_path,
@@ -25,10 +23,11 @@ from tracking.runs.run_contents import (
     origin_tags,
     params_of,
     settings,
+    to_mlflow,
+    write_data_findings,
 )
-from tracking.runs.searching import search_runs
 from tracking.runs.trial_runs import STATUSES, TrialRuns, interrupted_tags
-from tracking.store.atomic import remove_pieces, write_atomically
+from tracking.store.files import remove_pieces, write_atomically
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracking import tags
 from tracking.records import EpochResult, Proposal, StudyDescription, TrialResult, TrialSpec
-from tracking.runs.pages.commands import reproduce_command
-from tracking.runs.pages.trial_pages import run_name, trial_note
+from tracking.runs.commands import reproduce_command
+from tracking.runs.pages import run_name, trial_note
 from tracking.runs.parents import parent_runs
 from tracking.runs.run_contents import (
     dataset_inputs,
@@ -23,9 +23,8 @@ from tracking.runs.run_contents import (
     result_metrics,
     result_tags,
 )
-from tracking.runs.run_tables import make_writer
+from tracking.runs.run_writer import WaitingMetrics, make_writer
 from tracking.runs.study_files import files_of
-from tracking.runs.waiting_metrics import WaitingMetrics
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tracking.records.objective import Direction
+from tracking.records.studies import Direction
 from tracking.scores.formulas import OF_SUMS, auc
 
 ScoreKind = Literal["mean", "root_mean", "precision", "recall", "f_beta", "r2", "auc", "average"]

@@ -17,7 +17,7 @@ import numpy as np
 
 from search_spaces.errors import InternalError
 from tracking.scores.sample_scores import SampleScores
-from tracking.store.atomic import replacing
+from tracking.store.files import replacing
 
 # How much half precision may change the objective on all samples, relative to it.
 _HALF = 1e-5

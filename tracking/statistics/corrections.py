@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.confirmations import Corrected, Interval
-from tracking.records.objective import Direction
+from tracking.records.checks import Corrected, Interval
+from tracking.records.studies import Direction
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.intervals import (
     crossed_share,

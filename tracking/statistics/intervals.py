@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.confirmations import Interval
-from tracking.records.objective import Direction
+from tracking.records.checks import Interval
+from tracking.records.studies import Direction
 from tracking.statistics.resamples import resample_counts
 
 _AGREED = 1e-9

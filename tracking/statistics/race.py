@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces.errors import StatisticsError
-from tracking.records.objective import Direction
+from tracking.records.studies import Direction
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 
-from tracking.records.confirmations import Confirmation, Corrected, Interval
-from tracking.records.data_findings import ConstantGuess
-from tracking.records.objective import Direction
+from tracking.records.checks import Confirmation, Corrected, Interval
+from tracking.records.studies import ConstantGuess, Direction
 
 _LEVEL = 0.95
 # Fixed notation between these two.
@@ -47,7 +46,7 @@ def verdict_sentences(
         guess: The most frequent class of the validation samples, or None.
 
     Example:
-        >>> from tracking.records.confirmations import Corrected, Interval
+        >>> from tracking.records.checks import Corrected, Interval
         >>> expected = Corrected(0.9744, Interval(0.9687, 0.9611, 0.9758), 20, 360, 1000)
         >>> " ".join(verdict_sentences("val_accuracy", 0.9744, expected, None))
         'Reported 0.974. Expect 0.969 (0.961 to 0.976).'

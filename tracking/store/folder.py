@@ -13,24 +13,27 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import sqlite3
+import unicodedata
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from search_spaces.errors import StoreError
+from search_spaces.errors import StoreError, StudyNameError
 from tracking import tags
 from tracking.mlflow_parts import rewrite_addresses, rewrite_tag
-from tracking.store.atomic import remove_pieces
-from tracking.store.facts import read_facts, write_facts
+from tracking.store.files import remove_pieces
 from tracking.store.study_locks import locked_store, locked_study, study_holder, study_holders
+from tracking.store.trust import read_facts, write_facts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
 DEFAULT_STORE = "kerastudy-store"
 
 
@@ -63,7 +66,7 @@ class Store:
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client on this store. Imports MLflow: 1 to 4 seconds of CPU."""
-        from tracking.store.mlflow_client import open_client
+        from tracking.store.database import open_client
 
         return open_client(self)
 
@@ -159,7 +162,7 @@ def prepare_store(path: str | Path, folder: Path) -> None:
 
     For `create_store`, ahead of time: before anything is written to the store itself.
     """
-    from tracking.store.new_database import prepare_database
+    from tracking.store.database import prepare_database
 
     folder.mkdir()
     prepare_database(Store(real_folder(path)), folder / "mlflow.db")
@@ -188,7 +191,7 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
         check_writable(root)
         with locked_store(root):
             if read_facts(root) is None:
-                from tracking.store.new_database import create_database
+                from tracking.store.database import create_database
 
                 for folder in ("mlartifacts", "checkpoints", "locks"):
                     (root / folder).mkdir(exist_ok=True)
@@ -230,7 +233,7 @@ def check_writable(root: Path) -> None:
 
 def _relocate(store: Store) -> None:
     """Rewrites the absolute addresses in MLflow's database after the folder was moved."""
-    from tracking.store.mlflow_client import check_database
+    from tracking.store.database import check_database
 
     check_writable(store.root)
     check_database(store.root / "mlflow.db")
@@ -246,3 +249,87 @@ def _relocate(store: Store) -> None:
             rewrite_tag(database, tags.NOTE, shlex.quote(str(old)), shlex.quote(str(store.root)))
         remove_pieces(store.root, "store.json")
         write_facts(store.root)
+
+
+# A path's and an address's own characters. MLflow's registry refuses '/' and ':';
+# '@', '?', '#' and '%' would break "models:/NAME@champion" and file addresses;
+# the rest cannot stand in a file name on Windows.
+_FORBIDDEN = set('/\\:@?#%"<>|*')
+# Control characters, halves of characters, separators of lines and paragraphs.
+_NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
+_LONGEST_IN_BYTES = 200
+_NAMES_TOLD = 5
+
+
+def check_study_name(name: object) -> str:
+    r"""Checks a study's name and returns it in Unicode's normal form C.
+
+    Names may have spaces and any script. Normalizing makes a name typed on one
+    system (macOS decomposes Hangul) the same as that typed on another.
+
+    Args:
+        name: 1 to 200 bytes of UTF-8, without ``/ \ : @ ? # % " < > | *``,
+            control characters, or space or dots at its ends.
+
+    Raises:
+        StudyNameError: If it is no string, empty, or has what names can't have.
+    """
+    rule = "Give a plain name such as 'digits' or '손글씨 연구 1'."
+    if not isinstance(name, str):
+        raise StudyNameError(f"A study's name must be a string. Received: {name!r}. {rule}")
+    name = unicodedata.normalize("NFC", name)
+    if not name.strip():
+        raise StudyNameError(f"A study's name must not be empty. Received: {name!r}. {rule}")
+    found = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c) in _NO_TEXT})
+    if found:
+        raise StudyNameError(
+            f"A study's name must not contain {' '.join(map(repr, found))}: it names a folder and "
+            f"a registered model. Received: {name!r}. {rule}"
+        )
+    if name == "Default" or name.startswith("-"):
+        raise StudyNameError(
+            "A study must not be called 'Default', as MLflow's own experiment is, nor begin with "
+            f"'-', as an option does. Received: {name!r}. {rule}"
+        )
+    if name != name.strip(" .") or len(name.encode()) > _LONGEST_IN_BYTES:
+        raise StudyNameError(
+            f"A study's name must not begin or end with a space or a dot, and be at most "
+            f"{_LONGEST_IN_BYTES} bytes long. Received: {name!r}. {rule}"
+        )
+    return name
+
+
+def known_names(name: str, names: Sequence[str]) -> str:
+    """Returns a hint for a name of which the store has no study."""
+    if not names:
+        return "It is empty."
+    by_folded = {each.casefold(): each for each in reversed(names)}
+    near = [by_folded[each] for each in get_close_matches(name.casefold(), by_folded, n=3)]
+    if near:
+        return f"Did you mean {' or '.join(map(repr, near))}? All are listed by: kerastudy list"
+    more = len(names) - _NAMES_TOLD
+    told = ", ".join(map(repr, names[:_NAMES_TOLD]))
+    if more > 0:
+        told += f" and {more} more, listed by: kerastudy list"
+    return f"It has: {told}"
+
+
+FOLDER = "orphans"
+
+
+def move_to_orphans(store: Store, path: Path) -> Path:
+    """Moves a file or folder of the store to its folder of orphans; returns the new path.
+
+    Partial files of killed processes are removed instead.
+    """
+    to = store.root / FOLDER / store.inside(path).relative_to(store.root)
+    for folder in (path, *(each for each in path.rglob("*") if each.is_dir())):
+        remove_pieces(folder)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    place, count = to, 1
+    while os.path.lexists(place):
+        count += 1
+        place = to.with_name(f"{count}-{to.name}")
+    # It may be on another disk, if one of the store's folders is a link.
+    shutil.move(path, place)
+    return place

@@ -21,7 +21,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from search_spaces.errors import StoreError
-from tracking.runs.pages.addresses import view_page
+from tracking.runs.pages import view_page
 from tracking.store.folder import Store
 from tracking.ui.token_app import NAME, VARIABLE
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from studies.commands.texts.tables import table
 from studies.lines import cut, printable, wrapped
-from tracking.records.data_findings import DATA_SEVERITIES, DataFindings
+from tracking.records.studies import DATA_SEVERITIES, DataFindings
 
 _INDENT: Final = 9
 _MOST_ROWS: Final = 12

@@ -10,7 +10,7 @@ from studies.commands.texts.trial_tables import all_trials, top_trials
 from studies.commands.texts.values import states
 from studies.engines.engine import Curve
 from studies.lines import all_wrapped, printable
-from studies.running.validation_parts import ValidationParts
+from studies.running.study_trials import ValidationParts
 from tracking.diagnosis.isolated import answers
 from tracking.history.curves import RecordedCurves
 from tracking.history.reasons import reasons

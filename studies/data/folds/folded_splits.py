@@ -19,7 +19,7 @@ from studies.data.parts.sharing import shared
 from studies.data.parts.splits import Splits
 from studies.data.structures import named_arrays
 from tracking.records import ALL_FOLDS
-from tracking.store.atomic import replacing
+from tracking.store.files import replacing
 
 Make = Callable[[int], Splits]
 """Makes the data of a fold, or of `ALL_FOLDS`."""

@@ -12,7 +12,7 @@ from studies.data.arrays.copies import marks
 from studies.data.arrays.texts import is_text
 from studies.data.looking.seen import ByName, Seen, own_name
 from studies.data.tables.values import MISSING
-from tracking.records.data_findings import Classes, DataFinding
+from tracking.records.studies import Classes, DataFinding
 
 NAMES = {"train": "training", "validation": "validation", "test": "test"}
 _OFTEN = 0.01

@@ -12,7 +12,7 @@ from studies.data.looking.checks import (
 from studies.data.looking.seen import Seen, class_counts, inputs_of, picture_of, seen_of
 from studies.data.parts.splits import Splits
 from studies.data.streams.streamed_dataset import StreamedSplits
-from tracking.records.data_findings import (
+from tracking.records.studies import (
     DATA_SEVERITIES,
     ConstantGuess,
     DataFindings,

@@ -17,7 +17,7 @@ from studies.data.parts.splits import Splits
 from studies.data.streams.samples import first_samples
 from studies.data.streams.streamed_dataset import StreamedSplits
 from studies.data.structures import named_arrays
-from tracking.records.data_findings import Classes
+from tracking.records.studies import Classes
 
 ByName = Mapping[str, np.ndarray]
 _LARGEST_SIDE = 48

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from studies.data.arrays.large import file_of, large_arrays_in
 from studies.data.parts.splits import Splits
-from tracking.store.atomic import replacing
+from tracking.store.files import replacing
 
 SPLITS = "splits"
 """The file that describes the data, written last."""

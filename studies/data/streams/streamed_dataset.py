@@ -19,7 +19,7 @@ from studies.data.parts.splits import Splits
 from studies.data.streams.profiles import Profile, profile_of
 from studies.data.streams.sources import ENDS, PART_NAMES, Source
 from studies.data.structures import named_arrays
-from tracking.store.atomic import replacing
+from tracking.store.files import replacing
 
 _PROFILES = "profiles"
 _WARNINGS = {

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.errors import StudyError
+from search_spaces.library_parts import AttributePart, MissingPartError, ModulePart
 from studies.error_texts import describe
 from studies.executors.ray.options import LOCAL, RayOptions, check_address
-from studies.executors.ray.ray_parts import silent
 from studies.executors.sizing import this_machine
 
 _SECONDS_TO_CONNECT = 5.0
@@ -217,3 +217,26 @@ def _amounts(amounts: Mapping[str, float]) -> str:
 
 def _amount(name: str, amount: float) -> str:
     return f"{amount:g} {name}{'' if amount <= 1 and amount else 's'}"
+
+
+_worker = ModulePart("ray", "ray._private", "worker")
+_prints = AttributePart("ray", "ray._private.worker", "_worker_logs_enabled")
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Lets Ray print nothing about nodes that die: twenty lines each, on standard output.
+
+    Publicly only the lines of workers can be turned off. Does nothing if it can't.
+    """
+    try:
+        worker = _worker.get()
+        before = _prints.of(worker)
+    except MissingPartError:
+        yield
+        return
+    _prints.set(worker, False)
+    try:
+        yield
+    finally:
+        _prints.set(worker, before)

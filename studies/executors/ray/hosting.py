@@ -24,8 +24,7 @@ from search_spaces.errors import KerastudyError, WorkerError
 from studies.data.arrays.large import temporary_folder
 from studies.error_texts import describe
 from studies.executors.messages import ChampionSaved, Failed, Loaded, LoadStudy
-from studies.executors.ray.carrying import NodeFiles, Sent
-from studies.executors.ray.parcel import Arrival, get_files
+from studies.executors.ray.carrying import Arrival, NodeFiles, Sent, get_files
 from studies.executors.worker_process import WorkerProcess
 from studies.user_code.shipping import ShippedStudy
 

@@ -12,11 +12,10 @@ from typing import Any
 from search_spaces.errors import StudyError, WorkerError
 from studies.executors.messages import LoadStudy
 from studies.executors.ray import actor
+from studies.executors.ray.carrying import Arrival, put_files
 from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.parcel import Arrival, put_files
-from studies.executors.ray.pool import RayPool
+from studies.executors.ray.pool import RayPool, Watch
 from studies.executors.ray.remote import RemoteProcess
-from studies.executors.ray.watch import Watch
 from studies.executors.sizing import MOST_WORKERS, asked_workers
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput

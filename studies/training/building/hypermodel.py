@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import BuilderError
 from studies.data import Part, Splits
-from studies.training.models import scalars
+from studies.training.models import copy_of, scalars
 from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.trainer import OnEpoch, Training
-from studies.training.variables import copy_of
 from tracking.records import Objective, TrialSpec
 
 if TYPE_CHECKING:

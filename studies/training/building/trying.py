@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import BuilderError, NotRecordableError, StudyError
 from studies.training.batches import as_tensor, packed
-from studies.training.building.build import build_callbacks, build_model, check_logged
+from studies.training.building.build import build_callbacks, build_model, check_logged, settled
 from studies.training.building.hypermodel import has_own_fit, rehearse
 from studies.training.building.made_data import AnyData, splits_for
-from studies.training.building.metric_directions import settled
 from studies.training.building.own_code import loading_warnings
 from studies.training.building.target_checks import check_targets, check_weighted
-from studies.training.models import fixed_batch_size, has_own_steps, scalars
+from studies.training.models import fixed_batch_size, has_own_steps, parameters_of, scalars
 from studies.training.process.determinism import begin_trial
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.programs.fitness import why_not
-from studies.training.variables import parameters_of
+from studies.training.programs.compiled import CompiledTrainer, why_not
 from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective
-from tracking.runs.mlflow_names import check_names
+from tracking.runs.run_contents import check_names
 
 if TYPE_CHECKING:
     import keras

@@ -24,10 +24,9 @@ from studies.training.building.own_code import own_code
 from studies.training.champion import champion_loader
 from studies.training.champion.predictions import validation_predictions
 from studies.training.champion.served import served_model
-from studies.training.models import scalars
+from studies.training.models import as_built, scalars
 from studies.training.process.determinism import begin_trial
 from studies.training.streamed_batches import StreamedBatches
-from studies.training.variables import as_built
 from tracking.records import ALL_FOLDS, TrialSpec
 from tracking.records.validation_predictions import predictions_beside
 

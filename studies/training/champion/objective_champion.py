@@ -16,9 +16,9 @@ from studies.data.parts.splits import seal
 from studies.error_texts import first_paragraph
 from studies.training.building.build import build_variables
 from studies.training.champion.champion_model import save_for_mlflow
+from studies.training.models import as_built
 from studies.training.objectives.first_fit import FirstFit, model_of
 from studies.training.process.determinism import begin_trial
-from studies.training.variables import as_built
 from tracking.records import TrialSpec
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.training.building.compared_outputs import named_outputs
+from studies.training.building.target_checks import named_outputs
 
 if TYPE_CHECKING:
     import keras

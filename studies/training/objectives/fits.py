@@ -9,13 +9,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from studies.training.models import scalars
+import numpy as np
+
+from studies.data.arrays.digests import array_digest, combined_digest
+from studies.definition.objective import known_direction
+from studies.training.models import copy_of, scalars
+from tracking.records import BestEpoch, Objective
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 
 class Watcher(Protocol):
@@ -146,3 +153,149 @@ def _by_name(measured: Any) -> dict[str, float]:
         return scalars(measured)
     values = measured if isinstance(measured, list | tuple) else [measured]
     return scalars({str(place): value for place, value in enumerate(values)})
+
+
+# Of larger arrays, rows at equal distances count: a digest takes 0.1 s then, not a second.
+_MOST_BYTES: Final = 2**26
+
+
+class FitDigests(NamedTuple):
+    """Digests of the data of a training.
+
+    Attributes:
+        data: Over all of it; empty if it isn't in arrays.
+        validation: Over the targets that validate; empty if nothing does, or they are unknown.
+    """
+
+    data: str = ""
+    validation: str = ""
+
+
+def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
+    """Returns digests of the data that `fit` gets; those of batches, which it reads, are empty.
+
+    Args:
+        arguments: Those of `fit`, by name.
+    """
+    try:
+        return _digests(arguments)
+    except Exception:
+        # Whatever people give to fit: that Keras takes it is what counts.
+        return FitDigests()
+
+
+def _digests(arguments: Mapping[str, Any]) -> FitDigests:
+    given = {name: arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")}
+    found = {
+        place: _array_digest(array)
+        for name, value in given.items()
+        for place, array in _arrays(name, value)
+    }
+    share, validation = arguments.get("validation_split") or 0.0, given["validation_data"]
+    targets: Any = None
+    if isinstance(validation, tuple | list) and len(validation) > 1:
+        targets = validation[1]
+    elif validation is None and share:
+        found["validation_split"] = str(share)
+        targets = given["y"]
+    validated = {place: _array_digest(array) for place, array in _arrays("y", targets)}
+    if validated and validation is None:
+        validated["validation_split"] = str(share)
+    return FitDigests(combined_digest(found), combined_digest(validated) if validated else "")
+
+
+def _arrays(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the arrays of a structure. Raises TypeError for what is none."""
+    import keras
+
+    for place, each in enumerate(keras.tree.flatten(value)):
+        if each is None:
+            continue
+        is_array = isinstance(each, np.ndarray) or keras.ops.is_tensor(each)
+        if not is_array and type(each).__module__.partition(".")[0] != "pandas":
+            raise TypeError
+        yield f"{name} {place}", np.asarray(each)
+
+
+def _array_digest(array: np.ndarray) -> str:
+    step = -(-array.nbytes // _MOST_BYTES)
+    return array_digest(array) if step <= 1 else f"{array.shape} {array_digest(array[::step])}"
+
+
+# Evaluated in batches of another size, a value differs in its last digits.
+_TOLERANCE = 1e-6
+
+
+class Kept(NamedTuple):
+    """Weights of a model, and the epoch that they are of."""
+
+    epoch: int
+    weights: Sequence[np.ndarray]
+
+
+class _Best(NamedTuple):
+    measured: BestEpoch
+    kept: Kept
+
+
+class MeasuredWeights:
+    """Copies of a model's weights after the epochs that were best by a metric so far.
+
+    Args:
+        model: The model that is trained.
+        objective: Its direction is that of metrics of unknown direction.
+    """
+
+    def __init__(self, model: keras.Model, objective: Objective) -> None:
+        self.model, self._objective = model, objective
+        self._best: dict[str, _Best] = {}
+        self._last = 0
+        # What was evaluated since the last training.
+        self._evaluated: list[float] = []
+
+    def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Takes the model's weights after an epoch, if they are the best by a metric."""
+        self._last, self._evaluated = epoch, []
+        validated = [name for name in metrics if name.startswith("val_")]
+        kept: Kept | None = None
+        for name in validated or metrics:
+            now, before = BestEpoch(epoch, metrics[name], metrics), self._best.get(name)
+            direction = known_direction(name.removeprefix("val_")) or self._objective.direction
+            by = Objective(name, direction)
+            if not math.isfinite(now.value) or (before and before.measured.rank(by) < now.rank(by)):
+                continue
+            kept = kept or Kept(epoch, copy_of(self.model))
+            self._best[name] = _Best(now, kept)
+
+    def evaluated(self, measured: Mapping[str, float]) -> None:
+        """Takes what was measured after a training."""
+        self._evaluated += measured.values()
+
+    def of(self, value: float) -> Kept:
+        """Returns the weights of a value.
+
+        Those that the model has now, if they were evaluated to that value; else those of the epoch
+        after which a metric was best and had that value; else those that it has now.
+        """
+        final = copy_of(self.model)
+        if not any(_same(value, each) for each in self._evaluated):
+            for best in self._best.values():
+                if _same(value, best.measured.value):
+                    return best.kept
+        # A callback may have restored those of an earlier epoch.
+        # The optimizer's state, which comes after the weights, stays.
+        count = len(self.model.weights)
+        for best in self._best.values():
+            if _equal(best.kept.weights[:count], final[:count]):
+                return best.kept
+        return Kept(self._last, final)
+
+
+def _same(value: float, other: float) -> bool:
+    return math.isclose(value, other, rel_tol=_TOLERANCE)
+
+
+def _equal(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
+    return all(
+        a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True)
+    )

@@ -25,7 +25,7 @@ from studies.training.programs.epochs import Arrays, in_order
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from studies.training.programs.chosen_programs import Chosen
+    from studies.training.programs.fitting import Chosen
     from studies.training.trainer import Training
 
 BATCHES = 3

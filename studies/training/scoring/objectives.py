@@ -25,7 +25,7 @@ from studies.libraries.keras_metrics import (
     mask_of,
     thresholds_of,
 )
-from tracking.runs.mlflow_names import metric_name
+from tracking.runs.run_contents import metric_name
 from tracking.scores.sample_scores import ScoreKind
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.error_texts import describe
+from studies.training.models import set_values, stateful_layers, values_of
 from studies.training.scoring.objectives import NotScoredError
 from studies.training.scoring.samples import sample_scores
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import cannot_write
 from studies.training.trainer import OnEpoch
-from studies.training.variables import set_values, stateful_layers, values_of
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
-from tracking.runs.mlflow_names import metric_name
+from tracking.runs.run_contents import metric_name
 from tracking.scores.sample_scores import SampleScores
 from tracking.scores.score_files import write_scores
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.training.variables import as_built, assign, copy_of
-from tracking.store.atomic import replacing
-from tracking.store.checkpoints import CheckpointError, checkpoint_digest
+from studies.training.models import as_built, assign, copy_of
+from tracking.store.files import CheckpointError, checkpoint_digest, replacing
 
 if TYPE_CHECKING:
     import keras

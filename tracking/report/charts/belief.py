@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 
 from tracking.history.verdicts import StudyVerdict
-from tracking.records.confirmations import Interval
+from tracking.records.checks import Interval
 from tracking.report.charts import theme
 from tracking.report.formats import significant
 from tracking.report.trial_data import StudyData
