@@ -1,7 +1,8 @@
-"""Keras Tuner's oracles behind the `Engine` seam.
+"""Keras Tuner's oracles behind the `Engine` seam, and which studies they can serve.
 
 An oracle only proposes and gets results: it trains nothing, writes nothing, and each launch
-rebuilds it from the record. Trials are kept and pruned as for Optuna's engines.
+rebuilds it from the record. Trials are kept and pruned as for Optuna's engines. Checking whether an
+oracle can serve a study imports neither Keras Tuner nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -30,11 +31,7 @@ if TYPE_CHECKING:
 
 
 class KerasTunerEngine:
-    """See `Engine`. Proposes no configuration twice, but for Hyperband's promotions.
-
-    Raises:
-        EngineError: If the engine cannot serve the study.
-    """
+    """An `Engine` that proposes no configuration twice, but for Hyperband's promotions."""
 
     def __init__(self, settings: EngineSettings) -> None:
         engine, options = split_options(settings.engine)
@@ -46,7 +43,6 @@ class KerasTunerEngine:
         self._oracle.tried = self._trials.tried
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
-        """See `Engine.restore`."""
         self._trials.restore(trials, curve, told)
         for trial in trials:
             self._oracle.insert(str(trial.number), trial.spec.values, trial.engine_state)
@@ -56,7 +52,6 @@ class KerasTunerEngine:
     def ask(
         self, given: Mapping[str, Any] | None = None, known: int | None = None
     ) -> Proposal | None:
-        """See `Engine.ask`."""
         number = self._trials.count
         trial_id = str(number)
         declared = None if given is None else self._trials.declared(given)
@@ -78,19 +73,14 @@ class KerasTunerEngine:
         )
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """See `Engine.report`."""
         return self._trials.report(number, epoch, value)
 
     def tell(self, number: int, result: TrialResult) -> None:
-        """See `Engine.tell`."""
         self._trials.tell(number, result)
         self._end(result)
 
     def may_continue(self, number: int) -> bool:
-        """See `Engine.may_continue`.
-
-        Also while the trial that continues it has not ended, which may have to start again.
-        """
+        """Returns True until the trial that continues it has ended: it may have to start again."""
         return self._oracle.may_continue(str(number))
 
     def _end(self, result: TrialResult) -> None:
@@ -148,7 +138,7 @@ _MOST_LISTED: Final = 100_000
 
 
 def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
-    """Checks that one of Keras Tuner's engines can serve a study. Raises EngineError if not."""
+    """Raises EngineError if one of Keras Tuner's engines can't serve a study."""
     try:
         KerasTunerSpace(space)
     except SearchSpaceError as error:
@@ -160,10 +150,7 @@ def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> N
 
 
 def oracle_settings(engine: str) -> dict[str, str]:
-    """Returns the settings that one of Keras Tuner's engines has, with their types.
-
-    Those of its oracle, except those that the study decides: its epochs and its number of trials.
-    """
+    """Returns an oracle's settings with their types, but those that the study decides."""
     return {
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
         HYPERBAND: {"factor": "int"},
@@ -171,11 +158,7 @@ def oracle_settings(engine: str) -> dict[str, str]:
 
 
 def check_settings(engine: str, options: Mapping[str, Any]) -> None:
-    """Checks the values of an oracle's settings, which are of their types.
-
-    Raises:
-        EngineError: If Keras Tuner would reject one.
-    """
+    """Raises EngineError if Keras Tuner would reject the value of a setting."""
     for name, least in (("factor", 2), ("num_initial_points", 1)):
         value = options.get(name)
         if value is not None and value < least:
@@ -229,9 +212,8 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
 def import_keras_tuner() -> None:
     """Imports Keras Tuner, once, without a trace on the terminal or in the environment.
 
-    The environment is restored, since worker processes inherit it. TensorFlow, if it
-    was not imported before, sees no GPU in this process: only workers train, and it would reserve
-    their memory. Where this process trains itself, TensorFlow has been imported before.
+    Worker processes inherit the environment. TensorFlow, if it was not imported before, sees no GPU
+    in this process: only workers train, and it would reserve their memory.
     """
     if "keras_tuner" in sys.modules:
         return

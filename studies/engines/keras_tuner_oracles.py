@@ -1,11 +1,11 @@
 """Keras Tuner's oracles: they propose values and get results.
 
 The oracle's own `populate_space` proposes. Keras Tuner's `create_trial` and `end_trial` around it
-keep files, print, and stop the search after some failures or collisions. Here the oracle gets its
-trials from the engine, whether they have just ended or are recorded. So a restored oracle equals a
-fresh one.
+keep files, print, and stop the search after some failures or collisions. Here the engine gives the
+oracle its trials, whether they have just ended or are recorded. So a restored oracle equals a fresh
+one.
 
-Importing this imports Keras Tuner, and with it TensorFlow: see `keras_tuner_import`.
+Importing this imports Keras Tuner, and with it TensorFlow.
 """
 
 from __future__ import annotations
@@ -40,15 +40,10 @@ _DRAWS: Final = 100_000
 
 
 class AskedOracle:
-    """The common part of all oracles here; a mixin for Keras Tuner's.
-
-    Attributes:
-        translation: Between the values of the space and the oracle's.
-        tried: The values of all trials of the study, as canonical JSON: shared with the engine,
-            which adds to it.
-    """
+    """The common part of all oracles here; a mixin for Keras Tuner's."""
 
     translation: KerasTunerSpace
+    # All trials of the study, as canonical JSON: shared with the engine, which adds to it.
     tried: set[str]
 
     # Of Keras Tuner's Oracle.
@@ -67,17 +62,14 @@ class AskedOracle:
         return self.populate_space(trial_id).get("values")
 
     def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Returns the state of a proposed trial; see `Proposal.state`."""
+        """Returns the state of a proposed trial, for `insert` on restore."""
         return {}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
         """Adds a trial that runs from now on.
 
-        Args:
-            trial_id: Its name.
-            values: Its values in the space. The oracle's values are made from these, not from its
-                proposal, so that they are the same on restore, to the last bit.
-            state: Its state; see `Proposal.state`.
+        The oracle's values are made from `values`, not from its proposal, so that they are the same
+        on restore, to the last bit.
         """
         hyperparameters = HyperParameters()
         hyperparameters.values = self.translation.encode(values)
@@ -91,7 +83,6 @@ class AskedOracle:
         trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
 
     def may_continue(self, trial_id: str) -> bool:
-        """See `Engine.may_continue`."""
         return False
 
     def _duplicate(self, values: Mapping[str, Any]) -> bool:
@@ -128,13 +119,12 @@ class RandomOracle(AskedOracle, oracles.RandomSearchOracle):  # type: ignore[mis
 class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: ignore[misc]
     """A Gaussian process and its lower confidence bound.
 
-    Its first trials, three for each dimension, are random ones; those that are infeasible don't
-    count. The process treats an infeasible trial, which Keras Tuner ignores, as the worst one with
-    a value, and so avoids it.
+    Its first trials, three for each dimension, are random; infeasible ones don't count. Keras Tuner
+    ignores infeasible trials. Here the process gets them with the value of the worst trial, and so
+    avoids them.
     """
 
     def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
-        """See `AskedOracle.propose`."""
         self._random_state = np.random.RandomState(seed)
         self.gpr.random_state = seed
         # Several threads fight over matrices this small, and can change the last bits.
@@ -156,7 +146,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
     def _vectorize_trials(self) -> tuple[Any, Any]:
         """Fits the process before Keras Tuner predicts the results of running trials by it.
 
-        It would use the process of the ask before, which a restored oracle lacks.
+        Keras Tuner would use the process of the last ask, which a restored oracle lacks.
         """
         everything = self.trials, self.ongoing_trials
         self.trials = self._as_bad_as_the_worst()
@@ -173,7 +163,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         return found
 
     def _as_bad_as_the_worst(self) -> dict[str, Any]:
-        """Returns the trials, the infeasible ones with the worst value that any has.
+        """Returns the trials, the infeasible ones with the worst value of any.
 
         Values so large that their squares overflow are brought near the others.
         """
@@ -197,12 +187,10 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
 class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
     """Every configuration of a finite space, the default one first.
 
-    Its walk does not depend on results. So each ask continues it past tried values, and results are
-    ignored.
+    The walk does not depend on results: each ask continues it past tried values.
     """
 
     def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
-        """See `AskedOracle.propose`."""
         if given is not None:
             return self.translation.encode(given)
         return next((values for values in self._walk() if not self._duplicate(values)), None)
@@ -211,7 +199,7 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
         """Does nothing: the walk has its own trials."""
 
     def end(self, trial_id: str, score: float | None) -> None:
-        """Nothing; see `insert`."""
+        """Does nothing: the walk ignores results."""
 
     def _walk(self) -> Iterator[dict[str, Any]]:
         while True:
@@ -267,7 +255,16 @@ _PAST: Final = RESERVED + "trial_id"
 
 
 class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[misc]
-    """Hyperband: brackets of successive halving."""
+    """Hyperband, in which trials without a value don't block their bracket.
+
+    In Keras Tuner a failed trial leaves its rung incomplete, and the rungs above then wait for
+    ever. Here it keeps its place, with the worst score. If a rung has fewer usable trials than the
+    next has places, blanks fill the rest: trials that exist only in the oracle, have the worst
+    score too, and are never trained. So every bracket runs to its last rung.
+
+    A blank takes no place from a running trial: an oracle promotes from a rung when more of its
+    trials have ended than will stay behind, so there is a place for each running trial.
+    """
 
     # Of Keras Tuner's.
     _brackets: list[dict[str, Any]]
@@ -284,7 +281,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         super().__init__(**arguments)
 
     def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
-        """See `AskedOracle.propose`. Given values take the next place of a first rung."""
+        """Proposes the next trial; `given` values take the next place of a first rung."""
         self._seed_state = seed
         if given is not None:
             return self._place(trial_id, given)
@@ -302,13 +299,12 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
                 return values
 
     def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Returns the state of a proposed trial, for `insert` on restore."""
         state = {name: json.dumps(v) for name, v in values.items() if name.startswith(RESERVED)}
         number, _ = self._place_of(trial_id)
         return {**state, BRACKET: json.dumps(number)}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """See `AskedOracle.insert`. A recorded trial gets its former place."""
+        """Adds a trial; a recorded one gets its former place."""
         super().insert(trial_id, values, state)
         number, rung = json.loads(state[BRACKET]), json.loads(state[_ROUND])
         while len(self._all_brackets) <= number:
@@ -320,7 +316,6 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
             infos.append({"past_id": past, "id": trial_id})
 
     def end(self, trial_id: str, score: float | None) -> None:
-        """See `AskedOracle.end`."""
         worst = math.inf if self.objective.direction == "min" else -math.inf
         super().end(trial_id, worst if score is None else score)
         if score is None:

@@ -15,11 +15,7 @@ _KERAS_TUNER = "keras-tuner:"
 
 
 def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
-    """Checks that an engine can serve a study. Imports neither Keras Tuner nor TensorFlow.
-
-    Raises:
-        EngineError: If not; says why, and which engine can.
-    """
+    """Raises EngineError, without importing TensorFlow, if an engine can't serve a study."""
     name, options = split_options(engine)
     keras_tuners = name.startswith(_KERAS_TUNER)
     check_options(name, oracle_settings(name) if keras_tuners else sampler_settings(name), options)
@@ -44,11 +40,7 @@ def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> 
 
 
 def make_engine(settings: EngineSettings) -> Engine:
-    """Returns an engine for a new study; call `restore` to resume one.
-
-    Raises:
-        EngineError: If the engine cannot serve the study.
-    """
+    """Returns an engine for a new study; `restore` resumes a recorded one."""
     if not settings.engine.startswith(_KERAS_TUNER):
         return OptunaEngine(settings)
     from studies.engines.keras_tuner_engine import KerasTunerEngine

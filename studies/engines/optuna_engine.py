@@ -1,4 +1,12 @@
-"""Optuna's samplers and pruners behind the `Engine` seam."""
+"""Optuna's samplers and pruners behind the `Engine` seam, and a study's trials in Optuna.
+
+Optuna's study is in memory, and is rebuilt from the record at each launch: that costs a fifth of
+what a database does, and there is no second truth that could differ from the record. Every engine
+keeps its trials here, so that pruning is the same for all.
+
+An infeasible trial is stored as a pruned one that violates a constraint, as Optuna's samplers
+ignore failed ones. Pruners skip it like a failed one, and it has no value to compare with.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +38,7 @@ _GRID = "optuna:grid"
 
 
 class OptunaEngine:
-    """See `Engine`. Raises EngineError if the engine cannot serve the space."""
+    """An `Engine` that samples by Optuna."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self._engine, options = split_options(settings.engine)
@@ -42,13 +50,11 @@ class OptunaEngine:
         self._grid = settings.space.grid() if self._engine == _GRID else iter(())
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
-        """See `Engine.restore`."""
         self._trials.restore(trials, curve, told)
 
     def ask(
         self, given: Mapping[str, Any] | None = None, known: int | None = None
     ) -> Proposal | None:
-        """See `Engine.ask`."""
         number = self._trials.count
         values: dict[str, Any] | None
         if given is not None:
@@ -69,15 +75,13 @@ class OptunaEngine:
         return Proposal(number, values, known=known)
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """See `Engine.report`."""
         return self._trials.report(number, epoch, value)
 
     def tell(self, number: int, result: TrialResult) -> None:
-        """See `Engine.tell`."""
         self._trials.tell(number, result)
 
     def may_continue(self, number: int) -> bool:
-        """See `Engine.may_continue`. No trial here continues another."""
+        """Returns False: no trial here continues another."""
         return False
 
     def _next_of_grid(self) -> dict[str, Any] | None:
@@ -143,7 +147,6 @@ class OptunaTrials:
         return self._count
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None) -> None:
-        """Restores the trials of a record; see `Engine.restore`."""
         for trial in trials:
             self.add(trial.spec.values, trial.engine_state, trial.known)
             if was_told(trial, told):
@@ -153,10 +156,9 @@ class OptunaTrials:
                 self._end(trial.number, trial.state, trial.best)
 
     def declared(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns values as they are declared: of their types, in their order.
+        """Returns values of their declared types, in the declared order.
 
-        Raises:
-            SearchSpaceError: If they are not in the space.
+        Raises SearchSpaceError if they are not in the space.
         """
         space = self.space.space
         space.validate(given)
@@ -190,13 +192,11 @@ class OptunaTrials:
         return {key: json.dumps(value) for key, value in attributes.items()}
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """See `Engine.report`."""
         if not self._keep(number, epoch, value) or not self._prunes:
             return False
         return self._judge(number, self._known.get(number))
 
     def tell(self, number: int, result: TrialResult) -> None:
-        """See `Engine.tell`."""
         self._end(number, result.state, result.best)
 
     def _note(self, values: Mapping[str, Any], known: int | None) -> None:
@@ -216,14 +216,14 @@ class OptunaTrials:
         return True
 
     def _judge(self, number: int, known: int | None) -> bool:
-        """Asks the pruner about a trial; see `Proposal.known`."""
+        """Asks the pruner about a trial, by the trials below `known`."""
         with self._storage.hiding_from(number, known):
             return self._study.pruner.prune(self._study, self._in_present_fold(number))
 
     def _in_present_fold(self, number: int) -> FrozenTrial:
-        """Returns a trial, of folds with the steps of the present one alone.
+        """Returns a trial; with folds, only the steps of the present fold.
 
-        Some pruners take a trial's best value at any step, and a first fold may be an easy one.
+        Some pruners take a trial's best value at any step, and the first fold may be an easy one.
         """
         trial = self._trial(number)
         if self._fold_steps is None or trial.last_step is None:

@@ -1,14 +1,14 @@
-"""Optuna's TPE sampler, with the given space, avoiding regions of infeasible trials.
+"""Subclasses of Optuna's TPE sampler and of its storage.
 
 Optuna's TPE never treats an infeasible trial as good while there are feasible ones; so it leaves a
-failing region. But if the objective improves towards it, TPE stays at its edge, and keeps proposing
-failing values. So the ratio by which it ranks candidates is multiplied by the probability that a
-candidate is feasible, as in c-TPE (Watanabe and Hutter 2023, https://arxiv.org/abs/2211.14411), by
-the same Parzen estimators of feasible and of infeasible trials. Without infeasible trials every
-proposal is Optuna's own.
+failing region. But if the objective improves towards the region, TPE stays at its edge, and keeps
+proposing failing values. So `FeasibleTPESampler` multiplies the ratio by which TPE ranks candidates
+by the probability that a candidate is feasible, as in c-TPE (Watanabe and Hutter 2023,
+https://arxiv.org/abs/2211.14411), by the same Parzen estimators of feasible and of infeasible
+trials. Without infeasible trials every proposal is Optuna's own.
 
-Importing this imports Optuna. It overrides private parts; if Optuna lacks one, the sampler is
-Optuna's own (see `optuna_parts`).
+Importing this imports Optuna. The sampler overrides private parts; where Optuna lacks one, Optuna's
+own sampler is used.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class FeasibleTPESampler(TPESampler):
 class DeclaredTPESampler(FeasibleTPESampler):
     """Uses the declared space, where Optuna searches for the one that all past trials share.
 
-    They share all of it, and a new sampler for each trial would search all of them: 8 of the 22 ms
+    They share all of it, and a new sampler for each trial would search all trials: 8 of the 22 ms
     of an ask at 1,000 trials.
     """
 
@@ -114,13 +114,9 @@ class Memory(optuna.storages.InMemoryStorage):
 
     @contextlib.contextmanager
     def hiding_from(self, number: int, known: int | None) -> Iterator[None]:
-        """Hides all trials but one and those below another number, within.
+        """Hides, within, the trials from `known` on, but not the judged one; None hides nothing.
 
         Pruners look at the storage's trials, some through studies that they make themselves.
-
-        Args:
-            number: The trial that is judged.
-            known: By the trials below this number; None hides nothing.
         """
         self._judged = None if known is None else (number, known)
         try:
@@ -131,7 +127,7 @@ class Memory(optuna.storages.InMemoryStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Any = None
     ) -> list[optuna.trial.FrozenTrial]:
-        """Returns the trials that are not hidden; see Optuna's own."""
+        """Returns the trials that are not hidden."""
         if self._judged is None:
             return super().get_all_trials(study_id, deepcopy, states)
         number, known = self._judged
@@ -145,8 +141,8 @@ class Memory(optuna.storages.InMemoryStorage):
     def forget_from(self, trial_id: int, step: int) -> None:
         """Drops a trial's reports from `step` onward, before it is trained again from there.
 
-        Pruners judge a trial by its last known step, and by their notes on it. If no
-        report is left, the notes go too.
+        Pruners judge a trial by its last known step, and by their notes on it. If no report is
+        left, the notes go too.
         """
         trial = self.get_trial(trial_id)
         if trial.last_step is None or trial.last_step < step:

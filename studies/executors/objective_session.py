@@ -39,10 +39,9 @@ _DATA = DataDescription(
 
 @dataclass(frozen=True)
 class ObjectiveSession(Session):
-    """See `Session`. It has no data, and nothing but its function trains."""
+    """A `Session` without data, in which only the study's function trains."""
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        """Runs a trial; see `run_objective`."""
         memory = PeakMemory()
         with at_work(self.state):
             result = run_objective(self.study, task, on_epoch)
@@ -51,7 +50,6 @@ class ObjectiveSession(Session):
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """Saves a trial's best weights as an MLflow model; see `save_objective_champion`."""
         with at_work(self.state):
             save_objective_champion(self.study, space, spec, checkpoint, requirements(), folder)
             return {}
@@ -64,11 +62,7 @@ class ObjectiveSession(Session):
 def open_objective(
     study: StudyDefinition, code: CodeDescription, threads: int | None
 ) -> ObjectiveSession:
-    """Finds the hyperparameters of an objective function; see `Session.open`.
-
-    Raises:
-        StudyError: If it can't be run up to its first training, or returns no single number.
-    """
+    """Finds an objective function's hyperparameters by running it up to its first training."""
     function = study.objective_function
     assert function is not None, "it is such a study"
     threads = configure_tensorflow(threads)

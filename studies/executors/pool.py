@@ -1,4 +1,4 @@
-"""Trials in several worker processes of this machine."""
+"""Trials in several worker processes; the workers of a launch on this machine."""
 
 from __future__ import annotations
 
@@ -31,13 +31,10 @@ _SECONDS_BETWEEN_LOOKS = 0.05
 
 
 class WorkerPool(LoadedByWorkers):
-    """Runs as many trials at once as it has workers. See `Executor`.
+    """An `Executor` that runs as many trials at once as it has workers.
 
-    Trials begin as soon as one worker has loaded the study; the others join when they are ready.
-
-    Args:
-        workers: At least one; started, and alike.
-        on_output: Takes messages for the user.
+    All workers are alike, and started. Trials begin as soon as one worker has loaded the study; the
+    others join when they are ready.
     """
 
     def __init__(
@@ -47,7 +44,7 @@ class WorkerPool(LoadedByWorkers):
         self._on_output = on_output
 
     def load(self) -> None:
-        """Waits until one worker has loaded the study. Raises StudyError if it cannot."""
+        """Waits until one worker has loaded the study. Raises StudyError if none can."""
         while all(worker.loading for worker in self._workers):
             for worker in _with_something_to_say(self._workers):
                 try:
@@ -61,12 +58,7 @@ class WorkerPool(LoadedByWorkers):
             self._check_alike(worker)
 
     def resize(self, count: int, start: Callable[[int], WorkerExecutor]) -> None:
-        """Ends workers that are not needed, or starts more.
-
-        Args:
-            count: The new number, at least 1.
-            start: Starts the worker of a number; existing ones have the first numbers.
-        """
+        """Ends spare workers, or starts more: `start` gets each new worker's number."""
         for worker in self._workers[count:]:
             self._end(worker)
         for number in range(len(self._workers), count):
@@ -78,17 +70,15 @@ class WorkerPool(LoadedByWorkers):
 
     @property
     def free(self) -> int:
-        """See `Executor`."""
         return len(self._free())
 
     def submit(self, task: TrialTask) -> None:
-        """See `Executor`. A worker that has trained such a model before is preferred."""
+        """Takes a trial; prefers a worker that has trained such a model before."""
         free = self._free()
         worker = next((w for w in free if w.has_trained_like(task.spec)), free[0])
         worker.submit(task)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """See `Executor`."""
         for worker in self._workers:
             if worker.waits and not worker.loading:
                 self._take(worker, handler)
@@ -101,25 +91,21 @@ class WorkerPool(LoadedByWorkers):
 
     @property
     def delayed(self) -> Sequence[TrialSpec]:
-        """See `Executor`."""
         return [spec for worker in self._workers for spec in worker.delayed]
 
     def cut(self, number: int) -> bool:
-        """See `Executor`."""
         return any([worker.cut(number) for worker in self._workers])
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """See `Executor`."""
         return self._workers[0].save_champion(spec, checkpoint, space, folder)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """See `WorkerExecutor.ask`. Only while no trial runs."""
+        """Calls a function with the session of a worker; only while no trial runs."""
         return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:
-        """See `Executor`."""
         for worker in self._workers:
             worker.close()
 
@@ -178,21 +164,10 @@ def _with_something_to_say(
 class LocalWorkers:
     """Starts the workers of a launch, and adapts them to the study once it is loaded.
 
-    Processes start before the study is loaded, as importing TensorFlow takes longest.
-
-    Args:
-        target: The study to load.
-        overrides: Settings to replace.
-        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
-        trials: In total, if known.
-        threads: Of each trial, if known.
-        workers: How many; None: by the machine and the study.
-        shared: A folder in which they share the study's data.
-        on_output: Takes what they print, and their number.
-        folder: The folder that they run in; empty or missing: this process's.
-
-    Raises:
-        StudyError: If ``workers`` is wrong.
+    Processes start before the study is loaded, as importing TensorFlow takes longest. `data` is a
+    file in place of the study's own data, or empty. The numbers are None if unknown, `workers` if
+    the machine and the study decide. The workers share data in the folder `shared`, and run in
+    `folder` (empty or missing: this process's).
     """
 
     def __init__(
@@ -228,7 +203,7 @@ class LocalWorkers:
         self.pool.resize(self._count, self._start_worker)
 
     def load(self) -> None:
-        """Waits until one worker has loaded the study. Raises StudyError if it cannot."""
+        """Waits until one worker has loaded the study. Raises StudyError if none can."""
         self.start_all()
         self.pool.load()
         if self._machine.gpus and not self.pool.loaded.gpus:
@@ -238,12 +213,8 @@ class LocalWorkers:
     def suit(self, *, threads: int | None, finished: int) -> None:
         """Adapts them to the study: their threads, and their number unless the user chose it.
 
-        Args:
-            threads: Those of the record, which trials keep; None: those of the loaded study.
-            finished: How many trials the record has.
-
-        Raises:
-            StudyError: If they must be restarted, and can't load the study.
+        `threads` are those of the record, which trials keep; None: those of the loaded study.
+        `finished` is the number of trials in the record.
         """
         if threads is not None and threads != self.pool.description.threads:
             self.pool.close()
@@ -266,7 +237,6 @@ class LocalWorkers:
         self._on_output(described_workers(self._machine, count, description.threads))
 
     def close(self) -> None:
-        """Ends them."""
         self.pool.close()
 
     def _start_pool(self, count: int) -> WorkerPool:

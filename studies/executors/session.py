@@ -77,15 +77,8 @@ class Session:
     ) -> Session:
         """Loads a study's data and checks its builder.
 
-        Args:
-            study: The study.
-            code: Where it is defined.
-            threads: TensorFlow's threads; None takes what it uses in this process, or 1.
-            data_override: Path of the file that replaced the study's own data.
-            shared: A folder in which several processes share the data; see `Dataset.load_shared`.
-
-        Raises:
-            StudyError: If the data, its class weights, the builder or the objective is wrong.
+        `threads` is None for TensorFlow's in this process, or 1. `data_override` is the path of the
+        file that replaced the study's own data; in the folder `shared`, processes share the data.
         """
         if study.objective_function is not None:
             from studies.executors.objective_session import open_objective
@@ -156,7 +149,7 @@ class Session:
         )
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        """Runs a trial by the trainer that the task asks for; see `run_trial`."""
+        """Runs a trial by the trainer that the task asks for."""
         trainer = self.trainer
         # Without validation data only `model.fit` trains.
         mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
@@ -170,7 +163,6 @@ class Session:
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """Saves a trial's best weights as an MLflow model; see `champion_model`."""
         with at_work(self.state):
             hp = Hyperparameters(space, spec.values, number=spec.built_as)
             splits = self.splits_of(hp, spec.fold)
@@ -179,15 +171,14 @@ class Session:
             )
 
     def answer(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a function with the session and arguments; see `WorkerExecutor.ask`."""
+        """Calls a function with the session and arguments."""
         with at_work(self.state):
             return function(self, *arguments)
 
     def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> AnySplits:
         """Returns the data of a trial, or of one of its folds, its classes not weighted.
 
-        Raises:
-            StudyError: If it depends on hyperparameters, and can't be made again.
+        Raises StudyError if it depends on hyperparameters, and can't be made again.
         """
         data = self.data
         if isinstance(data, FoldedSplits):
@@ -308,7 +299,7 @@ def _details(splits: AnySplits) -> dict[str, object]:
 
 
 class InProcessExecutor:
-    """Runs each trial within `wait`.
+    """An `Executor` that runs each trial within `wait`.
 
     In the same thread, as Keras keeps global state, such as the dtype policy, per thread.
     """
@@ -319,48 +310,39 @@ class InProcessExecutor:
 
     @property
     def description(self) -> StudyDescription:
-        """See `Executor`."""
         return self._session.description
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """See `Executor`."""
         return self._session.environment
 
     @property
     def free(self) -> int:
-        """See `Executor`."""
         return 0 if self._waiting else 1
 
     def submit(self, task: TrialTask) -> None:
-        """See `Executor`."""
         self._waiting.append(task)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """See `Executor`. Returns when the trial has ended."""
         handler.on_result(self._session.run(self._waiting.popleft(), handler.on_epoch))
 
     @property
     def delayed(self) -> Sequence[TrialSpec]:
-        """See `Executor`."""
         return ()
 
     def cut(self, number: int) -> bool:
-        """See `Executor`. There is no process to end but this one."""
+        """Returns False: there is no process to end but this one."""
         return False
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """See `Executor`."""
         return self._session.save_champion(spec, checkpoint, space, folder)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """See `WorkerExecutor.ask`."""
         return self._session.answer(function, *arguments)
 
     def close(self) -> None:
-        """See `Executor`."""
         self._waiting.clear()
 
 
@@ -408,7 +390,7 @@ def description_of(
 def with_glance(
     description: StudyDescription, splits: AnySplits | FoldedSplits
 ) -> StudyDescription:
-    """Returns a study's description with what a glance at its data found, and warns of the worst.
+    """Adds what a glance at its data found to a study's description, and a warning of the worst.
 
     It takes some hundredths of a second; the rest is for ``kerastudy data``.
     """

@@ -1,4 +1,8 @@
-"""Chooses the number of workers by the machine's cores, memory and GPUs."""
+"""Chooses the number of workers by the machine's cores, memory and GPUs.
+
+GPUs are found without TensorFlow, and divided among workers. This is for NVIDIA's; it is untested
+on one, as there was none. Tests check the variables that a worker gets.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +33,11 @@ _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Machine:
-    """The resources that this process may use.
-
-    Attributes:
-        cores: At least 1.
-        memory: Available bytes, or None if unknown.
-        gpus: As CUDA names them.
-    """
+    """The resources that this process may use."""
 
     cores: int
-    memory: int | None = None
-    gpus: tuple[str, ...] = ()
+    memory: int | None = None  # Available bytes, or None if unknown.
+    gpus: tuple[str, ...] = ()  # As CUDA names them.
 
 
 def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
@@ -48,14 +46,7 @@ def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
 
 
 def asked_workers(workers: int | None) -> int | None:
-    """Returns the number of workers that the user chose; None leaves it to `suited_workers`.
-
-    Args:
-        workers: The launch's option; it has precedence over the environment.
-
-    Raises:
-        StudyError: If it is no whole number of at least 1.
-    """
+    """Returns the number of workers that the option, else the environment, sets; None: neither."""
     if workers is not None:
         check_count("workers", workers)
         return workers
@@ -74,14 +65,9 @@ def suited_workers(
 ) -> int:
     """Returns the number of workers that suit a study, from what is known of it: 1 to 16.
 
-    One for each GPU, or as many as there are cores for their threads; at most one for each trial,
-    and as many as fit into memory.
-
-    Args:
-        machine: Its resources before any worker started.
-        trials: The number of remaining trials, or None.
-        threads: Of each trial, at least 1.
-        model_bytes: Of the weights of the default hyperparameters' model.
+    One for each GPU, or as many as there are cores for their threads; at most one for each
+    remaining trial, and as many as fit into memory, by the bytes of the default model's weights.
+    The machine's resources are those before any worker started.
     """
     limits = [MOST_WORKERS, len(machine.gpus) or machine.cores // threads]
     if trials is not None:
@@ -176,12 +162,7 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tupl
 
 
 def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
-    """Returns the GPU variables for a worker's environment: one GPU each, in turn.
-
-    Args:
-        gpus: The GPUs of the machine.
-        worker: The worker's number, from 0.
-    """
+    """Returns the GPU variables for a worker's environment: one GPU each, in turn."""
     return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
 
 

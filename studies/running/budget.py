@@ -1,4 +1,4 @@
-"""Decides when a study ends: by number of trials, time, value or patience."""
+"""Decides when a study ends, and when a training that hangs, or never ends, is cut."""
 
 from __future__ import annotations
 
@@ -31,13 +31,8 @@ def why_it_ended(
 ) -> Ending:
     """Returns why a launch ended.
 
-    Args:
-        total: How many trials were asked for.
-        finished: How many it has.
-        begun: How many it has, with those that were cut.
-        exhausted: Whether there is nothing left to try.
-        early: Why it ended early, if it did.
-        stopped: Whether a user stopped it. Ignored if nothing was left to do.
+    `begun` includes trials that were cut. `stopped`, by a user, is ignored if nothing was left to
+    do.
     """
     done = finished >= total or exhausted or early is not None
     if stopped and (finished < begun or not done):
@@ -56,16 +51,9 @@ def reached(
     since_best: int,
     best: TrialRecord | None,
 ) -> Ending | None:
-    """Decides whether a study ends early.
+    """Returns why a study ends early, or None.
 
-    Args:
-        description: The study.
-        seconds: How long this launch has run.
-        since_best: How many trials with a higher number than the best one have finished.
-        best: The best trial, if one has a value.
-
-    Returns:
-        Why it ends, or None if it continues.
+    `since_best` is the number of finished trials with a higher number than the best one.
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value
@@ -110,13 +98,11 @@ _SECONDS_TO_CATCH_UP = 4 * TICK
 
 
 class AwakeClock:
-    """Counts the seconds that this process runs.
+    """Counts the seconds that this process runs; a context.
 
     While it is stopped (SIGSTOP, a closed lid) no time passes, so that no trial is cut for it: if a
     tick takes more than a second too long, only its CPU time counts. A shorter stop looks like a
     busy machine, and counts.
-
-    Use it as a context.
     """
 
     def __init__(

@@ -48,10 +48,10 @@ _SECONDS_TOGETHER = 0.02
 
 
 class Driver:
-    """Runs a study until it has its trials, or its budget is spent. A `Handler` of the executor's.
+    """Runs a study until it has its trials, or its budget is spent; the executor's `Handler`.
 
-    When the budget is spent, running trials are finished or cut, as ``at_the_end`` says. Without a
-    ``trainer`` the study's trains the trials.
+    When the budget is spent, running trials are finished or cut, as `at_the_end` says. Without a
+    `trainer` the study's trains the trials.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Driver:
         return self._search.description
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """See `Handler.on_epoch`."""
+        """Takes an epoch; returns whether the trial continues."""
         running, prune = self._trials.running[epoch.number], False
         if epoch.repeat == running.present:
             self._progress.epoch_ended(epoch)
@@ -142,7 +142,7 @@ class Driver:
         return "prune" if prune or self._time_limit.cuts(running) else "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`. It is recorded together with others that come with it."""
+        """Takes a training's result, to record it together with others that come with it."""
         self._results.append(result)
 
     def _take_results(self) -> None:
@@ -180,7 +180,7 @@ class Driver:
         return None
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """See `Handler.on_lost`."""
+        """Takes a trial whose process ended by itself, to train it again."""
         number, reason = spec.number, str(error)
         running = self._trials.running[number]
         hung, cut = self._time_limit.has_cut(number), self._time_limit.reason(number)

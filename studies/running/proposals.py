@@ -2,7 +2,7 @@
 
 With several workers, timing decides which trial ends first, and proposals depend on the results so
 far. A deterministic study therefore proposes and prunes trial k only by the results of trials up to
-k - lag: results that come before their turn are parked. See docs/decisions/0013.
+k - lag: results that come before their turn are parked (docs/decisions/0013).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Proposals:
         return self._lag > 0 and self._told <= number - self._lag
 
     def ask(self, given: Mapping[str, Any] | None) -> Proposal | None:
-        """Proposes a trial; see `Engine.ask`."""
+        """Proposes a trial, of `given` values if there are any."""
         with _naming("engine", "when it was asked for a trial"):
             return self.engine.ask(given, self._told if self._lag else None)
 
@@ -101,12 +101,9 @@ class Proposals:
         self._parked[trial.number] = trial
 
     def tell_next(self) -> EndedTrial | None:
-        """Gives the engine the result of the next trial; returns the trial.
+        """Gives the engine the next trial's result; returns the trial, or None if there is none.
 
-        It is the one that ended first; in a deterministic study the next by number.
-
-        Returns:
-            None if there is none, or if it runs.
+        The next is the trial that ended first; in a deterministic study the next by number.
         """
         number = self._told if self._lag else next(iter(self._parked), None)
         trial = None if number is None else self._parked.pop(number, None)
@@ -124,11 +121,7 @@ class Proposals:
 
 @contextlib.contextmanager
 def _naming(part: str, when: str) -> Iterator[None]:
-    """Makes one clear error of what Optuna or Keras Tuner raises by itself.
-
-    Raises:
-        EngineError: In place of that.
-    """
+    """Raises one clear EngineError in place of what Optuna or Keras Tuner raises by itself."""
     try:
         with as_store_errors():
             yield

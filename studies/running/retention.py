@@ -54,8 +54,7 @@ class Retention:
     def last_kept(self, known: int | None = None) -> Rank | None:
         """Returns the rank of the last trial whose checkpoint is kept; None if places are left.
 
-        Args:
-            known: In a deterministic study, only trials below this number count.
+        In a deterministic study, only trials below the number `known` count.
         """
         if self._keep is None:
             return None

@@ -1,4 +1,9 @@
-"""A running trial: its record, its trainings, and their combined result."""
+"""A running trial: its record, its trainings, and their combined result.
+
+Timing decides which fold sends its epochs first. They are taken in the order of folds all the same,
+as if one had run after the other: so a trial leaves the same record on any number of workers. What
+a fold sends before its turn waits in `InFlight`.
+"""
 
 from __future__ import annotations
 
@@ -28,20 +33,14 @@ class InFlight:
 
     A training that does not end as complete is the trial's last one: those after it must stop, and
     those before it continue. If a process dies, all must stop, and the trial is trained again.
-
-    Attributes:
-        specs: The trainings that have begun, in this attempt.
-        running: Which of them run.
-        lost: Whether the process of one died.
-        out_of_memory: Whether that was for lack of memory.
-        blamed: Whether one died whose machine is still there.
     """
 
+    # Of the trainings that have begun, in this attempt.
     specs: list[TrialSpec] = field(default_factory=list)
     running: set[int] = field(default_factory=set)
-    lost: bool = False
+    lost: bool = False  # Whether the process of a training died.
     out_of_memory: bool = False
-    blamed: bool = False
+    blamed: bool = False  # Whether a process died whose machine still runs.
     _epochs: dict[int, list[EpochResult]] = field(default_factory=dict)
     _results: dict[int, TrialResult] = field(default_factory=dict)
 
@@ -99,31 +98,20 @@ class InFlight:
 
 @dataclass
 class Running:
-    """A trial that runs.
-
-    Attributes:
-        trial: Its record.
-        specs: Its trainings that have a run: one, or one for each repeat or fold.
-        run_ids: Their runs.
-        flight: Its trainings that run now.
-        results: Results of the repeats that have ended.
-        epochs: The epochs of all of them so far.
-        curves: The objective by epoch, by training.
-        began: When the present training began, by the driver's clock, in seconds.
-        last_epoch: When its last epoch ended, or it began.
-        longest_epoch: Seconds that its longest epoch took so far.
-    """
+    """A trial that runs."""
 
     trial: TrialRecord
+    # Of its trainings that have a run: one, or one for each repeat or fold.
     specs: list[TrialSpec] = field(default_factory=list)
     run_ids: list[str] = field(default_factory=list)
     flight: InFlight = field(default_factory=InFlight)
-    results: list[TrialResult] = field(default_factory=list)
-    epochs: list[EpochResult] = field(default_factory=list)
+    results: list[TrialResult] = field(default_factory=list)  # Of the repeats that have ended.
+    epochs: list[EpochResult] = field(default_factory=list)  # Of all trainings so far.
+    # The objective by epoch, by training.
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
-    began: float = 0.0
-    last_epoch: float = 0.0
-    longest_epoch: float = 0.0
+    began: float = 0.0  # When the present training began, by the driver's clock, in seconds.
+    last_epoch: float = 0.0  # When its last epoch ended, or it began.
+    longest_epoch: float = 0.0  # In seconds.
 
     @property
     def present(self) -> int:
@@ -153,9 +141,7 @@ class Running:
     def for_pruners(self, folds: int, longest: int) -> Iterator[EpochResult]:
         """Yields what pruners judge the trial by: the first repeat, or one fold after another.
 
-        Args:
-            folds: Folds of a trial, or 0.
-            longest: The most epochs of any trial.
+        `longest` is the most epochs of any trial.
         """
         for epoch in self.epochs:
             seen = self.for_pruner(epoch, folds, longest)
@@ -163,7 +149,7 @@ class Running:
                 yield seen
 
     def for_pruner(self, epoch: EpochResult, folds: int, longest: int) -> EpochResult | None:
-        """Returns an epoch as pruners see it, or None if they don't; see `for_pruners`."""
+        """Returns an epoch as pruners see it, or None if they don't."""
         if not folds:
             return epoch if epoch.repeat == 0 else None
         metric = self.trial.spec.objective.metric
@@ -258,18 +244,11 @@ def with_folds(
     objective: Objective,
     folds: int,
 ) -> TrialResult:
-    """Returns the result of a cross-validated trial.
+    """Returns the result of a cross-validated trial; `common` has its folds, `last` is the last.
 
     Its value is the best mean over folds at an epoch, of the epochs that all folds have, and in
-    which nothing diverged. A trial without all its folds has no value:
-    it would not compare with those of other trials.
-
-    Args:
-        common: What its folds have in common, and the folds themselves.
-        last: The result of the last fold.
-        epochs: The epochs of all folds.
-        objective: The study's.
-        folds: Folds of a trial.
+    which nothing diverged. A trial without all its folds has no value: it would not compare with
+    those of other trials.
     """
     if last.state in ("complete", "pruned"):
         common = replace(
@@ -307,12 +286,7 @@ def with_folds(
 def common_best(
     curves: Sequence[Mapping[int, Mapping[str, float]]], objective: Objective
 ) -> BestEpoch | None:
-    """Returns the epoch with the best mean over folds; None if no epoch of all has a finite value.
-
-    Args:
-        curves: The metrics of each fold by epoch.
-        objective: The study's.
-    """
+    """Returns the epoch with the best mean over folds; None if none has a finite value in all."""
     metric = objective.metric
     sound = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
     everywhere = sorted(set.intersection(*sound))

@@ -18,13 +18,7 @@ from tracking.runs.study_runs import StudyRuns
 
 
 class Search:
-    """Proposes a study's trials, learns their results, and ends when the budget is spent.
-
-    Attributes:
-        description: The study, with its present space.
-        exhausted: Whether nothing is left to try.
-        ending: Why the budget is spent, or None.
-    """
+    """Proposes a study's trials, learns their results, and ends when the budget is spent."""
 
     def __init__(
         self,
@@ -132,9 +126,9 @@ class Search:
         return True
 
     def _join(self) -> None:
-        """Adds the hyperparameters to the space that builders have only now declared.
+        """Adds the hyperparameters that builders have only now declared to the space.
 
-        Then a new engine replaces the present one: the one that a launch from the record would
+        Then a new engine replaces the present one: the engine that a launch from the record would
         make.
         """
         showed, self._showed = self._showed, []

@@ -1,4 +1,4 @@
-"""A study's trials, as a launch follows them, and whether the first ones all fail alike."""
+"""A study's trials during a launch: whether the first ones all fail alike, and all compare."""
 
 from __future__ import annotations
 
@@ -23,26 +23,18 @@ _TRIALS = 3
 
 
 class StudyTrials:
-    """The trials that have ended, run, or wait to be trained again.
-
-    Args:
-        recorded: The recorded trials by number, from 0.
-
-    Attributes:
-        all: All trials by number; a running one as when it began.
-        finished: Those that have ended, by number.
-        finished_before: Numbers of those that an earlier launch finished.
-        running: Those that run, by number.
-        repeats: Numbers of running ones whose next repeat, or fold, can begin.
-        again: Those to train again, the next one first.
-    """
+    """The trials that have ended, run, or wait to be trained again."""
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
+        # By number; a running one as when it began.
         self.all = {trial.number: trial for trial in recorded}
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
+        # Numbers of those that an earlier launch finished.
         self.finished_before = frozenset(self.finished)
         self.running: dict[int, Running] = {}
+        # Numbers of running ones whose next repeat, or fold, can begin.
         self.repeats: deque[int] = deque()
+        # To train again, the next one first.
         self.again = deque(t for n, t in self.all.items() if n not in self.finished)
         # They ran out of memory next to others.
         self._alone: set[int] = set()
@@ -118,11 +110,7 @@ class FirstTrials:
         self._failed.append(raised)
 
     def check(self) -> None:
-        """Checks that the ended trials do not all fail alike.
-
-        Raises:
-            FailedAlikeError: If enough trials have failed alike.
-        """
+        """Raises FailedAlikeError if enough trials have ended, and all failed alike."""
         if self._over or len(self._failed) < self._wanted:
             return
         count = len(self._failed)
@@ -139,7 +127,10 @@ _ALIKE = 2
 
 
 class ValidationParts:
-    """Follows the validation parts of trials, if their data depends on hyperparameters."""
+    """Follows the validation parts of trials, if their data depends on hyperparameters.
+
+    Values that were measured on different samples don't compare.
+    """
 
     def __init__(self, recorded: Iterable[TrialRecord]) -> None:
         self._first: dict[str, int] = {}

@@ -67,10 +67,7 @@ class TrialRuns:
         return spec
 
     def take_epoch(self, running: Running, epoch: EpochResult, now: float) -> bool:
-        """Records an epoch; returns whether the pruner ends the training with it.
-
-        The epoch is written with others; see `TrialRuns.write_epochs`.
-        """
+        """Records an epoch, with others; returns whether the pruner ends the training with it."""
         self._runs.keep_epoch(running.run_ids[epoch.repeat], epoch)
         running.take_epoch(epoch, now)
         return self._search.prunes(running, epoch)

@@ -1,4 +1,4 @@
-"""Facts about Keras models and callbacks; logs as numbers."""
+"""Facts about Keras models and callbacks; a model's variables: made ahead, read, set."""
 
 from __future__ import annotations
 
@@ -88,14 +88,12 @@ def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
 
 
 def make_variables(model: keras.Model, splits: AnySplits) -> Structure | None:
-    """Makes the variables of a model, its loss and metrics that `fit` would make first.
+    """Makes the variables that `fit` would make first; returns the structure before that.
 
-    Variables made while TensorFlow traces the training step make it trace twice: a quarter of a
-    second for a small model. Here a validation step that changes no variable makes them. A model
-    with its own steps is skipped, as these may do anything.
-
-    Returns:
-        The model's structure before the user's code was called; None if none was.
+    Variables of the model, its loss or metrics made while TensorFlow traces the training step make
+    it trace twice: a quarter of a second for a small model. Here a validation step that changes no
+    variable makes them. A model with its own steps is skipped, as these may do anything. The
+    structure is that before the user's code was called; None if none was.
     """
     import keras
     import tensorflow as tf
@@ -122,8 +120,8 @@ def make_variables(model: keras.Model, splits: AnySplits) -> Structure | None:
 def make_weights(model: keras.Model, splits: AnySplits) -> None:
     """Makes the weights of a model that is built when it is first called.
 
-    Sublayers that a `build` makes draw their seeds then. So every training begins with it, in the
-    words of docs/reproducing.md.
+    Sublayers that a `build` makes draw their seeds then. So every training begins with it
+    (docs/reproducing.md).
     """
     if not has_own_steps(model):
         _build_sequential(model, splits)
@@ -185,10 +183,7 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns a model's optimizers other than the one that it is compiled with.
-
-    For example in a model of two adversarial parts.
-    """
+    """Returns a model's optimizers besides that of `compile`, as two adversarial parts have."""
     import keras
 
     own = getattr(model, "optimizer", None)

@@ -1,4 +1,4 @@
-"""Runs a trial of a study whose objective function does everything itself."""
+"""Runs a trial of a study whose objective function does everything itself, and follows it."""
 
 from __future__ import annotations
 
@@ -47,16 +47,12 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
 
     Its epochs are those of every `model.fit` that it calls, counted on for each model from one
     training to the next. The metrics of a second model are called ``fit_2/…``. What the function
-    reports is the metric ``value``, at its own steps; the returned number comes last.
+    reports is the metric ``value``, at its own steps; the returned number comes last, and is the
+    trial's value.
 
-    Returns:
-        The result. Its value is the returned number. It is infeasible if the function raises, or
-        returns no finite number; pruned, without a value, if it raises ``optuna.TrialPruned``.
-
-    Raises:
-        BuilderError: If it returns several numbers, or a model.
-        StudyError: If a checkpoint cannot be written.
-        Exception: Whatever ``on_epoch`` raises.
+    The trial is infeasible if the function raises, or returns no finite number; pruned, without a
+    value, if it raises ``optuna.TrialPruned``. Raises BuilderError if it returns several numbers,
+    or a model.
     """
     started, spec = time.monotonic(), task.spec
     following = Following(spec, on_epoch)
@@ -85,7 +81,7 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
 
 
 class _Call:
-    """One call of an objective function, and what comes of it."""
+    """One call of an objective function, and its outcome."""
 
     def __init__(self, study: StudyDefinition, task: TrialTask, following: Following) -> None:
         self._study, self._task, self._following = study, task, following
@@ -202,29 +198,18 @@ class FunctionEnded(BaseException):
 
 
 class Following:
-    """Follows one call of an objective function. A `Watcher` of its trainings.
-
-    Attributes:
-        error: What reporting raised; it is not the function's.
-        ended: The state in which the study ended it, or None.
-        metrics: Those of its trainings by epoch.
-        reported: What it reported, by step from 1.
-        measured: Weights of the only model that is trained; None once there is another.
-        models: How many models it trained.
-        parameters: Scalar weights of the last model.
-        digests: Of each model's weights, after each of its trainings.
-        data: Digests of what its first training got.
-    """
+    """Follows one call of an objective function; the `Watcher` of its trainings."""
 
     def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
-        self.error: Exception | None = None
-        self.ended: TrialState | None = None
-        self.metrics: dict[int, Mapping[str, float]] = {}
-        self.reported: dict[int, float] = {}
+        self.error: Exception | None = None  # What reporting raised; it is not the function's.
+        self.ended: TrialState | None = None  # The state in which the study ended it, or None.
+        self.metrics: dict[int, Mapping[str, float]] = {}  # Those of its trainings by epoch.
+        self.reported: dict[int, float] = {}  # What it reported, by step from 1.
+        # Weights of the only model that is trained; None once there is another.
         self.measured: MeasuredWeights | None = None
-        self.parameters = 0
-        self.digests: list[str] = []
-        self.data = FitDigests()
+        self.parameters = 0  # Scalar weights of the last model.
+        self.digests: list[str] = []  # Of each model's weights, after each of its trainings.
+        self.data = FitDigests()  # Of what its first training got.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
         # Weakly, as models of folds take memory; and the epochs that each was trained.
         self._models: list[weakref.ref[Any]] = []
@@ -246,7 +231,7 @@ class Following:
         return sum(self._epochs)
 
     def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-        """See `Watcher`."""
+        """Takes the model of a training that begins."""
         if not self._models:
             self.data = fit_digests(arguments)
         if self._number_of(model):
@@ -257,7 +242,7 @@ class Following:
         self.measured = MeasuredWeights(model, self._spec.objective) if only else None
 
     def epoch_ended(self, model: keras.Model, logs: Mapping[str, float]) -> None:
-        """See `Watcher`."""
+        """Takes an epoch of a training."""
         number = self._number_of(model)
         self._epochs[number - 1] += 1
         epoch = self._epochs[number - 1]
@@ -271,12 +256,12 @@ class Following:
             self._end("pruned")
 
     def fit_ended(self, model: keras.Model) -> None:
-        """See `Watcher`."""
+        """Takes the model of a training that has ended."""
         self.parameters = parameters_of(model)
         self.digests.append(weights_digest([weight.numpy() for weight in model.weights]))
 
     def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
-        """See `Watcher`."""
+        """Takes what `model.evaluate` measured."""
         if self.measured is not None and self.measured.model is model:
             self.measured.evaluated(measured)
 
@@ -286,9 +271,9 @@ class Following:
         return self._tell(step + 1, {VALUE: value})
 
     def conclude(self, value: float) -> int:
-        """Reports the value that the function returned; returns the step that it has.
+        """Reports the value that the function returned; returns its step.
 
-        That is the last one, or one of its own if the last has another value.
+        That is the last one, or a further one if the last has another value.
         """
         last = max([*self._epochs, *self.reported, 1])
         if self.reported.get(last) == value:

@@ -41,7 +41,7 @@ class PlainTrainer:
         )
 
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
-        """See `Trainer.train`."""
+        """Trains with one call of `model.fit`."""
         model, spec = training.model, training.spec
         self.traced = ()
         batches = self._batches_of(training)
@@ -117,8 +117,8 @@ class PlainTrainer:
 def _make_variables(training: Training) -> None:
     """Makes the variables of loss, metrics and optimizer, if no code of the user can notice.
 
-    It may count its calls, and callbacks may see variables. A failure need not mean that `fit`
-    fails, as a loss may need several samples.
+    A user's code may count its calls, and callbacks may see variables. A failure need not mean that
+    `fit` fails, as a loss may need several samples.
     """
     if may_change_model(training.callbacks) or not Structure(training.model).of_libraries:
         return

@@ -56,17 +56,12 @@ def run_trial(
     """Runs a trial.
 
     If `data` makes the data of each trial, the result has its digests and class weights. Else the
-    classes of the spec are weighted here.
+    classes of the spec are weighted here. A trial is infeasible if its builder raises, if its data
+    can't be made, or if its training raises or diverges before an epoch has a value. After that it
+    keeps its best epoch.
 
-    Returns:
-        The result. A trial is infeasible if its builder raises, if its data can't be made, or if
-        its training raises or diverges before an epoch has a value. After that it keeps its best
-        epoch.
-
-    Raises:
-        ObjectiveError: If the model does not log the objective.
-        StudyError: If a checkpoint cannot be written.
-        Exception: Whatever ``on_epoch`` raises.
+    Raises ObjectiveError if the model does not log the objective, StudyError if a checkpoint can't
+    be written, and whatever `on_epoch` raises.
     """
     return _Run(study, data, task, _Reports(on_epoch), trainer, time.monotonic()).result()
 
@@ -97,12 +92,7 @@ class _Reports:
 
 @dataclass
 class _Run:
-    """One run of a trial.
-
-    Attributes:
-        unfit: Why `model.fit` must train it, or empty.
-        stateless: Whether it is trained from its first epoch, and keeps no states.
-    """
+    """One run of a trial."""
 
     study: StudyDefinition
     data: AnyData | FoldedSplits
@@ -110,11 +100,11 @@ class _Run:
     reports: _Reports
     trainer: Trainer
     started: float
-    unfit: str = ""
-    stateless: bool = False
+    unfit: str = ""  # Why `model.fit` must train it, or empty.
+    stateless: bool = False  # Whether it is trained from its first epoch, and keeps no states.
 
     def result(self) -> TrialResult:
-        """Runs the trial, again if it must start again; see `run_trial`."""
+        """Runs the trial, again if it must start again."""
         number, self.stateless = self.task.spec.number, self.trainer.concludes
         changed = False
         try:
@@ -221,10 +211,7 @@ class _Run:
         state: TrainingState | None,
         scores: ScoreRecorder,
     ) -> bool:
-        """Trains a model, from its first epoch or from a state; False if nothing was left to do.
-
-        A training that raises fails.
-        """
+        """Trains a model, from its first epoch or from a state; False if nothing was left to do."""
         build = self.study.build
         if state is not None:
             if not watch.resume_from(state):
@@ -311,7 +298,7 @@ def _tell_once(number: int, what: str) -> None:
 
 
 def _mistake(error: Exception, build: Any) -> str:
-    """Returns the error, if it may be a mistake in the study's code; see `TrialResult`."""
+    """Returns the error, if it may be a mistake in the study's code."""
     if isinstance(error, BuilderError):
         return str(error)
     return "" if out_of_memory(error) or gives_up_trial(error) else explain(error, build)

@@ -1,4 +1,4 @@
-"""The study's definition and the text of its file, artifacts of its parent run."""
+"""The study's definition, the text of its file, and its registered model."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 
 def check_definitions(record: StudyRecord) -> Iterator[Ailment]:
-    """Checks that each engine's definition exists, and equals that in the run's tags.
-
-    The tags hold a copy; older runs have none.
-    """
+    """Checks that each engine's definition exists, and equals the copy in the run's tags."""
     for engine, parent in record.parents.items():
         path = definition_path(record.store, parent)
         known = tags.join_text(parent.data.tags, tags.DEFINITION) or ""
@@ -85,7 +82,7 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
 def _texts(
     store: Store, parent: Run, digests: Iterable[str], file: Path | None
 ) -> Iterator[tuple[str, Path, Path | None]]:
-    """Yields the texts that trials ran from: digest, path, and the file it was read from.
+    """Yields the texts that trials ran from: digest, path, and the file that it was read from.
 
     For code with modules: its manifest, which was read from no file, the study file and each
     module.

@@ -1,4 +1,4 @@
-"""The store's own files: `store.json`, its databases, and partial files."""
+"""The store's files: `store.json`, databases, partial files, artifacts, weights."""
 
 from __future__ import annotations
 
@@ -22,11 +22,7 @@ from tracking.store.trust import facts_fault, write_facts
 
 
 def check_facts(root: Path) -> Iterator[Ailment]:
-    """Checks ``store.json``, which can be made again if there is a database.
-
-    Raises:
-        StoreError: If it was made by a newer kerastudy.
-    """
+    """Checks ``store.json``, which can be made again if there is a database."""
     fault = facts_fault(root)
     if not fault:
         return
@@ -138,10 +134,7 @@ def check_checkpoints(
 ) -> Iterator[Ailment]:
     """Checks the weights of the trials whose checkpoints are kept.
 
-    Args:
-        history: The study.
-        train_again: Trains a trial again for the weights of one of its repeats; takes the numbers
-            of both.
+    `train_again` trains a trial again for the weights of one of its repeats, by their numbers.
     """
     for trial in history.kept:
         for repeat, digest in recorded_checkpoints(trial):

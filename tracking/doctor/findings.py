@@ -1,4 +1,4 @@
-"""Findings of checks, and mending them."""
+"""Findings of checks, mending them, and the studies that are checked, deleted runs included."""
 
 from __future__ import annotations
 
@@ -36,23 +36,11 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong in a store.
-
-    Attributes:
-        kind: The kind of damage.
-        what: What is wrong, for people to read.
-        how: How it is mended: a command to give, or what ``--fix`` does.
-        study: The study, or empty.
-        engine: Its engine, or empty.
-        trial: The trial's number, or None.
-        run: The MLflow run, or empty.
-        path: The file or folder, or empty.
-        mended: Whether it was mended.
-    """
+    """A fault in a store."""
 
     kind: Kind
-    what: str
-    how: str
+    what: str  # For people to read.
+    how: str  # A command to give, or what ``--fix`` does.
     study: str = ""
     engine: str = ""
     trial: int | None = None

@@ -1,4 +1,4 @@
-"""Runs left RUNNING, studies killed while they were made, and unreadable runs."""
+"""Runs left RUNNING, half made, unreadable, deleted in MLflow, or with files outside the store."""
 
 from __future__ import annotations
 

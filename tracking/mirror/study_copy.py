@@ -47,30 +47,19 @@ _RUN_ID: Final = re.compile(r"(?<=/runs/)[0-9a-f]{32}")
 
 @dataclass
 class _Copy:
-    """A run on the server.
-
-    Attributes:
-        run_id: Its id there.
-        tags: Its tags.
-        points: Metrics that this process sent: name, step and time.
-        files: Files that this process sent: path, time and size.
-        has_data: Whether this process sent its data set.
-    """
+    """A run on the server."""
 
     run_id: str
     tags: dict[str, str]
+    # Metrics that this process sent: name, step and time.
     points: set[tuple[str, int, int]] = field(default_factory=set)
+    # Files that this process sent: path, time and size.
     files: set[tuple[str, int, int]] = field(default_factory=set)
-    has_data: bool = False
+    has_data: bool = False  # Whether this process sent its data set.
 
 
 class StudyCopy:
-    """A server's copy of a study. Call `open` first.
-
-    Attributes:
-        address: The server's.
-        fault: Why files can't be sent, though runs can; empty if they can.
-    """
+    """A server's copy of a study. Call `open` first."""
 
     def __init__(self, store: Store, name: str, address: str) -> None:
         self.address = address
@@ -78,15 +67,14 @@ class StudyCopy:
         # Either of the two may be renamed while this runs.
         self._here_id = store.client.get_experiment_by_name(name).experiment_id
         self._server = open_server(address)
-        self._experiment_id = self._identity = self.fault = ""
+        self._experiment_id = self._identity = ""
+        self.fault = ""  # Why files can't be sent, though runs can.
         self._copies: dict[str, _Copy] = {}
 
     def open(self) -> None:
         """Finds the study on the server, or makes it; looks up which runs it has.
 
-        Raises:
-            ServerAwayError: If the server does not answer.
-            ServerRefusedError: If it has a study of this name that is another store's.
+        Raises ServerRefusedError if it has a study of this name that is another store's.
         """
         with as_server_errors(self.address):
             self._open()
@@ -100,12 +88,7 @@ class StudyCopy:
         ]
 
     def send(self, run_id: str) -> None:
-        """Copies a run in its present state.
-
-        Raises:
-            ServerAwayError: If the server does not answer.
-            ServerRefusedError: If it does not take it.
-        """
+        """Copies a run in its present state."""
         run = self._store.client.get_run(run_id)
         if self._is_copied(run):
             return
@@ -115,12 +98,7 @@ class StudyCopy:
             self._send(run, self._copy_of(run), points)
 
     def send_page(self) -> None:
-        """Copies what the study's page shows above its runs: views, and a line with links.
-
-        Raises:
-            ServerAwayError: If the server does not answer.
-            ServerRefusedError: If it does not take it.
-        """
+        """Copies what the study's page shows above its runs: views, and a line with links."""
         here = self._here().tags
         shown = {name: text for name, text in here.items() if name.startswith(tags.VIEW)}
         with as_server_errors(self.address):
@@ -132,12 +110,7 @@ class StudyCopy:
                     self._server.set_experiment_tag(self._experiment_id, name, text)
 
     def send_champion(self) -> None:
-        """Registers the study's champion there, if it is not yet; withdraws one that is none now.
-
-        Raises:
-            ServerAwayError: If the server does not answer.
-            ServerRefusedError: If it does not take it.
-        """
+        """Registers the study's champion there, if it is not yet; withdraws a former one."""
         here = champion_version(self._store.client, self._here().name, self._here_id)
         run_id = "" if here is None else here.tags.get(tags.CHAMPION_RUN, "")
         found = self._history_of(run_id)
@@ -354,11 +327,7 @@ def _state_of(run: Run) -> str:
 
 
 def check_free(store: Store | None, name: str, address: str) -> None:
-    """Checks that a server has no other study of this name, if it answers.
-
-    Raises:
-        ServerRefusedError: If it has one, or rejects the question.
-    """
+    """Raises ServerRefusedError if a server, if it answers, has another study of this name."""
     quickly = not_waiting_long()
     with contextlib.suppress(ServerAwayError), as_server_errors(address), quickly:
         here = None if store is None else store.client.get_experiment_by_name(name)

@@ -1,6 +1,7 @@
-"""The outcome of training a trial once more, by plain `model.fit`.
+"""The outcomes of checks: by plain `model.fit`, on the sealed test part, under new seeds.
 
-The text of the tag ``kerastudy.verified``, on the trial's run and on a registered model's version:
+The tag ``kerastudy.verified``, on a trial's run and on a registered model's version, has the
+outcome of training the trial once more, by plain `model.fit`:
 
 | text | says |
 |---|---|
@@ -106,58 +107,38 @@ def is_partial(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric of a checkpoint.
-
-    Attributes:
-        value: On the test part.
-        low: The lower bound of its 95 % interval, or None if it has none.
-        high: The upper bound.
-        validation: On the validation part, as recorded in training; None if it was not logged.
-    """
+    """A metric of a checkpoint on the test part."""
 
     value: float
-    low: float | None = None
+    low: float | None = None  # Bounds of its 95 % interval; None if it has none.
     high: float | None = None
-    validation: float | None = None
+    validation: float | None = None  # As recorded in training; None if it was not logged.
 
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
     """A reading of the sealed test part, by a checkpoint.
 
-    The intervals of accuracies are exact; see `tracking.statistics.intervals`. Others are bootstrap
-    percentiles: test samples are drawn with replacement, as many as there are, and each metric is
-    computed on them. This is repeated `resamples` times; the bounds are the 2.5 % and 97.5 %
-    quantiles. They show the chance in the test samples alone, not that in
-    the training. (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.)
-
-    Attributes:
-        study: The study's name.
-        engine: The trial's engine.
-        run_id: The trial's MLflow run.
-        trial: The trial's number.
-        epoch: Its best epoch, whose weights were evaluated.
-        samples: Test samples.
-        digest: SHA-256 of the test part.
-        metrics: Loss and metrics by the names that the model logs.
-        resamples: Resamples of the bootstrap, drawn with seed 0; 0 if there are no intervals.
-        note: Why metrics lack intervals, or empty.
-        time: When it was read, in milliseconds since the epoch (Unix time).
-        confirmation: The MLflow run of the confirmation that read it: trainings of the trial under
-            new seeds, and of the space's defaults, together. Empty for a trial's checkpoint.
+    The intervals of accuracies are exact. Others are bootstrap percentiles: test samples are drawn
+    with replacement, as many as there are, and each metric is computed on them. This is repeated
+    `resamples` times; the bounds are the 2.5 % and 97.5 % quantiles. They show the chance in the
+    test samples alone, not that in the training. (Efron and Tibshirani, An Introduction to the
+    Bootstrap, 1993, chapter 13.)
     """
 
     study: str
     engine: str
-    run_id: str
+    run_id: str  # Of the trial.
     trial: int
-    epoch: int
+    epoch: int  # Its best epoch, whose weights were evaluated.
     samples: int
-    digest: str
-    metrics: Mapping[str, Measured]
-    resamples: int = 0
-    note: str = ""
-    time: int = 0
+    digest: str  # SHA-256 of the test part.
+    metrics: Mapping[str, Measured]  # By the names that the model logs, the loss too.
+    resamples: int = 0  # Drawn with seed 0; 0 if there are no intervals.
+    note: str = ""  # Why metrics lack intervals, or empty.
+    time: int = 0  # In milliseconds since the epoch (Unix time).
+    # The MLflow run of the confirmation that read it: trainings of the trial under new seeds, and
+    # of the space's defaults, together. Empty for a trial's checkpoint.
     confirmation: str = ""
 
     def __repr__(self) -> str:
@@ -175,11 +156,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, text: str) -> Evaluation:
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError: If the text is something else; also KeyError or TypeError.
-        """
+        """Reads what `to_json` wrote; raises ValueError, KeyError or TypeError for other texts."""
         fields = json.loads(text)
         metrics = {name: Measured(**each) for name, each in fields["metrics"].items()}
         return cls(**{**fields, "metrics": metrics})
@@ -187,19 +164,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and its interval.
-
-    Attributes:
-        value: The estimate.
-        low: The lower bound.
-        high: The upper bound.
-        level: What share of such intervals hold the truth, 0 to 1.
-    """
+    """A value and its interval."""
 
     value: float
     low: float
     high: float
-    level: float = 0.95
+    level: float = 0.95  # The share of such intervals that hold the truth, 0 to 1.
 
 
 @dataclass(frozen=True, repr=False)
@@ -209,24 +179,15 @@ class Corrected:
     By the bootstrap bias correction (BBC): Tsamardinos, Greasidou and Borboudakis, Bootstrapping
     the out-of-sample predictions for efficient and accurate cross-validation, Machine Learning 107,
     2018.
-
-    Attributes:
-        reported: The best value as it stands.
-        estimate: The corrected value and its interval.
-        trials: How many trials the choice was among.
-        samples: Validation samples.
-        resamples: Resamples of the bootstrap.
-        note: What the correction leaves out, such as trials without scores; or empty.
-        groups: Groups of samples that are independent of each other; 0: all samples are.
     """
 
-    reported: float
+    reported: float  # The best value as it stands.
     estimate: Interval
-    trials: int
-    samples: int
+    trials: int  # The number that the choice was among.
+    samples: int  # Of the validation part.
     resamples: int
-    note: str = ""
-    groups: int = 0
+    note: str = ""  # What the correction leaves out, such as trials without scores; or empty.
+    groups: int = 0  # Of samples that are independent of each other; 0: all samples are.
 
     def __repr__(self) -> str:
         """Returns one line: the value and its interval."""
@@ -236,78 +197,48 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Racer:
-    """A trial in the race: trained again under new seeds.
+    """A trial in the race: trained again under new seeds."""
 
-    Attributes:
-        trial: Its number; -1 for the space's defaults.
-        values: Its validation objective under the first of the seeds, in their order; infeasible
-            trainings have None.
-        model_parameters: Scalar weights of its model.
-        epochs: Its epochs.
-    """
-
-    trial: int
+    trial: int  # -1 for the space's defaults.
+    # The validation objective under the first of the seeds, in order; None if infeasible.
     values: tuple[float | None, ...]
-    model_parameters: int = 0
+    model_parameters: int = 0  # Scalar weights.
     epochs: int = 0
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The outcome of `kerastudy confirm`.
-
-    Attributes:
-        study: The study's name.
-        engine: The engine whose trials raced.
-        run_id: Its MLflow run.
-        metric: The objective's metric, such as ``"val_accuracy"``.
-        direction: The objective's direction.
-        reported_trial: The trial with the best value.
-        reported: That value.
-        corrected: The corrected value, or None.
-        seeds: The new seeds, shared by all trials of the race; one that left it early was trained
-            under the first of them.
-        race: The trials of the race, best first.
-        default: The space's defaults, trained under `test_seeds`; None if that was left out.
-        winner: The trial that won the race.
-        confirmed: The winner on the sealed test part; None if there is none.
-        gain: How much better than the defaults the winner is: above 0 is better, whatever the
-            direction. None if there is nothing to compare on.
-        test_samples: Samples of the test part.
-        test_digest: SHA-256 of the test part, or empty.
-        readings: How often this test part was read, this time included.
-        notes: What else a reader must know, in sentences.
-        time: When it ended, in milliseconds since the epoch (Unix time).
-        test_seeds: Further seeds, under which the winner and the defaults were trained to read the
-            test part: no choice has seen them. Empty if it was not read.
-        winner_on_test: The winner's objective on the test part under each of them.
-        default_on_test: That of the defaults.
-        guess: The most frequent class of the test part; None if it was not read, or its targets
-            are no classes.
-    """
+    """The outcome of `kerastudy confirm`."""
 
     study: str
     engine: str
     run_id: str
     metric: str
     direction: Direction
-    reported_trial: int
+    reported_trial: int  # The trial with the best value.
     reported: float
     corrected: Corrected | None
+    # Shared by all trials of the race; one that left it early was trained under the first.
     seeds: tuple[int, ...]
-    race: tuple[Racer, ...]
+    race: tuple[Racer, ...]  # Best first.
+    # The space's defaults, trained under `test_seeds`; None if that was left out.
     default: Racer | None
     winner: int
-    confirmed: Interval | None = None
+    confirmed: Interval | None = None  # The winner on the sealed test part; None if there is none.
+    # How much better than the defaults the winner is: above 0 is better, whatever the direction.
+    # None if there is nothing to compare on.
     gain: Interval | None = None
     test_samples: int = 0
-    test_digest: str = ""
-    readings: int = 0
-    notes: tuple[str, ...] = ()
-    time: int = 0
+    test_digest: str = ""  # SHA-256, or empty.
+    readings: int = 0  # How often this test part was read, this time included.
+    notes: tuple[str, ...] = ()  # What else a reader must know, in sentences.
+    time: int = 0  # When it ended, in milliseconds since the epoch (Unix time).
+    # Further seeds, which no choice has seen, to read the test part; empty if it was not read.
     test_seeds: tuple[int, ...] = ()
+    # The winner's objective on the test part under each of them.
     winner_on_test: tuple[float, ...] = ()
     default_on_test: tuple[float, ...] = ()
+    # Of the test part; None if it was not read, or its targets are no classes.
     guess: ConstantGuess | None = None
 
     def racer(self, trial: int) -> Racer:
@@ -320,11 +251,7 @@ class Confirmation:
 
     @classmethod
     def from_json(cls, text: str) -> Confirmation:
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError: If the text is something else; also KeyError or TypeError.
-        """
+        """Reads what `to_json` wrote; raises ValueError, KeyError or TypeError for other texts."""
         fields: dict[str, Any] = json.loads(text)
         corrected = fields["corrected"]
         read = {

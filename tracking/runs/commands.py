@@ -24,12 +24,8 @@ def shell_command(
 ) -> str:
     """Returns a command on a study, to copy into a shell.
 
-    Args:
-        verb: The command, such as ``"show"``.
-        description: The study, under the engine that is meant.
-        options: Options of the command, quoted.
-        store: The store's folder; None: the command need not name it.
-        several: Whether the study has several engines, so that the command must name one.
+    `options` are quoted. With `store` None the command need not name it; with `several` engines of
+    the study it must name the engine.
     """
     words = [f"kerastudy {verb} {shlex.quote(description.name)}", options]
     words.append(f"--engine {shlex.quote(description.engine)}" if several else "")
@@ -44,14 +40,7 @@ def launch_command(
     *,
     store: Path | None = None,
 ) -> str:
-    """Returns the command that launches a study again, or another one of the same file.
-
-    Args:
-        description: The study.
-        name: The name to launch it under.
-        options: Options of the command, quoted.
-        store: The store's folder; None: the command need not name it.
-    """
+    """Returns the command that launches a study again, or another one of its file, as `name`."""
     code = description.code
     words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
     words.append("" if name == (code.study_name or name) else f"--name {shlex.quote(name)}")
@@ -64,12 +53,7 @@ def launch_command(
 
 
 def data_command(description: StudyDescription, store: Path | None = None) -> str:
-    """Returns the command that looks at a study's data; for a notebook, in Python.
-
-    Args:
-        description: The study.
-        store: The store's folder; None: the command need not name it.
-    """
+    """Returns the command that looks at a study's data; for a notebook, in Python."""
     if not description.code.path:
         return "print(kerastudy.check_data(study))"
     words = [f"kerastudy data {shlex.quote(target_of(description))}"]
@@ -101,6 +85,6 @@ def target_of(description: StudyDescription) -> str:
 def reproduce_command(
     description: StudyDescription, number: int | str, store: Path | None, *, several: bool
 ) -> str:
-    """Returns the command that reproduces a trial; see `shell_command`."""
+    """Returns the command that reproduces a trial."""
     options = f"--trial {number}"
     return shell_command("reproduce", description, options, store=store, several=several)

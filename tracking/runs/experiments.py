@@ -1,4 +1,10 @@
-"""MLflow's experiment of a study."""
+"""MLflow's experiment of a study: made, and deleted with all that the study has.
+
+A deleted experiment goes to MLflow's trash first, marked as half deleted. Then go the registered
+models, the files, and at last the record. So a process that is killed leaves a marked experiment,
+and `kerastudy delete`, the next launch under the study's name or the doctor finishes the work.
+`mlflow gc` is not used: it removes everything that is in the trash, of other studies too.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +32,9 @@ if TYPE_CHECKING:
 
 
 def make_experiment(store: Store, study: str) -> str:
-    """Makes the experiment of a study if there is none; returns its id.
+    """Returns the id of a study's experiment, which is made if there is none.
 
-    Raises:
-        StudyDeletedError: If it was deleted in MLflow.
+    Raises StudyDeletedError if it was deleted in MLflow.
     """
     from mlflow.exceptions import MlflowException
 
@@ -69,11 +74,6 @@ def take_folder(store: Store, experiment_id: str, say: Callable[[str], None]) ->
     """Makes the folder of a study's files; moves files of a purged study out of the way.
 
     Call it only while this process holds the study.
-
-    Args:
-        store: The store.
-        experiment_id: The study's experiment.
-        say: Called with messages for the user.
     """
     left_over = left_over_folder(store, experiment_id)
     if left_over is not None:
@@ -112,33 +112,19 @@ def _next_folder(store: Store) -> int:
 
 @dataclass(frozen=True)
 class StudySize:
-    """What a study has in a store.
-
-    Attributes:
-        name: The study's name.
-        experiment_id: Its experiment.
-        runs: How many runs.
-        models: The names of its registered models.
-        bytes: The size of its files.
-        server: The MLflow server that has a copy, or empty.
-        deleted: Whether it is in MLflow's trash.
-    """
+    """What a study has in a store."""
 
     name: str
     experiment_id: str
-    runs: int
-    models: tuple[str, ...]
-    bytes: int
-    server: str
-    deleted: bool
+    runs: int  # Their number.
+    models: tuple[str, ...]  # The names of its registered models.
+    bytes: int  # Of its files.
+    server: str  # The MLflow server that has a copy, or empty.
+    deleted: bool  # Whether it is in MLflow's trash.
 
 
 def study_size(store: Store, name: str) -> StudySize:
-    """Returns what a study has in a store, to show it before it is deleted.
-
-    Raises:
-        StudyNotFoundError: If there is no such study, in MLflow's trash neither.
-    """
+    """Returns what a study has in a store, to show it before it is deleted."""
     experiment = _find(store, unicodedata.normalize("NFC", name))
     files = [f for each in _folders(store, experiment) for f in each.rglob("*") if f.is_file()]
     return StudySize(
@@ -155,17 +141,7 @@ def study_size(store: Store, name: str) -> StudySize:
 def delete_study(store: Store, name: str) -> StudySize:
     """Deletes a study for ever, also one in MLflow's trash; a copy on a server stays.
 
-    Args:
-        store: The store.
-        name: The study's name.
-
-    Returns:
-        What it had.
-
-    Raises:
-        StudyNotFoundError: If there is no such study.
-        StoreLockedError: If a process runs it.
-        StoreError: If its record can't be removed.
+    Returns what it had. Raises StoreLockedError if a process runs it.
     """
     size = study_size(store, name)
     client, identity = store.client, size.experiment_id

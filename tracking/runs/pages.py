@@ -1,4 +1,4 @@
-"""What people see of a trial in MLflow: the name of its run, and its description."""
+"""What people see in the MLflow UI of trials and registered models: names, Markdown, addresses."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ _SHOWN: Final = 30
 
 
 def training_name(number: int, folds: int = 0) -> str:
-    """Returns what people call one of a trial's trainings, such as ``repeat 0`` or ``fold 1 of 5``.
+    """Returns the name of one of a trial's trainings, such as ``repeat 0`` or ``fold 1 of 5``.
 
-    Args:
-        number: Its number, from 0; that after the last fold is the training on all of them.
-        folds: Folds of a trial; 0: it is repeated.
+    The number after the last fold is that of the training on all folds.
     """
     if not folds:
         return f"repeat {number}"
@@ -39,13 +37,7 @@ def run_name(
 ) -> str:
     """Returns the name of a trial's run, such as ``#15 · val_accuracy 0.9743 @ epoch 5``.
 
-    Args:
-        spec: The trial, or one of its repeats.
-        result: Its result, if it has one.
-        of_repeat: Whether it is one of the repeats, or folds.
-        of_defaults: Whether it is the trial that has the space's defaults.
-        engine: The engine, if the study has several.
-        folds: Folds of a trial, or 0.
+    `of_repeat` also means a fold; `engine` is empty unless the study has several.
     """
     number = f"#{spec.number}" + (" defaults" if of_defaults else "")
     number += f" {training_name(spec.repeat, folds)}" if of_repeat else ""
@@ -56,14 +48,7 @@ def run_name(
 def trial_note(
     spec: TrialSpec, values: Mapping[str, Any], result: TrialResult, reproduce: str
 ) -> str:
-    """Returns the description of a trial in Markdown: its result, hyperparameters and command.
-
-    Args:
-        spec: The trial.
-        values: The hyperparameters that its builder read.
-        result: Its result.
-        reproduce: The command that reproduces it.
-    """
+    """Returns the description of a trial in Markdown: its result, hyperparameters and command."""
     lines = [f"**{_verdict(spec, result)}**"]
     if result.reason:
         lines.append(plain(result.reason))
@@ -127,12 +112,7 @@ def _verdict(spec: TrialSpec, result: TrialResult) -> str:
 
 
 def model_description(name: str, experiment_id: str) -> str:
-    """Returns the description of a study's registered model: what it is, and how to load it.
-
-    Args:
-        name: The model's name.
-        experiment_id: The study's experiment.
-    """
+    """Returns the description of a study's registered model: what it is, and how to load it."""
     study = link(name, view_page(experiment_id, "trials"))
     lines = [
         f"Checkpoints of the study {study}. The alias `champion` is on the present choice: the "
@@ -159,15 +139,7 @@ def version_description(
     run_id: str,
     model_id: str,
 ) -> str:
-    """Returns the description of a version: its trial, epoch and value, and its files.
-
-    Args:
-        description: The study, under the trial's engine.
-        trial: The trial behind it.
-        experiment_id: The study's experiment.
-        run_id: The trial's run.
-        model_id: MLflow's model.
-    """
+    """Returns the description of a version: its trial, epoch and value, and its files."""
     _, best = trial.best_training
     command = reproduce_command(description, trial.number, None, several=True)
     files = logged_model_page(experiment_id, model_id)
@@ -185,10 +157,7 @@ def version_description(
 def with_verdict(text: str, former: str, verdict: str) -> str:
     """Returns a version's description that begins with the verdict on it.
 
-    Args:
-        text: The description, which a person may have changed, with a former verdict or without.
-        former: The former verdict, or empty.
-        verdict: The present verdict, or empty.
+    A person may have changed the text, which has the former verdict or not.
     """
     for known in filter(None, (former, verdict)):
         text = text.removeprefix(f"**{plain(known)}**").lstrip()
@@ -228,12 +197,7 @@ def view_id(view: str) -> str:
 
 
 def view_page(experiment_id: str, view: str = "") -> str:
-    """Returns the address of a prepared view of a study.
-
-    Args:
-        experiment_id: The study's experiment.
-        view: One of `VIEWS`; empty: the plain page.
-    """
+    """Returns the address of a prepared view of a study; of the plain page without one."""
     page = f"#/experiments/{experiment_id}/runs?{_TRAINING}"
     if not view:
         return page
@@ -255,7 +219,7 @@ def link(text: str, address: str) -> str:
 
 
 def code_block(lines: Iterable[str]) -> list[str]:
-    """Returns lines that are shown as they are. A line has no line breaks."""
+    """Returns lines, without line breaks, that are shown unchanged."""
     # No text can end an indented block; three backticks would end a fenced one.
     return ["", *(f"    {' '.join(line.splitlines())}" for line in lines), ""]
 

@@ -46,11 +46,7 @@ def study_experiments(store: Store) -> list[Experiment]:
 
 
 def engine_of(store: Store, parent: Run) -> str:
-    """Returns the engine of a parent run; from the definition, if the run's tag was deleted.
-
-    Raises:
-        StoreError: If neither says it.
-    """
+    """Returns the engine of a parent run; from the definition, if the run's tag was deleted."""
     engine = parent.data.tags.get(tags.ENGINE) or _defined(store, parent, "engine")
     if not engine:
         raise StoreError(
@@ -76,18 +72,12 @@ def renamed_from(store: Store, name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class LostParent:
-    """A parent run that finished trials belong to, and that was lost in MLflow.
-
-    Attributes:
-        run_id: The run.
-        engine: Its trials' engine.
-        fault: ``"purged"`` (for ever), ``"deleted"`` (it can be restored) or ``"unmarked"`` (its
-            identifying tag was deleted).
-        name: What the run is called, or empty.
-    """
+    """A parent run that finished trials belong to, and that was lost in MLflow."""
 
     run_id: str
     engine: str
+    # ``"purged"`` (for ever), ``"deleted"`` (it can be restored) or ``"unmarked"`` (its identifying
+    # tag was deleted).
     fault: Literal["purged", "deleted", "unmarked"]
     name: str = ""
 
@@ -118,11 +108,7 @@ def lost_parents(store: Store, experiment_id: str) -> list[LostParent]:
 
 
 def check_parents(store: Store, experiment_id: str, engine: str) -> None:
-    """Checks that no parent run of finished trials under an engine was lost.
-
-    Raises:
-        StudyDeletedError: If one was; says what to do.
-    """
+    """Raises StudyDeletedError if a parent run of finished trials under an engine was lost."""
     lost = lost_parent(store, store.client.get_experiment(experiment_id), engine)
     if lost:
         raise StudyDeletedError(lost)
@@ -140,13 +126,7 @@ def deleted_trials(store: Store, experiment_id: str, parent_run_id: str) -> dict
 
 
 def lost_parent(store: Store, experiment: Experiment, engine: str | None = None) -> str:
-    """Returns how a parent run was lost, and what to do; empty if none was.
-
-    Args:
-        store: The store.
-        experiment: The study's.
-        engine: Only the parent run of this engine; None: of any.
-    """
+    """Returns how a parent run, of one engine or any, was lost, and what to do; or empty."""
     lost = lost_parents(store, experiment.experiment_id)
     for each in (each for each in lost if engine in (None, each.engine)):
         how = {
@@ -239,12 +219,7 @@ def search_runs(
 ) -> list[Run]:
     """Returns the runs of experiments in the order in which they were made.
 
-    Args:
-        client: MLflow's.
-        experiments: The id of the experiment, or of several.
-        condition: A filter in MLflow's syntax; empty: all.
-        deleted: Whether to include deleted ones.
-        present: Whether to include those that were not deleted.
+    `condition` is a filter in MLflow's syntax.
     """
     from mlflow.entities import ViewType
 

@@ -1,4 +1,8 @@
-"""The content of a run: its params, its data set, the place of its artifacts."""
+"""The content of a run: params, metrics, data set, artifacts, under names that MLflow takes.
+
+MLflow allows letters, digits and ``_ - . space : /``, and no name that would change as a path.
+Keras and a search space allow more: what MLflow refuses is spelled ``:x40:`` for ``@``.
+"""
 
 from __future__ import annotations
 
@@ -33,42 +37,31 @@ _MOST_TAGS = 50
 
 
 def local_artifacts(store: Store, run: Run) -> Path:
-    """Returns the folder of a run's artifacts.
-
-    Raises:
-        StoreError: If the record names one that is not in the store.
-    """
+    """Returns the folder of a run's artifacts; raises StoreError if it is not in the store."""
     return store.inside(local_path(run.info.artifact_uri))
 
 
 def definition_path(store: Store, parent: Run) -> Path:
-    """Returns the path of a study's definition; see `local_artifacts`."""
+    """Returns the path of a study's definition."""
     return local_artifacts(store, parent) / "study" / "definition.json"
 
 
 def code_path(store: Store, parent: Run, digest: str) -> Path:
-    """Returns the path of a study file's text, by its digest; see `local_artifacts`."""
+    """Returns the path of a study file's text, by its digest."""
     # A tag may hold anything.
     name = digest[:16] if digest.isalnum() else hashlib.sha256(digest.encode()).hexdigest()[:16]
     return local_artifacts(store, parent) / "study" / "code" / f"{name}.py"
 
 
 def manifest_path(store: Store, parent: Run, digest: str) -> Path:
-    """Returns the path of `CodeDescription.manifest`, by its digest; see `local_artifacts`."""
+    """Returns the path of `CodeDescription.manifest`, by its digest."""
     return code_path(store, parent, digest).with_suffix(".json")
 
 
 def digests_of_code(store: Store, parent: Run, digest: str) -> tuple[str, dict[str, str]]:
-    """Returns the digests of the texts that trials ran from: of the file, and of its modules.
+    """Returns the digests of a study file, and of its modules by path, by the code's digest.
 
-    Args:
-        store: The store.
-        parent: The study's run.
-        digest: Of the code.
-
-    Returns:
-        That of the file, which is the given one if there is no sound manifest; those of the modules
-        by path.
+    Without a sound manifest, the file's is the code's digest.
     """
     try:
         content = manifest_path(store, parent, digest).read_bytes()
@@ -81,12 +74,7 @@ def digests_of_code(store: Store, parent: Run, digest: str) -> tuple[str, dict[s
 
 
 def definition_tags(text: str, before: Mapping[str, str]) -> dict[str, str]:
-    """Returns the tags that hold a study's definition, for `join_text` to read.
-
-    Args:
-        text: The definition.
-        before: The tags that are there.
-    """
+    """Returns the tags that hold a study's definition, in place of those before."""
     written = tags.split_text(tags.DEFINITION, text)
     if len(written) > _MOST_TAGS:
         written = {}
@@ -215,8 +203,7 @@ def _read_whole(found: Mapping[str, str]) -> Repeat | None:
 def read_trial(run: Run) -> TrialRecord | None:
     """Reads a trial from its run; None if the run is of another kind.
 
-    Raises:
-        ValueError: If its content can't be read; also KeyError, TypeError or AttributeError.
+    Raises ValueError, KeyError, TypeError or AttributeError if its content can't be read.
     """
     found: Mapping[str, str] = run.data.tags
     spec = tags.join_text(found, tags.SPEC)
@@ -266,11 +253,7 @@ def from_mlflow(name: str) -> str:
 
 
 def check_names(hyperparameters: Iterable[str], metrics: Iterable[str]) -> None:
-    """Checks that MLflow takes the names of hyperparameters and metrics.
-
-    Raises:
-        NotRecordableError: If one is too long, as MLflow spells it; says how long it may be.
-    """
+    """Raises NotRecordableError if the name of a hyperparameter or metric is too long."""
     for kind, names, longest in (
         ("hyperparameter", hyperparameters, LONGEST),
         ("metric", metrics, LONGEST_METRIC),
@@ -295,9 +278,9 @@ def param_name(hyperparameter: str) -> str:
 
 
 def metric_name(metric: str) -> str:
-    """Returns what a metric is called in a study, cut if it could not be recorded.
+    """Returns the name of a metric in a study, cut if it could not be recorded.
 
-    One that only some trials have is not refused any more.
+    A metric that only some trials have is no longer refused.
     """
     spelled = to_mlflow(metric)
     cut = _cut(spelled, LONGEST_METRIC)

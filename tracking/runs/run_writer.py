@@ -1,4 +1,12 @@
-"""The protocol for writing runs, and MLflow's client behind it."""
+"""Writing runs: the protocol, MLflow's client, and straight into MLflow's tables.
+
+The client takes 16 ms of CPU for a short run, most of it to look up what it has just written.
+Writing into the tables of its SQLite database takes less than 2 ms, in two transactions: one when
+the run begins, one when it ends. Runs that begin or end together share a transaction.
+
+The result is the same; a test compares every field. If the tables have another schema, or the
+database rejects a write, MLflow's client writes the run.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +77,7 @@ class RunWriter(Protocol):
 
 
 class ClientWriter:
-    """Writes by MLflow's client. See `RunWriter`."""
+    """A `RunWriter` by MLflow's client."""
 
     def __init__(self, client: MlflowClient, experiment_id: str) -> None:
         self._client = client
@@ -82,7 +90,6 @@ class ClientWriter:
         params: Sequence[Param],
         inputs: Sequence[DatasetInput],
     ) -> str:
-        """See `RunWriter.begin`."""
         run = self._client.create_run(self._experiment_id, run_name=name, tags=dict(tags))
         run_id: str = run.info.run_id
         if inputs:
@@ -98,7 +105,6 @@ class ClientWriter:
         tags: Sequence[RunTag] = (),
         status: str | None = None,
     ) -> None:
-        """See `RunWriter.log`."""
         for start in range(0, len(params) - _MOST_PARAMS, _MOST_PARAMS):
             self._client.log_batch(run_id, params=params[start : start + _MOST_PARAMS])
         params = params[(max(len(params) - 1, 0) // _MOST_PARAMS) * _MOST_PARAMS :]
@@ -111,14 +117,12 @@ class ClientWriter:
             self._client.set_terminated(run_id, status)
 
     def together(self) -> contextlib.AbstractContextManager[None]:
-        """See `RunWriter.together`. Each is written at once."""
+        """Writes each at once."""
         return contextlib.nullcontext()
 
-    def settle(self) -> None:
-        """See `RunWriter.settle`. Each write ends by itself."""
+    def settle(self) -> None: ...
 
-    def close(self) -> None:
-        """See `RunWriter.close`."""
+    def close(self) -> None: ...
 
 
 # Pages of 4 KiB in the write-ahead log until they are put into the database, which waits for the
@@ -135,12 +139,9 @@ def make_writer(store: Store, experiment_id: str) -> RunWriter:
 
 
 class TableWriter:
-    """Writes into the tables of MLflow's SQLite database. See `RunWriter`.
+    """A `RunWriter` into the tables of MLflow's SQLite database.
 
-    Args:
-        uri: Address of the database.
-        experiment_id: The experiment.
-        otherwise: Writes what the database rejects, or raises why it can't.
+    `otherwise` writes what the database rejects, or raises why it can't.
     """
 
     def __init__(self, uri: str, experiment_id: str, otherwise: RunWriter) -> None:
@@ -159,7 +160,6 @@ class TableWriter:
         params: Sequence[Param],
         inputs: Sequence[DatasetInput],
     ) -> str:
-        """See `RunWriter.begin`."""
         try:
             with self._transaction() as database:
                 return self._begin(database, name, tags, params, inputs)
@@ -175,7 +175,7 @@ class TableWriter:
         tags: Sequence[RunTag] = (),
         status: str | None = None,
     ) -> None:
-        """See `RunWriter.log`. All in one transaction."""
+        """Writes all in one transaction."""
         try:
             with self._transaction() as database:
                 found = database.execute(
@@ -196,11 +196,7 @@ class TableWriter:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """See `RunWriter.together`. One transaction for all; an error loses only its own write.
-
-        Raises:
-            StoreError: If the database rejects it.
-        """
+        """Writes everything within in one transaction; an error loses only its own write."""
         self._together = True
         try:
             yield
@@ -211,7 +207,6 @@ class TableWriter:
                 raise _not_written(error) from error
 
     def settle(self) -> None:
-        """See `RunWriter.settle`."""
         self._together = False
         if self._open is not None and not self._whole:
             self._connection(self._open).rollback()
@@ -219,7 +214,6 @@ class TableWriter:
         self._commit()
 
     def close(self) -> None:
-        """See `RunWriter.close`."""
         if self._open is not None:
             self._open.close()
             self._open = None
@@ -357,8 +351,7 @@ def add_values(
 ) -> None:
     """Adds metrics, params and tags to a run.
 
-    Raises:
-        NotTakenError: If MLflow must decide what to do with them.
+    Raises NotTakenError if MLflow must decide what to do with them.
     """
     # MLflow's own checks; long texts are cut there.
     metrics, params, tags = batch_check()(metrics, params, tags)

@@ -35,17 +35,13 @@ if TYPE_CHECKING:
 
 
 class StudyRuns(TrialRuns):
-    """The runs of one study under one engine, open for writing. See `TrialRuns`."""
+    """The runs of one study under one engine, open for writing: the parent's and its trials'."""
 
     @classmethod
     def create(
         cls, store: Store, description: StudyDescription, environment: Mapping[str, str]
     ) -> StudyRuns:
-        """Makes the experiment if there is none, and a parent run.
-
-        Raises:
-            StudyDeletedError: If an experiment of this name was deleted in MLflow.
-        """
+        """Makes the experiment if there is none, and a parent run."""
         client = store.client
         name = description.name
         experiment_id = make_experiment(store, name)
@@ -96,8 +92,7 @@ class StudyRuns(TrialRuns):
     def set_running(self, further: Mapping[str, str] | None = None) -> None:
         """Marks the parent run as running, and as the last launched.
 
-        Args:
-            further: Tags to set; empty ones only replace others.
+        Empty tags in `further` only replace others.
         """
         now = str(time.time_ns() // 1_000_000)
         found = self._client.get_run(self.parent_run_id).data.tags
@@ -114,11 +109,8 @@ class StudyRuns(TrialRuns):
     def close(self, status: str, note: str, ended_by: str, stopped: str) -> None:
         """Writes the summary that people read in the UI, and ends the parent run.
 
-        Args:
-            status: MLflow's FINISHED, KILLED (interrupted) or FAILED.
-            note: Markdown; cut at 8,000 characters.
-            ended_by: Why it ended, in one word.
-            stopped: Why it ended, for people to read.
+        `status` is MLflow's FINISHED, KILLED (interrupted) or FAILED. The note is Markdown, cut at
+        8,000 characters. `ended_by` says in one word, `stopped` for people to read, why it ended.
         """
         self._writer.settle()
         if len(note) > tags.LONGEST:
@@ -162,10 +154,8 @@ class StudyRuns(TrialRuns):
     def log_best_so_far(self, count: int, value: float) -> None:
         """Adds a point to the parent's curve of the best value.
 
-        Args:
-            count: How many trials had finished by then. It is the point's step: MLflow shows the
-                value at the highest step, which must be the best one.
-            value: The best value.
+        Its step is the number of trials that had finished by then: MLflow shows the value at the
+        highest step, which must be the best one.
         """
         from mlflow.entities import Metric
 

@@ -1,4 +1,9 @@
-"""Files that are there whole or not at all."""
+"""Files that exist whole or not at all, digests of weights, and errors of the file system.
+
+Keras's ``.weights.h5`` is an HDF5 file with no checksum of its own. The record holds a digest of
+its arrays, not of the file: Keras writes the layers' names into it, which differ between builds of
+a model, and the same weights must have the same digest.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +26,12 @@ if TYPE_CHECKING:
 def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
     """Yields a temporary path next to ``path``, and renames it to ``path`` at the end.
 
-    The content is on disk before the name points to it, so that neither a kill nor a power
-    failure leaves half a file under ``path``. On an error nothing changes. A device or a pipe, such
-    as ``/dev/stdout``, can't be replaced: the path yielded is then ``path`` itself.
+    The content is on disk before the name points to it, so that neither a kill nor a power failure
+    leaves half a file under ``path``. On an error nothing changes. A device or a pipe, such as
+    ``/dev/stdout``, can't be replaced: the path yielded is then ``path`` itself.
 
-    Args:
-        path: The file.
-        keeping: Whether the replaced file stays, as `one_before`. If the process is killed at the
-            wrong instant, it is the only one left.
+    With `keeping`, the replaced file stays, as `one_before`. If the process is killed at the wrong
+    instant, it is the only one left.
     """
     if is_device(path):
         yield path
@@ -63,11 +66,9 @@ def one_before(path: Path) -> Path:
 
 
 def remove_pieces(folder: Path, name: str | None = None) -> None:
-    """Removes partial files that killed processes left in a folder.
+    """Removes partial files that killed processes left in a folder, of one name or of all.
 
-    Args:
-        folder: Where they may be; no process may be writing there.
-        name: Only those of this file, if a process may be writing others.
+    No process may be writing them.
     """
     for path in folder.glob("partial-*"):
         if is_piece(path, name):
@@ -93,8 +94,7 @@ class CheckpointError(InternalError):
 def checkpoint_digest(path: Path) -> str:
     """Returns the SHA-256 over all arrays of a file of weights: names, types, shapes and bytes.
 
-    Raises:
-        CheckpointError: If one of them can't be read: the file is damaged, or none of HDF5.
+    Raises CheckpointError if one of them can't be read: the file is damaged, or none of HDF5.
     """
     import h5py
 
@@ -132,11 +132,7 @@ def _digest_in(file: h5py.File) -> str:
 
 
 def check_checkpoint(path: Path, digest: str) -> None:
-    """Checks that a file of weights can be read, and has what was written.
-
-    Raises:
-        CheckpointError: If not.
-    """
+    """Raises CheckpointError if a file of weights can't be read, or has other content."""
     found = checkpoint_digest(path)
     if digest and found != digest:
         raise CheckpointError("it does not have the content that was written")
@@ -168,9 +164,6 @@ def as_store_errors() -> Iterator[None]:
     """Turns errors of the file system and of databases into a `StoreError`.
 
     Such as a full disk, a store that went away, or a database that another program has locked.
-
-    Raises:
-        StoreError: With the system's own words.
     """
     try:
         yield

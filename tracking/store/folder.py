@@ -71,11 +71,7 @@ class Store:
         return open_client(self)
 
     def lock_study(self, study: str, experiment_id: str = "") -> AbstractContextManager[None]:
-        """Holds a study for this process while its trials run; see `locked_study`.
-
-        Raises:
-            StoreLockedError: If another process holds it; says which.
-        """
+        """Holds a study while its trials run; raises StoreLockedError if another process does."""
         return locked_study(self.root, study, experiment_id)
 
     def holder(self, study: str, experiment_id: str = "") -> str:
@@ -87,13 +83,10 @@ class Store:
         return study_holders(self.root)
 
     def inside(self, path: Path) -> Path:
-        """Returns a path if it is in the store.
+        """Returns a path in the store; raises StoreError for any other.
 
         A record may come from someone else, so its paths must not lead out of the store. (The
         store's folders themselves may be links to another disk.)
-
-        Raises:
-            StoreError: If it is not.
         """
         try:
             parts = Path(os.path.normpath(path)).relative_to(self.root).parts
@@ -108,12 +101,10 @@ class Store:
 
 
 def open_store(path: str | Path) -> Store | None:
-    """Opens the store in a folder; returns None if there is none yet.
+    """Opens the store in a folder; returns None if there is none.
 
-    If the store was moved since it was last opened, its addresses are updated.
-
-    Raises:
-        StoreError: If the path is a file, or holds a store that this version cannot read.
+    If the store was moved since it was last opened, its addresses are updated. Raises StoreError if
+    the path is a file, or holds a store that this version can't read.
     """
     root = real_folder(path)
     if any(character in str(root) for character in "?#%{}"):
@@ -144,11 +135,7 @@ def real_folder(path: str | Path) -> Path:
 
 
 def local_path(address: str) -> Path:
-    """Returns the path of a file or folder that an address of MLflow's names.
-
-    Raises:
-        StoreError: If it names none on this machine.
-    """
+    """Returns the path that an address of MLflow's names; StoreError if none on this machine."""
     parts = urlsplit(address)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return Path(url2pathname(parts.path))
@@ -158,10 +145,7 @@ def local_path(address: str) -> Path:
 
 
 def prepare_store(path: str | Path, folder: Path) -> None:
-    """Makes the database of a store, which takes longest, in another folder.
-
-    For `create_store`, ahead of time: before anything is written to the store itself.
-    """
+    """Makes a store's database in another folder, ahead of `create_store`: it takes longest."""
     from tracking.store.database import prepare_database
 
     folder.mkdir()
@@ -169,17 +153,10 @@ def prepare_store(path: str | Path, folder: Path) -> None:
 
 
 def create_store(path: str | Path, prepared: Path | None = None) -> Store:
-    """Opens the store in a folder; makes it if there is none.
+    """Opens the store in a folder; makes it if there is none, with what `prepare_store` made.
 
     Several processes may do so at once, and be killed in between: the database is made under
     another name and renamed when it is complete.
-
-    Args:
-        path: The folder.
-        prepared: What `prepare_store` made for this path, or None.
-
-    Raises:
-        StoreError: As `open_store`; also if the folder cannot be written.
     """
     store = open_store(path)
     if store is not None:
@@ -208,11 +185,7 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
 
 
 def check_writable(root: Path) -> None:
-    """Checks that a store's folder, or the folder it would be made in, can be written.
-
-    Raises:
-        StoreError: If not.
-    """
+    """Raises StoreError if a store's folder, or the folder to make it in, can't be written."""
     folder = root
     while not folder.exists():
         folder = folder.parent
@@ -264,15 +237,9 @@ _NAMES_TOLD = 5
 def check_study_name(name: object) -> str:
     r"""Checks a study's name and returns it in Unicode's normal form C.
 
-    Names may have spaces and any script. Normalizing makes a name typed on one
-    system (macOS decomposes Hangul) the same as that typed on another.
-
-    Args:
-        name: 1 to 200 bytes of UTF-8, without ``/ \ : @ ? # % " < > | *``,
-            control characters, or space or dots at its ends.
-
-    Raises:
-        StudyNameError: If it is no string, empty, or has what names can't have.
+    A name has 1 to 200 bytes of UTF-8, in any script, without ``/ \ : @ ? # % " < > | *``, control
+    characters, or space or dots at its ends. Normalizing makes a name typed on one system (macOS
+    decomposes Hangul) the same as that typed on another.
     """
     rule = "Give a plain name such as 'digits' or '손글씨 연구 1'."
     if not isinstance(name, str):

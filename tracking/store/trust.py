@@ -1,7 +1,8 @@
-"""Whose a store is: commands may run the code that is recorded in it.
+"""The store's own file, ``store.json``: its format, its last place, and whose the store is.
 
-``store.json`` has fingerprints of the user who made the store, and of those who trust it since:
-digests of user, machine and the store's own salt. A store without the user's own is a stranger's.
+Commands may run the code that is recorded in a store. So ``store.json`` has fingerprints of the
+user who made the store, and of those who trust it since: digests of user, machine and the store's
+own salt. A store without the user's own is a stranger's.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ STORE_FORMAT = 2
 def read_facts(root: Path) -> dict[str, Any] | None:
     """Returns what ``store.json`` says; None if there is none.
 
-    Raises:
-        StoreError: If it is damaged, or was made by another version of kerastudy.
+    Raises StoreError if it is damaged, or was made by another version of kerastudy.
     """
     path = root / "store.json"
     fault = facts_fault(root)
@@ -47,11 +47,7 @@ def is_store(root: Path) -> bool:
 
 
 def facts_fault(root: Path) -> str:
-    """Returns whether ``store.json`` is ``"missing"`` or ``"damaged"``; empty if neither.
-
-    Raises:
-        StoreError: If it was made by another version of kerastudy.
-    """
+    """Returns whether ``store.json`` is ``"missing"`` or ``"damaged"``; empty if neither."""
     path = root / "store.json"
     if not path.exists():
         return "missing"
@@ -74,13 +70,7 @@ def facts_fault(root: Path) -> str:
 
 
 def write_facts(root: Path, stood: Path | None = None, *, new: bool = False) -> None:
-    """Writes a store's format, owner and last place.
-
-    Args:
-        root: The folder.
-        stood: Its last place; None: where it is.
-        new: Whether this user is making it.
-    """
+    """Writes a store's format, owner and last place; `new` if this user is making it."""
     users = maker_facts() if new else kept_facts(root)
     facts = {"format": STORE_FORMAT, "path": str(stood or root), **users}
     write_atomically(root / "store.json", json.dumps(facts) + "\n")
@@ -126,11 +116,7 @@ def stranger(root: Path) -> str:
 
 
 def check_trust(root: Path, trusted: bool) -> None:
-    """Refuses to run what is in a store that is a stranger's, unless the caller trusts it.
-
-    Raises:
-        StudyError: If it is one.
-    """
+    """Raises StudyError if a store is a stranger's, unless the caller trusts it."""
     told = "" if trusted else stranger(root)
     if told:
         raise StudyError(

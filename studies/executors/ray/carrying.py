@@ -1,7 +1,7 @@
-"""Files of a trial, between the driver's machine and a node.
+"""Files between the driver's machine and a node: a study's, and those of each trial.
 
 A node need not see the driver's disk. What a training reads goes to the node with its task; what it
-writes comes back as soon as it is there, so that a trial whose node dies resumes from its state.
+writes comes back as soon as it exists, so that a trial whose node dies resumes from its state.
 """
 
 from __future__ import annotations
@@ -80,11 +80,7 @@ def put_model(saved: SavedModel, asked: SaveChampion) -> ChampionSaved:
 
 
 class NodeFiles:
-    """The files of the present request on a node.
-
-    Args:
-        folder: A folder of this worker alone.
-    """
+    """The files of the present request on a node, in a folder of this worker alone."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -175,23 +171,14 @@ _THREADS_VARIABLE = "OMP_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Arrival:
-    """What a node gets to run a worker.
+    """What a node gets to run a worker."""
 
-    Attributes:
-        load: The study to load. Its folders are those of the driver's machine.
-        launch: A name of this launch, which no other has.
-        versions: Those of the driver's machine, by name.
-        variables: Environment variables that decide bits; None: not set.
-        folder: The folder that the driver runs in; the worker does too, where it exists.
-        home: Ray's id of the driver's node.
-    """
-
-    load: LoadStudy
-    launch: str
-    versions: Mapping[str, str]
-    variables: Mapping[str, str | None]
-    folder: str
-    home: str
+    load: LoadStudy  # Its folders are those of the driver's machine.
+    launch: str  # A name that no other launch has.
+    versions: Mapping[str, str]  # Of the driver's machine, by name.
+    variables: Mapping[str, str | None]  # Environment variables that decide bits; None: not set.
+    folder: str  # The folder that the driver runs in; the worker does too, where it exists.
+    home: str  # Ray's id of the driver's node.
 
     @classmethod
     def of(cls, load: LoadStudy, launch: str, folder: str, home: str) -> Arrival:
@@ -200,7 +187,7 @@ class Arrival:
         return cls(load, launch, versions(), variables, folder, home)
 
     def check_versions(self, node: str) -> None:
-        """Checks this process's versions. Raises WorkerError naming the node if they differ."""
+        """Raises WorkerError, which names the node, if this process has other versions."""
         found = versions()
         differing = [
             f"{name} {found[name]} (here {ours})"

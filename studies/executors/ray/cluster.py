@@ -27,17 +27,11 @@ _LONGEST_FOLDER = 35
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that this process is connected to.
-
-    Attributes:
-        options: What was asked for.
-        head: Host and port of its head.
-        local: Whether it is this launch's own.
-    """
+    """A cluster that this process is connected to."""
 
     options: RayOptions
-    head: tuple[str, int]
-    local: bool
+    head: tuple[str, int]  # Host and port.
+    local: bool  # Whether it is this launch's own.
 
     def resources(self, threads: int) -> Mapping[str, float]:
         """Returns the resources that a worker reserves, as Ray names them."""
@@ -57,7 +51,7 @@ class Cluster:
         return sum(_fits(node, wanted) for node in self.nodes())
 
     def check_room(self, wanted: Mapping[str, float]) -> None:
-        """Checks that a node has the resources of a worker. Raises StudyError if none has."""
+        """Raises StudyError if no node has the resources of a worker."""
         nodes = self.nodes()
         if any(_fits(node, wanted) for node in nodes):
             return
@@ -91,10 +85,7 @@ class Cluster:
 def connected(options: RayOptions) -> Iterator[Cluster]:
     """Connects to a cluster, or starts one on this machine; ends what it began.
 
-    A connection that this process has already is used, and left as it is.
-
-    Raises:
-        StudyError: If Ray is not installed, or there is no such cluster.
+    A connection that this process has already is used, and stays.
     """
     # Before it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -225,9 +216,10 @@ _prints = AttributePart("ray", "ray._private.worker", "_worker_logs_enabled")
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Lets Ray print nothing about nodes that die: twenty lines each, on standard output.
+    """Keeps Ray from printing about nodes that die: twenty lines each, on standard output.
 
-    Publicly only the lines of workers can be turned off. Does nothing if it can't.
+    The public setting turns off only the lines of workers. Does nothing if Ray lacks the private
+    one.
     """
     try:
         worker = _worker.get()

@@ -51,7 +51,7 @@ class Printed:
 
 @dataclass(frozen=True)
 class Gone:
-    """The worker process has ended by itself; see `WorkerError`."""
+    """The worker process has ended by itself."""
 
     reason: str
     killed: bool = False
@@ -59,12 +59,7 @@ class Gone:
 
 
 class Hosting:
-    """Runs a worker process on this node. Its messages are taken by `next`.
-
-    Args:
-        arrival: What to run.
-        files: Files that the study needs, in Ray's object store; see `parcel`.
-    """
+    """Runs a worker process on this node; `files` are in Ray's object store."""
 
     def __init__(self, arrival: Arrival, files: Mapping[str, Any]) -> None:
         import ray

@@ -1,4 +1,4 @@
-"""The pool of a launch's workers on a Ray cluster."""
+"""The pool of a launch's workers on a Ray cluster, and the watch over the cluster."""
 
 from __future__ import annotations
 
@@ -23,13 +23,10 @@ _MAY_DIFFER = ("device", "processor", "instructions")
 
 
 class RayPool(WorkerPool):
-    """Runs trials in workers on a cluster; takes more as nodes join. See `Executor`.
+    """A `WorkerPool` on a cluster, which takes more workers as nodes join.
 
-    Args:
-        workers: At least one; started, and alike.
-        on_output: Takes messages for the user.
-        exclude: Takes Ray's id of a node that can't run the study.
-        any_hardware: Whether workers may have different hardware.
+    `exclude` takes Ray's id of a node that can't run the study; with `any_hardware` workers may
+    have different hardware.
     """
 
     def __init__(
@@ -50,7 +47,7 @@ class RayPool(WorkerPool):
         return [cast(RemoteProcess, worker.process) for worker in self._workers]
 
     def load(self) -> None:
-        """See `WorkerPool`. If no node can load the study, only the last one's reason is told."""
+        """Waits until one worker has loaded the study; if none can, raises the last reason."""
         say, told = self._on_output, list[str]()
         self._on_output = told.append
         try:
@@ -61,12 +58,11 @@ class RayPool(WorkerPool):
             say(line)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """See `Executor`."""
         self.grow()
         super().wait(handler, min(seconds or _SECONDS_TO_GROW, _SECONDS_TO_GROW))
 
     def close(self) -> None:
-        """See `Executor`. All end at the same time."""
+        """Ends all workers at the same time."""
         import ray
 
         with contextlib.suppress(Exception):
@@ -76,12 +72,12 @@ class RayPool(WorkerPool):
         super().close()
 
     def _take(self, worker: WorkerExecutor, handler: Handler) -> None:
-        """See `WorkerPool`. Files come long before the next message: nobody waits for that."""
+        """Takes what a worker says; after files, the next message may be long in coming."""
         if worker.waits or not cast(RemoteProcess, worker.process).takes_files_alone():
             worker.wait(handler)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """See `WorkerPool`. Its node gets no other worker of this launch."""
+        """Continues without a worker, whose node gets no other of this launch."""
         node = cast(RemoteProcess, worker.process).node_id
         if node and not error.killed:
             self._exclude(node)
@@ -119,14 +115,7 @@ _ATTEMPTS = 3
 
 
 class Watch:
-    """Notices nodes that join, workers that wait for resources, and a head that is gone.
-
-    Args:
-        cluster: The cluster.
-        wanted: The resources of a worker.
-        workers: Returns the present workers.
-        say: Takes messages for the user.
-    """
+    """Notices nodes that join, workers that wait for resources, and a head that is gone."""
 
     def __init__(
         self,
@@ -151,7 +140,6 @@ class Watch:
         self._wanted, self.room = wanted, self._cluster.room(wanted)
 
     def close(self) -> None:
-        """Ends it."""
         self._over.set()
         self._thread.join(_SECONDS_BETWEEN_LOOKS)
 

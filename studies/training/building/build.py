@@ -1,4 +1,4 @@
-"""Builds compiled models, and callbacks, from hyperparameters."""
+"""Builds compiled models, and callbacks, from hyperparameters; which way metrics get better."""
 
 from __future__ import annotations
 
@@ -31,12 +31,10 @@ if TYPE_CHECKING:
 def build_model(
     study: StudyDefinition, hp: Hyperparameters, splits: AnySplits | None = None
 ) -> keras.Model:
-    """Calls the study's builder, for the data of a trial.
+    """Calls the study's builder, for the data of a trial; raises whatever that raises.
 
-    Raises:
-        BuilderError: If it returns no Keras model, or one that is not compiled although no `fit` of
-            its own trains it, or reads what the space lacks.
-        Exception: Whatever the builder raises.
+    Raises BuilderError if it returns no Keras model, or one that is not compiled although no `fit`
+    of its own trains it, or reads what the space lacks.
     """
     try:
         with global_settings.noting_environment(), building_for(splits):

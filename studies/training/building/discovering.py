@@ -46,11 +46,8 @@ def resolve_space(
 
     Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. A few samples
     of the data serve to trace a HyperModel's own `fit`. An objective function has no data, and is
-    traced as such.
-
-    Raises:
-        BuilderError: If the builder can't be traced, or the default values make no data.
-        SearchSpaceError: If the space can't be tailored so.
+    traced as such. Raises BuilderError if the builder can't be traced, or the default values make
+    no data.
     """
     assert data is not None or traced is not None, "one of them is traced"
     build = _traced(study, data) if data is not None else traced

@@ -73,10 +73,7 @@ class HyperModelTrainer:
         self._last: Mapping[str, float] = {}
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """See `Trainer.train`.
-
-        Raises BuilderError if the samples have weights and the `fit` can't be given any.
-        """
+        """Trains by the HyperModel's `fit`, which must take samples' weights if there are any."""
         spec, splits = training.spec, training.splits
         assert isinstance(splits, Splits), "a session refuses others"
         self.unsaved, self._last = "", {}

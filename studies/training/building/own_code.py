@@ -30,19 +30,15 @@ _ADVICE = "Use functions and classes of the top level of a file."
 
 @dataclass(frozen=True)
 class OwnCode:
-    """The code of a model's own objects.
+    """The code of a model's own objects."""
 
-    Attributes:
-        modules: Names and texts, each after the modules that it imports.
-        objects: By the names that Keras looks for: the module, and the name in it.
-        missing: Layers and their parts that can't be included, and why, for people to read.
-        missing_compiled: Likewise, for the arguments of compile.
-    """
-
+    # Texts by name, each after the modules that it imports.
     modules: Mapping[str, str] = field(default_factory=dict)
+    # By the names that Keras looks for: the module, and the name in it.
     objects: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    # Layers and their parts that can't be included, and why, for people to read.
     missing: tuple[str, ...] = ()
-    missing_compiled: tuple[str, ...] = ()
+    missing_compiled: tuple[str, ...] = ()  # Likewise, for the arguments of compile.
 
 
 def own_code(config: Mapping[str, Any], build: Any) -> OwnCode:

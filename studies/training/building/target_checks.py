@@ -2,7 +2,8 @@
 
 Only certain mistakes are refused: those on which Keras would raise during a trial, or train
 silently and uselessly. A user's own losses, and subclasses of models and layers, are not checked.
-Each of several outputs is checked separately.
+Each of several outputs is checked separately; they are paired with targets and losses as Keras
+pairs them (`CompileLoss` in keras/src/trainers/compile_utils.py), and unclear cases are left out.
 
 Sources: https://keras.io/api/losses/probabilistic_losses/ and
 https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
@@ -63,11 +64,9 @@ class _Loss:
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
-    """Checks that outputs and losses of a compiled model fit all targets, as few may be wrong.
+    """Raises BuilderError with all that is wrong if outputs and losses don't fit the targets.
 
-    Raises:
-        BuilderError: If they don't; lists everything that is wrong, and what to do.
-        Exception: What the model raises when it is called to be built.
+    All targets are checked, as few may be wrong. The model raises what it raises when it is built.
     """
     if not _is_of_keras(model):
         return

@@ -46,13 +46,10 @@ class Checked(NamedTuple):
 def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     """Builds the model of the default hyperparameters and trains it on a few samples.
 
-    So mistakes in a builder are reported before anything is written.
-
-    Raises:
-        BuilderError: If the builder returns no compiled model, or reads what the space lacks; if
-            output layer, loss and targets can't fit; or if the study's trainer is "compiled" and
-            the model or its callbacks can't be.
-        ObjectiveError: If the model does not log the objective, or its direction is unknown.
+    So mistakes are reported before anything is written. Raises BuilderError if the builder returns
+    no compiled model, or reads what the space lacks; if output layer, loss and targets can't fit;
+    or if the study's trainer is "compiled" and the model or its callbacks can't be. Raises
+    ObjectiveError if the model does not log the objective, or its direction is unknown.
     """
     assert study.space is not None, "a session resolves the study's space"
     hp = Hyperparameters(study.space, study.space.defaults())

@@ -26,15 +26,10 @@ _MOST_WHOLE_RUNS = 30
 
 
 class FirstFit(NamedTuple):
-    """The first training of a function, before it begins.
-
-    Attributes:
-        model: The model to train.
-        arguments: Those of `fit`, by name.
-    """
+    """The first training of a function, before it begins."""
 
     model: keras.Model
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any]  # Of `fit`, by name.
 
 
 class Returned(NamedTuple):
@@ -48,10 +43,7 @@ class _Reached(BaseException):
 
 
 def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Returned:
-    """Runs an objective function until it would train a model.
-
-    Raises whatever it raises before that.
-    """
+    """Runs an objective function until it would train a model; raises what it raises before."""
     import keras
 
     found: list[FirstFit] = []
@@ -83,25 +75,20 @@ def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Re
 
 
 class TracedObjective:
-    """An objective function as a builder that only declares its hyperparameters.
-
-    Attributes:
-        epochs: The epochs of its first training with the default hyperparameters; 1 if it has none.
-        trains: Whether a Keras model was trained for any.
-    """
+    """An objective function as a builder that only declares its hyperparameters."""
 
     def __init__(self, name: str, function: Callable[[Any], Any]) -> None:
         self._name, self._function = name, function
         self._whole = 0
-        self.epochs, self.trains = 1, False
+        self.epochs = 1  # Of its first training with the default hyperparameters.
+        self.trains = False  # Whether a Keras model was trained for any hyperparameters.
         self._first = True
 
     def __call__(self, trial: Any) -> None:
         """Runs it up to its first training.
 
-        Raises:
-            LimitReachedError: If it has run as a whole so often that more would take too long.
-            BuilderError: If it returns what no value of hyperparameters mends.
+        Raises LimitReachedError if it has run as a whole so often that more would take too long,
+        and BuilderError if it returns what no value of hyperparameters mends.
         """
         if self._whole >= _MOST_WHOLE_RUNS:
             raise LimitReachedError
@@ -119,10 +106,7 @@ class TracedObjective:
 
 
 def check_returned(study: str, returned: Any) -> None:
-    """Checks for what no value of hyperparameters mends: a model, several objectives.
-
-    Raises BuilderError for them.
-    """
+    """Raises BuilderError for what no hyperparameters mend: a model, several objectives."""
     import keras
 
     if isinstance(returned, keras.Model):
@@ -139,11 +123,7 @@ def check_returned(study: str, returned: Any) -> None:
 
 
 def model_of(study: str, function: Callable[[Any], Any], hp: Hyperparameters) -> FirstFit:
-    """Returns the model that an objective function trains first, and how.
-
-    Raises:
-        BuilderError: If it trains none.
-    """
+    """Returns the model that an objective function trains first, and how; BuilderError if none."""
     found = up_to_first_fit(function, hp)
     if isinstance(found, Returned):
         raise BuilderError(

@@ -1,4 +1,4 @@
-"""Watching every `model.fit` that some code calls, and what `model.evaluate` measures.
+"""Every `model.fit` that some code calls: watched, its data, the weights behind its value.
 
 Keras's own methods are replaced while the code runs. They do the same: the callbacks that are added
 read the logs and change nothing, so a training gets the same bits.
@@ -160,23 +160,15 @@ _MOST_BYTES: Final = 2**26
 
 
 class FitDigests(NamedTuple):
-    """Digests of the data of a training.
+    """Digests of the data of a training."""
 
-    Attributes:
-        data: Over all of it; empty if it isn't in arrays.
-        validation: Over the targets that validate; empty if nothing does, or they are unknown.
-    """
-
-    data: str = ""
+    data: str = ""  # Over all of it; empty if it isn't in arrays.
+    # Over the targets that validate; empty if nothing does, or they are unknown.
     validation: str = ""
 
 
 def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
-    """Returns digests of the data that `fit` gets; those of batches, which it reads, are empty.
-
-    Args:
-        arguments: Those of `fit`, by name.
-    """
+    """Returns digests of the data that `fit` gets; those of batches, which it reads, are empty."""
     try:
         return _digests(arguments)
     except Exception:
@@ -241,9 +233,9 @@ class _Best(NamedTuple):
 class MeasuredWeights:
     """Copies of a model's weights after the epochs that were best by a metric so far.
 
-    Args:
-        model: The model that is trained.
-        objective: Its direction is that of metrics of unknown direction.
+    A function may return the best value of a metric over the epochs of its training, what
+    `model.evaluate` measured afterwards, or a number of its own. The direction of the objective is
+    that of metrics of unknown direction.
     """
 
     def __init__(self, model: keras.Model, objective: Objective) -> None:
@@ -274,8 +266,8 @@ class MeasuredWeights:
     def of(self, value: float) -> Kept:
         """Returns the weights of a value.
 
-        Those that the model has now, if they were evaluated to that value; else those of the epoch
-        after which a metric was best and had that value; else those that it has now.
+        The present weights, if they were evaluated to that value; else those of the epoch after
+        which a metric was best and had that value; else the present weights.
         """
         final = copy_of(self.model)
         if not any(_same(value, each) for each in self._evaluated):

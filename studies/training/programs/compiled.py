@@ -48,13 +48,11 @@ _DATA_SETS_KEPT = 2
 
 
 class CompiledTrainer:
-    """Trains by programs; see `studies.training.programs.program`.
+    """Trains by programs.
 
-    Args:
-        mode: "auto" leaves to the plain trainer what can't be compiled exactly; "compiled" raises
-            BuilderError for it; "plain" leaves all to the plain trainer.
-        kept: The number of programs to keep, at least 1: those used last.
-        unfit: Why no program can train models of the study, or empty.
+    Mode "auto" leaves to the plain trainer what can't be compiled exactly; "compiled" raises
+    BuilderError for it; "plain" leaves all to the plain trainer. The `kept` programs used last
+    stay. `unfit` says why no program can train models of the study, or is empty.
     """
 
     concludes = False
@@ -75,7 +73,7 @@ class CompiledTrainer:
 
     @property
     def traced(self) -> Sequence[str] | None:
-        """See `Trainer.traced`."""
+        """What the training and the validation step were traced for."""
         if self.used[0] == "plain":
             return self._plain.traced
         return () if self._present is None else self._present.traced
@@ -87,11 +85,7 @@ class CompiledTrainer:
         return other
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """See `Trainer.train`.
-
-        Raises:
-            BuilderError: In the mode "compiled", if the training can't be compiled exactly.
-        """
+        """Trains by programs; in the mode "compiled", BuilderError says what they can't do."""
         model = training.model
         reason = "" if self._mode == "plain" else training.unfit or self._unfit
         if self._mode != "plain" and not reason:
@@ -301,7 +295,7 @@ def _has_stacked_dropout(model: keras.Model) -> bool:
 def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
     """Returns the class of the first callback that does something at each batch, or nothing.
 
-    Callbacks whose effect follows from the epoch are ignored; see `terminating`.
+    Callbacks whose effect follows from the epoch are ignored.
     """
     for callback in callbacks:
         if _saves_by_epoch(callback) or terminating([callback]):

@@ -184,17 +184,16 @@ class ChosenPrograms:
 
     @property
     def traced(self) -> list[str] | None:
-        """See `Trainer.traced`."""
+        """What the training and the validation step were traced for."""
         found = [each.structure.traced for each in self.present]
         return found if all(found) else None
 
     def for_training(self) -> Program:
         """Returns the program that trains now, lent to the model.
 
-        Raises:
-            ChangedModelError: If it is of another structure than before an interruption.
-            TypeError: If a callback compiled the model, and made no function for its training step:
-                `fit` raises it too.
+        Raises ChangedModelError if it is of another structure than before an interruption, and
+        TypeError, as `fit` does, if a callback compiled the model and made no function for its
+        training step.
         """
         function = self._model.train_function
         if function is None:

@@ -230,7 +230,7 @@ class Programs:
         return self._made
 
     def program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
-        """Returns a program that serves a model, traced now if there is none.
+        """Returns a program that serves a model, traced now if needed.
 
         Raises NotCompilableError if none can.
         """

@@ -1,4 +1,4 @@
-"""Keeps the state of a training after its epochs, written in the background."""
+"""Keeps the state of a training after its epochs, written in the background; resumes from it."""
 
 from __future__ import annotations
 
@@ -240,11 +240,9 @@ def last_state(
 ) -> TrainingState | None:
     """Restores a new model from the last state of its trial, or of the trial that it continues.
 
-    If the newest state can't be used, the one before is; a message says what that costs.
-
-    Returns:
-        The state, or None if none can be used: then the model may have been changed, and the
-        training starts from its first epoch, to the same bits.
+    If the newest state can't be used, the one before is; a message says what that costs. None if
+    neither can: then the model may have been changed, and the training starts from its first epoch,
+    to the same bits.
     """
     unfit = ""
     for path, own in _states(task):

@@ -2,8 +2,9 @@
 
 A safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header; reading it
 runs no code. It holds the weights and the optimizer's variables after the last epoch and after the
-best one, the metrics of every epoch, and the state of the callbacks. Random states are not in it:
-they are functions of the trial's seed and the epoch (see `determinism`).
+best one, the metrics of every epoch, the state of the callbacks, and variables of losses and
+metrics if they can be identified reliably. Random states are not in it: they are functions of the
+trial's seed and the epoch.
 """
 
 from __future__ import annotations
@@ -42,35 +43,20 @@ class StateError(InternalError):
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A training after its last epoch so far.
-
-    Attributes:
-        identity: See `identity_of`.
-        epochs: The metrics of each epoch, from the first.
-        best: The best of them.
-        weights_sha256: Digest of the weights after the best epoch.
-        last: Weights, then the optimizer's variables, after the last epoch.
-        best_weights: The same after the best epoch.
-        callbacks: State of each callback, as `callback_states` captures it.
-        stopped: Whether a callback ended the training with the last epoch.
-        trainer: The trainer, and why not the faster one; see `Trainer.used`.
-        beyond: Variables beyond the weights; see `beyond_weights`.
-        beyond_names: Their identities.
-        traced: What the training and the validation step were traced for; see `Trainer.traced`.
-    """
+    """A training after its last epoch so far."""
 
     identity: str
-    epochs: Sequence[Mapping[str, float]]
+    epochs: Sequence[Mapping[str, float]]  # The metrics of each epoch, from the first.
     best: BestEpoch | None
-    weights_sha256: str
-    last: Sequence[np.ndarray]
-    best_weights: Sequence[np.ndarray]
+    weights_sha256: str  # Of the weights after the best epoch.
+    last: Sequence[np.ndarray]  # Weights, then the optimizer's variables, after the last epoch.
+    best_weights: Sequence[np.ndarray]  # The same after the best epoch.
     callbacks: Sequence[Mapping[str, Any]] = ()
-    stopped: bool = False
-    trainer: tuple[str, str] = ("", "")
-    beyond: Sequence[np.ndarray] = ()
+    stopped: bool = False  # Whether a callback ended the training with the last epoch.
+    trainer: tuple[str, str] = ("", "")  # Its name, and why not the faster one.
+    beyond: Sequence[np.ndarray] = ()  # Variables beyond the weights.
     beyond_names: Sequence[str] = ()
-    traced: tuple[str, ...] = ()
+    traced: tuple[str, ...] = ()  # What the training and the validation step were traced for.
 
 
 def identity_of(spec: TrialSpec) -> str:
@@ -89,10 +75,7 @@ def identity_of(spec: TrialSpec) -> str:
 
 
 def write_state(path: Path, state: TrainingState) -> None:
-    """Writes a state atomically. The one that it replaces is kept as `one_before`.
-
-    Raises OSError if it can't be written.
-    """
+    """Writes a state atomically; the one that it replaces is kept as `one_before`."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -148,10 +131,7 @@ def write_state(path: Path, state: TrainingState) -> None:
 
 
 def read_state(path: Path) -> TrainingState:
-    """Reads a state that `write_state` wrote.
-
-    Raises StateError if it is missing, damaged, or no state.
-    """
+    """Reads a state; raises StateError if it is missing, damaged, or no state."""
     from safetensors import SafetensorError, safe_open
 
     try:
