@@ -33,6 +33,7 @@ from tracking.records import BestEpoch, Proposal, TrialRecord, TrialResult
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
+
 _QUASI_RANDOM = "optuna:quasi-random"
 _GRID = "optuna:grid"
 

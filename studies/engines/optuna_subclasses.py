@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
+
 _MOST: Final = 100
 """The number of latest feasible and infeasible trials for the probability: a bound on its time."""
 

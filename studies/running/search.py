@@ -213,7 +213,5 @@ class BestSoFar:
             self._log(trial.best.value)
 
     def _log(self, value: float) -> None:
-        # Records of older versions may have points at later steps.
-        step = self._count if self._last is None else max(self._count, self._last[0] + 1)
-        self._runs.log_best_so_far(step, value)
-        self._last = step, value
+        self._runs.log_best_so_far(self._count, value)
+        self._last = self._count, value

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
+
 # Keras's callbacks that change nothing of a model but its variables.
 _CHANGING_VALUES = frozenset(
     {"BackupAndRestore", "CSVLogger", "EarlyStopping", "History", "ModelCheckpoint",

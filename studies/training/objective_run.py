@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.definition.study_definition import StudyDefinition
+
 _log = logging.getLogger(__name__)
 _shown: set[str] = set()
 

@@ -54,7 +54,7 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
     """Checks that each trial's text of the study file exists, and has the recorded digest."""
     for engine, parent in record.parents.items():
         runs = [parent, *record.trials(parent)]
-        digests = {tags.read(run.data.tags, tags.CODE_DIGEST) or "" for run in runs}
+        digests = {run.data.tags.get(tags.CODE_DIGEST) or "" for run in runs}
         file = _source(record.store, parent)
         for digest, path, source in _texts(record.store, parent, digests - {""}, file):
             fault = _fault_of_text(path, digest)

@@ -17,6 +17,7 @@ from tracking.store.folder import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
 Kind = Literal[
     "store",  # store.json
     "database",  # mlflow.db

@@ -31,6 +31,7 @@ from tracking.store.folder import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
 _GONE = "its process ended before it did"
 
 

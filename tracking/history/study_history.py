@@ -167,9 +167,7 @@ def study_names(store: Store) -> list[str]:
         # A new store has none: MLflow need not start.
         return []
     studies = study_experiments(store)
-    studies.sort(
-        key=lambda e: int(tags.read(e.tags, tags.LAUNCHED) or e.creation_time), reverse=True
-    )
+    studies.sort(key=lambda e: int(e.tags.get(tags.LAUNCHED) or e.creation_time), reverse=True)
     return [experiment.name for experiment in studies]
 
 
@@ -295,7 +293,7 @@ def _history(
         promoted="" if champion is None else champion.tags.get(tags.PROMOTED, ""),
         ended_by=_while_ended(parent, tags.ENDED_BY),
         stopped=_while_ended(parent, tags.STOPPED),
-        keeps=tags.read_count(tags.read(parent.data.tags, tags.KEPT), description.keep),
+        keeps=tags.read_count(parent.data.tags.get(tags.KEPT), description.keep),
         server=experiment.tags.get(tags.SERVER, "").removeprefix(tags.NO_SERVER),
         superseded=superseded + (0 if before is None else before.superseded),
     )
@@ -325,4 +323,4 @@ def _read_description(store: Store, parent: Run) -> StudyDescription:
 
 def _while_ended(parent: Run, tag: str) -> str:
     # The value of the last launch stays while the next one runs.
-    return "" if parent.info.status == "RUNNING" else tags.read(parent.data.tags, tag) or ""
+    return "" if parent.info.status == "RUNNING" else parent.data.tags.get(tag) or ""

@@ -37,6 +37,7 @@ from tracking.store.folder import Store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Metric, Run
+
 # A batch of MLflow's holds 100.
 _MOST_TAGS: Final = 100
 _RUNNING: Final = "RUNNING"

@@ -198,9 +198,9 @@ class CodeDescription:
     digest: str  # SHA-256 of the text; where there are modules, of `manifest`.
     study_name: str = ""  # In the file; the study may be launched under another name.
     folder: str = ""  # The study was launched in it; relative paths start from it.
-    source_digest: str = ""  # SHA-256 of the text; empty in older records, whose ``digest`` it is.
+    source_digest: str = ""  # SHA-256 of the text.
     # SHA-256 of the texts of the modules that the file imports from its folder or repository, by
-    # their paths from its folder; None in older records.
+    # their paths from its folder; None if they are not known.
     modules: Mapping[str, str] | None = None
     # The modules' texts; recorded with the definition, like ``source``.
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -242,12 +242,12 @@ class CodeDescription:
     def same_as(self, digest: str) -> bool:
         """Returns whether a trial ran from this code, by the trial's digest.
 
-        An older record has only the file's digest, and nothing of its modules.
+        A trial that ran before the file imported modules has the file's digest alone.
         """
         return digest in (self.digest, self.own_digest)
 
     def changes_since(self, before: CodeDescription) -> list[str]:
-        """Returns what changed in the code, as far as both records know: paths and changes."""
+        """Returns what changed in the code, as far as both are known: paths, and how."""
         own = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
         changed = [own] if before.own_digest != self.own_digest else []
         if before.modules is None or self.modules is None:
@@ -294,8 +294,7 @@ class StudyDescription:
     # Whether a training can be resumed in between: not a HyperModel's own `fit`.
     goes_on: bool = True
     repeats: int = 1  # Trainings of each trial.
-    # Whether trial 0 has the space's defaults; not in records of older versions.
-    try_defaults: bool = False
+    try_defaults: bool = False  # Whether trial 0 has the space's defaults.
     initial: Sequence[Mapping[str, Any]] = ()  # Values of the next trials, each complete.
     initial_from: str = ""  # A file, or study:NAME; empty if the values were given.
     class_weight: ClassWeight | None = None  # How much the training samples of each class count.
@@ -321,7 +320,7 @@ class StudyDescription:
     objective_function: str = ""
     # The class of hardware that it was begun on: the processor's family and its widest
     # instructions, or the GPU; `ANY_HARDWARE` if trials ran on several, so that bits may differ
-    # among them. Empty in older records.
+    # among them.
     hardware: str = ""
 
     @property

@@ -48,7 +48,7 @@ class TrialSpec:
     # Of a cross-validated trial: the fold that this training is validated on, from 0, or
     # `ALL_FOLDS`.
     fold: int | None = None
-    # The class of hardware that it runs on, within which bits are equal. Empty in older records.
+    # The class of hardware that it runs on, within which bits are equal.
     hardware: str = ""
 
     @property

@@ -20,6 +20,7 @@ from tracking.store.folder import Store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
+
 _IS_STUDY = f"tags.`{tags.KIND}` = 'study'"
 
 
@@ -89,7 +90,7 @@ def lost_parents(store: Store, experiment_id: str) -> list[LostParent]:
     engines: dict[str, str] = {}
     for run in reversed(found):
         known = run.data.tags
-        ended = tags.read(known, tags.RESULT) is not None
+        ended = known.get(tags.RESULT) is not None
         if ended and known.get(tags.STATE) != "interrupted" and tags.PARENT in known:
             engines.setdefault(known[tags.PARENT], known.get(tags.ENGINE, ""))
     lost = []
@@ -177,7 +178,7 @@ def _uri(store: Store) -> str:
 
 
 def _last_launch(run: Run) -> int:
-    return int(tags.read(run.data.tags, tags.LAUNCHED) or run.info.start_time)
+    return int(run.data.tags.get(tags.LAUNCHED) or run.info.start_time)
 
 
 def _defined(store: Store, parent: Run, field: str) -> str:

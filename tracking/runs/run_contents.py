@@ -32,6 +32,7 @@ from tracking.store.folder import Store, local_path
 
 if TYPE_CHECKING:
     from mlflow.entities import Param, Run
+
 # A batch of MLflow's holds 100.
 _MOST_TAGS = 50
 
@@ -209,7 +210,7 @@ def read_trial(run: Run) -> TrialRecord | None:
     spec = tags.join_text(found, tags.SPEC)
     if spec is None:
         return None
-    text, known = tags.join_text(found, tags.RESULT), tags.read(found, tags.KNOWN)
+    text, known = tags.join_text(found, tags.RESULT), found.get(tags.KNOWN)
     environment: dict[str, Any] = json.loads(tags.join_text(found, tags.ENVIRONMENT) or "{}")
     trial = TrialRecord(
         run_id=run.info.run_id,
@@ -218,10 +219,10 @@ def read_trial(run: Run) -> TrialRecord | None:
         result=None,
         engine_state=tags.below(found, tags.ENGINE_STATE),
         environment=environment,
-        code_digest=tags.read(found, tags.CODE_DIGEST) or "",
+        code_digest=found.get(tags.CODE_DIGEST) or "",
         started=run.info.start_time,
         known=None if known is None else int(known),
-        losses=int(tags.read(found, tags.LOSSES) or 0),
+        losses=int(found.get(tags.LOSSES) or 0),
         verified=found.get(tags.VERIFIED, ""),
         ended=run.info.end_time or 0,
         whole=_read_whole(found),

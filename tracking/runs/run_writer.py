@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import PoolProxiedConnection
 
     from tracking.store.folder import Store
+
 # A batch of the client's holds 1,000 things at most, of which 100 params or tags.
 _BATCH: Final = 1000
 _LAST_BATCH: Final = 800
@@ -120,9 +121,11 @@ class ClientWriter:
         """Writes each at once."""
         return contextlib.nullcontext()
 
-    def settle(self) -> None: ...
+    def settle(self) -> None:
+        """Does nothing: each write ends by itself."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Does nothing: MLflow's client keeps its connection."""
 
 
 # Pages of 4 KiB in the write-ahead log until they are put into the database, which waits for the

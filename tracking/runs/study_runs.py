@@ -81,7 +81,7 @@ class StudyRuns(TrialRuns):
         # In tags too, to restore a lost file from.
         changed = definition_tags(text, parent.data.tags)
         unread = ", ".join(self.description.unread)[: tags.LONGEST]
-        if unread != (tags.read(parent.data.tags, tags.UNREAD) or ""):
+        if unread != (parent.data.tags.get(tags.UNREAD) or ""):
             changed[tags.UNREAD] = unread
         if changed:
             self._set_tags(changed)
@@ -100,7 +100,7 @@ class StudyRuns(TrialRuns):
         if given.get(tags.COMMIT):
             self.origin = {**self.origin, tags.COMMIT: given[tags.COMMIT]}
         changed = {name: text for name, text in given.items() if found.get(name, "") != text}
-        kept = tags.fewest(self.description.keep, tags.read(found, tags.KEPT))
+        kept = tags.fewest(self.description.keep, found.get(tags.KEPT))
         self._set_tags({**changed, tags.KEPT: kept, tags.LAUNCHED: now})
         self._client.set_experiment_tag(self.experiment_id, tags.LAUNCHED, now)
         self._client.update_run(self.parent_run_id, status="RUNNING")
@@ -148,7 +148,7 @@ class StudyRuns(TrialRuns):
         return sorted(
             int(run.data.tags[tags.NUMBER])
             for run in found
-            if same(tags.read(run.data.tags, tags.CODE_DIGEST) or "")
+            if same(run.data.tags.get(tags.CODE_DIGEST) or "")
         )
 
     def log_best_so_far(self, count: int, value: float) -> None:

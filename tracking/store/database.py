@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from tracking.store.folder import Store
+
 # How each database syncs its commits to disk, by file.
 _OUR_DATABASES: dict[str, str] = {}
 

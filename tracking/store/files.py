@@ -141,8 +141,7 @@ def check_checkpoint(path: Path, digest: str) -> None:
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
     """Yields the repeats of a trial, by number, whose weights were written, with their digests.
 
-    Of a cross-validated trial it is the training on all folds. A digest is empty where the record
-    is older than it.
+    Of a cross-validated trial it is the training on all folds. A digest may be empty.
     """
     result = trial.result
     if result.best is None or trial.state not in ("complete", "pruned"):

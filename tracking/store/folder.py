@@ -34,6 +34,7 @@ from tracking.store.trust import read_facts, write_facts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
 DEFAULT_STORE = "kerastudy-store"
 
 

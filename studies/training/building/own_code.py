@@ -24,6 +24,7 @@ from studies.user_code.user_modules import imported_names
 
 if TYPE_CHECKING:
     import keras
+
 _LAMBDA = "__lambda__"
 _ADVICE = "Use functions and classes of the top level of a file."
 

@@ -21,6 +21,7 @@ from studies.user_code.causes import prunes_trial
 
 if TYPE_CHECKING:
     import keras
+
 # A function that trains no Keras model runs as a whole each time.
 _MOST_WHOLE_RUNS = 30
 

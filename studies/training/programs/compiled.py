@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
+
 _log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "compiled", "plain"]

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from studies.data import AnySplits
+
 _log = logging.getLogger(__name__)
 # The share of a training's time that may go into its states. Not each short epoch gets one: a kill
 # then costs a part of a second.

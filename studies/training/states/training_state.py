@@ -31,6 +31,7 @@ from tracking.store.files import replacing
 
 if TYPE_CHECKING:
     import keras
+
 # Parts of a spec that don't change the results of an epoch.
 _NOT_COMPUTED = frozenset(
     {"number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as", "hardware"}
