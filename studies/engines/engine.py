@@ -25,8 +25,8 @@ class EngineSettings:
     """The settings that an engine is made with."""
 
     name: str
-    engine: str
-    pruner: str
+    engine: str  # One of `ENGINES`, perhaps with settings.
+    pruner: str  # One of `PRUNERS`, perhaps with settings.
     space: SearchSpace
     objective: Objective
     epochs: int  # The most epochs that a trial can train.

@@ -7,7 +7,12 @@ from search_spaces.errors import EngineError
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.definition.engine_options import check_options, split_options
 from studies.engines.engine import Engine, EngineSettings
-from studies.engines.keras_tuner_engine import check_oracle, check_settings, oracle_settings
+from studies.engines.keras_tuner_engine import (
+    KerasTunerEngine,
+    check_oracle,
+    check_settings,
+    oracle_settings,
+)
 from studies.engines.optuna_engine import OptunaEngine
 from studies.engines.optuna_parts import check_sampler, make_pruner, make_sampler, sampler_settings
 
@@ -41,8 +46,5 @@ def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> 
 
 def make_engine(settings: EngineSettings) -> Engine:
     """Returns an engine for a new study; `restore` resumes a recorded one."""
-    if not settings.engine.startswith(_KERAS_TUNER):
-        return OptunaEngine(settings)
-    from studies.engines.keras_tuner_engine import KerasTunerEngine
-
-    return KerasTunerEngine(settings)
+    kind = KerasTunerEngine if settings.engine.startswith(_KERAS_TUNER) else OptunaEngine
+    return kind(settings)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import optuna
 from optuna.samplers import TPESampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.engines.optuna_parts import INFEASIBLE
@@ -32,7 +32,6 @@ from studies.libraries.optuna_parts import put_trial
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
 
 _MOST: Final = 100
 """The number of latest feasible and infeasible trials for the probability: a bound on its time."""

@@ -94,7 +94,7 @@ def open_objective(
 
 
 def _direction(study: StudyDefinition) -> list[str]:
-    """Returns a warning if nobody said which way is better."""
+    """Returns a warning if the study does not say which way is better."""
     if study.direction is not None:
         return []
     return [

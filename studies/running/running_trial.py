@@ -244,7 +244,7 @@ def with_folds(
     objective: Objective,
     folds: int,
 ) -> TrialResult:
-    """Returns the result of a cross-validated trial; `common` has its folds, `last` is the last.
+    """Returns a cross-validated trial's result; `common` has its folds, `last` is the last one's.
 
     Its value is the best mean over folds at an epoch, of the epochs that all folds have, and in
     which nothing diverged. A trial without all its folds has no value: it would not compare with

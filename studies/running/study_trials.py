@@ -1,4 +1,4 @@
-"""A study's trials during a launch: whether the first ones all fail alike, and all compare."""
+"""A study's trials during a launch; whether the first all fail alike, and whether all compare."""
 
 from __future__ import annotations
 

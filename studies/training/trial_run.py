@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters
 from search_spaces.errors import BuilderError, StudyError
-from studies.data import FoldedSplits
+from studies.data import AnySplits, FoldedSplits
 from studies.definition.class_weights import with_class_weight
 from studies.error_texts import describe
 from studies.libraries.tensorflow_parts import forgetting_gradients
@@ -39,7 +39,6 @@ from tracking.records import (
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
     from studies.definition.study_definition import StudyDefinition
 
 _log = logging.getLogger(__name__)

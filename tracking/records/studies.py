@@ -310,13 +310,13 @@ class StudyDescription:
     # What the launch's options changed in the study's own space, by `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()  # For the user before it runs; not recorded.
-    # What a glance at its data found; recorded in a file of its own.
+    # What a glance at its data found; recorded in another file.
     looked: DataFindings | None = None
     # How all data but the test part is split into folds; empty without folds.
     cross_validation: str = ""
     folds: int = 0  # Each a training of each trial; 0 without.
     # Name of the function that does everything itself and returns the value; empty if a builder
-    # makes the models. Such a study has no data of its own.
+    # makes the models. Such a study has no data.
     objective_function: str = ""
     # The class of hardware that it was begun on: the processor's family and its widest
     # instructions, or the GPU; `ANY_HARDWARE` if trials ran on several, so that bits may differ

@@ -39,7 +39,7 @@ class TrialSpec:
     # what the trial computes, which is bit for bit that of a training without a break.
     goes_on_from: int | None = None
     initial_epoch: int = 0  # The epochs that were trained there.
-    repeat: int = 0  # Which of the trial's trainings this is, from 0; each has a seed of its own.
+    repeat: int = 0  # Which of the trial's trainings this is, from 0; each has its own seed.
     # The first trial in the chain that this one continues, whose number the builder sees.
     begun_as: int | None = None
     # How much the training samples of each class count, or None if all count alike; those of the

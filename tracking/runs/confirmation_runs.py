@@ -115,7 +115,10 @@ class ConfirmationRuns:
             self.on_written(run_id)
 
     def finish_training(self, run_id: str, result: TrialResult, *, valued: bool = True) -> None:
-        """Writes a training's result, `valued` if by the objective, and ends its run."""
+        """Writes the result of a training, and ends its run.
+
+        `valued`: its best value is one of the objective.
+        """
         from mlflow.entities import Metric, RunTag
 
         run, now, metric = self._open.pop(run_id), _now(), self._description.objective.metric

@@ -158,7 +158,7 @@ def origin_tags(description: StudyDescription) -> dict[str, str]:
 def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
     """Returns the metrics of a trial as a whole, by MLflow's names.
 
-    Those of its cost are "system metrics", which the UI shows on a page of their own: a bar each
+    Those of its cost are "system metrics", which the UI shows on another page: a bar for each
     would stand among the curves.
     """
     found: dict[str, float] = {"system/seconds": result.seconds}

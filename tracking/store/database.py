@@ -29,7 +29,6 @@ from tracking.store.folder import Store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from tracking.store.folder import Store
 
 # How each database syncs its commits to disk, by file.
 _OUR_DATABASES: dict[str, str] = {}
@@ -259,7 +258,7 @@ def _name(content: str) -> str:
 
 
 def _kept() -> bytes | None:
-    """Returns the empty database of the cache, if it is there and whole."""
+    """Returns the empty database of the cache, if it exists and is whole."""
     # A cache may be missing, damaged or closed to this user: all is made without it.
     with contextlib.suppress(OSError):
         for file in _cache().glob(_name("*")):

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import BuilderError
-from studies.data import Part, Splits
+from studies.data import AnySplits, Part, Splits
 from studies.training.models import copy_of, scalars
 from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.trainer import OnEpoch, Training
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import keras
 
     from search_spaces import Hyperparameters
-    from studies.data import AnySplits
     from studies.definition.study_definition import StudyDefinition
 
 _SAMPLES = 8  # Samples to rehearse with.

@@ -100,7 +100,7 @@ class UsersState:
         """Sets everything back; returns the names of what had changed."""
         names: list[str] = []
         for each in self._noted:
-            # Whatever an object of the user's raises, its study goes on.
+            # Whatever an object of the user's raises, its study continues.
             with contextlib.suppress(Exception):
                 found = _changes(each)
                 if found:
@@ -209,7 +209,7 @@ def setting_back(state: UsersState) -> Iterator[None]:
 
 
 def set_back() -> None:
-    """Sets back the state that is noted in this process; tells of each name once."""
+    """Sets back the state that is noted in this process; logs each name once."""
     new = [name for state in _active for name in state.set_back() if name not in _told]
     if new:
         _told.update(new)

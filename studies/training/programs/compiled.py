@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import BuilderError, StudyError
 from search_spaces.library_parts import MissingPartError
-from studies.data import Splits, StreamedSplits
+from studies.data import AnySplits, Splits, StreamedSplits
 from studies.error_texts import describe
 from studies.libraries.keras_parts import layers_within, logs_of_its_own, makes_metrics_late
 from studies.training.models import (
@@ -38,7 +38,6 @@ from studies.training.trainer import NotTrainedError, OnEpoch, Training
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
 
 _log = logging.getLogger(__name__)
 

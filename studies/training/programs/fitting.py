@@ -20,7 +20,6 @@ from studies.training.trainer import OnEpoch, Training, check_traced_alike
 if TYPE_CHECKING:
     import keras
 
-    from studies.training.programs.program import Program
     from studies.training.structures.structure import Structure
 
 

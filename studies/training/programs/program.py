@@ -21,7 +21,13 @@ import numpy as np
 from search_spaces.errors import InternalError
 from studies.libraries.keras_parts import hold_value, value_held
 from studies.libraries.tensorflow_parts import forgetting_gradients, take_identity
-from studies.training.programs.epochs import OtherLogsError, trace_epoch, trace_validation
+from studies.training.programs.epochs import (
+    Loop,
+    OtherLogsError,
+    Signature,
+    trace_epoch,
+    trace_validation,
+)
 from studies.training.programs.graph_checks import entangled, hidden_state, place_of_captured
 from studies.training.programs.program_checks import Checked
 from studies.training.structures.lifting import Record, lifted
@@ -30,8 +36,6 @@ from studies.training.structures.structure import Structure
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-
-    from studies.training.programs.epochs import Loop, Signature
 
 
 class NotCompilableError(InternalError):
