@@ -14,8 +14,8 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session, at_work, description_of
 from studies.training.building.discovering import resolve_space
 from studies.training.champion.objective_champion import save_objective_champion
+from studies.training.first_fit import TracedObjective
 from studies.training.objective_run import run_objective
-from studies.training.objectives.first_fit import TracedObjective
 from studies.training.process import global_settings
 from studies.training.process.determinism import configure_tensorflow
 from studies.training.process.environment import PeakMemory, environment

@@ -4,7 +4,6 @@
 |---|---|
 | `building/` | from hyperparameters to a compiled model, checked against the study and its data |
 | `champion/` | a trial's best weights as a model of MLflow |
-| `objectives/` | objective functions that train by themselves |
 | `process/` | the process of a training: seeds, settings, memory, versions |
 | `programs/` | whole epochs as TensorFlow functions, traced once for each structure |
 | `scoring/` | scores of validation samples |
@@ -17,6 +16,8 @@
 | `batches` | training data in the order of each epoch, and validation data; arrays as tensors |
 | `trial_run`, `watch` | running a trial; following its training epoch by epoch |
 | `objective_run` | both for an objective function that trains by itself |
+| `objective_fits` | every `model.fit` of such a function: watched, its data, its value's weights |
+| `first_fit` | such a function up to its first `fit`: its hyperparameters, model, `trial` |
 """
 
 import lazy_loader

@@ -18,10 +18,10 @@ from .champion.evaluation import evaluate_test_part as evaluate_test_part
 from .champion.predictions import validation_predictions as validation_predictions
 from .champion.refitting import refit as refit
 from .champion.served import served_model as served_model
+from .first_fit import TracedObjective as TracedObjective
 from .models import stateful_layers as stateful_layers
+from .objective_fits import fit_digests as fit_digests
 from .objective_run import run_objective as run_objective
-from .objectives.first_fit import TracedObjective as TracedObjective
-from .objectives.fits import fit_digests as fit_digests
 from .plain import PlainTrainer as PlainTrainer
 from .process.determinism import (
     begin_trial as begin_trial,

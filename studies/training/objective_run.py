@@ -15,9 +15,9 @@ from search_spaces import HyperparameterError
 from search_spaces.errors import StudyError
 from studies.definition.objective_functions import VALUE
 from studies.error_texts import describe
+from studies.training.first_fit import ObjectiveTrial, check_returned
 from studies.training.models import parameters_of
-from studies.training.objectives.first_fit import ObjectiveTrial, check_returned
-from studies.training.objectives.fits import FitDigests, Kept, MeasuredWeights, fit_digests, watched
+from studies.training.objective_fits import FitDigests, Kept, MeasuredWeights, fit_digests, watched
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
 from studies.training.states.best_weights import BestWeights, weights_digest

@@ -14,7 +14,7 @@ from studies.data.preprocessing import building_for
 from studies.training.building.build import build_function, check_model
 from studies.training.building.hypermodel import has_own_fit, rehearse
 from studies.training.building.made_data import AnyData, MadeData, splits_for
-from studies.training.objectives.first_fit import TracedObjective
+from studies.training.first_fit import TracedObjective
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
 from studies.user_code.causes import fatal, is_fatal

@@ -16,8 +16,8 @@ from studies.data.parts.splits import seal
 from studies.error_texts import first_paragraph
 from studies.training.building.build import build_variables
 from studies.training.champion.champion_model import save_for_mlflow
+from studies.training.first_fit import FirstFit, model_of
 from studies.training.models import as_built
-from studies.training.objectives.first_fit import FirstFit, model_of
 from studies.training.process.determinism import begin_trial
 from tracking.records import TrialSpec
 

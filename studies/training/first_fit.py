@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.discovery.tracing import LimitReachedError
 from search_spaces.errors import BuilderError
-from studies.training.objectives.fits import replaced_method
+from studies.training.objective_fits import replaced_method
 from studies.training.process import global_settings
 from studies.user_code.causes import prunes_trial
 
