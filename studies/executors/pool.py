@@ -165,9 +165,9 @@ class LocalWorkers:
     """Starts the workers of a launch, and adapts them to the study once it is loaded.
 
     Processes start before the study is loaded, as importing TensorFlow takes longest. `data` is a
-    file in place of the study's own data, or empty. The numbers are None if unknown, `workers` if
-    the machine and the study decide. The workers share data in the folder `shared`, and run in
-    `folder` (empty or missing: this process's).
+    file in place of the study's own data, or empty. `trials` and `threads` are None if unknown;
+    `workers` is None if the machine and the study decide. The workers share data in the folder
+    `shared`, and run in `folder` (empty or missing: this process's).
     """
 
     def __init__(
