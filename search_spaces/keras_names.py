@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import SearchSpaceError, suggestion
 
 INITIALIZERS: Final = (
     "glorot_normal",

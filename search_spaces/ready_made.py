@@ -30,9 +30,9 @@ from search_spaces.keras_names import (
     UNUSABLE_OPTIMIZERS,
     check_names,
 )
-from search_spaces.parameters.choice_parameter import Boolean, Choice
+from search_spaces.parameters.choices import Boolean, Choice
 from search_spaces.parameters.parameter import Declared, Parameter
-from search_spaces.parameters.ranged import Float, Int
+from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
 
 USUAL_KERNEL_INITIALIZERS: Final = (

@@ -16,19 +16,26 @@ How values are read: see `spellings`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+import contextlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.space.alterations import (
+from search_spaces.alterations import (
     altered,
     check_known,
     fixed_others,
+    kinds_of,
     replaced,
+    value_of_kind,
 )
-from search_spaces.space.search_space import SearchSpace
-from search_spaces.spellings import read_domain
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranges import SCALES, Float, Int
+from search_spaces.parameters.scalars import Scalar, identity, is_object, plain_scalar, read_object
+from search_spaces.space import SearchSpace
 
 
 # Not a dataclass: importing those takes as long as importing all of this package.
@@ -113,18 +120,6 @@ class Tailoring(NamedTuple):
         return cls(None if only is None else tuple(only), dict(content["ranges"]))
 
 
-def parse_edit(text: str) -> tuple[str, str]:
-    """Returns the name and the value of `NAME=VALUE`; a name never has `=` in it.
-
-    Raises:
-        SearchSpaceError: If there is no `=`, or nothing before it.
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise SearchSpaceError(f"--set takes NAME=VALUE, received {text!r}.")
-    return name.strip(), value.strip()
-
-
 def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
     """Returns names from texts, each a name or several with commas between."""
     names: list[str] = []
@@ -139,10 +134,226 @@ def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
 def _edits(texts: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in texts:
-        name, value = parse_edit(text)
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name:
+            raise SearchSpaceError(f"--set takes NAME=VALUE, received {text!r}.")
         if name in found:
             raise SearchSpaceError(
                 f"--set gives {name!r} twice, as {found[name]!r} and as {value!r}: give it once."
             )
         found[name] = value
     return found
+
+
+_PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
+_NO_JSON: Final = object()
+_LARGEST_EXACT: Final = 2**53
+"""Up to here, floats hold every int."""
+
+
+def read_value(parameter: Parameter, text: str) -> Any:
+    """Returns a value of the parameter's kind, perhaps outside its domain, from a text.
+
+    Raises:
+        SearchSpaceError: If the text can't be read as such a value, quoting it.
+    """
+    if not text and not parameter.contains(text):
+        raise SearchSpaceError(f"{parameter.subject}: received no value: give one after the '='.")
+    found: object = text
+    if isinstance(parameter, Listed):
+        found = _listed_value(parameter, text)
+    else:
+        number = _number(text)
+        found = text if number is None else number
+        if isinstance(parameter, Int) and isinstance(found, float):
+            found = text
+    try:
+        return value_of_kind(parameter, found)
+    except SearchSpaceError as error:
+        wanted = {Float: "a number", Int: "an int", Boolean: "true or false"}.get(type(parameter))
+        if wanted is None:
+            raise
+        raise SearchSpaceError(f"{parameter.subject} takes {wanted}, received {text!r}.") from error
+
+
+def read_domain(parameter: Parameter, text: str) -> Parameter:
+    """Returns a declaration in place of the parameter's, from the text form of `--set`.
+
+    A range keeps the declared scale and step if they fit it (a log scale needs a low above 0, a
+    step must lead from low to high), unless the text gives its own, which must fit. The role is
+    kept, and the default if the new domain has it. A range makes a Float or an Int, several values
+    a Choice (of a Boolean a Boolean), one value a Fixed; all without a condition.
+
+    Raises:
+        SearchSpaceError: If the text can't be read, quoting it, or makes no domain.
+    """
+    low, dots, rest = text.partition("..")
+    if dots and _number(low) is not None:
+        return _read_range(parameter, text, low, rest)
+    values = [
+        value_of_kind(parameter, each) if not isinstance(each, str) else read_value(parameter, each)
+        for each in _listed_texts(parameter, text)
+    ]
+    if len(values) == 1:
+        return Fixed(parameter.name, values[0])
+    if isinstance(parameter, Boolean) and {False, True} == set(values) and len(values) == 2:
+        return Boolean(parameter.name, default=parameter.default, role=parameter.role)
+    role = _searched_role(parameter)
+    made = Choice(parameter.name, values, role=role)
+    if made.contains(parameter.default):
+        made = Choice(parameter.name, values, role=role, default=parameter.default)
+    return made
+
+
+def spell_domain(parameter: Parameter) -> str:
+    """Returns the text form of a parameter's domain: what `read_domain` makes it of.
+
+    A Fixed is spelled too, as its value.
+    """
+    if isinstance(parameter, Float | Int):
+        step = "" if parameter.step == parameter.usual_step else f":{parameter.step!r}"
+        return f"{parameter.low!r}..{parameter.high!r}{step}:{parameter.scale}"
+    assert isinstance(parameter, Listed), "no other kinds"
+    return spell_values(parameter, parameter.values)
+
+
+def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
+    """Returns the text form of some of a parameter's values, in the order given."""
+    if parameter.objects:
+        opened = [parameter.opened(value) for value in values]
+        return repr(opened if len(opened) > 1 or not is_object(opened[0]) else opened[0])
+    text = ",".join(each if isinstance(each, str) else json.dumps(each) for each in values)
+    read: Parameter | None = None
+    with contextlib.suppress(SearchSpaceError):
+        read = read_domain(parameter, text)
+    if isinstance(read, Listed) and [*map(identity, read.values)] == [*map(identity, values)]:
+        return text
+    return json.dumps(list(values), ensure_ascii=False)
+
+
+def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:
+    """Returns a Float or Int from `LOW..HIGH`, `:STEP` and `:SCALE` in any order after it."""
+    kinds = kinds_of(parameter)
+    if not kinds <= {int, float}:
+        raise SearchSpaceError(
+            f"{parameter.subject} has no range, received {text!r}: list its values, as in "
+            f"--set '{parameter.name}=VALUE,VALUE'."
+        )
+    high, *extras = (part.strip() for part in rest.split(":"))
+    given: dict[str, Any] = {}
+    for extra in extras:
+        key, value = ("scale", extra) if extra in SCALES else ("step", _number(extra))
+        if value is None or key in given:
+            raise _unread(parameter, text)
+        given[key] = value
+    ends = [_number(low), _number(high)]
+    if None in ends:
+        raise _unread(parameter, text)
+    make: Any = Int if kinds == {int} else Float
+
+    def made(**kept: Any) -> Float | Int:
+        arguments = {**kept, **given, "role": _searched_role(parameter)}
+        domain: Float | Int = make(parameter.name, *ends, **arguments)
+        if domain.contains(parameter.default):
+            domain = make(parameter.name, *ends, default=parameter.default, **arguments)
+        return domain
+
+    if not isinstance(parameter, Float | Int):
+        return made()
+    lowest = ends[0]
+    keeps_scale = parameter.scale == "linear" or (lowest is not None and lowest > 0)
+    scale = {"scale": parameter.scale} if keeps_scale else {}
+    # A step means another thing on another scale.
+    if parameter.step is not None and {**scale, **given}.get("scale") == parameter.scale:
+        try:
+            return made(**scale, step=parameter.step)
+        except SearchSpaceError:
+            # It does not lead from low to high, or something else is wrong and raises below.
+            pass
+    return made(**scale)
+
+
+def _unread(parameter: Parameter, text: str) -> SearchSpaceError:
+    return SearchSpaceError(
+        f"{parameter.subject}: a range is LOW..HIGH, with :STEP and :SCALE (one of "
+        f"{', '.join(SCALES)}) after it where they are wanted, as in 16..128:16 or 1e-5..1e-2:log; "
+        f"received {text!r}."
+    )
+
+
+def _listed_texts(parameter: Parameter, text: str) -> list[Any]:
+    """Returns the values of a list as texts; of a list in JSON as they are, strings quoted."""
+    if isinstance(parameter, Listed) and parameter.objects:
+        found = read_object(text)
+        if found is not None and parameter.contains(found):
+            return [found]
+        if isinstance(found, list | tuple) and any(map(is_object, found)):
+            return list(found)
+        if isinstance(found, tuple | dict):
+            # A value that the domain lacks.
+            return [found]
+    if text.startswith("["):
+        content = _json(text)
+        if not isinstance(content, list) or not content:
+            raise SearchSpaceError(
+                f'{parameter.subject}: expected a list in JSON, such as ["a", 3, null], received '
+                f"{text!r}."
+            )
+        what = f"{parameter.subject}: a value"
+        plain = [plain_scalar(each, what) for each in content]
+        return [json.dumps(each) if isinstance(each, str) else each for each in plain]
+    if isinstance(parameter, Listed) and text in parameter.values:
+        # One value with a comma in it.
+        return [text]
+    return [each.strip() for each in text.split(",")]
+
+
+def _listed_value(parameter: Listed, text: str) -> Any:
+    """Returns a value of a Choice, a Boolean or a Fixed from its text, if possible one it has."""
+    if parameter.objects:
+        found = read_object(text)
+        if found is not None:
+            return parameter.canonical(found) if parameter.contains(found) else found
+    content = _json(text)
+    readings: list[Any] = [] if content is _NO_JSON else [content]
+    if type(content) is int and abs(content) <= _LARGEST_EXACT:
+        readings.append(float(content))
+    readings.append(text)
+    readings += [_PYTHON_WORDS[text]] if text in _PYTHON_WORDS else []
+    if isinstance(parameter, Boolean) and text.lower() in ("true", "false"):
+        readings.append(text.lower() == "true")
+    for reading in readings:
+        if not isinstance(reading, list | dict) and parameter.contains(reading):
+            return parameter.canonical(reading)
+    # None of its values: the first reading of a type that it has.
+    types = kinds_of(parameter)
+    return next((reading for reading in readings if type(reading) in types), text)
+
+
+def _number(text: str) -> int | float | None:
+    """Returns the int or finite float that a text spells, or None."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _json(text: str) -> object:
+    """Returns what a JSON text holds, or `_NO_JSON`."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return _NO_JSON
+
+
+def _searched_role(parameter: Parameter) -> str:
+    return "nuisance" if parameter.role == "fixed" else parameter.role

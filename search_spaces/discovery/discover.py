@@ -12,8 +12,8 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from search_spaces.declarations import variant_name
 from search_spaces.discovery.exploring import (
-    Condition,
     Conditions,
     Explorer,
     conditions_of,
@@ -23,10 +23,9 @@ from search_spaces.discovery.exploring import (
 )
 from search_spaces.discovery.tracing import ClashError, LimitReachedError, Tracer
 from search_spaces.errors import SearchSpaceError
-from search_spaces.inline.variants import variant_name
-from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.parameter import Condition, Parameter
 from search_spaces.parameters.scalars import identity
-from search_spaces.space.search_space import SearchSpace
+from search_spaces.space import SearchSpace
 
 USUAL_LIMIT: Final = 300
 """A Keras builder takes 10 to 50 ms: 3 to 15 seconds, once for a study. A builder of some 15

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from search_spaces.discovery.tracing import Key, Occurrence, Trace, Tracer
-from search_spaces.parameters.choice_parameter import Listed
+from search_spaces.parameters.choices import Listed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import Scalar
 

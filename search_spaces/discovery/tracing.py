@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError
-from search_spaces.inline.inline_declarations import InlineDeclarations, opened_again
-from search_spaces.inline.translations import same_domain
-from search_spaces.inline.variants import holding_all, read_as
-from search_spaces.parameters.conditions import holds
+from search_spaces.declarations import holding_all, read_as, same_domain
+from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError, suggestion
+from search_spaces.hp import InlineDeclarations, opened_again
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
-from search_spaces.space.search_space import SearchSpace
-from search_spaces.suggestions import suggestion
+from search_spaces.space import SearchSpace, holds
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6
@@ -300,15 +297,15 @@ class TracedHyperparameters(InlineDeclarations):
             self._tracer.declare(parameter, self._occurrence())
         return super()._declare(parameter)
 
-    def _declared_again(self, before: Parameter, now: Parameter) -> None:
-        if self._recorded and now.name not in self._tracer.merged:
-            self._tracer.clashes.add(now.name)
-
     def _value_of(self, parameter: Parameter) -> Any:
-        if parameter.name not in self._kept:
-            kept = self._tracer.name_of(parameter) or parameter.name
-            self._take(parameter.name, kept, parameter)
-        return opened_again(self._readable[parameter.name])
+        name = parameter.name
+        several = not same_domain(self._declared[name], parameter)
+        if several and self._recorded and name not in self._tracer.merged:
+            # One build declares the name twice: as in Keras Tuner, it has one value there.
+            self._tracer.clashes.add(name)
+        if name not in self._kept:
+            self._take(name, self._tracer.name_of(parameter) or name, parameter)
+        return opened_again(self._readable[name])
 
     def _standing(self, name: str) -> tuple[Parameter | None, Any]:
         if name in self._kept:

@@ -1,13 +1,14 @@
-"""What all parameters have in common: a name, a domain, a default, a role, a condition."""
+"""What all parameters share: a name, a domain, a default, a role, a condition."""
 
 from __future__ import annotations
 
 import abc
 import functools
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import (
+    TYPE_CHECKING,
     Any,
     ClassVar,
     Final,
@@ -21,17 +22,85 @@ from typing import (
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError, UnchangeableError
-from search_spaces.parameters.conditions import Condition, check_condition
+from search_spaces.errors import SearchSpaceError, UnchangeableError, suggestion
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     MaybeScalar,
     Scalar,
     canonical_json,
     identity,
+    is_object,
     plain_scalar,
+    plain_value,
 )
-from search_spaces.suggestions import suggestion
+
+if TYPE_CHECKING:
+    pass
+
+
+Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
+"""Parent names, each with the values that it may have. All parents must match."""
+
+
+def check_condition(when: object, subject: str) -> Condition:
+    """Returns a condition in its one spelling: parents and values sorted; empty for None.
+
+    Raises:
+        SearchSpaceError: If it is anything else.
+    """
+    if when is None:
+        return {}
+    if not isinstance(when, Mapping):
+        raise SearchSpaceError(
+            f"{subject}: when must map parent names to values, received {when!r}: write "
+            f"when={{'optimizer': 'sgd'}}, or when={{'optimizer': ['sgd', 'rmsprop']}}."
+        )
+    condition: Condition = {}
+    for parent in sorted(when, key=repr):
+        if not isinstance(parent, str):
+            raise SearchSpaceError(
+                f"{subject}: a condition names its parent by a string, received {parent!r} in "
+                f"when={dict(when)!r}."
+            )
+        condition[parent] = _checked_values(when[parent], parent, subject)
+    return condition
+
+
+def _checked_values(given: object, parent: str, subject: str) -> tuple[Scalar, ...]:
+    several = isinstance(given, list | tuple | set | frozenset)
+    values: Iterable[object] = given if isinstance(given, Iterable) and several else (given,)
+    what = f"{subject}: the value of {parent!r} in when"
+    found = (plain_value(each, what) for each in values)
+    spelled = (repr(each) if is_object(each) else each for each in found)
+    plain = {identity(value): value for value in spelled}
+    if not plain:
+        raise SearchSpaceError(
+            f"{subject}: when gives no value for {parent!r}, received {given!r}: it would never "
+            f"be active. Give at least one value."
+        )
+    return tuple(plain[key] for key in sorted(plain, key=_order))
+
+
+def _order(key: tuple[str, object]) -> tuple[str, float, str]:
+    """Returns a sorting key for identities: by type, then by value."""
+    kind, value = key
+    return (
+        kind,
+        value if isinstance(value, int | float) else 0,
+        value if isinstance(value, str) else "",
+    )
+
+
+def condition_in_words(parameter: Parameter) -> str:
+    """When a parameter is active: "'momentum' is active when 'optimizer' is 'sgd'"."""
+    if not parameter.when:
+        return f"{parameter.name!r} is always active"
+    parts = [
+        f"{parent!r} is {' or '.join(repr(value) for value in values)}"
+        for parent, values in parameter.when.items()
+    ]
+    return f"{parameter.name!r} is active when {' and '.join(parts)}"
+
 
 Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
 

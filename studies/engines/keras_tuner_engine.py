@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.translations.keras_tuner_space import RESERVED, KerasTunerSpace
+from search_spaces.to_keras_tuner import RESERVED, KerasTunerSpace
 from studies.definition.engine_options import split_options
 from studies.definition.seeds import sampler_seed
 from studies.definition.settings import FACTOR

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from keras_tuner import oracles
 
-from search_spaces.translations.keras_tuner_space import RESERVED
+from search_spaces.to_keras_tuner import RESERVED
 from studies.engines.keras_tuner_oracles import AskedOracle
 from studies.libraries.keras_tuner_parts import start_bracket
 

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
-from search_spaces.translations.keras_tuner_space import KerasTunerSpace
+from search_spaces.to_keras_tuner import KerasTunerSpace
 from studies.libraries.keras_tuner_parts import random_values, vectors_of
 from tracking.records import Objective
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from search_spaces import SearchSpace, SearchSpaceError
 from search_spaces.errors import EngineError
-from search_spaces.translations.keras_tuner_space import KerasTunerSpace
+from search_spaces.to_keras_tuner import KerasTunerSpace
 
 BAYESIAN: Final = "keras-tuner:bayesian"
 GRID: Final = "keras-tuner:grid"

@@ -21,7 +21,7 @@ import numpy as np
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from search_spaces.translations.optuna_space import OptunaSpace
+from search_spaces.to_optuna import OptunaSpace
 from studies.engines.optuna_parts import INFEASIBLE
 from studies.libraries import optuna_parts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search_spaces.space.membership import complete
+from search_spaces.space import complete
 from studies.definition.settings import check_initial
 from studies.definition.study_definition import StudyDefinition
 from studies.training.process.environment import hardware_class

@@ -18,7 +18,6 @@ from search_spaces import (
     SearchSpace,
     SearchSpaceError,
     Tailoring,
-    parse_edit,
     spell_domain,
 )
 
@@ -235,10 +234,6 @@ def test_an_empty_tailoring_changes_nothing() -> None:
     assert Tailoring.from_arguments([]).empty
     assert not Tailoring.from_arguments(ranges=["depth=2"]).empty
     assert Tailoring().apply(SPACE) is SPACE
-
-
-def test_an_edit_is_split_at_its_first_equals_sign() -> None:
-    assert parse_edit("a b=c=d") == ("a b", "c=d")
 
 
 ODD_DOMAINS = [

@@ -11,7 +11,7 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
-from search_spaces.space.membership import complete
+from search_spaces.space import complete
 from tracking.records.data_findings import DataFindings
 from tracking.records.objective import Objective
 

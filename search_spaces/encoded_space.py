@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.conditions import condition_in_words, holds
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.space.search_space import SearchSpace
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.parameter import Parameter, condition_in_words
+from search_spaces.space import SearchSpace, holds
 
 
 class Encoding(Protocol):

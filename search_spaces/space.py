@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import functools
+import graphlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.conditions import (
-    check_parents,
-    condition_in_words,
-    holds,
-    parents_first,
-)
-from search_spaces.parameters.kinds import parameter_from_dict
-from search_spaces.parameters.parameter import Parameter
+from search_spaces import alterations
+from search_spaces.alterations import unknown_name
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.choices import parameter_from_dict
+from search_spaces.parameters.parameter import Parameter, condition_in_words
 from search_spaces.parameters.scalars import NOT_GIVEN, canonical_json
-from search_spaces.space import alterations
-from search_spaces.space.membership import Containment, unknown_name
-from search_spaces.suggestions import suggestion
+
+if TYPE_CHECKING:
+    pass
+if TYPE_CHECKING:
+    from search_spaces.parameters.parameter import Parameter
+
+
+# Not a dataclass: importing those takes as long as importing all of this package.
+class Containment(NamedTuple):
+    """Whether values are in a space: true or false in a condition, with the reason.
+
+    Attributes:
+        reason: Why the values are not in the space; empty if they are.
+    """
+
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        """Returns whether the values are in the space."""
+        return not self.reason
+
 
 VERSION: Final = 1
 """The version of the JSON. Readers refuse other versions."""
@@ -465,3 +480,90 @@ class SearchSpace:
                     if first != then:
                         sentences.append(f"{name!r}: {key} was {first}, and is now {then}.")
         return sentences
+
+
+def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns values of the active parameters, defaults where none is given.
+
+    Args:
+        space: The space.
+        values: Some values. Those of parameters that are not active with them are left out.
+
+    Returns:
+        Values in the space, in declared order.
+
+    Raises:
+        SearchSpaceError: If a name is unknown, or a value is outside its domain.
+    """
+    by_name = {parameter.name: parameter for parameter in space}
+    for name in values:
+        if name not in by_name:
+            raise SearchSpaceError(unknown_name(name, by_name))
+    found: dict[str, Any] = {}
+    for parameter in space.parents_first:
+        if holds(parameter, by_name, found):
+            value = values.get(parameter.name, parameter.default)
+            found[parameter.name] = parameter.canonical(value)
+    return {name: found[name] for name in by_name if name in found}
+
+
+def holds(
+    parameter: Parameter, parents: Mapping[str, Parameter], active: Mapping[str, Any]
+) -> bool:
+    """Returns whether a parameter is active, by the values of the active parameters before it."""
+    for name, values in parameter.when.items():
+        if name not in active:
+            return False
+        parent = parents[name]
+        found = parent.identity(active[name])
+        if all(parent.identity(value) != found for value in values):
+            return False
+    return True
+
+
+def check_parents(parameters: Mapping[str, Parameter]) -> None:
+    """Checks every condition of a space against the parents that it names.
+
+    Raises:
+        SearchSpaceError: If a condition names an unknown parameter, or a value that its parent
+            can't take.
+    """
+    for parameter in parameters.values():
+        for name, values in parameter.when.items():
+            if name not in parameters:
+                others = [other for other in parameters if other != parameter.name]
+                raise SearchSpaceError(
+                    f"{parameter.subject}: its condition names {name!r}, which is not in the "
+                    f"space. {suggestion(name, others)}"
+                )
+            for value in values:
+                reason = parameters[name].reason_outside(value)
+                if reason is not None:
+                    raise SearchSpaceError(
+                        f"{parameter.subject}: its condition {name!r}: {value!r} can't be met. "
+                        f"{reason}"
+                    )
+
+
+def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
+    """Returns the parameters with every parent before its children, and otherwise as declared.
+
+    Raises:
+        SearchSpaceError: If conditions form a circle, naming it.
+    """
+    try:
+        graphlib.TopologicalSorter({each.name: each.when for each in parameters}).prepare()
+    except graphlib.CycleError as error:
+        circle = " depends on ".join(map(repr, reversed(error.args[1])))
+        raise SearchSpaceError(
+            f"Conditions form a circle, so none of these could ever be decided: {circle}. Take one "
+            f"of the conditions away."
+        ) from None
+    waiting = list(parameters)
+    placed: dict[str, Parameter] = {}
+    while waiting:
+        # The first that can be placed, each time: this keeps the declared order where possible.
+        ready = next(each for each in waiting if all(name in placed for name in each.when))
+        placed[ready.name] = ready
+        waiting.remove(ready)
+    return tuple(placed.values())

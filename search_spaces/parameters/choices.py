@@ -1,4 +1,4 @@
-"""Choice, Boolean and Fixed: parameters whose values are listed."""
+"""Choice, Boolean and Fixed: parameters whose values are listed. And reading any parameter back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError
+from search_spaces.errors import SearchSpaceError, near_match, suggestion
 from search_spaces.parameters.parameter import Parameter, attrs_parameter, checked
+from search_spaces.parameters.ranges import Float, Int, check_unit
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     Scalar,
@@ -19,8 +20,6 @@ from search_spaces.parameters.scalars import (
     opened,
     plain_value,
 )
-from search_spaces.parameters.scales import check_unit
-from search_spaces.suggestions import near_match
 
 _SWITCH: Final = (False, True)
 
@@ -245,3 +244,49 @@ class Fixed(Listed):
 
     def _arguments(self) -> list[str]:
         return [repr(self._given)]
+
+
+_OPTIONAL: Final = ("when", "otherwise")
+_KINDS: Final = {each.kind: each for each in (Float, Int, Choice, Boolean, Fixed)}
+
+
+def parameter_from_dict(content: object) -> Parameter:
+    """Returns the parameter that `Parameter.to_dict` wrote.
+
+    Raises:
+        SearchSpaceError: If something is missing, unknown or wrong.
+    """
+    if not isinstance(content, Mapping):
+        raise SearchSpaceError(f"A parameter must be a JSON object, received {content!r}.")
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise SearchSpaceError(
+            f"Unknown kind {kind!r} of parameter in {dict(content)!r}. {suggestion(kind, _KINDS)}"
+        )
+    make: Any = _KINDS[kind]
+    arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
+    if make in (Choice, Fixed):
+        objects = arguments.pop("objects", ())
+        for key, value in arguments.items():
+            if key == "value" and value in objects:
+                arguments[key] = opened(value)
+            elif key == "values" and isinstance(value, list | tuple):
+                arguments[key] = [opened(each) if each in objects else each for each in value]
+    known = [field.alias for field in attrs.fields(make) if field.init]
+    if make is Fixed:
+        # Written for readers of the JSON; a Fixed derives both.
+        arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
+    missing = [key for key in known if key not in arguments and key not in _OPTIONAL]
+    if missing:
+        raise SearchSpaceError(
+            f"A parameter of kind {kind!r} must have {', '.join(map(repr, missing))}, received "
+            f"{dict(content)!r}."
+        )
+    for key in arguments:
+        if key not in known:
+            raise SearchSpaceError(
+                f"A parameter of kind {kind!r} has no {key!r}, received {dict(content)!r}. "
+                f"{suggestion(key, known)}"
+            )
+    made: Parameter = make(**arguments)
+    return made

@@ -1,7 +1,7 @@
-"""From a declaration in Keras Tuner's or Optuna's words to one of our parameters.
+"""From a declaration in Keras Tuner's or Optuna's words to a parameter, and several of one name.
 
-The functions take what the libraries' own methods take, and raise SearchSpaceError for what can't
-be searched. Where the libraries and our parameters differ:
+The functions take the arguments of the libraries' own methods, and raise SearchSpaceError for a
+declaration that can't be searched. Where the libraries and our parameters differ:
 
 - A high that the step does not reach is lowered to the last value that it reaches, in decimal
   arithmetic: `Float("x", 0, 0.5, step=0.1)` has 0.5 (keras-tuner issue 1001).
@@ -11,18 +11,29 @@ be searched. Where the libraries and our parameters differ:
 - A default of Keras Tuner's that lies between two values of the domain becomes the nearest one:
   Keras Tuner takes it unchanged, but never proposes it again. One outside the range is refused.
 - numpy's scalars become Python's.
+
+`hp.Float("learning_rate", …)` with one range for Adam and another for SGD is two parameters, as
+in Keras Tuner's conditional scopes. Their names differ after " when " in the space and in every
+record; the builder reads both as "learning_rate":
+
+    learning_rate when optimizer is adam
+    learning_rate when optimizer is sgd
+
+If no condition separates the declarations, they become one parameter, with the first domain that
+holds all values of the others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choice_parameter import Boolean, Choice, Fixed
+from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
 from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.ranged import (
+from search_spaces.parameters.ranges import (
     FIT_TOLERANCE,
     MOST_VALUES,
     Float,
@@ -35,12 +46,14 @@ from search_spaces.parameters.ranged import (
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     MaybeScalar,
+    Scalar,
     canonical_json,
     identity,
     is_integer,
     is_number,
     without_numpy,
 )
+from search_spaces.space import SearchSpace
 
 
 def keras_tuner_int(
@@ -218,3 +231,173 @@ def _both_step_and_log(kind: str, name: str, step: object) -> SearchSpaceError:
         f"{kind} {name!r}: Optuna takes either step or log, received step={step!r} and log=True: "
         f"leave one of them out."
     )
+
+
+_WHEN: Final = " when "
+_LONGEST: Final = 120
+"""Characters of a name: MLflow takes 250, with other names around it."""
+_LISTED: Final = 4
+"""Values of a parent that a name lists."""
+
+
+def read_as(name: str) -> str:
+    """Returns the name by which a builder reads a parameter."""
+    return name.partition(_WHEN)[0]
+
+
+def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
+    """Returns the name of one of several parameters that a builder reads by one name."""
+    words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
+    made = f"{name}{_WHEN}{words}".replace("=", ":")
+    if len(made) > _LONGEST:
+        made = made[: _LONGEST - 1].rstrip() + "…"
+    found, count = made, 1
+    while found in taken:
+        count += 1
+        found = f"{made} ({count})"
+    return found
+
+
+def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
+    """Returns one parameter for several declarations of a name, without condition.
+
+    The first that has all values of the others; else one made of all of them, with the first one's
+    scale, step and default. None if they are of different kinds.
+    """
+    for each in declared:
+        if all(_holds(each, other) for other in declared):
+            return each
+    first = declared[0]
+    if all(isinstance(each, Listed) for each in declared):
+        values: dict[tuple[str, object], Any] = {}
+        for each in declared:
+            for value in each.grid_values() or ():
+                values.setdefault(identity(value), each.opened(value))
+        return Choice(first.name, list(values.values()), default=first.opened(first.default))
+    numbers = [each for each in declared if not isinstance(each, Listed)]
+    kinds = {type(each) for each in numbers}
+    if len(kinds) != 1 or not all(_is_number_of(numbers[0], each) for each in declared):
+        return None
+    return _hull(numbers[0], declared)
+
+
+def _hull(like: Any, declared: Sequence[Any]) -> Parameter:
+    """Returns a range over all declared ones, with the first one's steps if they fit."""
+    lows = [each.default if isinstance(each, Listed) else each.low for each in declared]
+    highs = [each.default if isinstance(each, Listed) else each.high for each in declared]
+    low, high = min(lows), max(highs)
+    scale = like.scale if low > 0 else "linear"
+    kind: Any = type(like)
+    default = declared[0].default
+    same_step = {each.step for each in declared if not isinstance(each, Listed)} == {like.step}
+    fits = like.scale == "linear" and same_step and like.step is not None
+    if fits and kind is Int and all((each - low) % like.step == 0 for each in [*lows, *highs]):
+        return Int(like.name, low, high, step=like.step, default=default)
+    return kind(like.name, low, high, scale=scale, default=default)  # type: ignore[no-any-return]
+
+
+def _is_number_of(like: Parameter, other: Parameter) -> bool:
+    if isinstance(other, Listed):
+        # A range of one value is a Fixed.
+        return other.kind == "fixed" and like.kind == (
+            "int" if type(other.default) is int else "float"
+        )
+    return type(other) is type(like)
+
+
+def _holds(one: Parameter, other: Parameter) -> bool:
+    """Returns whether a parameter has all values of another."""
+    if same_domain(one, other):
+        return True
+    values = other.grid_values() if isinstance(other, Listed) else None
+    if values is not None:
+        return all(one.contains(value) for value in values)
+    if isinstance(one, Int) and isinstance(other, Int):
+        return one.contains(other.low) and one.contains(other.high) and other.step % one.step == 0
+    if isinstance(one, Float) and isinstance(other, Float) and one.step is None:
+        return one.low <= other.low and other.high <= one.high
+    return False
+
+
+def _in_words(values: Sequence[Scalar]) -> str:
+    if len(values) > _LISTED:
+        return f"{values[0]} or {len(values) - 1} others"
+    return " or ".join(str(value) for value in values)
+
+
+def is_keras_tuners(space: object) -> bool:
+    """Returns whether something is a `keras_tuner.HyperParameters`."""
+    kinds = [kind for kind in type(space).__mro__ if kind.__module__.startswith("keras_tuner.")]
+    return any(kind.__name__ == "HyperParameters" for kind in kinds)
+
+
+def space_of_keras_tuners(declared: Any) -> SearchSpace:
+    """Returns the space that a `keras_tuner.HyperParameters` declares, with its conditions.
+
+    A name that it declares several times under different conditions becomes several parameters,
+    which a builder reads by that name; see `variants`.
+
+    Raises:
+        SearchSpaceError: If it declares nothing, or something that can't be searched.
+    """
+    found = list(declared.space)
+    counts = Counter(str(each.name) for each in found)
+    made: list[Parameter] = []
+    for each in found:
+        parameter = _parameter(each)
+        condition = _condition(each.conditions, made)
+        if condition is None:
+            # Under a condition that can't be met.
+            continue
+        if counts[parameter.name] > 1:
+            taken = {*counts, *(other.name for other in made)}
+            parameter = parameter.renamed(variant_name(parameter.name, condition, taken))
+        made.append(parameter.conditioned(condition))
+    return SearchSpace(*made)
+
+
+def _parameter(each: Any) -> Parameter:
+    name, kind = str(each.name), type(each).__name__
+    if kind == "Int":
+        return keras_tuner_int(
+            name, each.min_value, each.max_value, _step(each), each.sampling, each.default
+        )
+    if kind == "Float":
+        return keras_tuner_float(
+            name, each.min_value, each.max_value, each.step, each.sampling, each.default
+        )
+    if kind == "Choice":
+        return keras_tuner_choice(name, each.values, each.default)
+    if kind == "Boolean":
+        return keras_tuner_boolean(name, each.default)
+    if kind == "Fixed":
+        return keras_tuner_fixed(name, each.value)
+    raise SearchSpaceError(
+        f"{name!r} is a hyperparameter of type {kind}, which kerastudy does not know: declare it "
+        "with Float, Int, Choice, Boolean or Fixed."
+    )
+
+
+def _step(each: Any) -> Any:
+    # Of one on a logarithmic scale, Keras Tuner may say 1 for none.
+    return None if each.sampling not in (None, "linear") and each.step in (None, 1) else each.step
+
+
+def _condition(
+    conditions: Sequence[Any], made: Sequence[Parameter]
+) -> Mapping[str, tuple[Scalar, ...]] | None:
+    """Returns a condition by the parents' names in the space; None if it can't be met."""
+    found: dict[str, tuple[Scalar, ...]] = {}
+    for each in conditions:
+        parents = [p for p in made if each.name in (p.name, read_as(p.name))]
+        # Of several parents of one name, that under whose conditions this one stands too.
+        parent = next((p for p in parents if set(p.when) <= set(found)), None)
+        if parent is None:
+            return None
+        meant = [value_meant(parent, value) for value in each.values]
+        values = tuple(value for value in meant if value is not NOT_GIVEN)
+        known = found.get(parent.name, values)
+        found[parent.name] = tuple(value for value in values if value in known)
+        if not found[parent.name]:
+            return None
+    return found

@@ -25,15 +25,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces.encoded_space import EncodedSpace
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.kinds import Boolean, Choice, Fixed, Float, Int, Parameter
+from search_spaces.parameters.choices import Boolean, Choice, Fixed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.scalars import is_number
-from search_spaces.space.search_space import SearchSpace
-from search_spaces.translations.encoded_space import EncodedSpace
+from search_spaces.space import SearchSpace
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
     from keras_tuner.engine.hyperparameters import HyperParameter
+
 
 RESERVED: Final = "tuner/"
 """What the names begin with that Keras Tuner's Hyperband puts among the values of a trial."""

@@ -25,17 +25,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces.encoded_space import EncodedSpace
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choice_parameter import Fixed, Listed
+from search_spaces.parameters.choices import Fixed, Listed
 from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.ranged import Float, Int, decimal_of
+from search_spaces.parameters.ranges import Float, Int, decimal_of
 from search_spaces.parameters.scalars import is_number
-from search_spaces.space.search_space import SearchSpace
-from search_spaces.translations.encoded_space import EncodedSpace
+from search_spaces.space import SearchSpace
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
+
 
 _ROUNDING: Final = 1e-9
 """How far beyond its range, or off its grid in steps, a stored number may be: what samplers'

@@ -16,13 +16,12 @@ vary it or to set it, is never dropped: that is an error.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choice_parameter import Fixed, Listed
-from search_spaces.parameters.conditions import condition_in_words
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.ranged import Int
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.choices import Fixed, Listed
+from search_spaces.parameters.parameter import Parameter, condition_in_words
+from search_spaces.parameters.ranges import Int
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     Scalar,
@@ -31,7 +30,10 @@ from search_spaces.parameters.scalars import (
     plain_scalar,
     plain_value,
 )
-from search_spaces.space.membership import unknown_name
+
+if TYPE_CHECKING:
+    pass
+
 
 ByName = Mapping[str, Parameter]
 
@@ -282,3 +284,8 @@ def _fixed(parameter: Parameter, value: Any) -> Fixed:
     return Fixed(
         parameter.name, parameter.opened(value), when=parameter.when, otherwise=parameter.otherwise
     )
+
+
+def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
+    """Returns what to say of a name that is not in the space."""
+    return f"{name!r} is not in the search space. {suggestion(name, by_name)}"
