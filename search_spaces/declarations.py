@@ -34,12 +34,12 @@ from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.ranges import (
-    FIT_TOLERANCE,
     MOST_VALUES,
     Float,
     Grid,
     Int,
     decimal_of,
+    leads_to,
     steps_between,
     value_at,
 )
@@ -145,7 +145,7 @@ def value_meant(parameter: Parameter, given: object) -> MaybeScalar:
     if parameter.contains(value):
         spelled: MaybeScalar = parameter.canonical(value)
         return spelled
-    if isinstance(parameter, Choice | Boolean | Fixed):
+    if isinstance(parameter, Listed):
         return next((each for each in parameter.values if each == value), NOT_GIVEN)
     whole = _whole(value)
     return whole if is_number(whole) and parameter.contains(whole) else NOT_GIVEN
@@ -190,13 +190,9 @@ def _range(
     low, high, step = whole.low, whole.high, step if kind is Int else float(step)
     exact = steps_between(low, high, step, ratio)
     steps, top = round(exact), high
-    fits = abs(exact - steps) <= FIT_TOLERANCE
-    if kind is Int:
-        fits = value_at(low, step, steps, ratio) == high
     # Beyond so many values a Float itself refuses the step.
-    elif exact > MOST_VALUES:
-        fits = True
-    if not fits:
+    refused = kind is Float and exact > MOST_VALUES
+    if not refused and not leads_to(low, high, step, ratio):
         steps = math.floor(exact)
         top = value_at(low, step, steps, ratio) if steps else low
     if scale == "reverse_log":
@@ -335,10 +331,7 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
     """Returns the space that a `keras_tuner.HyperParameters` declares, with its conditions.
 
     A name that it declares several times under different conditions becomes several parameters,
-    which a builder reads by that name; see `variants`.
-
-    Raises:
-        SearchSpaceError: If it declares nothing, or something that can't be searched.
+    which a builder reads by that name.
     """
     found = list(declared.space)
     counts = Counter(str(each.name) for each in found)

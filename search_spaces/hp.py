@@ -325,7 +325,7 @@ class Hyperparameters(InlineDeclarations):
     not active or not in the space, the declaration returns its own default and adds it to `joined`.
     A name that a build declares twice has one value in that build.
 
-    Parameters called "learning_rate when …" are read as "learning_rate": see `variants`.
+    Parameters called "learning_rate when …" are read as "learning_rate"; `declarations` says why.
 
     Example:
         >>> hp = ks.Hyperparameters(ks.SearchSpace(ks.dropout()), {"dropout": 0.2})

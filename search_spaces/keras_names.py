@@ -140,22 +140,7 @@ def check_names(
     unusable: Mapping[str, str] | None = None,
     spelled: Callable[[str], str] = str,
 ) -> tuple[str, ...]:
-    """The values, if Keras knows all of them by name.
-
-    Args:
-        values: The names.
-        what: What they name, for the message, such as "initializer".
-        known: The names to choose from.
-        aliases: Other names for the same, accepted and not suggested.
-        unusable: Names to refuse, with the reason.
-        spelled: How Keras spells a name before it looks it up.
-
-    Returns:
-        The values as a tuple.
-
-    Raises:
-        SearchSpaceError: If one of them is not known, or known not to be usable.
-    """
+    """Returns the values, if Keras knows all of them by name; aliases are not suggested."""
     if isinstance(values, str):
         raise SearchSpaceError(
             f"The {what} values must be a list or tuple of names, received {values!r}: write "

@@ -7,7 +7,7 @@ import graphlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from search_spaces import alterations
 from search_spaces.alterations import unknown_name
@@ -15,11 +15,6 @@ from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.choices import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter, condition_in_words
 from search_spaces.parameters.scalars import NOT_GIVEN, canonical_json
-
-if TYPE_CHECKING:
-    pass
-if TYPE_CHECKING:
-    from search_spaces.parameters.parameter import Parameter
 
 
 # Not a dataclass: importing those takes as long as importing all of this package.
@@ -48,8 +43,8 @@ class SearchSpace:
     is active if it has no condition, or if all parents that its condition names are active and
     have a value that it names. Spaces compare by what they declare; the order does not matter.
 
-    `only`, `fix`, `replace` and `with_parameters` return a new space, for the same builder. All
-    treat the children of an altered parameter alike: see `alterations`.
+    `only`, `fix`, `replace` and `with_parameters` return a new space, for the same builder.
+    `alterations` says what becomes of the children of an altered parameter.
 
     Example:
         >>> space = ks.SearchSpace(
@@ -166,15 +161,15 @@ class SearchSpace:
         Returns:
             The names of the active parameters, as declared.
         """
-        found: dict[str, Any] = {}
+        valid: dict[str, Any] = {}
         active = set()
         for parameter in self._ordered:
-            if holds(parameter, self._by_name, found):
+            if holds(parameter, self._by_name, valid):
                 name = parameter.name
                 active.add(name)
                 # A value outside the domain meets no condition; `contains` is what reports it.
                 if name in values and parameter.contains(values[name]):
-                    found[name] = values[name]
+                    valid[name] = values[name]
         return tuple(name for name in self._by_name if name in active)
 
     def contains(self, values: Mapping[str, Any]) -> Containment:
@@ -316,7 +311,7 @@ class SearchSpace:
         """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
 
         A value may lie outside the domain, as you ask for it explicitly, but must be of the
-        parameter's kind: see `alterations.value_of_kind`. A parameter keeps its condition.
+        parameter's kind. A parameter keeps its condition.
 
         Args:
             values: Values by name, for names that are no identifiers of Python.
@@ -330,13 +325,13 @@ class SearchSpace:
             >>> ks.SearchSpace(ks.dropout(), ks.units()).fix(units=64).defaults()
             {'dropout': 0.25, 'units': 64}
         """
-        given = dict(values or {})
+        by_name = dict(values or {})
         for name, value in named.items():
-            if name in given:
+            if name in by_name:
                 raise SearchSpaceError(
-                    f"{name!r} is fixed twice, at {given[name]!r} and at {value!r}: give one."
+                    f"{name!r} is fixed twice, at {by_name[name]!r} and at {value!r}: give one."
                 )
-        new = alterations.fixed({**given, **named}, self._by_name)
+        new = alterations.fixed({**by_name, **named}, self._by_name)
         return SearchSpace(alterations.altered(self._by_name, new, new))
 
     def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
@@ -483,28 +478,20 @@ class SearchSpace:
 
 
 def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns values of the active parameters, defaults where none is given.
+    """Returns values of the active parameters: these values, and defaults for the rest.
 
-    Args:
-        space: The space.
-        values: Some values. Those of parameters that are not active with them are left out.
-
-    Returns:
-        Values in the space, in declared order.
-
-    Raises:
-        SearchSpaceError: If a name is unknown, or a value is outside its domain.
+    Values of parameters that are not active with them are left out.
     """
     by_name = {parameter.name: parameter for parameter in space}
     for name in values:
         if name not in by_name:
             raise SearchSpaceError(unknown_name(name, by_name))
-    found: dict[str, Any] = {}
+    completed: dict[str, Any] = {}
     for parameter in space.parents_first:
-        if holds(parameter, by_name, found):
+        if holds(parameter, by_name, completed):
             value = values.get(parameter.name, parameter.default)
-            found[parameter.name] = parameter.canonical(value)
-    return {name: found[name] for name in by_name if name in found}
+            completed[parameter.name] = parameter.canonical(value)
+    return {name: completed[name] for name in by_name if name in completed}
 
 
 def holds(
@@ -515,19 +502,13 @@ def holds(
         if name not in active:
             return False
         parent = parents[name]
-        found = parent.identity(active[name])
-        if all(parent.identity(value) != found for value in values):
+        if parent.identity(active[name]) not in map(parent.identity, values):
             return False
     return True
 
 
 def check_parents(parameters: Mapping[str, Parameter]) -> None:
-    """Checks every condition of a space against the parents that it names.
-
-    Raises:
-        SearchSpaceError: If a condition names an unknown parameter, or a value that its parent
-            can't take.
-    """
+    """Checks every condition of a space against the parents that it names."""
     for parameter in parameters.values():
         for name, values in parameter.when.items():
             if name not in parameters:
@@ -546,11 +527,7 @@ def check_parents(parameters: Mapping[str, Parameter]) -> None:
 
 
 def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
-    """Returns the parameters with every parent before its children, and otherwise as declared.
-
-    Raises:
-        SearchSpaceError: If conditions form a circle, naming it.
-    """
+    """Returns the parameters with every parent before its children, and otherwise as declared."""
     try:
         graphlib.TopologicalSorter({each.name: each.when for each in parameters}).prepare()
     except graphlib.CycleError as error:

@@ -155,9 +155,6 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
     step must lead from low to high), unless the text gives its own, which must fit. The role is
     kept, and the default if the new domain has it. A range makes a Float or an Int, several values
     a Choice (of a Boolean a Boolean), one value a Fixed; all without a condition.
-
-    Raises:
-        SearchSpaceError: If the text can't be read, quoting it, or makes no domain.
     """
     low, dots, rest = text.partition("..")
     if dots and _number(low) is not None and not _some_text_has("..", parameter):
@@ -171,11 +168,7 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
 
 
 def read_value(parameter: Parameter, text: str) -> Any:
-    """Returns a value of the parameter's kind, perhaps outside its domain, from a text.
-
-    Raises:
-        SearchSpaceError: If the text can't be read as such a value, quoting it.
-    """
+    """Returns a value of the parameter's kind, perhaps outside its domain, from a text."""
     if not text and not parameter.contains(text):
         raise SearchSpaceError(f"{parameter.subject}: received no value: give one after the '='.")
     if isinstance(parameter, Listed):

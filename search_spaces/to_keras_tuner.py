@@ -6,7 +6,7 @@ how:
 
     parameter                                          in Keras Tuner
     Float without a step; Int: linear                  the same, under the same name
-    Int: log or reverse_log, without a step            the same, under the same name (see `listed`)
+    Int: log or reverse_log, without a step            the same, under the same name
     Float with a step; Int: log with a step            "x (index)": the index of the value
     Choice of strings alone, ints alone, floats alone  the values, under the same name
     any other Choice, such as of None and True         their JSON spellings, under the same name
@@ -51,16 +51,10 @@ class KerasTunerSpace(EncodedSpace["_Encoding"]):
     library = "Keras Tuner"
 
     def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
-        """Chooses an encoding for each parameter; see `EncodedSpace`.
+        """Chooses an encoding for each parameter.
 
-        Args:
-            space: The space.
-            listed: Whether Keras Tuner needs all values of each int, as its grid does: it lists
-                only ten of an int on a logarithmic scale. These then use indices too.
-
-        Raises:
-            SearchSpaceError: If a parameter is called what another one's encoding is called, or
-                by a name that Keras Tuner keeps for itself.
+        Keras Tuner's grid needs all values of each int, and lists only ten of one on a logarithmic
+        scale: with `listed`, these use indices too.
         """
         for name in space.names:
             if name.startswith(RESERVED) and not isinstance(space[name], Fixed):
@@ -92,11 +86,7 @@ class KerasTunerSpace(EncodedSpace["_Encoding"]):
         return found
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what an oracle's trial holds for values of the space, by Keras Tuner's names.
-
-        Raises:
-            SearchSpaceError: If the values are not in the space.
-        """
+        """Returns what an oracle's trial holds for values of the space, by Keras Tuner's names."""
         return {
             each.name: each.encode(values[each.parameter.name]) for each in self._active(values)
         }
@@ -181,11 +171,7 @@ class _Encoding:
         return known.grid.nearest_index(canonical)
 
     def decode(self, stored: Any) -> Any:
-        """Returns the value of the domain for what Keras Tuner proposes.
-
-        Raises:
-            SearchSpaceError: If there is none: the trial is of another space.
-        """
+        """Returns the value of the domain for what Keras Tuner proposes."""
         known = self.parameter
         if self._values is not None:
             if type(stored) is type(self._stored[0]) and stored in self._stored:

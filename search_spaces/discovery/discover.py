@@ -66,7 +66,7 @@ def discover(
     another form is loosened: the parameter is then active more often than it is used.
 
     A name that is declared with several domains stands for several parameters if conditions
-    separate them (see `variants`), and else for one with all the values.
+    separate them, and else for one with all the values.
 
     Discovery does not find what a builder declares only if three parameters at once have values
     other than their defaults, or only for a number between two for which it declares the same. Such
@@ -133,9 +133,8 @@ def discover(
 def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | None:
     """Builds until nothing new shows.
 
-    Returns:
-        Whether every planned build was run; the conditions; and those that no build contradicts.
-        None if domains of one name must be merged first, see `Tracer.clashes`.
+    Returns whether every planned build was run, the conditions, and those that no build
+    contradicts; None if domains of one name must be merged first.
     """
     complete = True
     try:
@@ -175,11 +174,7 @@ def _exclude(one: Condition, other: Condition) -> bool:
 
 
 def _check_sound(tracer: Tracer) -> None:
-    """Checks that there is something to search, and some values with which the builder works.
-
-    Raises:
-        SearchSpaceError: If not.
-    """
+    """Checks that there is something to search, and some values with which the builder works."""
     if all(trace.error is not None for trace in tracer.traces):
         raise SearchSpaceError(
             f"The builder raised an error in each of {len(tracer.traces)} builds; in the first, "

@@ -65,15 +65,7 @@ def landmarks(parameter: Parameter) -> list[int]:
 
 
 def survey(given: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """Returns what is seen at the given indices, and wherever it changes between them.
-
-    Args:
-        given: Indices to look at in any case.
-        look: What is seen at an index.
-
-    Returns:
-        What was seen, by index, ascending: between two neighbours that differ lies no other index.
-    """
+    """Returns what is seen at indices, and wherever it changes between them, ascending."""
     seen = {index: look(index) for index in given}
     while True:
         ordered = sorted(seen)
@@ -99,12 +91,7 @@ class Explorer:
         self._tried: set[frozenset[Item]] = set()
 
     def explore(self) -> Conditions:
-        """Builds, and returns the condition of each parameter.
-
-        Raises:
-            LimitReachedError: If the limit of builds is reached.
-            SearchSpaceError: Whatever is wrong with a declaration.
-        """
+        """Builds, and returns the condition of each parameter."""
         self._run({})
         while True:
             while self._new:
@@ -288,12 +275,7 @@ def _outcome(trace: Trace) -> tuple[frozenset[str], str | None]:
 
 
 def conditions_of(tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | None]) -> Conditions:
-    """Returns the conditions of all parameters, asking for more builds where they decide.
-
-    Args:
-        tracer: The builds.
-        run: Makes a build, or returns None.
-    """
+    """Returns the conditions of all parameters, asking for more builds where they decide."""
     found = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
     return {
         name: condition if condition is None else _without_implied(tracer, condition, found)

@@ -49,14 +49,8 @@ def reading_of(
     """Runs a builder on a few points of a space, the defaults first, and notes what it reads.
 
     A builder that declares nothing is run until it has read everything: mostly once. What a build
-    reads before it raises counts.
-
-    Args:
-        build: The builder.
-        space: The space.
-        before: Called before each build, to reset global state.
-        read_elsewhere: Names that something else reads.
-        stops: Decides whether an exception of the builder ends the builds, and is raised.
+    reads before it raises counts. `read_elsewhere` are names that the training reads; `stops`
+    decides whether an exception of the builder is raised.
     """
     read: set[str] = set(read_elsewhere)
     active: set[str] = set()
@@ -207,15 +201,10 @@ class RecordedHyperparameters:
 
 
 def answers_alike(asked: Sequence[Asked], hp: Any) -> bool:
-    """Asks another `hp` the same questions, until an answer differs.
+    """Asks another `hp` the same questions; returns whether all its answers are the same.
 
-    Args:
-        asked: Of `RecordedHyperparameters.asked`.
-        hp: The `hp` to ask now. Reads and declarations count as if the function itself had asked,
-            which would do the same up to the first other answer.
-
-    Returns:
-        Whether all answers are the same.
+    Reads and declarations count as if the function itself had asked, which would do the same up to
+    the first other answer.
     """
     scopes: list[AbstractContextManager[Any]] = []
     try:

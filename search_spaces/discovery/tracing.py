@@ -21,7 +21,7 @@ Occurrence = dict[str, tuple[Scalar, ...]]
 """The conditional scopes around a declaration: parents, each with the values that it may have."""
 
 Key = tuple[str, object]
-"""What makes a value of a parameter that value: see `Parameter.identity`."""
+"""A parameter's `identity` of a value."""
 
 
 class Trace(NamedTuple):
@@ -43,7 +43,7 @@ class LimitReachedError(InternalError):
 
 
 class ClashError(InternalError):
-    """A name was declared with domains that must be merged: see `Tracer.clashes`."""
+    """A name was declared with domains that must be merged: `Tracer.clashes`."""
 
 
 class Tracer:
@@ -73,16 +73,7 @@ class Tracer:
         space: SearchSpace | None = None,
         merged: Mapping[str, Parameter] | None = None,
     ) -> None:
-        """Takes a builder; runs nothing yet.
-
-        Args:
-            build: The builder.
-            before: What to call before each build.
-            limit: How many builds there may be.
-            stops: Decides whether an exception of a build ends the tracing.
-            space: See above.
-            merged: See above.
-        """
+        """Takes a builder; runs nothing yet."""
         self._build, self._before, self._limit, self._stops = build, before, limit, stops
         self.space = space
         self.merged = dict(merged or {})
@@ -111,13 +102,7 @@ class Tracer:
         return next((t for t in reversed(self.traces) if t.keys.items() <= keys.items()), None)
 
     def run(self, assignment: Mapping[str, Any]) -> Trace:
-        """Returns the build that values lead to, with defaults for the rest.
-
-        Raises:
-            SearchSpaceError: If the builder declares something wrongly.
-            LimitReachedError: If it takes more builds than allowed.
-            ClashError: If it declares one name with domains that must be merged.
-        """
+        """Returns the build that values lead to, with defaults for the rest."""
         trace = self.known(assignment)
         if trace is not None:
             return trace
@@ -176,11 +161,7 @@ class Tracer:
         return next((name for name, all_ in self.variants.items() if kept in all_), read_as(kept))
 
     def one_domain(self, name: str) -> Parameter:
-        """Returns one parameter for all domains that a name was declared with.
-
-        Raises:
-            SearchSpaceError: If they have nothing in common.
-        """
+        """Returns one parameter for all domains that a name was declared with."""
         return self._one([self.parameters[kept].renamed(name) for kept in self.variants[name]])
 
     def _one(self, declared: list[Parameter]) -> Parameter:
@@ -226,13 +207,7 @@ class TracedHyperparameters(InlineDeclarations):
     def __init__(
         self, tracer: Tracer, assignment: Mapping[str, Any], *, recorded: bool = True
     ) -> None:
-        """Begins a build.
-
-        Args:
-            tracer: Notes declarations.
-            assignment: Values of parameters. What is not among them has its default.
-            recorded: Whether declarations are noted.
-        """
+        """Begins a build."""
         super().__init__({})
         self._tracer, self._assignment, self._recorded = tracer, assignment, recorded
         self.traced: dict[str, Any] = {}

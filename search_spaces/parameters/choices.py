@@ -1,4 +1,4 @@
-"""Choice, Boolean and Fixed: parameters whose values are listed. And reading any parameter back."""
+"""Choice, Boolean and Fixed: parameters whose values are listed; and any parameter from JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 
 from search_spaces.errors import SearchSpaceError, near_match, suggestion
 from search_spaces.parameters.parameter import Parameter, attrs_parameter, checked
-from search_spaces.parameters.ranges import Float, Int, check_unit
+from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     Scalar,
@@ -92,14 +92,10 @@ class Listed(Parameter):
         )
 
     def index(self, value: Any) -> int:
-        """Returns the index of a value in `values`.
-
-        Raises:
-            SearchSpaceError: If the value is not in the domain.
-        """
-        self.validate(value)
+        """Returns the index of a value in `values`."""
         place = self._place(value)
-        assert place is not None, "it is in the domain"
+        if place is None:
+            raise SearchSpaceError(self.reason_outside(value))
         return place
 
     def opened(self, value: Any) -> Any:
@@ -108,11 +104,11 @@ class Listed(Parameter):
 
     def _place(self, value: object) -> int | None:
         """Returns the index of a value; a list stands for its tuple, as JSON has no tuples."""
-        found = self._indices.get(identity(value))
-        if found is None and self.objects and is_object(value):
+        place = self._indices.get(identity(value))
+        if place is None and self.objects and is_object(value):
             spelling = meant(value, self.objects)
             return None if spelling is None else self._indices[identity(spelling)]
-        return found
+        return place
 
     def canonical(self, value: Any) -> Scalar:
         """Returns the value as it was declared."""
@@ -124,7 +120,7 @@ class Listed(Parameter):
 
     def from_unit(self, unit: float) -> Scalar:
         """Returns the value whose share of [0, 1] the coordinate lies in."""
-        return self.values[min(int(check_unit(unit, self.subject) * self.count), self.count - 1)]
+        return self.values[min(int(self._checked_unit(unit) * self.count), self.count - 1)]
 
     def grid_values(self) -> tuple[Scalar, ...]:
         """Returns all values, in declared order."""
@@ -251,11 +247,7 @@ _KINDS: Final = {each.kind: each for each in (Float, Int, Choice, Boolean, Fixed
 
 
 def parameter_from_dict(content: object) -> Parameter:
-    """Returns the parameter that `Parameter.to_dict` wrote.
-
-    Raises:
-        SearchSpaceError: If something is missing, unknown or wrong.
-    """
+    """Returns the parameter that `Parameter.to_dict` wrote."""
     if not isinstance(content, Mapping):
         raise SearchSpaceError(f"A parameter must be a JSON object, received {content!r}.")
     kind = content.get("kind")
@@ -264,29 +256,22 @@ def parameter_from_dict(content: object) -> Parameter:
             f"Unknown kind {kind!r} of parameter in {dict(content)!r}. {suggestion(kind, _KINDS)}"
         )
     make: Any = _KINDS[kind]
+    known = [field.alias for field in attrs.fields(make) if field.init]
     arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
     if make in (Choice, Fixed):
         objects = arguments.pop("objects", ())
-        for key, value in arguments.items():
-            if key == "value" and value in objects:
-                arguments[key] = opened(value)
-            elif key == "values" and isinstance(value, list | tuple):
-                arguments[key] = [opened(each) if each in objects else each for each in value]
-    known = [field.alias for field in attrs.fields(make) if field.init]
-    if make is Fixed:
-        # Written for readers of the JSON; a Fixed derives both.
-        arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
-    missing = [key for key in known if key not in arguments and key not in _OPTIONAL]
-    if missing:
+        if make is Fixed:
+            # Written for readers of the JSON; a Fixed derives both.
+            arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
+        if arguments.get("value") in objects:
+            arguments["value"] = opened(arguments["value"])
+        if isinstance(arguments.get("values"), list | tuple):
+            values = arguments["values"]
+            arguments["values"] = [opened(each) if each in objects else each for each in values]
+    if not set(known).difference(_OPTIONAL) <= set(arguments) <= set(known):
         raise SearchSpaceError(
-            f"A parameter of kind {kind!r} must have {', '.join(map(repr, missing))}, received "
-            f"{dict(content)!r}."
+            f"A parameter of kind {kind!r} has {', '.join(map(repr, known))}, of which "
+            f"{' and '.join(map(repr, _OPTIONAL))} may be missing; received {dict(content)!r}."
         )
-    for key in arguments:
-        if key not in known:
-            raise SearchSpaceError(
-                f"A parameter of kind {kind!r} has no {key!r}, received {dict(content)!r}. "
-                f"{suggestion(key, known)}"
-            )
-    made: Parameter = make(**arguments)
-    return made
+    parameter: Parameter = make(**arguments)
+    return parameter

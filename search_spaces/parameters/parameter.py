@@ -8,7 +8,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import (
-    TYPE_CHECKING,
     Any,
     ClassVar,
     Final,
@@ -29,66 +28,14 @@ from search_spaces.parameters.scalars import (
     Scalar,
     canonical_json,
     identity,
+    is_number,
     is_object,
     plain_scalar,
     plain_value,
 )
 
-if TYPE_CHECKING:
-    pass
-
-
 Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
 """Parent names, each with the values that it may have. All parents must match."""
-
-
-def check_condition(when: object, subject: str) -> Condition:
-    """Returns a condition in its one spelling: parents and values sorted; empty for None.
-
-    Raises:
-        SearchSpaceError: If it is anything else.
-    """
-    if when is None:
-        return {}
-    if not isinstance(when, Mapping):
-        raise SearchSpaceError(
-            f"{subject}: when must map parent names to values, received {when!r}: write "
-            f"when={{'optimizer': 'sgd'}}, or when={{'optimizer': ['sgd', 'rmsprop']}}."
-        )
-    condition: Condition = {}
-    for parent in sorted(when, key=repr):
-        if not isinstance(parent, str):
-            raise SearchSpaceError(
-                f"{subject}: a condition names its parent by a string, received {parent!r} in "
-                f"when={dict(when)!r}."
-            )
-        condition[parent] = _checked_values(when[parent], parent, subject)
-    return condition
-
-
-def _checked_values(given: object, parent: str, subject: str) -> tuple[Scalar, ...]:
-    several = isinstance(given, list | tuple | set | frozenset)
-    values: Iterable[object] = given if isinstance(given, Iterable) and several else (given,)
-    what = f"{subject}: the value of {parent!r} in when"
-    found = (plain_value(each, what) for each in values)
-    spelled = (repr(each) if is_object(each) else each for each in found)
-    plain = {identity(value): value for value in spelled}
-    if not plain:
-        raise SearchSpaceError(
-            f"{subject}: when gives no value for {parent!r}, received {given!r}: it would never "
-            f"be active. Give at least one value."
-        )
-    return tuple(plain[key] for key in sorted(plain, key=_order))
-
-
-def _order(key: tuple[str, object]) -> tuple[str, float, str]:
-    """Returns a sorting key for identities: by type, then by value."""
-    kind, value = key
-    return (
-        kind,
-        value if isinstance(value, int | float) else 0,
-        value if isinstance(value, str) else "",
-    )
 
 
 def condition_in_words(parameter: Parameter) -> str:
@@ -184,7 +131,41 @@ def _role(role: object, parameter: Parameter, field: object) -> Any:
 
 
 def _condition(when: object, parameter: Parameter, field: object) -> Condition:
-    return check_condition(when, parameter.subject)
+    """Returns a condition in its one spelling: parents and values sorted; empty for None."""
+    subject = parameter.subject
+    if when is None:
+        return {}
+    if not isinstance(when, Mapping):
+        raise SearchSpaceError(
+            f"{subject}: when must map parent names to values, received {when!r}: write "
+            f"when={{'optimizer': 'sgd'}}, or when={{'optimizer': ['sgd', 'rmsprop']}}."
+        )
+    condition: Condition = {}
+    for parent in sorted(when, key=repr):
+        if not isinstance(parent, str):
+            raise SearchSpaceError(
+                f"{subject}: a condition names its parent by a string, received {parent!r} in "
+                f"when={dict(when)!r}."
+            )
+        condition[parent] = _condition_values(when[parent], parent, subject)
+    return condition
+
+
+def _condition_values(condition: Any, parent: str, subject: str) -> tuple[Scalar, ...]:
+    several = isinstance(condition, list | tuple | set | frozenset)
+    values: Iterable[object] = (
+        condition if isinstance(condition, Iterable) and several else (condition,)
+    )
+    what = f"{subject}: the value of {parent!r} in when"
+    plain = (plain_value(each, what) for each in values)
+    spelled = (repr(each) if is_object(each) else each for each in plain)
+    by_identity = {identity(value): value for value in spelled}
+    if not by_identity:
+        raise SearchSpaceError(
+            f"{subject}: when gives no value for {parent!r}, received {condition!r}: it would "
+            f"never be active. Give at least one value."
+        )
+    return tuple(by_identity[key] for key in sorted(by_identity))
 
 
 def _otherwise(otherwise: object, parameter: Parameter, field: object) -> MaybeScalar:
@@ -242,7 +223,7 @@ class Parameter(abc.ABC):
         reason = self.reason_outside(default)
         if reason is not None:
             raise SearchSpaceError(f"{reason} It was given as the default: give one in the domain.")
-        self._put(default=self.canonical(default))
+        self.__dict__["default"] = self.canonical(default)
 
     @property
     def subject(self) -> str:
@@ -262,6 +243,14 @@ class Parameter(abc.ABC):
     @abc.abstractmethod
     def reason_outside(self, value: object) -> str | None:
         """Returns why a value is not in the domain, as a sentence that quotes it; None if it is."""
+
+    @abc.abstractmethod
+    def canonical(self, value: Any) -> Any:
+        """Returns a value of the domain as the domain spells it: for a Float, `1` as `1.0`.
+
+        Raises:
+            SearchSpaceError: If the value is not in the domain.
+        """
 
     @abc.abstractmethod
     def to_unit(self, value: Any) -> float:
@@ -315,22 +304,16 @@ class Parameter(abc.ABC):
         if reason is not None:
             raise SearchSpaceError(reason)
 
-    def canonical(self, value: Any) -> Any:
-        """Returns a value of the domain as the domain spells it: for a Float, `1` as `1.0`.
-
-        Raises:
-            SearchSpaceError: If the value is not in the domain.
-        """
-        self.validate(value)
-        return value
-
     def opened(self, value: Any) -> Any:
-        """Returns what a builder reads for a value: a tuple for its spelling, see `scalars`.
-
-        Args:
-            value: A value of the domain, or another one, which is returned unchanged.
-        """
+        """Returns what a builder reads for a value: a tuple for its spelling, else the value."""
         return value
+
+    def _checked_unit(self, unit: object) -> float:
+        if isinstance(unit, int | float) and is_number(unit) and 0.0 <= unit <= 1.0:
+            return float(unit)
+        raise SearchSpaceError(
+            f"{self.subject}: a coordinate must be a number from 0 to 1, received {unit!r}."
+        )
 
     def identity(self, value: Any) -> tuple[str, object]:
         """Returns a key that is the same for two spellings of the same value of this domain."""
@@ -407,7 +390,3 @@ class Parameter(abc.ABC):
             UnchangeableError: Always.
         """
         raise UnchangeableError(f"{self.subject} can't lose its {attribute}: make a new parameter.")
-
-    def _put(self, **fields: Any) -> None:
-        """Sets fields while the parameter is being made."""
-        self.__dict__.update(fields)
