@@ -101,8 +101,8 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
 
 def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
     """Returns what `HyperParameters.Boolean` declares."""
-    given = without_numpy(default)
-    return Boolean(name, default=bool(given) if given in (0, 1) else given)
+    value = without_numpy(default)
+    return Boolean(name, default=bool(value) if value in (0, 1) else value)
 
 
 def keras_tuner_fixed(name: str, value: Any) -> Fixed:
@@ -136,12 +136,12 @@ def same_domain(one: Parameter, other: Parameter) -> bool:
     return one.kind == other.kind and canonical_json(one.domain()) == canonical_json(other.domain())
 
 
-def value_meant(parameter: Parameter, given: object) -> MaybeScalar:
+def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
     """Returns the value of a domain that equals what was written; NOT_GIVEN if none does.
 
     For example `1` of an Int for `1.0`.
     """
-    value = without_numpy(given)
+    value = without_numpy(written)
     if parameter.contains(value):
         spelled: MaybeScalar = parameter.canonical(value)
         return spelled
@@ -244,14 +244,14 @@ def read_as(name: str) -> str:
 def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
     """Returns the name of one of several parameters that a builder reads by one name."""
     words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
-    made = f"{name}{_WHEN}{words}".replace("=", ":")
-    if len(made) > _LONGEST:
-        made = made[: _LONGEST - 1].rstrip() + "…"
-    found, count = made, 1
-    while found in taken:
+    wanted = f"{name}{_WHEN}{words}".replace("=", ":")
+    if len(wanted) > _LONGEST:
+        wanted = wanted[: _LONGEST - 1].rstrip() + "…"
+    unique, count = wanted, 1
+    while unique in taken:
         count += 1
-        found = f"{made} ({count})"
-    return found
+        unique = f"{wanted} ({count})"
+    return unique
 
 
 def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
@@ -333,20 +333,20 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
     A name that it declares several times under different conditions becomes several parameters,
     which a builder reads by that name.
     """
-    found = list(declared.space)
-    counts = Counter(str(each.name) for each in found)
-    made: list[Parameter] = []
-    for each in found:
+    hyperparameters = list(declared.space)
+    counts = Counter(str(each.name) for each in hyperparameters)
+    parameters: list[Parameter] = []
+    for each in hyperparameters:
         parameter = _parameter(each)
-        condition = _condition(each.conditions, made)
+        condition = _condition(each.conditions, parameters)
         if condition is None:
             # Under a condition that can't be met.
             continue
         if counts[parameter.name] > 1:
-            taken = {*counts, *(other.name for other in made)}
+            taken = {*counts, *(other.name for other in parameters)}
             parameter = parameter.renamed(variant_name(parameter.name, condition, taken))
-        made.append(parameter.conditioned(condition))
-    return SearchSpace(*made)
+        parameters.append(parameter.conditioned(condition))
+    return SearchSpace(*parameters)
 
 
 def _parameter(each: Any) -> Parameter:
@@ -377,20 +377,20 @@ def _step(each: Any) -> Any:
 
 
 def _condition(
-    conditions: Sequence[Any], made: Sequence[Parameter]
+    conditions: Sequence[Any], parameters: Sequence[Parameter]
 ) -> Mapping[str, tuple[Scalar, ...]] | None:
     """Returns a condition by the parents' names in the space; None if it can't be met."""
-    found: dict[str, tuple[Scalar, ...]] = {}
+    condition: dict[str, tuple[Scalar, ...]] = {}
     for each in conditions:
-        parents = [p for p in made if each.name in (p.name, read_as(p.name))]
+        parents = [p for p in parameters if each.name in (p.name, read_as(p.name))]
         # Of several parents of one name, that under whose conditions this one stands too.
-        parent = next((p for p in parents if set(p.when) <= set(found)), None)
+        parent = next((p for p in parents if set(p.when) <= set(condition)), None)
         if parent is None:
             return None
         meant = [value_meant(parent, value) for value in each.values]
         values = tuple(value for value in meant if value is not NOT_GIVEN)
-        known = found.get(parent.name, values)
-        found[parent.name] = tuple(value for value in values if value in known)
-        if not found[parent.name]:
+        known = condition.get(parent.name, values)
+        condition[parent.name] = tuple(value for value in values if value in known)
+        if not condition[parent.name]:
             return None
-    return found
+    return condition

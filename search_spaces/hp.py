@@ -462,8 +462,8 @@ class Hyperparameters(InlineDeclarations):
         for name in names:
             # One that is not active is read by all the names that it may have.
             called = self._named.get(name)
-            found = [called] if called else [n for n in self._space.names if read_as(n) == name]
-            self._read.update(each for each in [name, *found] if each in self._space)
+            known = [called] if called else [n for n in self._space.names if read_as(n) == name]
+            self._read.update(each for each in [name, *known] if each in self._space)
 
     def __repr__(self) -> str:
         """Returns the values by name; those of parameters that are not active in brackets."""

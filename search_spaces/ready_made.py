@@ -268,8 +268,8 @@ def l1_l2(
     """
     group: list[Parameter] = []
     for name in names:
-        made = l1(low, high, off=off, name=name, default=default, role=role, when=when)
-        group.extend((made,) if isinstance(made, Float) else made)
+        penalty = l1(low, high, off=off, name=name, default=default, role=role, when=when)
+        group.extend((penalty,) if isinstance(penalty, Float) else penalty)
     return tuple(group)
 
 
@@ -496,10 +496,10 @@ def _or_first(default: Any) -> MaybeScalar:
     return NOT_GIVEN if default is None else default
 
 
-def _usual(given: float | None, customary: float, low: float, high: float) -> float | None:
-    """Returns the default given, else the customary one if the range holds it, else None."""
-    if given is not None:
-        return given
+def _usual(default: float | None, customary: float, low: float, high: float) -> float | None:
+    """Returns the default, else the customary one if the range holds it, else None."""
+    if default is not None:
+        return default
     try:
         return customary if low <= customary <= high else None
     except TypeError:

@@ -351,9 +351,9 @@ class SearchSpace:
             >>> space.replace(ks.Float("dropout", 0.1, 0.3))["dropout"]
             Float('dropout', 0.1, 0.3)
         """
-        given = alterations.declared(parameters)
-        new = alterations.replaced(given, self._by_name)
-        conditioned = [name for name, parameter in given.items() if parameter.when]
+        declared = alterations.declared(parameters)
+        new = alterations.replaced(declared, self._by_name)
+        conditioned = [name for name, parameter in declared.items() if parameter.when]
         return SearchSpace(alterations.altered(self._by_name, new, new, conditioned))
 
     def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:

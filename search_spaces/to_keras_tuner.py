@@ -74,7 +74,7 @@ class KerasTunerSpace(EncodedSpace["_Encoding"]):
         """
         import keras_tuner
 
-        found = keras_tuner.HyperParameters()
+        declared = keras_tuner.HyperParameters()
         conditions: dict[str, list[Any]] = {}
         for parameter in self._space.parents_first:
             own = conditions[parameter.name] = self._conditions(parameter, conditions)
@@ -82,8 +82,8 @@ class KerasTunerSpace(EncodedSpace["_Encoding"]):
             if encoding is not None:
                 # `conditional_scope` itself can't hold two parents that don't depend on each
                 # other: it looks for the second one under the condition on the first.
-                found.merge([encoding.hyperparameter(own)])
-        return found
+                declared.merge([encoding.hyperparameter(own)])
+        return declared
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what an oracle's trial holds for values of the space, by Keras Tuner's names."""
@@ -97,13 +97,13 @@ class KerasTunerSpace(EncodedSpace["_Encoding"]):
 
     def _conditions(self, parameter: Parameter, known: Mapping[str, list[Any]]) -> list[Any]:
         """Returns its conditions and those of all ancestors; a Fixed parent's own replace it."""
-        found: list[Any] = []
+        conditions: list[Any] = []
         for name, values in parameter.when.items():
-            found += [condition for condition in known[name] if condition not in found]
+            conditions += [each for each in known[name] if each not in conditions]
             encoding = self._encodings.get(name)
             if encoding is not None:
-                found.append(_on(encoding.name, [encoding.encode(value) for value in values]))
-        return found
+                conditions.append(_on(encoding.name, [encoding.encode(value) for value in values]))
+        return conditions
 
 
 def _on(parent: str, values: Sequence[Any]) -> Any:
@@ -121,7 +121,7 @@ class _Encoding:
     """The encoding of one parameter: a row of the table above."""
 
     def __init__(self, parameter: Parameter, listed: bool) -> None:
-        self.parameter = parameter
+        self.parameter: Any = parameter
         self.name = parameter.name
         self._values: Sequence[Any] | None = None
         self._stored: Sequence[Any] = ()
@@ -136,7 +136,7 @@ class _Encoding:
             self._stored = range(len(self._values))
 
     def hyperparameter(self, conditions: list[Any]) -> HyperParameter:
-        """Returns the hyperparameter of Keras Tuner, under the given conditions."""
+        """Returns the hyperparameter of Keras Tuner, under these conditions."""
         from keras_tuner.engine import hyperparameters as kinds
 
         known = self.parameter
@@ -151,7 +151,6 @@ class _Encoding:
             return kinds.Choice(values=list(self._stored), **common)
         if self._values is not None:
             return kinds.Int(min_value=0, max_value=len(self._values) - 1, **common)
-        assert isinstance(known, Float | Int)
         make: Callable[..., HyperParameter] = kinds.Int if isinstance(known, Int) else kinds.Float
         # A step is left to Keras Tuner only where it is a difference of ints.
         step = known.step if isinstance(known, Int) and known.scale == "linear" else None
@@ -162,13 +161,10 @@ class _Encoding:
     def encode(self, value: Any) -> Any:
         """Returns what Keras Tuner holds for a value of the domain."""
         known = self.parameter
-        canonical = known.canonical(value)
         if isinstance(known, Choice):
-            return self._stored[known.index(canonical)]
-        if self._values is None:
-            return canonical
-        assert isinstance(known, Float | Int) and known.grid is not None
-        return known.grid.nearest_index(canonical)
+            return self._stored[known.index(value)]
+        canonical = known.canonical(value)
+        return canonical if self._values is None else known.grid.nearest_index(canonical)
 
     def decode(self, stored: Any) -> Any:
         """Returns the value of the domain for what Keras Tuner proposes."""

@@ -75,10 +75,10 @@ class OptunaEncoding:
             make: Any = distributions.IntDistribution
         else:
             make = distributions.FloatDistribution
-        made: BaseDistribution = make(
+        distribution: BaseDistribution = make(
             known.low, known.high, log=known.scale != "linear", step=known.step
         )
-        return made
+        return distribution
 
     def suggest(self, trial: BaseTrial) -> Any:
         """Returns what a trial suggests, as Optuna stores it; perhaps a rounding error off."""

@@ -101,14 +101,14 @@ def discover(
     builds = widened = 0
     while True:
         tracer = Tracer(build, before, max(1, limit - builds), stops, space, merged)
-        found = _traced(tracer)
+        outcome = _traced(tracer)
         builds += len(tracer.traces)
         widened += tracer.widened
         # Builds from before a domain got wider did not try all of it.
-        if found is not None and not (tracer.widened and widened < _WIDENED and found[0]):
+        if outcome is not None and not (tracer.widened and widened < _WIDENED and outcome[0]):
             break
         merged = {**tracer.merged, **{n: tracer.one_domain(n) for n in tracer.clashes}}
-    complete, conditions, kept = found
+    complete, conditions, kept = outcome
     notes = tracer.notes()
     notes += [
         f"{tracer.declared_as(key)!r} is declared under a condition that can't be met, and is left "

@@ -152,8 +152,8 @@ class RecordedHyperparameters:
         """Returns a method or an attribute of the `hp`."""
         if name.startswith("__"):
             raise AttributeError(name)
-        found = getattr(self._hp, name)
-        return self._method(name) if callable(found) else self._noted(name, None, found)
+        attribute = getattr(self._hp, name)
+        return self._method(name) if callable(attribute) else self._noted(name, None, attribute)
 
     def __getitem__(self, name: str) -> Any:
         """See `Hyperparameters`."""

@@ -165,14 +165,14 @@ class Tracer:
         return self._one([self.parameters[kept].renamed(name) for kept in self.variants[name]])
 
     def _one(self, declared: list[Parameter]) -> Parameter:
-        found = holding_all(declared)
-        if found is None:
+        domain = holding_all(declared)
+        if domain is None:
             raise SearchSpaceError(
                 f"{declared[1].name!r} is declared twice with different domains, as "
                 f"{declared[0]!r} and as {declared[1]!r}: give one of them another name, or "
                 f"declare it in a name_scope, or give both one domain."
             )
-        return found
+        return domain
 
     def notes(self) -> list[str]:
         """Returns a sentence for each kind of error that builds raised, with the first values."""

@@ -24,32 +24,33 @@ from search_spaces.parameters.scalars import (
 _SWITCH: Final = (False, True)
 
 
-def _values(given: object, parameter: Parameter, field: object) -> tuple[Any, ...]:
+def _values(values: object, parameter: Parameter, field: object) -> tuple[Any, ...]:
     # A string is iterable too, and its letters are never what was meant; a set has no order,
     # and would make another space in every process.
-    if not isinstance(given, Iterable) or isinstance(
-        given, str | bytes | Mapping | set | frozenset
+    if not isinstance(values, Iterable) or isinstance(
+        values, str | bytes | Mapping | set | frozenset
     ):
         raise SearchSpaceError(
-            f"{parameter.subject}: values must be a list or a tuple, received {given!r} of type "
-            f"{type(given).__name__}: write [value, value, …]."
+            f"{parameter.subject}: values must be a list or a tuple, received {values!r} of type "
+            f"{type(values).__name__}: write [value, value, …]."
         )
-    values = tuple(plain_value(each, f"{parameter.subject}: a value") for each in given)
-    if not values:
+    plain = tuple(plain_value(each, f"{parameter.subject}: a value") for each in values)
+    if not plain:
         raise SearchSpaceError(
-            f"{parameter.subject}: values must not be empty, received {given!r}: give at least one."
+            f"{parameter.subject}: values must not be empty, received {values!r}: give at least "
+            f"one."
         )
-    identities = [identity(value) for value in values]
-    for index, value in enumerate(values):
-        if identities.index(identities[index]) < index:
+    identities = [identity(value) for value in plain]
+    for index, value in enumerate(plain):
+        if identities[index] in identities[:index]:
             raise SearchSpaceError(
-                f"{parameter.subject}: {value!r} is listed twice in {list(values)!r}: list it once."
+                f"{parameter.subject}: {value!r} is listed twice in {list(plain)!r}: list it once."
             )
-    return values
+    return plain
 
 
-def _value(given: object, parameter: Parameter, field: object) -> Any:
-    return plain_value(given, f"{parameter.subject}: the value")
+def _value(value: object, parameter: Parameter, field: object) -> Any:
+    return plain_value(value, f"{parameter.subject}: the value")
 
 
 @attrs_parameter

@@ -102,11 +102,11 @@ def read_object(text: str) -> Any:
     """Returns the tuple, list or dict that a text spells in Python or JSON; None if none."""
     for read in (ast.literal_eval, json.loads):
         try:
-            found = read(text.strip())
+            content = read(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
-        if is_object(found):
-            return found
+        if is_object(content):
+            return content
     return None
 
 
@@ -114,10 +114,10 @@ def meant(value: object, spellings: Iterable[str]) -> str | None:
     """Returns the spelling whose object has the same content, tuple or list."""
     try:
         wanted = json.dumps(value)
-        found = [each for each in spellings if json.dumps(opened(each)) == wanted]
+        equal = [each for each in spellings if json.dumps(opened(each)) == wanted]
     except (TypeError, ValueError):
         return None
-    return found[0] if len(found) == 1 else None
+    return equal[0] if len(equal) == 1 else None
 
 
 def identity(value: object) -> tuple[str, object]:
