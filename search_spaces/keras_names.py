@@ -11,21 +11,11 @@ from typing import Final
 
 from search_spaces.errors import SearchSpaceError, suggestion
 
-INITIALIZERS: Final = (
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "identity",
-    "lecun_normal",
-    "lecun_uniform",
-    "ones",
-    "orthogonal",
-    "random_normal",
-    "random_uniform",
-    "truncated_normal",
-    "variance_scaling",
-    "zeros",
+INITIALIZERS: Final = tuple(
+    """
+    glorot_normal glorot_uniform he_normal he_uniform identity lecun_normal lecun_uniform ones
+    orthogonal random_normal random_uniform truncated_normal variance_scaling zeros
+    """.split()
 )
 """Every initializer that Keras makes from its name alone and that can fill a Dense kernel.
 
@@ -63,37 +53,12 @@ UNUSABLE_INITIALIZERS: Final[Mapping[str, str]] = {
 }
 """Names that Keras knows and that can't be used here, with the reason."""
 
-ACTIVATIONS: Final = (
-    "celu",
-    "elu",
-    "exponential",
-    "gelu",
-    "hard_shrink",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_swish",
-    "hard_tanh",
-    "leaky_relu",
-    "linear",
-    "log_sigmoid",
-    "log_softmax",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "soft_shrink",
-    "softmax",
-    "softplus",
-    "softsign",
-    "sparse_plus",
-    "sparse_sigmoid",
-    "sparsemax",
-    "squareplus",
-    "swish",
-    "tanh",
-    "tanh_shrink",
+ACTIVATIONS: Final = tuple(
+    """
+    celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu
+    linear log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax
+    softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink
+    """.split()
 )
 """Every activation that Keras makes from its name alone and that keeps its input's shape."""
 
@@ -103,20 +68,11 @@ UNUSABLE_ACTIVATIONS: Final[Mapping[str, str]] = {
 }
 """Names that Keras knows and that can't be used here, with the reason."""
 
-OPTIMIZERS: Final = (
-    "adadelta",
-    "adafactor",
-    "adagrad",
-    "adam",
-    "adamax",
-    "adamw",
-    "ftrl",
-    "lion",
-    "muon",
-    "nadam",
-    "rmsprop",
-    "schedulefreeadamw",
-    "sgd",
+OPTIMIZERS: Final = tuple(
+    """
+    adadelta adafactor adagrad adam adamax adamw ftrl lion muon nadam rmsprop schedulefreeadamw
+    sgd
+    """.split()
 )
 """Every optimizer that Keras makes from its name alone. Case does not matter, as in Keras."""
 

@@ -35,16 +35,11 @@ from search_spaces.parameters.parameter import Declared, Parameter
 from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
 
-USUAL_KERNEL_INITIALIZERS: Final = (
-    "glorot_uniform",
-    "glorot_normal",
-    "he_uniform",
-    "he_normal",
-    "lecun_uniform",
-    "lecun_normal",
-    "orthogonal",
-    "truncated_normal",
-    "random_normal",
+USUAL_KERNEL_INITIALIZERS: Final = tuple(
+    """
+    glorot_uniform glorot_normal he_uniform he_normal lecun_uniform lecun_normal orthogonal
+    truncated_normal random_normal
+    """.split()
 )
 """Random initializers for kernels, Keras's default first; a constant kernel would not learn."""
 
