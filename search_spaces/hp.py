@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from search_spaces import declarations
 from search_spaces.declarations import read_as, same_domain
@@ -121,6 +121,18 @@ class InlineDeclarations:
     def __len__(self) -> int:
         """Returns how many names can be read."""
         return len(self._readable)
+
+    def copy(self) -> Self:
+        """Returns a copy: what is declared on it joins only there. Reading is recorded in both.
+
+        `keras_tuner.HyperModel(tunable=False)` builds with a copy.
+        """
+        copied = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, dict):
+                setattr(copied, name, dict(value))
+        copied._scopes, copied._name_scopes = [], []
+        return copied
 
     @contextlib.contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
@@ -390,22 +402,6 @@ class Hyperparameters(InlineDeclarations):
     def joined(self) -> tuple[Parameter, ...]:
         """Parameters that the builder declared and the trial has no value of, without condition."""
         return tuple(self._joined.values())
-
-    def copy(self) -> Hyperparameters:
-        """Returns a copy: what is declared on it joins only there.
-
-        `keras_tuner.HyperModel(tunable=False)` builds with a copy. Reading is recorded in both.
-        """
-        values = {name: self._values[name] for name in self._active}
-        copied = type(self)(self._space, values, number=self._number)
-        copied._read = self._read
-        copied._readable = dict(self._readable)
-        copied._named = dict(self._named)
-        copied._joined = dict(self._joined)
-        copied._declared = dict(self._declared)
-        copied._out_of_scope = dict(self._out_of_scope)
-        copied._user_attrs = dict(self._user_attrs)
-        return copied
 
     def _value_of(self, parameter: Parameter) -> Any:
         name = parameter.name

@@ -287,7 +287,8 @@ def _read_listed(parameter: Listed, text: str) -> Any:
     readings: list[Any] = [content]
     if type(content) is int and abs(content) <= _LARGEST_EXACT:
         readings.append(float(content))
-    readings += [text, _PYTHON_WORDS.get(text, text)]
+    # As Python writes them, or a spreadsheet: TRUE.
+    readings += [text, _PYTHON_WORDS.get(text.capitalize(), text)]
     for reading in readings:
         if not isinstance(reading, list | dict) and parameter.contains(reading):
             return parameter.canonical(reading)

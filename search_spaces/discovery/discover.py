@@ -101,14 +101,15 @@ def discover(
     builds = widened = 0
     while True:
         tracer = Tracer(build, before, max(1, limit - builds), stops, space, merged)
-        outcome = _traced(tracer)
+        traced = _traced(tracer)
         builds += len(tracer.traces)
         widened += tracer.widened
         # Builds from before a domain got wider did not try all of it.
-        if outcome is not None and not (tracer.widened and widened < _WIDENED and outcome[0]):
+        again = tracer.widened and widened < _WIDENED
+        if traced is not None and not (again and traced.complete):
             break
         merged = {**tracer.merged, **{n: tracer.one_domain(n) for n in tracer.clashes}}
-    complete, conditions, kept = outcome
+    complete, conditions, kept = traced
     notes = tracer.notes()
     notes += [
         f"{tracer.declared_as(key)!r} is declared under a condition that can't be met, and is left "
@@ -130,12 +131,16 @@ def discover(
     return Discovery(_named(tracer, kept), builds, complete, tuple(notes))
 
 
-def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | None:
-    """Builds until nothing new shows.
+class _Traced(NamedTuple):
+    complete: bool
+    """Whether every planned build was run."""
+    conditions: Conditions
+    kept: dict[str, Condition]
+    """The conditions that no build contradicts; the others are loosened."""
 
-    Returns whether every planned build was run, the conditions, and those that no build
-    contradicts; None if domains of one name must be merged first.
-    """
+
+def _traced(tracer: Tracer) -> _Traced | None:
+    """Builds until nothing new shows; None if domains of one name must be merged first."""
     complete = True
     try:
         conditions = Explorer(tracer).explore()
@@ -147,7 +152,7 @@ def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | N
     _check_sound(tracer)
     kept = _kept(tracer, conditions)
     tracer.clashes.update(name for name in tracer.variants if not _told_apart(name, tracer, kept))
-    return None if tracer.clashes else (complete, conditions, kept)
+    return None if tracer.clashes else _Traced(complete, conditions, kept)
 
 
 def _told_apart(name: str, tracer: Tracer, kept: Mapping[str, Condition]) -> bool:

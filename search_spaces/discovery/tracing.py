@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from search_spaces.declarations import holding_all, read_as, same_domain
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError, suggestion
@@ -204,16 +204,14 @@ class TracedHyperparameters(InlineDeclarations):
         traced: What was declared so far, as the tracer keeps it, with its values.
     """
 
-    def __init__(
-        self, tracer: Tracer, assignment: Mapping[str, Any], *, recorded: bool = True
-    ) -> None:
+    def __init__(self, tracer: Tracer, assignment: Mapping[str, Any]) -> None:
         """Begins a build."""
         super().__init__({})
-        self._tracer, self._assignment, self._recorded = tracer, assignment, recorded
+        self._tracer, self._assignment, self._recorded = tracer, assignment, True
         self.traced: dict[str, Any] = {}
         # By which names the tracer keeps what can be read.
         self._kept: dict[str, str] = {}
-        if tracer.space is not None and recorded:
+        if tracer.space is not None:
             self._declare_space(tracer.space)
 
     @property
@@ -226,14 +224,10 @@ class TracedHyperparameters(InlineDeclarations):
         """What was declared so far, with its values."""
         return self.values
 
-    def copy(self) -> TracedHyperparameters:
+    def copy(self) -> Self:
         """Returns a copy: what is declared on it does not join the space."""
-        copied = TracedHyperparameters(self._tracer, self._assignment, recorded=False)
-        copied._readable = dict(self._readable)
-        copied._declared = dict(self._declared)
-        copied._out_of_scope = dict(self._out_of_scope)
-        copied._kept = dict(self._kept)
-        copied.traced = dict(self.traced)
+        copied = super().copy()
+        copied._recorded = False
         return copied
 
     def _declare_space(self, space: SearchSpace) -> None:

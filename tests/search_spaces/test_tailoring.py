@@ -78,6 +78,7 @@ MIXED = SearchSpace(
         ("parts=2", 2.0),
         ("flag=true", True),
         ("flag=False", False),
+        ("flag=TRUE", True),
         ("count=7", 7),
         ("count = 7 ", 7),
         ("share=1e-3", 0.001),
