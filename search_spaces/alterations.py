@@ -148,6 +148,11 @@ def kinds_of(parameter: Parameter) -> frozenset[type]:
     return frozenset({int if isinstance(parameter, Int) else float})
 
 
+def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
+    """Returns what to say of a name that is not in the space."""
+    return f"{name!r} is not in the search space. {suggestion(name, by_name)}"
+
+
 def check_known(name: str, parameters: ByName) -> None:
     """Checks that a name is that of a parameter. Raises SearchSpaceError if it is not."""
     if name not in parameters:
@@ -194,34 +199,25 @@ def _settled_condition(
     parameter: Parameter, before: ByName, changes: ByName, settled: ByName
 ) -> dict[str, tuple[Scalar, ...]] | None:
     """Returns the rest of a condition once its parents are settled; None if it can't be met."""
-    condition: dict[str, tuple[Scalar, ...]] = {}
-
-    def demand(name: str, values: tuple[Scalar, ...]) -> bool:
-        """Adds to the condition; returns whether it can still be met."""
-        if name in condition:
-            same = settled[name].identity if name in settled else identity
-            others = {same(value) for value in condition[name]}
-            values = tuple(value for value in values if same(value) in others)
-        condition[name] = values
-        return bool(values)
-
+    demands: list[tuple[str, tuple[Scalar, ...]]] = []
     for name, values in parameter.when.items():
         if name not in changes or name not in settled:
             # Not altered; or unknown, which the new space reports.
-            if not demand(name, values):
-                return None
+            demands.append((name, values))
             continue
         parent = settled[name]
         left = _values_left(values, before.get(name), parent)
-        if not left:
-            return None
         if parent.count == len({parent.identity(value) for value in left}):
             # Always met while the parent is active.
-            if not all(demand(above, needed) for above, needed in parent.when.items()):
-                return None
-        elif not demand(name, left):
-            return None
-    return condition
+            demands += parent.when.items()
+        else:
+            demands.append((name, left))
+    condition: dict[str, tuple[Scalar, ...]] = {}
+    for name, values in demands:
+        same = settled[name].identity if name in settled else identity
+        others = {same(value) for value in condition.get(name, values)}
+        condition[name] = tuple(value for value in values if same(value) in others)
+    return condition if all(condition.values()) else None
 
 
 def _values_left(
@@ -255,8 +251,3 @@ def _fixed(parameter: Parameter, value: Any) -> Fixed:
     return Fixed(
         parameter.name, parameter.opened(value), when=parameter.when, otherwise=parameter.otherwise
     )
-
-
-def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
-    """Returns what to say of a name that is not in the space."""
-    return f"{name!r} is not in the search space. {suggestion(name, by_name)}"
