@@ -37,18 +37,6 @@ from search_spaces.parameters.scalars import (
 Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
 """Parent names, each with the values that it may have. All parents must match."""
 
-
-def condition_in_words(parameter: Parameter) -> str:
-    """When a parameter is active: "'momentum' is active when 'optimizer' is 'sgd'"."""
-    if not parameter.when:
-        return f"{parameter.name!r} is always active"
-    parts = [
-        f"{parent!r} is {' or '.join(repr(value) for value in values)}"
-        for parent, values in parameter.when.items()
-    ]
-    return f"{parameter.name!r} is active when {' and '.join(parts)}"
-
-
 Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
 
 Kind = TypeVar("Kind", bound="Parameter")
@@ -153,9 +141,7 @@ def _condition(when: object, parameter: Parameter, field: object) -> Condition:
 
 def _condition_values(condition: Any, parent: str, subject: str) -> tuple[Scalar, ...]:
     several = isinstance(condition, list | tuple | set | frozenset)
-    values: Iterable[object] = (
-        condition if isinstance(condition, Iterable) and several else (condition,)
-    )
+    values: Iterable[object] = condition if several else (condition,)
     what = f"{subject}: the value of {parent!r} in when"
     plain = (plain_value(each, what) for each in values)
     spelled = (repr(each) if is_object(each) else each for each in plain)
@@ -390,3 +376,14 @@ class Parameter(abc.ABC):
             UnchangeableError: Always.
         """
         raise UnchangeableError(f"{self.subject} can't lose its {attribute}: make a new parameter.")
+
+
+def condition_in_words(parameter: Parameter) -> str:
+    """When a parameter is active: "'momentum' is active when 'optimizer' is 'sgd'"."""
+    if not parameter.when:
+        return f"{parameter.name!r} is always active"
+    parts = [
+        f"{parent!r} is {' or '.join(repr(value) for value in values)}"
+        for parent, values in parameter.when.items()
+    ]
+    return f"{parameter.name!r} is active when {' and '.join(parts)}"
