@@ -7,8 +7,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Never, TypeVar
 
-from search_spaces.errors import StudyError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import StudyError, suggestion
 from studies.definition.settings import check_engine, check_trainer
 from studies.definition.study_definition import StudyDefinition
 from tracking.records import Objective

@@ -113,7 +113,7 @@ class Group(click.Group):
         """Finds the command by name; suggests one for a mistyped name."""
         name = arguments[0]
         if name not in self._modules and not name.startswith("-"):
-            from search_spaces.suggestions import suggestion
+            from search_spaces.errors import suggestion
 
             context.fail(f"There is no command {name!r}. {suggestion(name, self._modules)}")
         return super().resolve_command(context, arguments)

@@ -15,8 +15,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from search_spaces.errors import DataError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import DataError, suggestion
 from studies.data.arrays.checks import Samples, check_samples
 from studies.data.arrays.large import allocated
 from studies.data.dataset import Dataset, call_text, unless

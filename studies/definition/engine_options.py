@@ -12,8 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from search_spaces.errors import EngineError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import EngineError, suggestion
 
 _WORDS = {"True": True, "False": False, "None": None}
 # They are part of a folder's name.

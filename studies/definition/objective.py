@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from search_spaces.errors import ObjectiveError
-from search_spaces.suggestions import near_match
+from search_spaces.errors import ObjectiveError, near_match
 from tracking.records import Direction, Objective
 
 # Names under which Keras 3 logs its own metrics and losses (https://keras.io/api/metrics/),

@@ -9,8 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from search_spaces.errors import EngineError, StudyError
-from search_spaces.suggestions import near_match, suggestion
+from search_spaces.errors import EngineError, StudyError, near_match, suggestion
 from studies.definition.engine_options import split_options, with_options
 from tracking.records import TrainerName
 

@@ -12,13 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from search_spaces import Hyperparameters, SearchSpace
-from search_spaces.errors import DataError, StudyError
-from search_spaces.suggestions import suggestion
+from search_spaces.declarations import is_keras_tuners, space_of_keras_tuners
+from search_spaces.errors import DataError, StudyError, suggestion
 from search_spaces.tailoring import Tailoring
-from search_spaces.translations.keras_tuner_declarations import (
-    is_keras_tuners,
-    space_of_keras_tuners,
-)
 from studies.data import AnyDataset, CrossValidation, Dataset, StreamedDataset
 from studies.data.replacing import replaced_data
 from studies.definition.class_weights import check_class_weight

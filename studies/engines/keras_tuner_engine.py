@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import SearchSpace, SearchSpaceError
 from search_spaces.errors import EngineError
-from search_spaces.translations.keras_tuner_space import RESERVED, KerasTunerSpace
+from search_spaces.to_keras_tuner import RESERVED, KerasTunerSpace
 from studies.definition.engine_options import split_options
 from studies.definition.seeds import sampler_seed
 from studies.definition.settings import FACTOR

@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
-from search_spaces.translations.keras_tuner_space import RESERVED, KerasTunerSpace
+from search_spaces.to_keras_tuner import RESERVED, KerasTunerSpace
 from studies.libraries.keras_tuner_parts import random_values, start_bracket, vectors_of
 from tracking.records import Objective
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import DataError, StudyError
-from search_spaces.space.membership import complete
+from search_spaces.space import complete
 from studies.data import (
     AnyDataset,
     AnySplits,

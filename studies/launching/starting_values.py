@@ -14,8 +14,8 @@ from typing import Any, Final
 from search_spaces import SearchSpace
 from search_spaces.errors import SearchSpaceError, StudyError
 from search_spaces.parameters.scalars import canonical_json
-from search_spaces.space.membership import complete
-from search_spaces.spellings import read_value
+from search_spaces.space import complete
+from search_spaces.tailoring import read_value
 from studies.definition.settings import OF_A_STUDY
 from studies.progress import Progress
 from tracking.history.selection import ranked

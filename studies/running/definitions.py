@@ -9,7 +9,7 @@ from typing import Any
 
 from search_spaces import Fixed, SearchSpace
 from search_spaces.errors import EngineError, StudyChangedError, StudyError
-from search_spaces.parameters.kinds import parameter_from_dict
+from search_spaces.parameters.choices import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter
 from studies.data.replacing import path_in
 from studies.definition.engine_options import split_options

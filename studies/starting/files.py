@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search_spaces.errors import DataError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import DataError, suggestion
 from studies.data.folders import classes_in, folders_of_parts, kind_of, read_columns
 from studies.data.npz_files import absolute_path, read_arrays
 from studies.data.replacing import is_table

@@ -18,8 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from search_spaces.errors import StudyFileError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import StudyFileError, suggestion
 from studies.definition.study_definition import StudyDefinition
 from studies.libraries.searches import searches_replaced
 from studies.user_code.causes import builder_function

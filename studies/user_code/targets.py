@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from search_spaces.errors import StudyFileError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import StudyFileError, suggestion
 from studies.catalog import COURSE
 
 _CATALOG = Path(__file__).parents[1] / "catalog"

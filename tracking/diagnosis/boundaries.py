@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from search_spaces.parameters.kinds import Float, Int
+from search_spaces.parameters.ranges import Float, Int
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.findings import Changes, Finding, TooThinError
 from tracking.diagnosis.numbers import Array, counted, of_best, shown

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from search_spaces.parameters.kinds import Parameter
+from search_spaces.parameters.parameter import Parameter
 from tracking.diagnosis.boundaries import boundary
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.failures import infeasible_share

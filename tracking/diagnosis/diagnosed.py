@@ -11,7 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from search_spaces.parameters.kinds import Float, Int, Parameter
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranges import Float, Int
 from tracking.diagnosis.numbers import Array
 from tracking.history.confirmations import read_confirmations
 from tracking.history.curves import RecordedCurves

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from search_spaces.parameters.choice_parameter import Listed
-from search_spaces.parameters.kinds import Float, Int, Parameter
-from search_spaces.spellings import spell_values
+from search_spaces.parameters.choices import Listed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranges import Float, Int
+from search_spaces.tailoring import spell_values
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.findings import Changes, Finding
 from tracking.diagnosis.numbers import counted, shown

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from search_spaces.parameters.choice_parameter import Listed
-from search_spaces.parameters.kinds import Parameter
-from search_spaces.spellings import spell_values
+from search_spaces.parameters.choices import Listed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.tailoring import spell_values
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.findings import Changes, Finding, TooThinError
 from tracking.diagnosis.numbers import (

@@ -11,8 +11,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final, Literal
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.kinds import Float, Int
-from search_spaces.spellings import read_domain, spell_domain
+from search_spaces.parameters.ranges import Float, Int
+from search_spaces.tailoring import read_domain, spell_domain
 
 Way = Literal["lower", "upper"]
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from search_spaces import SearchSpace
-from search_spaces.parameters.kinds import parameter_from_dict
-from search_spaces.space.membership import complete
+from search_spaces.parameters.choices import parameter_from_dict
+from search_spaces.space import complete
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 
 _Trial = TypeVar("_Trial", bound=TrialRecord)

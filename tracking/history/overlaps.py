@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from search_spaces import Fixed, Float, Int, Parameter
+from search_spaces.parameters.ranges import Scale, value_to_unit
 from search_spaces.parameters.scalars import identity, is_number
-from search_spaces.parameters.scales import Scale, value_to_unit
 
 _Interval = tuple[float, float]
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
-from search_spaces.space.membership import complete
+from search_spaces.space import complete
 
 Direction = Literal["max", "min"]
 

@@ -11,8 +11,9 @@ from typing import Any
 import altair as alt
 
 from search_spaces import SearchSpace
-from search_spaces.parameters.choice_parameter import Listed
-from search_spaces.parameters.kinds import Float, Int, Parameter
+from search_spaces.parameters.choices import Listed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranges import Float, Int
 from tracking.report.formats import number, significant, value_text
 
 _MOST_TICKS = 8

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces.parameters.choice_parameter import Listed
+from search_spaces.parameters.choices import Listed
 from tracking.records import EndedTrial
 from tracking.report.axes import HyperparameterAxis
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from search_spaces.errors import StudyError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import StudyError, suggestion
 from tracking.history.study_history import StudyHistory
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import (

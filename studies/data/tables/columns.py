@@ -10,8 +10,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from search_spaces.errors import DataError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import DataError, suggestion
 from studies.data.tables.values import numbers_of, texts_of
 
 Kind = Literal["number", "boolean", "category", "dates"]

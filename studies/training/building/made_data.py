@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from search_spaces.discovery.replaying import Asked, RecordedHyperparameters, answers_alike
+from search_spaces.discovery.reading import Asked, RecordedHyperparameters, answers_alike
 from search_spaces.errors import BuilderError, DataError, StudyError
 from studies.data import AnyDataset, AnySplits, Dataset, StreamedDataset, StreamedSplits
 from studies.data.arrays.digests import array_digest, combined_digest

@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from search_spaces.parameters.kinds import Float, Int
+from search_spaces.parameters.ranges import Float, Int
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import theme
 from tracking.report.formats import count, number, significant, value_text

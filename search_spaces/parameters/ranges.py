@@ -1,4 +1,10 @@
-"""Float and Int: a number from a closed range on a scale, perhaps in steps."""
+"""Float and Int: a number from a closed range on a scale, perhaps in steps.
+
+The three scales are those of Keras Tuner (https://keras.io/keras_tuner/api/hyperparameters/):
+`linear`; `log`, for values that matter by their order of magnitude; and `reverse_log`, the mirror
+image of `log`, with its fine end at the top of the range. `low + high - value` turns one into the
+other, so a range with `low + high == 1` searches `1 - value` on a log scale.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +14,17 @@ import functools
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError
+from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.parameter import Parameter, attrs_parameter, checked
 from search_spaces.parameters.scalars import NOT_GIVEN, is_integer, is_number
-from search_spaces.parameters.scales import (
-    SCALES,
-    Scale,
-    check_unit,
-    middle_of,
-    unit_to_value,
-    value_to_unit,
-)
-from search_spaces.suggestions import suggestion
+
+Scale: TypeAlias = Literal["linear", "log", "reverse_log"]
+
+SCALES: Final[tuple[Scale, ...]] = ("linear", "log", "reverse_log")
 
 LARGEST_INT: Final = 2**40
 """Bounds of an Int lie within plus and minus this (about 1e12): engines compute in doubles, and
@@ -40,6 +41,53 @@ _DEFAULT_DIGITS: Final = 6
 _EXACT: Final = decimal.Context(prec=28)
 
 Number = TypeVar("Number", int, float)
+
+
+def unit_to_value(unit: float, low: float, high: float, scale: Scale) -> float:
+    """Returns the value at a coordinate from 0 to 1."""
+    # The ends are returned as declared, without rounding.
+    if unit <= 0.0:
+        return low
+    if unit >= 1.0:
+        return high
+    if scale == "linear":
+        value = low * (1.0 - unit) + high * unit
+    elif scale == "log":
+        value = _exponential(unit, low, high)
+    else:
+        value = low + high - _exponential(1.0 - unit, low, high)
+    return min(max(value, low), high)
+
+
+def middle_of(low: float, high: float, scale: Scale) -> float:
+    """Returns the middle of a range in its scale, to the same bit on every machine.
+
+    Logarithms differ in their last bit between machines; square roots don't. The middle becomes a
+    default, and so part of a space's digest, which must not differ.
+    """
+    if scale == "linear":
+        return low * 0.5 + high * 0.5
+    geometric = math.sqrt(low) * math.sqrt(high)
+    return geometric if scale == "log" else low + high - geometric
+
+
+def value_to_unit(value: float, low: float, high: float, scale: Scale) -> float:
+    """Returns the coordinate of a value: the inverse of `unit_to_value`."""
+    if scale == "linear":
+        unit = (value - low) / (high - low)
+    elif scale == "log":
+        unit = _logarithmic(value, low, high)
+    else:
+        unit = 1.0 - _logarithmic(low + high - value, low, high)
+    return min(max(unit, 0.0), 1.0)
+
+
+def _exponential(unit: float, low: float, high: float) -> float:
+    return math.exp(math.log(low) * (1.0 - unit) + math.log(high) * unit)
+
+
+def _logarithmic(value: float, low: float, high: float) -> float:
+    return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
 
 
 def decimal_of(number: float) -> Decimal:
@@ -64,18 +112,12 @@ class Grid(Generic[Number]):
 
     In floating-point arithmetic, the fourth value from 0 in steps of 0.1 is 0.30000000000000004,
     and no step reaches 0.5 (keras-tuner issue 1001). Here it is 0.3, and 0.5 is the last value.
-
-    Attributes:
-        low: The first value.
-        high: The last value.
-        step: The difference between neighbours, or their ratio.
-        ratio: Whether it is their ratio.
-        count: How many values there are.
     """
 
     low: Number
     high: Number
     step: Number
+    """The difference between neighbours, or their ratio."""
     ratio: bool
     count: int
 
@@ -97,6 +139,14 @@ class Grid(Generic[Number]):
         else:
             steps = (value - self.low) / self.step
         return min(max(round(steps), 0), self.count - 1)
+
+
+def leads_to(low: float, high: float, step: float, ratio: bool) -> bool:
+    """Returns whether steps lead from low to high: of ints exactly, else within a tolerance."""
+    exact = steps_between(low, high, step, ratio)
+    if isinstance(step, int):
+        return value_at(low, step, round(exact), ratio) == high
+    return abs(exact - round(exact)) <= FIT_TOLERANCE
 
 
 def value_at(low: Number, step: Number, index: int, ratio: bool) -> Number:
@@ -161,7 +211,7 @@ def _or_not_given(default: Any) -> Any:
 
 @attrs_parameter
 class Ranged(Parameter):
-    """A number from a closed range; see `Float` and `Int`."""
+    """A number from a closed range: what Float and Int share."""
 
     usual_step: ClassVar[int | None] = None
 
@@ -207,7 +257,7 @@ class Ranged(Parameter):
 
     def from_unit(self, unit: float) -> Any:
         """Returns the value at a coordinate from 0 to 1 in the sampling scale."""
-        unit = check_unit(unit, self.subject)
+        unit = self._checked_unit(unit)
         if self._even and self.grid is not None:
             return self.grid.value(min(int(unit * self.grid.count), self.grid.count - 1))
         value = unit_to_value(unit, *self._edges(), self.scale)
@@ -283,23 +333,22 @@ class Ranged(Parameter):
             if isinstance(step, int):
                 return f"step must be 1 or more, received {step!r}: 1 takes every int."
             return f"step must be above 0, received {step!r}."
-        exact = steps_between(self.low, self.high, step, self._by_ratio)
-        if exact > MOST_VALUES and isinstance(step, float):
+        by_ratio = self._by_ratio
+        steps = steps_between(self.low, self.high, step, by_ratio)
+        if steps > MOST_VALUES and isinstance(step, float):
             return (
                 f"step={step!r} makes more than {MOST_VALUES:,} values between {self.low!r} and "
                 f"{self.high!r}: take a larger step, or none."
             )
-        steps = max(1, round(exact))
-        fitting = value_at(self.low, self.step, steps, self._by_ratio)
-        off = abs(exact - steps) > FIT_TOLERANCE
-        if fitting != self.high if isinstance(step, int) else off:
+        last = max(1, round(steps))
+        if not leads_to(self.low, self.high, step, by_ratio):
+            fitting = value_at(self.low, self.step, last, by_ratio)
             return (
                 f"step={step!r} does not lead from low={self.low!r} to high={self.high!r}. The "
                 f"nearest high that fits is {fitting!r}."
             )
-        second, last_but_one = (
-            value_at(self.low, self.step, index, self._by_ratio) for index in (1, steps - 1)
-        )
+        second = value_at(self.low, self.step, 1, by_ratio)
+        last_but_one = value_at(self.low, self.step, last - 1, by_ratio)
         if not (second > self.low and last_but_one < self.high):
             return (
                 f"step={step!r} is lost in the rounding of numbers as large as {self.low!r} and "

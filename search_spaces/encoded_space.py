@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.conditions import condition_in_words, holds
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.space.search_space import SearchSpace
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.parameter import Parameter, condition_in_words
+from search_spaces.space import SearchSpace, holds
 
 
 class Encoding(Protocol):
@@ -24,11 +22,7 @@ class Encoding(Protocol):
         ...
 
     def decode(self, stored: Any) -> Any:
-        """Returns the value of the domain for what the library stored.
-
-        Raises:
-            SearchSpaceError: If there is none: the trial is of another space.
-        """
+        """Returns the value of the domain for what the library stored."""
         ...
 
 
@@ -43,11 +37,7 @@ class EncodedSpace(Generic[AnyEncoding]):
     def __init__(
         self, space: SearchSpace, encoding_of: Callable[[Parameter], AnyEncoding | None]
     ) -> None:
-        """Chooses an encoding for each parameter; None for one that the library need not know.
-
-        Raises:
-            SearchSpaceError: If a parameter is called what another one's encoding is called.
-        """
+        """Chooses an encoding for each parameter; None for one that the library need not know."""
         self._space = space
         self._by_name = {parameter.name: parameter for parameter in space}
         self._encodings: dict[str, AnyEncoding] = {}
@@ -73,10 +63,6 @@ class EncodedSpace(Generic[AnyEncoding]):
 
         They are exactly as declared, in declared order: those of the active parameters, Fixed ones
         included.
-
-        Raises:
-            SearchSpaceError: If a value is unknown, missing, not active, or not of its domain: the
-                trial is of another space.
         """
         for name in stored:
             if name not in self._stored_names:
@@ -105,11 +91,7 @@ class EncodedSpace(Generic[AnyEncoding]):
         return values
 
     def _active(self, values: Mapping[str, Any]) -> list[AnyEncoding]:
-        """Returns the encodings of the active parameters, parents first.
-
-        Raises:
-            SearchSpaceError: If the values are not in the space.
-        """
+        """Returns the encodings of the active parameters, parents first."""
         self._space.validate(values)
         return [each for name, each in self._encodings.items() if name in values]
 

@@ -25,25 +25,29 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces.encoded_space import EncodedSpace
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choice_parameter import Fixed, Listed
+from search_spaces.parameters.choices import Fixed, Listed
 from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.ranged import Float, Int, decimal_of
-from search_spaces.parameters.scalars import is_number
-from search_spaces.space.search_space import SearchSpace
-from search_spaces.translations.encoded_space import EncodedSpace
+from search_spaces.parameters.ranges import Float, Int, decimal_of
+from search_spaces.parameters.scalars import NOT_GIVEN, is_number
+from search_spaces.space import SearchSpace
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
 
+
 _ROUNDING: Final = 1e-9
-"""How far beyond its range, or off its grid in steps, a stored number may be: what samplers'
-exponentials and multiplications leave. Optuna itself takes a value 1e-8 of a step off."""
+"""How far beyond its range, relative to it, a stored float may be: what samplers' exponentials and
+multiplications leave. Optuna takes a value that is 1e-8 of a step off: ten times this."""
+
+_STEP_TOLERANCE: Final = 1e-6
+"""How far off its grid, in steps, a stored float may be."""
 
 
 class OptunaEncoding:
-    """How Optuna gets one parameter: a row of the table above; see `Encoding`."""
+    """How Optuna gets one parameter: a row of the table above."""
 
     def __init__(self, parameter: Parameter) -> None:
         self.parameter: Any = parameter
@@ -71,10 +75,10 @@ class OptunaEncoding:
             make: Any = distributions.IntDistribution
         else:
             make = distributions.FloatDistribution
-        made: BaseDistribution = make(
+        distribution: BaseDistribution = make(
             known.low, known.high, log=known.scale != "linear", step=known.step
         )
-        return made
+        return distribution
 
     def suggest(self, trial: BaseTrial) -> Any:
         """Returns what a trial suggests, as Optuna stores it; perhaps a rounding error off."""
@@ -101,37 +105,39 @@ class OptunaEncoding:
         return min(max(stored, known.low), known.high)
 
     def decode(self, stored: Any) -> Any:
-        """Returns the value of the domain for what Optuna stored.
+        """Returns the value of the domain for what Optuna stored."""
+        value = self._value_of(stored)
+        if value is NOT_GIVEN:
+            count, known = self.parameter.count, self.parameter
+            wanted = f"an int from 0 to {count - 1}" if self._by_index else f"of {known!r}"
+            raise SearchSpaceError(
+                f"{known.subject}: Optuna's {self.name!r} must be {wanted}, received {stored!r}: "
+                f"the trial is of another space."
+            )
+        return value
 
-        Raises:
-            SearchSpaceError: If there is none: the trial is of another space.
-        """
+    def _value_of(self, stored: Any) -> Any:
+        """Returns the value that is stored so; NOT_GIVEN if none is."""
         known = self.parameter
         if isinstance(known, Listed):
-            for mine, value in zip(self._stored, known.values, strict=True):
-                if mine == stored:
-                    return value
-        elif is_number(stored) and math.isfinite(stored):
-            # Storages keep ints as floats.
-            ints = self._by_index or isinstance(known, Int)
-            number = int(stored) if ints and stored == int(stored) else stored
-            low, high = (0, known.count - 1) if self._by_index else (known.low, known.high)
-            slack = 0.0
-            if not ints:
-                slack = _ROUNDING * (low if known.scale == "log" else max(abs(low), abs(high)))
-            if low - slack <= number <= high + slack and isinstance(number, int) >= ints:
-                if self._by_index:
-                    return known.grid.value(number)
-                meant = low + high - number if self._reversed else number
-                value = known.nearest(meant)
-                off = 0.0 if ints or known.step is None else known.step * 1e-6
-                if (known.step is None and not ints) or abs(value - meant) <= off:
-                    return value
-        wanted = f"an int from 0 to {known.count - 1}" if self._by_index else f"of {known!r}"
-        raise SearchSpaceError(
-            f"{known.subject}: Optuna's {self.name!r} must be {wanted}, received {stored!r}: the "
-            f"trial is of another space."
-        )
+            pairs = zip(self._stored, known.values, strict=True)
+            return next((value for mine, value in pairs if mine == stored), NOT_GIVEN)
+        if not is_number(stored) or not math.isfinite(stored):
+            return NOT_GIVEN
+        # Storages keep ints as floats.
+        if self._by_index:
+            proper = stored == int(stored) and 0 <= stored < known.count
+            return known.grid.value(int(stored)) if proper else NOT_GIVEN
+        low, high = known.low, known.high
+        slack = off = 0.0
+        if isinstance(known, Float):
+            slack = _ROUNDING * (low if known.scale == "log" else max(abs(low), abs(high)))
+            off = math.inf if known.step is None else known.step * _STEP_TOLERANCE
+        if not low - slack <= stored <= high + slack:
+            return NOT_GIVEN
+        meant = low + high - stored if self._reversed else stored
+        value = known.nearest(meant)
+        return value if abs(value - meant) <= off else NOT_GIVEN
 
 
 def _by_index(parameter: Parameter) -> bool:
@@ -184,9 +190,6 @@ class OptunaSpace(EncodedSpace[OptunaEncoding]):
 
         They are what `suggest` stored when it returned these values; only the last digits of a
         reverse_log Float may differ.
-
-        Raises:
-            SearchSpaceError: If the values are not in the space.
         """
         active = self._active(values)
         params = {each.name: each.encode(values[each.parameter.name]) for each in active}

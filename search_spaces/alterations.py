@@ -15,14 +15,14 @@ vary it or to set it, is never dropped: that is an error.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choice_parameter import Fixed, Listed
-from search_spaces.parameters.conditions import condition_in_words
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.ranged import Int
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.choices import Fixed, Listed
+from search_spaces.parameters.parameter import Parameter, condition_in_words
+from search_spaces.parameters.ranges import Int
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     Scalar,
@@ -31,19 +31,20 @@ from search_spaces.parameters.scalars import (
     plain_scalar,
     plain_value,
 )
-from search_spaces.space.membership import unknown_name
+
+if TYPE_CHECKING:
+    pass
+
 
 ByName = Mapping[str, Parameter]
 
+_LARGEST = sys.float_info.max
 
-def declared(given: Iterable[object]) -> dict[str, Parameter]:
-    """Returns the parameters by name, in the order in which they were given.
 
-    Raises:
-        SearchSpaceError: If something is no parameter, or if two have the same name.
-    """
+def declared(groups: Iterable[object]) -> dict[str, Parameter]:
+    """Returns the parameters of groups by name, in their order."""
     by_name: dict[str, Parameter] = {}
-    for parameter in _flattened(given):
+    for parameter in _flattened(groups):
         if parameter.name in by_name:
             raise SearchSpaceError(
                 f"{parameter.name!r} is declared twice, as {by_name[parameter.name]!r} and as "
@@ -53,8 +54,8 @@ def declared(given: Iterable[object]) -> dict[str, Parameter]:
     return by_name
 
 
-def _flattened(given: Iterable[object]) -> Iterator[Parameter]:
-    for each in given:
+def _flattened(groups: Iterable[object]) -> Iterator[Parameter]:
+    for each in groups:
         if isinstance(each, Parameter):
             yield each
         elif isinstance(each, Iterable) and not isinstance(each, str | bytes | Mapping):
@@ -67,18 +68,14 @@ def _flattened(given: Iterable[object]) -> Iterator[Parameter]:
 
 
 def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
-    """Returns all parameters but the named ones, Fixed at their defaults, unless they are already.
-
-    Raises:
-        SearchSpaceError: If none is named, or one that is unknown or Fixed.
-    """
-    kept = tuple(names)
-    if not kept:
+    """Returns all parameters but the named ones, Fixed at their defaults unless already Fixed."""
+    varying = tuple(names)
+    if not varying:
         raise SearchSpaceError(
             "only() needs the name of at least one parameter that varies, received none. To fix "
             "some of them, use fix(name=value)."
         )
-    for name in kept:
+    for name in varying:
         check_known(name, parameters)
         if isinstance(parameters[name], Fixed):
             raise SearchSpaceError(
@@ -88,41 +85,33 @@ def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Paramete
     return {
         name: _fixed(parameter, parameter.default)
         for name, parameter in parameters.items()
-        if name not in kept and not isinstance(parameter, Fixed)
+        if name not in varying and not isinstance(parameter, Fixed)
     }
 
 
 def fixed(values: Mapping[str, object], parameters: ByName) -> dict[str, Parameter]:
-    """Returns the named parameters, Fixed at values, with their conditions.
-
-    Raises:
-        SearchSpaceError: If a name is unknown, or a value is not of its parameter's kind.
-    """
-    made: dict[str, Parameter] = {}
-    for name, value in values.items():
+    """Returns the named parameters, Fixed at values, with their conditions."""
+    for name in values:
         check_known(name, parameters)
-        made[name] = _fixed(parameters[name], value_of_kind(parameters[name], value))
-    return made
+    return {
+        name: _fixed(parameters[name], value_of_kind(parameters[name], value))
+        for name, value in values.items()
+    }
 
 
 def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
     """Returns new declarations of known parameters; they keep what they don't declare themselves.
 
-    Args:
-        new: Declarations by name. One without a condition keeps the condition of the old one;
-            one with a condition, its own or a kept one, and without `otherwise` keeps that too.
-        parameters: The parameters of the space.
-
-    Raises:
-        SearchSpaceError: If a name is unknown.
+    One without a condition keeps the condition of the old one; one with a condition, its own or a
+    kept one, and without `otherwise` keeps that too.
     """
-    made = {}
+    merged = {}
     for name, parameter in new.items():
         check_known(name, parameters)
         old = parameters[name]
         kept = old.otherwise if parameter.otherwise is NOT_GIVEN else parameter.otherwise
-        made[name] = parameter.conditioned(parameter.when or old.when, kept)
-    return made
+        merged[name] = parameter.conditioned(parameter.when or old.when, kept)
+    return merged
 
 
 def value_of_kind(parameter: Parameter, value: object) -> Any:
@@ -132,9 +121,6 @@ def value_of_kind(parameter: Parameter, value: object) -> Any:
     number, an Int any int, a Boolean False and True; a Choice takes what is of the type of one of
     its values (an int where there are floats counts as a float), and a Fixed likewise. Where one of
     these is a tuple, list or dict, it takes any such.
-
-    Raises:
-        SearchSpaceError: If it is of another kind.
     """
     what = f"The value to fix {parameter.subject} at"
     if isinstance(parameter, Listed) and parameter.objects:
@@ -146,11 +132,8 @@ def value_of_kind(parameter: Parameter, value: object) -> Any:
     types = kinds_of(parameter)
     if type(plain) in types:
         return plain
-    if type(plain) is int and float in types:
-        try:
-            return float(plain)
-        except OverflowError:
-            pass
+    if type(plain) is int and float in types and abs(plain) <= _LARGEST:
+        return float(plain)
     known = " or ".join(sorted("None" if kind is type(None) else kind.__name__ for kind in types))
     raise SearchSpaceError(
         f"{parameter.subject} can't be fixed at {value!r} of type {type(value).__name__}: it takes "
@@ -165,6 +148,11 @@ def kinds_of(parameter: Parameter) -> frozenset[type]:
     return frozenset({int if isinstance(parameter, Int) else float})
 
 
+def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
+    """Returns what to say of a name that is not in the space."""
+    return f"{name!r} is not in the search space. {suggestion(name, by_name)}"
+
+
 def check_known(name: str, parameters: ByName) -> None:
     """Checks that a name is that of a parameter. Raises SearchSpaceError if it is not."""
     if name not in parameters:
@@ -176,18 +164,8 @@ def altered(
 ) -> list[Parameter]:
     """Returns the parameters of a space with changes, their conditions settled as this module says.
 
-    Args:
-        before: The parameters of the space.
-        changes: Parameters that take the place of those of their name, or join.
-        named: Names of parameters that must not be dropped.
-        with_new: Names of changes whose conditions are new: these stay unchanged, and the
-            new space checks them.
-
-    Returns:
-        The parameters of the new space, in the order of the old one; what joins comes last.
-
-    Raises:
-        SearchSpaceError: If a named parameter could never be active.
+    The named ones must not be dropped. The conditions of those in `with_new` are new: they stay
+    unchanged, and the new space checks them. What joins comes last.
     """
     after = {**before, **changes}
     settled: dict[str, Parameter] = {}
@@ -221,34 +199,25 @@ def _settled_condition(
     parameter: Parameter, before: ByName, changes: ByName, settled: ByName
 ) -> dict[str, tuple[Scalar, ...]] | None:
     """Returns the rest of a condition once its parents are settled; None if it can't be met."""
-    condition: dict[str, tuple[Scalar, ...]] = {}
-
-    def demand(name: str, values: tuple[Scalar, ...]) -> bool:
-        """Adds to the condition; returns whether it can still be met."""
-        if name in condition:
-            same = settled[name].identity if name in settled else identity
-            others = {same(value) for value in condition[name]}
-            values = tuple(value for value in values if same(value) in others)
-        condition[name] = values
-        return bool(values)
-
+    demands: list[tuple[str, tuple[Scalar, ...]]] = []
     for name, values in parameter.when.items():
         if name not in changes or name not in settled:
             # Not altered; or unknown, which the new space reports.
-            if not demand(name, values):
-                return None
+            demands.append((name, values))
             continue
         parent = settled[name]
         left = _values_left(values, before.get(name), parent)
-        if not left:
-            return None
         if parent.count == len({parent.identity(value) for value in left}):
             # Always met while the parent is active.
-            if not all(demand(above, needed) for above, needed in parent.when.items()):
-                return None
-        elif not demand(name, left):
-            return None
-    return condition
+            demands += parent.when.items()
+        else:
+            demands.append((name, left))
+    condition: dict[str, tuple[Scalar, ...]] = {}
+    for name, values in demands:
+        same = settled[name].identity if name in settled else identity
+        others = {same(value) for value in condition.get(name, values)}
+        condition[name] = tuple(value for value in values if same(value) in others)
+    return condition if all(condition.values()) else None
 
 
 def _values_left(

@@ -1,4 +1,4 @@
-"""Choice, Boolean and Fixed: parameters whose values are listed."""
+"""Choice, Boolean and Fixed: parameters whose values are listed; and any parameter from JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError
+from search_spaces.errors import SearchSpaceError, near_match, suggestion
 from search_spaces.parameters.parameter import Parameter, attrs_parameter, checked
+from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     Scalar,
@@ -19,38 +20,37 @@ from search_spaces.parameters.scalars import (
     opened,
     plain_value,
 )
-from search_spaces.parameters.scales import check_unit
-from search_spaces.suggestions import near_match
 
 _SWITCH: Final = (False, True)
 
 
-def _values(given: object, parameter: Parameter, field: object) -> tuple[Any, ...]:
+def _values(values: object, parameter: Parameter, field: object) -> tuple[Any, ...]:
     # A string is iterable too, and its letters are never what was meant; a set has no order,
     # and would make another space in every process.
-    if not isinstance(given, Iterable) or isinstance(
-        given, str | bytes | Mapping | set | frozenset
+    if not isinstance(values, Iterable) or isinstance(
+        values, str | bytes | Mapping | set | frozenset
     ):
         raise SearchSpaceError(
-            f"{parameter.subject}: values must be a list or a tuple, received {given!r} of type "
-            f"{type(given).__name__}: write [value, value, …]."
+            f"{parameter.subject}: values must be a list or a tuple, received {values!r} of type "
+            f"{type(values).__name__}: write [value, value, …]."
         )
-    values = tuple(plain_value(each, f"{parameter.subject}: a value") for each in given)
-    if not values:
+    plain = tuple(plain_value(each, f"{parameter.subject}: a value") for each in values)
+    if not plain:
         raise SearchSpaceError(
-            f"{parameter.subject}: values must not be empty, received {given!r}: give at least one."
+            f"{parameter.subject}: values must not be empty, received {values!r}: give at least "
+            f"one."
         )
-    identities = [identity(value) for value in values]
-    for index, value in enumerate(values):
-        if identities.index(identities[index]) < index:
+    identities = [identity(value) for value in plain]
+    for index, value in enumerate(plain):
+        if identities[index] in identities[:index]:
             raise SearchSpaceError(
-                f"{parameter.subject}: {value!r} is listed twice in {list(values)!r}: list it once."
+                f"{parameter.subject}: {value!r} is listed twice in {list(plain)!r}: list it once."
             )
-    return values
+    return plain
 
 
-def _value(given: object, parameter: Parameter, field: object) -> Any:
-    return plain_value(given, f"{parameter.subject}: the value")
+def _value(value: object, parameter: Parameter, field: object) -> Any:
+    return plain_value(value, f"{parameter.subject}: the value")
 
 
 @attrs_parameter
@@ -93,14 +93,10 @@ class Listed(Parameter):
         )
 
     def index(self, value: Any) -> int:
-        """Returns the index of a value in `values`.
-
-        Raises:
-            SearchSpaceError: If the value is not in the domain.
-        """
-        self.validate(value)
+        """Returns the index of a value in `values`."""
         place = self._place(value)
-        assert place is not None, "it is in the domain"
+        if place is None:
+            raise SearchSpaceError(self.reason_outside(value))
         return place
 
     def opened(self, value: Any) -> Any:
@@ -109,11 +105,11 @@ class Listed(Parameter):
 
     def _place(self, value: object) -> int | None:
         """Returns the index of a value; a list stands for its tuple, as JSON has no tuples."""
-        found = self._indices.get(identity(value))
-        if found is None and self.objects and is_object(value):
+        place = self._indices.get(identity(value))
+        if place is None and self.objects and is_object(value):
             spelling = meant(value, self.objects)
             return None if spelling is None else self._indices[identity(spelling)]
-        return found
+        return place
 
     def canonical(self, value: Any) -> Scalar:
         """Returns the value as it was declared."""
@@ -125,7 +121,7 @@ class Listed(Parameter):
 
     def from_unit(self, unit: float) -> Scalar:
         """Returns the value whose share of [0, 1] the coordinate lies in."""
-        return self.values[min(int(check_unit(unit, self.subject) * self.count), self.count - 1)]
+        return self.values[min(int(self._checked_unit(unit) * self.count), self.count - 1)]
 
     def grid_values(self) -> tuple[Scalar, ...]:
         """Returns all values, in declared order."""
@@ -245,3 +241,38 @@ class Fixed(Listed):
 
     def _arguments(self) -> list[str]:
         return [repr(self._given)]
+
+
+_OPTIONAL: Final = ("when", "otherwise")
+_KINDS: Final = {each.kind: each for each in (Float, Int, Choice, Boolean, Fixed)}
+
+
+def parameter_from_dict(content: object) -> Parameter:
+    """Returns the parameter that `Parameter.to_dict` wrote."""
+    if not isinstance(content, Mapping):
+        raise SearchSpaceError(f"A parameter must be a JSON object, received {content!r}.")
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise SearchSpaceError(
+            f"Unknown kind {kind!r} of parameter in {dict(content)!r}. {suggestion(kind, _KINDS)}"
+        )
+    make: Any = _KINDS[kind]
+    known = [field.alias for field in attrs.fields(make) if field.init]
+    arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
+    if make in (Choice, Fixed):
+        objects = arguments.pop("objects", ())
+        if make is Fixed:
+            # Written for readers of the JSON; a Fixed derives both.
+            arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
+        if arguments.get("value") in objects:
+            arguments["value"] = opened(arguments["value"])
+        if isinstance(arguments.get("values"), list | tuple):
+            values = arguments["values"]
+            arguments["values"] = [opened(each) if each in objects else each for each in values]
+    if not set(known).difference(_OPTIONAL) <= set(arguments) <= set(known):
+        raise SearchSpaceError(
+            f"A parameter of kind {kind!r} has {', '.join(map(repr, known))}, of which "
+            f"{' and '.join(map(repr, _OPTIONAL))} may be missing; received {dict(content)!r}."
+        )
+    parameter: Parameter = make(**arguments)
+    return parameter

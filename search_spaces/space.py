@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import functools
+import graphlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.conditions import (
-    check_parents,
-    condition_in_words,
-    holds,
-    parents_first,
-)
-from search_spaces.parameters.kinds import parameter_from_dict
-from search_spaces.parameters.parameter import Parameter
+from search_spaces import alterations
+from search_spaces.alterations import unknown_name
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.choices import parameter_from_dict
+from search_spaces.parameters.parameter import Parameter, condition_in_words
 from search_spaces.parameters.scalars import NOT_GIVEN, canonical_json
-from search_spaces.space import alterations
-from search_spaces.space.membership import Containment, unknown_name
-from search_spaces.suggestions import suggestion
+
+
+# Not a dataclass: importing those takes as long as importing all of this package.
+class Containment(NamedTuple):
+    """Whether values are in a space: true or false in a condition, with the reason.
+
+    Attributes:
+        reason: Why the values are not in the space; empty if they are.
+    """
+
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        """Returns whether the values are in the space."""
+        return not self.reason
+
 
 VERSION: Final = 1
 """The version of the JSON. Readers refuse other versions."""
@@ -33,8 +43,8 @@ class SearchSpace:
     is active if it has no condition, or if all parents that its condition names are active and
     have a value that it names. Spaces compare by what they declare; the order does not matter.
 
-    `only`, `fix`, `replace` and `with_parameters` return a new space, for the same builder. All
-    treat the children of an altered parameter alike: see `alterations`.
+    `only`, `fix`, `replace` and `with_parameters` return a new space, for the same builder.
+    `alterations` says what becomes of the children of an altered parameter.
 
     Example:
         >>> space = ks.SearchSpace(
@@ -151,15 +161,15 @@ class SearchSpace:
         Returns:
             The names of the active parameters, as declared.
         """
-        found: dict[str, Any] = {}
+        valid: dict[str, Any] = {}
         active = set()
         for parameter in self._ordered:
-            if holds(parameter, self._by_name, found):
+            if holds(parameter, self._by_name, valid):
                 name = parameter.name
                 active.add(name)
                 # A value outside the domain meets no condition; `contains` is what reports it.
                 if name in values and parameter.contains(values[name]):
-                    found[name] = values[name]
+                    valid[name] = values[name]
         return tuple(name for name in self._by_name if name in active)
 
     def contains(self, values: Mapping[str, Any]) -> Containment:
@@ -301,7 +311,7 @@ class SearchSpace:
         """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
 
         A value may lie outside the domain, as you ask for it explicitly, but must be of the
-        parameter's kind: see `alterations.value_of_kind`. A parameter keeps its condition.
+        parameter's kind. A parameter keeps its condition.
 
         Args:
             values: Values by name, for names that are no identifiers of Python.
@@ -315,13 +325,13 @@ class SearchSpace:
             >>> ks.SearchSpace(ks.dropout(), ks.units()).fix(units=64).defaults()
             {'dropout': 0.25, 'units': 64}
         """
-        given = dict(values or {})
+        by_name = dict(values or {})
         for name, value in named.items():
-            if name in given:
+            if name in by_name:
                 raise SearchSpaceError(
-                    f"{name!r} is fixed twice, at {given[name]!r} and at {value!r}: give one."
+                    f"{name!r} is fixed twice, at {by_name[name]!r} and at {value!r}: give one."
                 )
-        new = alterations.fixed({**given, **named}, self._by_name)
+        new = alterations.fixed({**by_name, **named}, self._by_name)
         return SearchSpace(alterations.altered(self._by_name, new, new))
 
     def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
@@ -341,9 +351,9 @@ class SearchSpace:
             >>> space.replace(ks.Float("dropout", 0.1, 0.3))["dropout"]
             Float('dropout', 0.1, 0.3)
         """
-        given = alterations.declared(parameters)
-        new = alterations.replaced(given, self._by_name)
-        conditioned = [name for name, parameter in given.items() if parameter.when]
+        declared = alterations.declared(parameters)
+        new = alterations.replaced(declared, self._by_name)
+        conditioned = [name for name, parameter in declared.items() if parameter.when]
         return SearchSpace(alterations.altered(self._by_name, new, new, conditioned))
 
     def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
@@ -465,3 +475,72 @@ class SearchSpace:
                     if first != then:
                         sentences.append(f"{name!r}: {key} was {first}, and is now {then}.")
         return sentences
+
+
+def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns values of the active parameters: these values, and defaults for the rest.
+
+    Values of parameters that are not active with them are left out.
+    """
+    by_name = {parameter.name: parameter for parameter in space}
+    for name in values:
+        if name not in by_name:
+            raise SearchSpaceError(unknown_name(name, by_name))
+    completed: dict[str, Any] = {}
+    for parameter in space.parents_first:
+        if holds(parameter, by_name, completed):
+            value = values.get(parameter.name, parameter.default)
+            completed[parameter.name] = parameter.canonical(value)
+    return {name: completed[name] for name in by_name if name in completed}
+
+
+def holds(
+    parameter: Parameter, parents: Mapping[str, Parameter], active: Mapping[str, Any]
+) -> bool:
+    """Returns whether a parameter is active, by the values of the active parameters before it."""
+    for name, values in parameter.when.items():
+        if name not in active:
+            return False
+        parent = parents[name]
+        if parent.identity(active[name]) not in map(parent.identity, values):
+            return False
+    return True
+
+
+def check_parents(parameters: Mapping[str, Parameter]) -> None:
+    """Checks every condition of a space against the parents that it names."""
+    for parameter in parameters.values():
+        for name, values in parameter.when.items():
+            if name not in parameters:
+                others = [other for other in parameters if other != parameter.name]
+                raise SearchSpaceError(
+                    f"{parameter.subject}: its condition names {name!r}, which is not in the "
+                    f"space. {suggestion(name, others)}"
+                )
+            for value in values:
+                reason = parameters[name].reason_outside(value)
+                if reason is not None:
+                    raise SearchSpaceError(
+                        f"{parameter.subject}: its condition {name!r}: {value!r} can't be met. "
+                        f"{reason}"
+                    )
+
+
+def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
+    """Returns the parameters with every parent before its children, and otherwise as declared."""
+    try:
+        graphlib.TopologicalSorter({each.name: each.when for each in parameters}).prepare()
+    except graphlib.CycleError as error:
+        circle = " depends on ".join(map(repr, reversed(error.args[1])))
+        raise SearchSpaceError(
+            f"Conditions form a circle, so none of these could ever be decided: {circle}. Take one "
+            f"of the conditions away."
+        ) from None
+    waiting = list(parameters)
+    placed: dict[str, Parameter] = {}
+    while waiting:
+        # The first that can be placed, each time: this keeps the declared order where possible.
+        ready = next(each for each in waiting if all(name in placed for name in each.when))
+        placed[ready.name] = ready
+        waiting.remove(ready)
+    return tuple(placed.values())

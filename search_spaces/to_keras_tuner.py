@@ -6,7 +6,7 @@ how:
 
     parameter                                          in Keras Tuner
     Float without a step; Int: linear                  the same, under the same name
-    Int: log or reverse_log, without a step            the same, under the same name (see `listed`)
+    Int: log or reverse_log, without a step            the same, under the same name
     Float with a step; Int: log with a step            "x (index)": the index of the value
     Choice of strings alone, ints alone, floats alone  the values, under the same name
     any other Choice, such as of None and True         their JSON spellings, under the same name
@@ -25,15 +25,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces.encoded_space import EncodedSpace
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.kinds import Boolean, Choice, Fixed, Float, Int, Parameter
+from search_spaces.parameters.choices import Boolean, Choice, Fixed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.scalars import is_number
-from search_spaces.space.search_space import SearchSpace
-from search_spaces.translations.encoded_space import EncodedSpace
+from search_spaces.space import SearchSpace
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
     from keras_tuner.engine.hyperparameters import HyperParameter
+
 
 RESERVED: Final = "tuner/"
 """What the names begin with that Keras Tuner's Hyperband puts among the values of a trial."""
@@ -48,16 +51,10 @@ class KerasTunerSpace(EncodedSpace["_Encoding"]):
     library = "Keras Tuner"
 
     def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
-        """Chooses an encoding for each parameter; see `EncodedSpace`.
+        """Chooses an encoding for each parameter.
 
-        Args:
-            space: The space.
-            listed: Whether Keras Tuner needs all values of each int, as its grid does: it lists
-                only ten of an int on a logarithmic scale. These then use indices too.
-
-        Raises:
-            SearchSpaceError: If a parameter is called what another one's encoding is called, or
-                by a name that Keras Tuner keeps for itself.
+        Keras Tuner's grid needs all values of each int, and lists only ten of one on a logarithmic
+        scale: with `listed`, these use indices too.
         """
         for name in space.names:
             if name.startswith(RESERVED) and not isinstance(space[name], Fixed):
@@ -77,7 +74,7 @@ class KerasTunerSpace(EncodedSpace["_Encoding"]):
         """
         import keras_tuner
 
-        found = keras_tuner.HyperParameters()
+        declared = keras_tuner.HyperParameters()
         conditions: dict[str, list[Any]] = {}
         for parameter in self._space.parents_first:
             own = conditions[parameter.name] = self._conditions(parameter, conditions)
@@ -85,15 +82,11 @@ class KerasTunerSpace(EncodedSpace["_Encoding"]):
             if encoding is not None:
                 # `conditional_scope` itself can't hold two parents that don't depend on each
                 # other: it looks for the second one under the condition on the first.
-                found.merge([encoding.hyperparameter(own)])
-        return found
+                declared.merge([encoding.hyperparameter(own)])
+        return declared
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what an oracle's trial holds for values of the space, by Keras Tuner's names.
-
-        Raises:
-            SearchSpaceError: If the values are not in the space.
-        """
+        """Returns what an oracle's trial holds for values of the space, by Keras Tuner's names."""
         return {
             each.name: each.encode(values[each.parameter.name]) for each in self._active(values)
         }
@@ -104,13 +97,13 @@ class KerasTunerSpace(EncodedSpace["_Encoding"]):
 
     def _conditions(self, parameter: Parameter, known: Mapping[str, list[Any]]) -> list[Any]:
         """Returns its conditions and those of all ancestors; a Fixed parent's own replace it."""
-        found: list[Any] = []
+        conditions: list[Any] = []
         for name, values in parameter.when.items():
-            found += [condition for condition in known[name] if condition not in found]
+            conditions += [each for each in known[name] if each not in conditions]
             encoding = self._encodings.get(name)
             if encoding is not None:
-                found.append(_on(encoding.name, [encoding.encode(value) for value in values]))
-        return found
+                conditions.append(_on(encoding.name, [encoding.encode(value) for value in values]))
+        return conditions
 
 
 def _on(parent: str, values: Sequence[Any]) -> Any:
@@ -128,7 +121,7 @@ class _Encoding:
     """The encoding of one parameter: a row of the table above."""
 
     def __init__(self, parameter: Parameter, listed: bool) -> None:
-        self.parameter = parameter
+        self.parameter: Any = parameter
         self.name = parameter.name
         self._values: Sequence[Any] | None = None
         self._stored: Sequence[Any] = ()
@@ -143,7 +136,7 @@ class _Encoding:
             self._stored = range(len(self._values))
 
     def hyperparameter(self, conditions: list[Any]) -> HyperParameter:
-        """Returns the hyperparameter of Keras Tuner, under the given conditions."""
+        """Returns the hyperparameter of Keras Tuner, under these conditions."""
         from keras_tuner.engine import hyperparameters as kinds
 
         known = self.parameter
@@ -158,7 +151,6 @@ class _Encoding:
             return kinds.Choice(values=list(self._stored), **common)
         if self._values is not None:
             return kinds.Int(min_value=0, max_value=len(self._values) - 1, **common)
-        assert isinstance(known, Float | Int)
         make: Callable[..., HyperParameter] = kinds.Int if isinstance(known, Int) else kinds.Float
         # A step is left to Keras Tuner only where it is a difference of ints.
         step = known.step if isinstance(known, Int) and known.scale == "linear" else None
@@ -169,20 +161,13 @@ class _Encoding:
     def encode(self, value: Any) -> Any:
         """Returns what Keras Tuner holds for a value of the domain."""
         known = self.parameter
-        canonical = known.canonical(value)
         if isinstance(known, Choice):
-            return self._stored[known.index(canonical)]
-        if self._values is None:
-            return canonical
-        assert isinstance(known, Float | Int) and known.grid is not None
-        return known.grid.nearest_index(canonical)
+            return self._stored[known.index(value)]
+        canonical = known.canonical(value)
+        return canonical if self._values is None else known.grid.nearest_index(canonical)
 
     def decode(self, stored: Any) -> Any:
-        """Returns the value of the domain for what Keras Tuner proposes.
-
-        Raises:
-            SearchSpaceError: If there is none: the trial is of another space.
-        """
+        """Returns the value of the domain for what Keras Tuner proposes."""
         known = self.parameter
         if self._values is not None:
             if type(stored) is type(self._stored[0]) and stored in self._stored:
