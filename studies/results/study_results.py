@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from tracking.diagnosis.checking import Diagnosis
+    from tracking.diagnosis.diagnosing import Diagnosis
     from tracking.report.plots import StudyPlots
 
 

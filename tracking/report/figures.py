@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-from tracking.diagnosis.findings import Finding
+from tracking.diagnosis.diagnosed import Finding
 from tracking.records.data_findings import DataFinding, DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis

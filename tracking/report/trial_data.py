@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tracking.diagnosis.checking import Diagnosis, diagnose
+from tracking.diagnosis.diagnosing import Diagnosis, diagnose
 from tracking.history.curves import RecordedCurves
 from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from studies.lines import printable, wrapped
-from tracking.diagnosis.checking import Diagnosis
-from tracking.diagnosis.findings import Finding
-from tracking.diagnosis.numbers import counted
+from tracking.diagnosis.diagnosed import Finding
+from tracking.diagnosis.diagnosing import Diagnosis
+from tracking.texts import counted
 
 _INDENT: Final = 9
 _TOO_SHORT: Final = "the record is too short for advice: run more trials, or longer ones"

@@ -11,7 +11,7 @@ from studies.commands.texts.values import states
 from studies.engines.engine import Curve
 from studies.lines import all_wrapped, printable
 from studies.running.validation_parts import ValidationParts
-from tracking.diagnosis.isolated import answers
+from tracking.diagnosis.value_checks import answers
 from tracking.history.curves import RecordedCurves
 from tracking.history.reasons import reasons
 from tracking.history.sparklines import sparkline_if_curve

@@ -9,10 +9,10 @@ from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
 from studies.engines.engine import Curve
 from studies.lines import printable, terminal_columns, width
-from tracking.diagnosis.numbers import counted
 from tracking.history.sparklines import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
+from tracking.texts import counted
 
 _CURVE: Final = 10
 

@@ -8,12 +8,12 @@ from studies.commands.output import trial_document
 from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
 from studies.lines import all_wrapped, printable
-from tracking.diagnosis.numbers import counted
 from tracking.history.sparklines import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
 from tracking.records import EndedTrial, TrialRecord, TrialResult
 from tracking.store.folder import default_store_path
+from tracking.texts import counted
 
 _CURVE = 60
 
