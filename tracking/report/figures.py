@@ -12,16 +12,8 @@ import altair as alt
 from tracking.diagnosis.diagnosed import Finding
 from tracking.records.data_findings import DataFinding, DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
-from tracking.report.axes import HyperparameterAxis
-from tracking.report.charts import (
-    belief,
-    history,
-    hyperparameters,
-    predictions,
-    theme,
-    training,
-)
-from tracking.report.importance import FEWEST_TRIALS
+from tracking.report import charts, hyperparameter_charts, theme
+from tracking.report.axes import FEWEST_TRIALS, HyperparameterAxis
 from tracking.report.trial_data import Columns, StudyData
 
 # The marks of states in slices, which have no legend.
@@ -99,7 +91,7 @@ def sections(data: StudyData) -> list[Section]:
         )
         heading = "The champion on validation data" + (f": {each.output}" if each.output else "")
         shown = tuple(_champion(each, place))
-        found.append(Section(heading, shown, text, predictions.worst_samples(each)))
+        found.append(Section(heading, shown, text, charts.worst_samples(each)))
     if data.looked is not None:
         found.append(_of_data(data.looked, data.data_command))
     told = asked if data.diagnosis.findings else None
@@ -130,7 +122,7 @@ def tables(data: StudyData) -> dict[str, Columns]:
     return {
         "trials": data.trials,
         "curves": data.curves,
-        "parallel": hyperparameters.parallel_rows(data),
+        "parallel": hyperparameter_charts.parallel_rows(data),
     }
 
 
@@ -150,7 +142,7 @@ def _belief(data: StudyData) -> Iterator[Figure]:
             "too much: the trial was chosen on these. The line on the test part counts both seeds "
             "and samples."
         )
-    yield Figure(belief.belief(data), text)
+    yield Figure(charts.belief(data), text)
 
 
 def _diagnosed(data: StudyData) -> Section:
@@ -185,13 +177,13 @@ def _chart(data: StudyData, finding: Finding) -> alt.LayerChart | None:
     metric = data.history.description.objective.metric
     axis = next((each for each in data.axes if each.name == finding.parameter), None)
     if finding.chart == "intervals" and finding.rows:
-        return belief.intervals(finding.rows, metric, "", "", "")
+        return charts.intervals(finding.rows, metric, "", "", "")
     if finding.chart == "curves" and data.has_curves:
-        return training.learning_curves(data, finding.trials)
+        return charts.learning_curves(data, finding.trials)
     if finding.chart == "slice" and axis is not None:
-        return hyperparameters.hyperparameter_slice(data, axis)
+        return hyperparameter_charts.hyperparameter_slice(data, axis)
     if finding.chart == "history" and data.ranked:
-        return history.optimization_history(data)
+        return charts.optimization_history(data)
     return None
 
 
@@ -200,7 +192,7 @@ def _search(data: StudyData) -> Iterator[Figure]:
         return
     without = None in data.trials["value"]
     yield Figure(
-        history.optimization_history(data),
+        charts.optimization_history(data),
         "Each mark is a trial; the line is the best value so far. A flat line at the end says that "
         "more trials of this kind are unlikely to help much."
         + _far_off(data, data.trials["value"])
@@ -212,12 +204,12 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
     if len(data.ranked) < 2 or not data.axes:
         return
     yield Figure(
-        hyperparameters.parallel_coordinates(data),
+        hyperparameter_charts.parallel_coordinates(data),
         "Each line is a trial. Drag over a part of an axis to choose the trials that pass there.",
     )
     if data.importances:
         yield Figure(
-            hyperparameters.importance(data),
+            hyperparameter_charts.importance(data),
             "How much of the difference between trials each hyperparameter makes by itself "
             "(Optuna's fANOVA; a conditional one makes none where it is not active). It is a "
             "property of these trials and ranges, not of the hyperparameter.",
@@ -225,12 +217,12 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
     pair = contour_axes(data)
     if pair is not None:
         yield Figure(
-            hyperparameters.contour(data, *pair),
+            hyperparameter_charts.contour(data, *pair),
             "The two most important hyperparameters that are numbers. The ground is the mean of "
             "the trials nearby; where it is empty, nothing was tried.",
         )
     for axis in data.by_importance():
-        yield Figure(hyperparameters.hyperparameter_slice(data, axis), small=True)
+        yield Figure(hyperparameter_charts.hyperparameter_slice(data, axis), small=True)
 
 
 def _marks(data: StudyData) -> str:
@@ -265,7 +257,7 @@ def _champion(found: ValidationPredictions, place: int) -> Iterator[Figure]:
     suffix = f"_{place + 1}" if place else ""
     if found.confusion:
         yield Figure(
-            predictions.confusion_matrix(found, suffix),
+            charts.confusion_matrix(found, suffix),
             "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
             "the stronger the larger their share of the class.",
         )
@@ -275,8 +267,8 @@ def _champion(found: ValidationPredictions, place: int) -> Iterator[Figure]:
     if found.feature:
         text = "Points: targets. Blue: what the champion predicts."
         text += " Dashed: the rule that made the targets, without noise." if found.rule else ""
-    figure = predictions.targets(found, suffix)
-    yield Figure(figure, f"{predictions.equations(found)} {text}".lstrip())
+    figure = charts.targets(found, suffix)
+    yield Figure(figure, f"{charts.equations(found)} {text}".lstrip())
 
 
 def _training(data: StudyData) -> Iterator[Figure]:
@@ -284,7 +276,7 @@ def _training(data: StudyData) -> Iterator[Figure]:
     of_function = data.history.description.objective_function
     if data.has_curves or (data.curves["trial"] and not of_function):
         yield Figure(
-            training.learning_curves(data),
+            charts.learning_curves(data),
             "The ten best trials in blue, without pruned ones, each with its best epoch; all "
             "others behind. Pruned ones end where they were stopped."
             + _far_off(data, data.curves["value"]),
