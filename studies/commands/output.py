@@ -12,8 +12,8 @@ import click
 from studies.running.definitions import warnings_of
 from studies.running.validation_parts import ValidationParts
 from tracking.diagnosis.value_checks import answers
-from tracking.history.reasons import reasons
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
-from tracking.history.reasons import reasons
+from tracking.history.trials import reasons
 from tracking.texts import counted
 
 if TYPE_CHECKING:

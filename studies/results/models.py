@@ -13,8 +13,7 @@ from studies.error_texts import describe
 from studies.user_code.loading import load_study
 from studies.user_code.targets import Target
 from tracking import tags
-from tracking.history.recorded_code import read_source
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, read_source, read_study
 from tracking.records import EndedTrial, TrialRecord
 from tracking.registry.model_files import local_model
 from tracking.runs.champion_versions import ALIAS, champion_version

@@ -26,7 +26,7 @@ from studies.running.study_trials import FirstTrials, StudyTrials
 from studies.running.time_limit import AwakeClock, TimeLimit
 from studies.running.trial_runs import TrialRuns
 from studies.running.validation_parts import ValidationParts
-from tracking.history.selection import best_trial
+from tracking.history.trials import best_trial
 from tracking.records import (
     Decision,
     EndedTrial,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from studies.running.folds import mean_metrics, with_folds
 from studies.running.in_flight import InFlight
-from tracking.history.fold_steps import mean_so_far, pruner_step
+from tracking.history.curves import mean_so_far, pruner_step
 from tracking.records import (
     BestEpoch,
     EpochResult,

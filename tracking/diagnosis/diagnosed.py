@@ -17,10 +17,9 @@ from search_spaces.errors import InternalError
 from search_spaces.parameters.kinds import Float, Int, Parameter
 from tracking.history.confirmations import read_confirmations
 from tracking.history.curves import RecordedCurves
-from tracking.history.scores_by_trial import best_scores, scores_of
-from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_reading import metric_by_step
+from tracking.history.trials import holding, metric_by_step
+from tracking.history.validation_samples import best_scores, scores_of
 from tracking.records import EndedTrial, Objective
 from tracking.runs.mlflow_names import to_mlflow
 from tracking.scores.score_files import ScoresError

@@ -13,7 +13,7 @@ from search_spaces.parameters.kinds import Float, Int, Parameter
 from search_spaces.spellings import spell_values
 from tracking.diagnosis.diagnosed import Array, Changes, DiagnosedStudy, Finding, of_best
 from tracking.diagnosis.relaunch import part, wider
-from tracking.history.reasons import reasons
+from tracking.history.trials import reasons
 from tracking.records import EndedTrial
 from tracking.texts import counted, shown
 

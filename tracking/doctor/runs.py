@@ -12,8 +12,7 @@ from tracking import tags
 from tracking.doctor.findings import Ailment
 from tracking.doctor.studies import StudyRecord
 from tracking.history.study_history import read_study
-from tracking.history.study_line import describe_study
-from tracking.history.summary import study_note
+from tracking.history.summary import describe_study, study_note
 from tracking.runs.experiments import end_unmarked
 from tracking.runs.parents import restore_run
 from tracking.runs.run_contents import read_trial

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracking.history.evaluations import read_evaluations
-from tracking.history.reasons import reasons
+from tracking.history.confirmations import read_evaluations
 from tracking.history.summary import confirm_command
+from tracking.history.trials import reasons
 from tracking.history.verdicts import champion_sentences
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE

@@ -11,10 +11,9 @@ from typing import Any
 from tracking.diagnosis.diagnosed import training_metric
 from tracking.diagnosis.diagnosing import Diagnosis, diagnose
 from tracking.history.curves import RecordedCurves
-from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_reading import metric_by_step
-from tracking.history.validation_predictions import read_validation_predictions
+from tracking.history.trials import holding, metric_by_step
+from tracking.history.validation_samples import read_validation_predictions
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.data_findings import DataFindings

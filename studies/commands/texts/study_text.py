@@ -12,11 +12,10 @@ from studies.engines.engine import Curve
 from studies.lines import all_wrapped, printable
 from studies.running.validation_parts import ValidationParts
 from tracking.diagnosis.value_checks import answers
-from tracking.history.curves import RecordedCurves
-from tracking.history.reasons import reasons
-from tracking.history.sparklines import sparkline_if_curve
+from tracking.history.curves import RecordedCurves, sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import confirm_command, shell_commands
+from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE

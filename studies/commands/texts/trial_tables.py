@@ -9,7 +9,7 @@ from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
 from studies.engines.engine import Curve
 from studies.lines import printable, terminal_columns, width
-from tracking.history.sparklines import sparkline_if_curve
+from tracking.history.curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
 from tracking.texts import counted

@@ -8,7 +8,7 @@ from studies.commands.output import trial_document
 from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
 from studies.lines import all_wrapped, printable
-from tracking.history.sparklines import sparkline_if_curve
+from tracking.history.curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
 from tracking.records import EndedTrial, TrialRecord, TrialResult
