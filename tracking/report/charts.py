@@ -233,12 +233,12 @@ def _seeded(
     ]
 
 
-def confusion_matrix(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
+def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
     """Returns the samples by true and predicted class, coloured by their share of the class.
 
     The suffix ends its name, of the second output and others.
     """
-    names = _distinct(found.class_names)
+    names = _distinct(output.class_names)
     rows = [
         {
             "true": names[i],
@@ -247,7 +247,7 @@ def confusion_matrix(found: ValidationPredictions, suffix: str = "") -> alt.Laye
             "share": significant(amount / max(sum(line), 1), 3),
             "right": int(i == j),
         }
-        for i, line in enumerate(found.confusion)
+        for i, line in enumerate(output.confusion)
         for j, amount in enumerate(line)
     ]
     few = len(names) <= _MOST_LABELED
@@ -280,23 +280,23 @@ def confusion_matrix(found: ValidationPredictions, suffix: str = "") -> alt.Laye
         f"confusion{suffix}",
         "Confusion matrix",
         max(180, min(520, 28 * len(names))),
-        f"Of {found.samples} validation samples {found.correct} are classified rightly.",
+        f"Of {output.samples} validation samples {output.correct} are classified rightly.",
     )
 
 
-def targets(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
+def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
     """Returns predictions and targets.
 
     By the only feature, with the rule that made the targets; else the predictions by their targets.
     """
-    of_feature = bool(found.feature)
-    places = found.feature or found.truth
+    of_feature = bool(output.feature)
+    places = output.feature or output.truth
     order = sorted(range(len(places)), key=places.__getitem__)
-    kinds = {_TARGET: found.truth, _FOUND: found.predicted, _RULE: found.rule}
-    told = [kind for kind, values in kinds.items() if values]
+    kinds = {_TARGET: output.truth, _FOUND: output.predicted, _RULE: output.rule}
+    shown = [kind for kind, values in kinds.items() if values]
     rows = [
         {"x": significant(places[i]), "y": significant(kinds[kind][i]), "kind": kind}
-        for kind in told
+        for kind in shown
         for i in order
     ]
     colors = dict(zip(kinds, (theme.GREY, theme.BLUE, theme.ORANGE), strict=True))
@@ -304,11 +304,11 @@ def targets(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
         "kind:N",
         sort=None,
         title=None,
-        scale=alt.Scale(domain=told, range=[colors[kind] for kind in told]),
+        scale=alt.Scale(domain=shown, range=[colors[kind] for kind in shown]),
         legend=alt.Legend(orient="top"),
     )
     scale = alt.Scale(zero=False, nice=True)
-    x = alt.X("x:Q", title=found.feature_name if of_feature else _TARGET, scale=scale)
+    x = alt.X("x:Q", title=output.feature_name if of_feature else _TARGET, scale=scale)
     y = alt.Y("y:Q", title=_TARGET if of_feature else _FOUND, scale=scale)
     table = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y, color=color)
 
@@ -323,28 +323,28 @@ def targets(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
     layers = [of(_TARGET).mark_line(strokeWidth=1.2, strokeDash=[4, 3]), points(_FOUND)]
     if of_feature:
         layers = [points(_TARGET), of(_FOUND).mark_line(strokeWidth=2.5)]
-    if found.rule:
+    if output.rule:
         # In front and dashed: where both agree, both can be seen.
         layers.append(of(_RULE).mark_line(strokeWidth=2.5, strokeDash=[6, 5]))
     return theme.finished(
         theme.layers(*layers),
         f"targets{suffix}",
         "What was found, and what is true"
-        if found.rule
-        else f"Prediction by {found.feature_name if of_feature else _TARGET}",
+        if output.rule
+        else f"Prediction by {output.feature_name if of_feature else _TARGET}",
         340,
-        equations(found) or f"Targets and predictions of {len(order)} samples.",
+        equations(output) or f"Targets and predictions of {len(order)} samples.",
     )
 
 
-def equations(found: ValidationPredictions) -> str:
+def equations(output: ValidationPredictions) -> str:
     """Returns the line that was found, and the true one, as equations; empty if it is no line."""
-    line = _line(found.feature, found.predicted)
+    line = _line(output.feature, output.predicted)
     if line is None:
         return ""
-    told = f"Found: {_equation(line, found.feature_name)}."
-    true = _line(found.feature, found.rule)
-    return told if true is None else f"{told} True: {_equation(true, found.feature_name)}."
+    text = f"Found: {_equation(line, output.feature_name)}."
+    true = _line(output.feature, output.rule)
+    return text if true is None else f"{text} True: {_equation(true, output.feature_name)}."
 
 
 def _line(x: tuple[float, ...], y: tuple[float, ...]) -> tuple[float, float] | None:
@@ -366,10 +366,10 @@ def _equation(line: tuple[float, float], name: str) -> str:
     return f"y = {slope:.3g} {name} {sign} {abs(intercept):.3g}"
 
 
-def worst_samples(found: ValidationPredictions) -> list[dict[str, Any]]:
+def worst_samples(output: ValidationPredictions) -> list[dict[str, Any]]:
     """Returns the misclassified samples as texts, the worst first: an image each, or a row."""
-    names = found.class_names
-    wrong = [each for each in found.worst if each.true != each.predicted][:_MOST_WORST]
+    names = output.class_names
+    wrong = [each for each in output.worst if each.true != each.predicted][:_MOST_WORST]
     return [
         {
             "index": f"{each.index:,}",

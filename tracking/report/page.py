@@ -69,7 +69,7 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
         tables(data),
         {
             "picked": picked,
-            "command": page_texts.reproduce_command(data, without),
+            "command": page_texts.reproduce_command(data),
             "headings": data.headings,
         },
         title=f"{description.name}: study report",
@@ -78,7 +78,7 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
         best="" if best is None or best.value is None else number(best.value),
         picked=picked,
         one_curve=data.has_curves,
-        verdict=page_texts.verdict(data, without),
+        verdict=page_texts.verdict(data),
         facts=page_texts.facts(data),
         sections=shown,
         columns=columns,

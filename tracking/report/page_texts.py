@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tracking.history.confirmations import read_evaluations
 from tracking.history.summary import confirm_command
@@ -28,7 +27,6 @@ from tracking.runs.pages import commands as shell
 from tracking.runs.pages.commands import shell_command
 from tracking.texts import counted, duration, number
 
-_GAP, _EPOCHS = "gap", "epochs trained"
 _NUMBERS_SHOWN = 12
 
 
@@ -57,27 +55,27 @@ class Verdict:
     commands: tuple[tuple[str, str], ...]
 
 
-def verdict(data: StudyData, without: Path | None = None) -> Verdict:
-    """Returns the verdict on a study; commands need not name the store's folder `without`."""
+def verdict(data: StudyData) -> Verdict:
+    """Returns the verdict on a study."""
     best = data.ranked[0] if data.ranked else None
     metric = data.history.description.objective.metric
     if best is None or best.value is None:
-        found = "No trial has a value yet."
+        answer = "No trial has a value yet."
     else:
         at = f" at epoch {best.epoch} of {best.result.epochs}"
-        found = f"Trial {best.number} reached {metric} {number(best.value)}"
-        found += "." if best.result.of_no_epoch else f"{at}."
+        answer = f"Trial {best.number} reached {metric} {number(best.value)}"
+        answer += "." if best.result.of_no_epoch else f"{at}."
     names = data.history.description.space.names
     values = {} if best is None else best.params
     return Verdict(
         _asked(data),
-        found,
+        answer,
         tuple(f.verdict for f in data.diagnosis.findings if f.check == "isolation"),
         "" if best is None else data.verdict.text,
         tuple((name, value_text(values[name])) for name in names if name in values),
         tuple(_trust(data, best)),
         tuple(_following(data, best)),
-        tuple(_commands(data, best, without)),
+        tuple(_commands(data, best)),
     )
 
 
@@ -197,22 +195,19 @@ def _following(data: StudyData, best: EndedTrial | None) -> list[str]:
     return asks or [none]
 
 
-def _commands(
-    data: StudyData, best: EndedTrial | None, without: Path | None
-) -> list[tuple[str, str]]:
-    history = data.history
-    store, several = _where(data, without)
+def _commands(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
+    history, store, several = data.history, data.root, data.several
     commands = []
     if data.diagnosis.command:
         commands.append(("Launch what should follow", data.diagnosis.command))
     if best is not None and not best.verified.startswith(REPRODUCED):
-        again = str(best.number).join(reproduce_command(data, without))
+        again = str(best.number).join(reproduce_command(data))
         how = "Train the best trial again, by plain model.fit, and compare"
         if history.description.objective_function:
             how = "Run the best trial again, and compare"
         commands.append((how, again))
     if best is not None:
-        command = confirm_command(history, data.verdict, without)
+        command = confirm_command(history, data.verdict, data.without)
         on = "" if history.description.objective_function else " and on the test part"
         commands += [(f"Confirm the choice, under new seeds{on}", command)] if command else []
     has_test = history.description.data.sizes.get("test") and not data.verdict.is_confirmed
@@ -233,18 +228,12 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def reproduce_command(data: StudyData, without: Path | None = None) -> tuple[str, str]:
+def reproduce_command(data: StudyData) -> tuple[str, str]:
     """Returns what stands before and after a trial's number in the command that reproduces it."""
-    store, several = _where(data, without)
-    command = shell.reproduce_command(data.history.description, "\0", store, several=several)
+    description, several = data.history.description, data.several
+    command = shell.reproduce_command(description, "\0", data.root, several=several)
     before, _, after = command.partition("\0")
     return before, after
-
-
-def _where(data: StudyData, without: Path | None) -> tuple[Path | None, bool]:
-    """Returns the store that commands must name, and whether they must name the engine."""
-    root = data.history.store.root
-    return None if root == without else root, len(data.history.engines) > 1
 
 
 def facts(data: StudyData) -> list[tuple[str, str]]:
@@ -265,72 +254,76 @@ def facts(data: StudyData) -> list[tuple[str, str]]:
 
 def table_columns(data: StudyData) -> list[str]:
     """Returns the names of the table's columns."""
-    training = [data.training_metric, _GAP] if data.training_metric else []
-    metric = data.history.description.objective.metric
-    trials = data.history.trials
-    epochs = ["best epoch"] if any(trial.epoch is not None for trial in trials) else []
-    trained = [] if all(t.result and t.result.of_no_epoch for t in trials) else [_EPOCHS]
-    why = ["reason"] if any(t.result and t.result.reason for t in trials) else []
-    names = [axis.name for axis in data.axes]
-    return ["trial", "state", metric, *training, *epochs, *trained, "time", *names, *why]
+    return [name for name, _ in _cells(data)]
 
 
 def table_rows(data: StudyData) -> Iterator[list[str]]:
     """Yields a row of texts for each trial, the best first; empty where there is nothing."""
-    columns = table_columns(data)
-    gaps = dict(zip(data.trials["trial"], data.trials["gap"], strict=True)) if data.trials else {}
+    cells = _cells(data)
     valued = {trial.number for trial in data.ranked}
     others = (trial for trial in data.history.trials if trial.number not in valued)
     for trial in (*data.ranked, *others):
-        result, best = trial.result, trial.best
-        which = ", defaults" if trial.number == data.history.description.default_trial else ""
-        which += ", reproduced" if trial.verified.startswith(REPRODUCED) else ""
-        row = [
-            str(trial.number),
-            (trial.state if trial.holds else "contradicted by model.fit") + which,
-            "" if best is None else number(best.value, 5),
-        ]
-        if data.training_metric:
-            value = None if best is None else best.metrics.get(data.training_metric)
-            row.append("" if value is None else number(value, 5))
-            gap = None if value is None else gaps[trial.number]
-            row.append("" if gap is None else number(gap, 3))
-        if "best epoch" in columns:
-            row.append("" if trial.epoch is None else str(trial.epoch))
-        if _EPOCHS in columns:
-            row.append("" if result is None else str(result.epochs))
-        row += [
-            "" if result is None else duration(result.seconds),
-            *(_value(trial, axis.name) for axis in data.axes),
-        ]
-        if columns[-1] == "reason":
-            row.append("" if result is None else result.reason[:300])
-        yield row
+        yield [text(trial) for _, text in cells]
 
 
-def _value(trial: TrialRecord, name: str) -> str:
-    return value_text(trial.params[name]) if name in trial.params else ""
+def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
+    """Returns the columns of the table of trials: a name, and the text of a trial."""
+    description, trials = data.history.description, data.history.trials
+    gaps = dict(zip(data.trials.get("trial", ()), data.trials.get("gap", ()), strict=True))
+
+    def state(trial: TrialRecord) -> str:
+        default = ", defaults" if trial.number == description.default_trial else ""
+        reproduced = ", reproduced" if trial.verified.startswith(REPRODUCED) else ""
+        return f"{trial.state if trial.holds else 'contradicted by model.fit'}{default}{reproduced}"
+
+    def value(metric: str) -> Callable[[TrialRecord], str]:
+        return lambda t: _cell(t.best.metrics.get(metric) if t.best else None, 5)
+
+    def hyperparameter(name: str) -> Callable[[TrialRecord], str]:
+        return lambda t: value_text(t.params[name]) if name in t.params else ""
+
+    cells: list[tuple[str, Callable[[TrialRecord], str]]] = [
+        ("trial", lambda t: str(t.number)),
+        ("state", state),
+        (description.objective.metric, lambda t: _cell(t.best.value if t.best else None, 5)),
+    ]
+    if data.training_metric:
+        cells.append((data.training_metric, value(data.training_metric)))
+        cells.append(("gap", lambda t: _cell(gaps[t.number], 3)))
+    if any(trial.epoch is not None for trial in trials):
+        cells.append(("best epoch", lambda t: "" if t.epoch is None else str(t.epoch)))
+    if not all(t.result and t.result.of_no_epoch for t in trials):
+        cells.append(("epochs trained", lambda t: str(t.result.epochs) if t.result else ""))
+    cells.append(("time", lambda t: duration(t.result.seconds) if t.result else ""))
+    cells += [(axis.name, hyperparameter(axis.name)) for axis in data.axes]
+    if any(t.result and t.result.reason for t in trials):
+        cells.append(("reason", lambda t: t.result.reason[:300] if t.result else ""))
+    return cells
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None else number(value, digits)
 
 
 def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Returns the last sections of the page: a heading, a sentence, and texts by name."""
     description, trials = data.history.description, data.history.trials
-    found, of_function = description.data, description.objective_function
+    recorded, of_function = description.data, description.objective_function
     best = data.ranked[0] if data.ranked else None
-    folds = found.details.get("folds", ())
-    listed = {
-        "Data set": f"{found.name} ({found.source})" if found.source else found.name,
-        **{f"{part} samples": f"{size:,}" for part, size in found.sizes.items()},
+    folds = recorded.details.get("folds", ())
+    samples = {
+        "Data set": f"{recorded.name} ({recorded.source})" if recorded.source else recorded.name,
+        **{f"{part} samples": f"{size:,}" for part, size in recorded.sizes.items()},
         **{
             f"Fold {place}": f"{fold['train']:,} to train, {fold['validation']:,} to validate"
             for place, fold in enumerate(folds, start=1)
         },
-        **{name: value for name, value in found.details.items() if name != "folds"},
-        "SHA-256 of the data": found.digest,
-        **{f"SHA-256 of {part}": digest for part, digest in found.digests.items()},
+        **{name: value for name, value in recorded.details.items() if name != "folds"},
+        "SHA-256 of the data": recorded.digest,
+        **{f"SHA-256 of {part}": digest for part, digest in recorded.digests.items()},
     }
     crossed = f"{description.folds} folds: {description.cross_validation}"
-    defined = {
+    settings = {
         "Objective": f"{description.objective.direction} {description.objective.metric}",
         "Engine": description.engine,
         "Pruner": description.pruner,
@@ -353,14 +346,10 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         "SHA-256 of the code": description.code.digest or "none",
         "SHA-256 of the space": description.space.digest,
     }
-    ran = {
-        **{name: text for name, text in (trials[-1].environment if trials else {}).items() if text},
-        **(
-            {f"SHA-256 of trial {best.number}'s weights": best.result.weights_sha256}
-            if best
-            else {}
-        ),
-    }
+    last = trials[-1].environment if trials else {}
+    environment = {name: text for name, text in last.items() if text}
+    if best is not None:
+        environment[f"SHA-256 of trial {best.number}'s weights"] = best.result.weights_sha256
     why = [
         (
             f"{each.kind}: {counted(len(each.trials), 'trial')}",
@@ -370,14 +359,14 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     ]
     parts = [
         ("Why trials ended early", "", why),
-        ("Data", "", _told(listed)),
-        ("Definition", "", [*_told(defined), *space, *_told(digests)]),
-        ("Environment", "Of the trial that began last.", _told(ran)),
+        ("Data", "", _texts(samples)),
+        ("Definition", "", [*_texts(settings), *space, *_texts(digests)]),
+        ("Environment", "Of the trial that began last.", _texts(environment)),
     ]
     return [part for part in parts if part[2]]
 
 
-def _told(values: Mapping[str, object]) -> list[tuple[str, str]]:
+def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
     """Returns values as texts by name; what is missing is left out."""
     return [
         (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

@@ -75,10 +75,20 @@ class StudyData:
         return looked_at(self.history)
 
     @property
+    def root(self) -> Path | None:
+        """The store's folder that commands must name."""
+        root = self.history.store.root
+        return None if root == self.without else root
+
+    @property
+    def several(self) -> bool:
+        """Whether the study was launched with several engines, which commands must name."""
+        return len(self.history.engines) > 1
+
+    @property
     def data_command(self) -> str:
         """The command that looks at the data, to copy into a shell."""
-        root = self.history.store.root
-        return data_command(self.history.description, None if root == self.without else root)
+        return data_command(self.history.description, self.root)
 
     @cached_property
     def training_metric(self) -> str:
