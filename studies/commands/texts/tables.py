@@ -1,8 +1,9 @@
-"""Tables that fit the terminal."""
+"""Tables that fit the terminal, and values in words."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from studies.lines import cut, printable, terminal_columns, width
 
@@ -56,6 +57,21 @@ def table(
     with console.capture() as captured:
         console.print(made)
     return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def shown(value: object) -> str:
+    """Returns a value as a person reads it."""
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
+
+
+def spelled(values: Mapping[str, Any]) -> str:
+    """Returns hyperparameters with their values."""
+    return ", ".join(f"{printable(name)} = {shown(value)}" for name, value in values.items())
+
+
+def states(counts: Mapping[str, int]) -> str:
+    """Returns the number of trials by state; empty if there are none."""
+    return ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
 
 
 def _beside(lines: Sequence[str], cells: Sequence[str]) -> list[str]:
