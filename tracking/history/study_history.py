@@ -164,11 +164,7 @@ class StudyHistory:
 
 
 def study_names(store: Store) -> list[str]:
-    """Returns the names of the store's studies, the one launched last first.
-
-    Raises:
-        StoreError: If the store's database is gone or damaged.
-    """
+    """Returns the names of the store's studies, the one launched last first."""
     check_database(store.root / "mlflow.db")
     if not any((store.root / "mlartifacts").iterdir()):
         # A new store has none: MLflow need not start.
@@ -221,11 +217,7 @@ def find_engines(store: Store, name: str, engine: str | None = None) -> list[Stu
 
 
 def refreshed(history: StudyHistory, written: Collection[str]) -> StudyHistory:
-    """Returns a study as it stands now, without reading its other trials again.
-
-    Raises:
-        StudyDeletedError: If it was deleted in MLflow since, or its parent run was.
-    """
+    """Returns a study as it stands now: reads what was written, not its other trials again."""
     store, engine = history.store, history.description.engine
     experiment = store.client.get_experiment(history.experiment_id)
     parents = _parents(store, experiment, engine)

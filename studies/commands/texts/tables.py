@@ -13,10 +13,8 @@ _BETWEEN = 2
 def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> list[str]:
     """Returns columns side by side, in as many blocks below each other as they need.
 
-    Args:
-        columns: The cells of each column, with its heading. The first one begins each block. Cells
-            that leave no room are cut.
-        most: The most blocks; None: all.
+    A column has its heading and cells; the first one begins each block. Cells that leave no room
+    are cut.
     """
     limit = terminal_columns()
     first = [cut(printable(cell), limit // 2) for cell in columns[0]]
@@ -37,13 +35,7 @@ def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> l
 def table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, breaking: Collection[str]
 ) -> list[str]:
-    """Returns rows as a table.
-
-    Args:
-        header: The names of the columns.
-        rows: The cells of each row.
-        breaking: The columns whose cells are broken into lines, if the table is too wide.
-    """
+    """Returns rows as a table; if it is too wide, cells of the breaking columns are broken."""
     from rich.console import Console
     from rich.table import Table
 
