@@ -1,7 +1,7 @@
 """Private parts of MLflow.
 
 They are used here, in `run_tables` and `run_rows`, which write into its tables, and in
-`trial_reading`, which reads from them.
+`history.trials`, which reads from them.
 
 Each is looked up when it is first needed. A missing part turns its feature off:
 

@@ -120,8 +120,8 @@ class HyperparameterAxis:
     def ticks(self) -> list[tuple[float, str]]:
         """Returns places in the sampling scale, and the values there."""
         if self.labels:
-            found = [((i + 0.5) / len(self.labels), label) for i, label in enumerate(self.labels)]
-            return found if len(found) <= _MOST_TICKS else [found[0], found[-1]]
+            ticks = [((i + 0.5) / len(self.labels), label) for i, label in enumerate(self.labels)]
+            return ticks if len(ticks) <= _MOST_TICKS else [ticks[0], ticks[-1]]
         parameter = self.parameter
         assert isinstance(parameter, Float | Int), "all others are listed"
         if parameter.scale == "log" and parameter.high / parameter.low >= 100:

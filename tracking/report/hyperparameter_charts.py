@@ -43,14 +43,14 @@ def parallel_rows(data: StudyData) -> Columns:
         first = _MOST_LINES // 4
         step = -(-(len(chosen) - first) // (_MOST_LINES - first))
         chosen = [*chosen[:first], *chosen[first::step]]
-    low, high = _ends(data)
+    axes, (low, high) = parallel_axes(data), _ends(data)
     best = max(1, len(data.ranked) // 10)
     rows: list[dict[str, Any]] = []
     for place, trial in enumerate(chosen):
         assert trial.value is not None, "ranked trials have a value"
         key = objective.sort_key(trial.value)
         tier = "best" if place == 0 else "top" if place < best else "other"
-        units = {axis.name: axis.unit(trial.spec.values) for axis in parallel_axes(data)}
+        units = {axis.name: axis.unit(trial.spec.values) for axis in axes}
         height = 1 - min(max((key - low) / (high - low), 0.0), 1.0)
         at = {**trial.params, objective.metric: trial.value}
         for name, unit in {**units, objective.metric: round(height, 4)}.items():
@@ -194,7 +194,7 @@ def importance(data: StudyData) -> alt.LayerChart:
     bars = shown.mark_bar(color=theme.BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
         tooltip=[alt.Tooltip("name:N"), alt.Tooltip("share:Q", format=".1%")]
     )
-    told = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
+    first = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
     return theme.finished(
         theme.layers(
             bars, shown.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")
@@ -202,7 +202,7 @@ def importance(data: StudyData) -> alt.LayerChart:
         "importance",
         "Importance of hyperparameters",
         max(80, 26 * len(rows)),
-        f"Importance of hyperparameters by fANOVA: {told}.",
+        f"Importance of hyperparameters by fANOVA: {first}.",
     )
 
 

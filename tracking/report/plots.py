@@ -124,15 +124,15 @@ class StudyPlots:
         Raises:
             StudyError: If that is not recorded.
         """
-        found = self._data.predictions
-        if found is None or not (found.confusion or found.truth):
+        output = self._data.predictions
+        if output is None or not (output.confusion or output.truth):
             name = self._data.history.description.name
             raise StudyError(
                 f"The record of {name!r} has no predictions of a champion on validation data."
             )
-        if found.confusion:
-            return self._shown(charts.confusion_matrix(found))
-        return self._shown(charts.targets(found))
+        if output.confusion:
+            return self._shown(charts.confusion_matrix(output))
+        return self._shown(charts.targets(output))
 
     def _axis(self, name: str) -> HyperparameterAxis:
         for axis in self._data.axes:
