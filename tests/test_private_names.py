@@ -165,7 +165,7 @@ def test_only_three_modules_read_or_write_tables_of_mlflow() -> None:
     found = {
         str(file.relative_to(ROOT)) for file in sources() if statement.search(file.read_text())
     }
-    modules = ("mlflow_parts", "runs/run_writer", "history/trial_reading")
+    modules = ("mlflow_parts", "runs/run_writer", "history/trials")
     assert found == {f"tracking/{module}.py" for module in modules}
 
 

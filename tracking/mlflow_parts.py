@@ -1,6 +1,6 @@
 """Private parts of MLflow.
 
-They are used here, in `run_writer`, which writes into its tables, and in `trial_reading`,
+They are used here, in `run_writer`, which writes into its tables, and in `history.trials`,
 which reads from them.
 
 Each is looked up when it is first needed. A missing part turns its feature off:

@@ -19,8 +19,7 @@ from studies.user_code.loading import describe_code
 from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
 from studies.user_code.user_modules import place_of, text_of
-from tracking.history.recorded_code import read_code
-from tracking.history.study_history import StudyHistory
+from tracking.history.study_history import StudyHistory, read_code
 from tracking.history.summary import shell_commands
 from tracking.records import CodeDescription, TrialRecord
 from tracking.records.studies import sha256

@@ -17,7 +17,6 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, make_progress
 from studies.training.process.environment import environment_differences
-from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrainerName, TrialTask
@@ -26,6 +25,7 @@ from tracking.registry.champions import record_verified
 from tracking.registry.verdicts import renew_verdict
 from tracking.report.write import renew_report
 from tracking.store.folder import default_store_path, open_store
+from tracking.texts import counted
 
 
 @dataclass(frozen=True)

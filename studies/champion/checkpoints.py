@@ -13,13 +13,13 @@ from studies.executors.executor import Executor
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
 from studies.results.models import existing_store
-from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialTask
 from tracking.records.checks import IDENTICAL, is_whole
 from tracking.registry.champions import record_verified
 from tracking.store.trust import check_trust
+from tracking.texts import counted
 
 
 def opened(

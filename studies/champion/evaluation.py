@@ -16,7 +16,7 @@ from studies.champion.in_worker import evaluate_in_worker
 from studies.definition.objective_functions import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
-from tracking.history.evaluations import evaluations_on, record_evaluation
+from tracking.history.confirmations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import renew_note
 from tracking.history.verdicts import looked_at

@@ -18,7 +18,6 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors.executor import Executor
 from studies.launching.choosing import register
 from studies.progress import NoProgress, Progress, showing
-from tracking.diagnosis.numbers import counted
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
 from tracking.history.verdicts import study_verdict, worth
@@ -33,6 +32,7 @@ from tracking.report.write import renew_report
 from tracking.runs.champion_versions import PROMOTED
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import default_store_path
+from tracking.texts import counted
 
 if TYPE_CHECKING:
     from studies.training.champion.refitting import Refitted

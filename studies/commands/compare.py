@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from studies.commands.command_line import json_option, store_option, tell, telling_errors
-from studies.commands.texts.tables import in_blocks, table
-from studies.commands.texts.values import states
+from studies.commands.texts.tables import in_blocks, states, table
 from studies.lines import COLUMNS, printable, terminal_columns, wrapped
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ def data_command(
     """  # noqa: D301 - click reads \b, which must not be escaped
     from search_spaces.errors import StudyError
     from studies.commands.output import print_json
-    from studies.commands.texts.data_text import data_text
+    from studies.commands.texts.findings_text import data_text
     from studies.data.replacing import is_data, is_table, spelled
     from studies.exporting.asked import check_free, explained
     from studies.launching.checking_data import check_file, check_target

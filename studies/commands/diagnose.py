@@ -30,8 +30,8 @@ def diagnose_command(study: str, engine: str | None, store: Path | None, as_json
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
-    from studies.commands.texts.diagnosis_text import COLORS, diagnosis_text
-    from tracking.diagnosis.checking import diagnose, document
+    from studies.commands.texts.findings_text import COLORS, diagnosis_text
+    from tracking.diagnosis.diagnosing import diagnose, document
     from tracking.store.folder import default_store_path
 
     diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())

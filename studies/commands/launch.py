@@ -233,8 +233,7 @@ def launch_command(
         seconds_of,
     )
     from studies.commands.output import definition_document, print_json, study_document
-    from studies.commands.texts.definition_text import definition_text
-    from studies.commands.texts.study_text import study_text, verdict_text
+    from studies.commands.texts.study_text import definition_text, study_text, verdict_text
     from studies.data.replacing import spelled
     from studies.launching.launch import describe_target, launch_target
     from studies.launching.launch_options import LaunchOptions

@@ -72,8 +72,7 @@ def _catalog() -> Iterator[str]:
 
 
 def _text(documents: list[dict[str, Any]]) -> list[str]:
-    from studies.commands.texts.tables import table
-    from studies.commands.texts.values import shown, states
+    from studies.commands.texts.tables import shown, states, table
     from studies.lines import wrapped
 
     rows, faults = [], []

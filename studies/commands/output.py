@@ -11,9 +11,9 @@ import click
 
 from studies.running.definitions import warnings_of
 from studies.running.study_trials import ValidationParts
-from tracking.diagnosis.isolated import answers
-from tracking.history.reasons import reasons
+from tracking.diagnosis.value_checks import answers
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 

@@ -90,7 +90,7 @@ def promote_command(
 
 def promotion_text(found: Promotion) -> str:
     """Returns what was registered as text, of at most 80 columns."""
-    from tracking.diagnosis.numbers import counted
+    from tracking.texts import counted
 
     lines = []
     what = f"trial {found.trial}, epoch {found.epoch}, {found.metric} {found.value:.6g}"

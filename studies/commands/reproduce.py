@@ -114,7 +114,7 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
         name_engine: Whether to name the engine, as where a study has several.
     """
     from studies.definition.settings import trainer_in_words
-    from tracking.diagnosis.numbers import counted
+    from tracking.texts import counted
 
     what = f"trial {outcome.trial} of {outcome.study}"
     epochs = counted(outcome.epochs, "epoch")

@@ -73,7 +73,7 @@ def ui_command(
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.interruption import catching_interrupts
-    from tracking.history.study_line import describe_study
+    from tracking.history.summary import describe_study
     from tracking.mlflow_parts import knows_views
     from tracking.runs.pages import VIEWS
     from tracking.runs.parents import study_experiments
@@ -147,7 +147,7 @@ def ui_command(
 
 def _describe_studies(store: Store) -> None:
     """Writes each study's description again: a process that was killed could not."""
-    from tracking.history.study_line import describe_study
+    from tracking.history.summary import describe_study
     from tracking.runs.parents import study_experiments
 
     # The UI shows a store whose record is damaged, too.

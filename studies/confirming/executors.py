@@ -19,8 +19,7 @@ from studies.training.process.determinism import begin_trial, prepare_environmen
 from studies.user_code.loading import describe_code, load_study
 from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
-from tracking.history.recorded_code import read_code
-from tracking.history.study_history import StudyHistory
+from tracking.history.study_history import StudyHistory, read_code
 from tracking.records import EndedTrial
 from tracking.store.database import preload
 

@@ -15,7 +15,7 @@ from studies.confirming.plan import DEFAULTS, Plan
 from studies.confirming.test_scores import TestScores
 from studies.confirming.trainings import Trainings
 from studies.progress import Progress
-from tracking.history.evaluations import evaluations_on, read_evaluations, record_evaluation
+from tracking.history.confirmations import evaluations_on, read_evaluations, record_evaluation
 from tracking.history.study_history import StudyHistory
 from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
 from tracking.records.studies import ConstantGuess

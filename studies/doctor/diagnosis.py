@@ -33,8 +33,8 @@ from tracking.doctor.runs import (
     check_unmade,
     deleted_studies,
 )
-from tracking.history.study_history import read_study, study_engines
-from tracking.runs.parents import study_experiments
+from tracking.history.study_history import read_study
+from tracking.runs.parents import parent_runs, study_experiments
 from tracking.store.database import check_can_be_read
 from tracking.store.folder import FOLDER, Store, check_writable, open_store, real_folder
 from tracking.store.study_locks import locked_store
@@ -182,7 +182,7 @@ def _weights(
     store: Store, experiment: Experiment, *, fix: bool, progress: Progress
 ) -> Iterator[Finding]:
     again = partial(train_again, progress=progress)
-    for engine in study_engines(store, experiment.experiment_id):
+    for engine in parent_runs(store, experiment.experiment_id):
         try:
             history = read_study(store, experiment.name, engine)
         except TrackingError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from studies.champion.outputs import as_csv
 from studies.exporting.asked import written
 from tracking.history.study_history import StudyHistory
-from tracking.history.table_of_trials import trials_table
+from tracking.history.trials import trials_table
 
 if TYPE_CHECKING:
     import pandas as pd

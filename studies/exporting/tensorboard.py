@@ -17,7 +17,7 @@ from search_spaces.errors import StudyError
 from studies.exporting.asked import explained, path_for
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_reading import metric_by_step
+from tracking.history.trials import metric_by_step
 from tracking.records import EndedTrial
 from tracking.runs.run_contents import to_mlflow
 

@@ -12,9 +12,9 @@ from studies.again.verification import Verifier
 from studies.data.arrays.large import temporary_folder
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from tracking.history.selection import ranked
 from tracking.history.study_history import StudyHistory
-from tracking.history.validation_predictions import write_validation_predictions
+from tracking.history.trials import ranked
+from tracking.history.validation_samples import write_validation_predictions
 from tracking.records import EndedTrial
 from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.registry.champions import (

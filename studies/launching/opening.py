@@ -28,8 +28,8 @@ from studies.running.definitions import (
     with_defaults_of,
     with_lag,
 )
-from tracking.history.joining import with_joined
 from tracking.history.study_history import StudyHistory, best_of_engines, find_engines, read_study
+from tracking.history.trials import with_joined
 from tracking.mirror import check_free
 from tracking.records import FINISHED_STATES, StudyDescription
 from tracking.runs.experiments import make_experiment, take_folder

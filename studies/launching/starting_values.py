@@ -18,8 +18,8 @@ from search_spaces.space import complete
 from search_spaces.tailoring import read_value
 from studies.definition.settings import OF_A_STUDY
 from studies.progress import Progress
-from tracking.history.selection import ranked
-from tracking.history.study_history import find_engines, read_study
+from tracking.history.study_history import find_engines, read_engines
+from tracking.history.trials import ranked
 from tracking.records import StudyDescription
 from tracking.store.folder import Store
 
@@ -62,9 +62,9 @@ def starting_values(
     for before in find_engines(store, description.name):
         if before.trials and before.description.initial_from == where:
             return tuple(map(dict, before.description.initial))
-    other = read_study(store, name)
-    trials = [trial for each in find_engines(store, name) for trial in each.trials]
-    found = [trial.spec.values for trial in ranked(trials, other.description.objective)]
+    histories = read_engines(store, name)
+    trials = [trial for each in histories for trial in each.trials]
+    found = [trial.spec.values for trial in ranked(trials, histories[0].description.objective)]
     return _best(found, space, f"the study {name!r}", progress)
 
 

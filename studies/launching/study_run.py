@@ -25,11 +25,9 @@ from studies.running.definitions import most_epochs, with_hardware
 from studies.running.driver import Driver
 from studies.user_code.commits import commit_tags
 from tracking import tags
-from tracking.history.curves import RecordedCurves
-from tracking.history.fold_steps import FoldCurves
+from tracking.history.curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
-from tracking.history.study_line import describe_study
-from tracking.history.summary import study_note
+from tracking.history.summary import describe_study, study_note
 from tracking.history.verdicts import record_corrected
 from tracking.records import StudyDescription, TrialRecord
 from tracking.registry.verdicts import set_verdict

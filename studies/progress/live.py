@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from studies.lines import cut, printable, width
 from studies.progress.plain import UNWRITABLE, LineProgress, in_lines
 from studies.progress.redrawing import redrawn
-from tracking.history.sparklines import sparkline
+from tracking.history.curves import sparkline
 from tracking.records import (
     BestEpoch,
     EpochResult,

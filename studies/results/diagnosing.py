@@ -11,7 +11,7 @@ from tracking.history.study_history import StudyHistory, read_study
 from tracking.store.folder import Store, default_store_path
 
 if TYPE_CHECKING:
-    from tracking.diagnosis.checking import Diagnosis
+    from tracking.diagnosis.diagnosing import Diagnosis
 
 
 def diagnose(
@@ -41,7 +41,7 @@ def diagnose(
         print(diagnosis.command)
         ```
     """
-    from tracking.diagnosis.checking import diagnose as diagnose_record
+    from tracking.diagnosis.diagnosing import diagnose as diagnose_record
 
     if isinstance(study, str):
         study = read_study(

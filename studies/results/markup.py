@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
-from tracking.diagnosis.numbers import counted
-from tracking.history.reasons import reasons
+from tracking.history.trials import reasons
+from tracking.texts import counted
 
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition

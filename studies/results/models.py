@@ -13,14 +13,13 @@ from studies.error_texts import describe
 from studies.user_code.loading import load_study
 from studies.user_code.targets import Target
 from tracking import tags
-from tracking.diagnosis.numbers import counted
-from tracking.history.recorded_code import read_source
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, read_source, read_study
 from tracking.records import EndedTrial, TrialRecord
 from tracking.registry.model_files import local_model
 from tracking.runs.champion_versions import ALIAS, champion_version
 from tracking.store.folder import Store, default_store_path, open_store
 from tracking.store.trust import check_trust
+from tracking.texts import counted
 
 if TYPE_CHECKING:
     import keras

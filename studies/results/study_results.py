@@ -15,7 +15,7 @@ from studies.results.samples import samples_for
 from studies.results.trial import Trial, TrialWithResult, trial_of
 from tracking.history.study_history import StudyHistory, study_names
 from tracking.history.study_history import read_study as read_record
-from tracking.history.table_of_trials import trials_table
+from tracking.history.trials import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records.checks import Confirmation, Corrected
 from tracking.store.folder import Store, default_store_path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from tracking.diagnosis.checking import Diagnosis
+    from tracking.diagnosis.diagnosing import Diagnosis
     from tracking.report.plots import StudyPlots
 
 

@@ -16,8 +16,8 @@ from studies.definition.engine_options import split_options
 from studies.definition.settings import FACTOR, hyperband_trials
 from studies.definition.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from studies.engines.make import check_engine_serves
-from tracking.history.joining import joined, with_joined
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import joined, with_joined
 from tracking.records import FINISHED_STATES, StudyDescription
 from tracking.records.studies import ANY_HARDWARE
 from tracking.runs.parents import deleted_trials, restore_run

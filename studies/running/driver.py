@@ -23,7 +23,7 @@ from studies.running.running_trial import Running
 from studies.running.search import Search
 from studies.running.study_trials import FirstTrials, StudyTrials, ValidationParts
 from studies.running.trial_runs import TrialRuns
-from tracking.history.selection import best_trial
+from tracking.history.trials import best_trial
 from tracking.records import (
     Decision,
     EndedTrial,

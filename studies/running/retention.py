@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable
 
 from studies.engines.engine import Engine
-from tracking.history.selection import rank_of, ranked
+from tracking.history.trials import rank_of, ranked
 from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
 from tracking.runs.study_files import StudyFiles
 from tracking.scores.kept import KeptScores

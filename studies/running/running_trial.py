@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from search_spaces.errors import WorkerError
-from tracking.history.fold_steps import mean_so_far, pruner_step
+from tracking.history.curves import mean_so_far, pruner_step
 from tracking.records import (
     BestEpoch,
     EpochResult,

@@ -11,8 +11,7 @@ from studies.running.definitions import most_epochs
 from studies.running.proposals import EngineOf, Proposals
 from studies.running.running_trial import Running
 from studies.running.study_trials import StudyTrials
-from tracking.history.joining import joined
-from tracking.history.selection import best_trial
+from tracking.history.trials import best_trial, joined
 from tracking.records import EndedTrial, EpochResult, Proposal, TrialRecord
 from tracking.runs.study_runs import StudyRuns
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from search_spaces import SearchSpace
 from search_spaces.errors import FailedAlikeError
 from studies.running.running_trial import Running
-from tracking.history.joining import completed
+from tracking.history.trials import completed
 from tracking.records import (
     FINISHED_STATES,
     EndedTrial,

@@ -35,8 +35,8 @@ from studies.definition.study_definition import (
 )
 from studies.libraries.searches import KERAS_TUNER, OPTUNA, Search
 from studies.user_code.user_modules import imported_names, own_modules
-from tracking.diagnosis.numbers import counted
 from tracking.records import Objective
+from tracking.texts import counted
 
 _MAIN: Final = "__main__"
 # Of a script that does not say how many, so that only its timeout, or Ctrl-C, ends it.

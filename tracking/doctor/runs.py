@@ -12,8 +12,7 @@ from search_spaces.errors import StoreError, TrackingError
 from tracking import tags
 from tracking.doctor.findings import Ailment, StudyRecord
 from tracking.history.study_history import read_study
-from tracking.history.study_line import describe_study
-from tracking.history.summary import study_note
+from tracking.history.summary import describe_study, study_note
 from tracking.runs.experiments import delete_study, end_unmarked, half_deleted
 from tracking.runs.parents import (
     engine_of,

@@ -14,8 +14,8 @@ from typing import Any
 from search_spaces.errors import StatisticsError
 from tracking import tags
 from tracking.history.confirmations import read_confirmations
-from tracking.history.selection import rank_of
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import rank_of
 from tracking.records import EndedTrial
 from tracking.records.checks import Confirmation, Corrected, Interval
 from tracking.records.studies import DataFindings
@@ -216,7 +216,7 @@ def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
 def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corrected | None, str]:
     """Returns a study's corrected value, or None and why."""
     # Late: a study without scores needs none of it.
-    from tracking.history.scores_by_trial import trial_scores
+    from tracking.history.validation_samples import trial_scores
     from tracking.statistics.corrections import corrected
 
     best, direction = trials[0], history.description.objective.direction

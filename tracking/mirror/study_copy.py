@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from search_spaces.errors import ServerAwayError, ServerRefusedError
 from tracking import tags
-from tracking.history.study_history import StudyHistory, read_study, study_engines
-from tracking.history.study_line import is_replaceable
+from tracking.history.study_history import StudyHistory, find_engines
+from tracking.history.summary import is_replaceable
 from tracking.mirror.server import as_server_errors, not_waiting_long, open_server
 from tracking.records import EndedTrial
 from tracking.registry.champions import register, withdraw
@@ -149,8 +149,7 @@ class StudyCopy:
 
     def _history_of(self, run_id: str) -> tuple[StudyHistory, EndedTrial] | None:
         """Returns the trial that a run is of, and its study under the trial's engine."""
-        for engine in study_engines(self._store, self._here_id):
-            history = read_study(self._store, self._here().name, engine)
+        for history in find_engines(self._store, self._here().name):
             for trial in history.ended:
                 if trial.run_id == run_id:
                     return history, trial

@@ -56,11 +56,8 @@ def view_tags(
 ) -> dict[str, str]:
     """Returns the tags of an experiment that hold its prepared views.
 
-    Args:
-        description: The study.
-        created: When the views were made, in milliseconds since the epoch (Unix time).
-        several: Whether the study has several engines.
-        metrics: The metrics that its trials log, as far as they are known.
+    Those are for a study of one or several engines, and the metrics that its trials log, as far as
+    they are known. They were created at a Unix time in milliseconds.
     """
     names = sorted({description.objective.metric, *metrics}, key=_is_not(description))
     best = _best(description)

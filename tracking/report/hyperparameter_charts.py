@@ -7,10 +7,10 @@ from typing import Any
 import altair as alt
 
 from search_spaces.parameters.ranges import Float, Int
-from tracking.report.axes import HyperparameterAxis
-from tracking.report.charts import theme
-from tracking.report.formats import count, number, significant, value_text
+from tracking.report import theme
+from tracking.report.axes import HyperparameterAxis, value_text
 from tracking.report.trial_data import Columns, StudyData, columns_of
+from tracking.texts import counted, number, significant
 
 _MOST_AXES = 12
 _MOST_LINES = 400
@@ -43,13 +43,14 @@ def parallel_rows(data: StudyData) -> Columns:
         first = _MOST_LINES // 4
         step = -(-(len(chosen) - first) // (_MOST_LINES - first))
         chosen = [*chosen[:first], *chosen[first::step]]
-    keys = [objective.sort_key(trial.value) for trial in chosen if trial.value is not None]
-    low, high = _ends(keys)
+    axes, (low, high) = parallel_axes(data), _ends(data)
     best = max(1, len(data.ranked) // 10)
     rows: list[dict[str, Any]] = []
-    for place, (trial, key) in enumerate(zip(chosen, keys, strict=True)):
+    for place, trial in enumerate(chosen):
+        assert trial.value is not None, "ranked trials have a value"
+        key = objective.sort_key(trial.value)
         tier = "best" if place == 0 else "top" if place < best else "other"
-        units = {axis.name: axis.unit(trial.spec.values) for axis in parallel_axes(data)}
+        units = {axis.name: axis.unit(trial.spec.values) for axis in axes}
         height = 1 - min(max((key - low) / (high - low), 0.0), 1.0)
         at = {**trial.params, objective.metric: trial.value}
         for name, unit in {**units, objective.metric: round(height, 4)}.items():
@@ -66,13 +67,16 @@ def parallel_rows(data: StudyData) -> Columns:
     return columns_of(rows[::-1])
 
 
-def _ends(keys: list[float]) -> tuple[float, float]:
+def _keys(data: StudyData) -> list[float]:
+    """Returns the sort keys of the trials with a value: the best first, which are lowest."""
+    key = data.history.description.objective.sort_key
+    return [key(trial.value) for trial in data.ranked if trial.value is not None]
+
+
+def _ends(data: StudyData) -> tuple[float, float]:
     """Returns the ends of the objective's axis; far-off values stand at its edge."""
-    if not keys:
-        return 0.0, 1.0
-    best, worst, usual = keys[0], keys[-1], keys[int(0.9 * (len(keys) - 1))]
-    far = worst - best > 6 * (usual - best) > 0
-    end = best + 1.5 * (usual - best) if far else worst
+    keys = _keys(data)
+    best, end = theme.visible_ends(keys) if keys else (0.0, 0.0)
     return (best, end) if end > best else (best, best + 1.0)
 
 
@@ -81,8 +85,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
     objective = data.history.description.objective
     axes = parallel_axes(data)
     names = [*(axis.name for axis in axes), objective.metric]
-    keys = [objective.sort_key(trial.value) for trial in data.ranked if trial.value is not None]
-    low, high = _ends(keys)
+    low, high = _ends(data)
     ticks = [
         {"axis": axis.name, "unit": place, "text": text}
         for axis in axes
@@ -165,7 +168,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         "parallel",
         "Parallel coordinates",
         340,
-        f"A line for each of {count(len(data.ranked), 'trial')} with a value through its "
+        f"A line for each of {counted(len(data.ranked), 'trial')} with a value through its "
         f"hyperparameters, each in its sampling scale, to {objective.metric} at the right, the "
         "best at the top.",
     )
@@ -191,7 +194,7 @@ def importance(data: StudyData) -> alt.LayerChart:
     bars = shown.mark_bar(color=theme.BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
         tooltip=[alt.Tooltip("name:N"), alt.Tooltip("share:Q", format=".1%")]
     )
-    told = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
+    first = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
     return theme.finished(
         theme.layers(
             bars, shown.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")
@@ -199,7 +202,7 @@ def importance(data: StudyData) -> alt.LayerChart:
         "importance",
         "Importance of hyperparameters",
         max(80, 26 * len(rows)),
-        f"Importance of hyperparameters by fANOVA: {told}.",
+        f"Importance of hyperparameters by fANOVA: {first}.",
     )
 
 
@@ -214,25 +217,11 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
         further = {"xOffset": alt.XOffset("spread:Q", scale=alt.Scale(domain=[-0.2, 1.2]))}
     active = theme.chart().transform_filter(f"isValid(datum.{axis.drawn})")
     active = active.transform_calculate(spread="(datum.trial * 0.618034) % 1")
-    look: dict[str, Any] = {
-        "color": theme.state_color(data, legend=False),
-        "shape": theme.state_shape(data),
-        "opacity": theme.faint(0.75),
-        "tooltip": [*theme.tooltips(data, 0), axis.tooltip()],
-    }
-    points = (
-        active.transform_filter("isValid(datum.value)")
-        .mark_point(cursor="pointer", filled=False, size=40)
-        .encode(x=axis.x(), y=y, **further, **look)
-        .add_params(theme.brush(axis.field))
-    )
-    layers = [points, theme.picked_ring(active).encode(x=axis.x(), y=y, **further)]
-    if len(data.ranked) < len(data.history.trials):
-        # Those without a value stand at the lower edge.
-        without = active.transform_filter("!isValid(datum.value)").mark_point(filled=False, size=40)
-        layers.append(without.encode(x=axis.x(), y=alt.value("height"), **further, **look))
+    tooltip = [*theme.tooltips(data, 0), axis.tooltip()]
+    further |= {"x": axis.x(), "y": y, "tooltip": tooltip}
+    points = theme.scatter(data, active, axis.field, size=40, legend=False, **further)
     return theme.finished(
-        theme.layers(*layers),
+        theme.layers(*points),
         f"slice_{axis.field}",
         f"{objective.metric} by {axis.name}",
         190,
@@ -288,7 +277,7 @@ def contour(
 def _contour_colors(data: StudyData) -> alt.Color:
     """Returns the colour of the objective, in bands; the best band is yellow."""
     objective = data.history.description.objective
-    keys = [objective.sort_key(trial.value) for trial in data.ranked if trial.value is not None]
+    keys = _keys(data)
     best, usual = keys[0], keys[int(0.9 * (len(keys) - 1))]
     ends = sorted(
         (objective.sort_key(best), objective.sort_key(usual if usual > best else best + 1))

@@ -55,14 +55,7 @@ def finished(
     """Returns a chart with its title, size and description, and the parameters that link it.
 
     ``chosen`` maps trials to 1, and those not in it are faint; null chooses all. ``picked`` is the
-    number of the trial in focus.
-
-    Args:
-        drawn: The chart.
-        name: Its name.
-        title: Its title, for people.
-        height: Its height in pixels.
-        description: What it shows, for those who can't see it.
+    number of the trial in focus. The description is for those who can't see the chart.
     """
     parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
     made: alt.LayerChart = drawn.add_params(*parameters).properties(
@@ -89,29 +82,40 @@ def faint(shown: float = 0.85, hidden: float = 0.07) -> Any:
     return alt.condition(CHOSEN, alt.value(shown), alt.value(hidden))
 
 
-def state_color(data: StudyData, *, legend: bool = True, valued: bool = False) -> alt.Color:
-    """Returns the colour of trials by state; see `_states`."""
-    there = _states(data, valued=valued)
-    names, colors = [each[0] for each in there], [each[1] for each in there]
+def scatter(
+    data: StudyData, base: alt.Chart, name: str, *, size: int, legend: bool = True, **encoding: Any
+) -> list[alt.Chart]:
+    """Returns a mark for each trial by its state, and a ring around the trial in focus.
+
+    Trials without a value stand at the lower edge, with their reasons.
+    """
+    there = set(data.trials.get("state", ()))
+    names, colors, shapes = zip(*(each for each in _STATES if each[0] in there), strict=True)
     shown = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
-    return alt.Color(
-        "state:N", scale=alt.Scale(domain=names, range=colors), legend=shown, title="state"
-    )
-
-
-def state_shape(data: StudyData, *, valued: bool = False) -> alt.Shape:
-    """Returns the shape of trials by state; see `_states`."""
-    there = _states(data, valued=valued)
-    names, shapes = [each[0] for each in there], [each[2] for each in there]
-    return alt.Shape("state:N", scale=alt.Scale(domain=names, range=shapes), title="state")
-
-
-def _states(data: StudyData, *, valued: bool) -> list[tuple[str, str, str]]:
-    """Returns the states that trials have; ``valued``: those with a value alone."""
-    columns = data.trials
-    rows = zip(columns.get("state", ()), columns.get("value", ()), strict=True)
-    found = {state for state, value in rows if value is not None or not valued}
-    return [each for each in _STATES if each[0] in found]
+    color = alt.Scale(domain=list(names), range=list(colors))
+    shape = alt.Scale(domain=list(names), range=list(shapes))
+    look = {
+        "color": alt.Color("state:N", scale=color, legend=shown, title="state"),
+        "shape": alt.Shape("state:N", scale=shape, title="state"),
+        "opacity": faint(),
+    }
+    valued = base.transform_filter("isValid(datum.value)")
+    points = valued.mark_point(filled=False, size=size, cursor="pointer")
+    places = {channel: encoding[channel] for channel in encoding if channel != "tooltip"}
+    drawn = [
+        points.encode(**encoding, **look).add_params(brush(name)),
+        picked_ring(base).encode(**places),
+    ]
+    if len(data.ranked) < len(data.history.trials):
+        without = base.transform_filter("!isValid(datum.value)").mark_point(filled=False, size=size)
+        why = [
+            alt.Tooltip("trial:Q", title="trial"),
+            alt.Tooltip("state:N", title="state"),
+            alt.Tooltip("reason:N", title="reason"),
+        ]
+        places = {**places, "y": alt.value("height"), "tooltip": why}
+        drawn.append(without.encode(**places, **look))
+    return drawn
 
 
 def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
@@ -126,36 +130,46 @@ def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
     ]
 
 
+def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
+    """Returns the ends of an axis of ascending sort keys, the best first.
+
+    What is far off stands at its edge.
+    """
+    best, worst, usual = keys[0], keys[-1], keys[int(0.9 * (len(keys) - 1))]
+    far = worst - best > 6 * (usual - best) > 0
+    return best, best + 1.5 * (usual - best) if far else worst
+
+
 def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:
     """Returns the scale of objectives: far-off values are drawn at its edge, or on a log scale."""
-    found = sorted((v for v in values if v is not None), key=objective.sort_key)
-    if not found:
+    keys = sorted(objective.sort_key(value) for value in values if value is not None)
+    if not keys:
         return alt.Scale(domain=[0, 1])
-    best, worst, usual = found[0], found[-1], found[int(0.9 * (len(found) - 1))]
-    if best == worst:
-        pad = abs(best) * 0.05 or 0.5
-        return alt.Scale(domain=[best - pad, best + pad], zero=False)
-    low, high = sorted((best, worst))
+    # Twice negated it is the value again.
+    low, high = sorted(map(objective.sort_key, (keys[0], keys[-1])))
+    if low == high:
+        pad = abs(low) * 0.05 or 0.5
+        return alt.Scale(domain=[low - pad, low + pad], zero=False)
     if low > 0 and high / low > 200:
         return alt.Scale(type="log", domain=[low, high], nice=False)
-    if abs(worst - best) > 6 * abs(usual - best) > 0:
-        ends = sorted((best, best + 1.5 * (usual - best)))
-        return alt.Scale(domain=ends, clamp=True, zero=False, nice=True)
-    return alt.Scale(domain=[low, high], zero=False, nice=True)
+    best, end = visible_ends(keys)
+    ends = sorted(map(objective.sort_key, (best, end)))
+    clamp = alt.Undefined if end == keys[-1] else True
+    return alt.Scale(domain=ends, clamp=clamp, zero=False, nice=True)
 
 
 def whole_numbers(name: str, title: str, values: Sequence[int | None], first: int = 0) -> alt.X:
     """Returns the horizontal channel of whole numbers: trials, epochs."""
-    found = [value for value in values if value is not None]
-    scale = alt.Scale(domain=[first, max([first + 1, *found])], nice=False)
+    known = [value for value in values if value is not None]
+    scale = alt.Scale(domain=[first, max([first + 1, *known])], nice=False)
     return alt.X(f"{name}:Q", title=title, axis=whole_axis(labelFlush=False), scale=scale)
 
 
 def whole_axis(**further: Any) -> alt.Axis:
     """Returns an axis with whole numbers alone."""
     # Vega puts ticks at halves where there is room.
-    told = "datum.value % 1 ? '' : datum.label"
-    return alt.Axis(tickMinStep=1, format="d", labelExpr=told, **further)
+    label = "datum.value % 1 ? '' : datum.label"
+    return alt.Axis(tickMinStep=1, format="d", labelExpr=label, **further)
 
 
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:

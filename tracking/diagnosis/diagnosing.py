@@ -1,4 +1,4 @@
-"""Diagnoses a study: runs all checks on its record."""
+"""Diagnoses a study: the table of checks, which runs on a study's record."""
 
 from __future__ import annotations
 
@@ -8,38 +8,19 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from search_spaces.parameters.parameter import Parameter
-from tracking.diagnosis.boundaries import boundary
-from tracking.diagnosis.diagnosed import DiagnosedStudy
-from tracking.diagnosis.failures import infeasible_share
-from tracking.diagnosis.findings import (
-    SEVERITIES,
-    Chart,
-    Finding,
-    TooThinError,
-    Unchecked,
-    most_severe_first,
-)
-from tracking.diagnosis.fits import CURVE_CHECKS
-from tracking.diagnosis.isolated import isolation
+from tracking.diagnosis.curve_checks import CURVE_CHECKS
+from tracking.diagnosis.diagnosed import SEVERITIES, Chart, DiagnosedStudy, Finding, TooThinError
 from tracking.diagnosis.relaunch import NextLaunch, next_launch
-from tracking.diagnosis.sampling import sufficiency, trial_variance
+from tracking.diagnosis.space_checks import boundary, infeasible_share
+from tracking.diagnosis.value_checks import isolation, sufficiency, trial_variance
 from tracking.history.study_history import StudyHistory
 from tracking.runs.commands import shell_command
 
-_NONE_SCIENTIFIC: Final = (
-    "no hyperparameter is scientific; declare one, such as "
-    "ks.batch_normalization(role='scientific')."
-)
-
 
 class Check(NamedTuple):
-    """A check of a study's record.
+    """A check of a study's record, and the chart that shows what it finds.
 
-    Attributes:
-        name: Its name.
-        chart: The chart that shows what it finds.
-        run: Returns what it finds of a study, and of a hyperparameter if it is about one.
-        each: The hyperparameters that it is about; None if it is about the study.
+    It runs for the study, or for each of some hyperparameters.
     """
 
     name: str
@@ -56,6 +37,18 @@ CHECKS: Final = (
     Check("sufficiency", "history", sufficiency),
     Check("isolation", "intervals", isolation, lambda study: study.scientific),
 )
+_NONE_SCIENTIFIC: Final = (
+    "no hyperparameter is scientific; declare one, such as "
+    "ks.batch_normalization(role='scientific')."
+)
+
+
+class Unchecked(NamedTuple):
+    """A check that the record is too thin for: what is missing, in a sentence."""
+
+    check: str
+    reason: str
+    parameter: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,16 +76,14 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         """Returns one line: the study, and the number of findings by severity."""
-        told = ", ".join(f"{amount} {name}" for name, amount in self.counts.items() if amount)
-        return f"<diagnosis of {self.history.description.name!r}: {told or 'nothing found'}>"
+        counts = ", ".join(f"{amount} {name}" for name, amount in self.counts.items() if amount)
+        return f"<diagnosis of {self.history.description.name!r}: {counts or 'nothing found'}>"
 
 
 def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
     """Runs all checks on a study's record. Nothing is trained, and nothing written.
 
-    Args:
-        history: The study.
-        without: A store's folder that commands need not name.
+    Commands name the store, but for the folder that they are `without`.
     """
     study = DiagnosedStudy(history)
     findings: list[Finding] = []
@@ -100,20 +91,21 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
     for check in CHECKS:
         for parameter in (None,) if check.each is None else check.each(study):
             try:
-                found = check.run(study) if parameter is None else check.run(study, parameter)
+                finding = check.run(study) if parameter is None else check.run(study, parameter)
             except TooThinError as error:
                 name = "" if parameter is None else parameter.name
                 unchecked.append(Unchecked(check.name, str(error), name))
                 continue
-            findings += [] if found is None else [replace(found, chart=check.chart)]
+            if finding is not None:
+                findings.append(replace(finding, chart=check.chart))
     if not study.scientific:
         unchecked.append(Unchecked("isolation", _NONE_SCIENTIFIC))
-    ordered = most_severe_first(findings)
-    following = next_launch(history, ordered)
+    findings.sort(key=lambda each: SEVERITIES.index(each.severity))
+    following = next_launch(history, findings)
     root = None if history.store.root == without else history.store.root
     return Diagnosis(
         history,
-        tuple(replace(each, command=_command(history, each, root)) for each in ordered),
+        tuple(replace(each, command=_command(history, each, root)) for each in findings),
         tuple(unchecked),
         following,
         following.command(history, root) if following.reasons else "",

@@ -13,10 +13,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tracking.diagnosis.diagnosed import Curve, DiagnosedStudy
-from tracking.diagnosis.findings import Changes, Finding, Severity, TooThinError
-from tracking.diagnosis.numbers import Array, difference, of_best, shown, step_noise
-from tracking.diagnosis.ranges import part, wider
+from search_spaces.parameters.ranges import Float, Int
+from tracking.diagnosis.diagnosed import (
+    Array,
+    Changes,
+    Curve,
+    DiagnosedStudy,
+    Finding,
+    Severity,
+    TooThinError,
+    difference,
+    of_best,
+)
+from tracking.diagnosis.relaunch import part, wider
+from tracking.texts import shown
 
 _LEAST_CURVES: Final = 3
 _LAST_QUARTER: Final = 0.75
@@ -33,9 +43,6 @@ class CurveCheck:
     """A check of the curves of the best trials.
 
     Attributes:
-        name: Its name.
-        severity: How severe it is.
-        title: The finding in a few words.
         epochs: How many epochs a curve needs, of three trials at least.
         measure: How far a trial shows it; None if it does not.
         always: Whether all of them must show it; else more than half.
@@ -56,11 +63,7 @@ class CurveCheck:
     fitted: bool = False
 
     def __call__(self, study: DiagnosedStudy) -> Finding | None:
-        """Returns what it finds.
-
-        Raises:
-            TooThinError: If fewer than three of the best trials have enough epochs.
-        """
+        """Returns what it finds among the best trials that have enough epochs."""
         curves = [
             curve
             for curve in study.top_curves
@@ -74,22 +77,22 @@ class CurveCheck:
                 f"needed, and there {'is' if amount == 1 else 'are'} {amount or 'none'}."
             )
         measures = [(curve, self.measure(study, curve)) for curve in curves]
-        found = [(curve, by) for curve, by in measures if by is not None]
-        if len(found) * 2 <= len(curves) or (self.always and len(found) < len(curves)):
+        shows = [(curve, by) for curve, by in measures if by is not None]
+        if len(shows) * 2 <= len(curves) or (self.always and len(shows) < len(curves)):
             return None
-        typical, largest = statistics.median(by for _, by in found), max(by for _, by in found)
+        typical, largest = statistics.median(by for _, by in shows), max(by for _, by in shows)
         epochs = int(max(curve.epochs[-1] for curve in curves))
-        turn = round(statistics.median(int(curve.epochs[curve.best]) for curve, _ in found))
-        followed = self.follows(study, epochs, largest)
-        if not followed[0]:
+        turn = round(statistics.median(int(curve.epochs[curve.best]) for curve, _ in shows))
+        advice, changes = self.follows(study, epochs, largest)
+        if not advice:
             return None
         sentence = self.sentence.format(
-            those=of_best(len(found), len(curves)),
+            those=of_best(len(shows), len(curves)),
             metric=study.objective.metric,
             training=study.training_metric,
             typical=difference(typical),
             largest=shown(largest),
-            first=shown(study.value(found[0][1])),
+            first=shown(shows[0][1]),
             turn=turn,
             epochs=epochs,
         )
@@ -98,22 +101,17 @@ class CurveCheck:
             self.severity,
             self.title,
             sentence[0].upper() + sentence[1:],
-            followed[0],
+            advice,
             evidence={
                 "best trials": len(curves),
-                "of them": len(found),
+                "of them": len(shows),
                 "measure": typical,
                 "epochs": epochs,
                 "best epochs": [int(curve.epochs[curve.best]) for curve in curves],
             },
-            changes=followed[1],
+            changes=changes,
             trials=tuple(curve.trial.number for curve in curves),
         )
-
-
-def _regularizes(name: str) -> bool:
-    """Returns whether a hyperparameter is the strength of a regularization, by its name."""
-    return any(word in name for word in _REGULARIZERS)
 
 
 def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
@@ -127,7 +125,7 @@ def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
     if curve.best < start or curve.ended_itself:
         return None
     gain = float(curve.losses[:start].min() - curve.losses[curve.best])
-    return gain if gain > max(step_noise(curve.losses), _GAIN * curve.gained) else None
+    return gain if gain > max(curve.noise, _GAIN * curve.gained) else None
 
 
 def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
@@ -136,7 +134,7 @@ def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
     As good: within 2 % of all that it improved, or within the noise from epoch to epoch. Far: in
     the first quarter; the playbook's tenth is less than an epoch where trainings are short.
     """
-    near = max(step_noise(curve.losses), _GAIN * curve.gained)
+    near = max(curve.noise, _GAIN * curve.gained)
     place = int((curve.losses <= curve.losses[curve.best] + near).argmax())
     early = place < _EARLY * len(curve.epochs) and _turned(study, curve) is None
     return int(curve.epochs[place]) if early else None
@@ -150,7 +148,7 @@ def _turned(study: DiagnosedStudy, curve: Curve) -> float | None:
     """
     after = len(curve.losses) - 1 - curve.best
     rise = _end(curve.losses) - float(curve.losses[curve.best])
-    enough = max(3 * step_noise(curve.losses), _RISE * curve.gained)
+    enough = max(3 * curve.noise, _RISE * curve.gained)
     if after < max(2, len(curve.losses) // 5) or rise <= enough:
         return None
     # Whatever gets worse on training data too does not overfit.
@@ -169,9 +167,9 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
         return None
     # At its best: what fits its training data later does not underfit.
     fit, first = float(curve.training.min()), float(curve.training[0])
-    no_gap = fit >= float(curve.losses[curve.best]) - step_noise(curve.losses)
+    no_gap = fit >= float(curve.losses[curve.best]) - curve.noise
     poor = 1 + fit > _POOR_ERROR if accuracy else first > 0 and fit > _POOR_SHARE * first
-    return fit if no_gap and poor else None
+    return study.value(fit) if no_gap and poor else None
 
 
 def _end(losses: Array) -> float:
@@ -179,15 +177,16 @@ def _end(losses: Array) -> float:
     return float(losses[-max(2, len(losses) // 10) :].mean())
 
 
+def _epochs(study: DiagnosedStudy) -> Float | Int | None:
+    return next((each for each in study.ranges if each.name == "epochs"), None)
+
+
 def _longer(study: DiagnosedStudy, epochs: int, _: float) -> tuple[str, Changes]:
-    parameter = next((each for each in study.ranges if each.name == "epochs"), None)
+    parameter = _epochs(study)
     if parameter is not None:
         domain = wider(parameter, "upper")
-        return (
-            (f"Widen epochs to {domain}.", Changes({"epochs": domain}))
-            if domain
-            else ("", Changes())
-        )
+        advice = f"Widen epochs to {domain}." if domain else ""
+        return advice, Changes({"epochs": domain})
     if study.history.description.objective_function:
         return f"Let the objective function train {2 * epochs} epochs.", Changes()
     return f"Train {2 * epochs} epochs.", Changes(settings={"epochs": 2 * epochs})
@@ -198,7 +197,7 @@ def _shorter(study: DiagnosedStudy, epochs: int, latest: float) -> tuple[str, Ch
     if wanted >= epochs:
         return "", Changes()
     advice = f"Train {wanted} epochs: more trials for the same time."
-    parameter = next((each for each in study.ranges if each.name == "epochs"), None)
+    parameter = _epochs(study)
     if parameter is not None:
         domain = part(parameter, 0.0, parameter.to_unit(parameter.nearest(wanted)))
         return advice, Changes({"epochs": domain} if domain else {})
@@ -207,7 +206,8 @@ def _shorter(study: DiagnosedStudy, epochs: int, latest: float) -> tuple[str, Ch
 
 
 def _regularize(study: DiagnosedStudy, *_: float) -> tuple[str, Changes]:
-    there = [each.name for each in study.history.description.space if _regularizes(each.name)]
+    names = study.history.description.space.names
+    there = [name for name in names if any(word in name for word in _REGULARIZERS)]
     advice = "Add regularization to the space: ks.dropout(), ks.l2(), ks.label_smoothing()."
     if there:
         advice = f"Search stronger regularization ({', '.join(there[:3])}), or add another kind."

@@ -1,19 +1,26 @@
-"""The scores of validation samples of a study's trials, from their files."""
+"""What is recorded of validation samples: their scores by trial, the champion's predictions.
+
+Predictions are an artifact of the study's parent run, written before the champion is registered.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
+from tracking.records.validation_predictions import ValidationPredictions, predictions_beside
+from tracking.runs.run_contents import local_artifacts
 from tracking.scores.pooling import pooled
 from tracking.scores.sample_scores import SampleScores, average
 from tracking.scores.score_files import ScoresError, read_scores
+from tracking.store.files import remove_pieces, write_atomically
+
+FILE_NAME = "validation.json"
 
 
 def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
     """Returns the scores of all trials that have them.
-
-    Args:
-        history: The study under one engine.
 
     Returns:
         By trial number: the scores of the best epoch, or of each epoch if the study kept those.
@@ -33,7 +40,7 @@ def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
 
 
 def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
-    """Returns the scores of one trial; see `trial_scores`.
+    """Returns the scores of one trial, as `trial_scores` does.
 
     Raises:
         ScoresError: If they, or those of one of its trainings, are missing or damaged.
@@ -85,12 +92,46 @@ def folds_of_one_drawing(history: StudyHistory) -> int:
 
 
 def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
-    """Returns the scores of one epoch among those of a training.
-
-    Raises:
-        ScoresError: If there are none.
-    """
+    """Returns the scores of one epoch among those of a training."""
     for each in scores:
         if each.epoch == epoch:
             return each
     raise ScoresError(f"they lack epoch {epoch}")
+
+
+def read_validation_predictions(history: StudyHistory) -> ValidationPredictions | None:
+    """Returns what a study's champion predicts of the validation data.
+
+    None if there is no champion, or if its outputs are of no known kind.
+    """
+    if not history.champion_run_id:
+        return None
+    try:
+        read = ValidationPredictions.from_json(_file(history).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    # MLflow's UI can make another version the champion.
+    return read if read.run_id == history.champion_run_id else None
+
+
+def write_validation_predictions(history: StudyHistory, trial: EndedTrial, folder: Path) -> None:
+    """Records the predictions of the future champion, or removes those of the former one.
+
+    They lie where its model was saved, in a folder.
+    """
+    file, saved = _file(history), predictions_beside(folder)
+    if not saved.is_file():
+        file.unlink(missing_ok=True)
+        return
+    made = ValidationPredictions.from_json(saved.read_text(encoding="utf-8"))
+    _, best = trial.best_training
+    made = made.of(trial.run_id, best.epoch)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Of a killed process.
+    remove_pieces(file.parent)
+    write_atomically(file, made.to_json())
+
+
+def _file(history: StudyHistory) -> Path:
+    parent = history.store.client.get_run(history.parent_run_id)
+    return local_artifacts(history.store, parent) / "champion" / FILE_NAME
