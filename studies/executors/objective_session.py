@@ -14,7 +14,7 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors.descriptions import description_of
 from studies.executors.session import Session, at_work
 from studies.training.building.discovering import resolve_space
-from studies.training.champion.objective_champion import save_objective_champion
+from studies.training.champion.champion_model import save_objective_champion
 from studies.training.objective_run import run_objective
 from studies.training.objectives.first_fit import TracedObjective
 from studies.training.process import global_settings

@@ -32,7 +32,7 @@ from tracking.history.study_line import describe_study
 from tracking.history.summary import study_note
 from tracking.history.verdicts import record_corrected
 from tracking.records import StudyDescription, TrialRecord
-from tracking.registry.verdicts import set_verdict
+from tracking.registry.champions import set_verdict
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.atomic import remove_pieces
 from tracking.store.folder import Store

@@ -10,7 +10,7 @@ from studies.engines.engine import Engine
 from tracking.history.selection import rank_of, ranked
 from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
 from tracking.runs.study_files import StudyFiles
-from tracking.scores.kept import KeptScores
+from tracking.scores.files import KeptScores
 from tracking.store.atomic import one_before
 
 

@@ -449,6 +449,40 @@ def check_resumed(folder: Path, found: Confirmation) -> None:
     assert len(evaluations_on(history_in(folder).store, found.test_digest)) == 1
 
 
+GUARD = """
+import keras
+
+
+class Guard(keras.layers.Layer):
+    # It fails where samples are scored one by one, not in Keras's functions.
+    def call(self, x):
+        if hasattr(x, "numpy") and x.numpy().max() > 100:
+            raise ValueError("a sample is out of range")
+        return x
+
+"""
+
+
+def test_a_winner_whose_test_samples_cannot_be_scored_is_a_result(tmp_path: Path) -> None:
+    text = STUDY.replace("\n\ndef build(hp):", f"x[250] = 1000\n{GUARD}\ndef build(hp):")
+    text = text.replace("keras.layers.Input((6,)),", "keras.layers.Input((6,)), Guard(),")
+    (tmp_path / "study.py").write_text(text, encoding="utf-8")
+    options = ("--executor", "in-process", "--verify", "off", "--store", "store")
+    kerastudy_here(tmp_path, "launch", "study.py", "--trials", "2", *options)
+    command = ("confirm", NAME, "--top", "2", "--budget", "2", "--executor", "in-process")
+    done = kerastudy_here(tmp_path, *command, "--store", "store")
+    history = history_in(tmp_path)
+    (outcome,) = read_confirmations(history)
+    assert outcome.confirmed is None and outcome.winner_on_test == () and len(outcome.race) == 2
+    (why,) = [note for note in outcome.notes if "The test part gives no value" in note]
+    assert f"scored by the model of trial {outcome.winner}: " in why
+    assert "a sample is out of range" in why and "gives no value" in " ".join(done.stdout.split())
+    # Whoever saw why has read something of it.
+    (reading,) = evaluations_on(history.store, history.description.data.digests["test"])
+    assert reading.confirmation == outcome.run_id and not reading.metrics
+    assert history.champion is not None and history.champion.number == outcome.winner
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

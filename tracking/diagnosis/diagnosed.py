@@ -21,7 +21,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trial_reading import metric_by_step
 from tracking.records import EndedTrial, Objective
 from tracking.runs.mlflow_names import to_mlflow
-from tracking.scores.score_files import ScoresError
+from tracking.scores.files import ScoresError
 
 _FEWEST_TOP, _MOST_TOP = 3, 10
 _LEAST_EPOCHS = 4

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tracking import tags
 from tracking.doctor.findings import Ailment
 from tracking.doctor.studies import StudyRecord
-from tracking.registry.model_files import model_version_fault
+from tracking.registry.models import model_version_fault
 from tracking.runs.champion_versions import ALIAS, champion_version
 from tracking.runs.parents import restore_run
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
-from tracking.scores.pooling import pooled
-from tracking.scores.sample_scores import SampleScores, average
-from tracking.scores.score_files import ScoresError, read_scores
+from tracking.scores.files import ScoresError, read_scores
+from tracking.scores.sample_scores import SampleScores, average, pooled
 
 
 def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:

@@ -23,10 +23,8 @@ from tracking.history.study_line import is_replaceable
 from tracking.mirror.same_study import check_elsewhere, check_same_study, find_there
 from tracking.mirror.server import as_server_errors, open_server
 from tracking.records import EndedTrial
-from tracking.registry.champions import register, withdraw
-from tracking.registry.model_files import local_model
-from tracking.registry.registrar import Registrar
-from tracking.registry.verdicts import write_verdict
+from tracking.registry.champions import register, withdraw, write_verdict
+from tracking.registry.models import Registrar, local_model
 from tracking.runs.champion_versions import champion_version
 from tracking.runs.mlflow_names import LONGEST, portable
 from tracking.runs.pages.addresses import view_page

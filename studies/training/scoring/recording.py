@@ -19,8 +19,8 @@ from studies.training.trainer import OnEpoch
 from studies.training.variables import set_values, stateful_layers, values_of
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
 from tracking.runs.mlflow_names import metric_name
+from tracking.scores.files import write_scores
 from tracking.scores.sample_scores import SampleScores
-from tracking.scores.score_files import write_scores
 
 if TYPE_CHECKING:
     import keras
@@ -39,12 +39,7 @@ class ScoreRecorder:
     """Records the scores of one training, in its task's file.
 
     Nothing is computed before the training has ended: its steps, random states and bits are those
-    of a training without scores.
-
-    Args:
-        task: The training.
-        model: Its model.
-        samples: The number of validation samples, 0 if it is unknown.
+    of a training without scores. `samples` is the number of validation samples, 0 if it is unknown.
     """
 
     def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:
@@ -98,16 +93,7 @@ class ScoreRecorder:
     def record(self, result: TrialResult, splits: AnySplits, weights: BestWeights) -> TrialResult:
         """Writes the scores of a model that no longer trains.
 
-        Args:
-            result: Of the training.
-            splits: The data that it was validated on.
-            weights: The weights after its best epoch, if they are known.
-
-        Returns:
-            The result with the size of the file, or why there is none.
-
-        Raises:
-            StudyError: If they can't be written.
+        Returns the result with the size of the file, or why there is none.
         """
         path = self._task.scores
         if path is None or result.best is None or result.state not in ("complete", "pruned"):
