@@ -292,6 +292,6 @@ def max_difference(
 
 
 def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
-    found = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
+    finite = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
     # The record has no epoch without any finite metric.
-    return found or None
+    return finite or None

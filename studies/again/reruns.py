@@ -124,9 +124,9 @@ class Rerun:
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """See `Handler.on_epoch`."""
         self.epochs[epoch.epoch] = {**self.epochs.get(epoch.epoch, {}), **epoch.metrics}
-        found = self._difference_of(epoch)
-        self.difference = self.difference or found
-        self._on_epoch(epoch, found)
+        difference = self._difference_of(epoch)
+        self.difference = self.difference or difference
+        self._on_epoch(epoch, difference)
         training = self.training
         if training.by_objective:
             return "prune" if self._pruned and self._was_pruned_after(epoch) else "continue"
@@ -143,7 +143,7 @@ class Rerun:
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
-            return epoch.epoch >= max(s for s, found in self.recorded.items() if metric in found)
+            return epoch.epoch >= max(s for s, then in self.recorded.items() if metric in then)
         return all(
             not math.isfinite(value) or name in self.epochs.get(step, {})
             for step, metrics in self.recorded.items()

@@ -101,7 +101,7 @@ class Verifier:
         losses = 0
         while True:
             try:
-                found = self._compare(history, trial, training, restore)
+                compared = self._compare(history, trial, training, restore)
                 break
             except WorkerError as error:
                 if error.machine_gone:
@@ -119,9 +119,9 @@ class Verifier:
         if itself:
             # A difference now says nothing of how it was trained.
             return known
-        if found.difference:
-            return self._judged(history, trial, found)
-        return identical(len(found.epochs), training.epochs)
+        if compared.difference:
+            return self._judged(history, trial, compared)
+        return identical(len(compared.epochs), training.epochs)
 
     def train_on_all_folds(
         self, runs: StudyRuns, history: StudyHistory, trial: EndedTrial
@@ -185,16 +185,16 @@ class Verifier:
         spent = math.fsum(each.result.seconds for each in history.ended)
         return max(seconds, spent / self._workers)
 
-    def _judged(self, history: StudyHistory, trial: EndedTrial, found: _Compared) -> str:
+    def _judged(self, history: StudyHistory, trial: EndedTrial, compared: _Compared) -> str:
         """Returns the outcome for a difference; it is not comparable if the code differs too."""
         others = environment_differences(trial.environment, self._executor.environment)
         if not history.description.code.same_as(trial.code_digest):
             others.insert(0, "the study's code has changed since")
-        if found.other_data(trial):
+        if compared.other_data(trial):
             others.insert(0, "the function of its data does not return the same data again")
         if others:
-            return not_comparable(f"{found.difference}; but {'; '.join(others)}")
-        return differing(found.difference)
+            return not_comparable(f"{compared.difference}; but {'; '.join(others)}")
+        return differing(compared.difference)
 
 
 class _Compared(Rerun):

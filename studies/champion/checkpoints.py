@@ -50,8 +50,8 @@ def champion_or(
     if number is None:
         if engine is None and history.champion_engine not in ("", history.description.engine):
             history = read_study(history.store, name, history.champion_engine)
-        found = [each for each in history.trials if each.run_id == history.champion_run_id]
-        if not found:
+        champions = [each for each in history.trials if each.run_id == history.champion_run_id]
+        if not champions:
             raise StudyNotFoundError(
                 f"The study {name!r} has no champion"
                 + (f" of the engine {engine}" if engine else "")
@@ -61,7 +61,7 @@ def champion_or(
                     else f": none of its {counted(len(history.trials), 'trial')} has a value."
                 )
             )
-        trial = found[0]
+        trial = champions[0]
     else:
         trial = history.trial(number)
     if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":

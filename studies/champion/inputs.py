@@ -130,13 +130,13 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(f"{str(path)!r} can't be read: {reason:.300}") from None
-    found = {
+    samples = {
         taken.name: _fitting(arrays[taken.name], taken, path, inputs) for taken in inputs.arrays
     }
-    lengths = {len(array) for array in found.values()}
+    lengths = {len(array) for array in samples.values()}
     if len(lengths) != 1 or 0 in lengths:
         raise inputs.refused(path, f"has arrays of {sorted(lengths)} samples")
-    return found, names
+    return samples, names
 
 
 def _fitting(array: np.ndarray, taken: Taken, path: Path, inputs: Inputs) -> np.ndarray:
@@ -164,17 +164,17 @@ def _of_archive(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise ValueError("it is no npz file")
-        found = {name: file[name] for name in file.files}
+        arrays = {name: file[name] for name in file.files}
     if len(inputs.arrays) > 1:
-        missing = [taken.name for taken in inputs.arrays if taken.name not in found]
+        missing = [taken.name for taken in inputs.arrays if taken.name not in arrays]
         if missing:
             raise inputs.refused(path, f"lacks {', '.join(map(repr, missing))}")
-        return found
-    if inputs.columns and set(inputs.columns) <= set(found):
-        return {"": np.column_stack([found[name] for name in inputs.columns])}
-    if len(found) == 1 or "x" in found:
-        return {"": found["x"] if "x" in found else next(iter(found.values()))}
-    named = ", ".join(sorted(found)[:_SHOWN]) or "none"
+        return arrays
+    if inputs.columns and set(inputs.columns) <= set(arrays):
+        return {"": np.column_stack([arrays[name] for name in inputs.columns])}
+    if len(arrays) == 1 or "x" in arrays:
+        return {"": arrays["x"] if "x" in arrays else next(iter(arrays.values()))}
+    named = ", ".join(sorted(arrays)[:_SHOWN]) or "none"
     raise inputs.refused(path, f"has the arrays {named}: name the samples 'x'")
 
 
@@ -214,12 +214,12 @@ def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.n
 
 
 def _of_columns(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
-    found = {}
+    arrays = {}
     for taken in inputs.arrays:
         if taken.name not in table.columns or len(taken.shape) > 1:
             raise inputs.refused(path, f"has no column {taken.name!r}: give an npz file")
-        found[taken.name] = table[taken.name].to_numpy()
-    return found
+        arrays[taken.name] = table[taken.name].to_numpy()
+    return arrays
 
 
 def _types(table: pd.DataFrame) -> Sequence[Any]:
@@ -264,14 +264,14 @@ def _images(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str
 
 def _dtype(kind: Any) -> np.dtype:
     # Texts from files are Python objects.
-    found = np.dtype(kind)
-    return np.dtype(str) if found.kind == "O" else found
+    dtype = np.dtype(kind)
+    return np.dtype(str) if dtype.kind == "O" else dtype
 
 
 def _columns_of(saved: Model) -> Sequence[Sequence[str]]:
     columns: Mapping[str, Any] = (saved.metadata or {}).get("columns") or {}
-    found: Sequence[Sequence[str]] = columns.get("x", ())
-    return found
+    of_x: Sequence[Sequence[str]] = columns.get("x", ())
+    return of_x
 
 
 def _is_scaled(saved: Model, folder: Path) -> bool:

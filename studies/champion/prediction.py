@@ -75,8 +75,8 @@ def predict(
             f"kerastudy.read_study({study!r}).predict(x)"
         )
     history = read_study(existing_store(store), study)
-    found = predict_file(history, Path(samples), probabilities, alias, trust=trust)
-    return as_frame(found.columns, found.files)
+    predictions = predict_file(history, Path(samples), probabilities, alias, trust=trust)
+    return as_frame(predictions.columns, predictions.files)
 
 
 def predict_file(

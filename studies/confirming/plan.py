@@ -145,14 +145,14 @@ class Plan:
     def default_trial(self) -> EndedTrial | None:
         """The best trial with the default values, or None."""
         trials = self.history.top(len(self.history.trials))
-        found = [each for each in trials if each.spec.values == self.default.values]
-        return next((t for t in found if t.code_digest == self.reported.code_digest), None)
+        same = [each for each in trials if each.spec.values == self.default.values]
+        return next((t for t in same if t.code_digest == self.reported.code_digest), None)
 
     @property
     def default_racer(self) -> EndedTrial | None:
         """The racer with the default values, or None."""
-        found = [each for each in self.racers if each.spec.values == self.default.values]
-        return found[0] if found else None
+        same = [each for each in self.racers if each.spec.values == self.default.values]
+        return same[0] if same else None
 
     def racer(self, number: int) -> EndedTrial:
         """Returns a trial of the race."""

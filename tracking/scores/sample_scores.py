@@ -227,12 +227,12 @@ def _as_means(scores: SampleScores) -> np.ndarray:
     places = scores.places
     groups = min(int(places.max()) + 1, _MOST_PSEUDO_VALUES)
     left_out = places * groups // (int(places.max()) + 1)
-    whole, found = scores.value, np.empty(groups)
+    whole, pseudo_values = scores.value, np.empty(groups)
     for start in range(0, groups, 100):
         block = np.arange(start, min(start + 100, groups))
         counts = (left_out[None, :] != block[:, None]).astype(np.float32)
-        found[block] = groups * whole - (groups - 1) * scores.of_resamples(counts)
-    return found
+        pseudo_values[block] = groups * whole - (groups - 1) * scores.of_resamples(counts)
+    return pseudo_values
 
 
 def _by_group(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:

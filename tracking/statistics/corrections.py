@@ -138,7 +138,7 @@ def _resampled(
     """
     values = np.array([each.value for each in candidates])
     sums, squares = np.zeros((2, len(candidates)))
-    found, drawn = [], 0
+    of_choices, drawn = [], 0
     for counts in resamples:
         best, chosen = np.full(len(counts), -np.inf), np.zeros(len(counts), np.int64)
         for start, objectives in _objectives(candidates, counts):
@@ -156,9 +156,9 @@ def _resampled(
             rows = chosen == index
             unused = (counts[rows] == 0).astype(np.float32)
             of_chosen[rows] = candidates[index].of_resamples(unused)
-        found.append(of_chosen)
+        of_choices.append(of_chosen)
         drawn += len(counts)
-    outside = np.concatenate(found)
+    outside = np.concatenate(of_choices)
     return outside[np.isfinite(outside)], squares / drawn - (sums / drawn) ** 2
 
 
@@ -180,12 +180,12 @@ def _counts_without_tenths(groups: np.ndarray, resamples: int, seed: int) -> Ite
 
 def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[SampleScores], int]:
     """Returns scores with a finite value, ties won by the first; and how many trials have none."""
-    found = {
+    usable = {
         number: [each for each in of_trial if np.isfinite(each.value)]
         for number, of_trial in scores.items()
     }
     pairs = sorted(
-        ((each.epoch, number, each) for number, kept in found.items() for each in kept),
+        ((each.epoch, number, each) for number, kept in usable.items() for each in kept),
         key=lambda pair: pair[:2],
     )
     if not pairs:
@@ -202,7 +202,7 @@ def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[Samp
             f"{unfit.metric} is neither a mean over samples nor the area under one ROC curve, so "
             "resamples can't correct it; `kerastudy confirm` measures it on the test part"
         )
-    return [each for _, _, each in pairs], sum(not kept for kept in found.values())
+    return [each for _, _, each in pairs], sum(not kept for kept in usable.values())
 
 
 def _can_be_corrected(scores: SampleScores) -> bool:

@@ -184,10 +184,10 @@ def _magnitude(value: float) -> int:
 
 def _outdated(confirmation: Confirmation) -> str:
     confirmed = confirmation.confirmed
-    found = (
+    value = (
         "" if confirmed is None else f", {interval_text(confirmed)} by trial {confirmation.winner},"
     )
-    return f"The last confirmation{found} is older than the best trial: confirm the study again."
+    return f"The last confirmation{value} is older than the best trial: confirm the study again."
 
 
 def _winner(confirmation: Confirmation | None) -> list[str]:

@@ -135,8 +135,8 @@ def _predictions(
     """Returns what a model predicts of the validation data, as JSON; empty if it can't be shown."""
     try:
         rule = getattr(study.data, "rule", None)
-        found = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
-        return "" if found is None else found.to_json()
+        predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
+        return "" if predictions is None else predictions.to_json()
     except Exception:
         # A model may predict in its own way, or can't. It is registered all the same.
         return ""
@@ -237,19 +237,19 @@ def rebuilt_objective(
     assert study.objective_function is not None, "it is such a study"
     begin_trial(spec.seed)
     hp = Hyperparameters(space, spec.values, number=spec.built_as)
-    found = model_of(study.name, study.objective_function, hp)
-    splits = _samples_of(found)
-    build_variables(found.model, splits)
-    with as_built(found.model):
-        found.model.load_weights(checkpoint)
-    return found.model, splits
+    fit = model_of(study.name, study.objective_function, hp)
+    splits = _samples_of(fit)
+    build_variables(fit.model, splits)
+    with as_built(fit.model):
+        fit.model.load_weights(checkpoint)
+    return fit.model, splits
 
 
-def _samples_of(found: FirstFit) -> Splits:
+def _samples_of(fit: FirstFit) -> Splits:
     """Returns a few samples of a training, as if they were a study's data."""
     import keras
 
-    x, y = found.arguments.get("x"), found.arguments.get("y")
+    x, y = fit.arguments.get("x"), fit.arguments.get("y")
     if y is None and not _is_arrays(x):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch(x))
     x, y = _first(x), () if y is None else _first(y)

@@ -56,18 +56,18 @@ def evaluate_test_part(model: keras.Model, splits: AnySplits, batch_size: int) -
     tested: Any = replace(splits, validation=splits.unseal_test())  # type: ignore[arg-type]
     scores = scalars(evaluated(model, tested, batch_size))
     samples = splits.sizes.get("test", 0)
-    found: Mapping[str, tuple[float, float]] = {}
+    bounds: Mapping[str, tuple[float, float]] = {}
     try:
         y, predicted, sample_weight = _predicted(model, tested, batch_size)
         samples = len(keras.tree.flatten(predicted)[0])
         streamed = isinstance(tested, StreamedSplits)
         size, groups = (None, None) if streamed else (batch_size, tested.validation.groups)
-        found, note = _intervals(model, y, predicted, sample_weight, scores, size, groups)
+        bounds, note = _intervals(model, y, predicted, sample_weight, scores, size, groups)
     except Exception as error:
         # A model's own steps may predict nothing, or something else.
         note = f"its predictions can't be compared with targets: {describe(error)}"
-    resamples = _RESAMPLES if found else 0
-    return Scores(scores, found, resamples, note, samples, splits.digests["test"])
+    resamples = _RESAMPLES if bounds else 0
+    return Scores(scores, bounds, resamples, note, samples, splits.digests["test"])
 
 
 def _predicted(model: keras.Model, splits: AnySplits, batch_size: int) -> tuple[Any, Any, Any]:
@@ -158,8 +158,8 @@ def _intervals(
             logs = computed(tf.constant(chosen))
         return scalars({name: value.numpy() for name, value in logs.items()})
 
-    def alike_in(found: Mapping[str, float]) -> list[str]:
-        return [n for n in scores if n in found and np.isclose(found[n], scores[n], _TOLERANCE)]
+    def alike_in(values: Mapping[str, float]) -> list[str]:
+        return [n for n in scores if n in values and np.isclose(values[n], scores[n], _TOLERANCE)]
 
     try:
         every = np.arange(samples)
@@ -179,7 +179,7 @@ def _intervals(
             for counts in resample_counts(places, _RESAMPLES, _SEED)
             for row in counts
         )
-        found = np.array([[logs[name] for name in alike] for logs in map(scores_of, drawn)])
+        resampled = np.array([[logs[name] for name in alike] for logs in map(scores_of, drawn)])
     except Exception as error:
         # A model's own loss or metrics may need its samples.
         return {}, f"they can't be computed from predictions: {describe(error)}"
@@ -187,7 +187,7 @@ def _intervals(
         model.reset_metrics()
     bounds: dict[str, tuple[float, float]] = {}
     compiled = compiled_metrics(model, y, predicted)
-    for name, values in zip(alike, found.T, strict=True):
+    for name, values in zip(alike, resampled.T, strict=True):
         low, high = np.nanquantile(values, _QUANTILES).tolist()
         metric = compiled.get(name)
         if metric is not None and is_accuracy(metric.metric):

@@ -69,8 +69,8 @@ def validation_predictions(
             }
             counting = {name: each for name, each in made.items() if each is not None}
         for name, each in list(counting.items()):
-            y, found = outputs[name]
-            if not each.add(start, x, y, _probabilities(_loss_of(model, name), found)):
+            y, predicted = outputs[name]
+            if not each.add(start, x, y, _probabilities(_loss_of(model, name), predicted)):
                 del counting[name]
         if not counting:
             return None
@@ -331,8 +331,8 @@ def _pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | st
     png, row = b"", {}
     arrays = named_arrays(sample, "x")
     if given.table is not None and isinstance(sample, np.ndarray):
-        found = given.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
-        return b"", {name: _cell(column[0]) for name, column in found.items()}
+        rows = given.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
+        return b"", {name: _cell(column[0]) for name, column in rows.items()}
     for name, array in arrays.items():
         values = _before_preprocessing(array, name, given)
         columns = given.columns.get(name)

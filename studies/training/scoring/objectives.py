@@ -81,11 +81,11 @@ def _rule_of_metric(
     model: keras.Model, compiled: CompiledMetric, name: str, index: int | None
 ) -> Rule:
     metric = compiled.metric
-    found = (_averaging(metric) if index is None else None) or _counting(metric, index or 0)
-    if found is None:
+    rule = (_averaging(metric) if index is None else None) or _counting(metric, index or 0)
+    if rule is None:
         which = type(metric).__name__
         raise NotScoredError(f"{name} is of {which}, which has no rule for single samples")
-    kind, score, settings = found
+    kind, score, settings = rule
 
     def of_output(y: Any, y_pred: Any, weights: Any) -> Scored:
         return score(*_output_of(model, compiled, y, y_pred, weights))

@@ -124,16 +124,16 @@ class ScoreRecorder:
         if stateful_layers(self._model):
             raise NotScoredError("its layers keep their state between batches")
         weights.restore()
-        found = {best.epoch: self._present(splits, best)}
+        by_epoch = {best.epoch: self._present(splits, best)}
         try:
             for epoch in self._others(best):
                 values, measured = self._epochs[epoch]
                 set_values(self._model.weights, values)
-                found[epoch] = self._present(splits, measured)
+                by_epoch[epoch] = self._present(splits, measured)
         except NotScoredError as error:
             self._why_not_every = str(error)
-            return [found[best.epoch]]
-        return [found[epoch] for epoch in sorted(found)]
+            return [by_epoch[best.epoch]]
+        return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
     def _others(self, best: BestEpoch) -> list[int]:
         """Returns the epochs that are scored beside the best one."""
