@@ -169,8 +169,25 @@ class _Counting:
             )
             (heapq.heappushpop if full else heapq.heappush)(self._worst, (*key, sample))
 
-    def _worst_first(self) -> tuple[WorstSample, ...]:
-        return tuple(sample for *_, sample in sorted(self._worst, reverse=True))
+    def _of_classes(
+        self, kind: Any, number: int, samples: int, counts: np.ndarray, confusion: np.ndarray
+    ) -> ValidationPredictions:
+        names = self._names(counts.shape[1])
+        return ValidationPredictions(
+            run_id="",
+            trial=number,
+            epoch=0,
+            kind=kind,
+            output=self.output,
+            samples=samples,
+            class_names=names,
+            classes=tuple(
+                ClassCounts(name, *column)
+                for name, column in zip(names, counts.T.tolist(), strict=True)
+            ),
+            confusion=tuple(map(tuple, confusion.tolist())),
+            worst=tuple(sample for *_, sample in sorted(self._worst, reverse=True)),
+        )
 
     def _names(self, count: int) -> tuple[str, ...]:
         known: Any = self._given.class_names
@@ -205,7 +222,7 @@ class _OfClasses(_Counting):
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
         """See `_Counting`."""
-        return _of_classes("classes", self, number, samples, self._counts, self._confusion)
+        return self._of_classes("classes", number, samples, self._counts, self._confusion)
 
 
 class _OfNumbers(_Counting):
@@ -242,7 +259,7 @@ class _OfNumbers(_Counting):
             true, predicted = truth.astype(np.int64), (made > 0.5).astype(np.int64)
             confusion = np.bincount(2 * true + predicted, minlength=4).reshape(2, 2)
             counts = np.stack([confusion.sum(1), confusion.sum(0), confusion.diagonal()])
-            return _of_classes("binary", self, number, samples, counts, confusion)
+            return self._of_classes("binary", number, samples, counts, confusion)
         count = min(samples, MOST_POINTS)
         chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
         x = np.concatenate(self._x) if len(self._x) == len(self._truth) else None
@@ -263,32 +280,6 @@ class _OfNumbers(_Counting):
             feature_name=next((c[0][0] for c in self._given.columns.values()), "x"),
             rule=tuple(ruled),
         )
-
-
-def _of_classes(
-    kind: Any,
-    counting: _Counting,
-    number: int,
-    samples: int,
-    counts: np.ndarray,
-    confusion: np.ndarray,
-) -> ValidationPredictions:
-    names: Sequence[str] = counting._names(counts.shape[1])
-    return ValidationPredictions(
-        run_id="",
-        trial=number,
-        epoch=0,
-        kind=kind,
-        output=counting.output,
-        samples=samples,
-        class_names=tuple(names),
-        classes=tuple(
-            ClassCounts(name, *column)
-            for name, column in zip(names, counts.T.tolist(), strict=True)
-        ),
-        confusion=tuple(map(tuple, confusion.tolist())),
-        worst=counting._worst_first(),
-    )
 
 
 def _paired_outputs(

@@ -319,9 +319,12 @@ def signature_of(model: keras.Model, x: Arrays, given: Given) -> ModelSignature:
     from mlflow.types import Schema
 
     named = named_arrays(x, "x")
-    specs = [_spec(each, given.prepared.get(name)) for name, each in named.items()]
     names = [None] if isinstance(x, np.ndarray) else _names(model, x)
-    inputs = Schema([_named(spec, name) for spec, name in zip(specs, names, strict=True)])
+    specs = [
+        _spec(array, given.prepared.get(key), name)
+        for (key, array), name in zip(named.items(), names, strict=True)
+    ]
+    inputs = Schema(specs)
     return ModelSignature(inputs=inputs, outputs=_outputs(model))
 
 
@@ -370,20 +373,14 @@ def table_of(example: np.ndarray, columns: Columns) -> Any:
     return table.astype(dict(columns))
 
 
-def _spec(array: np.ndarray, prepared: Prepared | None) -> TensorSpec:
+def _spec(array: np.ndarray, prepared: Prepared | None, name: str | None) -> TensorSpec:
     from mlflow.types import TensorSpec
 
     if prepared is not None and prepared.scalings:
-        return TensorSpec(np.dtype(prepared.dtype), (-1, *prepared.shape))
+        return TensorSpec(np.dtype(prepared.dtype), (-1, *prepared.shape), name)
     # MLflow knows texts of any length alone.
     dtype = np.dtype(str) if array.dtype.kind == "U" else array.dtype
-    return TensorSpec(dtype, (-1, *array.shape[1:]))
-
-
-def _named(spec: TensorSpec, name: str | None) -> TensorSpec:
-    from mlflow.types import TensorSpec
-
-    return spec if name is None else TensorSpec(spec.type, spec.shape, name)
+    return TensorSpec(dtype, (-1, *array.shape[1:]), name)
 
 
 def _names(
