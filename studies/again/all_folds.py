@@ -73,18 +73,18 @@ class AllFolds:
         raise self._failed(f"{_ATTEMPTS} attempts, and in each {self._lost}")
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """See `Handler.on_epoch`."""
+        """Records an epoch; stops if asked to."""
         self._runs.log_epoch(self._run_id, epoch)
         self._progress.epoch_ended(epoch)
         ends = epoch.epoch >= self._trial.whole_spec.epochs
         return "stop" if self.stopping and not ends else "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`."""
+        """Keeps the result."""
         self._result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """See `Handler.on_lost`."""
+        """Notes why its process ended."""
         self._lost = str(error)
         # A machine that is gone is not the trial's fault.
         self._losses += not error.machine_gone

@@ -122,7 +122,7 @@ class Rerun:
         return bool(now and then) and now != then
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """See `Handler.on_epoch`."""
+        """Compares an epoch, and stops where the recorded training ended."""
         self.epochs[epoch.epoch] = {**self.epochs.get(epoch.epoch, {}), **epoch.metrics}
         difference = self._difference_of(epoch)
         self.difference = self.difference or difference
@@ -165,11 +165,11 @@ class Rerun:
         return ""
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`."""
+        """Keeps the result."""
         self.result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """See `Handler.on_lost`."""
+        """Raises the error: it could not be run again."""
         raise WorkerError(
             f"Trial {spec.number} could not be run again: {error}.",
             killed=error.killed,

@@ -217,7 +217,7 @@ class _Compared(Rerun):
         self.stopping = self.stopped = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """See `Handler.on_epoch`."""
+        """Compares an epoch; ends at a difference, or when its time is up."""
         decision = super().on_epoch(epoch)
         last, self._last = self._last, epoch.seconds
         if self.difference:

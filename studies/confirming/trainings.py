@@ -159,7 +159,7 @@ class Trainings:
         return True
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """See `Handler.on_epoch`."""
+        """Records an epoch; ends a training whose time is up."""
         running = self._running[epoch.number]
         self.runs.log_epoch(running.run_id, epoch)
         self.progress.epoch_ended(epoch)
@@ -169,11 +169,11 @@ class Trainings:
         return "prune" if over and epoch.epoch < running.spec.epochs else "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`."""
+        """Records a result."""
         self._record(self._running.pop(result.number), result)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """See `Handler.on_lost`."""
+        """Trains it once more, or gives it up after some losses."""
         running = self._running.pop(spec.number)
         training = running.training
         # A machine that is gone is not the training's fault.

@@ -207,7 +207,7 @@ class _OfClasses(_Counting):
         self._counts = np.zeros((3, classes), np.int64)
 
     def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
-        """See `_Counting`."""
+        """Adds a slice of the data."""
         labels, classes = class_labels(y), self._counts.shape[1]
         columns = y.shape[1] if y.ndim == 2 else 1
         if labels is None or columns not in (1, classes) or labels.max() >= classes:
@@ -221,7 +221,7 @@ class _OfClasses(_Counting):
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
-        """See `_Counting`."""
+        """Returns the predictions of all slices."""
         return self._of_classes("classes", number, samples, self._counts, self._confusion)
 
 
@@ -238,7 +238,7 @@ class _OfNumbers(_Counting):
         self._binary = True
 
     def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
-        """See `_Counting`."""
+        """Adds a slice of the data."""
         if y.size != len(y) or y.dtype.kind not in "biuf":
             return False
         true, made = y.reshape(-1).astype(np.float64), made.reshape(-1)
@@ -253,7 +253,7 @@ class _OfNumbers(_Counting):
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
-        """See `_Counting`."""
+        """Returns the predictions of all slices."""
         truth, made = np.concatenate(self._truth), np.concatenate(self._made)
         if self._binary:
             true, predicted = truth.astype(np.int64), (made > 0.5).astype(np.int64)
