@@ -123,8 +123,8 @@ def export_command(
 def _print_csv(
     study: str, engine: str | None, store: Path | None, format_: str, as_json: bool
 ) -> None:
-    from studies.champion.outputs import as_csv
     from studies.exporting.tables import table_of
+    from studies.lines import as_csv
 
     if format_ != "csv" or as_json:
         raise click.UsageError("--output - is for --as csv without --json: name a file.")

@@ -10,7 +10,7 @@ import click
 
 from studies.commands.command_line import json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
-from studies.lines import COLUMNS
+from studies.lines import COLUMNS, as_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,8 +67,12 @@ def predict_command(
     kerastudy predict churn --input new.csv --output churn.csv --probabilities
     kerastudy predict cats --input photos/ --json
     """  # noqa: D301 - click reads \b, which must not be escaped
-    from studies.champion.outputs import as_csv, as_frame, check_output, write_predictions
-    from studies.champion.prediction import predict_file
+    from studies.champion.prediction import (
+        as_frame,
+        check_output,
+        predict_file,
+        write_predictions,
+    )
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.progress import waiting

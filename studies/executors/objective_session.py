@@ -13,7 +13,7 @@ from studies.definition.objective_functions import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session, at_work, description_of
 from studies.training.building.discovering import resolve_space
-from studies.training.champion.objective_champion import save_objective_champion
+from studies.training.champion.champion_model import save_objective_champion
 from studies.training.first_fit import TracedObjective
 from studies.training.objective_run import run_objective
 from studies.training.process import global_settings

@@ -17,6 +17,7 @@ import psutil
 
 from search_spaces.errors import StudyError
 from studies.definition.settings import check_count
+from tracking.texts import counted
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""
@@ -79,10 +80,10 @@ def suited_workers(
 
 def described_workers(machine: Machine, workers: int, threads: int) -> str:
     """Returns the number of workers and their resources, for people to read."""
-    shown = f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}"
+    shown = f"{counted(workers, 'worker')} of {counted(threads, 'thread')}"
     if machine.gpus:
-        return f"{shown} ({_counted(len(machine.gpus), 'GPU')})"
-    return f"{shown} ({_counted(machine.cores, 'core')})"
+        return f"{shown} ({counted(len(machine.gpus), 'GPU')})"
+    return f"{shown} ({counted(machine.cores, 'core')})"
 
 
 def too_many(machine: Machine, workers: int, threads: int) -> str:
@@ -91,12 +92,8 @@ def too_many(machine: Machine, workers: int, threads: int) -> str:
         return ""
     return (
         f"{described_workers(machine, workers, threads)}: they will wait for one another. "
-        f"{_counted(max(1, machine.cores // threads), 'worker')} would do as much"
+        f"{counted(max(1, machine.cores // threads), 'worker')} would do as much"
     )
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _cores(groups: Path) -> int:

@@ -7,13 +7,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from studies.again.recorded_worker import recorded_worker
-from studies.champion.checkpoints import check_data, weights_of
+from studies.again.recorded import check_data, recorded_worker
+from studies.champion.checkpoints import weights_of
 from studies.definition.study_definition import StudyDefinition
 from studies.exporting.asked import file_for, trial_to_export, written
 from studies.progress import NoProgress, Progress
 from tracking.history.study_history import StudyHistory
-from tracking.registry.model_files import local_model
+from tracking.registry.models import local_model
 from tracking.runs.champion_versions import champion_version
 
 _MODEL = Path("data", "model.keras")

@@ -21,7 +21,7 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.again.recorded_worker import recorded_worker
+from studies.again.recorded import recorded_worker
 from studies.again.reruns import trainings_of
 from studies.data import Splits
 from studies.data.arrays.texts import is_text

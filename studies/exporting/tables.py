@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from studies.champion.outputs import as_csv
 from studies.exporting.asked import written
+from studies.lines import as_csv
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import trials_table
 

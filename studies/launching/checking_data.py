@@ -23,7 +23,7 @@ from studies.user_code.loading import describe_code, load_study
 from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import find_engines
 from tracking.records.studies import DataFindings
-from tracking.registry.verdicts import renew_verdict
+from tracking.registry.champions import renew_verdict
 from tracking.report.write import renew_report
 from tracking.runs.run_contents import write_data_findings
 from tracking.store.files import as_store_errors

@@ -17,6 +17,7 @@ from search_spaces.parameters.scalars import canonical_json
 from search_spaces.space import complete
 from search_spaces.tailoring import read_value
 from studies.definition.settings import OF_A_STUDY
+from studies.lines import unescaped
 from studies.progress import Progress
 from tracking.history.study_history import find_engines, read_engines
 from tracking.history.trials import ranked
@@ -25,8 +26,6 @@ from tracking.store.folder import Store
 
 _BEST: Final = 10
 _PARAMETER, _VALUE = "params_", "value"
-# What `kerastudy export` writes before a text that a spreadsheet would take for a formula.
-_FORMULA: Final = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 
 Row = Mapping[str, Any]
 
@@ -165,7 +164,7 @@ def _read(space: SearchSpace, name: str, text: str) -> Any:
     parameter = space[name]
     if parameter.contains(text):
         return text
-    spellings = [text[1:] if text.startswith(_FORMULA) else text]
+    spellings = [unescaped(text)]
     # Where some trials have none, tables write whole numbers with a decimal point.
     with contextlib.suppress(ValueError):
         if float(text).is_integer():

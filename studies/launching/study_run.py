@@ -30,7 +30,7 @@ from tracking.history.study_history import StudyHistory, refreshed
 from tracking.history.summary import describe_study, study_note
 from tracking.history.verdicts import record_corrected
 from tracking.records import StudyDescription, TrialRecord
-from tracking.registry.verdicts import set_verdict
+from tracking.registry.champions import set_verdict
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.files import remove_pieces
 from tracking.store.folder import Store

@@ -15,7 +15,7 @@ from studies.user_code.targets import Target
 from tracking import tags
 from tracking.history.study_history import StudyHistory, read_source, read_study
 from tracking.records import EndedTrial, TrialRecord
-from tracking.registry.model_files import local_model
+from tracking.registry.models import local_model
 from tracking.runs.champion_versions import ALIAS, champion_version
 from tracking.store.folder import Store, default_store_path, open_store
 from tracking.store.trust import check_trust
@@ -171,7 +171,7 @@ def _rebuilt(
 ) -> keras.Model:
     """Returns the model of a trial, made by its study's builder."""
     from studies.training.building.build import build_model, build_variables
-    from studies.training.champion.objective_champion import rebuilt_objective
+    from studies.training.champion.champion_model import rebuilt_objective
     from studies.training.champion.served import served_model
     from studies.training.process import global_settings
     from studies.training.process.determinism import (

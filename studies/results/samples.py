@@ -65,7 +65,7 @@ def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
     from studies.data.tables.columns import listed
     from studies.data.tables.values import model_columns
 
-    if not all(map(len, (table[name] for name in table))):
+    if not all(np.ndim(table[name]) and len(table[name]) for name in table):
         raise DataError(f"{called} has no rows.")
     try:
         return model_columns(model, table)

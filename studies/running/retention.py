@@ -10,7 +10,7 @@ from studies.engines.engine import Engine
 from tracking.history.trials import rank_of, ranked
 from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
 from tracking.runs.study_files import StudyFiles
-from tracking.scores.kept import KeptScores
+from tracking.scores.files import KeptScores
 from tracking.store.files import one_before
 
 

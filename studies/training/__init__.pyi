@@ -13,10 +13,10 @@ from .building.target_checks import check_targets as check_targets
 from .building.target_checks import check_weighted as check_weighted
 from .building.trying import check_study as check_study
 from .champion.champion_loader import load_keras_model as load_keras_model
+from .champion.champion_model import refit as refit
 from .champion.champion_model import save_for_mlflow as save_for_mlflow
 from .champion.evaluation import evaluate_test_part as evaluate_test_part
 from .champion.predictions import validation_predictions as validation_predictions
-from .champion.refitting import refit as refit
 from .champion.served import served_model as served_model
 from .first_fit import TracedObjective as TracedObjective
 from .models import stateful_layers as stateful_layers

@@ -8,6 +8,7 @@ of `fit` trains on the data of every epoch.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -66,6 +67,13 @@ class StreamedBatches:
             # The training's own error says more.
             with contextlib.suppress(Exception):
                 adapter.on_epoch_end()
+
+
+def validation_batches(splits: StreamedSplits) -> Iterator[Any]:
+    """Yields the batches of validation data, as Keras reads them."""
+    with contextlib.closing(StreamedBatches(splits)) as batches:
+        batches.validation.on_epoch_begin()
+        yield from itertools.islice(batches.validation, splits.validation.profile.known_batches)
 
 
 def _adapter(

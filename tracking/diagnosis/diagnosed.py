@@ -23,7 +23,7 @@ from tracking.history.trials import holding, metric_by_step
 from tracking.history.validation_samples import best_scores, scores_of
 from tracking.records import EndedTrial, Objective
 from tracking.runs.run_contents import to_mlflow
-from tracking.scores.score_files import ScoresError
+from tracking.scores.files import ScoresError
 from tracking.texts import counted
 
 Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tracking import tags
 from tracking.doctor.findings import Ailment, StudyRecord
 from tracking.records import StudyDescription
-from tracking.registry.model_files import model_version_fault
+from tracking.registry.models import model_version_fault
 from tracking.runs.champion_versions import ALIAS, champion_version
 from tracking.runs.parents import restore_run
 from tracking.runs.run_contents import code_path, definition_path, digests_of_code, manifest_path

@@ -180,7 +180,7 @@ def _tested(history: StudyHistory) -> list[str]:
         for name, each in last.metrics.items()
     )
     again = f" It was read {len(readings)} times." if len(readings) > 1 else ""
-    return [f"On the sealed test part, trial {last.trial}: {measured}.{again}", ""]
+    return [f"On the sealed test part, trial {last.trial}: {measured or 'not scored'}.{again}", ""]
 
 
 def _progress(history: StudyHistory) -> str:

@@ -11,9 +11,8 @@ from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
 from tracking.records.validation_predictions import ValidationPredictions, predictions_beside
 from tracking.runs.run_contents import local_artifacts
-from tracking.scores.pooling import pooled
-from tracking.scores.sample_scores import SampleScores, average
-from tracking.scores.score_files import ScoresError, read_scores
+from tracking.scores.files import ScoresError, read_scores
+from tracking.scores.sample_scores import SampleScores, average, pooled
 from tracking.store.files import remove_pieces, write_atomically
 
 FILE_NAME = "validation.json"

@@ -22,10 +22,8 @@ from tracking.history.study_history import StudyHistory, find_engines
 from tracking.history.summary import is_replaceable
 from tracking.mirror.server import as_server_errors, not_waiting_long, open_server
 from tracking.records import EndedTrial
-from tracking.registry.champions import register, withdraw
-from tracking.registry.model_files import local_model
-from tracking.registry.registrar import Registrar
-from tracking.registry.verdicts import write_verdict
+from tracking.registry.champions import register, withdraw, write_verdict
+from tracking.registry.models import Registrar, local_model
 from tracking.runs.champion_versions import champion_version
 from tracking.runs.pages import view_page
 from tracking.runs.parents import search_runs

@@ -1,4 +1,4 @@
-"""Files of the scores of samples: one for each training, next to its checkpoint.
+"""Files of the scores of samples: one for each training, next to its checkpoint; some are kept.
 
 A safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header; reading it
 runs no code. Zeros and ones take a bit each, other numbers 16 bits where these suffice.
@@ -6,22 +6,26 @@ runs no code. Zeros and ones take a bit each, other numbers 16 bits where these 
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from search_spaces.errors import InternalError
+from tracking.records import Rank
 from tracking.scores.sample_scores import SampleScores
 from tracking.store.files import replacing
 
 # How much half precision may change the objective on all samples, relative to it.
 _HALF = 1e-5
-# Averages are made when they are read.
+# Bytes that the files of a study under one engine may take.
+_MOST_BYTES: Final = 64 * 10**6
+# Averages and pooled scores are made when they are read.
 _LEFT_OUT = ("values", "weights", "members", "groups")
 
 
@@ -30,15 +34,9 @@ class ScoresError(InternalError):
 
 
 def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: str = "") -> None:
-    """Writes the scores of a training atomically.
+    """Writes the scores of a training atomically: of its best epoch, or of each epoch.
 
-    Args:
-        path: The file.
-        scores: Of its best epoch, or of each epoch.
-        weights_sha256: Digest of the weights of its best epoch.
-
-    Raises:
-        OSError: If it can't be written.
+    `weights_sha256` is the digest of the weights of its best epoch.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
@@ -72,17 +70,10 @@ def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: 
 
 
 def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
-    """Reads the scores of a training.
+    """Reads the scores of a training: of its best epoch, or of each epoch.
 
-    Args:
-        path: The file.
-        weights_sha256: Digest of the weights that they must be of; empty: of any.
-
-    Returns:
-        The scores of its best epoch, or of each epoch.
-
-    Raises:
-        ScoresError: If the file is missing, damaged, or of other weights.
+    Raises ScoresError if the file is missing, damaged, or of other weights than `weights_sha256`;
+    if that is empty, of any.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -146,3 +137,49 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+class KeptScores:
+    """Follows the files of scores of a study: as many of the best trials as the limit allows.
+
+    Once dropped, scores stay so: trials that end later only take places.
+    """
+
+    def __init__(self, most: int = _MOST_BYTES) -> None:
+        self._most = most
+        # The best trial first.
+        self._kept: list[tuple[Rank, int]] = []
+        self._bytes = 0
+        self._dropped: set[int] = set()
+        self._told = False
+
+    @property
+    def numbers(self) -> set[int]:
+        """The trials that keep theirs."""
+        return {rank.number for rank, _ in self._kept}
+
+    def add(self, rank: Rank, size: int) -> None:
+        """Adds a trial with a file of some bytes; none if it has no scores."""
+        if not size:
+            return
+        bisect.insort(self._kept, (rank, size))
+        self._bytes += size
+        while self._bytes > self._most:
+            last, freed = self._kept.pop()
+            self._bytes -= freed
+            self._dropped.add(last.number)
+
+    def dropped(self) -> set[int]:
+        """Returns the trials whose files must go, each once."""
+        dropped, self._dropped = self._dropped, set()
+        return dropped
+
+    def told(self) -> str:
+        """Returns a line for the user, the first time that scores are dropped; else empty."""
+        if self._told or not self._dropped:
+            return ""
+        self._told = True
+        return (
+            f"the scores of validation samples reached {self._most // 10**6} MB: only those of the "
+            f"best {len(self._kept)} trials are kept"
+        )
