@@ -13,7 +13,7 @@ from search_spaces.errors import NoTestPartError
 from studies.again.recorded_worker import recorded_worker
 from studies.champion.checkpoints import champion_or, check_data, opened, weights_of
 from studies.champion.in_worker import evaluate_in_worker
-from studies.definition.objective_functions import no_data
+from studies.definition.objective import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.evaluations import evaluations_on, record_evaluation

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.results.samples import sizes_agree
+from studies.results.models import sizes_agree
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import click
 
 from studies.interruption import raising_interrupts
-from studies.libraries.late_imports import load_late
+from studies.libraries.importing import load_late
 from studies.lines import printable, wrapped
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

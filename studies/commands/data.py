@@ -57,7 +57,7 @@ def data_command(
     from studies.commands.output import print_json
     from studies.commands.texts.data_text import data_text
     from studies.data.replacing import is_data, is_table, spelled
-    from studies.exporting.asked import check_free, explained
+    from studies.exporting.files import check_free, explained
     from studies.launching.checking_data import check_file, check_target
     from studies.user_code.targets import catalog_names, resolve_target
     from tracking.store.atomic import followed, replacing

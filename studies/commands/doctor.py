@@ -14,7 +14,7 @@ from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import printable, wrapped
 
 if TYPE_CHECKING:
-    from studies.doctor.diagnosis import Diagnosis
+    from studies.doctor import Diagnosis
     from tracking.doctor.findings import Finding
 
 
@@ -41,7 +41,7 @@ def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) ->
     kerastudy doctor --store ~/studies --json
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
-    from studies.doctor.diagnosis import diagnose
+    from studies.doctor import diagnose
     from studies.progress import make_progress
     from tracking.store.folder import default_store_path
 

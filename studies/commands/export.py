@@ -21,9 +21,8 @@ from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
 if TYPE_CHECKING:
-    from studies.exporting.keras_file import KerasExport
+    from studies.exporting.files import KerasExport, TableExport
     from studies.exporting.script import ScriptExport
-    from studies.exporting.tables import TableExport
     from studies.exporting.tensorboard import TensorBoardExport
     from tracking.history.study_history import StudyHistory
 
@@ -124,7 +123,7 @@ def _print_csv(
     study: str, engine: str | None, store: Path | None, format_: str, as_json: bool
 ) -> None:
     from studies.champion.outputs import as_csv
-    from studies.exporting.tables import table_of
+    from studies.exporting.files import table_of
 
     if format_ != "csv" or as_json:
         raise click.UsageError("--output - is for --as csv without --json: name a file.")
@@ -139,7 +138,7 @@ def _of_trial(
     force: bool,
     data: str,
 ) -> ScriptExport | KerasExport:
-    from studies.exporting.keras_file import export_keras
+    from studies.exporting.files import export_keras
     from studies.exporting.script import export_script
     from studies.progress import make_progress
 
@@ -154,7 +153,7 @@ def _of_trial(
 def _of_study(
     format_: Any, histories: Sequence[StudyHistory], output: Path | None, force: bool
 ) -> TableExport | TensorBoardExport:
-    from studies.exporting.tables import export_table
+    from studies.exporting.files import export_table
     from studies.exporting.tensorboard import export_tensorboard
     from studies.progress import waiting
 

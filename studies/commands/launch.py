@@ -237,7 +237,7 @@ def launch_command(
     from studies.commands.texts.study_text import study_text, verdict_text
     from studies.data.replacing import spelled
     from studies.launching.launch import describe_target, launch_target
-    from studies.launching.launch_options import LaunchOptions
+    from studies.launching.opening import LaunchOptions
     from studies.user_code.targets import resolve_target
 
     options = LaunchOptions(

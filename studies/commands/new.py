@@ -51,7 +51,7 @@ def new_command(
     kerastudy new my_study.py --from digits
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
-    from studies.starting.write import check_new, write_study
+    from studies.starting import check_new, write_study
 
     given = [name for name, value in (("data", data), ("kind", kind)) if value is not None]
     if catalog is not None and (given or target is not None):
@@ -76,7 +76,7 @@ def new_command(
 def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | None, str | None, Any]:
     """Asks for what was not given."""
     from studies.data.replacing import is_table
-    from studies.starting.files import columns, read_samples
+    from studies.starting import columns, read_samples
 
     if data is None:
         text = click.prompt(

@@ -35,7 +35,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path | None, as_js
     from search_spaces.errors import StudyError
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
-    from studies.launching.mirroring import server_for
+    from studies.launching.opening import server_for
     from tracking.mirror import StudyCopy
 
     history = history_of(study, None, store)

@@ -54,7 +54,7 @@ def report_command(
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
     from studies.commands.reading import histories_of
-    from studies.exporting.asked import check_free, explained
+    from studies.exporting.files import check_free, explained
     from studies.progress import waiting
     from tracking.report.write import write_comparison, write_report
     from tracking.store.atomic import followed, write_atomically

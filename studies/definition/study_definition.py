@@ -23,15 +23,19 @@ from studies.data import AnyDataset, CrossValidation, Dataset, StreamedDataset
 from studies.data.replacing import replaced_data
 from studies.definition.class_weights import check_class_weight
 from studies.definition.cross_validation import check_replaced, cross_validation_of
-from studies.definition.engine_objects import name_of_object
-from studies.definition.engine_options import checked_option, split_options, with_options
-from studies.definition.objective import make_objective
-from studies.definition.objective_functions import (
+from studies.definition.engine_options import (
+    checked_option,
+    name_of_object,
+    split_options,
+    with_options,
+)
+from studies.definition.objective import (
     PRUNER,
     check_no_objective_settings,
     check_objective_engine,
     check_objective_study,
     check_overrides,
+    make_objective,
 )
 from studies.definition.seeds import check_seed
 from studies.definition.settings import (

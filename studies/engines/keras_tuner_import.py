@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from studies.libraries.silence import silenced
+from studies.libraries.importing import silenced
 
 
 def import_keras_tuner() -> None:

@@ -28,7 +28,7 @@ from studies.data.arrays.texts import is_text
 from studies.data.parts.classes import class_labels
 from studies.data.structures import named_arrays
 from studies.definition.seeds import seed_states
-from studies.exporting.asked import explained, path_for, trial_to_export
+from studies.exporting.files import explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress
 from studies.training.building.build import build_model, build_variables
 from studies.training.building.hypermodel import has_own_fit

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError
-from studies.exporting.asked import explained, path_for
+from studies.exporting.files import explained, path_for
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_reading import metric_by_step

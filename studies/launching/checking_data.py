@@ -9,10 +9,10 @@ from search_spaces.errors import DataError, StudyError, TrackingError
 from studies.data import AnySplits, CrossValidation, Dataset, FoldedSplits, StreamedDataset
 from studies.data.looking.look import look_at
 from studies.data.replacing import data_alone, path_in
-from studies.definition.objective_functions import no_data
+from studies.definition.objective import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session
-from studies.libraries.silence import import_quietly
+from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing
 from studies.training.process.determinism import (
     begin_trial,

@@ -18,8 +18,7 @@ from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from studies.interruption import raising_interrupts
-from studies.launching.launch_options import LaunchOptions
-from studies.launching.opening import check_store, held_study
+from studies.launching.opening import LaunchOptions, check_store, held_study
 from studies.launching.starting_values import starting_values
 from studies.launching.study_run import run_held, run_study
 from studies.progress import Progress, showing

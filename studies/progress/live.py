@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from studies.lines import cut, printable, width
-from studies.progress.plain import UNWRITABLE, LineProgress, in_lines
-from studies.progress.redrawing import redrawn
+from studies.progress.plain import UNWRITABLE, LineProgress, NoProgress, Progress, in_lines
 from tracking.history.sparklines import sparkline
 from tracking.records import (
     BestEpoch,
@@ -22,6 +23,7 @@ from tracking.records import (
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.live import Live
     from rich.text import Text
 
 _CURVE = 12
@@ -230,3 +232,87 @@ def _curve(running: _Running | None) -> str:
     values = [] if running is None else [each.value for each in running.curve.values()]
     line = sparkline(values, _CURVE)
     return f"{line:<{_CURVE}}"
+
+
+# Each drawing costs about a millisecond.
+_PER_SECOND = 4
+
+
+def redrawn(console: Console, lines_now: Callable[[], list[Text]]) -> Live:
+    """Returns a display of lines, which are erased when it stops.
+
+    Args:
+        console: The terminal.
+        lines_now: Returns the lines, each of which must fit.
+    """
+    from rich.console import ConsoleRenderable, Group
+    from rich.control import Control
+    from rich.live import Live
+    from rich.segment import ControlType
+
+    class Redrawn(Live):
+        """Erases all of it, too, if the terminal became narrower, so that lines were wrapped."""
+
+        def __init__(self) -> None:
+            self._drawn: list[int] = []
+            super().__init__(
+                console=console,
+                refresh_per_second=_PER_SECOND,
+                transient=True,
+                get_renderable=self._draw,
+            )
+
+        def _draw(self) -> Group:
+            lines = lines_now()
+            for line in lines:
+                line.no_wrap, line.overflow = True, "crop"
+            self._next = [line.cell_len for line in lines]
+            return Group(*lines)
+
+        def process_renderables(
+            self, renderables: list[ConsoleRenderable]
+        ) -> list[ConsoleRenderable]:
+            # What is printed above may have ended a trial.
+            self._live_render.set_renderable(self._draw())
+            columns = max(self.console.width, 1)
+            wrapped = sum(max(cells - 1, 0) // columns for cells in self._drawn)
+            self._drawn = [min(cells, columns) for cells in self._next]
+            up = [(ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)] * wrapped
+            return [Control(*up), *super().process_renderables(renderables)]
+
+    return Redrawn()
+
+
+def make_progress(wanted: bool = True) -> Progress:
+    """Returns the progress that suits standard error: live at a terminal, lines elsewhere."""
+    if not wanted:
+        return NoProgress()
+    return LiveProgress() if _can_redraw() else LineProgress()
+
+
+@contextlib.contextmanager
+def showing(wanted: bool = True) -> Iterator[Progress]:
+    """Yields what `make_progress` returns, and ends it, whatever happens."""
+    progress = make_progress(wanted)
+    try:
+        yield progress
+    finally:
+        progress.end()
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Shows at a terminal what the user waits for; elsewhere nothing."""
+    if not _can_redraw():
+        yield
+        return
+    with showing() as progress:
+        progress.wait(what)
+        yield
+
+
+def _can_redraw() -> bool:
+    """Returns whether standard error is a terminal whose lines can be erased."""
+    from rich.console import Console
+
+    return sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from studies.definition.objective_functions import VALUE
+from studies.definition.objective import VALUE
 from studies.training.objectives.fit_data import FitDigests, fit_digests
 from studies.training.objectives.measured_weights import MeasuredWeights
 from studies.training.states.best_weights import weights_digest

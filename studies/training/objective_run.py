@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import HyperparameterError
 from search_spaces.errors import StudyError
-from studies.definition.objective_functions import VALUE
+from studies.definition.objective import VALUE
 from studies.error_texts import describe
 from studies.training.follow_objective import Following, FunctionEnded
 from studies.training.objectives.first_fit import check_returned

@@ -25,8 +25,7 @@ from search_spaces.tailoring import Tailoring
 from studies.data import datasets
 from studies.data.streams.sources import GENERATOR, kind_of
 from studies.data.structures import length_of, map_arrays
-from studies.definition.engine_objects import name_of_object
-from studies.definition.engine_options import split_options, with_options
+from studies.definition.engine_options import name_of_object, split_options, with_options
 from studies.definition.settings import hyperband_trials
 from studies.definition.study_definition import (
     DEFAULT_BATCH_SIZE,

@@ -29,8 +29,7 @@ from studies.data.streams.sources import TF_DATA, kind_of
 from studies.definition.study_definition import StudyDefinition
 from studies.libraries.tensorflow_parts import class_of_functions, untraced
 from studies.user_code.loading import import_from
-from studies.user_code.recorded_modules import import_texts
-from studies.user_code.user_modules import place_of
+from studies.user_code.user_modules import import_texts, place_of
 from tracking.records import CodeDescription
 
 # Larger arrays go into their own files.

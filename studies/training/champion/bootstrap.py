@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from studies.error_texts import describe
-from studies.libraries.keras_metrics import answers_of, compiled_metrics, flat, is_accuracy
+from studies.libraries.keras_parts import answers_of, compiled_metrics, flat, is_accuracy
 from studies.training.models import scalars
 from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.intervals import independent_samples, share_bounds

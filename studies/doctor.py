@@ -1,4 +1,7 @@
-"""All checks in their order; the findings of one are mended before the next."""
+"""Checks a whole store, and mends it: the findings of one check are mended before the next.
+
+The checks that need no training's state are in `tracking.doctor`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search_spaces.errors import StoreLockedError, StudyNotFoundError, TrackingError
-from studies.doctor.trainings import check_states, train_again
+from search_spaces.errors import (
+    KerastudyError,
+    StoreError,
+    StoreLockedError,
+    StudyNotFoundError,
+    TrackingError,
+)
+from studies.again.reproduction import reproduce
+from studies.again.reruns import unsound_checkpoints
 from studies.progress import NoProgress, Progress
+from studies.training.states.training_state import StateError, read_state
 from tracking.doctor.artifacts import check_artifacts
 from tracking.doctor.champions import check_champion
 from tracking.doctor.checkpoints import check_checkpoints, check_orphan_studies, check_orphans
@@ -26,17 +37,73 @@ from tracking.doctor.lost import (
     deleted_studies,
 )
 from tracking.doctor.runs import check_readable, check_running, check_unmade
-from tracking.doctor.studies import StudyRecord, read_record
-from tracking.history.study_history import read_study, study_engines
+from tracking.doctor.studies import StudyRecord, file_of_trial, read_record
+from tracking.history.study_history import StudyHistory, read_study, study_engines
+from tracking.records import EndedTrial
 from tracking.runs.parents import study_experiments
 from tracking.store.databases import check_can_be_read
 from tracking.store.facts import is_store
 from tracking.store.folder import Store, check_writable, open_store, real_folder
-from tracking.store.orphans import FOLDER
+from tracking.store.orphans import FOLDER, move_to_orphans
 from tracking.store.study_locks import locked_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
+
+
+def check_states(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks a study's states by their checksums."""
+    store = record.store
+    folder = record.folder
+    engines = sorted(folder.iterdir()) if folder.is_dir() else []
+    for path in (path for engine in engines for path in sorted(engine.glob("*.safetensors*"))):
+        found = file_of_trial(path.name)
+        if found is None or found[1] != "state.safetensors":
+            continue
+        try:
+            read_state(path)
+        except StateError as error:
+            yield Ailment(
+                "state",
+                f"the state of a training is damaged: {error}",
+                f"--fix moves it to {FOLDER}/: its trial resumes from the state before "
+                "it, or is trained from its first epoch, to the same bits",
+                study=record.name,
+                trial=found[0],
+                path=str(path),
+                mend=partial(move_to_orphans, store, path),
+            )
+
+
+def train_again(history: StudyHistory, number: int, repeat: int, progress: Progress) -> None:
+    """Trains a trial again, bit for bit, and writes its weights.
+
+    The study's own trainer trains it: it must restore the same weights, and the digest shows
+    whether it did. `reproduce` compares them with `model.fit`.
+
+    Args:
+        history: The study.
+        number: The trial: one whose checkpoints are kept.
+        repeat: The training that lost its weights. All are run, so those of others may be restored
+            too.
+        progress: Gets each epoch.
+
+    Raises:
+        StoreError: If the weights are not restored.
+    """
+    from mlflow.exceptions import MlflowException
+
+    trial = history.trial(number)
+    assert isinstance(trial, EndedTrial), "its checkpoints are kept"
+    if repeat not in dict(unsound_checkpoints(history, trial)):
+        return
+    try:
+        outcome = reproduce(history, number, trainer=None, progress=progress)
+    except (KerastudyError, MlflowException) as error:
+        raise StoreError(str(error)) from error
+    if repeat in dict(unsound_checkpoints(history, trial)):
+        raise StoreError("; ".join(outcome.notes))
+
 
 # In this order: each check reads what the former ones have mended.
 _OF_TAGS = (check_places, check_lost_parents, check_tags)

@@ -1,0 +1,461 @@
+"""Writes a study file to start from: what it must know of the user's data, and its text."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from search_spaces.errors import DataError, StudyFileError
+from search_spaces.suggestions import suggestion
+from studies.data.folders import classes_in, folders_of_parts, kind_of, read_columns
+from studies.data.npz_files import absolute_path, read_arrays
+from studies.data.replacing import is_table
+from studies.data.tables.columns import check_names, columns_of
+from studies.data.tables.files import read_table
+from studies.data.tables.table import table
+from studies.user_code.targets import resolve_target
+from tracking.store.names import check_study_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def check_new(file: Path) -> Path:
+    """Returns the file's path.
+
+    Raises:
+        StudyFileError: It exists, is no .py file, or its folder is missing.
+    """
+    file = file.expanduser()
+    if file.suffix != ".py":
+        raise StudyFileError(
+            f"A study is a Python file, such as {file.with_suffix('.py').name}. "
+            f"Received: {str(file)!r}."
+        )
+    if file.exists():
+        raise StudyFileError(f"{str(file)!r} exists already. Give another name, or remove it.")
+    if not file.parent.is_dir():
+        raise StudyFileError(f"There is no folder {str(file.parent)!r}. Make it first.")
+    return file
+
+
+def write_study(
+    file: Path,
+    *,
+    data: Path | None = None,
+    target: str | None = None,
+    kind: Kind | None = None,
+    catalog: str | None = None,
+) -> tuple[str, tuple[str, ...]]:
+    """Writes a study file, and returns the study's name, and what the user should know.
+
+    Args:
+        file: Where; it must not exist.
+        data: The data file, or folder; None: scikit-learn's digits.
+        target: The column to predict, for tables.
+        kind: What the targets are; None: as they look.
+        catalog: The catalog study to copy instead.
+
+    Raises:
+        StudyFileError: The file can't be written, or there is no such catalog study.
+        DataError: The data can't be read.
+    """
+    file = check_new(file)
+    name = check_study_name(file.stem.replace("_", " ").strip() or file.stem)
+    notes: tuple[str, ...] = ()
+    if catalog is not None:
+        text = _copied(catalog, name)
+    else:
+        samples: Samples = DIGITS if data is None else read_samples(data, target, kind)
+        text, notes = study_text(name, file.as_posix(), samples), samples.notes
+    try:
+        # Not over a file that was made in the meantime.
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise StudyFileError(f"{str(file)!r} can't be written: {error.strerror}.") from None
+    return name, notes
+
+
+def _copied(catalog: str, name: str) -> str:
+    """Returns the text of a catalog study, under another name."""
+    source = Path(resolve_target(catalog).path)
+    text = source.read_text(encoding="utf-8")
+    return re.sub(
+        r'(ks\.Study\(\s*)"[^"\n]+"', lambda found: found[1] + quoted(name), text, count=1
+    )
+
+
+_OBJECTIVES = {
+    "classification": "val_accuracy",
+    "binary": "val_accuracy",
+    "regression": "val_mean_absolute_error",
+}
+
+
+def study_text(name: str, file: str, samples: Samples) -> str:
+    """Returns the text of a study file.
+
+    Args:
+        name: The study's name.
+        file: The file's name, for the commands in its docstring.
+        samples: The data.
+    """
+    return "\n".join([*_head(name, file, samples), *_builder(samples), *_study(name, samples), ""])
+
+
+def _head(name: str, file: str, samples: Samples) -> Iterator[str]:
+    yield f'"""{name}: a tuning study.'
+    yield from ("", "What would be tuned, the study itself, and its outcome:", "")
+    yield f"    kerastudy launch {_word(file)} --dry-run"
+    yield f"    kerastudy launch {_word(file)}"
+    yield f"    kerastudy show {_word(name)}"
+    yield from ('"""', "", "import keras", "", "import kerastudy as ks", "")
+    yield "# Preprocessing. 60 % of the samples train, 20 % validate, 20 % are sealed for the end."
+    yield "# What is fitted, such as means and categories, is fitted on the training part alone."
+    for note in samples.notes:
+        yield from textwrap.wrap(note, 88, initial_indent="# ", subsequent_indent="# ")
+    yield from (f"data = {samples.call}", "")
+    yield "# The last layer, the loss function and the metrics that fit the targets."
+    yield from (f"output = ks.outputs.{samples.output}", "", "")
+
+
+def _builder(samples: Samples) -> Iterator[str]:
+    yield "def build(hp):"
+    yield '    """Returns a compiled model; hp has the values that a trial tries."""'
+    if samples.kind == "regression":
+        yield "    # Of the training part, so that the layers work on numbers about 0."
+        yield "    targets = data.load().train.y"
+    yield "    # Building."
+    yield "    model = keras.Sequential()"
+    for layer in samples.first:
+        yield f"    model.add({layer})"
+    yield '    for _ in range(hp["num_layers"]):'
+    yield '        model.add(keras.layers.Dense(hp["units"], activation="relu"))'
+    yield '        model.add(keras.layers.Dropout(hp["dropout"]))'
+    yield "    model.add(output.layer())"
+    if samples.kind == "regression":
+        yield "    # Back to the unit of the targets."
+        if samples.output == "regression()":
+            yield "    scale, offset = float(targets.std()), float(targets.mean())"
+        else:
+            yield "    scale, offset = targets.std(axis=0).tolist(), targets.mean(axis=0).tolist()"
+        yield "    model.add(keras.layers.Rescaling(scale, offset))"
+    yield "    # Compiling."
+    yield "    model.compile("
+    yield '        optimizer=keras.optimizers.Adam(hp["learning_rate"]),'
+    yield "        loss=output.loss,"
+    yield "        metrics=output.metrics,"
+    yield from ("    )", "    return model", "", "")
+    yield "def callbacks(hp):"
+    yield '    """Ends a training when the validation loss has not fallen for 5 epochs."""'
+    yield '    return [keras.callbacks.EarlyStopping(monitor="val_loss", patience=5)]'
+    yield from ("", "")
+
+
+def _study(name: str, samples: Samples) -> Iterator[str]:
+    yield "study = ks.Study("
+    yield f"    {quoted(name)},"
+    yield from ("    data=data,", "    build=build,")
+    yield "    # What may be tried: usual ranges, which you can change."
+    yield "    space=ks.SearchSpace("
+    yield "        ks.learning_rate(1e-4, 1e-1),"
+    yield "        ks.layers(1, 3),"
+    yield "        ks.units(16, 128, step=2),"
+    yield "        ks.dropout(0.0, 0.5),"
+    yield "    ),"
+    yield "    # Validating: the metric that decides which trial, and which of its epochs, is best."
+    yield f'    objective="{_OBJECTIVES[samples.kind]}",'
+    yield "    # Training."
+    yield from ("    epochs=20,", "    batch_size=32,", "    callbacks=callbacks,")
+    if samples.kind != "regression":
+        yield '    # class_weight="balanced",  # if some classes have few samples'
+    yield "    # How many trials, and what ends hopeless ones early."
+    yield from ("    trials=20,", '    pruner="median",', "    seed=0,", ")")
+    yield from ("", "# Predicting: after the launch, by the best trial's model.", "#")
+    yield f"#     kerastudy predict {_word(name)} --input {samples.new}"
+
+
+def _word(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)
+
+
+_WHAT = "a csv, parquet or npz file, or a folder with images or texts of each class in a subfolder"
+_TWO, _IMAGE = 2, 3
+_SIDE = 64
+_PIXELS = (
+    f"keras.layers.Input(({_SIDE}, {_SIDE}, 3))",
+    "keras.layers.Rescaling(1 / 255)",
+    'keras.layers.Conv2D(16, 3, activation="relu")',
+    "keras.layers.MaxPooling2D()",
+    'keras.layers.Conv2D(32, 3, activation="relu")',
+    "keras.layers.GlobalMaxPooling2D()",
+)
+
+
+def columns(file: Path) -> list[str]:
+    """Returns the names of a table's columns.
+
+    Raises:
+        DataError: It can't be read.
+    """
+    return [str(name) for name in _frame(file).columns]
+
+
+def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
+    """Reads what a study file must know of the user's data.
+
+    Args:
+        file: A table, an npz file or a folder, as the study file will name it.
+        target: The column to predict; None for all but tables.
+        kind: What the targets are; None: as they look.
+
+    Raises:
+        DataError: It can't be read, or has no such targets: what a launch would say.
+    """
+    if not file.expanduser().exists():
+        raise DataError(f"There is no file {str(file)!r}. --data takes {_WHAT}.")
+    if is_table(file.name) and not file.is_dir():
+        return _of_table(file, target, kind)
+    if target is not None:
+        raise DataError(f"--target is for tables, and {str(file)!r} is none.")
+    if file.is_dir():
+        return _of_folder(file, kind)
+    if file.suffix.lower() != ".npz":
+        raise DataError(f"--data takes {_WHAT}. Received: {str(file)!r}.")
+    return _of_arrays(file, kind)
+
+
+def _frame(file: Path) -> pd.DataFrame:
+    return read_table(absolute_path(file))
+
+
+def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
+    frame, called = _frame(file), repr(str(file))
+    names = [str(name) for name in frame.columns]
+    if target is None:
+        raise DataError(f"Say which column of {str(file)!r} to predict: --target {names[-1]}")
+    if target not in names:
+        check_names(frame, {"target": [target]}, called)
+        raise DataError(f"{called} has no column {target!r}. {suggestion(target, names)}")
+    check_names(frame, {}, called)
+    columns, refused = columns_of(frame.drop(columns=target)) if len(frame) else ([], {})
+    usable = any(column.kind != "dates" for column in columns)
+    texts = [name for name in refused if _are_texts(frame[name].dropna())]
+    if not usable and len(texts) == 1 and file.suffix.lower() == ".csv":
+        return _of_texts(file, texts[0], target, kind)
+    found = guessed(frame[target]) if kind is None else kind
+    left_out = tuple(refused) if usable else ()
+    # As a launch would read it, so that it says the same now.
+    read = table(file, target=target, classes=found != "regression", drop=left_out).read().pool
+    if found != "regression":
+        check_values(len(set(read.y)), found, str(file))
+    options = f", drop=[{', '.join(map(quoted, left_out))}]" if left_out else ""
+    call = (
+        f"ks.datasets.table({quoted_path(file)}, target={quoted(target)}, "
+        f"classes={found != 'regression'}{options})"
+    )
+    output = {"binary": "binary()", "regression": "regression()"}.get(found)
+    return Samples(
+        call,
+        (),
+        output or f"classes({len(set(read.y))})",
+        (read.table.notes if read.table else ())
+        + tuple(
+            f"The column {name!r} is left out: it {refused[name]}."
+            + (" For a model that reads it, see ks.datasets.text." if name in texts else "")
+            for name in left_out
+        ),
+        "new_samples.csv",
+    )
+
+
+def _are_texts(values: pd.Series) -> bool:
+    return len(values) > 0 and bool(values.map(type).eq(str).all())
+
+
+def _of_texts(file: Path, text: str, target: str, kind: Kind | None) -> Samples:
+    _, y = read_columns(absolute_path(file), text, target)
+    call = f"ks.datasets.text({quoted_path(file)}, text={quoted(text)}, target={quoted(target)})"
+    return Samples(call, WORDS, output_for(y, kind, str(file)), (), "new_samples.csv")
+
+
+def _of_folder(folder: Path, kind: Kind | None) -> Samples:
+    place = absolute_path(folder)
+    texts = kind_of(place) == "texts"
+    classes = classes_in(folders_of_parts(place)["train"])
+    output = output_for(np.arange(len(classes)), kind, str(folder))
+    if texts:
+        return Samples(f"ks.datasets.text({quoted_path(folder)})", WORDS, output, (), "new.txt")
+    call = f"ks.datasets.images({quoted_path(folder)}, image_size=({_SIDE}, {_SIDE}))"
+    note = f"All images are resized to {_SIDE} × {_SIDE}: larger ones show more and take longer."
+    return Samples(call, _PIXELS, output, (note,), "new_images")
+
+
+def _of_arrays(file: Path, kind: Kind | None) -> Samples:
+    read = read_arrays(absolute_path(file), required=("x_train", "y_train"), optional=())
+    x, y = read["x_train"], read["y_train"]
+    output = output_for(y, kind, str(file))
+    if x.dtype.kind in "US":
+        return Samples(f"ks.datasets.npz({quoted_path(file)})", WORDS, output)
+    shape = f"({', '.join(map(str, x.shape[1:]))}{',' if x.ndim == _TWO else ''})"
+    first = [f"keras.layers.Input({shape})"]
+    options = ""
+    if x.dtype == "uint8":
+        first.append("keras.layers.Rescaling(1 / 255)")
+    elif x.ndim == _TWO and x.dtype.kind in "fiu":
+        options = ', preprocess="standardize"'
+    if x.ndim < _TWO:
+        first.append("keras.layers.Reshape((1,))")
+    if x.ndim >= _IMAGE:
+        first.append("keras.layers.Flatten()")
+    return Samples(f"ks.datasets.npz({quoted_path(file)}{options})", tuple(first), output)
+
+
+Kind = Literal["classification", "binary", "regression"]
+# Whole numbers with more different values are quantities.
+_MOST_CLASSES = 20
+_TWO = 2
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples and targets, as a study file describes them.
+
+    Attributes:
+        call: The expression that describes the data, such as ``ks.datasets.digits()``.
+        first: The layers that a model begins with, as lines of Python.
+        output: The call of `ks.outputs` that fits the targets, such as ``classes(10)``.
+        notes: What the user should know, a sentence or two each.
+        new: New samples in a file or folder, for the command that predicts them.
+    """
+
+    call: str
+    first: tuple[str, ...]
+    output: str
+    notes: tuple[str, ...] = ()
+    new: str = "new_samples.npy"
+
+    @property
+    def kind(self) -> Kind:
+        """What the targets are."""
+        function = self.output.partition("(")[0]
+        if function == "binary":
+            return "binary"
+        return "regression" if function == "regression" else "classification"
+
+
+DIGITS = Samples("ks.datasets.digits()", ("keras.layers.Input((64,))",), "classes(10)")
+
+WORDS = (
+    'keras.layers.Input((), dtype="string")',
+    "ks.preprocessing.adapted(\n"
+    "        keras.layers.TextVectorization(max_tokens=5_000, output_sequence_length=100), data\n"
+    "    )",
+    "keras.layers.Embedding(5_000, 16)",
+    "keras.layers.GlobalAveragePooling1D()",
+)
+"""The layers that make numbers of texts."""
+
+
+def guessed(targets: Any) -> Kind:
+    """Returns what targets look like: two values, some classes, or numbers."""
+    import pandas as pd
+
+    series = pd.Series(targets).dropna()
+    if series.nunique() == _TWO:
+        return "binary"
+    if not pd.api.types.is_numeric_dtype(series.dtype):
+        return "classification"
+    whole = bool((series == series.round()).all())
+    return "classification" if whole and series.nunique() <= _MOST_CLASSES else "regression"
+
+
+def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
+    """Returns the call of `ks.outputs` that fits targets.
+
+    Args:
+        y: Of shape (n,), or (n, k): one-hot rows, or several numbers for each sample.
+        kind: What the user says they are; None: as they look.
+        of: Where they are from, for messages.
+
+    Raises:
+        DataError: They are something else than `kind`, or no output fits.
+    """
+    if y.ndim > _TWO:
+        raise DataError(
+            f"The targets of {of} have the shape {y.shape}. kerastudy new writes studies for one "
+            "target for each sample, or a row of them: change the output of one by hand."
+        )
+    if y.ndim == _TWO and y.shape[1] > 1:
+        return _output_for_rows(y, kind, of)
+    y = y.reshape(-1)
+    found = guessed(y) if kind is None else kind
+    if found == "regression":
+        return "regression()"
+    values = np.unique(y)
+    check_values(len(values), found, of)
+    if y.dtype.kind not in "biuf":
+        # Texts get numbers in their order.
+        return "binary()" if found == "binary" else f"classes({len(values)})"
+    if values[0] < 0 or (values != np.round(values)).any():
+        raise DataError(
+            f"The targets of {of} are numbers such as {values[0]:g}, and classes are whole numbers "
+            "from 0 up. Number the classes 0, 1, 2 and so on, or pass --kind regression."
+        )
+    if found == "binary" and values[-1] != 1:
+        raise DataError(
+            f"--kind binary needs the targets 0 and 1; those of {of} are {values[0]:g} and "
+            f"{values[-1]:g}. Make them 0 and 1, or take --kind classification."
+        )
+    return "binary()" if found == "binary" else f"classes({int(values[-1]) + 1})"
+
+
+def check_values(count: int, kind: Kind, of: str) -> None:
+    """Checks how many different targets there are. Raises DataError if too few, or too many."""
+    if kind == "binary" and count != _TWO:
+        raise DataError(
+            f"--kind binary needs targets of two values; those of {of} have {count}. Take "
+            "--kind classification or regression."
+        )
+    if count < _TWO:
+        raise DataError(f"The targets of {of} all have the same value: there is nothing to learn.")
+
+
+def quoted(text: str) -> str:
+    """Returns a text as Python with double quotes, which formatters prefer."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def quoted_path(file: Path) -> str:
+    """Returns a path as Python."""
+    return quoted(file.as_posix())
+
+
+def _output_for_rows(y: np.ndarray, kind: Kind | None, of: str) -> str:
+    zeros_and_ones = bool(((y == 0) | (y == 1)).all())
+    one_hot = zeros_and_ones and bool((y.sum(axis=1) == 1).all())
+    if kind == "regression" or (kind is None and not zeros_and_ones):
+        return f"regression({y.shape[1]})"
+    if one_hot and kind != "binary":
+        check_values(len(np.unique(y.argmax(axis=1))), "classification", of)
+        return f"one_hot({y.shape[1]})"
+    if one_hot:
+        raise DataError(
+            f"--kind binary needs the targets 0 and 1; those of {of} are one-hot rows of "
+            f"{y.shape[1]}. Take --kind classification."
+        )
+    raise DataError(
+        f"The targets of {of} are rows of {y.shape[1]} that are not one-hot, such as several "
+        "labels for each sample. Pass --kind regression, and change the output of the study file: "
+        f'Dense({y.shape[1]}, "sigmoid") and "binary_crossentropy" for labels.'
+    )
