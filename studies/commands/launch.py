@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from studies.commands.command_line import (
     EXIT_INTERRUPTED,
     Sectioned,
     json_option,
+    print_json,
     store_option,
     tell,
     telling_errors,
@@ -219,23 +221,16 @@ def launch_command(
              patient
 
     Settings of an engine or a pruner follow its name: median,n_warmup_steps=3.
-    """  # noqa: D301 - click reads \b, which must not be escaped
+    """
     if target is None:
         raise click.UsageError(
             "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
             "of the catalog: kerastudy list --catalog."
         )
     from search_spaces.tailoring import Tailoring
-    from studies.commands.launch_settings import (
-        check_column,
-        overrides_of,
-        ray_options,
-        seconds_of,
-    )
-    from studies.commands.output import definition_document, print_json, study_document
+    from studies.commands.records import data_to_use, definition_document, study_document
     from studies.commands.texts.definition_text import definition_text
     from studies.commands.texts.study_text import study_text, verdict_text
-    from studies.data.replacing import spelled
     from studies.launching.launch import describe_target, launch_target
     from studies.launching.opening import LaunchOptions
     from studies.user_code.targets import resolve_target
@@ -254,7 +249,6 @@ def launch_command(
         ray=ray_options(executor, address, cpus_per_trial, gpus_per_trial),
     )
     overrides = overrides_of(settings, keep, start_with)
-    check_column(column, data)
     for name, text in (("timeout", timeout), ("trial_timeout", trial_timeout)):
         if text is not None:
             overrides[name] = seconds_of(name.replace("_", "-"), text)
@@ -262,7 +256,7 @@ def launch_command(
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
     found = resolve_target(target)
-    other_data = "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
+    other_data = data_to_use(data, column)
     if dry_run:
         description = describe_target(found, options.place, overrides=overrides, data=other_data)
         if as_json:
@@ -293,3 +287,91 @@ def _command_line() -> str:
     import shlex
 
     return shlex.join(["kerastudy", *sys.argv[1:]])
+
+
+def ray_options(
+    executor: str | None, address: str | None, cpus: float | None, gpus: float | None
+) -> Any:
+    """Returns the options of a Ray cluster; None if there are none."""
+    from search_spaces.errors import StudyError
+    from studies.executors.ray import RayOptions
+
+    if executor != "ray" and (address, cpus, gpus) == (None, None, None):
+        return None
+    if executor != "ray":
+        raise StudyError(
+            "--address, --cpus-per-trial and --gpus-per-trial are those of a Ray cluster. Add "
+            "--executor ray, or leave them out."
+        )
+    return RayOptions(address=address, cpus_per_trial=cpus, gpus_per_trial=gpus)
+
+
+def overrides_of(
+    settings: dict[str, Any], keep: str | None, start_with: str | None
+) -> dict[str, Any]:
+    """Returns the settings to replace, by name. Raises StudyError where one can't be."""
+    from studies.definition.settings import (
+        OF_A_STUDY,
+        check_count,
+        check_engine,
+        check_pruner,
+        check_stop_at,
+    )
+    from studies.launching.starting_values import read_rows
+    from tracking.store.names import check_study_name
+
+    overrides = {name: value for name, value in settings.items() if value is not None}
+    if "folds" in overrides:
+        overrides["cross_validation"] = overrides.pop("folds")
+    for name in ("trials", "epochs", "repeats", "patience"):
+        if name in overrides:
+            check_count(name, overrides[name])
+    for name, check in (
+        ("engine", check_engine),
+        ("pruner", check_pruner),
+        ("name", check_study_name),
+    ):
+        if name in overrides:
+            overrides[name] = check(overrides[name])
+    if "stop_at" in overrides:
+        check_stop_at(overrides["stop_at"])
+    if keep is not None:
+        overrides["keep"] = _keep(keep)
+    if start_with is not None:
+        overrides["initial"] = start_with
+        if not start_with.startswith(OF_A_STUDY):
+            # At once, as loading the study takes seconds.
+            read_rows(Path(start_with))
+    return overrides
+
+
+def seconds_of(name: str, text: str) -> float:
+    """Returns the seconds of a time such as 1h30m. Raises StudyError if it is none."""
+    from search_spaces.errors import StudyError
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        # A dependency of MLflow, which the launch needs anyway.
+        import pandas as pd
+
+        try:
+            seconds = pd.Timedelta(text).total_seconds()
+        except ValueError:
+            seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise StudyError(
+            f"--{name} takes a time above 0, in seconds or such as 90s, 30m or 1h30m. "
+            f"Received: {text!r}."
+        )
+    return seconds
+
+
+def _keep(text: str) -> int | None:
+    from search_spaces.errors import StudyError
+
+    if text == "all":
+        return None
+    if text.isdigit() and int(text) >= 1:
+        return int(text)
+    raise StudyError(f"--keep takes a whole number of at least 1, or all. Received: {text!r}.")

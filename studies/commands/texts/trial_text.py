@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from studies.commands.output import trial_document
+from studies.commands.records import trial_document
 from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
 from studies.lines import all_wrapped, printable
