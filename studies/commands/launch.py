@@ -311,13 +311,11 @@ def overrides_of(
 ) -> dict[str, Any]:
     """Returns the settings to replace, by name. Raises StudyError where one can't be."""
     from studies.definition.settings import (
-        OF_A_STUDY,
         check_count,
         check_engine,
         check_pruner,
         check_stop_at,
     )
-    from studies.launching.starting_values import read_rows
     from tracking.store.names import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}
@@ -339,9 +337,6 @@ def overrides_of(
         overrides["keep"] = _keep(keep)
     if start_with is not None:
         overrides["initial"] = start_with
-        if not start_with.startswith(OF_A_STUDY):
-            # At once, as loading the study takes seconds.
-            read_rows(Path(start_with))
     return overrides
 
 

@@ -64,7 +64,7 @@ def data_to_use(data: Path | None, column: str | None) -> str:
     if column is not None and (data is None or not is_table(str(data))):
         raise StudyError(
             f"--target {column!r} names the column to predict of a csv or parquet file: give it by "
-            "--data."
+            "--data. For a value at which the study ends, use --stop-at."
         )
     return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
 

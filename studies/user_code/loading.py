@@ -168,10 +168,11 @@ def _run(path: Path, source: str, target: Target) -> Loading:
 
 
 def _where_raised(path: Path, error: BaseException) -> str:
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    line = f", line {frames[-1].lineno}" if frames else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    line = f", line {lines[-1]}" if lines else ""
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if isinstance(error, SystemExit):
+    if any(Path(frame.filename).name == "argparse.py" for frame in frames):
         what += ". It is run without arguments: give those that it needs a default."
     return f"The study file {str(path)!r} raised{line}: {what}"
 
