@@ -80,16 +80,6 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
 
     The study's own trainer trains it: it must restore the same weights, and the digest shows
     whether it did. `reproduce` compares them with `model.fit`.
-
-    Args:
-        history: The study.
-        number: The trial: one whose checkpoints are kept.
-        repeat: The training that lost its weights. All are run, so those of others may be restored
-            too.
-        progress: Gets each epoch.
-
-    Raises:
-        StoreError: If the weights are not restored.
     """
     from mlflow.exceptions import MlflowException
 
@@ -150,16 +140,6 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
     """Checks a store, and mends what can be mended.
 
     It can be killed at any moment and repeated: mended findings don't come again.
-
-    Args:
-        path: The store's folder.
-        fix: Whether to mend. Otherwise nothing is changed.
-        progress: Gets the trials that are trained again.
-
-    Raises:
-        StudyNotFoundError: If there is no store.
-        StoreError: If it was made by a newer kerastudy, should be mended but can't be written, or
-            is on a disk from which SQLite can't read it.
     """
     progress = progress or NoProgress()
     root = real_folder(path)

@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 
 
 def check_new(file: Path) -> Path:
-    """Returns the file's path.
-
-    Raises:
-        StudyFileError: It exists, is no .py file, or its folder is missing.
-    """
+    """Returns the file's path."""
     file = file.expanduser()
     if file.suffix != ".py":
         raise StudyFileError(
@@ -54,19 +50,7 @@ def write_study(
     kind: Kind | None = None,
     catalog: str | None = None,
 ) -> tuple[str, tuple[str, ...]]:
-    """Writes a study file, and returns the study's name, and what the user should know.
-
-    Args:
-        file: Where; it must not exist.
-        data: The data file, or folder; None: scikit-learn's digits.
-        target: The column to predict, for tables.
-        kind: What the targets are; None: as they look.
-        catalog: The catalog study to copy instead.
-
-    Raises:
-        StudyFileError: The file can't be written, or there is no such catalog study.
-        DataError: The data can't be read.
-    """
+    """Writes a study file, and returns the study's name, and what the user should know."""
     file = check_new(file)
     name = check_study_name(file.stem.replace("_", " ").strip() or file.stem)
     notes: tuple[str, ...] = ()
@@ -101,13 +85,7 @@ _OBJECTIVES = {
 
 
 def study_text(name: str, file: str, samples: Samples) -> str:
-    """Returns the text of a study file.
-
-    Args:
-        name: The study's name.
-        file: The file's name, for the commands in its docstring.
-        samples: The data.
-    """
+    """Returns the text of a study file."""
     return "\n".join([*_head(name, file, samples), *_builder(samples), *_study(name, samples), ""])
 
 
@@ -203,25 +181,12 @@ _PIXELS = (
 
 
 def columns(file: Path) -> list[str]:
-    """Returns the names of a table's columns.
-
-    Raises:
-        DataError: It can't be read.
-    """
+    """Returns the names of a table's columns."""
     return [str(name) for name in _frame(file).columns]
 
 
 def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
-    """Reads what a study file must know of the user's data.
-
-    Args:
-        file: A table, an npz file or a folder, as the study file will name it.
-        target: The column to predict; None for all but tables.
-        kind: What the targets are; None: as they look.
-
-    Raises:
-        DataError: It can't be read, or has no such targets: what a launch would say.
-    """
+    """Reads what a study file must know of the user's data."""
     if not file.expanduser().exists():
         raise DataError(f"There is no file {str(file)!r}. --data takes {_WHAT}.")
     if is_table(file.name) and not file.is_dir():
@@ -381,16 +346,7 @@ def guessed(targets: Any) -> Kind:
 
 
 def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
-    """Returns the call of `ks.outputs` that fits targets.
-
-    Args:
-        y: Of shape (n,), or (n, k): one-hot rows, or several numbers for each sample.
-        kind: What the user says they are; None: as they look.
-        of: Where they are from, for messages.
-
-    Raises:
-        DataError: They are something else than `kind`, or no output fits.
-    """
+    """Returns the call of `ks.outputs` that fits targets."""
     if y.ndim > _TWO:
         raise DataError(
             f"The targets of {of} have the shape {y.shape}. kerastudy new writes studies for one "

@@ -104,12 +104,7 @@ def reproduce_command(
 
 
 def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
-    """Returns the outcome of a reproduction as text.
-
-    Args:
-        outcome: The reproduction.
-        name_engine: Whether to name the engine, as where a study has several.
-    """
+    """Returns the outcome of a reproduction as text."""
     from studies.definition.settings import trainer_in_words
     from tracking.diagnosis.numbers import counted
 

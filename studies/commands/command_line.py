@@ -128,8 +128,8 @@ class Group(click.Group):
 class Sectioned(click.Command):
     """A command whose help shows its options in sections.
 
-    Attributes:
-        sections: The names of the options' values, by title; all others are in the last section.
+    ``sections`` has the names of the options' values by title; all others are in the last
+    section.
     """
 
     def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **given: Any) -> None:
@@ -273,15 +273,7 @@ def trust_option(command: _Command) -> _Command:
 
 
 def check_trusted(store: Path | None, trust: bool) -> None:
-    """Asks, once, whether to run the code in a store that this user did not make.
-
-    Args:
-        store: The store's folder, or None for the default.
-        trust: Whether the user trusts it already, by `--trust`.
-
-    Raises:
-        StoreError: If the user says no, or can't be asked.
-    """
+    """Asks, once, whether to run the code in a store that this user did not make."""
     from search_spaces.errors import StoreError
     from tracking.store import trust as trusting
     from tracking.store.facts import facts_fault, is_store

@@ -23,12 +23,7 @@ from tracking.store.folder import Store, default_store_path, open_store
 
 
 def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
-    """Reads the study that a command names.
-
-    Raises:
-        StudyNotFoundError: If there is no store there, or no such study in it.
-        EngineError: If there is no such engine.
-    """
+    """Reads the study that a command names."""
     engine = None if engine is None else check_engine(engine)
     opened = store_of(store)
     with waiting(f"reading the store {str(opened.root)!r}"):
@@ -36,11 +31,7 @@ def history_of(study: str, engine: str | None, store: Path | None) -> StudyHisto
 
 
 def store_of(store: Path | None) -> Store:
-    """Opens the store that a command names.
-
-    Raises:
-        StudyNotFoundError: If there is none.
-    """
+    """Opens the store that a command names."""
     path = store if store is not None else default_store_path()
     opened = open_store(path)
     if opened is None:
@@ -54,7 +45,7 @@ def store_of(store: Path | None) -> Store:
 def histories_of(
     studies: Sequence[str], engines: Sequence[str], store: Path | None
 ) -> list[StudyHistory]:
-    """Reads the studies that a command names, each under each of its engines; see `history_of`."""
+    """Reads the studies that a command names, each under each of its engines."""
     wanted: Sequence[str | None] = engines or (None,)
     return [history_of(study, engine, store) for study in studies for engine in wanted]
 

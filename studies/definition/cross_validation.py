@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 
 def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
-    """Returns how a study splits its data into folds, or None.
-
-    Raises:
-        StudyError: If it can't be cross-validated; says why.
-    """
+    """Returns how a study splits its data into folds, or None."""
     try:
         how = check_cross_validation(study.cross_validation)
     except DataError as error:

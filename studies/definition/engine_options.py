@@ -39,11 +39,7 @@ _LEAST = {
 
 
 def split_options(text: str) -> tuple[str, dict[str, Any]]:
-    """Returns the name of an engine or a pruner, and its settings.
-
-    Raises:
-        EngineError: If the text after a comma is no ``NAME=VALUE``.
-    """
+    """Returns the name of an engine or a pruner, and its settings."""
     name, *options = text.split(",")
     return name.strip(), dict(parse_option(option) for option in options)
 
@@ -54,11 +50,7 @@ def with_options(name: str, options: Mapping[str, Any]) -> str:
 
 
 def parse_option(text: str) -> tuple[str, Any]:
-    """Returns name and value of a setting; a value is read as JSON, or as a word.
-
-    Raises:
-        EngineError: If it is no ``NAME=VALUE``.
-    """
+    """Returns name and value of a setting; a value is read as JSON, or as a word."""
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name or not value:
         raise EngineError(
@@ -92,13 +84,7 @@ def checked_option(name: str, value: Any) -> Any:
 def check_options(who: str, known: Mapping[str, str], options: Mapping[str, Any]) -> None:
     """Checks the settings of an engine or a pruner.
 
-    Args:
-        who: The engine or pruner.
-        known: Its settings, each with the names of its types, such as "int | None".
-        options: The settings to check.
-
-    Raises:
-        EngineError: If there is no such setting, or it is of another type.
+    `known` has its settings, each with the names of its types, such as "int | None".
     """
     for name, value in options.items():
         if name not in known:
@@ -151,16 +137,7 @@ _OF_KERAS_TUNERS: Final = ("num_initial_points", "alpha", "beta", "factor")
 
 
 def name_of_object(what: str, given: Any, epochs: int) -> str:
-    """Returns the name of an engine or a pruner, with its settings.
-
-    Args:
-        what: ``"engine"`` or ``"pruner"``.
-        given: An object or a class of Optuna or Keras Tuner.
-        epochs: The study's.
-
-    Raises:
-        EngineError: If its kind is unknown, or its settings can't be read from it.
-    """
+    """Returns the name of an engine or a pruner, with its settings."""
     kind = given if inspect.isclass(given) else type(given)
     library = kind.__module__.partition(".")[0]
     name = kind.__name__

@@ -43,14 +43,7 @@ def make_objective(objective: str | Objective) -> str | Objective:
 
     The direction is known for the metrics that Keras has. It is never guessed from a part of a
     name, which would minimize `val_f1_score`. For other names, the metric's object gives it once a
-    model is built; see `studies.training.building.metric_directions`.
-
-    Args:
-        objective: A metric that the model logs, such as ``"val_accuracy"``, or an `Objective`,
-            which says its direction; Keras Tuner's is taken too.
-
-    Raises:
-        ObjectiveError: If it is no name, or the direction is not ``"max"`` or ``"min"``.
+    model is built.
     """
     if not isinstance(objective, (str, Objective)):
         # keras_tuner.Objective, without importing Keras Tuner for it.
@@ -133,9 +126,6 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     """Checks a study with an objective function; returns the objective.
 
     Its direction is minimize by default, as in Optuna.
-
-    Raises:
-        StudyError: If the function is none, or the study has what only builders need.
     """
     function = study.objective_function
     if not callable(function) or inspect.isclass(function):

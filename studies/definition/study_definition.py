@@ -95,11 +95,7 @@ OVERRIDABLE = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudyDefinition:
-    """A study's definition. Its attributes are described at `Study`.
-
-    Raises:
-        StudyError: If one is not as described there. Its text says what was received.
-    """
+    """A study's definition. Its attributes are described at `Study`."""
 
     name: str = field(kw_only=False)
     data: AnyDataset | DataBuilder | None = None
@@ -216,11 +212,7 @@ class StudyDefinition:
             )
 
     def with_space(self, space: SearchSpace) -> Self:
-        """Returns the study with a tailored space.
-
-        Raises:
-            StudyError: If ``epochs`` or ``batch_size`` in it can't be used by the training.
-        """
+        """Returns the study with a tailored space."""
         return dataclasses.replace(self, space=space, tailoring=_AS_DECLARED)
 
     def with_objective(self, objective: Objective) -> Self:
@@ -228,15 +220,7 @@ class StudyDefinition:
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """Returns the study with some settings replaced.
-
-        Args:
-            overrides: Values by name, of `OVERRIDABLE`; ``data`` may be a file, as
-                `replacing.spelled` spells it.
-
-        Raises:
-            StudyError: If one is not a setting that can be replaced, or its value is wrong.
-        """
+        """Returns the study with some settings replaced."""
         unknown = sorted(set(overrides) - {*OVERRIDABLE, "data"})
         if unknown:
             hint = suggestion(unknown[0], [*OVERRIDABLE, "data"])

@@ -33,13 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TableExport:
-    """An exported table.
-
-    Attributes:
-        study: The study's name.
-        file: The file.
-        rows: Its rows, one for each trial.
-    """
+    """An exported table."""
 
     study: str
     file: Path
@@ -57,15 +51,6 @@ def export_table(
 
     Columns are those of `ks.read_study(…).to_dataframe()`, after one for the engine. In CSV, a text
     that a spreadsheet would take for a formula begins with an apostrophe.
-
-    Args:
-        histories: The study under each of its engines, or some of them.
-        format_: "csv" or "parquet".
-        output: The file; None: ``STUDY.csv`` or ``STUDY.parquet`` in this folder.
-        force: Whether to replace a file.
-
-    Raises:
-        StudyError: If the file exists, or can't be written.
     """
     whole = table_of(histories)
     name = histories[0].description.name
@@ -78,7 +63,7 @@ def export_table(
 
 
 def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
-    """Returns a study's trials under some of its engines, a row for each; see `export_table`."""
+    """Returns a study's trials under some of its engines, a row for each."""
     import pandas as pd
 
     tables = []
@@ -110,14 +95,7 @@ _MODEL = Path("data", "model.keras")
 
 @dataclass(frozen=True)
 class KerasExport:
-    """An exported model.
-
-    Attributes:
-        study: The study's name.
-        engine: The engine that proposed the trial.
-        trial: Its number.
-        file: The file.
-    """
+    """An exported model."""
 
     study: str
     engine: str
@@ -139,19 +117,6 @@ def export_keras(
 
     It takes samples as they were passed to the study. The champion's file is a copy of the
     registered one; any other trial's model is built again by the recorded code.
-
-    Args:
-        history: The study.
-        number: The trial; None: the best.
-        output: The file; None: ``STUDY-trial-N.keras`` in this folder.
-        force: Whether to replace a file.
-        study: The study of this process, such as a notebook's, instead of the recorded code.
-        data: The file with the data, if it has moved.
-        progress: Gets messages.
-
-    Raises:
-        StudyNotFoundError: If there is no such trial, or no trial with a value.
-        StudyError: If the file exists, or the model can't be built or saved.
     """
     progress = progress or NoProgress()
     trial = trial_to_export(history, number)
@@ -187,32 +152,19 @@ def _registered(history: StudyHistory) -> Path | None:
 
 
 def file_for(output: str | Path | None, default: str, force: bool) -> Path:
-    """Returns the file or folder to write.
-
-    Args:
-        output: What the user named, if anything.
-        default: Its name in this folder otherwise, made of a study's name.
-        force: Whether it may exist.
-
-    Raises:
-        StudyError: If it exists, or its folder does not.
-    """
+    """Returns the file or folder to write."""
     path = path_for(output, default)
     check_free(path, force)
     return followed(path)
 
 
 def path_for(output: str | Path | None, default: str) -> Path:
-    """Returns the path that the user named, or one made of a study's name; see `file_for`."""
+    """Returns the path that the user named, or one made of a study's name."""
     return Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
 
 
 def check_free(path: Path, force: bool) -> None:
-    """Checks that a file may be written.
-
-    Raises:
-        StudyError: If it exists and must not be replaced, or its folder is missing.
-    """
+    """Checks that a file may be written."""
     if path.is_dir():
         raise StudyError(f"{str(path)!r} is a folder. Name a file with --output.")
     if path.exists() and not force and not is_device(path):
@@ -225,16 +177,7 @@ def check_free(path: Path, force: bool) -> None:
 
 @contextmanager
 def written(output: str | Path | None, default: str, force: bool) -> Iterator[tuple[Path, Path]]:
-    """Yields a file, and the path to write instead, which becomes that file at the end.
-
-    Args:
-        output: See `file_for`; likewise the others.
-        default: Likewise.
-        force: Likewise.
-
-    Raises:
-        StudyError: If it can't be written.
-    """
+    """Yields a file, and the path to write instead, which becomes that file at the end."""
     file = file_for(output, default, force)
     with explained(file), replacing(file) as partial:
         yield file, partial
@@ -253,11 +196,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
-    """Returns a trial with a value: the best one, or that of a number.
-
-    Raises:
-        StudyNotFoundError: If there is none.
-    """
+    """Returns a trial with a value: the best one, or that of a number."""
     trial = history.best if number is None else history.trial(number)
     name = history.description.name
     if trial is None:

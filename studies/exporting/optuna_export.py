@@ -99,11 +99,7 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
 
 @contextlib.contextmanager
 def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
-    """Opens a storage, or makes it; returns it with its address without password.
-
-    Raises:
-        StudyError: If it can't be used, now or within.
-    """
+    """Opens a storage, or makes it; returns it with its address without password."""
     import optuna
     from sqlalchemy import create_engine, inspect
     from sqlalchemy.engine import make_url
@@ -146,11 +142,7 @@ def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
 
 
 def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) -> Study:
-    """Returns the study of a storage; makes it if there is none.
-
-    Raises:
-        StudyError: If there is one that is no export of this study.
-    """
+    """Returns the study of a storage; makes it if there is none."""
     import optuna
 
     objective = history.description.objective

@@ -24,13 +24,7 @@ from tracking.runs.mlflow_names import to_mlflow
 
 @dataclass(frozen=True)
 class TensorBoardExport:
-    """Exported event files.
-
-    Attributes:
-        study: The study's name.
-        folder: Where they are: what ``tensorboard --logdir`` takes.
-        trials: How many trials they show.
-    """
+    """Exported event files."""
 
     study: str
     folder: Path
@@ -40,16 +34,7 @@ class TensorBoardExport:
 def export_tensorboard(
     histories: Sequence[StudyHistory], output: str | Path | None = None, *, force: bool = False
 ) -> TensorBoardExport:
-    """Writes a study's trials with a value for TensorBoard.
-
-    Args:
-        histories: The study under each of its engines, or some of them.
-        output: A folder; None: ``STUDY-tensorboard`` in this one.
-        force: Whether to replace a folder that was exported before.
-
-    Raises:
-        StudyError: If tensorboard is not installed, or the folder exists or can't be written.
-    """
+    """Writes a study's trials with a value for TensorBoard."""
     if find_spec("tensorboard") is None:
         raise StudyError(
             "The export needs the package tensorboard, which is not installed: "

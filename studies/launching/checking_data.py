@@ -64,23 +64,12 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
 def check_target(
     target: Target, data: str = "", store: Path | None = None, progress: bool = True
 ) -> tuple[DataFindings, list[str]]:
-    """Looks at the data of the study that a target names; see `check_data`.
+    """Looks at the data of the study that a target names.
 
     If the store has the study with the same data, the findings are recorded there, and its report
     is made again.
 
-    Args:
-        target: Where the study is defined.
-        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
-        store: The store's folder; None: the default one.
-        progress: Whether to show progress on standard error.
-
-    Returns:
-        What was found, and the studies that have it in their record now.
-
-    Raises:
-        StudyError: If the study can't be loaded.
-        DataError: If its data can't be read.
+    Returns the findings, and the studies that have them in their record now.
     """
     with showing(progress) as shown:
         shown.wait(what_is_loaded(target))
@@ -97,15 +86,7 @@ def check_target(
 
 
 def check_file(text: str, progress: bool = True) -> DataFindings:
-    """Looks at a data file, or a folder, that belongs to no study; see `check_data`.
-
-    Args:
-        text: The file, and the column to predict if it is a table; see `replacing.spelled`.
-        progress: Whether to show progress on standard error.
-
-    Raises:
-        DataError: If the data can't be read.
-    """
+    """Looks at a data file, or a folder, that belongs to no study."""
     with showing(progress) as shown:
         shown.wait("looking at the data")
         if Path(path_in(text)).is_dir():

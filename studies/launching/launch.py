@@ -43,10 +43,9 @@ Defined = TypeVar("Defined", bound=StudyDefinition)
 def launch_study(
     study: Defined, options: LaunchOptions, overrides: Mapping[str, Any]
 ) -> tuple[StudyHistory, Defined]:
-    """Runs a study that was made in this process, with some settings replaced; see `Study.launch`.
+    """Runs a study that was made in this process, with some settings replaced.
 
-    Returns:
-        The recorded study, and the study as it was launched.
+    Returns the recorded study, and the study as it was launched.
     """
     defined_name = study.name
     with showing(options.progress) as shown:
@@ -79,19 +78,7 @@ def launch_target(
     overrides: Mapping[str, Any] | None = None,
     data: str = "",
 ) -> StudyHistory:
-    """Runs the study that a target names.
-
-    Args:
-        target: Where the study is defined.
-        options: How it is launched. By default it runs in worker processes.
-        overrides: Settings to replace.
-        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
-
-    Raises:
-        StudyError: If the study cannot be run as defined.
-        TrackingError: If the store cannot be used, or has the study with another definition.
-        KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
-    """
+    """Runs the study that a target names."""
     with showing(options.progress) as shown:
         overrides = overrides or {}
         # At once, as loading takes seconds.
@@ -209,9 +196,6 @@ def describe_target(
     """Returns the plan of a launch: the study with its space, traced and tailored.
 
     Nothing is written, and nothing trained but a few samples to see what the builder does.
-
-    Raises:
-        StudyError: If the study cannot be run as defined.
     """
     with showing() as shown:
         shown.wait(what_is_loaded(target))

@@ -53,12 +53,7 @@ from tracking.store.folder import (
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchOptions:
-    """The options of a launch, checked. `Study.launch` describes them.
-
-    Raises:
-        StudyError: If one is not as described.
-        TrackingError: If the tracking URI is no address of a server.
-    """
+    """The options of a launch, checked. `Study.launch` describes them."""
 
     store: str | Path | None = None
     executor: ExecutorName | None = None
@@ -164,11 +159,7 @@ class HeldStudy:
 
 
 def check_store(place: Path) -> Store | None:
-    """Opens the store in a folder to write into it; returns None if there is none yet.
-
-    Raises:
-        StoreError: If it can't be written or is damaged.
-    """
+    """Opens the store in a folder to write into it; returns None if there is none yet."""
     check_writable(real_folder(place))
     opened = open_store(place)
     if opened is not None:
@@ -187,10 +178,6 @@ def held_study(
     """Holds a study while it runs, after checking everything that can be wrong with it.
 
     ``prepared`` is the folder that `prepare_store` made for a new store.
-
-    Raises:
-        StudyError: If the study can't run as it is defined.
-        TrackingError: If it can't be recorded, or another process holds it.
     """
     name = description.name
     check_definition(description)
@@ -222,11 +209,7 @@ def open_runs(
 ) -> tuple[StudyRuns, StudyHistory]:
     """Makes or opens a study's runs.
 
-    Returns:
-        Its runs, and the recorded study under its present engine.
-
-    Raises:
-        StudyError: If its definition has changed, or trials are missing in the record.
+    Returns its runs, and the recorded study under its present engine.
     """
     store, before = held.store, held.before
     description = replace(description, initial=held.initial)
@@ -333,14 +316,8 @@ def _counted(trials: Collection[object]) -> str:
 def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
     """Returns the address of the MLflow server that gets a study too, or None.
 
-    Args:
-        store: Where the study is; None if there is no store yet.
-        name: The study's name.
-        asked: The address; None: that of the last launch, or of ``MLFLOW_TRACKING_URI``. ``"off"``:
-            none, from now on.
-
-    Raises:
-        TrackingError: If it is no address of a server.
+    ``asked``: None is that of the last launch, or of ``MLFLOW_TRACKING_URI``; ``"off"`` is
+    none, from now on.
     """
     if asked is not None:
         address: str | None = check_server(asked)

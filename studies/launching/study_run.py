@@ -48,13 +48,7 @@ from tracking.ui.views import prepare_views
 def run_study(
     executor: Executor, options: LaunchOptions, *, progress: Progress, workers: int = 1
 ) -> StudyHistory:
-    """Runs the study that an executor has loaded, or resumes it; closes the executor.
-
-    Raises:
-        StudyError: If the study can't be run as defined.
-        TrackingError: If the store can't be used, or has the study with another definition.
-        KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
-    """
+    """Runs the study that an executor has loaded, or resumes it; closes the executor."""
     try:
         existing = check_store(options.place)
         with held_study(existing, executor.description, options, progress) as held:
@@ -216,12 +210,7 @@ def _engine(description: StudyDescription) -> Engine:
 
 
 class ReportWriter:
-    """Writes a study's report at the end of its launch.
-
-    Args:
-        progress: Gets a warning if the report can't be written.
-        wanted: Whether to write one.
-    """
+    """Writes a study's report at the end of its launch."""
 
     def __init__(self, progress: Progress, *, wanted: bool) -> None:
         self._progress = progress

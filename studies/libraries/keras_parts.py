@@ -290,13 +290,7 @@ class CompiledMetric:
 
 
 def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, CompiledMetric]:
-    """Returns the metrics that a model is compiled with, by the names that it logs them by.
-
-    Args:
-        model: The compiled model.
-        y: Some targets: metrics are made by them if the model has not validated yet.
-        y_pred: Predictions for them.
-    """
+    """Returns the metrics that a model is compiled with, by the names that it logs them by."""
     compiled = _metrics_of.of(model)
     if compiled is None:
         return {}
@@ -334,12 +328,7 @@ def is_accuracy(metric: keras.metrics.Metric) -> bool:
 
 
 def answers_of(metric: keras.metrics.Metric, y_pred: Any) -> int:
-    """Returns how many answers of each sample an accuracy takes as right or wrong.
-
-    Args:
-        metric: One of Keras's accuracies.
-        y_pred: Predictions of its output, of shape (n, ...).
-    """
+    """Returns how many answers of each sample an accuracy takes as right or wrong."""
     from keras import metrics
 
     shape = tuple(y_pred.shape[1:])

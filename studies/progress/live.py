@@ -49,11 +49,7 @@ class _Running:
 
 
 class LiveProgress(LineProgress):
-    """A line for each running trial and a bar; finished trials scroll by, one line each.
-
-    Args:
-        console: The terminal; None: standard error.
-    """
+    """A line for each running trial and a bar; finished trials scroll by, one line each."""
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__()
@@ -73,7 +69,6 @@ class LiveProgress(LineProgress):
         total: int,
         best: tuple[int, float] | None = None,
     ) -> None:
-        """See `Progress`."""
         self._waits = ""
         super().begin(description, done, total, best)
         self._repeats, self._begun = description.trainings, True
@@ -81,14 +76,12 @@ class LiveProgress(LineProgress):
         self._start()
 
     def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
-        """See `Progress`."""
         self._waits = ""
         super().begin_trainings(title, objective, done, total)
         self._repeats, self._begun = 1, True
         self._start()
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        """See `Progress`."""
         super().trial_begins(spec, name)
         self._running[spec.number] = _Running(spec)
         if not self._begun:
@@ -96,7 +89,6 @@ class LiveProgress(LineProgress):
         self._start()
 
     def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
-        """See `Progress`."""
         running = self._running.get(epoch.number)
         if running is None:
             return
@@ -116,31 +108,26 @@ class LiveProgress(LineProgress):
             self._print(cut(self._line_of(running), self._console.width))
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
-        """See `Progress`."""
         super().trial_ended(result, best)
         # It may be an interrupted one, which is not shown.
         self.trial_gone(result.number)
 
     def trial_gone(self, number: int) -> None:
-        """See `Progress`."""
         self._running.pop(number, None)
 
     def say(self, text: str) -> None:
-        """See `Progress`."""
         self._print("\n".join(in_lines(text, self._console.width)))
 
     def wait(self, what: str) -> None:
-        """See `Progress`."""
         self._waits = what
         self._start()
 
     def end(self) -> None:
-        """See `Progress`."""
         with contextlib.suppress(*UNWRITABLE):
             self._live.stop()
 
     def show_ended(self, result: TrialResult) -> None:
-        """See `LineProgress`. At a terminal it is one line, cut where it does not fit."""
+        """Shows a trial that has ended in one line, cut where it does not fit."""
         running = self._running.pop(result.number, None)
         best = self._best is not None and self._best[0] == result.number
         line = (
@@ -239,12 +226,7 @@ _PER_SECOND = 4
 
 
 def redrawn(console: Console, lines_now: Callable[[], list[Text]]) -> Live:
-    """Returns a display of lines, which are erased when it stops.
-
-    Args:
-        console: The terminal.
-        lines_now: Returns the lines, each of which must fit.
-    """
+    """Returns a display of lines, which are erased when it stops."""
     from rich.console import ConsoleRenderable, Group
     from rich.control import Control
     from rich.live import Live

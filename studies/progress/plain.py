@@ -22,24 +22,10 @@ class Progress:
         total: int,
         best: tuple[int, float] | None = None,
     ) -> None:
-        """The study begins, or resumes with ``done`` trials and this best one.
-
-        Args:
-            description: The study.
-            done: Trials that have ended.
-            total: Trials in the end.
-            best: The number and value of the best trial so far.
-        """
+        """The study begins, or resumes with ``done`` trials and this best one."""
 
     def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
-        """Trainings begin that are no trials.
-
-        Args:
-            title: What they are for.
-            objective: What their best epochs are chosen by.
-            done: Trainings that have ended before.
-            total: Trainings in the end.
-        """
+        """Trainings begin that are no trials."""
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
         """A trial, or one of its repeats, begins; or a training that has another name."""
@@ -47,10 +33,8 @@ class Progress:
     def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
         """An epoch ended.
 
-        Args:
-            epoch: The epoch.
-            compared: In a rerun how it differs from the recorded one, empty if it is identical;
-                None if it is not compared.
+        ``compared`` says how it differs from the recorded one in a rerun: empty if it is
+        identical; None if it is not compared.
         """
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
@@ -108,7 +92,6 @@ class LineProgress(Progress):
         total: int,
         best: tuple[int, float] | None = None,
     ) -> None:
-        """See `Progress`."""
         self._objective = description.objective
         self._total, self._done, self._best = total, done, best
         self._started = time.monotonic()
@@ -120,19 +103,16 @@ class LineProgress(Progress):
         )
 
     def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
-        """See `Progress`."""
         self._objective, self._total, self._done = objective, total, done
         self._here, self._best, self._started = 0, None, time.monotonic()
         self.say(title)
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        """See `Progress`."""
         self._epochs[spec.number] = spec.epochs
         if name:
             self._names[spec.number] = name
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
-        """See `Progress`."""
         if result.state == "interrupted":
             return
         self._done += 1
@@ -142,12 +122,10 @@ class LineProgress(Progress):
         self.show_ended(result)
 
     def say(self, text: str) -> None:
-        """See `Progress`."""
         with contextlib.suppress(*UNWRITABLE):
             print("\n".join(in_lines(text, COLUMNS)), file=sys.stderr, flush=True)
 
     def wait(self, what: str) -> None:
-        """See `Progress`."""
         self.say(what)
 
     def show_ended(self, result: TrialResult) -> None:

@@ -61,14 +61,7 @@ def load_model(
 
 
 def existing_store(store: str | Path | Store | None) -> Store:
-    """Opens a store that must exist.
-
-    Args:
-        store: Its folder; None: ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-
-    Raises:
-        StudyNotFoundError: If there is none.
-    """
+    """Opens a store that must exist."""
     if isinstance(store, Store):
         return store
     path = Path(store) if store is not None else default_store_path()
@@ -79,12 +72,7 @@ def existing_store(store: str | Path | Store | None) -> Store:
 
 
 def registered_folder(history: StudyHistory, alias: str = ALIAS) -> Path:
-    """Returns the folder of a study's registered model.
-
-    Raises:
-        StudyError: If it has none of this alias.
-        StoreError: If the record names a folder outside the store.
-    """
+    """Returns the folder of a study's registered model."""
     return local_model(history.store, _registered(history, alias).source)
 
 
@@ -113,7 +101,7 @@ def _registered(history: StudyHistory, alias: str) -> ModelVersion:
 
 
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
-    """Loads the registered model of a study; see `load_model`."""
+    """Loads the registered model of a study."""
     # Late: it imports Keras.
     from studies.training.champion import champion_loader
 
@@ -153,15 +141,6 @@ def load_trial_model(
 
     The champion's is the registered one. Any other is built again, by the study of this process or
     by the recorded text of its file.
-
-    Args:
-        history: The study.
-        trial: One of its trials.
-        definition: The study of this process; None: what is recorded.
-        trust: See `load_model`.
-
-    Raises:
-        StudyError: If its checkpoint is not kept, or it can't be built again; or see `load_model`.
     """
     if trial.run_id == history.champion_run_id:
         return load_champion(history, trust=trust)
@@ -247,16 +226,7 @@ def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition
 
 
 def samples_for(model: keras.Model, x: Any, study: str) -> Any:
-    """Returns samples as the model takes them.
-
-    Args:
-        model: A registered one.
-        x: What the user passes to `predict`: arrays, lists, a table, or whatever Keras reads.
-        study: The study's name.
-
-    Raises:
-        DataError: If the model can't take them.
-    """
+    """Returns samples as the model takes them."""
     from studies.data.tables.values import takes_columns
 
     if isinstance(x, str | Path):
@@ -284,16 +254,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
 
 
 def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
-    """Returns the columns of a table as a model takes them that has an input for each.
-
-    Args:
-        model: A registered one.
-        table: A DataFrame, or a dict of columns.
-        called: What messages call it.
-
-    Raises:
-        DataError: If it lacks columns or rows, or has something else than numbers in one.
-    """
+    """Returns the columns of a table as a model takes them that has an input for each."""
     from studies.data.tables.columns import listed
     from studies.data.tables.values import model_columns
 

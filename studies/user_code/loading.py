@@ -182,7 +182,7 @@ def import_from(folder: Path) -> None:
 
     The folder goes to the end of the path: a file there with the name of a module of ours or of a
     library must not replace that. If the folder has packages with the names of ours, they are found
-    after ours; see `same_names`.
+    after ours.
     """
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

@@ -99,16 +99,7 @@ def as_program(module: ModuleType, path: Path) -> Iterator[None]:
 
 
 def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
-    """Returns the study of a script's search, named after the script.
-
-    Args:
-        path: The script.
-        variable: The variable that names the search, or empty.
-        search: The search.
-
-    Raises:
-        StudyError: If a study would make another search of it.
-    """
+    """Returns the study of a script's search, named after the script."""
     name = _study_name(path, variable)
     if search.library == OPTUNA:
         return _of_optuna(name, search)

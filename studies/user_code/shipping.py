@@ -67,10 +67,6 @@ def ship(
     """Writes a study into an empty folder, for processes of this machine.
 
     If it can't be sent, the message says what else a person can do.
-
-    Raises:
-        StudyError: If it holds something that can't be sent to another process; names it.
-        OSError: If the folder can't be written to.
     """
     try:
         pickled, files = _pickle(study, folder)

@@ -69,15 +69,7 @@ def catalog_questions() -> dict[str, str]:
 
 
 def resolve_target(text: str, command: str = "launch") -> Target:
-    """Finds what a target names, without running anything.
-
-    Args:
-        text: The target.
-        command: The user's, for messages.
-
-    Raises:
-        StudyFileError: There is no such file or catalog name.
-    """
+    """Finds what a target names, without running anything."""
     if text in catalog_names():
         return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
     path, variable = _split(text)

@@ -166,8 +166,7 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
 
     Not `PathFinder`, which needs the parents of namespace packages to be imported.
 
-    Returns:
-        Its file, if it has one; where its own modules are, if it is a package.
+    Returns its file, if it has one, and where its own modules are, if it is a package.
     """
     parent, _, tail = name.rpartition(".")
     if not parent:
@@ -313,11 +312,9 @@ class _TextLoader(SourceLoader):
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
     def get_filename(self, fullname: str) -> str:
-        """See `SourceLoader`."""
         return self._file
 
     def get_data(self, path: str) -> bytes:
-        """See `SourceLoader`."""
         return self._text.encode()
 
 
