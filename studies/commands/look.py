@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Iterator
@@ -304,15 +305,7 @@ def _standing_document(standing: Standing) -> dict[str, Any]:
         "epochs": standing.epochs,
         "seconds": standing.seconds,
         "data_digest": description.data.digest,
-        "reached": [
-            {
-                "target": reached.target,
-                "trials": reached.trials,
-                "epochs": reached.epochs,
-                "seconds": reached.seconds,
-            }
-            for reached in standing.reached
-        ],
+        "reached": [dataclasses.asdict(reached) for reached in standing.reached],
     }
 
 

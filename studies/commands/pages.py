@@ -67,17 +67,15 @@ def report_command(
     kerastudy report digits --engine tpe --engine keras-tuner:hyperband
     """
     from studies.commands.records import histories_of
-    from studies.exporting.files import check_free, explained
+    from studies.exporting.files import explained, file_for
     from studies.progress import waiting
     from tracking.report.write import write_comparison, write_report
-    from tracking.store.atomic import followed, write_atomically
+    from tracking.store.atomic import write_atomically
     from tracking.store.folder import default_store_path
 
     if output is not None:
-        output = output.expanduser().absolute()
         # A report is made again and again: it replaces the former one.
-        check_free(output, force=True)
-        output = followed(output)
+        output = file_for(output, "", force=True)
     histories = histories_of(studies, engines, store)
     page = output or Path("comparison.html").absolute()
     with waiting("writing the report"):

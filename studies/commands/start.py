@@ -149,10 +149,9 @@ def data_command(
     from studies.commands.records import data_to_use
     from studies.commands.texts.data_text import data_text
     from studies.data.replacing import is_data
-    from studies.exporting.files import check_free, explained
+    from studies.exporting.files import file_for, written
     from studies.launching.checking_data import check_file, check_target
     from studies.user_code.targets import catalog_names, resolve_target
-    from tracking.store.atomic import followed, replacing
 
     # Data without a study. A folder may have the name of a study.
     alone = (
@@ -161,9 +160,7 @@ def data_command(
     found_target = None if alone else resolve_target(target, "data")
     data = Path(target) if alone else data
     if output is not None:
-        output = output.expanduser().absolute()
-        check_free(output, force=True)
-        output = followed(output)
+        output = file_for(output, "", force=True)
     other = data_to_use(data, column)
     # What code of the user's prints in this process is no result.
     with contextlib.redirect_stdout(sys.stderr):
@@ -173,7 +170,7 @@ def data_command(
         else:
             found, recorded = check_target(found_target, other, store)
     if output is not None and found.picture:
-        with explained(output), replacing(output) as partial:
+        with written(output, "", force=True) as (_, partial):
             partial.write_bytes(found.picture)
     elif output is not None:
         click.echo("note: the samples are no images, so there is no picture", err=True)

@@ -175,6 +175,15 @@ def check_free(path: Path, force: bool) -> None:
         raise StudyError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
 
 
+def check_folder(folder: Path, ours: bool, force: bool) -> None:
+    """Checks that a folder may be written; `ours` is whether an export of this kind is in it."""
+    if not folder.parent.is_dir():
+        raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
+    if folder.exists() and not (ours and force):
+        what = ", or replace it with --force." if ours else ": this one holds other files."
+        raise StudyError(f"{str(folder)!r} exists. Name another folder with --output{what}")
+
+
 @contextmanager
 def written(output: str | Path | None, default: str, force: bool) -> Iterator[tuple[Path, Path]]:
     """Yields a file, and the path to write instead, which becomes that file at the end."""

@@ -28,7 +28,7 @@ from studies.data.arrays.texts import is_text
 from studies.data.parts.classes import class_labels
 from studies.data.structures import named_arrays
 from studies.definition.seeds import seed_states
-from studies.exporting.files import explained, path_for, trial_to_export
+from studies.exporting.files import check_folder, explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress
 from studies.training.building.build import build_model, build_variables
 from studies.training.building.hypermodel import has_own_fit
@@ -115,7 +115,8 @@ def export_script(
     trial = trial_to_export(history, number)
     name, engine = history.description.name, history.description.engine
     folder = path_for(output, f"{name}-trial-{trial.number}")
-    _check_folder(folder, force)
+    ours = (folder / _SCRIPT).is_file() and (folder / _RECORD).is_file()
+    check_folder(folder, ours, force)
     if trial.result.folds:
         raise _refused(name, f"trial {trial.number} is cross-validated, and a script trains once")
     if history.description.objective_function:
@@ -275,18 +276,6 @@ def try_script(folder: Path, study: str, cwd: str) -> str:
 
 def _pairs(text: str) -> dict[str, str]:
     return dict(each.split("=", 1) for each in text.split() if "=" in each)
-
-
-def _check_folder(folder: Path, force: bool) -> None:
-    """Checks that a folder may be written; raises StudyError."""
-    if not folder.parent.is_dir():
-        raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
-    if not folder.exists():
-        return
-    ours = (folder / _SCRIPT).is_file() and (folder / _RECORD).is_file()
-    if not ours or not force:
-        what = ", or replace it with --force." if ours else ": this is no exported script."
-        raise StudyError(f"{str(folder)!r} exists. Name another folder with --output{what}")
 
 
 def _refused(study: str, what: str) -> StudyError:

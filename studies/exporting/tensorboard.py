@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError
-from studies.exporting.files import explained, path_for
+from studies.exporting.files import check_folder, explained, path_for
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_reading import metric_by_step
@@ -42,7 +42,9 @@ def export_tensorboard(
         )
     name = histories[0].description.name
     folder = path_for(output, f"{name}-tensorboard")
-    _check_folder(folder, force)
+    files = [each.name for each in folder.rglob("*") if each.is_file()]
+    ours = folder.is_dir() and all(each.startswith("events.out.tfevents") for each in files)
+    check_folder(folder, ours, force or not files)
     trials = [(h, t) for h in histories for t in h.ended if t.best is not None]
     if not trials:
         raise StudyError(f"The study {name!r} has no trial with a value to export.")
@@ -56,21 +58,6 @@ def export_tensorboard(
                 own = f"{engine if len(histories) > 1 else ''}trial-{trial.number:05}"
                 _write(folder / own, _summaries(trial, curves[trial.number]), trial.started / 1000)
     return TensorBoardExport(name, folder, len(trials))
-
-
-def _check_folder(folder: Path, force: bool) -> None:
-    if not folder.exists():
-        return
-    ours = folder.is_dir() and all(
-        each.name.startswith("events.out.tfevents") for each in folder.rglob("*") if each.is_file()
-    )
-    if not ours:
-        raise StudyError(f"{str(folder)!r} holds other files. Name another folder with --output.")
-    if not force and any(folder.iterdir()):
-        raise StudyError(
-            f"{str(folder)!r} exists. Name another folder with --output, or replace it with "
-            "--force."
-        )
 
 
 def _curves(history: StudyHistory) -> dict[int, dict[int, dict[str, float]]]:
