@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -84,91 +85,118 @@ _OBJECTIVES = {
 }
 
 
+_STUDY = Template('''"""$name: a tuning study.
+
+What would be tuned, the study itself, and its outcome:
+
+    kerastudy launch $file --dry-run
+    kerastudy launch $file
+    kerastudy show $study
+"""
+
+import keras
+
+import kerastudy as ks
+
+# Preprocessing. 60 % of the samples train, 20 % validate, 20 % are sealed for the end.
+# What is fitted, such as means and categories, is fitted on the training part alone.
+${notes}data = $data
+
+# The last layer, the loss function and the metrics that fit the targets.
+output = ks.outputs.$output
+
+
+def build(hp):
+    """Returns a compiled model; hp has the values that a trial tries."""
+${targets}    # Building.
+    model = keras.Sequential()
+${first}    for _ in range(hp["num_layers"]):
+        model.add(keras.layers.Dense(hp["units"], activation="relu"))
+        model.add(keras.layers.Dropout(hp["dropout"]))
+    model.add(output.layer())
+${scaled}    # Compiling.
+    model.compile(
+        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
+        loss=output.loss,
+        metrics=output.metrics,
+    )
+    return model
+
+
+def callbacks(hp):
+    """Ends a training when the validation loss has not fallen for 5 epochs."""
+    return [keras.callbacks.EarlyStopping(monitor="val_loss", patience=5)]
+
+
+study = ks.Study(
+    $quoted,
+    data=data,
+    build=build,
+    # What may be tried: usual ranges, which you can change.
+    space=ks.SearchSpace(
+        ks.learning_rate(1e-4, 1e-1),
+        ks.layers(1, 3),
+        ks.units(16, 128, step=2),
+        ks.dropout(0.0, 0.5),
+    ),
+    # Validating: the metric that decides which trial, and which of its epochs, is best.
+    objective="$objective",
+    # Training.
+    epochs=20,
+    batch_size=32,
+    callbacks=callbacks,
+${weights}    # How many trials, and what ends hopeless ones early.
+    trials=20,
+    pruner="median",
+    seed=0,
+)
+
+# Predicting: after the launch, by the best trial's model.
+#
+#     kerastudy predict $study --input $new
+''')
+_TARGETS = """\
+    # Of the training part, so that the layers work on numbers about 0.
+    targets = data.load().train.y
+"""
+_SCALED = """\
+    # Back to the unit of the targets.
+    scale, offset = {}
+    model.add(keras.layers.Rescaling(scale, offset))
+"""
+_ONE = "float(targets.std()), float(targets.mean())"
+_SEVERAL = "targets.std(axis=0).tolist(), targets.mean(axis=0).tolist()"
+_WEIGHTS = '    # class_weight="balanced",  # if some classes have few samples\n'
+
+
 def study_text(name: str, file: str, samples: Samples) -> str:
     """Returns the text of a study file."""
-    return "\n".join([*_head(name, file, samples), *_builder(samples), *_study(name, samples), ""])
-
-
-def _head(name: str, file: str, samples: Samples) -> Iterator[str]:
-    yield f'"""{name}: a tuning study.'
-    yield from ("", "What would be tuned, the study itself, and its outcome:", "")
-    yield f"    kerastudy launch {_word(file)} --dry-run"
-    yield f"    kerastudy launch {_word(file)}"
-    yield f"    kerastudy show {_word(name)}"
-    yield from ('"""', "", "import keras", "", "import kerastudy as ks", "")
-    yield "# Preprocessing. 60 % of the samples train, 20 % validate, 20 % are sealed for the end."
-    yield "# What is fitted, such as means and categories, is fitted on the training part alone."
-    for note in samples.notes:
-        yield from textwrap.wrap(note, 88, initial_indent="# ", subsequent_indent="# ")
-    yield from (f"data = {samples.call}", "")
-    yield "# The last layer, the loss function and the metrics that fit the targets."
-    yield from (f"output = ks.outputs.{samples.output}", "", "")
-
-
-def _builder(samples: Samples) -> Iterator[str]:
-    yield "def build(hp):"
-    yield '    """Returns a compiled model; hp has the values that a trial tries."""'
-    if samples.kind == "regression":
-        yield "    # Of the training part, so that the layers work on numbers about 0."
-        yield "    targets = data.load().train.y"
-    yield "    # Building."
-    yield "    model = keras.Sequential()"
-    for layer in samples.first:
-        yield f"    model.add({layer})"
-    yield '    for _ in range(hp["num_layers"]):'
-    yield '        model.add(keras.layers.Dense(hp["units"], activation="relu"))'
-    yield '        model.add(keras.layers.Dropout(hp["dropout"]))'
-    yield "    model.add(output.layer())"
-    if samples.kind == "regression":
-        yield "    # Back to the unit of the targets."
-        if samples.output == "regression()":
-            yield "    scale, offset = float(targets.std()), float(targets.mean())"
-        else:
-            yield "    scale, offset = targets.std(axis=0).tolist(), targets.mean(axis=0).tolist()"
-        yield "    model.add(keras.layers.Rescaling(scale, offset))"
-    yield "    # Compiling."
-    yield "    model.compile("
-    yield '        optimizer=keras.optimizers.Adam(hp["learning_rate"]),'
-    yield "        loss=output.loss,"
-    yield "        metrics=output.metrics,"
-    yield from ("    )", "    return model", "", "")
-    yield "def callbacks(hp):"
-    yield '    """Ends a training when the validation loss has not fallen for 5 epochs."""'
-    yield '    return [keras.callbacks.EarlyStopping(monitor="val_loss", patience=5)]'
-    yield from ("", "")
-
-
-def _study(name: str, samples: Samples) -> Iterator[str]:
-    yield "study = ks.Study("
-    yield f"    {quoted(name)},"
-    yield from ("    data=data,", "    build=build,")
-    yield "    # What may be tried: usual ranges, which you can change."
-    yield "    space=ks.SearchSpace("
-    yield "        ks.learning_rate(1e-4, 1e-1),"
-    yield "        ks.layers(1, 3),"
-    yield "        ks.units(16, 128, step=2),"
-    yield "        ks.dropout(0.0, 0.5),"
-    yield "    ),"
-    yield "    # Validating: the metric that decides which trial, and which of its epochs, is best."
-    yield f'    objective="{_OBJECTIVES[samples.kind]}",'
-    yield "    # Training."
-    yield from ("    epochs=20,", "    batch_size=32,", "    callbacks=callbacks,")
-    if samples.kind != "regression":
-        yield '    # class_weight="balanced",  # if some classes have few samples'
-    yield "    # How many trials, and what ends hopeless ones early."
-    yield from ("    trials=20,", '    pruner="median",', "    seed=0,", ")")
-    yield from ("", "# Predicting: after the launch, by the best trial's model.", "#")
-    yield f"#     kerastudy predict {_word(name)} --input {samples.new}"
-
-
-def _word(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)
+    of_numbers = samples.kind == "regression"
+    comments = (
+        textwrap.fill(note, 88, initial_indent="# ", subsequent_indent="# ")
+        for note in samples.notes
+    )
+    return _STUDY.substitute(
+        name=name,
+        quoted=quoted(name),
+        study=shlex.quote(name),
+        file=shlex.quote(file),
+        notes="".join(f"{comment}\n" for comment in comments),
+        data=samples.call,
+        output=samples.output,
+        targets=_TARGETS if of_numbers else "",
+        first="".join(f"    model.add({layer})\n" for layer in samples.first),
+        scaled=_SCALED.format(_ONE if samples.output == "regression()" else _SEVERAL)
+        if of_numbers
+        else "",
+        objective=_OBJECTIVES[samples.kind],
+        weights="" if of_numbers else _WEIGHTS,
+        new=samples.new,
+    )
 
 
 _WHAT = "a csv, parquet or npz file, or a folder with images or texts of each class in a subfolder"
-_TWO, _IMAGE = 2, 3
+_IMAGE = 3
 _SIDE = 64
 _PIXELS = (
     f"keras.layers.Input(({_SIDE}, {_SIDE}, 3))",
@@ -272,14 +300,14 @@ def _of_arrays(file: Path, kind: Kind | None) -> Samples:
     output = output_for(y, kind, str(file))
     if x.dtype.kind in "US":
         return Samples(f"ks.datasets.npz({quoted_path(file)})", WORDS, output)
-    shape = f"({', '.join(map(str, x.shape[1:]))}{',' if x.ndim == _TWO else ''})"
+    shape = f"({', '.join(map(str, x.shape[1:]))}{',' if x.ndim == 2 else ''})"
     first = [f"keras.layers.Input({shape})"]
     options = ""
     if x.dtype == "uint8":
         first.append("keras.layers.Rescaling(1 / 255)")
-    elif x.ndim == _TWO and x.dtype.kind in "fiu":
+    elif x.ndim == 2 and x.dtype.kind in "fiu":
         options = ', preprocess="standardize"'
-    if x.ndim < _TWO:
+    if x.ndim < 2:
         first.append("keras.layers.Reshape((1,))")
     if x.ndim >= _IMAGE:
         first.append("keras.layers.Flatten()")
@@ -289,7 +317,6 @@ def _of_arrays(file: Path, kind: Kind | None) -> Samples:
 Kind = Literal["classification", "binary", "regression"]
 # Whole numbers with more different values are quantities.
 _MOST_CLASSES = 20
-_TWO = 2
 
 
 @dataclass(frozen=True)
@@ -337,7 +364,7 @@ def guessed(targets: Any) -> Kind:
     import pandas as pd
 
     series = pd.Series(targets).dropna()
-    if series.nunique() == _TWO:
+    if series.nunique() == 2:
         return "binary"
     if not pd.api.types.is_numeric_dtype(series.dtype):
         return "classification"
@@ -347,12 +374,12 @@ def guessed(targets: Any) -> Kind:
 
 def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
     """Returns the call of `ks.outputs` that fits targets."""
-    if y.ndim > _TWO:
+    if y.ndim > 2:
         raise DataError(
             f"The targets of {of} have the shape {y.shape}. kerastudy new writes studies for one "
             "target for each sample, or a row of them: change the output of one by hand."
         )
-    if y.ndim == _TWO and y.shape[1] > 1:
+    if y.ndim == 2 and y.shape[1] > 1:
         return _output_for_rows(y, kind, of)
     y = y.reshape(-1)
     found = guessed(y) if kind is None else kind
@@ -378,12 +405,12 @@ def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
 
 def check_values(count: int, kind: Kind, of: str) -> None:
     """Checks how many different targets there are. Raises DataError if too few, or too many."""
-    if kind == "binary" and count != _TWO:
+    if kind == "binary" and count != 2:
         raise DataError(
             f"--kind binary needs targets of two values; those of {of} have {count}. Take "
             "--kind classification or regression."
         )
-    if count < _TWO:
+    if count < 2:
         raise DataError(f"The targets of {of} all have the same value: there is nothing to learn.")
 
 

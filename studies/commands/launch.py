@@ -39,6 +39,12 @@ _SECTIONS: Final = {
     "Output": ("report", "quiet", "as_json"),
 }
 
+# Options of a launch; the others are settings of the study.
+_OF_LAUNCH: Final = (
+    *("store", "executor", "workers", "at_the_end", "tracking_uri", "verify", "retry_infeasible"),
+    *("any_hardware", "report"),
+)
+
 
 @click.command(
     "launch",
@@ -168,27 +174,14 @@ _SECTIONS: Final = {
 @telling_errors
 def launch_command(
     target: str | None,
-    store: Path | None,
-    executor: Any,
+    data: Path | None,
+    column: str | None,
+    only: tuple[str, ...],
+    ranges: tuple[str, ...],
     address: str | None,
     cpus_per_trial: float | None,
     gpus_per_trial: float | None,
-    data: Path | None,
-    workers: int | None,
-    keep: str | None,
-    only: tuple[str, ...],
-    ranges: tuple[str, ...],
-    start_with: str | None,
-    timeout: str | None,
-    trial_timeout: str | None,
-    column: str | None,
-    at_the_end: Any,
-    tracking_uri: str | None,
-    verify: Any,
-    retry_infeasible: bool,
-    any_hardware: bool,
     quiet: bool,
-    report: bool | None,
     dry_run: bool,
     as_json: bool,
     **settings: Any,
@@ -235,23 +228,10 @@ def launch_command(
     from studies.launching.opening import LaunchOptions
     from studies.user_code.targets import resolve_target
 
-    options = LaunchOptions(
-        store=store,
-        executor=executor,
-        workers=workers,
-        at_the_end=at_the_end,
-        tracking_uri=tracking_uri,
-        verify=verify,
-        retry_infeasible=retry_infeasible,
-        any_hardware=any_hardware,
-        progress=not quiet,
-        report=report,
-        ray=ray_options(executor, address, cpus_per_trial, gpus_per_trial),
-    )
-    overrides = overrides_of(settings, keep, start_with)
-    for name, text in (("timeout", timeout), ("trial_timeout", trial_timeout)):
-        if text is not None:
-            overrides[name] = seconds_of(name.replace("_", "-"), text)
+    ray = ray_options(settings["executor"], address, cpus_per_trial, gpus_per_trial)
+    of_launch = {name: settings.pop(name) for name in _OF_LAUNCH}
+    options = LaunchOptions(**of_launch, progress=not quiet, ray=ray)
+    overrides = overrides_of(settings)
     tailoring = Tailoring.from_arguments(only, ranges)
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
@@ -306,9 +286,7 @@ def ray_options(
     return RayOptions(address=address, cpus_per_trial=cpus, gpus_per_trial=gpus)
 
 
-def overrides_of(
-    settings: dict[str, Any], keep: str | None, start_with: str | None
-) -> dict[str, Any]:
+def overrides_of(settings: dict[str, Any]) -> dict[str, Any]:
     """Returns the settings to replace, by name. Raises StudyError where one can't be."""
     from studies.definition.settings import (
         check_count,
@@ -333,10 +311,13 @@ def overrides_of(
             overrides[name] = check(overrides[name])
     if "stop_at" in overrides:
         check_stop_at(overrides["stop_at"])
-    if keep is not None:
-        overrides["keep"] = _keep(keep)
-    if start_with is not None:
-        overrides["initial"] = start_with
+    if "keep" in overrides:
+        overrides["keep"] = _keep(overrides["keep"])
+    if "start_with" in overrides:
+        overrides["initial"] = overrides.pop("start_with")
+    for name in ("timeout", "trial_timeout"):
+        if name in overrides:
+            overrides[name] = seconds_of(name.replace("_", "-"), overrides[name])
     return overrides
 
 

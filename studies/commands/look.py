@@ -69,12 +69,13 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
 def _catalog() -> Iterator[str]:
     """Yields the ready studies by chapter, a line each, and how to start."""
+    from studies.catalog import COURSE
     from studies.lines import width, wrapped
-    from studies.user_code.targets import catalog_chapters, catalog_questions
+    from studies.user_code.targets import catalog_questions
 
     questions = catalog_questions()
     indent = max(map(width, questions)) + 4
-    for chapter, names in catalog_chapters().items():
+    for chapter, names in COURSE.items():
         yield chapter
         for name in names:
             yield from wrapped(f"  {name:<{indent - 2}}{questions[name]}", indent)

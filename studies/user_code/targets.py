@@ -46,17 +46,7 @@ class Target:
 
 def catalog_names() -> list[str]:
     """Returns the names of the ready studies, in the order of the course."""
-    return [name for names in catalog_chapters().values() for name in names]
-
-
-def catalog_chapters() -> dict[str, list[str]]:
-    """Returns the names of the ready studies by chapter; those of none come last."""
-    files = {f.stem.replace("_", "-") for f in _CATALOG.glob("*.py") if f.stem[0] != "_"}
-    found = {
-        chapter: [name for name in names if name in files] for chapter, names in COURSE.items()
-    }
-    found["More"] = sorted(files.difference(*found.values()))
-    return {chapter: names for chapter, names in found.items() if names}
+    return [name for names in COURSE.values() for name in names]
 
 
 def catalog_questions() -> dict[str, str]:
