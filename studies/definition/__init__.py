@@ -3,7 +3,6 @@
 | module | holds |
 |---|---|
 | `class_weights` | how much the samples of each class count in training, as in `model.fit` |
-| `cross_validation` | checks that a study can be cross-validated |
 | `engine_options` | settings of an engine or a pruner, as a part of its name; engines as objects |
 | `objective` | the objective of a study, and which way is better; objectives that are functions |
 | `outputs` | the last layer, the loss and the metrics that fit a kind of target |

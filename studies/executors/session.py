@@ -20,8 +20,7 @@ from studies.data import (
     StreamedSplits,
 )
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
-from studies.definition.cross_validation import check_no_own_fit
-from studies.definition.study_definition import StudyDefinition
+from studies.definition.study_definition import StudyDefinition, check_no_own_fit
 from studies.executors.descriptions import description_of
 from studies.executors.glancing import with_glance
 from studies.training.building.discovering import resolve_space
