@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -383,6 +384,10 @@ def test_what_is_said_of_a_script_is_in_its_plan(tmp_path: Path) -> None:
     plan = kerastudy_here(tmp_path, "launch", "tune.py", "--dry-run").stdout
     assert "script     taken from the script: objective, to minimize" in plan
     assert "script     not taken: n_jobs=2" in plan
+    document = json.loads(
+        kerastudy_here(tmp_path, "launch", "tune.py", "--dry-run", "--json").stdout
+    )
+    assert document["said"][0].startswith("taken from the script: objective, to minimize")
 
 
 FIT = "tuner.search(x[:32], y[:32], validation_data=(x[32:], y[32:]), epochs=1, batch_size=8"
