@@ -57,6 +57,13 @@ def json_option(command: _Command) -> _Command:
     )(command)
 
 
+def trust_option(command: _Command) -> _Command:
+    """Adds ``--trust``."""
+    return click.option(
+        "--trust", is_flag=True, help="Run the code recorded in a store that is not yours."
+    )(command)
+
+
 class Group(click.Group):
     """Loads a command's module when it is called, so that ``--help`` stays fast."""
 
@@ -200,6 +207,30 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
     return told
 
 
+def check_trusted(store: Path | None, trust: bool) -> None:
+    """Asks, once, whether to run the code in a store that this user did not make."""
+    from search_spaces.errors import StoreError
+    from tracking.store import trust as trusting
+    from tracking.store.facts import facts_fault, is_store
+    from tracking.store.folder import default_store_path, real_folder
+
+    root = real_folder(store if store is not None else default_store_path())
+    # One of a newer version is refused first.
+    facts_fault(root)
+    told = trusting.stranger(root) if is_store(root) else ""
+    if not told:
+        return
+    text = f"The store {str(root)!r} {told}, and this command runs the code recorded in it."
+    if not trust:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise StoreError(f"{text} If you trust it, give --trust.")
+        if not click.confirm(f"{text} Do you trust it?", err=True):
+            raise StoreError("Nothing was run.")
+    # If it can't be written, the next command asks again.
+    with contextlib.suppress(OSError):
+        trusting.trust(root)
+
+
 def tell(text: str) -> None:
     """Prints lines for people; characters in them that control a terminal are escaped."""
     click.echo("\n".join(map(printable, text.split("\n"))))
@@ -263,34 +294,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-def trust_option(command: _Command) -> _Command:
-    """Adds ``--trust``."""
-    return click.option(
-        "--trust", is_flag=True, help="Run the code recorded in a store that is not yours."
-    )(command)
-
-
-def check_trusted(store: Path | None, trust: bool) -> None:
-    """Asks, once, whether to run the code in a store that this user did not make."""
-    from search_spaces.errors import StoreError
-    from tracking.store import trust as trusting
-    from tracking.store.facts import facts_fault, is_store
-    from tracking.store.folder import default_store_path, real_folder
-
-    root = real_folder(store if store is not None else default_store_path())
-    # One of a newer version is refused first.
-    facts_fault(root)
-    told = trusting.stranger(root) if is_store(root) else ""
-    if not told:
-        return
-    text = f"The store {str(root)!r} {told}, and this command runs the code recorded in it."
-    if not trust:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise StoreError(f"{text} If you trust it, give --trust.")
-        if not click.confirm(f"{text} Do you trust it?", err=True):
-            raise StoreError("Nothing was run.")
-    # If it can't be written, the next command asks again.
-    with contextlib.suppress(OSError):
-        trusting.trust(root)

@@ -50,25 +50,20 @@ def launch_study(
     defined_name = study.name
     with showing(options.progress) as shown:
         study = study.with_overrides(overrides)
-        return _launch_defined(study, options, defined_name, shown), study
-
-
-def _launch_defined(
-    study: StudyDefinition, options: LaunchOptions, defined_name: str, shown: Progress
-) -> StudyHistory:
-    shown.wait(f"loading TensorFlow and the study {study.name}")
-    code = describe_code(study, defined_name)
-    if options.runs_in(otherwise="in-process") != "in-process":
-        return _launch_in_workers(
+        shown.wait(f"loading TensorFlow and the study {study.name}")
+        code = describe_code(study, defined_name)
+        if options.runs_in(otherwise="in-process") == "in-process":
+            prepare_environment(study.threads or 1)
+            ready = InProcessExecutor(Session.open(study, code, study.threads))
+            return run_study(ready, options, progress=shown), study
+        history = _launch_in_workers(
             lambda folder: ship(study, code, folder),
             options,
             shown,
             trials=study.trials,
             threads=study.threads,
         )
-    prepare_environment(study.threads or 1)
-    ready = InProcessExecutor(Session.open(study, code, study.threads))
-    return run_study(ready, options, progress=shown)
+        return history, study
 
 
 def launch_target(

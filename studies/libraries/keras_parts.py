@@ -32,6 +32,15 @@ _metrics_to_log = AttributePart(_LIBRARY, "Model", "_get_metrics_result_or_logs"
 _compiled_with = AttributePart(_LIBRARY, "Model", "_compile_config")
 _metrics_of = AttributePart(_LIBRARY, "Model", "_compile_metrics")
 _loss_of = AttributePart(_LIBRARY, "Model", "_compile_loss")
+_flat_losses = AttributePart(_LIBRARY, "CompileLoss", "_flat_losses")
+_flat_metrics = AttributePart(_LIBRARY, "CompileMetrics", "_flat_metrics")
+_flat_weighted = AttributePart(_LIBRARY, "CompileMetrics", "_flat_weighted_metrics")
+_flatten = AttributePart(_LIBRARY, "CompileMetrics", "_flatten_y")
+_function = AttributePart(_LIBRARY, "MeanMetricWrapper", "_fn")
+_arguments = AttributePart(_LIBRARY, "MeanMetricWrapper", "_fn_kwargs")
+_thresholds = AttributePart(_LIBRARY, "AUC", "_thresholds")
+_evenly = AttributePart(_LIBRARY, "AUC", "_thresholds_distributed_evenly")
+_from_logits = AttributePart(_LIBRARY, "AUC", "_from_logits")
 _symbolically = ModulePart(_LIBRARY, "keras.src.backend", "compute_output_spec")
 _layers_within = AttributePart(_LIBRARY, "Layer", "_flatten_layers")
 _made_by = AttributePart(_LIBRARY, "KerasTensor", "_keras_history")
@@ -260,16 +269,6 @@ def is_batches(kind: type) -> bool:
     """Returns whether a class is Keras's class of batches, by name, without importing it."""
     return kind.__name__ == "PyDataset" and kind.__module__.startswith("keras.")
 
-
-_flat_losses = AttributePart(_LIBRARY, "CompileLoss", "_flat_losses")
-_flat_metrics = AttributePart(_LIBRARY, "CompileMetrics", "_flat_metrics")
-_flat_weighted = AttributePart(_LIBRARY, "CompileMetrics", "_flat_weighted_metrics")
-_flatten = AttributePart(_LIBRARY, "CompileMetrics", "_flatten_y")
-_function = AttributePart(_LIBRARY, "MeanMetricWrapper", "_fn")
-_arguments = AttributePart(_LIBRARY, "MeanMetricWrapper", "_fn_kwargs")
-_thresholds = AttributePart(_LIBRARY, "AUC", "_thresholds")
-_evenly = AttributePart(_LIBRARY, "AUC", "_thresholds_distributed_evenly")
-_from_logits = AttributePart(_LIBRARY, "AUC", "_from_logits")
 
 OfLoss = Callable[..., Any]
 
