@@ -18,7 +18,6 @@ from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.again.recorded_worker import recorded_worker
 from studies.champion.checkpoints import check_data, weights_of
 from studies.champion.outputs import as_csv
-from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress
 from tracking.history.study_history import StudyHistory
 from tracking.history.table_of_trials import trials_table
@@ -109,7 +108,6 @@ def export_keras(
     output: str | Path | None = None,
     *,
     force: bool = False,
-    study: StudyDefinition | None = None,
     data: str = "",
     progress: Progress | None = None,
 ) -> KerasExport:
@@ -127,7 +125,7 @@ def export_keras(
         model = _registered(history) if trial.run_id == history.champion_run_id else None
         if model is None:
             made = Path(folder, "model")
-            with recorded_worker(history, trial, study=study, data=data, progress=progress) as (
+            with recorded_worker(history, trial, data=data, progress=progress) as (
                 worker,
                 _,
             ):

@@ -62,7 +62,7 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
 
 
 def check_target(
-    target: Target, data: str = "", store: Path | None = None, progress: bool = True
+    target: Target, data: str = "", store: Path | None = None
 ) -> tuple[DataFindings, list[str]]:
     """Looks at the data of the study that a target names.
 
@@ -71,7 +71,7 @@ def check_target(
 
     Returns the findings, and the studies that have them in their record now.
     """
-    with showing(progress) as shown:
+    with showing() as shown:
         shown.wait(what_is_loaded(target))
         prepare_environment(1)
         import_quietly()
@@ -85,9 +85,9 @@ def check_target(
         return found, recorded
 
 
-def check_file(text: str, progress: bool = True) -> DataFindings:
+def check_file(text: str) -> DataFindings:
     """Looks at a data file, or a folder, that belongs to no study."""
-    with showing(progress) as shown:
+    with showing() as shown:
         shown.wait("looking at the data")
         if Path(path_in(text)).is_dir():
             # TensorFlow reads it.
