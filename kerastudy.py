@@ -113,7 +113,7 @@ from studies.exporting.optuna_export import export_optuna  # noqa: E402
 from studies.exporting.script import export_script  # noqa: E402
 from studies.launching.checking_data import check_data  # noqa: E402
 from studies.results.models import load_model  # noqa: E402
-from studies.results.study_results import (  # noqa: E402  # noqa: E402
+from studies.results.study_results import (  # noqa: E402
     StudyResults,
     Trial,
     delete_study,

@@ -175,7 +175,7 @@ def ui_command(
         history = history_of(study, engine, store)
         opened, experiment_id = history.store, history.experiment_id
         if known:
-            # Of an older version's study too.
+            # The launch may have been killed before it could.
             prepare_views(history)
             describe_study(opened, experiment_id)
         pages = {each: place.study_page(experiment_id, each if known else "") for each in VIEWS}
