@@ -236,7 +236,7 @@ def launch_command(
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
     found = resolve_target(target)
-    other_data = data_to_use(data, column)
+    other_data = data_to_use(data, column, " For a value at which the study ends, use --stop-at.")
     if dry_run:
         description = describe_target(found, options.place, overrides=overrides, data=other_data)
         if as_json:

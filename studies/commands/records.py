@@ -50,12 +50,12 @@ def histories_of(
     return [history_of(study, engine, store) for study in studies for engine in wanted]
 
 
-def data_to_use(data: Path | None, column: str | None) -> str:
+def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
     """Returns the file that replaces a study's data, as `replacing.spelled` spells it, or empty."""
     if column is not None and (data is None or not is_table(str(data))):
         raise StudyError(
             f"--target {column!r} names the column to predict of a csv or parquet file: give it by "
-            "--data. For a value at which the study ends, use --stop-at."
+            f"--data.{hint}"
         )
     return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
 
