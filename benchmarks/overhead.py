@@ -26,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.executors.executor import Handler
-from studies.launching.launch_options import LaunchOptions
+from studies.launching.opening import LaunchOptions
 from studies.launching.study_run import run_study
 from studies.progress import NoProgress
 from tracking.records import (

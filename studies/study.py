@@ -94,7 +94,7 @@ class Study(StudyDefinition):
             data comes in batches.
         seed: 0 to 2**32 - 1. Same seed, same study.
         engine: Such as ``"optuna:tpe"``. Or one of Optuna's samplers or Keras Tuner's oracles, as
-            an object or a class: its kind and its settings are used, see `engine_objects`.
+            an object or a class: its kind and its settings are used.
         pruner: Such as ``"median"``; ``"none"`` trains every trial to its end. Or one of Optuna's.
             None: none; for an objective function the median, as in Optuna.
         engine_options: Settings of the engine by name, such as ``{"n_startup_trials": 20}``. They
@@ -227,9 +227,9 @@ class Study(StudyDefinition):
             KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to resume.
         """
         from studies.launching.launch import launch_study
-        from studies.launching.launch_options import LaunchOptions
+        from studies.launching.opening import LaunchOptions
         from studies.results.study_results import StudyResults
-        from studies.user_code.self_launching import launched_while_loading
+        from studies.user_code.loading import launched_while_loading
 
         passed_over = launched_while_loading(self)
         if passed_over is not None:

@@ -24,7 +24,7 @@ FENCES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("tensorflow.python", "tensorflow.core"),
     ),
     "keras": (
-        ("studies/libraries/keras_parts.py", "studies/libraries/keras_metrics.py"),
+        ("studies/libraries/keras_parts.py",),
         ("keras.src",),
     ),
     "mlflow": (

@@ -14,7 +14,7 @@ from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
 from studies.again.recorded import check_data, recorded_worker
 from studies.champion.checkpoints import champion_or, in_worker, opened, weights_of
-from studies.definition.objective_functions import no_data
+from studies.definition.objective import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.confirmations import evaluations_on, record_evaluation

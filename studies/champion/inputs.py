@@ -15,7 +15,7 @@ import numpy as np
 from search_spaces.errors import DataError
 from studies.data.folders import ENDINGS, read_images
 from studies.data.tables.files import read_csv
-from studies.results.samples import sizes_agree
+from studies.results.models import sizes_agree
 
 if TYPE_CHECKING:
     import pandas as pd

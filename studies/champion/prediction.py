@@ -13,10 +13,9 @@ from search_spaces.errors import DataError, StudyError
 from studies.champion.inputs import Inputs, Taken, read_inputs
 from studies.data.tables.files import read_table
 from studies.error_texts import describe
-from studies.libraries.silence import import_quietly
+from studies.libraries.importing import import_quietly
 from studies.lines import as_csv
-from studies.results.models import existing_store, load_champion, registered_folder
-from studies.results.samples import columns_for
+from studies.results.models import columns_for, existing_store, load_champion, registered_folder
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.store.files import followed, replacing
 

@@ -31,17 +31,7 @@ _weighted = WeakKeyDictionary()
 
 
 def check_class_weight(value: object) -> Mapping[int, float] | str | None:
-    """Checks class weights without the data.
-
-    Args:
-        value: A weight from 0 up by class, such as ``{0: 1.0, 1: 5.0}``; "balanced", or None.
-
-    Returns:
-        The same, classes and weights as plain numbers, in the order of the classes.
-
-    Raises:
-        StudyError: If it is none of these.
-    """
+    """Checks class weights without the data."""
     if value is None or (isinstance(value, str) and value == BALANCED):
         return value
     if not isinstance(value, Mapping) or not value:
@@ -68,14 +58,8 @@ def resolve_class_weight(
 ) -> dict[int, float] | None:
     """Returns class weights as numbers, checked against their data.
 
-    Args:
-        class_weight: As `check_class_weight` returns it.
-        splits: The data. "balanced" is computed from its training part, as scikit-learn does:
-            samples / (classes * samples of the class).
-
-    Raises:
-        StudyError: If the targets are no classes, or several; if the samples have weights
-            already; or if there is no such class.
+    "balanced" is computed from the training part, as scikit-learn does: samples / (classes
+    * samples of the class).
     """
     if class_weight is None:
         return None

@@ -16,18 +16,23 @@ from search_spaces.declarations import is_keras_tuners, space_of_keras_tuners
 from search_spaces.errors import DataError, StudyError, suggestion
 from search_spaces.tailoring import Tailoring
 from studies.data import AnyDataset, CrossValidation, Dataset, StreamedDataset
+from studies.data.folds.cross_validation import Grouped
+from studies.data.folds.splits import check_cross_validation
 from studies.data.replacing import replaced_data
 from studies.definition.class_weights import check_class_weight
-from studies.definition.cross_validation import check_replaced, cross_validation_of
-from studies.definition.engine_objects import name_of_object
-from studies.definition.engine_options import checked_option, split_options, with_options
-from studies.definition.objective import make_objective
-from studies.definition.objective_functions import (
+from studies.definition.engine_options import (
+    checked_option,
+    name_of_object,
+    split_options,
+    with_options,
+)
+from studies.definition.objective import (
     PRUNER,
     check_no_objective_settings,
     check_objective_engine,
     check_objective_study,
     check_overrides,
+    make_objective,
 )
 from studies.definition.seeds import check_seed
 from studies.definition.settings import (
@@ -87,11 +92,7 @@ OVERRIDABLE = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudyDefinition:
-    """A study's definition. Its attributes are described at `Study`.
-
-    Raises:
-        StudyError: If one is not as described there. Its text says what was received.
-    """
+    """A study's definition. Its attributes are described at `Study`."""
 
     name: str = field(kw_only=False)
     data: AnyDataset | DataBuilder | None = None
@@ -208,11 +209,7 @@ class StudyDefinition:
             )
 
     def with_space(self, space: SearchSpace) -> Self:
-        """Returns the study with a tailored space.
-
-        Raises:
-            StudyError: If ``epochs`` or ``batch_size`` in it can't be used by the training.
-        """
+        """Returns the study with a tailored space."""
         return dataclasses.replace(self, space=space, tailoring=_AS_DECLARED)
 
     def with_objective(self, objective: Objective) -> Self:
@@ -220,15 +217,7 @@ class StudyDefinition:
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """Returns the study with some settings replaced.
-
-        Args:
-            overrides: Values by name, of `OVERRIDABLE`; ``data`` may be a file, as
-                `replacing.spelled` spells it.
-
-        Raises:
-            StudyError: If one is not a setting that can be replaced, or its value is wrong.
-        """
+        """Returns the study with some settings replaced."""
         unknown = sorted(set(overrides) - {*OVERRIDABLE, "data"})
         if unknown:
             hint = suggestion(unknown[0], [*OVERRIDABLE, "data"])
@@ -284,3 +273,44 @@ class StudyDefinition:
 
     def _replace(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+
+def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
+    """Returns how a study splits its data into folds, or None."""
+    try:
+        how = check_cross_validation(study.cross_validation)
+    except DataError as error:
+        raise StudyError(str(error)) from None
+    if how is None:
+        return None
+    if isinstance(study.data, StreamedDataset):
+        _refuse("its data comes in batches", "Take data from datasets.arrays")
+    if not isinstance(study.data, Dataset):
+        _refuse("a function of hp makes its data", "Give data that is the same for all trials")
+    if callable(study.class_weight):
+        _refuse("its class_weight is a function of hp", "Give weights, or 'balanced'")
+    if study.repeats > 1:
+        _refuse(
+            f"it has repeats={study.repeats}",
+            "Folds have seeds of their own already; kerastudy.splits.repeated draws them again",
+        )
+    return how
+
+
+def check_replaced(overrides: Mapping[str, Any]) -> None:
+    """Refuses groups that only a launch gives: the record does not hold them."""
+    if isinstance(overrides.get("cross_validation"), Grouped):
+        raise StudyError(
+            "Groups can't be given at launch alone, as the record does not hold them, and trials "
+            "could not be reproduced. Give them in the study: Study(cross_validation=…)."
+        )
+
+
+def check_no_own_fit(study: StudyDefinition) -> None:
+    """Refuses a HyperModel that trains by itself: it may need validation data of its own."""
+    if study.cross_validation is not None:
+        _refuse("its HyperModel has its own fit", "Leave the fit out: then model.fit trains it")
+
+
+def _refuse(why: str, what_to_do: str) -> None:
+    raise StudyError(f"The study can't be cross-validated: {why}. {what_to_do}.")

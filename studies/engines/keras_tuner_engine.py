@@ -22,8 +22,8 @@ from studies.definition.seeds import sampler_seed
 from studies.definition.settings import FACTOR
 from studies.engines.engine import Curve, EngineSettings, was_told
 from studies.engines.optuna_engine import OptunaTrials
+from studies.libraries.importing import silenced
 from studies.libraries.keras_tuner_parts import check_parts
-from studies.libraries.silence import silenced
 from tracking.records import Proposal, TrialRecord, TrialResult
 
 if TYPE_CHECKING:

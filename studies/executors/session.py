@@ -23,9 +23,8 @@ from studies.data import (
 )
 from studies.data.looking.look import glance_at
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
-from studies.definition.cross_validation import check_no_own_fit
 from studies.definition.settings import check_initial
-from studies.definition.study_definition import StudyDefinition
+from studies.definition.study_definition import StudyDefinition, check_no_own_fit
 from studies.executors.executor import Handler
 from studies.training.building.discovering import resolve_space
 from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit

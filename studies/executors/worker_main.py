@@ -53,7 +53,7 @@ def main() -> None:
     watcher.start()
     _import_kerastudy()
     with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
-        from studies.libraries.late_imports import load_late
+        from studies.libraries.importing import load_late
         from studies.training.process.determinism import prepare_environment
 
         load_late()

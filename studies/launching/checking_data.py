@@ -9,10 +9,10 @@ from search_spaces.errors import DataError, StudyError, TrackingError
 from studies.data import AnySplits, CrossValidation, Dataset, FoldedSplits, StreamedDataset
 from studies.data.looking.look import look_at
 from studies.data.replacing import data_alone, path_in
-from studies.definition.objective_functions import no_data
+from studies.definition.objective import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session
-from studies.libraries.silence import import_quietly
+from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing
 from studies.training.process.determinism import (
     begin_trial,
@@ -62,27 +62,16 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
 
 
 def check_target(
-    target: Target, data: str = "", store: Path | None = None, progress: bool = True
+    target: Target, data: str = "", store: Path | None = None
 ) -> tuple[DataFindings, list[str]]:
-    """Looks at the data of the study that a target names; see `check_data`.
+    """Looks at the data of the study that a target names.
 
     If the store has the study with the same data, the findings are recorded there, and its report
     is made again.
 
-    Args:
-        target: Where the study is defined.
-        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
-        store: The store's folder; None: the default one.
-        progress: Whether to show progress on standard error.
-
-    Returns:
-        What was found, and the studies that have it in their record now.
-
-    Raises:
-        StudyError: If the study can't be loaded.
-        DataError: If its data can't be read.
+    Returns the findings, and the studies that have them in their record now.
     """
-    with showing(progress) as shown:
+    with showing() as shown:
         shown.wait(what_is_loaded(target))
         prepare_environment(1)
         import_quietly()
@@ -96,17 +85,9 @@ def check_target(
         return found, recorded
 
 
-def check_file(text: str, progress: bool = True) -> DataFindings:
-    """Looks at a data file, or a folder, that belongs to no study; see `check_data`.
-
-    Args:
-        text: The file, and the column to predict if it is a table; see `replacing.spelled`.
-        progress: Whether to show progress on standard error.
-
-    Raises:
-        DataError: If the data can't be read.
-    """
-    with showing(progress) as shown:
+def check_file(text: str) -> DataFindings:
+    """Looks at a data file, or a folder, that belongs to no study."""
+    with showing() as shown:
         shown.wait("looking at the data")
         if Path(path_in(text)).is_dir():
             # TensorFlow reads it.

@@ -44,8 +44,7 @@ def choose_champion(
 
     A champion that a person promoted stays, unless `model.fit` contradicts it.
 
-    Raises:
-        VerificationStopped: If it was stopped. Then nothing is registered.
+    Raises VerificationStopped if it was stopped; then nothing is registered.
     """
     unsaved: list[EndedTrial] = []
     passed_over, again, failed = False, True, 0
@@ -228,11 +227,7 @@ def register(
     reason: str,
     progress: Progress,
 ) -> str:
-    """Registers a trial's weights as the champion; returns its address.
-
-    Raises:
-        StudyError: If they can't be saved as a model.
-    """
+    """Registers a trial's weights as the champion; returns its address."""
     metric = history.description.objective.metric
     progress.wait(f"registering trial {trial.number} as the champion")
     with temporary_folder() as temporary:

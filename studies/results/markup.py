@@ -11,8 +11,7 @@ from tracking.texts import counted
 
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition
-    from studies.results.study_results import StudyResults
-    from studies.results.trial import Trial
+    from studies.results.study_results import StudyResults, Trial
 
 _SHOWN = 5
 """Trials in the table of a study."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import HyperparameterError
 from search_spaces.errors import StudyError
-from studies.definition.objective_functions import VALUE
+from studies.definition.objective import VALUE
 from studies.error_texts import describe
 from studies.training.first_fit import ObjectiveTrial, check_returned
 from studies.training.models import parameters_of

@@ -25,8 +25,7 @@ from search_spaces.tailoring import Tailoring
 from studies.data import datasets
 from studies.data.streams.sources import GENERATOR, kind_of
 from studies.data.structures import length_of, map_arrays
-from studies.definition.engine_objects import name_of_object
-from studies.definition.engine_options import split_options, with_options
+from studies.definition.engine_options import name_of_object, split_options, with_options
 from studies.definition.settings import hyperband_trials
 from studies.definition.study_definition import (
     DEFAULT_BATCH_SIZE,
@@ -100,16 +99,7 @@ def as_program(module: ModuleType, path: Path) -> Iterator[None]:
 
 
 def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
-    """Returns the study of a script's search, named after the script.
-
-    Args:
-        path: The script.
-        variable: The variable that names the search, or empty.
-        search: The search.
-
-    Raises:
-        StudyError: If a study would make another search of it.
-    """
+    """Returns the study of a script's search, named after the script."""
     name = _study_name(path, variable)
     if search.library == OPTUNA:
         return _of_optuna(name, search)

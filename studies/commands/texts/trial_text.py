@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from studies.commands.output import trial_document
+from studies.commands.records import trial_document
 from studies.commands.texts.tables import in_blocks, shown
 from studies.engines.engine import Curve
 from studies.lines import all_wrapped, printable, terminal_columns, width

@@ -10,7 +10,7 @@ import numpy as np
 
 from studies.data import StreamedSplits
 from studies.error_texts import describe
-from studies.libraries.keras_metrics import answers_of, compiled_metrics, flat, is_accuracy
+from studies.libraries.keras_parts import answers_of, compiled_metrics, flat, is_accuracy
 from studies.training.batches import as_keras_reads, packed
 from studies.training.champion.champion_model import evaluated
 from studies.training.models import scalars

@@ -6,6 +6,7 @@ same bits as `studies.data.arrays.scalings`, and of a table as `studies.data.tab
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,6 @@ from search_spaces.errors import StudyError
 from studies.data.structures import entry_name, named_arrays
 from studies.data.tables.values import model_columns
 from studies.libraries.keras_parts import compile_arguments, layers_within
-from studies.libraries.layer_names import layer_name
 from studies.training.building.target_checks import named_outputs
 from studies.training.models import has_own_steps
 
@@ -119,11 +119,11 @@ class _Before:
                 _shaped(each.scale, shape),
                 _shaped(each.offset, shape),
                 dtype="float64",
-                name=_free(layer_name(f"preprocessing_{raw.name}"), self._taken),
+                name=_free(_layer_name(f"preprocessing_{raw.name}"), self._taken),
             )
             for each in self._prepared[name].scalings
         ]
-        last = _free(layer_name(f"{raw.name}_scaled"), self._taken)
+        last = _free(_layer_name(f"{raw.name}_scaled"), self._taken)
         made.append(keras.layers.Identity(dtype="float32", name=last))
         tensor = raw
         for layer in made:
@@ -302,7 +302,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
             mask_token=None,
             oov_token=unknown,
             output_mode="one_hot",
-            name=_free(layer_name(f"one_hot_{column.name}"), taken),
+            name=_free(_layer_name(f"one_hot_{column.name}"), taken),
         )
         pieces.append(ops.cast(look_up(inputs[column.name])[:, 1:], "float32"))
     return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
@@ -414,3 +414,8 @@ def _shape(shape: tuple[int | None, ...]) -> tuple[int, ...]:
 
 def _type(name: str) -> np.dtype:
     return np.dtype(name if name in ("float16", "float32", "float64") else "float32")
+
+
+def _layer_name(text: str) -> str:
+    """Returns a text without what TensorFlow refuses in the name of a layer that it calls."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)

@@ -1,4 +1,7 @@
-"""All checks in their order; the findings of one are mended before the next."""
+"""Checks a whole store, and mends it: the findings of one check are mended before the next.
+
+The checks that need no training's state are in `tracking.doctor`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search_spaces.errors import StoreLockedError, StudyNotFoundError, TrackingError
-from studies.doctor.trainings import check_states, train_again
+from search_spaces.errors import (
+    KerastudyError,
+    StoreError,
+    StoreLockedError,
+    StudyNotFoundError,
+    TrackingError,
+)
+from studies.again.reproduction import reproduce
+from studies.again.reruns import unsound_checkpoints
 from studies.progress import NoProgress, Progress
+from studies.training.states.training_state import StateError, read_state
 from tracking.doctor.definitions import check_champion, check_code, check_definitions
 from tracking.doctor.files import (
     check_artifacts,
@@ -22,7 +33,14 @@ from tracking.doctor.files import (
     check_orphans,
     check_record,
 )
-from tracking.doctor.findings import Ailment, Finding, StudyRecord, attended, read_record
+from tracking.doctor.findings import (
+    Ailment,
+    Finding,
+    StudyRecord,
+    attended,
+    file_of_trial,
+    read_record,
+)
 from tracking.doctor.runs import (
     check_half_deleted,
     check_lost_parents,
@@ -33,15 +51,68 @@ from tracking.doctor.runs import (
     check_unmade,
     deleted_studies,
 )
-from tracking.history.study_history import read_study
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.records import EndedTrial
 from tracking.runs.parents import parent_runs, study_experiments
 from tracking.store.database import check_can_be_read
-from tracking.store.folder import FOLDER, Store, check_writable, open_store, real_folder
+from tracking.store.folder import (
+    FOLDER,
+    Store,
+    check_writable,
+    move_to_orphans,
+    open_store,
+    real_folder,
+)
 from tracking.store.study_locks import locked_store
 from tracking.store.trust import is_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
+
+
+def check_states(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks a study's states by their checksums."""
+    store = record.store
+    folder = record.folder
+    engines = sorted(folder.iterdir()) if folder.is_dir() else []
+    for path in (path for engine in engines for path in sorted(engine.glob("*.safetensors*"))):
+        found = file_of_trial(path.name)
+        if found is None or found[1] != "state.safetensors":
+            continue
+        try:
+            read_state(path)
+        except StateError as error:
+            yield Ailment(
+                "state",
+                f"the state of a training is damaged: {error}",
+                f"--fix moves it to {FOLDER}/: its trial resumes from the state before "
+                "it, or is trained from its first epoch, to the same bits",
+                study=record.name,
+                trial=found[0],
+                path=str(path),
+                mend=partial(move_to_orphans, store, path),
+            )
+
+
+def train_again(history: StudyHistory, number: int, repeat: int, progress: Progress) -> None:
+    """Trains a trial again, bit for bit, and writes its weights.
+
+    The study's own trainer trains it: it must restore the same weights, and the digest shows
+    whether it did. `reproduce` compares them with `model.fit`.
+    """
+    from mlflow.exceptions import MlflowException
+
+    trial = history.trial(number)
+    assert isinstance(trial, EndedTrial), "its checkpoints are kept"
+    if repeat not in dict(unsound_checkpoints(history, trial)):
+        return
+    try:
+        outcome = reproduce(history, number, trainer=None, progress=progress)
+    except (KerastudyError, MlflowException) as error:
+        raise StoreError(str(error)) from error
+    if repeat in dict(unsound_checkpoints(history, trial)):
+        raise StoreError("; ".join(outcome.notes))
+
 
 # In this order: each check reads what the former ones have mended.
 _OF_TAGS = (check_places, check_lost_parents, check_tags)
@@ -88,16 +159,6 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
     """Checks a store, and mends what can be mended.
 
     It can be killed at any moment and repeated: mended findings don't come again.
-
-    Args:
-        path: The store's folder.
-        fix: Whether to mend. Otherwise nothing is changed.
-        progress: Gets the trials that are trained again.
-
-    Raises:
-        StudyNotFoundError: If there is no store.
-        StoreError: If it was made by a newer kerastudy, should be mended but can't be written, or
-            is on a disk from which SQLite can't read it.
     """
     progress = progress or NoProgress()
     root = real_folder(path)

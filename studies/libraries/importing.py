@@ -1,17 +1,49 @@
-"""Parts of Keras that are loaded at their first use, in processes that are kerastudy's own.
-
-Importing Keras imports scikit-learn and Matplotlib where they are installed: a quarter of its time.
-Only its wrappers for scikit-learn and its galleries of images need them.
-"""
+"""Importing TensorFlow without a trace on the terminal, and Keras without parts of no use."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
 from types import ModuleType
 from typing import Final
+
+
+def import_quietly() -> None:
+    """Imports TensorFlow, if it is not yet, for a process that does not train."""
+    if "tensorflow" not in sys.modules:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        with silenced():
+            import tensorflow  # noqa: F401
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Hides what TensorFlow's libraries print while they are loaded.
+
+    They print it before they read TF_CPP_MIN_LOG_LEVEL, and past Python's own streams.
+    """
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:
+        # There is no such stream, as in a process without a terminal.
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
 
 # The packages of Keras that import them, each under all of its names.
 _LATE: Final = frozenset(

@@ -1,28 +1,63 @@
-"""Commands' output for programs: one JSON document."""
+"""The study that a command's arguments name; studies and trials as JSON documents."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import click
-
+from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.data.replacing import is_table, spelled
+from studies.definition.settings import check_engine
+from studies.progress import waiting
 from studies.running.definitions import warnings_of
 from studies.running.study_trials import ValidationParts
 from tracking.diagnosis.value_checks import answers
-from tracking.history.study_history import StudyHistory
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
+from tracking.store.folder import Store, default_store_path, open_store
 
 
-def print_json(document: object) -> None:
-    """Prints one JSON document on standard output."""
-    # JSON has no infinity: print null.
-    text = json.dumps(_without_infinities(document), indent=2, ensure_ascii=False)
-    click.echo(text)
+def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
+    """Reads the study that a command names."""
+    engine = None if engine is None else check_engine(engine)
+    opened = store_of(store)
+    with waiting(f"reading the store {str(opened.root)!r}"):
+        return read_study(opened, unicodedata.normalize("NFC", study), engine)
+
+
+def store_of(store: Path | None) -> Store:
+    """Opens the store that a command names."""
+    path = store if store is not None else default_store_path()
+    opened = open_store(path)
+    if opened is None:
+        raise StudyNotFoundError(
+            f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
+            "kerastudy launch digits"
+        )
+    return opened
+
+
+def histories_of(
+    studies: Sequence[str], engines: Sequence[str], store: Path | None
+) -> list[StudyHistory]:
+    """Reads the studies that a command names, each under each of its engines."""
+    wanted: Sequence[str | None] = engines or (None,)
+    return [history_of(study, engine, store) for study in studies for engine in wanted]
+
+
+def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
+    """Returns the file that replaces a study's data, as `replacing.spelled` spells it, or empty."""
+    if column is not None and (data is None or not is_table(str(data))):
+        raise StudyError(
+            f"--target {column!r} names the column to predict of a csv or parquet file: give it by "
+            f"--data.{hint}"
+        )
+    return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
 
 
 def study_document(history: StudyHistory) -> dict[str, Any]:
@@ -157,15 +192,6 @@ def definition_document(description: StudyDescription) -> dict[str, Any]:
             "streams": description.data.details.get("streams"),
         },
         "class_weight": description.class_weight,
+        "said": list(description.code.said),
         "warnings": warnings_of(description),
     }
-
-
-def _without_infinities(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_infinities(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_infinities(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -1,27 +1,141 @@
-"""``kerastudy confirm``."""
+"""Commands that train again: ``kerastudy reproduce`` and ``kerastudy confirm``."""
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from studies.commands.command_line import (
+    EXIT_NO,
+    check_trusted,
     data_option,
+    engine_option,
     json_option,
+    print_json,
     store_option,
     tell,
     telling_errors,
+    trust_option,
 )
-from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
 if TYPE_CHECKING:
+    from studies.again.reproduction import Reproduction
     from tracking.history.verdicts import StudyVerdict
     from tracking.records.checks import Confirmation, Racer
+
+
+@click.command(
+    "reproduce", short_help="Run a trial again from its record, and compare bit for bit."
+)
+@click.argument("study")
+@click.option("--trial", type=int, help="The trial's number.  [default: the best]")
+@engine_option
+@data_option
+@click.option(
+    "--trainer",
+    type=click.Choice(["plain", "compiled"]),
+    default="plain",
+    show_default=True,
+    help="Train it by model.fit, or by the compiled trainer.",
+)
+@trust_option
+@store_option
+@json_option
+@telling_errors
+def reproduce_command(
+    study: str,
+    trial: int | None,
+    engine: str | None,
+    data: str,
+    trainer: Any,
+    trust: bool,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Run a trial again from its record, in a new process, and compare.
+
+    Trains by plain model.fit, whatever trained it before: "identical" means that Keras alone gives
+    these bits.
+
+    Exits with 0 only if every metric of every epoch, and the weights of the best epoch, are
+    identical; else with 1.
+
+    \b
+    kerastudy reproduce digits
+    kerastudy reproduce digits --trial 7 --json
+    kerastudy reproduce digits --trainer compiled
+    """
+    from studies.again.reproduction import reproduce
+    from studies.commands.records import history_of
+    from studies.progress import showing
+
+    check_trusted(store, trust)
+    history = history_of(study, engine, store)
+    with showing() as progress:
+        outcome = reproduce(history, trial, data=data, trainer=trainer, progress=progress)
+    if as_json:
+        print_json(
+            {
+                "study": outcome.study,
+                "engine": outcome.engine,
+                "trial": outcome.trial,
+                "trainer": outcome.trainer or None,
+                "identical": outcome.identical,
+                "epochs": outcome.epochs,
+                "max_difference": outcome.max_difference,
+                "weights_sha256": {
+                    "recorded": outcome.recorded_sha256,
+                    "reproduced": outcome.reproduced_sha256,
+                },
+                "environment_differences": list(outcome.environment_differences),
+                "notes": list(outcome.notes),
+            }
+        )
+    else:
+        text = reproduction_text(outcome, name_engine=len(history.engines) > 1)
+        tell(text)
+    sys.exit(0 if outcome.identical else EXIT_NO)
+
+
+def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
+    """Returns the outcome of a reproduction as text."""
+    from studies.definition.settings import trainer_in_words
+    from tracking.texts import counted
+
+    what = f"trial {outcome.trial} of {outcome.study}"
+    epochs = counted(outcome.epochs, "epoch")
+    if name_engine:
+        what += f" ({outcome.engine})"
+    if outcome.trainer:
+        what += f" by {trainer_in_words(outcome.trainer)}"
+    others = outcome.environment_differences
+    then, now = (
+        f"weights {digest[:16]}…" if digest else "no weights"
+        for digest in (outcome.recorded_sha256, outcome.reproduced_sha256)
+    )
+    if outcome.identical:
+        compared = then if outcome.recorded_sha256 else "no weights to compare"
+        lines = wrapped(f"identical: {what}, {epochs}, {compared}")
+        if others:
+            things = "1 thing" if len(others) == 1 else f"{len(others)} things"
+            lines.append(f"in an environment that differs in {things}: --json names them")
+    elif not outcome.trainer:
+        lines = wrapped(f"not identical: {what} was not run; {outcome.notes[-1]}")
+    else:
+        lines = [
+            *wrapped(f"not identical: {what}, {epochs} compared"),
+            f"           largest difference {outcome.max_difference}",
+            f"           {then} recorded, {now} now",
+        ]
+    if not outcome.identical:
+        lines += [line for each in others for line in wrapped(f"environment: {each}")]
+    return "\n".join(lines)
 
 
 @click.command("confirm", short_help="Check the choice: train the best trials again.")
@@ -43,7 +157,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
 @click.option("--keep", is_flag=True, help="Keep the present champion, whoever wins.")
-@click.option("--engine", help="Which engine's trials.  [default: that of the best trial]")
+@engine_option
 @click.option(
     "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
 )
@@ -67,7 +181,7 @@ def confirm_command(
     engine: str | None,
     workers: int | None,
     executor: Any,
-    data: Path | None,
+    data: str,
     trust: bool,
     store: Path | None,
     as_json: bool,
@@ -91,9 +205,8 @@ def confirm_command(
     kerastudy confirm digits
     kerastudy confirm digits --top 4 --budget 8 --workers 2
     kerastudy confirm digits --no-test --json
-    """  # noqa: D301 - click reads \b, which must not be escaped
-    from studies.commands.output import print_json
-    from studies.commands.reading import history_of
+    """
+    from studies.commands.records import history_of
     from studies.confirming.confirm import confirm_study, where_trainings_run
     from studies.confirming.plan import ConfirmOptions
     from studies.progress import showing
@@ -107,7 +220,7 @@ def confirm_command(
         found = confirm_study(
             history,
             options,
-            data="" if data is None else str(data.expanduser().absolute()),
+            data=data,
             keep=keep,
             in_process=where == "in-process",
             workers=workers,
@@ -132,14 +245,14 @@ def confirmation_text(found: Confirmation, verdict: StudyVerdict) -> str:
 
 def _columns(found: Confirmation) -> list[list[str]]:
     """Returns the race, a row for each trial, and the defaults below."""
-    rows = [_row(e, "winner" if e.trial == found.winner else "") for e in found.race]
+    rows = [_racer_row(e, "winner" if e.trial == found.winner else "") for e in found.race]
     if found.default is not None and found.default.trial not in {e.trial for e in found.race}:
-        rows.append(_row(found.default, "defaults"))
+        rows.append(_racer_row(found.default, "defaults"))
     heading = ["trial", found.metric, "seeds", "weights", "epochs", ""]
     return [list(column) for column in zip(heading, *rows, strict=True)]
 
 
-def _row(racer: Racer, part: str) -> list[str]:
+def _racer_row(racer: Racer, part: str) -> list[str]:
     values = [each for each in racer.values if each is not None]
     failed = len(racer.values) - len(values)
     without = "infeasible" if failed else ""
