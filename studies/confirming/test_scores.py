@@ -60,7 +60,6 @@ def scores_in_worker(
         DataError: If there is no test part.
     """
     from studies.data.looking.look import guess_on
-    from studies.training.building.made_data import validation_digest
     from studies.training.champion.champion_model import evaluated, rebuilt
     from studies.training.models import scalars
     from studies.training.process import global_settings
@@ -80,7 +79,7 @@ def scores_in_worker(
         found = sample_scores(
             model, splits, metric, epoch=best.epoch, batch_size=spec.batch_size, recorded=recorded
         )
-        targets = validation_digest(splits)
+        targets = splits.validation.targets_digest
         return TestScores(found, splits.digests["test"], targets, guess_on(splits))
     except Exception as error:
         known = isinstance(error, KerastudyError)

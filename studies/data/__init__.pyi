@@ -21,20 +21,12 @@ from .parts.sharing import shared as shared
 from .parts.splits import Splits as Splits
 from .parts.splits import seal as seal
 from .preprocessing import building_for as building_for
+from .protocol import DescribedData as DescribedData
+from .protocol import LoadedData as LoadedData
 from .replacing import path_in as path_in
 from .replacing import replaced_data as replaced_data
 from .replacing import spelled as spelled
 from .streams.profiles import PROFILE_SEED as PROFILE_SEED
-from .streams.streamed_dataset import (
-    AnyDataset as AnyDataset,
-)
-from .streams.streamed_dataset import (
-    AnySplits as AnySplits,
-)
-from .streams.streamed_dataset import (
-    StreamedDataset as StreamedDataset,
-)
-from .streams.streamed_dataset import (
-    StreamedSplits as StreamedSplits,
-)
+from .streams.streamed_dataset import StreamedDataset as StreamedDataset
+from .streams.streamed_dataset import StreamedSplits as StreamedSplits
 from .tables.values import model_columns as model_columns

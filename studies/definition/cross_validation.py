@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from search_spaces.errors import DataError, StudyError
-from studies.data import CrossValidation, Dataset, StreamedDataset
+from studies.data import CrossValidation, DescribedData
 from studies.data.folds.cross_validation import Grouped
 from studies.data.folds.splits import check_cross_validation
 
@@ -26,10 +26,11 @@ def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
         raise StudyError(str(error)) from None
     if how is None:
         return None
-    if isinstance(study.data, StreamedDataset):
-        _refuse("its data comes in batches", "Take data from datasets.arrays")
-    if not isinstance(study.data, Dataset):
+    data: object = study.data
+    if not isinstance(data, DescribedData):
         _refuse("a function of hp makes its data", "Give data that is the same for all trials")
+    if data.in_batches:
+        _refuse("its data comes in batches", "Take data from datasets.arrays")
     if callable(study.class_weight):
         _refuse("its class_weight is a function of hp", "Give weights, or 'balanced'")
     if study.repeats > 1:
@@ -55,5 +56,5 @@ def check_no_own_fit(study: StudyDefinition) -> None:
         _refuse("its HyperModel has its own fit", "Leave the fit out: then model.fit trains it")
 
 
-def _refuse(why: str, what_to_do: str) -> None:
+def _refuse(why: str, what_to_do: str) -> NoReturn:
     raise StudyError(f"The study can't be cross-validated: {why}. {what_to_do}.")

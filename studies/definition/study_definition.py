@@ -19,7 +19,7 @@ from search_spaces.translations.keras_tuner_declarations import (
     is_keras_tuners,
     space_of_keras_tuners,
 )
-from studies.data import AnyDataset, CrossValidation, Dataset, StreamedDataset
+from studies.data import CrossValidation, DescribedData
 from studies.data.replacing import replaced_data
 from studies.definition.class_weights import check_class_weight
 from studies.definition.cross_validation import check_replaced, cross_validation_of
@@ -54,7 +54,7 @@ from tracking.store.names import check_study_name
 Builder = Any
 """A function of the hyperparameters, or an object with such a method `build`."""
 CallbackBuilder = Callable[[Hyperparameters], Sequence[Any]]
-DataBuilder = Callable[[Hyperparameters], AnyDataset]
+DataBuilder = Callable[[Hyperparameters], DescribedData]
 ClassWeights = Mapping[int, float] | str | None
 
 DEFAULT_EPOCHS = 20
@@ -98,7 +98,7 @@ class StudyDefinition:
     """
 
     name: str = field(kw_only=False)
-    data: AnyDataset | DataBuilder | None = None
+    data: DescribedData | DataBuilder | None = None
     build: Builder = None
     objective_function: Callable[[Any], Any] | None = None
     direction: str | None = None
@@ -148,7 +148,7 @@ class StudyDefinition:
         self._check_settings()
 
     def _check_parts(self) -> None:
-        if not isinstance(self.data, Dataset | StreamedDataset) and not callable(self.data):
+        if not isinstance(self.data, DescribedData) and not callable(self.data):
             raise StudyError(
                 "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
                 "datasets.npz(path), datasets.table(path, target=...), datasets.batches(train, "
@@ -264,7 +264,7 @@ class StudyDefinition:
         return dataclasses.replace(self, **replaced)
 
     def _check_training_parameters(self) -> None:
-        if isinstance(self.data, StreamedDataset):
+        if isinstance(self.data, DescribedData) and self.data.in_batches:
             given = "" if self.batch_size == DEFAULT_BATCH_SIZE else f"batch_size={self.batch_size}"
             if self.space is not None and "batch_size" in self.space:
                 given = "'batch_size' in the search space"

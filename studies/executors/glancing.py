@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from studies.data import AnySplits, FoldedSplits
+from studies.data import FoldedSplits, LoadedData
 from studies.data.looking.look import glance_at
 from tracking.records import StudyDescription
 from tracking.runs.pages.commands import data_command
 
 
 def with_glance(
-    description: StudyDescription, splits: AnySplits | FoldedSplits
+    description: StudyDescription, splits: LoadedData | FoldedSplits
 ) -> StudyDescription:
     """Returns a study's description with what a glance at its data found, and warns of the worst.
 

@@ -13,7 +13,7 @@ from tracking.records import TrialSpec
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.training.structures.structure import Structure
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
@@ -37,7 +37,7 @@ class Training:
     """
 
     model: keras.Model
-    splits: AnySplits
+    splits: LoadedData
     spec: TrialSpec
     callbacks: Sequence[keras.callbacks.Callback]
     hp: Hyperparameters

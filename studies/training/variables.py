@@ -18,10 +18,10 @@ from studies.training.structures.structure import Structure
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 
-def make_variables(model: keras.Model, splits: AnySplits) -> Structure | None:
+def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
     """Makes the variables of a model, its loss and metrics that `fit` would make first.
 
     Variables made while TensorFlow traces the training step make it trace twice: a quarter of a
@@ -53,7 +53,7 @@ def make_variables(model: keras.Model, splits: AnySplits) -> Structure | None:
     return None if before.of_libraries else before
 
 
-def make_weights(model: keras.Model, splits: AnySplits) -> None:
+def make_weights(model: keras.Model, splits: LoadedData) -> None:
     """Makes the weights of a model that is built when it is first called.
 
     Sublayers that a `build` makes draw their seeds then. So every training begins with it, in the
@@ -65,7 +65,7 @@ def make_weights(model: keras.Model, splits: AnySplits) -> None:
             model(as_keras_reads(splits.train.first(1).x))
 
 
-def _build_sequential(model: keras.Model, splits: AnySplits) -> None:
+def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
     import keras
 
     x = splits.train.first(1).x

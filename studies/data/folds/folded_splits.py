@@ -7,7 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from filelock import FileLock
 
@@ -20,6 +21,9 @@ from studies.data.parts.splits import Splits
 from studies.data.structures import named_arrays
 from tracking.records import ALL_FOLDS
 from tracking.store.atomic import replacing
+
+if TYPE_CHECKING:
+    from studies.data.streams.streamed_dataset import Stream
 
 Make = Callable[[int], Splits]
 """Makes the data of a fold, or of `ALL_FOLDS`."""
@@ -36,14 +40,14 @@ class FoldFacts:
     """The folds of a data set, without their arrays.
 
     Attributes:
-        count: How many there are.
+        folds: How many there are.
         digests: "train": of all samples that are split; "validation": of all folds; "test".
         digest: One SHA-256 over `digests`: the identity of the data.
         sizes: Samples that are split, those of them that are validated on, those of the test part.
         details: Shapes, types, classes, preprocessing; sizes and digest of each fold.
     """
 
-    count: int
+    folds: int
     digests: Mapping[str, str]
     digest: str
     sizes: Mapping[str, int]
@@ -52,15 +56,37 @@ class FoldFacts:
 
 @dataclass(frozen=True, eq=False)
 class FoldedSplits:
-    """The data of a cross-validated study.
-
-    Attributes:
-        facts: Digests, sizes and details.
-    """
+    """The data of a cross-validated study, described as `LoadedData` is; `of` loads a fold."""
 
     facts: FoldFacts
     make: Make
     _kept: OrderedDict[int, Splits] = field(default_factory=OrderedDict)
+    batch_size: ClassVar[None] = None
+    streams: ClassVar[Mapping[str, Stream]] = MappingProxyType({})
+
+    @property
+    def folds(self) -> int:
+        """How many there are."""
+        return self.facts.folds
+
+    @property
+    def digest(self) -> str:
+        """See `FoldFacts`."""
+        return self.facts.digest
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """See `FoldFacts`."""
+        return self.facts.digests
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """See `FoldFacts`."""
+        return self.facts.sizes
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the description in records; see `FoldFacts.details`."""
+        return dict(self.facts.details)
 
     def of(self, fold: int | None) -> Splits:
         """Returns the data of a fold: the training and the validation part that it is for.
@@ -69,8 +95,8 @@ class FoldedSplits:
             fold: Its number, from 0; or `ALL_FOLDS`: all samples to train on, with the test part.
                 Then the validation part is the first of them, since there must be one.
         """
-        if fold is None or not ALL_FOLDS <= fold < self.facts.count:
-            raise InternalError(f"The data has folds 0 to {self.facts.count - 1}, and no {fold!r}.")
+        if fold is None or not ALL_FOLDS <= fold < self.folds:
+            raise InternalError(f"The data has folds 0 to {self.folds - 1}, and no {fold!r}.")
         if fold not in self._kept:
             self._kept[fold] = self.make(fold)
         self._kept.move_to_end(fold)

@@ -10,8 +10,7 @@ from studies.data.looking.checks import (
     repeats,
 )
 from studies.data.looking.seen import Seen, class_counts, inputs_of, picture_of, seen_of
-from studies.data.parts.splits import Splits
-from studies.data.streams.streamed_dataset import StreamedSplits
+from studies.data.protocol import LoadedData
 from tracking.records.data_findings import (
     DATA_SEVERITIES,
     ConstantGuess,
@@ -22,7 +21,7 @@ from tracking.records.data_findings import (
 _QUICK_BYTES = 64 * 2**20
 
 
-def look_at(splits: Splits | StreamedSplits | FoldedSplits, name: str) -> DataFindings:
+def look_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings:
     """Looks at a study's data in full. It takes some seconds, whatever the size of the data.
 
     Args:
@@ -35,26 +34,26 @@ def look_at(splits: Splits | StreamedSplits | FoldedSplits, name: str) -> DataFi
     return _looked(seen_of(splits), splits, name, thorough=True)
 
 
-def glance_at(splits: Splits | StreamedSplits | FoldedSplits, name: str) -> DataFindings | None:
+def glance_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings | None:
     """Looks at a study's data as far as that takes a few hundredths of a second.
 
     Returns:
         What was found; None if nothing can be said as quickly: of data in batches.
     """
-    if isinstance(splits, StreamedSplits):
+    if splits.streams:
         return None
     return _looked(seen_of(splits), splits, name, thorough=False)
 
 
-def guess_on(splits: Splits | StreamedSplits) -> ConstantGuess | None:
+def guess_on(splits: LoadedData) -> ConstantGuess | None:
     """Returns the most frequent class of the validation samples, or of what stands for them."""
-    if isinstance(splits, StreamedSplits):
+    if splits.streams:
         return None
     return most_frequent(class_counts(seen_of(splits)), "validation")
 
 
 def _looked(
-    seen: Seen, splits: Splits | StreamedSplits | FoldedSplits, name: str, *, thorough: bool
+    seen: Seen, splits: LoadedData | FoldedSplits, name: str, *, thorough: bool
 ) -> DataFindings:
     classes = class_counts(seen)
     found = list(class_findings(classes))
@@ -66,10 +65,9 @@ def _looked(
         if "test" in seen.x:
             notes.append("Of the test part the inputs alone: its targets stay sealed.")
     picture, rows = picture_of(seen, classes)
-    facts = splits.facts if isinstance(splits, FoldedSplits) else splits
     return DataFindings(
         data=name,
-        digest=facts.digest,
+        digest=splits.digest,
         sizes=dict(seen.sizes),
         inputs=inputs_of(seen),
         classes=classes,

@@ -13,9 +13,9 @@ from studies.data.arrays.images import image_of
 from studies.data.arrays.texts import is_text
 from studies.data.folds.folded_splits import FoldedSplits
 from studies.data.parts.classes import class_labels
-from studies.data.parts.splits import Splits
+from studies.data.protocol import LoadedData
 from studies.data.streams.samples import first_samples
-from studies.data.streams.streamed_dataset import StreamedSplits
+from studies.data.streams.streamed_dataset import Stream
 from studies.data.structures import named_arrays
 from tracking.records.data_findings import Classes
 
@@ -100,25 +100,23 @@ def own_name(name: str) -> str:
     return name[3:-2] if name[1:3] == "['" else name
 
 
-def seen_of(splits: Splits | StreamedSplits | FoldedSplits) -> Seen:
+def seen_of(splits: LoadedData | FoldedSplits) -> Seen:
     """Returns what is looked at of a study's data.
 
     The targets of a test part are never read: only its inputs, to see whether they are in another
     part too, and whether they come from the same distribution.
     """
-    if isinstance(splits, StreamedSplits):
-        return _of_streams(splits)
-    if isinstance(splits, FoldedSplits):
-        folds, whole = splits.facts.count, splits.whole
-        parts = {"train": whole.train}
-        sizes = {name: n for name, n in splits.facts.sizes.items() if name != "validation"}
+    if splits.streams:
+        return _of_streams(splits.streams, splits.sizes)
+    folds, whole, sizes, notes = splits.folds, splits.whole.arrays, dict(splits.sizes), []
+    parts = {"train": whole.train, "validation": whole.validation}
+    if folds:
+        parts.pop("validation")
+        sizes.pop("validation")
         notes = [
             f"The data is split into {folds} folds: all samples that are split are looked at "
             "together, as the training part."
         ]
-    else:
-        folds, whole, sizes, notes = 0, splits, dict(splits.sizes), []
-        parts = {"train": splits.train, "validation": splits.validation}
     x = {name: named_arrays(part.x, "x") for name, part in parts.items()}
     y = {name: named_arrays(part.y, "y") for name, part in parts.items() if part.has_targets}
     if (test := whole.unseal_test_inputs()) is not None:
@@ -126,18 +124,18 @@ def seen_of(splits: Splits | StreamedSplits | FoldedSplits) -> Seen:
     return Seen(x, y, sizes, whole.given, folds=folds, notes=tuple(notes))
 
 
-def _of_streams(splits: StreamedSplits) -> Seen:
+def _of_streams(streams: Mapping[str, Stream], sizes: Mapping[str, int]) -> Seen:
     x: dict[str, ByName] = {}
     y: dict[str, ByName] = {}
     notes: list[str] = []
-    for name, stream in splits.streams.items():
+    for name, stream in streams.items():
         part, whole = first_samples(stream)
         x[name] = named_arrays(part.x, "x")
         if part.has_targets and name != "test":
             y[name] = named_arrays(part.y, "y")
         if not whole:
             notes.append(f"The data comes in batches: the first {len(part):,} {name} samples.")
-    return Seen(x, y, splits.sizes, partial=bool(notes), notes=tuple(notes))
+    return Seen(x, y, sizes, partial=bool(notes), notes=tuple(notes))
 
 
 def class_counts(seen: Seen) -> Classes:

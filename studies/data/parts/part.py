@@ -85,6 +85,15 @@ class Part:
         """SHA-256 over names, dtypes, shapes and values of all its arrays; computed each time."""
         return combined_digest({name: array_digest(a) for name, a in self._arrays().items()})
 
+    @property
+    def targets_digest(self) -> str:
+        """SHA-256 of targets and weights; without targets, of the number of samples."""
+        arrays = named_arrays(self.y, "y") if self.has_targets else {}
+        if self.sample_weight is not None:
+            arrays = {**arrays, "sample_weight": self.sample_weight}
+        digests = {name: array_digest(array) for name, array in arrays.items()}
+        return combined_digest({**digests, "samples": str(len(self))})
+
     def describe(self) -> dict[str, dict[str, object]]:
         """Returns the "shapes" and "dtypes" of its arrays by name, ready for JSON."""
         given = self._given().items()

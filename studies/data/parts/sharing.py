@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, TypeVar
 
 import numpy as np
 from filelock import FileLock
 
 from studies.data.arrays.large import file_of, large_arrays_in
-from studies.data.parts.splits import Splits
 from tracking.store.atomic import replacing
+
+_Thing = TypeVar("_Thing")
 
 SPLITS = "splits"
 """The file that describes the data, written last."""
@@ -22,7 +22,7 @@ LOCK = "lock"
 """The lock of the process that loads the data."""
 
 
-def shared(load: Callable[[], Splits], folder: Path) -> Splits:
+def shared(load: Callable[[], _Thing], folder: Path) -> _Thing:
     """Loads data in the first process that needs it, and maps it to memory in all.
 
     The system keeps the pages of a file in memory once for all processes, and drops unused ones
@@ -36,12 +36,12 @@ def shared(load: Callable[[], Splits], folder: Path) -> Splits:
     with FileLock(folder / LOCK):
         if not description.exists():
             with large_arrays_in(folder):
-                splits = load()
-            held = {field.name: getattr(splits, field.name) for field in fields(splits)}
+                loaded = load()
             with replacing(description) as file, file.open("wb") as stream:
-                _Writer(stream, folder).dump({**held, "digests": dict(splits.digests)})
+                _Writer(stream, folder).dump(loaded)
     with description.open("rb") as stream:
-        return Splits(**MappingUnpickler(stream, folder, "r").load())
+        thing: _Thing = MappingUnpickler(stream, folder, "r").load()
+        return thing
 
 
 class _Writer(pickle.Pickler):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from search_spaces.errors import NoTestPartError
 from studies.data.arrays.digests import combined_digest
@@ -12,6 +13,9 @@ from studies.data.arrays.given import Given
 from studies.data.arrays.texts import is_text
 from studies.data.parts.part import Part
 from studies.data.structures import Arrays, named_arrays
+
+if TYPE_CHECKING:
+    from studies.data.streams.streamed_dataset import Stream
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,6 +42,25 @@ class Splits:
     preprocessing: str | None
     _test: Part | None
     given: Given = field(default_factory=Given)
+
+    # For what only other kinds of data have, see `LoadedData`.
+    batch_size: ClassVar[None] = None
+    streams: ClassVar[Mapping[str, Stream]] = MappingProxyType({})
+    folds: ClassVar[int] = 0
+
+    @property
+    def arrays(self) -> Splits:
+        """The data itself."""
+        return self
+
+    @property
+    def whole(self) -> Splits:
+        """The data itself: it has no folds."""
+        return self
+
+    def of(self, fold: int | None) -> Splits:
+        """Returns the data itself: it has no folds."""
+        return self
 
     @property
     def unfit(self) -> str:
@@ -77,7 +100,11 @@ class Splits:
             )
         return self._test
 
-    def describe(self) -> dict[str, object]:
+    def __getstate__(self) -> dict[str, object]:
+        """Returns the state to pickle, which has no read-only mapping."""
+        return {**vars(self), "digests": dict(self.digests)}
+
+    def describe(self) -> dict[str, Any]:
         """Returns the description in records, ready for JSON, without values of the data."""
         parts = {name: part.describe() for name, part in self._parts().items()}
         return {

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from filelock import FileLock
-
-from search_spaces.errors import DataError, NoTestPartError
+from search_spaces.errors import DataError, InternalError, NoTestPartError
 from studies.data.arrays.digests import combined_digest
 from studies.data.arrays.given import Given
-from studies.data.dataset import Dataset, DescribedData
 from studies.data.parts.part import Part
 from studies.data.parts.splits import Splits
+from studies.data.protocol import DescribedData
 from studies.data.streams.profiles import Profile, profile_of
 from studies.data.streams.sources import ENDS, PART_NAMES, Source
 from studies.data.structures import named_arrays
-from tracking.store.atomic import replacing
 
-_PROFILES = "profiles"
 _WARNINGS = {
     "train": "The training data is not the same each time that it is read, so trials may not be "
     "reproduced. ",
@@ -43,11 +38,18 @@ class Stream:
 
     source: Source
     profile: Profile
+    # Not known: only the first samples are in memory.
+    groups: ClassVar[None] = None
 
     @property
     def at_hand(self) -> Part:
         """The samples in memory: the first batch."""
         return self.profile.head
+
+    @property
+    def targets_digest(self) -> str:
+        """The digest of the whole part: its targets alone are unknown."""
+        return self.profile.digest
 
     def first(self, count: int) -> Part:
         """Returns a part of its first samples, at most the first batch."""
@@ -61,12 +63,27 @@ class StreamedSplits:
     train: Stream
     validation: Stream
     _test: Stream | None
+    folds: ClassVar[int] = 0
 
     @property
     def unfit(self) -> str:
         """Why the compiled trainer can't train on this data."""
         article = "" if self.train.profile.kind.startswith("keras") else "a "
         return f"the data comes as {article}{self.train.profile.kind}"
+
+    @property
+    def arrays(self) -> Splits:
+        """Nothing: callers ask `streams` before."""
+        raise InternalError("The data comes in batches, and is read as arrays.")
+
+    @property
+    def whole(self) -> StreamedSplits:
+        """The data itself: it has no folds."""
+        return self
+
+    def of(self, fold: int | None) -> StreamedSplits:
+        """Returns the data itself: it has no folds."""
+        return self
 
     @property
     def given(self) -> Given:
@@ -130,7 +147,7 @@ class StreamedSplits:
             )
         return self._test
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         """Returns the description in records, ready for JSON, without values of the data."""
         profiles = self._profiles()
         heads = {name: profile.head.describe() for name, profile in profiles.items()}
@@ -161,31 +178,25 @@ class StreamedSplits:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StreamedDataset(DescribedData[StreamedSplits]):
+class StreamedDataset(DescribedData):
     """A description of data that is read batch by batch. Made by `datasets.batches`."""
 
     sources: Mapping[str, Source]
+    in_batches: ClassVar[bool] = True
 
-    def _read(self) -> StreamedSplits:
-        return self._with(self._profiles())
+    if TYPE_CHECKING:
 
-    def _read_shared(self, folder: Path) -> StreamedSplits:
-        """Reads first batches once for all processes that share a folder."""
-        file = folder / _PROFILES
-        with FileLock(file.with_suffix(".lock")):
-            if not file.exists():
-                with replacing(file) as written:
-                    written.write_bytes(pickle.dumps(self._profiles()))
-            return self._with(pickle.loads(file.read_bytes()))
+        def load(self) -> StreamedSplits:
+            """See `DescribedData`."""
 
-    def _profiles(self) -> dict[str, Profile]:
+    def _read(self) -> dict[str, Profile]:
         found = {name: profile_of(source) for name, source in self.sources.items()}
         for name, profile in found.items():
             _check_alike(found["train"].head, profile.head, name)
         return found
 
-    def _with(self, profiles: Mapping[str, Profile]) -> StreamedSplits:
-        streams = {name: Stream(source, profiles[name]) for name, source in self.sources.items()}
+    def _with(self, facts: Mapping[str, Profile]) -> StreamedSplits:
+        streams = {name: Stream(source, facts[name]) for name, source in self.sources.items()}
         return StreamedSplits(streams["train"], streams["validation"], streams.get("test"))
 
 
@@ -212,8 +223,3 @@ def _advice(source: Source) -> str:
         "It shuffles itself again at each reading. Pass the function that makes it: "
         f"{source.part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
     )
-
-
-AnyDataset = Dataset | StreamedDataset
-AnySplits = Splits | StreamedSplits
-"""Loaded data: `train` and `validation` have `at_hand` and `first`."""

@@ -14,7 +14,6 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.data import StreamedSplits
 from studies.data.arrays.texts import is_text
 from studies.data.structures import named_arrays
 from studies.error_texts import first_paragraph
@@ -34,14 +33,14 @@ from tracking.records.validation_predictions import predictions_beside
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
 
 
 def save_champion(
     study: StudyDefinition,
     space: SearchSpace,
-    splits: AnySplits,
+    splits: LoadedData,
     spec: TrialSpec,
     checkpoint: Path,
     requirements: list[str],
@@ -78,7 +77,7 @@ def save_champion(
 def rebuilt(
     study: StudyDefinition,
     space: SearchSpace,
-    splits: AnySplits,
+    splits: LoadedData,
     spec: TrialSpec,
     checkpoint: Path,
 ) -> keras.Model:
@@ -92,7 +91,7 @@ def rebuilt(
 
 
 def _predictions(
-    study: StudyDefinition, model: keras.Model, splits: AnySplits, spec: TrialSpec
+    study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec
 ) -> str:
     """Returns what a model predicts of the validation data, as JSON; empty if it can't be shown."""
     try:
@@ -104,13 +103,10 @@ def _predictions(
         return ""
 
 
-def evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping[str, Any]:
+def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mapping[str, Any]:
     """Returns what `model.evaluate` returns for the validation part."""
     batches: Batches | StreamedBatches
-    if isinstance(splits, StreamedSplits):
-        batches = StreamedBatches(splits)
-    else:
-        batches = Batches(splits, batch_size)
+    batches = StreamedBatches(splits) if splits.streams else Batches(splits.arrays, batch_size)
     with contextlib.closing(batches), warnings.catch_warnings():
         # Data of unknown length just ends.
         warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
@@ -122,7 +118,7 @@ def evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping
 
 def save_for_mlflow(
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     requirements: list[str],
     folder: Path,
     build: Any = None,

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from studies.data import StreamedSplits
 from studies.error_texts import describe
 from studies.training.batches import as_keras_reads, packed
 from studies.training.champion.bootstrap import RESAMPLES, intervals
 from studies.training.champion.champion_model import evaluated
 from studies.training.models import scalars
-from studies.training.streamed_batches import StreamedBatches
+from studies.training.streamed_batches import validation_batches
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Scores:
     digest: str
 
 
-def evaluate_test_part(model: keras.Model, splits: AnySplits, batch_size: int) -> Scores:
+def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) -> Scores:
     """Evaluates a model on the sealed test part, which nothing else reads.
 
     Args:
@@ -58,15 +55,14 @@ def evaluate_test_part(model: keras.Model, splits: AnySplits, batch_size: int) -
         Exception: Whatever Keras raises.
     """
     # In the place of the validation part, which Keras reads in the same way.
-    tested: Any = replace(splits, validation=splits.unseal_test())  # type: ignore[arg-type]
+    tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
     scores = scalars(evaluated(model, tested, batch_size))
     samples = splits.sizes.get("test", 0)
     found: Mapping[str, tuple[float, float]] = {}
     try:
         y, predicted, sample_weight = _predicted(model, tested, batch_size)
         samples = len(_first(predicted))
-        streamed = isinstance(tested, StreamedSplits)
-        size, groups = (None, None) if streamed else (batch_size, tested.validation.groups)
+        size, groups = None if tested.streams else batch_size, tested.validation.groups
         found, note = intervals(model, y, predicted, sample_weight, scores, size, groups)
     except Exception as error:
         # A model's own steps may predict nothing, or something else.
@@ -75,26 +71,23 @@ def evaluate_test_part(model: keras.Model, splits: AnySplits, batch_size: int) -
     return Scores(scores, found, resamples, note, samples, splits.digests["test"])
 
 
-def _predicted(model: keras.Model, splits: AnySplits, batch_size: int) -> tuple[Any, Any, Any]:
+def _predicted(model: keras.Model, splits: LoadedData, batch_size: int) -> tuple[Any, Any, Any]:
     """Returns targets, predictions and weights of the validation part."""
     import keras
 
-    if not isinstance(splits, StreamedSplits):
-        part = splits.validation
+    if not splits.streams:
+        part = splits.arrays.validation
         if not part.has_targets:
             raise ValueError("the data has no targets")
         made = model.predict(as_keras_reads(part.x), batch_size=batch_size, verbose=0)
         _, y, *weights = packed(part)
         return y, made, weights[0] if weights else None
     read: list[tuple[Any, Any, Any]] = []
-    batches = StreamedBatches(splits)
-    with contextlib.closing(batches):
-        batches.validation.on_epoch_begin()
-        for batch in islice(batches.validation, splits.validation.profile.known_batches):
-            x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
-            if y is None:
-                raise ValueError("the data has no targets")
-            read.append((y, model.predict_on_batch(x), weights))
+    for batch in validation_batches(splits):
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        if y is None:
+            raise ValueError("the data has no targets")
+        read.append((y, model.predict_on_batch(x), weights))
     return tuple(_joined(each) for each in zip(*read, strict=True))
 
 

@@ -5,23 +5,20 @@ Read in slices, so that neither predictions nor batches of large data are held a
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import StreamedSplits
 from studies.data.arrays.rules import by_rule
 from studies.data.parts.classes import class_labels
 from studies.data.structures import Arrays, map_arrays
 from studies.training.batches import as_keras_reads
 from studies.training.champion.paired_outputs import loss_of, paired_outputs
 from studies.training.champion.pictured import before_preprocessing, pictured
-from studies.training.streamed_batches import StreamedBatches
+from studies.training.streamed_batches import validation_batches
 from tracking.records.validation_predictions import (
     MOST_CLASSES,
     MOST_POINTS,
@@ -34,7 +31,7 @@ from tracking.records.validation_predictions import (
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 _SLICE = 2**14
 # Samples; targets and predictions by the name of their output.
@@ -43,7 +40,7 @@ _Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 def validation_predictions(
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     number: int,
     batch_size: int,
     rule: Callable[[Any], Any] | None = None,
@@ -80,12 +77,12 @@ def validation_predictions(
     return replace(results[0], others=tuple(results[1:])) if results else None
 
 
-def _slices(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterator[_Slice]:
+def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator[_Slice]:
     """Yields samples, and targets and predictions of each output."""
-    if isinstance(splits, StreamedSplits):
+    if splits.streams:
         yield from _read_batches(model, splits)
         return
-    part = splits.validation
+    part = splits.arrays.validation
     size = max(1, _SLICE // batch_size) * batch_size
     for start in range(0, len(part), size):
         end = start + size
@@ -95,18 +92,15 @@ def _slices(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterator[
         yield x, paired_outputs(model, y, made)
 
 
-def _read_batches(model: keras.Model, splits: StreamedSplits) -> Iterator[_Slice]:
+def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
     import keras
 
-    batches = StreamedBatches(splits)
-    with contextlib.closing(batches):
-        batches.validation.on_epoch_begin()
-        for batch in islice(batches.validation, splits.validation.profile.known_batches):
-            if not isinstance(batch, tuple) or len(batch) < 2:
-                return
-            x, y, made = batch[0], batch[1], model.predict_on_batch(batch[0])
-            x, y = (keras.tree.map_structure(np.asarray, each) for each in (x, y))
-            yield x, paired_outputs(model, y, made)
+    for batch in validation_batches(splits):
+        if not isinstance(batch, tuple) or len(batch) < 2:
+            return
+        x, y, made = batch[0], batch[1], model.predict_on_batch(batch[0])
+        x, y = (keras.tree.map_structure(np.asarray, each) for each in (x, y))
+        yield x, paired_outputs(model, y, made)
 
 
 def _probabilities(loss: Any, made: np.ndarray) -> np.ndarray:
@@ -122,7 +116,7 @@ def _probabilities(loss: Any, made: np.ndarray) -> np.ndarray:
 
 
 def _counting(
-    made: np.ndarray, splits: AnySplits, output: str, rule: Callable[[Any], Any] | None
+    made: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
 ) -> _Counting | None:
     """Returns what counts predictions of a shape; None if nothing does."""
     if made.ndim == 2 and made.shape[1] > 1:
@@ -140,7 +134,7 @@ class _Counting:
         output: The name of the output; see `paired_outputs`.
     """
 
-    def __init__(self, splits: AnySplits, output: str) -> None:
+    def __init__(self, splits: LoadedData, output: str) -> None:
         self._given = splits.given
         self.output = output
         # Of the samples kept: the highest probability first.
@@ -196,7 +190,7 @@ class _Counting:
 class _OfClasses(_Counting):
     """Counts the classes that a model of several classes predicts."""
 
-    def __init__(self, splits: AnySplits, output: str, classes: int) -> None:
+    def __init__(self, splits: LoadedData, output: str, classes: int) -> None:
         super().__init__(splits, output)
         self._matrix = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((self._matrix, self._matrix), np.int64)
@@ -224,7 +218,7 @@ class _OfClasses(_Counting):
 class _OfNumbers(_Counting):
     """Counts the predictions of a model with one number: a regression, or a probability."""
 
-    def __init__(self, splits: AnySplits, output: str, rule: Callable[[Any], Any] | None) -> None:
+    def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
         super().__init__(splits, output)
         self._rule = rule
         # Samples of one number each.

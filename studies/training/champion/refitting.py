@@ -21,7 +21,7 @@ from studies.training.trainer import Training
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
     from tracking.records import TrialSpec
 
@@ -46,7 +46,7 @@ class Refitted:
 
 
 def refit(
-    study: StudyDefinition, splits: AnySplits, spec: TrialSpec, hp: Hyperparameters, epochs: int
+    study: StudyDefinition, splits: LoadedData, spec: TrialSpec, hp: Hyperparameters, epochs: int
 ) -> tuple[keras.Model, Splits, Refitted]:
     """Trains a trial's model on training and validation data together, by `model.fit`.
 
@@ -70,7 +70,7 @@ def refit(
         StudyError: If the data comes in batches, the model has a `fit` of its own, or its loss is
             not finite at the end.
     """
-    if not isinstance(splits, Splits):
+    if splits.streams:
         raise StudyError(
             "A study on data in batches can't be trained again on training and validation data "
             "together: the two can't be joined. Give arrays, or launch a study whose function of "
@@ -81,9 +81,9 @@ def refit(
             "A HyperModel with a fit of its own can't be trained again without validation data: "
             "its fit may need that. Leave the fit out."
         )
-    merged = replace(splits, train=joined(splits.train, splits.validation))
+    arrays = splits.arrays
+    merged = replace(arrays, train=joined(arrays.train, arrays.validation))
     weighted = with_class_weight(merged, spec.class_weight)
-    assert isinstance(weighted, Splits), "it is of arrays"
     begin_trial(spec.seed)
     model = build_model(study, hp, splits)
     kept, watching = without_watching(build_callbacks(study, hp))
@@ -100,7 +100,7 @@ def refit(
             f"Trained on training and validation data together, trial {spec.number} diverges: its "
             f"loss is {last.get('loss')}."
         )
-    samples, before = len(merged.train), len(splits.train)
+    samples, before = len(merged.train), len(arrays.train)
     steps, steps_before = (-(-count // spec.batch_size) for count in (samples, before))
     left_out = tuple(type(callback).__name__ for callback in watching)
     return model, merged, Refitted(epochs, steps, steps_before, samples, left_out)

@@ -7,26 +7,24 @@ slices of 32 samples it would be 60 ms.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import Part, StreamedSplits
+from studies.data import Part
 from studies.data.structures import map_arrays
 from studies.libraries.keras_parts import layers_within
 from studies.training.batches import as_tensor, packed
 from studies.training.models import fixed_batch_size
 from studies.training.scoring.objectives import NotScoredError
-from studies.training.streamed_batches import StreamedBatches
+from studies.training.streamed_batches import validation_batches
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 # Bytes that the outputs of all layers may take.
 _MEMORY = 64 * 2**20
@@ -36,7 +34,7 @@ _UNKNOWN = 64
 Predicted = tuple[Any, Any, Any]
 
 
-def predicted(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterator[Predicted]:
+def predicted(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator[Predicted]:
     """Yields targets, predictions and weights of the validation samples, in their order.
 
     Args:
@@ -51,9 +49,9 @@ def predicted(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterato
     import keras
 
     parts = (
-        _batches(splits)
-        if isinstance(splits, StreamedSplits)
-        else _slices(model, splits.validation, batch_size)
+        _tensors(validation_batches(splits))
+        if splits.streams
+        else _slices(model, splits.arrays.validation, batch_size)
     )
     for data in parts:
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
@@ -62,15 +60,11 @@ def predicted(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterato
         yield y, model(x, training=False), weights
 
 
-def _batches(splits: StreamedSplits) -> Iterator[Any]:
-    """Yields streamed data in its own batches."""
+def _tensors(batches: Iterator[Any]) -> Iterator[Any]:
     import tensorflow as tf
 
-    batches = StreamedBatches(splits)
-    with contextlib.closing(batches):
-        batches.validation.on_epoch_begin()
-        for read in islice(batches.validation, splits.validation.profile.known_batches):
-            yield tf.nest.map_structure(tf.convert_to_tensor, read)
+    for batch in batches:
+        yield tf.nest.map_structure(tf.convert_to_tensor, batch)
 
 
 def _slices(model: keras.Model, part: Part, batch_size: int) -> Iterator[Any]:

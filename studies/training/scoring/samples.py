@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import StreamedSplits
 from studies.training.scoring.objectives import NotScoredError, Rule, rule_of
 from studies.training.scoring.predictions import predicted
 from tracking.scores.sample_scores import SampleScores
@@ -14,7 +13,7 @@ from tracking.scores.sample_scores import SampleScores
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 # Sums of other batches round otherwise: relative, and for objectives close to 0.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
@@ -22,7 +21,7 @@ _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 
 def sample_scores(
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     metric: str,
     *,
     epoch: int,
@@ -63,7 +62,7 @@ def sample_scores(
     if rule is None:
         raise NotScoredError("there are no validation samples")
     joined = None if weights[0] is None else _joined(weights)
-    if rule.equal_batches and not isinstance(splits, StreamedSplits) and count % batch_size:
+    if rule.equal_batches and not splits.streams and count % batch_size:
         last = count % batch_size
         joined = np.repeat([1 / batch_size, 1 / last], [count - last, last]).astype(np.float32)
     scores = SampleScores(
@@ -74,7 +73,7 @@ def sample_scores(
         joined,
         rule.constant(),
         rule.settings,
-        groups=None if isinstance(splits, StreamedSplits) else splits.validation.groups,
+        groups=splits.validation.groups,
     )
     if recorded is not None:
         _check(scores, recorded)

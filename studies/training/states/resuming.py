@@ -25,7 +25,7 @@ from tracking.store.atomic import one_before
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 def last_state(
     task: TrialTask,
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
     """Restores a new model from the last state of its trial, or of the trial that it continues.
@@ -81,7 +81,7 @@ def _restored(
     path: Path,
     task: TrialTask,
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState:
     state = read_state(path)
