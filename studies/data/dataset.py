@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from studies.data.arrays.rules import by_rule
+from studies.data.arrays.checks import by_rule
+from studies.data.arrays.partition import Contents, make_splits
+from studies.data.arrays.preprocessing import preprocessing_name
+from studies.data.arrays.splits import Splits
 from studies.data.folds.cross_validation import CrossValidation
-from studies.data.folds.folded_splits import FoldedSplits, Written, shared_folds
-from studies.data.folds.folding import make_folds
+from studies.data.folds.folded import FoldedSplits, Written, make_folds, shared_folds
 from studies.data.options import Options
-from studies.data.parts.partition import Contents, make_splits
-from studies.data.parts.preprocessing import preprocessing_name
-from studies.data.parts.splits import Splits
 from studies.data.protocol import DescribedData
 
 # Arrays in a row that `repr` shows one by one.

@@ -19,12 +19,12 @@ from search_spaces.errors import DataError
 from search_spaces.suggestions import suggestion
 from studies.data.arrays.checks import Samples, check_samples
 from studies.data.arrays.large import allocated
+from studies.data.arrays.partition import Contents
 from studies.data.dataset import Dataset, call_text, unless
 from studies.data.npz_files import absolute_path
 from studies.data.options import DEFAULT_SHARE, check_options
-from studies.data.parts.partition import Contents
+from studies.data.tables.columns import check_complete
 from studies.data.tables.files import read_csv
-from studies.data.tables.targets import check_complete
 
 Kind = Literal["images", "texts"]
 ENDINGS: Final = {"images": (".bmp", ".gif", ".jpeg", ".jpg", ".png"), "texts": (".txt",)}

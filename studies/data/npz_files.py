@@ -13,8 +13,8 @@ import numpy as np
 from search_spaces.errors import DataError
 from studies.data.arrays import large
 from studies.data.arrays.checks import Samples, check_samples
+from studies.data.arrays.partition import Contents
 from studies.data.options import Options
-from studies.data.parts.partition import Contents
 
 # The arrays of a part; the last is optional.
 _ARRAYS = ("x", "y", "sample_weight")

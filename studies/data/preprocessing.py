@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import DataError
-from studies.data.parts.splits import Splits
+from studies.data.arrays.splits import Splits
 from studies.data.protocol import DescribedData, LoadedData
 
 if TYPE_CHECKING:

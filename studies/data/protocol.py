@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from search_spaces.errors import DataError
-from studies.data.parts.sharing import shared
+from studies.data.arrays.large import shared
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from studies.data.arrays.given import Given
+    from studies.data.arrays.preprocessing import Given
+    from studies.data.arrays.splits import Part, Splits
     from studies.data.folds.cross_validation import CrossValidation
-    from studies.data.folds.folded_splits import FoldedSplits
-    from studies.data.parts.part import Part
-    from studies.data.parts.splits import Splits
+    from studies.data.folds.folded import FoldedSplits
     from studies.data.streams.streamed_dataset import Stream
 
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from search_spaces.errors import StudyError
 from studies.data import LoadedData, Part, Splits
-from studies.data.parts.classes import class_labels
+from studies.data.arrays.classes import class_labels
+from studies.data.arrays.structures import described
 from studies.data.streams.sources import GENERATOR
 from studies.data.streams.streamed_dataset import Stream
-from studies.data.structures import described
 
 BALANCED = "balanced"
 
@@ -115,8 +115,8 @@ def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[
     above the largest with one.
     """
     profile = stream.profile
-    _labels(profile.head)
-    if profile.weighted:
+    labels, y = _labels(profile.head), profile.head.y
+    if profile.head.sample_weight is not None:
         raise _both(class_weight)
     if isinstance(class_weight, str):
         raise StudyError(
@@ -128,7 +128,8 @@ def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[
             "class_weight can't be used with a Python generator, as in Keras. Give batches "
             "(x, y, sample_weight), or a keras.utils.PyDataset or tf.data.Dataset."
         )
-    largest = max([profile.largest_class or 0, *class_weight])
+    one_hot = y.shape[1] - 1 if isinstance(y, np.ndarray) and y.ndim > 1 else 0
+    largest = max([int(labels.max()), one_hot, *class_weight])
     return {label: class_weight.get(label, 1.0) for label in range(largest + 1)}
 
 

@@ -23,9 +23,8 @@ from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from studies.again.recorded_worker import recorded_worker
 from studies.again.reruns import trainings_of
-from studies.data.arrays.texts import is_text
-from studies.data.parts.classes import class_labels
-from studies.data.structures import named_arrays
+from studies.data.arrays.classes import class_labels
+from studies.data.arrays.structures import is_text, named_arrays
 from studies.definition.seeds import seed_states
 from studies.exporting.asked import explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress

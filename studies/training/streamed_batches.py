@@ -15,7 +15,7 @@ from typing import Any
 from search_spaces.errors import DataError
 from studies.data import LoadedData
 from studies.data.streams.profiles import PROFILE_SEED
-from studies.data.streams.readings import Reading
+from studies.data.streams.sources import Reading
 from studies.data.streams.streamed_dataset import Stream
 from studies.definition.seeds import epoch_seed
 from studies.libraries.keras_parts import adapter_class

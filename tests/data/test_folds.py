@@ -72,7 +72,7 @@ def test_folds_are_those_of_scikit_learn(how: Any, splitter: Any, y: np.ndarray)
     data = ks.datasets.arrays(X, y, test=None)
     made = folded(how, data)
     wanted = [(a.tolist(), b.tolist()) for a, b in splitter.split(X, y, GROUPS)]
-    assert [rows(made.of(fold)) for fold in range(made.facts.count)] == wanted
+    assert [rows(made.of(fold)) for fold in range(made.folds)] == wanted
     for fold, (train, validation) in enumerate(wanted):
         # The identity of a fold is that of these arrays.
         plain = ks.datasets.arrays(

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from studies.data.arrays.given import Given
-from studies.data.arrays.images import image_of
-from studies.data.arrays.texts import is_text
-from studies.data.folds.folded_splits import FoldedSplits
-from studies.data.parts.classes import class_labels
+from studies.data.arrays.classes import class_labels
+from studies.data.arrays.preprocessing import Given
+from studies.data.arrays.structures import image_of, is_text, named_arrays
+from studies.data.folds.folded import FoldedSplits
 from studies.data.protocol import LoadedData
-from studies.data.streams.samples import first_samples
+from studies.data.streams.profiles import first_samples
 from studies.data.streams.streamed_dataset import Stream
-from studies.data.structures import named_arrays
 from tracking.records.data_findings import Classes
 
 ByName = Mapping[str, np.ndarray]
@@ -129,7 +127,7 @@ def _of_streams(streams: Mapping[str, Stream], sizes: Mapping[str, int]) -> Seen
     y: dict[str, ByName] = {}
     notes: list[str] = []
     for name, stream in streams.items():
-        part, whole = first_samples(stream)
+        part, whole = first_samples(stream.source, stream.profile.samples)
         x[name] = named_arrays(part.x, "x")
         if part.has_targets and name != "test":
             y[name] = named_arrays(part.y, "y")

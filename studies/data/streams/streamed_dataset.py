@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from search_spaces.errors import DataError, InternalError, NoTestPartError
 from studies.data.arrays.digests import combined_digest
-from studies.data.arrays.given import Given
-from studies.data.parts.part import Part
-from studies.data.parts.splits import Splits
+from studies.data.arrays.preprocessing import Given
+from studies.data.arrays.splits import Part, Splits
+from studies.data.arrays.structures import named_arrays
 from studies.data.protocol import DescribedData
 from studies.data.streams.profiles import Profile, profile_of
 from studies.data.streams.sources import ENDS, PART_NAMES, Source
-from studies.data.structures import named_arrays
 
 _WARNINGS = {
     "train": "The training data is not the same each time that it is read, so trials may not be "

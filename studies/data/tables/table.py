@@ -12,12 +12,11 @@ from typing import Any, Literal
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data.arrays.checks import Samples
-from studies.data.arrays.numbers import is_frame
+from studies.data.arrays.checks import Samples, is_frame
+from studies.data.arrays.partition import Contents
 from studies.data.dataset import Dataset, call_text, unless
 from studies.data.npz_files import absolute_path
 from studies.data.options import DEFAULT_SHARE, check_options
-from studies.data.parts.partition import Contents
 from studies.data.tables.columns import (
     TableColumns,
     check_names,
@@ -25,11 +24,12 @@ from studies.data.tables.columns import (
     dates_of,
     listed,
     losses,
+    read_alike,
+    read_target,
     refusal,
     values_of,
 )
 from studies.data.tables.files import read_table
-from studies.data.tables.targets import read_alike, read_target
 from studies.data.tables.values import numbers_of
 
 

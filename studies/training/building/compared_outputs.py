@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     import keras
 
-    from studies.data.structures import Arrays
+    from studies.data.arrays.structures import Arrays
 
 
 @dataclass(frozen=True)

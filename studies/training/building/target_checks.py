@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import BuilderError
-from studies.data.structures import map_arrays
+from studies.data.arrays.structures import map_arrays
 from studies.libraries.keras_parts import made_by
 from studies.training.batches import as_keras_reads
 from studies.training.building.compared_outputs import Compared, compared_outputs, single_output
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import Part
-    from studies.data.structures import Arrays
+    from studies.data.arrays.structures import Arrays
 
     Shape = tuple[int | None, ...]
 

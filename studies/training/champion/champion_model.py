@@ -14,8 +14,7 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.data.arrays.texts import is_text
-from studies.data.structures import named_arrays
+from studies.data.arrays.structures import is_text, named_arrays
 from studies.error_texts import first_paragraph
 from studies.training.batches import Batches
 from studies.training.building.build import build_model, build_variables

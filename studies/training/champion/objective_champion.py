@@ -11,8 +11,8 @@ import numpy as np
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from studies.data import Part, Splits
-from studies.data.arrays.given import Given, examples_of
-from studies.data.parts.splits import seal
+from studies.data.arrays.preprocessing import Given, examples_of
+from studies.data.arrays.splits import seal
 from studies.error_texts import first_paragraph
 from studies.training.building.build import build_variables
 from studies.training.champion.champion_model import save_for_mlflow

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from studies.data.arrays.given import Given
-from studies.data.arrays.images import image_of
-from studies.data.structures import Arrays, named_arrays
+from studies.data.arrays.preprocessing import Given
+from studies.data.arrays.structures import Arrays, image_of, named_arrays
 
 # Of an image, in pixels.
 _LARGEST_SIDE = 256

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data.arrays.rules import by_rule
-from studies.data.parts.classes import class_labels
-from studies.data.structures import Arrays, map_arrays
+from studies.data.arrays.checks import by_rule
+from studies.data.arrays.classes import class_labels
+from studies.data.arrays.structures import Arrays, map_arrays
 from studies.training.batches import as_keras_reads
 from studies.training.champion.paired_outputs import loss_of, paired_outputs
 from studies.training.champion.pictured import before_preprocessing, pictured

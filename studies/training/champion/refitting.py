@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from search_spaces import Hyperparameters
 from search_spaces.errors import StudyError
 from studies.data import Splits
-from studies.data.parts.part import joined
+from studies.data.arrays.splits import joined
 from studies.definition.class_weights import with_class_weight
 from studies.training.building.build import build_callbacks, build_model, without_watching
 from studies.training.building.hypermodel import has_own_fit

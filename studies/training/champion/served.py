@@ -1,7 +1,7 @@
 """The registered model of a study: it takes samples before preprocessing.
 
 Preprocessing becomes Keras's own layers, so that the model loads without kerastudy. They give the
-same bits as `studies.data.arrays.scalings`, and of a table as `studies.data.tables.fitted`.
+same bits as `studies.data.arrays.preprocessing`, and of a table as `studies.data.tables.fitted`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import StudyError
-from studies.data.structures import entry_name, named_arrays
+from studies.data.arrays.structures import entry_name, named_arrays
 from studies.data.tables.values import model_columns
 from studies.libraries.keras_parts import compile_arguments, layers_within
 from studies.libraries.layer_names import layer_name
@@ -22,8 +22,8 @@ from studies.training.models import has_own_steps
 if TYPE_CHECKING:
     import keras
 
-    from studies.data.arrays.given import Given, Prepared
-    from studies.data.structures import Arrays
+    from studies.data.arrays.preprocessing import Given, Prepared
+    from studies.data.arrays.structures import Arrays
     from studies.data.tables.fitted import FittedTable
 
 # Layers on a GPU, and compiled ones, may round differently.

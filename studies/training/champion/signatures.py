@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from studies.data.structures import named_arrays
+from studies.data.arrays.structures import named_arrays
 from studies.training.building.compared_outputs import named_outputs
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from studies.data.arrays.given import Columns, Given, Prepared
-    from studies.data.structures import Arrays
+    from studies.data.arrays.preprocessing import Given, Prepared
+    from studies.data.arrays.structures import Arrays, Columns
     from studies.data.tables.fitted import FittedTable
 
 _COLUMN_TYPES: Final = {

@@ -9,8 +9,7 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import Samples
-from studies.data.arrays.texts import is_text
-from studies.data.structures import Arrays, described, entry_name
+from studies.data.arrays.structures import Arrays, described, entry_name, is_text
 
 ClassNames = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
