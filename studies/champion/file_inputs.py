@@ -13,7 +13,7 @@ import numpy as np
 from search_spaces.errors import DataError
 from studies.champion.inputs import Inputs
 from studies.data.folders import ENDINGS, read_images
-from studies.data.tables.files import read_csv
+from studies.data.tables.files import is_table, read_table
 
 
 def read_files(
@@ -36,8 +36,8 @@ def read_files(
     if "image_size" in described and (path.is_dir() or suffix in ENDINGS["images"]):
         return _images(path, described)
     column = described.get("text", "")
-    if column and suffix == ".csv" and path.is_file():
-        table = read_csv(path, texts=[column], keep_default_na=False)
+    if column and is_table(path):
+        table = read_table(path, texts=[column], keep_default_na=False)
         if column in table.columns:
             return table[column].to_numpy(str), []
     takes_texts = len(inputs.arrays) == 1 and inputs.arrays[0].dtype.kind in "US"
@@ -53,11 +53,17 @@ def _images(path: Path, described: Mapping[str, Any]) -> tuple[np.ndarray, list[
     # Keras reads folders.
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(path, folder)
-        return read_images(Path(folder), described, labelled=False)[0], [path.name]
+        try:
+            images, *_ = read_images(Path(folder), described, labelled=False)
+        except DataError as error:
+            raise DataError(str(error).replace(folder, str(path.parent))) from None
+    return images, [path.name]
 
 
 def _texts(path: Path) -> tuple[np.ndarray, list[str]]:
-    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS["texts"])
     if not files:
         raise DataError(f"{str(path)!r} has no texts (.txt).")
     try:

@@ -56,7 +56,8 @@ def data_command(
     from search_spaces.errors import StudyError
     from studies.commands.output import print_json
     from studies.commands.texts.data_text import data_text
-    from studies.data.replacing import is_data, is_table, spelled
+    from studies.data.replacing import is_data, spelled
+    from studies.data.tables.files import is_table
     from studies.exporting.asked import check_free, explained
     from studies.launching.checking_data import check_file, check_target
     from studies.user_code.targets import catalog_names, resolve_target

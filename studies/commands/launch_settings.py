@@ -27,7 +27,7 @@ def ray_options(
 def check_column(column: str | None, data: Path | None) -> None:
     """Checks that a column to predict is one of a table. Raises StudyError if not."""
     from search_spaces.errors import StudyError
-    from studies.data.replacing import is_table
+    from studies.data.tables.files import is_table
 
     if column is not None and (data is None or not is_table(str(data))):
         raise StudyError(

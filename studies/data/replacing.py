@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -9,13 +10,14 @@ from search_spaces.errors import DataError
 from studies.data.dataset import Dataset
 from studies.data.datasets import images, npz, table
 from studies.data.datasets import text as texts
-from studies.data.folders import Folder, folder_of, kind_of, with_files
-from studies.data.tables.table import table_of, with_path
+from studies.data.folders import Folder, kind_of
+from studies.data.npz_files import absolute_path
+from studies.data.tables.files import is_table
+from studies.data.tables.table import Table
 
 # Large enough to look at.
 _IMAGE_SIZE: Final = (64, 64)
 _TARGET: Final = "?target="
-_TABLES: Final = (".csv", ".csv.gz", ".csv.zip", ".csv.bz2", ".csv.xz", ".tsv", ".parquet")
 
 
 def spelled(path: str, target: str = "", recorded: str = "") -> str:
@@ -38,11 +40,6 @@ def path_in(text: str) -> str:
     return text.partition(_TARGET)[0]
 
 
-def is_table(path: str) -> bool:
-    """Returns whether a file is a table, by its name."""
-    return path.lower().endswith(_TABLES)
-
-
 def replaced_data(text: str, own: object) -> Dataset:
     """Returns the description of a file, or folder, in place of a study's own data.
 
@@ -56,10 +53,11 @@ def replaced_data(text: str, own: object) -> Dataset:
             of images, and the study's own data is none, so that their size is unknown.
     """
     path, _, target = text.partition(_TARGET)
-    place = Path(path)
-    folder = folder_of(own)
-    if isinstance(own, Dataset) and folder is not None and _is_like(folder, place):
-        return with_files(own, folder, path, target)
+    place = absolute_path(path)
+    reads = own.read if isinstance(own, Dataset) else None
+    if isinstance(own, Dataset) and isinstance(reads, Folder | Table) and reads.takes(place):
+        shown = f"{own.text} from {str(place)!r}"
+        return replace(own, source=str(place), text=shown, read=reads.at(place, target))
     if place.is_dir():
         if kind_of(place) == "texts":
             return texts(path)
@@ -70,9 +68,6 @@ def replaced_data(text: str, own: object) -> Dataset:
         )
     if not is_table(path):
         return npz(path)
-    own_table = table_of(own)
-    if isinstance(own, Dataset) and own_table is not None:
-        return with_path(own, own_table, path, target)
     if not target:
         raise DataError(
             f"{path!r} is a table, and the study's own data is none: name the column to predict, "
@@ -103,8 +98,3 @@ def data_alone(text: str) -> Dataset:
     if is_table(path) and not target:
         raise DataError(f"{path!r} is a table: name the column to predict, as in --target price.")
     return replaced_data(text, None)
-
-
-def _is_like(folder: Folder, place: Path) -> bool:
-    """Returns whether a file or folder is what the study's own images or texts are."""
-    return place.is_dir() or (folder.kind == "texts" and place.suffix.lower() == ".csv")

@@ -35,7 +35,7 @@ _QUICK_BYTES = 64 * 2**20
 
 
 def look_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings:
-    """Looks at a study's data in full. It takes some seconds, whatever the size of the data.
+    """Looks at a study's data in full. It takes some seconds, and longer for data of gigabytes.
 
     Args:
         splits: The data. Of a test part only the inputs are looked at.

@@ -70,16 +70,11 @@ class TableColumns:
 
 
 def columns_of(table: Any, categories: Collection[str] = ()) -> tuple[list[Column], dict[str, str]]:
-    """Finds what the columns of a table hold.
+    """Returns the columns of a DataFrame without the target; and those of no use, with the reason.
 
-    Args:
-        table: A DataFrame without the target.
-        categories: The columns that are categories whatever they hold.
-
-    Returns:
-        The columns; and those that are of no use, with the reason.
+    `categories` are the columns that are categories whatever they hold.
     """
-    found, refused = [], {}
+    usable, refused = [], {}
     for name in table.columns:
         series = table[name]
         try:
@@ -87,49 +82,32 @@ def columns_of(table: Any, categories: Collection[str] = ()) -> tuple[list[Colum
             if kind == "category":
                 _check_category(texts_of(series), asked=name in categories)
             elif kind != "dates":
-                check_numbers(numbers_of(series))
+                _float32(series)
         except ValueError as error:
             refused[name] = str(error)
         else:
-            found.append(Column(name, kind))
-    return found, refused
+            usable.append(Column(name, kind))
+    return usable, refused
 
 
 def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
-    """Returns the values of a table's columns.
+    """Returns the values of columns of a DataFrame, by name, of shape (n,).
 
-    Args:
-        table: A DataFrame.
-        columns: Of this table, or of another one with the same columns.
-        source: Where the table is from, for messages.
-
-    Returns:
-        By name, of shape (n,): texts, "" where one is missing; and float32, NaN where missing.
-
-    Raises:
-        DataError: It lacks a column, or one holds something else.
+    They are texts, "" where one is missing; and float32, NaN where one is missing. Raises DataError
+    if the table lacks a column, or one holds something else.
     """
     missing = [column.name for column in columns if column.name not in table.columns]
     if missing:
         raise DataError(f"{source} lacks the columns {listed(missing)}, which the training has.")
-    found = {}
+    values = {}
     for column in columns:
-        if column.kind == "category":
-            found[column.name] = texts_of(table[column.name])
-            continue
+        series = table[column.name]
         try:
-            numbers = numbers_of(table[column.name])
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{source} has something else than numbers in the column {column.name!r}, which "
-                "has numbers in training."
-            ) from None
-        try:
-            check_numbers(numbers)
+            text = column.kind == "category"
+            values[column.name] = texts_of(series) if text else _float32(series)
         except ValueError as error:
             raise refusal(source, {column.name: str(error)}) from None
-        found[column.name] = numbers.astype(np.float32)
-    return found
+    return values
 
 
 def dates_of(series: Any) -> Any:
@@ -166,12 +144,7 @@ def dates_of(series: Any) -> Any:
 
 
 def losses(values: Mapping[str, np.ndarray], table: Any) -> Iterator[str]:
-    """Yields a warning for each column that loses differences as float32, as Keras reads it.
-
-    Args:
-        values: As `values_of` returns them.
-        table: The DataFrame.
-    """
+    """Yields a warning for each column that loses differences as float32, as Keras reads it."""
     for name, rounded in values.items():
         if rounded.dtype != np.float32:
             continue
@@ -187,16 +160,7 @@ def losses(values: Mapping[str, np.ndarray], table: Any) -> Iterator[str]:
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
-    """Checks that a table has named columns, and names for all of its own.
-
-    Args:
-        table: A DataFrame.
-        named: The columns that options name, by the option.
-        source: Where the table is from, for messages.
-
-    Raises:
-        DataError: It has not.
-    """
+    """Checks that a DataFrame has the columns that options name, and different names for all."""
     names = list(table.columns)
     strange = [name for name in names if not isinstance(name, str) or not name]
     if strange:
@@ -232,13 +196,18 @@ def listed(names: Collection[object]) -> str:
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def check_numbers(values: np.ndarray) -> None:
-    """Checks numbers, of which NaN are missing. Raises ValueError with the reason."""
+def _float32(series: Any) -> np.ndarray:
+    """Returns a column of numbers, NaN where one is missing. Raises ValueError with the reason."""
+    try:
+        values = numbers_of(series)
+    except (TypeError, ValueError):
+        raise ValueError("holds something else than numbers") from None
     if bool(np.isinf(values).any()):
         raise ValueError("holds infinite values")
     with np.errstate(invalid="ignore"):
         if bool((np.abs(values) > _LARGEST).any()):
             raise ValueError("holds numbers that are too large for float32")
+    return values.astype(np.float32)
 
 
 def _kind_of(series: Any) -> Kind:
@@ -251,7 +220,7 @@ def _kind_of(series: Any) -> Kind:
     kind = _KINDS.get(held)
     if held.startswith("mixed"):
         of = set(series.dropna().map(type))
-        others = [each for each in of if not issubclass(each, str | int | float)]
+        others = [each for each in of if not issubclass(each, str | int | float | np.generic)]
         if others:
             raise ValueError(f"holds objects such as {others[0].__name__}")
         held, kind = ("string", None) if any(issubclass(e, str) for e in of) else (held, "number")
@@ -315,15 +284,8 @@ def read_target(
 ) -> np.ndarray:
     """Returns targets of shape (n,): texts and int64 are classes, float64 is a quantity.
 
-    Args:
-        series: The column of a DataFrame.
-        classes: Whether it is classes; None: texts and booleans are, and whole numbers from 0 up
-            without a gap.
-        source: Where the table is from, for messages.
-        header: See `check_complete`.
-
-    Raises:
-        DataError: Values are missing, or are no targets.
+    Where `classes` is None, texts and booleans are classes, and whole numbers from 0 up without a
+    gap. Raises DataError if values are missing, or are no targets.
     """
     import pandas as pd
     from pandas.api import types
@@ -362,16 +324,7 @@ def read_target(
 
 
 def check_complete(series: Any, source: str, *, header: bool) -> None:
-    """Checks that no target is missing.
-
-    Args:
-        series: The column of a DataFrame.
-        source: Where the table is from, for messages.
-        header: Whether it is a file whose first row names the columns. People count that as row 1.
-
-    Raises:
-        DataError: One is missing.
-    """
+    """Checks that no target is missing; a header is the first row of a file, as people count."""
     missing = series.isna().to_numpy()
     if not missing.any():
         return
@@ -384,16 +337,9 @@ def check_complete(series: Any, source: str, *, header: bool) -> None:
 
 
 def read_alike(series: Any, like: np.ndarray, source: str, *, header: bool = False) -> np.ndarray:
-    """Returns the targets of another table, such as a test part's.
+    """Returns the targets of another table, such as a test part's, which must be `like` the first.
 
-    Args:
-        series: The column of a DataFrame.
-        like: The targets of the first table.
-        source: Where the table is from, for messages.
-        header: See `check_complete`.
-
-    Raises:
-        DataError: Values are missing, or are no targets like these.
+    Raises DataError if values are missing, or are no such targets.
     """
     if like.dtype.kind == "O":
         labels = read_target(series, True, source, header=header)

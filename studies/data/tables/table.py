@@ -29,7 +29,7 @@ from studies.data.tables.columns import (
     refusal,
     values_of,
 )
-from studies.data.tables.files import read_table
+from studies.data.tables.files import has_header, is_table, name_of, read_table
 from studies.data.tables.values import numbers_of
 
 
@@ -141,8 +141,8 @@ def table(
     shown = unless(defaults, **{name: asked[name] for name in defaults if name != "source"})
     text = call_text("table", source, **shown)
     where = str(place) if isinstance(place, Path) else "table in memory"
-    own_name = place.stem if isinstance(place, Path) else "table"
-    return Dataset(name or own_name, where, text, options, described.contents)
+    own_name = name_of(place) if isinstance(place, Path) else "table"
+    return Dataset(name or own_name, where, text, options, described)
 
 
 # A table is split in time by itself if no date is of more than this share of its rows.
@@ -173,13 +173,17 @@ class Table:
     time: str | Literal[False] | None
     ready: tuple[tuple[str, Any], ...]
 
-    def contents(self) -> Contents:
+    def __call__(self) -> Contents:
         """Reads the table, and its ready-made parts.
 
         Raises:
             DataError: They can't be read, or no study can be run on them.
         """
-        frame, called = self._frame(self.source), _called(self.source)
+        return self.contents_of(self._frame(self.source))
+
+    def contents_of(self, frame: Any) -> Contents:
+        """Returns the contents where the table is read already; see `__call__`."""
+        called = _called(self.source)
         named = {"target": [self.target], "drop": self.drop, "categories": self.categories}
         if isinstance(self.time, str):
             named["time"] = [self.time]
@@ -200,7 +204,7 @@ class Table:
                 f"{listed(dates)}, which no model takes. Make numbers of them in pandas: "
                 f"df[{dates[0]!r}].dt.month."
             )
-        y = read_target(frame[self.target], self.classes, called, header=_header(self.source))
+        y = read_target(frame[self.target], self.classes, called, header=has_header(self.source))
         time, order, note = self._order(frame, dates, called)
         if order is not None:
             frame, y = frame.iloc[order], y[order]
@@ -212,15 +216,23 @@ class Table:
         for part, source in self.ready:
             other, what = self._frame(source), _called(source, part)
             check_names(other, {"target": [self.target]}, what)
-            targets = read_alike(other[self.target], y, what, header=_header(source))
+            targets = read_alike(other[self.target], y, what, header=has_header(source))
             x = values_of(other, columns, what)
             ready[part] = Samples(x, targets, what, f"{self.target!r} of {what}")
         return Contents(pool, ready)
 
+    def takes(self, place: Path) -> bool:
+        """Returns whether another file can be read in the same way."""
+        return is_table(place)
+
+    def at(self, place: Path, target: str) -> Table:
+        """Returns what reads another file, with another column to predict if one is named."""
+        return replace(self, source=place, target=target or self.target)
+
     def _frame(self, source: Any) -> Any:
         if not isinstance(source, Path):
             return source
-        return read_table(source, self.missing, self.categories)
+        return read_table(source, missing=self.missing, texts=self.categories)
 
     def _order(
         self, frame: Any, dates: list[str], called: str
@@ -262,32 +274,6 @@ class Table:
         )
         order = np.argsort(np.asarray(values), kind="stable")
         return time, order, f"{note} {unseen}".strip()
-
-
-def with_path(data: Dataset, own: Table, path: str, target: str = "") -> Dataset:
-    """Returns the description of another file that is read and split as a table.
-
-    Args:
-        data: The table's description.
-        own: The table.
-        path: The other file: CSV or Parquet.
-        target: Another column to predict, or empty.
-    """
-    file = absolute_path(path)
-    other = replace(own, source=file, target=target or own.target)
-    text = f"{data.text} from {str(file)!r}"
-    return replace(data, source=str(file), text=text, read=other.contents)
-
-
-def table_of(data: object) -> Table | None:
-    """Returns the table that data is described by, if it is one."""
-    found = getattr(getattr(data, "read", None), "__self__", None)
-    return found if isinstance(found, Table) else None
-
-
-def _header(source: Any) -> bool:
-    """Returns whether a source is a file whose first row names the columns."""
-    return isinstance(source, Path) and source.suffix.lower() != ".parquet"
 
 
 def _called(source: Any, part: str = "") -> str:

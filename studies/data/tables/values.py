@@ -86,4 +86,8 @@ def takes_columns(model: Any) -> bool:
 
 def _text(value: object) -> str:
     """Returns the text of a category: 3 for 3.0, as pandas reads a column of 3 with gaps."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return (
+        str(int(value))
+        if isinstance(value, float | np.floating) and value.is_integer()
+        else str(value)
+    )
