@@ -11,6 +11,7 @@ import numpy as np
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import Samples, check_same_shape, check_samples, check_some_weight
 from studies.data.arrays.classes import (
+    ClassNames,
     check_class_counts,
     check_several_classes,
     class_labels,
@@ -33,52 +34,102 @@ class Contents:
     ready: Mapping[str, Samples] = field(default_factory=dict)
 
 
-def make_splits(contents: Contents, options: Options) -> Splits:
-    """Splits, preprocesses and seals; the arrays are copies.
+@dataclass(frozen=True, eq=False)
+class Divided:
+    """Parts before preprocessing, with what else splits are made of; the arrays are copies."""
 
-    The own parts of the contents take precedence over those of the options. Raises DataError if no
-    study can be run on the data.
+    parts: Mapping[str, Part]
+    pool: Samples
+    options: Options
+    classes: int | None
+    class_names: ClassNames
+
+    def sealed(self, parts: Mapping[str, Part]) -> Splits:
+        """Preprocesses parts, fitted on their "train", and seals them.
+
+        Without a validation part the first training sample is one, as there must be one.
+        """
+        table = self.pool.table
+        x: dict[str, Any] = {name: part.x for name, part in parts.items()}
+        if table is not None:
+            # In the order of the table.
+            x["train"] = {column.name: x["train"][column.name] for column in table.columns}
+        example = examples_of(x["train"])
+        name, x, prepared, fitted = preprocessed_parts(table, x, self.options)
+        made = {part: replace(each, x=x[part]) for part, each in parts.items()}
+        given = Given(
+            example, prepared, self.pool.columns, self.class_names, fitted, self.pool.files
+        )
+        validation = made["validation"] if "validation" in made else made["train"].first(1)
+        return seal(made["train"], validation, made.get("test"), self.classes, name, given)
+
+
+def make_splits(contents: Contents, options: Options) -> Splits:
+    """Splits, preprocesses and seals. Raises DataError if no study can be run on the data."""
+    divided = divide(contents, options)
+    return divided.sealed(divided.parts)
+
+
+def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
+    """Takes the parts: of the contents, else of the options, else drawn.
+
+    For folds no validation part is drawn, and the classes of the training part are not checked.
     """
     pool = contents.pool
-    ready, sizes = sorted_out(contents, options)
-    for part in ready.values():
-        check_same_shape(part, pool)
+    ready, sizes = _sorted_out(contents, options)
+    if folds:
+        sizes.pop("validation", None)
+    for samples in ready.values():
+        check_same_shape(samples, pool)
     pool, ready, class_names = numbered(pool, ready, options.class_names)
-    # Several targets make no classes together.
-    labels = class_labels(pool.y) if isinstance(pool.y, np.ndarray) else None
-    if labels is not None:
+    labels, strata = labels_of(pool, options)
+    if labels is not None and not folds:
         check_several_classes(labels, pool.y_name)
-    strata = stratification_labels(pool, labels, options.stratify)
-    named = pool
-    if isinstance(options.stratify, str):
-        named = replace(pool, y_name=entry_name(pool.y_name, options.stratify))
-    indices = split_indices(named, sizes, strata, options.seed)
-    if labels is not None:
+    indices = split_indices(_named(pool, options), sizes, strata, options.seed)
+    if labels is not None and not folds:
         # A random split, or one of small classes, may leave the training part without a class.
         how = ", split in time (time=False draws it at random)," if pool.in_time else ""
         check_several_classes(labels[indices["train"]], f"The training part{how} of {pool.y_name}")
     # Copies: the user may change the arrays later.
-    x = {name: rows_of(pool.x, chosen) for name, chosen in indices.items()}
-    x |= {name: map_arrays(taken, part.x) for name, part in ready.items()}
-    y = {name: rows_of(pool.y, chosen) for name, chosen in indices.items()}
-    y |= {name: map_arrays(taken, part.y) for name, part in ready.items()}
-    weights = weights_by_part(pool, indices, ready)
-    example = examples_of(x["train"])
-    name, x, prepared, table = preprocessed_parts(pool.table, x, options)
+    parts = {name: _part(pool, chosen) for name, chosen in indices.items()}
+    for name, part in parts.items():
+        check_weights(part, f"the {name} part")
+    parts |= {name: _part(each) for name, each in ready.items()}
+    classes = None if labels is None else _classes_of(pool, labels, ready)
+    return Divided(parts, _named(pool, options), options, classes, class_names)
+
+
+def labels_of(samples: Samples, options: Options) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Returns the classes of samples, and what their splits are stratified by; or None."""
+    # Several targets make no classes together.
+    labels = class_labels(samples.y) if isinstance(samples.y, np.ndarray) else None
+    return labels, stratification_labels(samples, labels, options.stratify)
+
+
+def _named(pool: Samples, options: Options) -> Samples:
+    """Returns samples whose targets have the name, in messages, of those to stratify by."""
+    if not isinstance(options.stratify, str):
+        return pool
+    return replace(pool, y_name=entry_name(pool.y_name, options.stratify))
+
+
+def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
+    """Returns a copy of some samples, or of all."""
     # As Keras passes on arrays without targets: it would take a tuple for (x, y).
-    alone = isinstance(y["train"], tuple) and not y["train"] and not isinstance(pool.x, tuple)
-    parts = {name: Part(x[name], y[name], weights[name], alone) for name in x}
-    return seal(
-        parts["train"],
-        parts["validation"],
-        parts.get("test"),
-        classes=None if labels is None else classes_of(pool, labels, ready),
-        preprocessing=name,
-        given=Given(example, prepared, pool.columns, class_names, table, pool.files),
-    )
+    alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
+    weights = samples.sample_weight
+    if weights is not None:
+        weights = weights.copy() if chosen is None else weights[chosen]
+    return Part(rows_of(samples.x, chosen), rows_of(samples.y, chosen), weights, alone)
 
 
-def sorted_out(
+def check_weights(part: Part, called: str) -> None:
+    """Refuses a part whose samples all have the weight 0."""
+    if part.sample_weight is not None:
+        check_some_weight(part.sample_weight, f"sample_weight of {called}")
+
+
+def _sorted_out(
     contents: Contents, options: Options
 ) -> tuple[dict[str, Samples], dict[str, float | int]]:
     """Returns the ready-made parts, and the sizes of those to split off, test first."""
@@ -101,27 +152,12 @@ def sorted_out(
     return ready, sizes
 
 
-def rows_of(arrays: Arrays, chosen: np.ndarray) -> Any:
-    """Returns a copy of some rows of arrays; see `taken`."""
+def rows_of(arrays: Arrays, chosen: np.ndarray | None) -> Any:
+    """Returns a copy of some rows of arrays, or of all; see `taken`."""
     return map_arrays(lambda array: taken(array, chosen), arrays)
 
 
-def weights_by_part(
-    pool: Samples, indices: Mapping[str, np.ndarray], ready: Mapping[str, Samples]
-) -> dict[str, np.ndarray | None]:
-    """Returns the sample weights of each part, copied; None for a part without."""
-    found: dict[str, np.ndarray | None] = {}
-    for name, chosen in indices.items():
-        weights = None if pool.sample_weight is None else pool.sample_weight[chosen]
-        if weights is not None:
-            check_some_weight(weights, f"sample_weight of the {name} part")
-        found[name] = weights
-    for name, part in ready.items():
-        found[name] = None if part.sample_weight is None else part.sample_weight.copy()
-    return found
-
-
-def classes_of(pool: Samples, labels: np.ndarray, ready: Mapping[str, Samples]) -> int:
+def _classes_of(pool: Samples, labels: np.ndarray, ready: Mapping[str, Samples]) -> int:
     """Counts the classes of all parts, which must all be classes."""
     everywhere = [labels]
     assert isinstance(pool.y, np.ndarray), "several targets have no labels"
