@@ -71,11 +71,7 @@ def _part(found: Mapping[str, np.ndarray], part: str) -> Samples:
 def read_arrays(
     path: Path, *, required: Collection[str], optional: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """Reads named arrays of a file, and no others: the optional ones if the file has them.
-
-    Raises:
-        DataError: It can't be read, or lacks a required one.
-    """
+    """Reads named arrays of a file, and no others: the optional ones if the file has them."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise DataError(

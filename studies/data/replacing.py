@@ -23,11 +23,7 @@ _TARGET: Final = "?target="
 def spelled(path: str, target: str = "", recorded: str = "") -> str:
     """Returns a file, and the column to predict if it is a table, as one text for records.
 
-    Args:
-        path: The file, or empty.
-        target: The column, or empty.
-        recorded: What was recorded: the text to return without a path; with one, its column counts
-            where none is named.
+    Without a path it is the recorded text; with one, the recorded column if none is named.
     """
     if not path:
         return recorded
@@ -43,14 +39,7 @@ def path_in(text: str) -> str:
 def replaced_data(text: str, own: object) -> Dataset:
     """Returns the description of a file, or folder, in place of a study's own data.
 
-    Args:
-        text: See `spelled`.
-        own: The study's own data. If it is a table, the file is read and split as that; images and
-            texts likewise.
-
-    Raises:
-        DataError: The file is a table, and neither names the column to predict; or it is a folder
-            of images, and the study's own data is none, so that their size is unknown.
+    Tables, images and texts are read and split as the study's own, if these are such too.
     """
     path, _, target = text.partition(_TARGET)
     place = absolute_path(path)
@@ -82,14 +71,7 @@ def is_data(path: str) -> bool:
 
 
 def data_alone(text: str) -> Dataset:
-    """Returns the description of a file, or folder, that belongs to no study.
-
-    Args:
-        text: See `spelled`.
-
-    Raises:
-        DataError: The file is a table, and the column to predict is not named.
-    """
+    """Returns the description of a file, or folder, that belongs to no study."""
     path, _, target = text.partition(_TARGET)
     if Path(path).is_dir() and kind_of(Path(path)) == "images":
         return images(path, image_size=_IMAGE_SIZE)

@@ -327,11 +327,7 @@ def as_texts(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def by_rule(rule: Callable[[Any], Any], x: Any) -> np.ndarray:
-    """Returns the targets of samples by a rule, a number each.
-
-    Raises:
-        DataError: The rule fails, or does not return a number for each sample.
-    """
+    """Returns the targets of samples by a rule, a number each."""
     try:
         made = np.asarray(rule(x), dtype=np.float64)
     except Exception as error:

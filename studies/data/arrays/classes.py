@@ -122,11 +122,9 @@ def _zeros_and_ones(values: np.ndarray) -> bool:
 def numbered(
     pool: Samples, ready: Mapping[str, Samples], class_names: tuple[str, ...]
 ) -> tuple[Samples, dict[str, Samples], ClassNames]:
-    """Numbers the labels that are texts, in all parts, in the order of the names.
+    """Numbers the labels that are texts, in all parts, as scikit-learn's LabelEncoder does.
 
-    Returns:
-        The same samples with labels from 0 up, as scikit-learn's LabelEncoder numbers them; and
-        the names of the classes, for several targets by their names.
+    Returns the samples, and the names of the classes, for several targets by their names.
     """
     parts = {"": pool, **ready}
     found: ClassNames = class_names

@@ -66,15 +66,11 @@ _COUNTED = 1000
 def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Returns groups of samples that are copies of each other; None if there are no copies.
 
+    The groups are whole numbers of shape (samples,), equal for copies. Weights may differ.
+
     A table of few columns repeats by chance: two patients of the same age and sex are two. If at
     least one pair of equal rows were to be expected of columns that are independent of each other,
-    repeated samples are no copies. Weights may differ between copies.
-
-    Args:
-        arrays: Inputs and targets by name, of shape (samples, ...).
-
-    Returns:
-        Shape (samples,): whole numbers, equal for copies.
+    repeated samples are no copies.
     """
     kinds, firsts, groups = np.unique(marks(arrays), return_index=True, return_inverse=True)
     if len(kinds) == len(groups):
@@ -106,11 +102,7 @@ def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> boo
 
 
 def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Returns 64 bits for each sample, the same for the same samples.
-
-    Args:
-        arrays: The inputs by name; samples that differ in one of them differ.
-    """
+    """Returns 64 bits for each sample, the same for samples that are the same in all arrays."""
     total: np.ndarray | None = None
     for place, array in enumerate(arrays.values(), start=1):
         own = _of_texts(array) if is_text(array) else _of_numbers(array)

@@ -179,11 +179,7 @@ def shared(load: Callable[[], _Thing], folder: Path) -> _Thing:
     """Loads data in the first process that needs it, and maps it to memory in all.
 
     The system keeps the pages of a file in memory once for all processes, and drops unused ones
-    when it needs memory.
-
-    Raises:
-        DataError: If `load` raises it; the next process that needs the data then loads it.
-        OSError: The folder can't be written to.
+    when it needs memory. If `load` raises, the next process that needs the data loads it.
     """
     description = folder / SPLITS
     with FileLock(folder / LOCK):

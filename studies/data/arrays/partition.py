@@ -187,9 +187,6 @@ def split_indices(
     arguments alone: scikit-learn's `train_test_split` draws with numpy's RandomState, whose numbers
     are the same on every platform and, by numpy's promise, in every version:
     https://numpy.org/doc/stable/reference/random/legacy.html
-
-    Raises:
-        DataError: too few samples, of all or of a class.
     """
     counts = {name: _count(name, size, len(samples)) for name, size in sizes.items()}
     left = len(samples) - sum(counts.values())

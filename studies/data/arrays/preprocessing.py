@@ -51,8 +51,8 @@ def preprocessed_parts(
 ) -> tuple[str | None, dict[str, Arrays], dict[str, Prepared], FittedTable | None]:
     """Fits the preprocessing of a data set on its training samples, and applies it to all parts.
 
-    Returns:
-        Its name in records; the samples; what was done to each array; of a table, what is fitted.
+    Returns its name in records; the samples; what was done to each array; of a table, what is
+    fitted.
     """
     if table is None:
         made, prepared = preprocessed(options.preprocess, parts, options.seed)
@@ -68,9 +68,7 @@ def preprocessed(
 ) -> tuple[dict[str, Arrays], dict[str, Prepared]]:
     """Fits transformers on the training samples, and transforms all parts.
 
-    Returns:
-        The samples by the names of the parts, and the preprocessing of each changed array, by the
-        names of `structures.named_arrays`.
+    Returns the samples, and the preprocessing of each changed array by its name in messages.
     """
     if preprocess is None:
         return dict(parts), {}
@@ -104,26 +102,13 @@ def preprocessed(
 def fit_and_apply(
     preprocess: object, parts: Mapping[str, np.ndarray], seed: int, what: str = "x"
 ) -> tuple[dict[str, np.ndarray], Prepared]:
-    """Fits a transformer on the training samples, and transforms all parts.
+    """Fits a transformer on the training samples; returns all parts as float32, transformed.
 
     The transformer sees one row for each sample: samples of shape (n,) as (n, 1), of rank 3 and
     more as (n, features), every pixel a feature of its own. The result gets the shape of a sample
     back if the number of features is the same; else it stays (n, new features). A transformer that
-    only scales sees floats as Keras reads them, as float32: see `scalings`.
-
-    Args:
-        preprocess: "standardize" (each feature to mean 0 and variance 1 over the training part),
-            "minmax" (each feature's training range to 0..1; other parts may go beyond), or a
-            scikit-learn transformer, of which a clone is fitted.
-        parts: samples of shape (n, ...) by the names of the parts, "train" among them.
-        seed: for a random transformer without a seed of its own.
-        what: name of the samples in messages.
-
-    Returns:
-        The samples by the names of the parts, as float32; and their preprocessing.
-
-    Raises:
-        DataError: the transformer fails, or does not return one finite row for each sample.
+    only scales sees floats as Keras reads them, as float32. The seed is for a random transformer
+    without a seed of its own.
     """
     transformer = _transformer(preprocess, seed)
     name = preprocessing_name(preprocess)

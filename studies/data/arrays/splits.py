@@ -89,9 +89,6 @@ class Splits:
         """Returns the test part. Only `evaluate` may call this, and it records that it did.
 
         No search, pruning or selection may call it: data that chose a model can't judge it.
-
-        Raises:
-            NoTestPartError: the data has no test part.
         """
         if self._test is None:
             raise NoTestPartError(

@@ -38,16 +38,7 @@ class CrossValidation(ABC):
     def indices(
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
     ) -> tuple[Indices, ...]:
-        """Returns the samples of each fold.
-
-        Args:
-            samples: How many there are.
-            labels: Their classes, or None if the targets are no classes.
-            y_name: Name of the targets in messages.
-
-        Raises:
-            DataError: If there are too few samples, of all or of a class.
-        """
+        """Returns the samples of each fold; labels are their classes, if the targets are such."""
         if samples < self.folds:
             raise DataError(
                 f"{samples} samples can't be split into {self.folds} folds. Pass fewer folds, or "
@@ -67,11 +58,7 @@ class CrossValidation(ABC):
         """Returns scikit-learn's splitter, and the classes that it gets."""
 
     def groups_of(self, samples: int) -> np.ndarray | None:
-        """Returns the group of each sample, counted from 0; None if there are no groups.
-
-        Raises:
-            DataError: If there are groups of another number of samples.
-        """
+        """Returns the group of each sample, counted from 0; None if there are no groups."""
         return None
 
 

@@ -98,11 +98,10 @@ class FoldedSplits:
         return dict(self.facts.details)
 
     def of(self, fold: int | None) -> Splits:
-        """Returns the data of a fold: the training and the validation part that it is for.
+        """Returns the data of a fold, counted from 0: its training and its validation part.
 
-        Args:
-            fold: Its number, from 0; or `ALL_FOLDS`: all samples to train on, with the test part.
-                Then the validation part is the first of them, since there must be one.
+        For `ALL_FOLDS` all samples to train on, with the test part; the validation part is the
+        first of them, since there must be one.
         """
         if fold is None or not ALL_FOLDS <= fold < self.folds:
             raise InternalError(f"The data has folds 0 to {self.folds - 1}, and no {fold!r}.")
@@ -120,13 +119,7 @@ class FoldedSplits:
 
 
 def folded(count: int, validated: int, make: Make) -> FoldedSplits:
-    """Makes each fold once, and returns the data.
-
-    Args:
-        count: How many folds there are.
-        validated: How many different samples are validated on.
-        make: Makes the data of a fold; raises DataError if no study can be run on it.
-    """
+    """Makes each fold once, and returns the data; `validated` samples are in validation parts."""
     digests: dict[str, str] = {}
     found = []
     for fold in range(count):
@@ -148,16 +141,7 @@ def folded(count: int, validated: int, make: Make) -> FoldedSplits:
 
 
 def shared_folds(load: Callable[[Written], FoldedSplits], folder: Path) -> FoldedSplits:
-    """Makes folds in the first process that needs them, and maps them to memory in all.
-
-    Args:
-        load: Makes the folds.
-        folder: The folder of the processes.
-
-    Raises:
-        DataError: If `load` raises it.
-        OSError: The folder can't be written to.
-    """
+    """Makes folds in the first process that needs them, and maps them to memory in all."""
 
     def written(make: Make) -> Make:
         return lambda fold: shared(lambda: make(fold), _folder_of(folder, fold))

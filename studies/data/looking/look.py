@@ -35,23 +35,14 @@ _QUICK_BYTES = 64 * 2**20
 
 
 def look_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings:
-    """Looks at a study's data in full. It takes some seconds, and longer for data of gigabytes.
-
-    Args:
-        splits: The data. Of a test part only the inputs are looked at.
-        name: Its name.
-
-    Raises:
-        DataError: If data in batches can't be read.
-    """
+    """Looks at a study's data in full. It takes some seconds, and longer for data of gigabytes."""
     return _looked(seen_of(splits), splits, name, thorough=True)
 
 
 def glance_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings | None:
-    """Looks at a study's data as far as that takes a few hundredths of a second.
+    """Looks at data as far as that takes a few hundredths of a second.
 
-    Returns:
-        What was found; None if nothing can be said as quickly: of data in batches.
+    Nothing can be said as quickly of data in batches: None.
     """
     if splits.streams:
         return None
@@ -285,16 +276,11 @@ class Told(NamedTuple):
 
 
 def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Told:
-    """Asks a classifier whether two samples are from the same distribution.
+    """Asks a classifier whether two samples, of shape (n, features), are of the same distribution.
 
     It learns from one half which of the two a row is from, and is judged on the other half, by the
     test of Mann and Whitney on its scores. Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample
     Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
-
-    Args:
-        first: Numbers of shape (n, features).
-        second: Likewise.
-        seed: What the halves are drawn with.
     """
     from scipy.stats import mannwhitneyu
     from sklearn.ensemble import ExtraTreesClassifier

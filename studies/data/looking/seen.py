@@ -184,8 +184,7 @@ def inputs_of(seen: Seen) -> dict[str, str]:
 def picture_of(seen: Seen, classes: Classes) -> tuple[bytes, str]:
     """Returns the first samples of the training part as one PNG, of at most 10 by 10 images.
 
-    Returns:
-        The PNG, empty if no input is images; and the class of each row, or nothing.
+    The PNG is empty if no input is images. With it comes the class of each row, or nothing.
     """
     name = next((each for each in seen.x["train"] if seen.kind(each) == "images"), None)
     if name is None:

@@ -67,10 +67,6 @@ class Source:
         """Returns a `tf.data.Dataset`, a `PyDataset`, or a generator of batches, for a reading.
 
         Python's, numpy's and TensorFlow's global generators get the seed too.
-
-        Raises:
-            DataError: it is none of these.
-            Exception: whatever the function raises.
         """
         with drawing_with(seed), _quiet_keras():
             if not self.is_function:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from search_spaces.errors import DataError, InternalError, NoTestPartError
@@ -16,18 +15,10 @@ from studies.data.protocol import DescribedData
 from studies.data.streams.profiles import Profile, profile_of
 from studies.data.streams.sources import ENDS, PART_NAMES, Source
 
-_WARNINGS = {
-    "train": "The training data is not the same each time that it is read, so trials may not be "
-    "reproduced. ",
-    "validation": "The validation data is not the same each time that it is read, so trials may "
-    "not be reproduced, nor compared exactly. ",
-    "test": "The test data is not the same each time that it is read. ",
-}
-_ADVICE = {
-    "train": "Give the function that makes it a parameter seed, and make shuffling and "
-    "all other randomness depend on that alone.",
-    "validation": "Let nothing in it be random.",
-    "test": "Let nothing in it be random.",
+_EFFECTS = {
+    "train": ", so trials may not be reproduced",
+    "validation": ", so trials may not be reproduced, nor compared exactly",
+    "test": "",
 }
 
 
@@ -53,6 +44,34 @@ class Stream:
     def first(self, count: int) -> Part:
         """Returns a part of its first samples, at most the first batch."""
         return self.profile.head.first(count)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings for the user."""
+        source, profile, part = self.source, self.profile, self.source.part
+        told = []
+        if not profile.repeatable:
+            advice = "Let nothing in it be random."
+            if not source.is_function:
+                advice = (
+                    "It shuffles itself again at each reading. Pass the function that makes it: "
+                    f"{part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
+                )
+            elif part == "train":
+                advice = (
+                    "Give the function that makes it a parameter seed, and make shuffling and all "
+                    "other randomness depend on that alone."
+                )
+            told.append(
+                f"The {PART_NAMES[part]} data is not the same each time that it is read"
+                f"{_EFFECTS[part]}. {advice}"
+            )
+        if profile.known_batches is None and profile.samples is None:
+            told.append(
+                f"The {PART_NAMES[part]} data has no known length, and did not end within its "
+                f"first {profile.batches} batches. If it has no end, {ENDS[part]}."
+            )
+        return told
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -97,7 +116,7 @@ class StreamedSplits:
     @property
     def digests(self) -> Mapping[str, str]:
         """SHA-256 of each part, as far as it was read."""
-        return MappingProxyType({name: p.digest for name, p in self._profiles().items()})
+        return {name: stream.profile.digest for name, stream in self.streams.items()}
 
     @property
     def digest(self) -> str:
@@ -107,39 +126,24 @@ class StreamedSplits:
     @property
     def sizes(self) -> Mapping[str, int]:
         """Number of samples of each part that was read to its end."""
-        found = {name: p.samples for name, p in self._profiles().items()}
-        return MappingProxyType({name: n for name, n in found.items() if n is not None})
+        samples = {name: stream.profile.samples for name, stream in self.streams.items()}
+        return {name: count for name, count in samples.items() if count is not None}
 
     @property
     def warnings(self) -> list[str]:
         """Warnings for the user."""
-        profiles = self._profiles().items()
-        streams = self.streams
-        found = [
-            _WARNINGS[name] + _advice(streams[name].source)
-            for name, profile in profiles
-            if not profile.repeatable
-        ]
+        told = [text for stream in self.streams.values() for text in stream.warnings]
         head = self.train.profile.head
         if head.alone and isinstance(head.x, tuple) and self.train.source.targets is None:
-            found.append(
+            told.append(
                 "Batches are three arrays of one shape and type, and are read as samples alone, "
                 "such as (anchor, positive, negative). Pass targets=False to say so, or "
                 "targets=True if they are (x, y, sample_weight)."
             )
-        return found + [
-            f"The {PART_NAMES[name]} data has no known length, and did not end within its first "
-            f"{profile.batches} batches. If it has no end, {ENDS[name]}."
-            for name, profile in profiles
-            if profile.known_batches is None and profile.samples is None
-        ]
+        return told
 
     def unseal_test(self) -> Stream:
-        """Returns the test part; see `Splits.unseal_test`.
-
-        Raises:
-            NoTestPartError: the data has no test part.
-        """
+        """Returns the test part; see `Splits.unseal_test`."""
         if self._test is None:
             raise NoTestPartError(
                 "This data has no test part. Pass one to datasets.batches(test=...)."
@@ -148,11 +152,11 @@ class StreamedSplits:
 
     def describe(self) -> dict[str, Any]:
         """Returns the description in records, ready for JSON, without values of the data."""
-        profiles = self._profiles()
+        profiles = {name: stream.profile for name, stream in self.streams.items()}
         heads = {name: profile.head.describe() for name, profile in profiles.items()}
         return {
-            "sizes": dict(self.sizes),
-            "digests": dict(self.digests),
+            "sizes": self.sizes,
+            "digests": self.digests,
             "digest": self.digest,
             "shapes": {name: described["shapes"] for name, described in heads.items()},
             "dtypes": {name: described["dtypes"] for name, described in heads.items()},
@@ -163,7 +167,7 @@ class StreamedSplits:
 
     def __repr__(self) -> str:
         """Returns the kinds of the parts, never values."""
-        kinds = ", ".join(f"{name}={p.kind}" for name, p in self._profiles().items())
+        kinds = ", ".join(f"{name}={s.profile.kind}" for name, s in self.streams.items())
         return f"StreamedSplits({kinds}, digest={self.digest[:12]}…)"
 
     @property
@@ -171,9 +175,6 @@ class StreamedSplits:
         """The parts, with the test part: whoever reads its targets must say so, as `evaluate`."""
         streams = {"train": self.train, "validation": self.validation}
         return streams if self._test is None else {**streams, "test": self._test}
-
-    def _profiles(self) -> dict[str, Profile]:
-        return {name: stream.profile for name, stream in self.streams.items()}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -213,12 +214,3 @@ def _check_alike(train: Part, part: Part, name: str) -> None:
             f"The {name} data has other arrays than the training data: {part!r} and {train!r}. "
             "Give both the same, by the same names."
         )
-
-
-def _advice(source: Source) -> str:
-    if source.is_function:
-        return _ADVICE[source.part]
-    return (
-        "It shuffles itself again at each reading. Pass the function that makes it: "
-        f"{source.part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
-    )

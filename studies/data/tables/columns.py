@@ -114,10 +114,7 @@ def dates_of(series: Any) -> Any:
     """Returns a column of dates as datetimes of pandas, NaT where one is missing.
 
     Texts may begin with the day, the month or the year. Where they leave open whether the month
-    comes before the day, the order of the rows decides.
-
-    Raises:
-        ValueError: Some are no dates.
+    comes before the day, the order of the rows decides. Raises ValueError if some are no dates.
     """
     import pandas as pd
 
@@ -217,25 +214,19 @@ def _kind_of(series: Any) -> Kind:
     if not series.notna().any():
         raise ValueError("has no values")
     held = types.infer_dtype(series, skipna=True)
+    of = set(series.dropna().map(type)) if held.startswith("mixed") else set()
+    if of and all(issubclass(each, str | int | float | np.generic) for each in of):
+        held = "string" if any(issubclass(each, str) for each in of) else "floating"
     kind = _KINDS.get(held)
-    if held.startswith("mixed"):
-        of = set(series.dropna().map(type))
-        others = [each for each in of if not issubclass(each, str | int | float | np.generic)]
-        if others:
-            raise ValueError(f"holds objects such as {others[0].__name__}")
-        held, kind = ("string", None) if any(issubclass(e, str) for e in of) else (held, "number")
     if kind == "number":
         values = numbers_of(series)
         return "boolean" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "number"
-    if kind is not None:
-        return kind
     if held == "string":
         return _kind_of_texts(series)
-    if held.startswith("timedelta"):
-        raise ValueError(f"holds durations (make numbers: df[{series.name!r}].dt.total_seconds())")
-    if held == "complex":
-        raise ValueError("holds complex numbers")
-    raise ValueError(f"holds objects such as {type(series.dropna().iloc[0]).__name__}")
+    if kind is None:
+        objects = ", ".join(sorted(each.__name__ for each in of)) or held
+        raise ValueError(f"holds values of the kind {objects}")
+    return kind
 
 
 def _kind_of_texts(series: Any) -> Kind:

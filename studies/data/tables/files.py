@@ -42,17 +42,8 @@ def read_table(
 ) -> Any:
     """Reads a Parquet file, or a CSV file, whatever is between its columns: ,;| or tabs.
 
-    Args:
-        path: The file; a CSV file is compressed if its name ends with .gz, .zip, .bz2 or .xz.
-        missing: Further texts of a CSV file that stand for missing values.
-        texts: Its columns to read as texts, whatever they hold: "007" stays so.
-        options: Further ones of `pandas.read_csv`.
-
-    Returns:
-        A DataFrame.
-
-    Raises:
-        DataError: It can't be read, or its first line does not name its columns.
+    A CSV file is compressed if its name ends with .gz, .zip, .bz2 or .xz. `missing` are further
+    texts that stand for missing values, `texts` its columns to read as texts: "007" stays so.
     """
     import pandas as pd
 
@@ -112,7 +103,7 @@ def _separator_of(path: Path) -> str:
 def _unreadable(path: Path, error: Exception, hint: str = "") -> DataError:
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     if isinstance(error, UnicodeDecodeError):
-        reason = f"it is not in UTF-8, as byte {error.start} shows"
+        reason = "it is not in UTF-8"
         hint = "Save it as UTF-8, or read it by pandas and pass datasets.table(df, target=...)."
     elif "tokenizing" in reason:
         hint = "A text that contains the separator, or a quote, needs quotes around it."

@@ -95,11 +95,7 @@ class FittedTable:
         return len(self.numbers) + len(self.indicated) + coded
 
     def apply(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns rows as a model takes them: float32 of shape (n, width).
-
-        Args:
-            x: As `columns.values_of` returns it.
-        """
+        """Returns columns of `values_of` as a model takes them: float32 of shape (n, width)."""
         import pandas as pd
 
         made = np.empty((len(x[self.columns[0].name]), self.width), np.float32)
@@ -116,12 +112,9 @@ class FittedTable:
         return made
 
     def columns_in(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the columns of rows by name: numbers with NaN for missing ones, and texts.
+        """Returns the columns, by name, of rows that `apply` returned: numbers, or NaN, and texts.
 
         Missing numbers of a column that has none in the training part appear as its mean.
-
-        Args:
-            rows: As `apply` returns them.
         """
         found = {}
         place = iter(rows.T)
@@ -156,12 +149,7 @@ class FittedTable:
 
 
 def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
-    """Fits means, deviations and vocabularies.
-
-    Args:
-        table: The columns.
-        x: Of the training part, as `columns.values_of` returns it.
-    """
+    """Fits means, deviations and vocabularies on the columns of the training part."""
     fitted = tuple(_fitted(column, x[column.name]) for column in table.columns)
     return FittedTable(fitted, table.time, table.notes)
 

@@ -117,6 +117,11 @@ def table(
         raise DataError(
             f"time must be the name of a column, such as 'day', False or None. Received: {time!r}."
         )
+    if not isinstance(target, str) or not target:
+        raise DataError(
+            f"target must be the name of a column, such as 'price'. Received: {target!r:.80}. "
+            "Several targets go with datasets.arrays."
+        )
     if time and time == target:
         raise DataError(
             f"Parts can't be split by the target {target!r}: each would have targets of its own. "
@@ -129,7 +134,7 @@ def table(
         )
     described = Table(
         place,
-        _checked_target(target),
+        target,
         _names("drop", drop),
         _names("categories", categories),
         _names("missing", missing),
@@ -151,17 +156,9 @@ _MOST_OF_A_DATE = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table, and how it is read.
+    """Reads a table: a path, or a DataFrame, with the options of `datasets.table`.
 
-    Attributes:
-        source: A path, or the DataFrame.
-        target: The column to predict.
-        drop: Columns to leave out.
-        categories: Columns that are categories whatever they hold.
-        missing: Further texts of a file that stand for missing values.
-        classes: Whether the target is classes; None: as it looks.
-        time: The column whose order parts are split by; None: as it looks; False: none.
-        ready: Ready-made parts by name: "validation", "test"; sources like `source`.
+    `ready` are sources of ready-made parts, by their names.
     """
 
     source: Any
@@ -174,44 +171,38 @@ class Table:
     ready: tuple[tuple[str, Any], ...]
 
     def __call__(self) -> Contents:
-        """Reads the table, and its ready-made parts.
-
-        Raises:
-            DataError: They can't be read, or no study can be run on them.
-        """
+        """Reads the table, and its ready-made parts."""
         return self.contents_of(self._frame(self.source))
 
     def contents_of(self, frame: Any) -> Contents:
         """Returns the contents where the table is read already; see `__call__`."""
         called = _called(self.source)
         named = {"target": [self.target], "drop": self.drop, "categories": self.categories}
-        if isinstance(self.time, str):
-            named["time"] = [self.time]
-        check_names(frame, named, called)
+        check_names(frame, {**named, "time": [self.time] if self.time else []}, called)
         if not len(frame):
             raise DataError(f"{called} has no rows.")
-        left = frame.drop(columns=[*self.drop, self.target])
-        if not left.shape[1]:
-            raise DataError(f"{called} has no column besides the target {self.target!r}.")
-        columns, refused = columns_of(left, self.categories)
+        columns, refused = columns_of(
+            frame.drop(columns=[*self.drop, self.target]), self.categories
+        )
         if refused:
             raise refusal(called, refused)
         dates = [column.name for column in columns if column.kind == "dates"]
         columns = [column for column in columns if column.kind != "dates"]
         if not columns:
-            raise DataError(
-                f"{called} has no column besides the target {self.target!r} and the dates "
-                f"{listed(dates)}, which no model takes. Make numbers of them in pandas: "
-                f"df[{dates[0]!r}].dt.month."
+            also = "".join(
+                f" and the dates {listed(dates)}, which no model takes. Make numbers of them in "
+                f"pandas: df[{first!r}].dt.month"
+                for first in dates[:1]
             )
+            raise DataError(f"{called} has no column besides the target {self.target!r}{also}.")
         y = read_target(frame[self.target], self.classes, called, header=has_header(self.source))
         time, order, note = self._order(frame, dates, called)
         if order is not None:
             frame, y = frame.iloc[order], y[order]
         x = values_of(frame, columns, called)
         notes = (*([note] if note else []), *losses(x, frame))
-        found = TableColumns(tuple(columns), time, notes)
-        pool = Samples(x, y, called, f"{self.target!r} of {called}", table=found)
+        table = TableColumns(tuple(columns), time, notes)
+        pool = Samples(x, y, called, f"{self.target!r} of {called}", table=table)
         ready = {}
         for part, source in self.ready:
             other, what = self._frame(source), _called(source, part)
@@ -237,10 +228,7 @@ class Table:
     def _order(
         self, frame: Any, dates: list[str], called: str
     ) -> tuple[str, np.ndarray | None, str]:
-        """Returns the column of time, the order of its rows, and what to tell the user.
-
-        Without such a column, they are empty.
-        """
+        """Returns the column of time, if there is one, its order, and a note for the user."""
         unseen = f"Models see no dates: make numbers of {listed(dates)} in pandas if they should."
         unseen = unseen if dates else ""
         time = self.time
@@ -280,21 +268,6 @@ def _called(source: Any, part: str = "") -> str:
     if isinstance(source, Path):
         return repr(str(source))
     return f"The {part} table" if part else "The table"
-
-
-def _checked_target(value: object) -> str:
-    if isinstance(value, str) and value:
-        return value
-    several = ""
-    if isinstance(value, list | tuple) and len(value) > 1:
-        several = (
-            " A table has one target. Several go with arrays: read it by pandas and pass "
-            "datasets.arrays(df[[...]], {'a': df['a'], 'b': df['b']}), by the names of the model's "
-            "outputs."
-        )
-    raise DataError(
-        f"target must be the name of a column, such as 'price'. Received: {value!r:.80}.{several}"
-    )
 
 
 def _names(option: str, value: object) -> tuple[str, ...]:

@@ -18,9 +18,7 @@ MISSING = ""
 def numbers_of(column: Any) -> np.ndarray:
     """Returns a column of numbers or booleans as float64, of shape (n,); NaN where one is missing.
 
-    Raises:
-        ValueError: It holds something else.
-        TypeError: Likewise.
+    Raises ValueError or TypeError if it holds something else.
     """
     import pandas as pd
 
@@ -42,18 +40,10 @@ def texts_of(column: Any) -> np.ndarray:
 
 
 def model_columns(model: Any, table: Any) -> dict[str, Any]:
-    """Returns the columns of a table as a model with an input for each column takes them.
+    """Returns the columns of a table as tensors, for a model with an input for each column.
 
-    Args:
-        model: A Keras model.
-        table: A DataFrame, or a dict of columns; further columns are ignored.
-
-    Returns:
-        Tensors by name.
-
-    Raises:
-        KeyError: Columns are missing; their names are the arguments.
-        ValueError: A column of numbers holds something else; it has the name.
+    The table is a DataFrame, or a dict of columns; further columns are ignored. Raises KeyError
+    with the names of missing columns, and ValueError for a column that should hold numbers.
     """
     import tensorflow as tf
 
