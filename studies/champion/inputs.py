@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from search_spaces.errors import DataError
+from studies.data.folders import ENDINGS, read_images
+from studies.data.tables.files import is_table, read_table
 from studies.results.samples import sizes_agree
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import Model
 
-IMAGES: Final = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+IMAGES: Final = ENDINGS["images"]
 TABLES: Final = (".csv", ".parquet")
 _SHOWN = 6
 
@@ -57,6 +61,8 @@ class Inputs:
     columns: tuple[str, ...]
     arrays: tuple[Taken, ...]
     scaled: bool = False
+    # How the study's data was read from files, as `Given.files` says.
+    described: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, saved: Model, folder: Path) -> Inputs:
@@ -77,7 +83,8 @@ class Inputs:
         )
         known = [tuple(str(each) for each in pair) for pair in _columns_of(saved)]
         columns = tuple(name for name, _ in known) if len(arrays) == 1 else ()
-        return cls(columns, arrays, _is_scaled(saved, folder))
+        described = (saved.metadata or {}).get("files") or {}
+        return cls(columns, arrays, _is_scaled(saved, folder), described)
 
     def __str__(self) -> str:
         """Returns it for messages."""
@@ -93,18 +100,14 @@ class Inputs:
 
 
 def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Reads samples from a file, or a folder of images.
+    """Reads samples from a file, or a folder of images or texts.
 
-    Args:
-        path: An npz, npy, csv or parquet file; an image, or a folder of images.
-        inputs: What the model takes.
-
-    Returns:
-        Arrays by the names of the inputs; and the names of images.
-
-    Raises:
-        DataError: If it can't be read, or the model takes something else.
+    Returns arrays by the names of the inputs, and the names of images and texts. Raises DataError
+    if it can't be read, or the model takes something else.
     """
+    read = _read_as_trained(path, inputs)
+    if read is not None:
+        return {inputs.arrays[0].name: read[0]}, read[1]
     suffix = path.suffix.lower()
     names: list[str] = []
     try:
@@ -136,6 +139,49 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
     if len(lengths) != 1 or 0 in lengths:
         raise inputs.refused(path, f"has arrays of {sorted(lengths)} samples")
     return found, names
+
+
+def _read_as_trained(path: Path, inputs: Inputs) -> tuple[np.ndarray, list[str]] | None:
+    """Returns images or texts, read as the study's data was, and their names; None for others."""
+    suffix, described = path.suffix.lower(), inputs.described
+    if "image_size" in described and (path.is_dir() or suffix in IMAGES):
+        return _images_as_trained(path, described)
+    column = described.get("text", "")
+    if column and is_table(path):
+        table = read_table(path, texts=[column], keep_default_na=False)
+        if column in table.columns:
+            return table[column].to_numpy(str), []
+    takes_texts = len(inputs.arrays) == 1 and inputs.arrays[0].dtype.kind in "US"
+    if takes_texts and (path.is_dir() or suffix in ENDINGS["texts"]):
+        return _texts(path)
+    return None
+
+
+def _images_as_trained(path: Path, described: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
+    if path.is_dir():
+        images, _, files = read_images(path, described, labelled=False)
+        return images, [str(file.relative_to(path)) for file in files]
+    # Keras reads folders.
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(path, folder)
+        try:
+            images, *_ = read_images(Path(folder), described, labelled=False)
+        except DataError as error:
+            raise DataError(str(error).replace(folder, str(path.parent))) from None
+    return images, [path.name]
+
+
+def _texts(path: Path) -> tuple[np.ndarray, list[str]]:
+    files = [path]
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS["texts"])
+    if not files:
+        raise DataError(f"{str(path)!r} has no texts (.txt).")
+    try:
+        texts = [file.read_text(encoding="utf-8") for file in files]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{str(path)!r} can't be read as texts in UTF-8: {error}.") from None
+    return np.array(texts), [str(f.relative_to(path)) if path.is_dir() else f.name for f in files]
 
 
 def _fitting(array: np.ndarray, taken: Taken, path: Path, inputs: Inputs) -> np.ndarray:

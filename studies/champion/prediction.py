@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from search_spaces.errors import DataError, StudyError
-from studies.champion.file_inputs import read_files
 from studies.champion.inputs import Inputs, Taken, read_inputs
 from studies.champion.outputs import as_frame, predictions_table
 from studies.data.tables.files import read_table
@@ -110,15 +109,11 @@ def predict_file(
         given: Any = columns_for(model, _columns_in(path, metadata["table"]), repr(str(path)))
     else:
         inputs = Inputs.of(saved, folder)
-        read = read_files(path, inputs, metadata.get("files") or {})
-        if read is None:
-            arrays, files = read_inputs(path, inputs)
-        else:
-            arrays, files = {inputs.arrays[0].name: read[0]}, read[1]
+        arrays, files = read_inputs(path, inputs)
         model = load_champion(history, trust=trust, alias=alias)
         given = _as_given(model, arrays, inputs.arrays)
         notes += _unusual(arrays)
-        if files and inputs.scaled and read is None:
+        if files and inputs.scaled and not inputs.described:
             notes.append("pixels are divided by 255: the model's example has numbers from 0 to 1")
     if can_not_be_loaded(folder):
         notes.append("the model was built again by the study's code")
