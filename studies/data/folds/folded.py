@@ -44,9 +44,9 @@ Written = Callable[[Make], Make]
 _KEPT_BYTES = 256 * 2**20
 
 
-@dataclass(frozen=True)
-class FoldFacts:
-    """The folds of a data set, without their arrays.
+@dataclass(frozen=True, eq=False)
+class FoldedSplits:
+    """The data of a cross-validated study, described as `LoadedData` is; `of` makes a fold.
 
     Attributes:
         folds: How many there are.
@@ -61,41 +61,18 @@ class FoldFacts:
     digest: str
     sizes: Mapping[str, int]
     details: Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class FoldedSplits:
-    """The data of a cross-validated study, described as `LoadedData` is; `of` loads a fold."""
-
-    facts: FoldFacts
     make: Make
-    _kept: OrderedDict[int, Splits] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[int, Splits] = field(default_factory=OrderedDict, init=False)
     batch_size: ClassVar[None] = None
     streams: ClassVar[Mapping[str, Stream]] = MappingProxyType({})
 
-    @property
-    def folds(self) -> int:
-        """How many there are."""
-        return self.facts.folds
-
-    @property
-    def digest(self) -> str:
-        """See `FoldFacts`."""
-        return self.facts.digest
-
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """See `FoldFacts`."""
-        return self.facts.digests
-
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """See `FoldFacts`."""
-        return self.facts.sizes
-
     def describe(self) -> dict[str, Any]:
-        """Returns the description in records; see `FoldFacts.details`."""
-        return dict(self.facts.details)
+        """Returns the description in records, ready for JSON."""
+        return dict(self.details)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Returns the state to pickle: the description without folds."""
+        return {name: each for name, each in vars(self).items() if name not in ("make", "_kept")}
 
     def of(self, fold: int | None) -> Splits:
         """Returns the data of a fold, counted from 0: its training and its validation part.
@@ -136,8 +113,7 @@ def folded(count: int, validated: int, make: Make) -> FoldedSplits:
         described: Any = whole.describe()[name]
         details[name] = {part: each for part, each in described.items() if part != "validation"}
     details["folds"] = found
-    facts = FoldFacts(count, combined, combined_digest(combined), sizes, details)
-    return FoldedSplits(facts, make)
+    return FoldedSplits(count, combined, combined_digest(combined), sizes, details, make)
 
 
 def shared_folds(load: Callable[[Written], FoldedSplits], folder: Path) -> FoldedSplits:
@@ -146,8 +122,7 @@ def shared_folds(load: Callable[[Written], FoldedSplits], folder: Path) -> Folde
     def written(make: Make) -> Make:
         return lambda fold: shared(lambda: make(fold), _folder_of(folder, fold))
 
-    facts = shared(lambda: load(written).facts, folder)
-    return FoldedSplits(facts, written(_never))
+    return replace(shared(lambda: load(written), folder), make=written(_never))
 
 
 def _folder_of(folder: Path, fold: int) -> Path:
