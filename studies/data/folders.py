@@ -152,6 +152,7 @@ class Folder:
         classes = classes_in(places["train"])
         read: dict[str, Samples] = {}
         for part, place in places.items():
+            # Keras would read a part without its further classes.
             if (own := classes_in(place)) != classes:
                 raise DataError(
                     f"{str(place)!r} has the classes {', '.join(own)}, and "
@@ -187,16 +188,10 @@ def kind_of(folder: Path) -> Kind:
 def folders_of_parts(folder: Path) -> dict[str, Path]:
     """Returns the folder of each part: the folder itself as that to train on, if it has classes."""
     if not folder.is_dir():
-        what = "is a file" if folder.is_file() else "does not exist"
         raise DataError(
-            f"The folder {str(folder)!r} {what}. Pass a folder with a subfolder for each class."
+            f"The folder {str(folder)!r} does not exist. Pass one with a subfolder for each class."
         )
     names = classes_in(folder)
-    if not names:
-        raise DataError(
-            f"{str(folder)!r} has no images or texts in subfolders. Put those of each class into a "
-            "subfolder with the name of the class."
-        )
     parts = {_PARTS[each.lower()]: folder / each for each in names if each.lower() in _PARTS}
     all_are = len(parts) == len(names)
     if "train" in parts and all_are:

@@ -187,39 +187,24 @@ def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
 
 
 def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
-    """Returns whether a function takes a seed; refuses one that needs other arguments."""
+    """Returns whether a function takes the seed of the epoch; refuses one that needs more."""
     try:
-        parameters = inspect.signature(function).parameters
+        signature = inspect.signature(function)
     except (TypeError, ValueError):
         # Some functions written in C have no signature.
         return False
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    needed = [
-        name
-        for name, parameter in parameters.items()
-        if parameter.default is inspect.Parameter.empty and parameter.kind not in variable
-    ]
-    has_seed = (
-        "seed" in parameters
-        and parameters["seed"].kind is not inspect.Parameter.POSITIONAL_ONLY
-        # Keep a seed that was given.
-        and not (isinstance(function, partial) and "seed" in function.keywords)
-    )
-    others = [name for name in needed if name != "seed" or not has_seed]
-    if others:
+    # Keep a seed that was given.
+    own = isinstance(function, partial) and "seed" in function.keywords
+    seeded = part == "train" and "seed" in signature.parameters and not own
+    try:
+        signature.bind(**({"seed": 0} if seeded else {}))
+    except TypeError as error:
         raise DataError(
-            f"{part} is {shown(function)}, which needs {', '.join(map(repr, others))}. It gets "
-            "seed only, the seed of the epoch: give the rest a default, or use functools.partial."
-        )
-    if part == "train":
-        return has_seed
-    if has_seed and "seed" in needed:
-        raise DataError(
-            f"{part} is {shown(function)}, which needs a seed. Only the training data has one for "
-            f"each epoch; {part} must be the same each time, for trials to be compared. Leave "
-            "seed out, or give it a default."
-        )
-    return False
+            f"{part} is {shown(function)}, which can't be called: {error}. It gets nothing but, as "
+            "training data, the seed of the epoch: other data must be the same each time. Give the "
+            "rest a default, or use functools.partial."
+        ) from None
+    return seeded
 
 
 _MORE_CLASSES = 2**12
