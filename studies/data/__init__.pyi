@@ -28,5 +28,4 @@ from .replacing import replaced_data as replaced_data
 from .replacing import spelled as spelled
 from .streams.profiles import PROFILE_SEED as PROFILE_SEED
 from .streams.streamed_dataset import StreamedDataset as StreamedDataset
-from .streams.streamed_dataset import StreamedSplits as StreamedSplits
 from .tables.values import model_columns as model_columns

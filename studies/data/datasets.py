@@ -51,13 +51,12 @@ __all__ = [
     "text",
 ]
 
+# What `repr` leaves out.
+_DEFAULTS: dict[str, object] = {"stratify": None, "preprocess": None, "seed": 0}
+
 
 def __dir__() -> list[str]:
     return __all__
-
-
-# What `repr` leaves out.
-_DEFAULTS: dict[str, object] = {"stratify": None, "preprocess": None, "seed": 0}
 
 
 def arrays(

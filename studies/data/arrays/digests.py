@@ -16,6 +16,11 @@ from search_spaces.errors import DataError
 from studies.data.arrays.large import blocks
 from studies.data.arrays.structures import is_portable, is_text
 
+_MASK = 2**64 - 1
+_ODD = 0x9E3779B97F4A7C15
+# Samples of which the values of a column are counted.
+_COUNTED = 1000
+
 
 def array_digest(array: np.ndarray) -> str:
     """Returns the SHA-256 of an array's dtype, shape and values.
@@ -55,12 +60,6 @@ def combined_digest(digests: Mapping[str, str]) -> str:
     """Returns one SHA-256 over named digests, whose order counts."""
     lines = "".join(f"{name} {digest}\n" for name, digest in digests.items())
     return hashlib.sha256(lines.encode("utf-8")).hexdigest()
-
-
-_MASK = 2**64 - 1
-_ODD = 0x9E3779B97F4A7C15
-# Samples of which the values of a column are counted.
-_COUNTED = 1000
 
 
 def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:

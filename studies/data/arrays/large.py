@@ -34,6 +34,12 @@ _LOCK = "in-use"
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 _numbers = itertools.count()
 
+_Thing = TypeVar("_Thing")
+_FACTS = "splits"
+"""The file that describes the data, written last."""
+_LOADING = "lock"
+"""The lock of the process that loads the data."""
+
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
     """Makes a folder for arrays, on a disk if possible; the caller removes it.
@@ -166,23 +172,14 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
     return temporary_folder()
 
 
-_Thing = TypeVar("_Thing")
-
-SPLITS = "splits"
-"""The file that describes the data, written last."""
-
-LOCK = "lock"
-"""The lock of the process that loads the data."""
-
-
 def shared(load: Callable[[], _Thing], folder: Path) -> _Thing:
     """Loads data in the first process that needs it, and maps it to memory in all.
 
     The system keeps the pages of a file in memory once for all processes, and drops unused ones
     when it needs memory. If `load` raises, the next process that needs the data loads it.
     """
-    description = folder / SPLITS
-    with FileLock(folder / LOCK):
+    description = folder / _FACTS
+    with FileLock(folder / _LOADING):
         if not description.exists():
             with large_arrays_in(folder):
                 loaded = load()

@@ -32,6 +32,12 @@ from studies.data.tables.fitted import PREPROCESSING, FittedTable, fit_table
 if TYPE_CHECKING:
     from studies.data.tables.fitted import FittedTable
 
+_EXAMPLES = 5
+# The most numbers or texts in an example, which is kept as JSON.
+_MOST_VALUES = 10_000
+# In units of a scaled feature, mostly its standard deviation.
+_LARGEST_LOSS = 1e-3
+
 
 def preprocessing_name(preprocess: object) -> str | None:
     """Returns the name of the preprocessing in records: a transformer's with its parameters."""
@@ -199,13 +205,6 @@ def _attempt(what: str, function: Any, argument: object) -> Any:
 
 def _rows(array: np.ndarray) -> np.ndarray:
     return array if array.ndim == 2 else array.reshape(len(array), -1)
-
-
-_EXAMPLES = 5
-# The most numbers or texts in an example, which is kept as JSON.
-_MOST_VALUES = 10_000
-# In units of a scaled feature, mostly its standard deviation.
-_LARGEST_LOSS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,9 @@ Arrays = np.ndarray | dict[str, np.ndarray] | tuple[np.ndarray, ...]
 Columns = tuple[tuple[str, str], ...]
 """Names and types of a table's columns, in their order."""
 
+# In pixels.
+_SMALLEST_SIDE = 8
+
 
 def map_arrays(function: Callable[[np.ndarray], Any], arrays: Arrays) -> Any:
     """Applies a function to each array, and returns the results in the same structure."""
@@ -69,10 +72,6 @@ def several(value: object) -> dict[Any, object] | tuple[object, ...] | None:
     if isinstance(value, tuple) and value and all(getattr(v, "ndim", 0) >= 1 for v in value):
         return tuple(value)
     return None
-
-
-# In pixels.
-_SMALLEST_SIDE = 8
 
 
 def image_of(values: np.ndarray) -> np.ndarray | None:

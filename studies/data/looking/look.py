@@ -33,6 +33,24 @@ from tracking.records.data_findings import (
 
 _QUICK_BYTES = 64 * 2**20
 
+NAMES = {"train": "training", "validation": "validation", "test": "test"}
+_OFTEN = 0.01
+# Of training samples: then rows are alike by chance, as those of a few small categories.
+_ALIKE_ANYWAY = 0.1
+_UNBALANCED = 10
+_MUCH = 0.5
+_LISTED = 3
+# Samples of each part that a classifier sees: more take time, and differences too small for these
+# hardly matter.
+_MOST_SAMPLES, _FEWEST_SAMPLES = 1_000, 20
+_MOST_FEATURES = 256
+_CLEAR, _CERTAIN = 0.01, 0.001
+_EASY = 0.65
+_REMEDY = (
+    "Shuffle before splitting, or collect data that is like what the model will meet. Only where "
+    "the later part comes later in time is it to be expected."
+)
+
 
 def look_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings:
     """Looks at a study's data in full. It takes some seconds, and longer for data of gigabytes."""
@@ -81,25 +99,6 @@ def _looked(
         picture=picture,
         picture_rows=rows,
     )
-
-
-NAMES = {"train": "training", "validation": "validation", "test": "test"}
-_OFTEN = 0.01
-# Of training samples: then rows are alike by chance, as those of a few small categories.
-_ALIKE_ANYWAY = 0.1
-_UNBALANCED = 10
-_MUCH = 0.5
-_LISTED = 3
-# Samples of each part that a classifier sees: more take time, and differences too small for these
-# hardly matter.
-_MOST_SAMPLES, _FEWEST_SAMPLES = 1_000, 20
-_MOST_FEATURES = 256
-_CLEAR, _CERTAIN = 0.01, 0.001
-_EASY = 0.65
-_REMEDY = (
-    "Shuffle before splitting, or collect data that is like what the model will meet. Only where "
-    "the later part comes later in time is it to be expected."
-)
 
 
 def repeats(seen: Seen) -> Iterator[DataFinding]:

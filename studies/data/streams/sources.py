@@ -34,6 +34,8 @@ ENDS = {
 """How to end data that has no end."""
 PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 
+_MORE_CLASSES = 2**12
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -205,9 +207,6 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
             "rest a default, or use functools.partial."
         ) from None
     return seeded
-
-
-_MORE_CLASSES = 2**12
 
 
 class Reading:

@@ -39,6 +39,10 @@ _KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("datetime64", "datetime", "date", "period"), "dates"),
 }
 
+# Whole numbers 0, 1, 2 and so on are classes if there are at most so many, and so many rows of each
+# on average.
+_MOST_CLASSES, _LEAST_ROWS = 100, 5
+
 
 @dataclass(frozen=True)
 class Column:
@@ -263,11 +267,6 @@ def _check_category(texts: np.ndarray, *, asked: bool) -> None:
         raise ValueError(f"holds {count} different texts in {len(texts)} rows, such as {first}")
     if sum(map(len, levels)) / count > _LONG_TEXT:
         raise ValueError(f"holds free text such as {first}")
-
-
-# Whole numbers 0, 1, 2 and so on are classes if there are at most so many, and so many rows of each
-# on average.
-_MOST_CLASSES, _LEAST_ROWS = 100, 5
 
 
 def read_target(

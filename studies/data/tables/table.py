@@ -32,6 +32,9 @@ from studies.data.tables.columns import (
 from studies.data.tables.files import has_header, is_table, name_of, read_table
 from studies.data.tables.values import numbers_of
 
+# A table is split in time by itself if no date is of more than this share of its rows.
+_MOST_OF_A_DATE = 0.25
+
 
 def table(
     source: Any,
@@ -148,10 +151,6 @@ def table(
     where = str(place) if isinstance(place, Path) else "table in memory"
     own_name = name_of(place) if isinstance(place, Path) else "table"
     return Dataset(name or own_name, where, text, options, described)
-
-
-# A table is split in time by itself if no date is of more than this share of its rows.
-_MOST_OF_A_DATE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
