@@ -269,15 +269,15 @@ def columns_of(value: object, name: str) -> dict[str, Columns]:
     """
     entries = several(value)
     given: dict[str, Any] = named_arrays(value if entries is None else entries, name)  # type: ignore[arg-type]
-    found: dict[str, Columns] = {}
+    columns: dict[str, Columns] = {}
     for each, table in given.items():
         if not is_frame(table):
             continue
         names = list(table.columns)
         if len(set(names)) == len(names) and all(isinstance(column, str) for column in names):
             types = map(str, table.dtypes)
-            found[each] = tuple(zip(names, types, strict=True))
-    return found
+            columns[each] = tuple(zip(names, types, strict=True))
+    return columns
 
 
 def _table_array(table: Any, name: str) -> np.ndarray | None:

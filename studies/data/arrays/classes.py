@@ -54,9 +54,9 @@ def stratification_labels(
     if stratify is None:
         return labels
     y, name = _target(samples, stratify)
-    found = labels if y is samples.y else class_labels(y)
-    if found is not None:
-        return found
+    classes = labels if y is samples.y else class_labels(y)
+    if classes is not None:
+        return classes
     values = _column(y)
     if values.ndim != 1:
         raise DataError(
@@ -127,25 +127,25 @@ def numbered(
     Returns the samples, and the names of the classes, for several targets by their names.
     """
     parts = {"": pool, **ready}
-    found: ClassNames = class_names
+    all_names: ClassNames = class_names
     if isinstance(pool.y, dict):
         by_name = {name: _numbered([p.y[name] for p in parts.values()]) for name in pool.y}  # type: ignore[call-overload]
         made: list[Arrays] = [
             {name: coded[place] for name, (coded, _) in by_name.items()}
             for place in range(len(parts))
         ]
-        found = {name: names for name, (_, names) in by_name.items() if names} or class_names
+        all_names = {name: names for name, (_, names) in by_name.items() if names} or class_names
     elif isinstance(pool.y, tuple):
         # Targets without names have no names for their classes either.
         columns = [_numbered([p.y[i] for p in parts.values()])[0] for i in range(len(pool.y))]  # type: ignore[index]
         made = [tuple(column[place] for column in columns) for place in range(len(parts))]
     else:
         coded, names = _numbered([part.y for part in parts.values()])  # type: ignore[misc]
-        made, found = list(coded), names or class_names
+        made, all_names = list(coded), names or class_names
         if class_names:
             _check_names(coded, names, class_names, pool.y_name)
     again = {name: replace(part, y=y) for (name, part), y in zip(parts.items(), made, strict=True)}
-    return again.pop(""), again, found
+    return again.pop(""), again, all_names
 
 
 def _numbered(labels: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:

@@ -112,7 +112,7 @@ def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _of_numbers(array: np.ndarray) -> np.ndarray:
-    found = np.empty(len(array), np.uint64)
+    mixed = np.empty(len(array), np.uint64)
     for start, end in blocks(array):
         rows = np.ascontiguousarray(array[start:end]).reshape(end - start, -1)
         flat = rows.view(np.uint8)
@@ -121,8 +121,8 @@ def _of_numbers(array: np.ndarray) -> np.ndarray:
             flat = np.pad(flat, ((0, 0), (0, missing)))
         words = flat.view(np.uint64)
         places = np.arange(1, words.shape[1] + 1, dtype=np.uint64) * np.uint64(_ODD)
-        found[start:end] = _mixed(words + places).sum(axis=1, dtype=np.uint64)
-    return found
+        mixed[start:end] = _mixed(words + places).sum(axis=1, dtype=np.uint64)
+    return mixed
 
 
 def _of_texts(array: np.ndarray) -> np.ndarray:

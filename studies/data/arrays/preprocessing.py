@@ -290,15 +290,15 @@ class Given:
     @property
     def warnings(self) -> list[str]:
         """Warnings for the user."""
-        found = [
+        told = [
             f"preprocess={each.name} can't become layers of a Keras model, so the registered model "
             f"will take {name} after this preprocessing. Put it into the model as layers, or use "
             "'standardize', 'minmax' or scikit-learn's StandardScaler, MinMaxScaler, MaxAbsScaler "
             "or RobustScaler, which become layers."
             for name, each in self.unlike_layers.items()
         ]
-        found += self.table.notes if self.table is not None else ()
-        return found + [
+        told += self.table.notes if self.table is not None else ()
+        return told + [
             f"Keras reads floats as float32, which moves values of {name} by up to "
             f"{each.loss:.2g} after preprocess={each.name}. Subtract an offset from its large "
             "numbers, such as dates as seconds."
@@ -357,8 +357,8 @@ def scalings_of(transformer: Any) -> tuple[Scaling, ...]:
 
     if type(transformer) is Pipeline:
         steps: Sequence[Any] = [step for _, step in transformer.steps]
-        found = [scalings_of(each) for each in steps if each not in (None, "passthrough")]
-        return tuple(scaling for each in found for scaling in each)
+        by_step = [scalings_of(each) for each in steps if each not in (None, "passthrough")]
+        return tuple(scaling for each in by_step for scaling in each)
     features = int(transformer.n_features_in_)
     scale, offset = np.ones(features), np.zeros(features)
     if hasattr(transformer, "min_"):

@@ -46,8 +46,8 @@ class CrossValidation(ABC):
             )
         splitter, strata = self._splitter(samples, labels, y_name)
         try:
-            found = splitter.split(np.zeros(samples), strata, self.groups_of(samples))
-            return tuple((train, validation) for train, validation in found)
+            pairs = splitter.split(np.zeros(samples), strata, self.groups_of(samples))
+            return tuple((train, validation) for train, validation in pairs)
         except ValueError as error:
             raise DataError(f"{samples} samples can't be split by {self!r}: {error}") from None
 
@@ -150,10 +150,10 @@ class Grouped(CrossValidation):
                 f"groups holds {len(self.groups)} group(s) for {samples} samples. Pass one for "
                 "each sample that is not in the test part."
             )
-        found, places = np.unique(self.groups, return_inverse=True)
-        if len(found) < self.folds:
+        groups, places = np.unique(self.groups, return_inverse=True)
+        if len(groups) < self.folds:
             raise DataError(
-                f"{len(found)} group(s) can't be split into {self.folds} folds. Pass fewer folds."
+                f"{len(groups)} group(s) can't be split into {self.folds} folds. Pass fewer folds."
             )
         return places
 

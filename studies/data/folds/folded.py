@@ -98,11 +98,11 @@ class FoldedSplits:
 def folded(count: int, validated: int, make: Make) -> FoldedSplits:
     """Makes each fold once, and returns the data; `validated` samples are in validation parts."""
     digests: dict[str, str] = {}
-    found = []
+    described_folds = []
     for fold in range(count):
         splits = make(fold)
         digests[f"fold {fold + 1}"] = splits.digest
-        found.append({**splits.sizes, "digest": splits.digest})
+        described_folds.append({**splits.sizes, "digest": splits.digest})
     whole = make(ALL_FOLDS)
     combined = {"train": whole.digests["train"], "validation": combined_digest(digests)}
     sizes = {"train": len(whole.train), "validation": validated}
@@ -112,7 +112,7 @@ def folded(count: int, validated: int, make: Make) -> FoldedSplits:
     for name in ("shapes", "dtypes"):
         described: Any = whole.describe()[name]
         details[name] = {part: each for part, each in described.items() if part != "validation"}
-    details["folds"] = found
+    details["folds"] = described_folds
     return FoldedSplits(count, combined, combined_digest(combined), sizes, details, make)
 
 
@@ -126,9 +126,9 @@ def shared_folds(load: Callable[[Written], FoldedSplits], folder: Path) -> Folde
 
 
 def _folder_of(folder: Path, fold: int) -> Path:
-    found = folder / ("all-folds" if fold == ALL_FOLDS else f"fold-{fold}")
-    found.mkdir(exist_ok=True)
-    return found
+    place = folder / ("all-folds" if fold == ALL_FOLDS else f"fold-{fold}")
+    place.mkdir(exist_ok=True)
+    return place
 
 
 def _never(fold: int) -> Splits:

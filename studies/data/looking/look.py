@@ -78,12 +78,12 @@ def _looked(
     seen: Seen, splits: LoadedData | FoldedSplits, name: str, *, thorough: bool
 ) -> DataFindings:
     classes = class_counts(seen)
-    found = list(class_findings(classes))
+    findings = list(class_findings(classes))
     if thorough or seen.bytes <= _QUICK_BYTES:
-        found += repeats(seen)
+        findings += repeats(seen)
     notes = list(seen.notes)
     if thorough:
-        found += [*column_findings(seen), *changed_parts(seen)]
+        findings += [*column_findings(seen), *changed_parts(seen)]
         if "test" in seen.x:
             notes.append("Of the test part the inputs alone: its targets stay sealed.")
     picture, rows = picture_of(seen, classes)
@@ -93,7 +93,7 @@ def _looked(
         sizes=dict(seen.sizes),
         inputs=inputs_of(seen),
         classes=classes,
-        findings=tuple(sorted(found, key=lambda each: DATA_SEVERITIES.index(each.severity))),
+        findings=tuple(sorted(findings, key=lambda each: DATA_SEVERITIES.index(each.severity))),
         notes=" ".join(notes),
         thorough=thorough,
         picture=picture,
@@ -103,19 +103,19 @@ def _looked(
 
 def repeats(seen: Seen) -> Iterator[DataFinding]:
     """Yields samples that are in two parts, or twice in the training part."""
-    found = {part: marks(arrays) for part, arrays in seen.x.items()}
-    own = len(found["train"]) - len(np.unique(found["train"]))
-    yield from _leaks(seen, found, alike_anyway=own > _ALIKE_ANYWAY * len(found["train"]))
-    yield from _twins(seen, found["train"], own)
+    bits = {part: marks(arrays) for part, arrays in seen.x.items()}
+    own = len(bits["train"]) - len(np.unique(bits["train"]))
+    yield from _leaks(seen, bits, alike_anyway=own > _ALIKE_ANYWAY * len(bits["train"]))
+    yield from _twins(seen, bits["train"], own)
 
 
 def _leaks(
-    seen: Seen, found: Mapping[str, np.ndarray], *, alike_anyway: bool
+    seen: Seen, bits: Mapping[str, np.ndarray], *, alike_anyway: bool
 ) -> Iterator[DataFinding]:
     within = " of those that were looked at" if seen.partial else ""
     leaks = False
-    for other, part in itertools.combinations(found, 2):
-        samples, of = int(np.isin(found[part], found[other]).sum()), len(found[part])
+    for other, part in itertools.combinations(bits, 2):
+        samples, of = int(np.isin(bits[part], bits[other]).sum()), len(bits[part])
         if not samples:
             continue
         leaks = True
@@ -140,12 +140,12 @@ def _leaks(
             advice,
             {"part": part, "also_in": other, "samples": samples, "of": of},
         )
-    if not leaks and len(found) > 1:
+    if not leaks and len(bits) > 1:
         verdict = f"The parts share none{within}."
         yield DataFinding("leaks", "ok", "No sample is in two parts", verdict)
 
 
-def _twins(seen: Seen, found: np.ndarray, own: int) -> Iterator[DataFinding]:
+def _twins(seen: Seen, bits: np.ndarray, own: int) -> Iterator[DataFinding]:
     if own:
         folds, advice = "", "Drop them, unless they should count twice."
         if seen.folds:
@@ -153,12 +153,12 @@ def _twins(seen: Seen, found: np.ndarray, own: int) -> Iterator[DataFinding]:
             advice = "Drop them, or keep them in one fold."
         yield DataFinding(
             "twins",
-            "problem" if seen.folds and _OFTEN < own / len(found) <= _ALIKE_ANYWAY else "hint",
+            "problem" if seen.folds and _OFTEN < own / len(bits) <= _ALIKE_ANYWAY else "hint",
             "Training samples occur twice",
-            f"{_counted(own, len(found))} training samples repeat an earlier one: they count "
+            f"{_counted(own, len(bits))} training samples repeat an earlier one: they count "
             f"more{folds}.",
             advice,
-            {"samples": own, "of": len(found)},
+            {"samples": own, "of": len(bits)},
         )
 
 
@@ -236,17 +236,17 @@ def column_findings(seen: Seen) -> Iterator[DataFinding]:
 
 def _missing(seen: Seen) -> dict[str, float]:
     """Returns the share of training samples that lack a value, of columns where some do."""
-    found: dict[str, float] = {}
+    shares: dict[str, float] = {}
     table = seen.given.table
     for name, array in seen.x["train"].items():
         if is_text(array):
             empty = [not any(map(str.strip, texts)) for texts in _texts(array)]
-            found[own_name(name)] = float(np.mean(empty))
+            shares[own_name(name)] = float(np.mean(empty))
         elif table is not None:
             for column, values in table.columns_in(array).items():
                 lacking = values == MISSING if values.dtype == object else np.isnan(values)
-                found[column] = float(lacking.mean())
-    return {name: share for name, share in found.items() if share}
+                shares[column] = float(lacking.mean())
+    return {name: share for name, share in shares.items() if share}
 
 
 def _constant(seen: Seen, arrays: str) -> Iterator[str]:

@@ -138,7 +138,7 @@ def _of_streams(streams: Mapping[str, Stream], sizes: Mapping[str, int]) -> Seen
 
 def class_counts(seen: Seen) -> Classes:
     """Returns how many samples of each part have each class of each target that has classes."""
-    found: dict[str, dict[str, dict[str, int]]] = {}
+    counts: dict[str, dict[str, dict[str, int]]] = {}
     names = seen.given.class_names
     for name in seen.y.get("train", {}):
         labels = {part: class_labels(arrays[name]) for part, arrays in seen.y.items()}
@@ -146,11 +146,11 @@ def class_counts(seen: Seen) -> Classes:
             continue
         own = names if isinstance(names, tuple) else names.get(own_name(name), ())
         every = np.unique(np.concatenate(list(labels.values())))
-        found[name] = {
+        counts[name] = {
             part: {_shown(label, own): int((each == label).sum()) for label in every}
             for part, each in labels.items()
         }
-    return found
+    return counts
 
 
 def _shown(label: np.generic, names: Sequence[str]) -> str:
@@ -166,19 +166,19 @@ def inputs_of(seen: Seen) -> dict[str, str]:
     if table is not None:
         count = len(table.columns)
         return {"x": f"a table of {count:,} column{'' if count == 1 else 's'}", **table.treatments}
-    found = {}
+    inputs = {}
     for name, array in seen.x["train"].items():
         kind, sample = seen.kind(name), array.shape[1:]
         if kind == "columns":
             count = math.prod(sample)
-            found[name] = f"{count:,} column{'' if count == 1 else 's'}, {array.dtype}"
+            inputs[name] = f"{count:,} column{'' if count == 1 else 's'}, {array.dtype}"
         elif kind == "texts":
-            found[name] = "texts"
+            inputs[name] = "texts"
         else:
             side = math.isqrt(sample[0]) if len(sample) == 1 else 0
             flat = f"{side} × {side}, as rows of " if side else ""
-            found[name] = f"{kind} of {flat}{' × '.join(map(str, sample))}, {array.dtype}"
-    return found
+            inputs[name] = f"{kind} of {flat}{' × '.join(map(str, sample))}, {array.dtype}"
+    return inputs
 
 
 def picture_of(seen: Seen, classes: Classes) -> tuple[bytes, str]:

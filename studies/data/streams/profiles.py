@@ -230,10 +230,10 @@ def _array(given: Any, name: str) -> np.ndarray:
 
 
 def _named(batch: Batch) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
+    named: dict[str, np.ndarray] = {}
     for name, arrays in zip(_NAMES, batch, strict=False):
-        found |= named_arrays(arrays, name)
-    return found
+        named |= named_arrays(arrays, name)
+    return named
 
 
 def part_of(batch: Batch, alone: bool) -> Part:
@@ -260,21 +260,21 @@ def first_samples(source: Source, known: int | None) -> tuple[Part, bool]:
 
     Without weights: at least a batch, at most about 5,000 or 64 MiB; and whether these are all.
     """
-    found: list[Part] = []
+    parts: list[Part] = []
     samples = size = 0
     ended = True
     reading = Reading(source, PROFILE_SEED)
     with epoch_of(reading):
         for batch, alone in checked_batches(reading, source):
-            found.append(part_of(batch[:2], alone))
-            samples += len(found[-1])
-            size += sum(array.nbytes for array in named_arrays(found[-1].x, "x").values())
+            parts.append(part_of(batch[:2], alone))
+            samples += len(parts[-1])
+            size += sum(array.nbytes for array in named_arrays(parts[-1].x, "x").values())
             if samples >= _MOST_SAMPLES or size >= _MOST_SEEN_BYTES:
                 ended = samples == known
                 break
     try:
-        x, y = (concatenated([getattr(part, name) for part in found]) for name in ("x", "y"))
-        return Part(x, y, alone=found[0].alone), ended
+        x, y = (concatenated([getattr(part, name) for part in parts]) for name in ("x", "y"))
+        return Part(x, y, alone=parts[0].alone), ended
     except ValueError as error:
         raise DataError(
             f"Batches of {source.called} differ in shape, so their samples can't be looked "

@@ -190,10 +190,10 @@ class StreamedDataset(DescribedData):
             """See `DescribedData`."""
 
     def _read(self) -> dict[str, Profile]:
-        found = {name: profile_of(source) for name, source in self.sources.items()}
-        for name, profile in found.items():
-            _check_alike(found["train"].head, profile.head, name)
-        return found
+        profiles = {name: profile_of(source) for name, source in self.sources.items()}
+        for name, profile in profiles.items():
+            _check_alike(profiles["train"].head, profile.head, name)
+        return profiles
 
     def _with(self, facts: Mapping[str, Profile]) -> StreamedSplits:
         streams = {name: Stream(source, facts[name]) for name, source in self.sources.items()}

@@ -116,18 +116,18 @@ class FittedTable:
 
         Missing numbers of a column that has none in the training part appear as its mean.
         """
-        found = {}
+        columns = {}
         place = iter(rows.T)
         for column in self.numbers:
-            found[column.name] = (next(place).astype(np.float64) - column.offset) / column.scale
+            columns[column.name] = (next(place).astype(np.float64) - column.offset) / column.scale
         for column in self.indicated:
-            found[column.name][next(place) == 1] = np.nan
+            columns[column.name][next(place) == 1] = np.nan
         for column in self.categories:
             texts = np.full(len(rows), _OTHER, dtype=object)
             for text in column.vocabulary:
                 texts[next(place) == 1] = text
-            found[column.name] = texts
-        return {column.name: found[column.name] for column in self.columns}
+            columns[column.name] = texts
+        return {column.name: columns[column.name] for column in self.columns}
 
     @property
     def treatments(self) -> dict[str, str]:

@@ -33,9 +33,9 @@ def texts_of(column: Any) -> np.ndarray:
     """Returns a column as texts, of shape (n,), dtype object; empty where one is missing."""
     import pandas as pd
 
-    codes, found = pd.factorize(pd.Series(column).astype(object))
+    codes, kinds = pd.factorize(pd.Series(column).astype(object))
     # The last is for a code of -1.
-    texts: np.ndarray = np.array([*map(_text, found.tolist()), MISSING], dtype=object)[codes]
+    texts: np.ndarray = np.array([*map(_text, kinds.tolist()), MISSING], dtype=object)[codes]
     return texts
 
 
@@ -50,20 +50,20 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
     missing = [name for name in model.input if name not in table]
     if missing:
         raise KeyError(*missing)
-    found = {}
+    columns = {}
     for name, tensor in model.input.items():
         column = table[name]
         if tf.is_tensor(column):
-            found[name] = column
+            columns[name] = column
             continue
         if str(tensor.dtype) == "string":
-            found[name] = tf.constant(texts_of(column))
+            columns[name] = tf.constant(texts_of(column))
             continue
         try:
-            found[name] = tf.constant(numbers_of(column).astype(np.float32))
+            columns[name] = tf.constant(numbers_of(column).astype(np.float32))
         except (TypeError, ValueError):
             raise ValueError(f"the column {name!r} holds something else than numbers") from None
-    return found
+    return columns
 
 
 def takes_columns(model: Any) -> bool:
