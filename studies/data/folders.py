@@ -192,6 +192,11 @@ def folders_of_parts(folder: Path) -> dict[str, Path]:
             f"The folder {str(folder)!r} does not exist. Pass one with a subfolder for each class."
         )
     names = classes_in(folder)
+    if not names:
+        raise DataError(
+            f"{str(folder)!r} has no images or texts in subfolders. Put those of each class into a "
+            "subfolder with the name of the class."
+        )
     parts = {_PARTS[each.lower()]: folder / each for each in names if each.lower() in _PARTS}
     all_are = len(parts) == len(names)
     if "train" in parts and all_are:
