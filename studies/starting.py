@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from search_spaces.errors import DataError, StudyFileError, suggestion
+from search_spaces.errors import DataError, StudyFileError
 from studies.data.folders import classes_in, folders_of_parts, kind_of, read_columns
 from studies.data.npz_files import absolute_path, read_arrays
-from studies.data.replacing import is_table
 from studies.data.tables.columns import check_names, columns_of
-from studies.data.tables.files import read_table
-from studies.data.tables.table import table
+from studies.data.tables.files import is_table, read_table
+from studies.data.tables.table import Table, table
 from studies.user_code.targets import resolve_target
 from tracking.store.folder import check_study_name
 
@@ -236,19 +235,18 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
     names = [str(name) for name in frame.columns]
     if target is None:
         raise DataError(f"Say which column of {str(file)!r} to predict: --target {names[-1]}")
-    if target not in names:
-        check_names(frame, {"target": [target]}, called)
-        raise DataError(f"{called} has no column {target!r}. {suggestion(target, names)}")
-    check_names(frame, {}, called)
+    check_names(frame, {"target": [target]}, called)
     columns, refused = columns_of(frame.drop(columns=target)) if len(frame) else ([], {})
     usable = any(column.kind != "dates" for column in columns)
     texts = [name for name in refused if _are_texts(frame[name].dropna())]
-    if not usable and len(texts) == 1 and file.suffix.lower() == ".csv":
+    if not usable and len(texts) == 1:
         return _of_texts(file, texts[0], target, kind)
     found = guessed(frame[target]) if kind is None else kind
     left_out = tuple(refused) if usable else ()
     # As a launch would read it, so that it says the same now.
-    read = table(file, target=target, classes=found != "regression", drop=left_out).read().pool
+    described = table(file, target=target, classes=found != "regression", drop=left_out).read
+    assert isinstance(described, Table), "it reads a table"
+    read = described.contents_of(frame).pool
     if found != "regression":
         check_values(len(set(read.y)), found, str(file))
     options = f", drop=[{', '.join(map(quoted, left_out))}]" if left_out else ""

@@ -14,7 +14,7 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from studies.data.folders import ENDINGS, read_images
-from studies.data.tables.files import read_csv
+from studies.data.tables.files import is_table, read_table
 from studies.results.models import sizes_agree
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Inputs:
     arrays: tuple[Taken, ...]
     # Whether its samples are numbers from 0 to 1, as far as the example shows.
     scaled: bool = False
-    # How the study's data was read, as `Given.files` has it; empty if from no files.
+    # How the study's data was read from files, as `Given.files` says; empty if from none.
     files: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -101,11 +101,12 @@ class Inputs:
 def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
     """Reads samples from a file, or a folder of images or texts.
 
-    Returns arrays by the names of the inputs; and the names of images and texts.
+    Returns arrays by the names of the inputs, and the names of images and texts. Raises DataError
+    if it can't be read, or the model takes something else.
     """
-    as_study = _read_as_study(path, inputs)
-    if as_study is not None:
-        return as_study
+    read = _read_as_trained(path, inputs)
+    if read is not None:
+        return {inputs.arrays[0].name: read[0]}, read[1]
     suffix = path.suffix.lower()
     names: list[str] = []
     try:
@@ -137,6 +138,49 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
     if len(lengths) != 1 or 0 in lengths:
         raise inputs.refused(path, f"has arrays of {sorted(lengths)} samples")
     return samples, names
+
+
+def _read_as_trained(path: Path, inputs: Inputs) -> tuple[np.ndarray, list[str]] | None:
+    """Returns images or texts, read as the study's data was, and their names; None for others."""
+    suffix, described = path.suffix.lower(), inputs.files
+    if "image_size" in described and (path.is_dir() or suffix in _IMAGES):
+        return _images_as_trained(path, described)
+    column = described.get("text", "")
+    if column and is_table(path):
+        table = read_table(path, texts=[column], keep_default_na=False)
+        if column in table.columns:
+            return table[column].to_numpy(str), []
+    takes_texts = len(inputs.arrays) == 1 and inputs.arrays[0].dtype.kind in "US"
+    if takes_texts and (path.is_dir() or suffix in ENDINGS["texts"]):
+        return _texts(path)
+    return None
+
+
+def _images_as_trained(path: Path, described: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
+    if path.is_dir():
+        images, _, files = read_images(path, described, labelled=False)
+        return images, [str(file.relative_to(path)) for file in files]
+    # Keras reads folders.
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(path, folder)
+        try:
+            images, *_ = read_images(Path(folder), described, labelled=False)
+        except DataError as error:
+            raise DataError(str(error).replace(folder, str(path.parent))) from None
+    return images, [path.name]
+
+
+def _texts(path: Path) -> tuple[np.ndarray, list[str]]:
+    files = [path]
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS["texts"])
+    if not files:
+        raise DataError(f"{str(path)!r} has no texts (.txt).")
+    try:
+        texts = [file.read_text(encoding="utf-8") for file in files]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{str(path)!r} can't be read as texts in UTF-8: {error}.") from None
+    return np.array(texts), [str(f.relative_to(path)) if path.is_dir() else f.name for f in files]
 
 
 def _fitting(array: np.ndarray, taken: Taken, path: Path, inputs: Inputs) -> np.ndarray:
@@ -290,42 +334,3 @@ def _is_number(text: object) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _read_as_study(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]] | None:
-    """Reads images or texts as the study's data was read; None if that was in another way."""
-    suffix, described = path.suffix.lower(), inputs.files
-    if "image_size" in described and (path.is_dir() or suffix in _IMAGES):
-        return _images_as_study(path, inputs)
-    column = described.get("text", "")
-    if column and suffix == ".csv" and path.is_file():
-        table = read_csv(path, texts=[column], keep_default_na=False)
-        if column in table.columns:
-            return {inputs.arrays[0].name: table[column].to_numpy(str)}, []
-    takes_texts = len(inputs.arrays) == 1 and inputs.arrays[0].dtype.kind in "US"
-    if takes_texts and (path.is_dir() or suffix in ENDINGS["texts"]):
-        return _texts(path, inputs)
-    return None
-
-
-def _images_as_study(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
-    name = inputs.arrays[0].name
-    if path.is_dir():
-        images, _, files = read_images(path, inputs.files, labelled=False)
-        return {name: images}, [str(file.relative_to(path)) for file in files]
-    # Keras reads folders.
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(path, folder)
-        return {name: read_images(Path(folder), inputs.files, labelled=False)[0]}, [path.name]
-
-
-def _texts(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
-    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
-    if not files:
-        raise DataError(f"{str(path)!r} has no texts (.txt).")
-    try:
-        texts = np.array([file.read_text(encoding="utf-8") for file in files])
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{str(path)!r} can't be read as texts in UTF-8: {error}.") from None
-    names = [str(f.relative_to(path)) if path.is_dir() else f.name for f in files]
-    return {inputs.arrays[0].name: texts}, names

@@ -81,7 +81,7 @@ def new_command(
 
 def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | None, str | None, Any]:
     """Asks for what was not given."""
-    from studies.data.replacing import is_table
+    from studies.data.tables.files import is_table
     from studies.starting import columns, read_samples
 
     if data is None:

@@ -244,7 +244,6 @@ def scores_in_worker(
     Keras computes, which traces the model.
     """
     from studies.data.looking.look import guess_on
-    from studies.training.building.made_data import validation_digest
     from studies.training.champion.champion_model import evaluated, rebuilt
     from studies.training.models import scalars
     from studies.training.process import global_settings
@@ -264,7 +263,7 @@ def scores_in_worker(
         scores = sample_scores(
             model, splits, metric, epoch=best.epoch, batch_size=spec.batch_size, recorded=recorded
         )
-        targets = validation_digest(splits)
+        targets = splits.validation.targets_digest
         return TestScores(scores, splits.digests["test"], targets, guess_on(splits))
     except NotScoredError as error:
         return str(error)

@@ -9,13 +9,13 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.declarations import is_keras_tuners, space_of_keras_tuners
 from search_spaces.errors import DataError, StudyError, suggestion
 from search_spaces.tailoring import Tailoring
-from studies.data import AnyDataset, CrossValidation, Dataset, StreamedDataset
+from studies.data import CrossValidation, DescribedData
 from studies.data.folds.cross_validation import Grouped
 from studies.data.folds.splits import check_cross_validation
 from studies.data.replacing import replaced_data
@@ -55,7 +55,7 @@ from tracking.store.folder import check_study_name
 Builder = Any
 """A function of the hyperparameters, or an object with such a method `build`."""
 CallbackBuilder = Callable[[Hyperparameters], Sequence[Any]]
-DataBuilder = Callable[[Hyperparameters], AnyDataset]
+DataBuilder = Callable[[Hyperparameters], DescribedData]
 ClassWeights = Mapping[int, float] | str | None
 
 DEFAULT_EPOCHS = 20
@@ -95,7 +95,7 @@ class StudyDefinition:
     """A study's definition. Its attributes are described at `Study`."""
 
     name: str = field(kw_only=False)
-    data: AnyDataset | DataBuilder | None = None
+    data: DescribedData | DataBuilder | None = None
     build: Builder = None
     objective_function: Callable[[Any], Any] | None = None
     direction: str | None = None
@@ -145,7 +145,7 @@ class StudyDefinition:
         self._check_settings()
 
     def _check_parts(self) -> None:
-        if not isinstance(self.data, Dataset | StreamedDataset) and not callable(self.data):
+        if not isinstance(self.data, DescribedData) and not callable(self.data):
             raise StudyError(
                 "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
                 "datasets.npz(path), datasets.table(path, target=...), datasets.batches(train, "
@@ -249,7 +249,7 @@ class StudyDefinition:
         return dataclasses.replace(self, **replaced)
 
     def _check_training_parameters(self) -> None:
-        if isinstance(self.data, StreamedDataset):
+        if isinstance(self.data, DescribedData) and self.data.in_batches:
             given = "" if self.batch_size == DEFAULT_BATCH_SIZE else f"batch_size={self.batch_size}"
             if self.space is not None and "batch_size" in self.space:
                 given = "'batch_size' in the search space"
@@ -283,10 +283,11 @@ def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
         raise StudyError(str(error)) from None
     if how is None:
         return None
-    if isinstance(study.data, StreamedDataset):
-        _refuse("its data comes in batches", "Take data from datasets.arrays")
-    if not isinstance(study.data, Dataset):
+    data: object = study.data
+    if not isinstance(data, DescribedData):
         _refuse("a function of hp makes its data", "Give data that is the same for all trials")
+    if data.in_batches:
+        _refuse("its data comes in batches", "Take data from datasets.arrays")
     if callable(study.class_weight):
         _refuse("its class_weight is a function of hp", "Give weights, or 'balanced'")
     if study.repeats > 1:
@@ -312,5 +313,5 @@ def check_no_own_fit(study: StudyDefinition) -> None:
         _refuse("its HyperModel has its own fit", "Leave the fit out: then model.fit trains it")
 
 
-def _refuse(why: str, what_to_do: str) -> None:
+def _refuse(why: str, what_to_do: str) -> NoReturn:
     raise StudyError(f"The study can't be cross-validated: {why}. {what_to_do}.")

@@ -13,13 +13,10 @@ from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import DataError, StudyError
 from search_spaces.space import complete
 from studies.data import (
-    AnyDataset,
-    AnySplits,
     CrossValidation,
-    Dataset,
+    DescribedData,
     FoldedSplits,
-    StreamedDataset,
-    StreamedSplits,
+    LoadedData,
 )
 from studies.data.looking.look import glance_at
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
@@ -86,21 +83,17 @@ class Session:
         threads = configure_tensorflow(threads)
         # The study's file is loaded: its settings hold for all trials, those of a builder don't.
         global_settings.remember()
-        folds = None
-        if isinstance(study.data, Dataset | StreamedDataset):
-            found_data = _loaded(study, study.data, shared)
-            if isinstance(found_data, FoldedSplits):
-                folds, found_data = found_data, found_data.of(0)
-            splits: AnySplits = found_data
-            dataset = study.data
+        loaded: LoadedData | FoldedSplits
+        if isinstance(study.data, DescribedData):
+            loaded, dataset = _loaded(study, study.data, shared), study.data
+            splits = loaded.of(0)
         making, tailoring = made_data(study), study.tailoring
         state = UsersState.of_study(study)
         with at_work(state):
             if making is None:
                 assert not callable(study.class_weight), "else it were made"
                 # All folds train the same loss.
-                counted = splits if folds is None else folds.whole
-                class_weight = resolve_class_weight(study.class_weight, counted)
+                class_weight = resolve_class_weight(study.class_weight, loaded.whole)
                 weighted: AnyData = with_class_weight(splits, class_weight)
                 resolved = resolve_space(study, weighted)
             else:
@@ -111,6 +104,7 @@ class Session:
                 dataset, splits, class_weight = making.of_defaults(
                     Hyperparameters(space, space.defaults())
                 )
+                loaded = splits
                 # Checks of data that does not depend on hyperparameters.
                 _check_trained_on(replace(resolved.study, data=dataset), dataset)
             study, notes = resolved.study, resolved.notes
@@ -120,18 +114,17 @@ class Session:
         description = _describe(
             study,
             dataset,
-            splits,
+            loaded,
             code,
             threads,
             [*notes, *found],
             data_override,
-            folds,
         )
         description = replace(description, class_weight=class_weight)
-        description = with_glance(description, folds or splits)
+        description = with_glance(description, loaded)
         return cls(
             study,
-            making or folds or splits,
+            making or loaded,
             replace(
                 description,
                 discovered=resolved.joins,
@@ -174,16 +167,14 @@ class Session:
         with at_work(self.state):
             return function(self, *arguments)
 
-    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> AnySplits:
+    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> LoadedData:
         """Returns the data of a trial, or of one of its folds, its classes not weighted.
 
         Raises StudyError if it depends on hyperparameters, and can't be made again.
         """
         data = self.data
-        if isinstance(data, FoldedSplits):
-            return data.of(fold)
         if not isinstance(data, MadeData):
-            return data
+            return data.of(fold)
         try:
             return data.of(hp).splits
         except Exception as error:
@@ -209,16 +200,16 @@ def at_work(state: UsersState) -> Iterator[None]:
 
 
 def _loaded(
-    study: StudyDefinition, data: AnyDataset, shared: Path | None
-) -> AnySplits | FoldedSplits:
+    study: StudyDefinition, data: DescribedData, shared: Path | None
+) -> LoadedData | FoldedSplits:
     """Loads data that is the same for all trials."""
     _check_trained_on(study, data)
-    if isinstance(data, StreamedDataset):
+    if data.in_batches:
         # Random operations need a seed, in pipelines too.
         begin_trial(study.seed)
     try:
         how = study.cross_validation
-        if isinstance(how, CrossValidation) and isinstance(data, Dataset):
+        if isinstance(how, CrossValidation):
             return data.load_folds(how, shared)
         return data.load() if shared is None else data.load_shared(shared)
     except DataError as error:
@@ -230,10 +221,10 @@ def _loaded(
         ) from None
 
 
-def _check_trained_on(study: StudyDefinition, data: AnyDataset) -> None:
+def _check_trained_on(study: StudyDefinition, data: DescribedData) -> None:
     if has_own_fit(study.build):
         check_no_own_fit(study)
-    if isinstance(data, StreamedDataset) and has_own_fit(study.build):
+    if data.in_batches and has_own_fit(study.build):
         raise StudyError(
             f"The HyperModel of the study {study.name!r} has its own fit, which is "
             "given arrays, and the data comes in batches. Take data from datasets.arrays; "
@@ -243,31 +234,29 @@ def _check_trained_on(study: StudyDefinition, data: AnyDataset) -> None:
 
 def _describe(
     study: StudyDefinition,
-    dataset: AnyDataset,
-    splits: AnySplits,
+    dataset: DescribedData,
+    loaded: LoadedData | FoldedSplits,
     code: CodeDescription,
     threads: int,
     warnings: Sequence[str],
     data_override: str,
-    folds: FoldedSplits | None,
 ) -> StudyDescription:
-    facts = splits if folds is None else folds.facts
     how = study.cross_validation
     data = DataDescription(
         name=dataset.name,
         source=dataset.source,
-        digest=facts.digest,
-        digests=dict(facts.digests),
-        sizes=dict(facts.sizes),
-        details=_details(splits) if folds is None else folds.facts.details,
+        digest=loaded.digest,
+        digests=dict(loaded.digests),
+        sizes=dict(loaded.sizes),
+        details=_details(loaded),
         override=data_override,
         made_by=_made_by(study),
     )
     return replace(
         description_of(study, data, code, threads, warnings),
-        batch_size=splits.batch_size if isinstance(splits, StreamedSplits) else study.batch_size,
+        batch_size=loaded.batch_size or study.batch_size,
         cross_validation="" if how is None else repr(how),
-        folds=0 if folds is None else folds.facts.count,
+        folds=loaded.folds,
     )
 
 
@@ -288,13 +277,13 @@ def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
 
 def _made_by(study: StudyDefinition) -> str:
     """Returns the name of the function that makes each trial's data, or an empty text."""
-    if isinstance(study.data, Dataset | StreamedDataset):
+    if isinstance(study.data, DescribedData):
         return ""
     return str(getattr(study.data, "__name__", type(study.data).__name__))
 
 
-def _details(splits: AnySplits) -> dict[str, object]:
-    return {k: v for k, v in splits.describe().items() if k not in ("digest", "digests", "sizes")}
+def _details(loaded: LoadedData | FoldedSplits) -> dict[str, object]:
+    return {k: v for k, v in loaded.describe().items() if k not in ("digest", "digests", "sizes")}
 
 
 class InProcessExecutor:
@@ -387,7 +376,7 @@ def description_of(
 
 
 def with_glance(
-    description: StudyDescription, splits: AnySplits | FoldedSplits
+    description: StudyDescription, splits: LoadedData | FoldedSplits
 ) -> StudyDescription:
     """Adds what a glance at its data found to a study's description, and a warning of the worst.
 

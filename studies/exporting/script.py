@@ -23,16 +23,13 @@ from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from studies.again.recorded import recorded_worker
 from studies.again.reruns import trainings_of
-from studies.data import Splits
-from studies.data.arrays.texts import is_text
-from studies.data.parts.classes import class_labels
-from studies.data.structures import named_arrays
+from studies.data.arrays.classes import class_labels
+from studies.data.arrays.structures import is_text, named_arrays
 from studies.definition.seeds import seed_states
 from studies.exporting.files import check_folder, explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress
 from studies.training.building.build import build_model, build_variables
 from studies.training.building.hypermodel import has_own_fit
-from studies.training.building.made_data import MadeData
 from studies.training.process.determinism import begin_trial, seed_generator_states
 from studies.user_code.user_modules import imported_names
 from tracking.history.curves import epoch_metrics
@@ -161,9 +158,10 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
     """
     study = session.study
     hp = Hyperparameters(space, spec.values, number=spec.built_as)
-    splits = session.data.of(hp).splits if isinstance(session.data, MadeData) else session.data
-    if not isinstance(splits, Splits):
+    loaded = session.splits_of(hp, spec.fold)
+    if loaded.streams:
         raise _refused(study.name, "its data comes in batches, which no record holds")
+    splits = loaded.arrays
     if has_own_fit(study.build):
         raise _refused(study.name, "its HyperModel trains by a fit of its own")
     if not splits.train.has_targets and not splits.train.alone:

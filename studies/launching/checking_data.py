@@ -6,7 +6,14 @@ from pathlib import Path
 
 from search_spaces import Hyperparameters
 from search_spaces.errors import DataError, StudyError, TrackingError
-from studies.data import AnySplits, CrossValidation, Dataset, FoldedSplits, StreamedDataset
+from studies.data import (
+    CrossValidation,
+    Dataset,
+    DescribedData,
+    FoldedSplits,
+    LoadedData,
+    StreamedDataset,
+)
 from studies.data.looking.look import look_at
 from studies.data.replacing import data_alone, path_in
 from studies.definition.objective import no_data
@@ -51,7 +58,7 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
         >>> [each.title for each in found.findings][0]
         'No sample is in two parts'
     """
-    if isinstance(data, Dataset | StreamedDataset):
+    if isinstance(data, DescribedData):
         return look_at(_loaded(data), data.name)
     if not isinstance(data, StudyDefinition):
         raise DataError(
@@ -102,19 +109,16 @@ def _of_study(study: StudyDefinition) -> DataFindings:
     if study.objective_function is not None:
         raise StudyError(no_data(study.name))
     data = study.data
-    if not isinstance(data, Dataset | StreamedDataset):
+    if not isinstance(data, DescribedData):
         return _of_made(study)
-    splits: AnySplits | FoldedSplits
+    splits: LoadedData | FoldedSplits
     how = study.cross_validation
-    if isinstance(how, CrossValidation) and isinstance(data, Dataset):
-        splits = data.load_folds(how)
-    else:
-        splits = _loaded(data, study.seed)
+    splits = data.load_folds(how) if isinstance(how, CrossValidation) else _loaded(data, study.seed)
     return look_at(splits, data.name)
 
 
-def _loaded(data: Dataset | StreamedDataset, seed: int = 0) -> AnySplits:
-    if isinstance(data, StreamedDataset):
+def _loaded(data: DescribedData, seed: int = 0) -> LoadedData:
+    if data.in_batches:
         configure_tensorflow(None)
         # Random operations need a seed, in pipelines too.
         begin_trial(seed)

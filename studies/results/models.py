@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import keras
     from mlflow.entities.model_registry import ModelVersion
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 
 def load_model(
@@ -195,14 +195,14 @@ def _rebuilt(
         set_global_random_states(states)
 
 
-def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) -> AnySplits:
+def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) -> LoadedData:
     """Returns the data that a trial's model was trained on."""
-    from studies.data import CrossValidation, Dataset
+    from studies.data import CrossValidation, DescribedData
     from studies.training.building.made_data import MadeData
 
     how = study.cross_validation
     if trial.whole is not None and isinstance(how, CrossValidation):
-        assert isinstance(study.data, Dataset), "others are refused"
+        assert isinstance(study.data, DescribedData), "others are refused"
         return study.data.load_folds(how).whole
     return MadeData(study).of(hp).splits
 

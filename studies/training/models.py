@@ -17,7 +17,7 @@ from studies.training.structures.structure import Structure
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 # Keras's callbacks that change nothing of a model but its variables.
 _CHANGING_VALUES = frozenset(
@@ -88,7 +88,7 @@ def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
     return getattr(type(callback), name, None) is not getattr(keras.callbacks.Callback, name, None)
 
 
-def make_variables(model: keras.Model, splits: AnySplits) -> Structure | None:
+def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
     """Makes the variables that `fit` would make first; returns the structure before that.
 
     Variables of the model, its loss or metrics made while TensorFlow traces the training step make
@@ -118,7 +118,7 @@ def make_variables(model: keras.Model, splits: AnySplits) -> Structure | None:
     return None if before.of_libraries else before
 
 
-def make_weights(model: keras.Model, splits: AnySplits) -> None:
+def make_weights(model: keras.Model, splits: LoadedData) -> None:
     """Makes the weights of a model that is built when it is first called.
 
     Sublayers that a `build` makes draw their seeds then. So every training begins with it
@@ -130,7 +130,7 @@ def make_weights(model: keras.Model, splits: AnySplits) -> None:
             model(as_keras_reads(splits.train.first(1).x))
 
 
-def _build_sequential(model: keras.Model, splits: AnySplits) -> None:
+def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
     import keras
 
     x = splits.train.first(1).x

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from studies.data import StreamedSplits
 from studies.error_texts import describe
 from studies.training.batches import Batches
 from studies.training.models import make_variables, may_change_model, scalars
@@ -108,10 +107,10 @@ class PlainTrainer:
         import keras
 
         splits, batch_size = training.splits, training.spec.batch_size
-        if isinstance(splits, StreamedSplits):
+        if splits.streams:
             return StreamedBatches(splits, training.spec.class_weight)
         ends = training.model.steps_per_execution != 1
-        return self._batches(splits, batch_size, ends, keras.config.floatx())
+        return self._batches(splits.arrays, batch_size, ends, keras.config.floatx())
 
 
 def _make_variables(training: Training) -> None:

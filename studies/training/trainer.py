@@ -13,7 +13,7 @@ from tracking.records import TrialSpec
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.training.structures.structure import Structure
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
@@ -25,7 +25,7 @@ class Training:
     """The arguments of a trainer."""
 
     model: keras.Model  # Compiled; trained in place.
-    splits: AnySplits  # Class weights are in the sample weights of arrays.
+    splits: LoadedData  # Class weights are in the sample weights of arrays.
     spec: TrialSpec
     callbacks: Sequence[keras.callbacks.Callback]  # The user's own, new for this trial.
     hp: Hyperparameters

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters
 from search_spaces.errors import BuilderError, StudyError
-from studies.data import AnySplits, FoldedSplits
+from studies.data import FoldedSplits
 from studies.definition.class_weights import with_class_weight
 from studies.error_texts import describe
 from studies.libraries.tensorflow_parts import forgetting_gradients
 from studies.training.building.build import build_callbacks, build_model, without_watching
 from studies.training.building.hypermodel import has_own_fit
-from studies.training.building.made_data import AnyData, MadeData, validation_digest
+from studies.training.building.made_data import AnyData, MadeData
 from studies.training.models import make_weights, parameters_of
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
@@ -39,6 +39,7 @@ from tracking.records import (
 if TYPE_CHECKING:
     import keras
 
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
 
 _log = logging.getLogger(__name__)
@@ -134,10 +135,8 @@ class _Run:
     def _run(self) -> TrialResult:
         spec, data = self.task.spec, self.data
         hp = Hyperparameters(self.task.space, spec.values, number=spec.built_as)
-        if isinstance(data, FoldedSplits):
-            return self._run_on(data.of(spec.fold), self.task, hp)
         if not isinstance(data, MadeData):
-            return self._run_on(data, self.task, hp)
+            return self._run_on(data.of(spec.fold), self.task, hp)
         try:
             _, splits, class_weight = data.of(hp)
         except Exception as error:
@@ -151,11 +150,11 @@ class _Run:
         return replace(
             self._run_on(splits, replace(self.task, spec=spec), hp),
             data_digest=splits.digest,
-            validation_digest=validation_digest(splits),
+            validation_digest=splits.validation.targets_digest,
             class_weight=class_weight,
         )
 
-    def _run_on(self, splits: AnySplits, task: TrialTask, hp: Hyperparameters) -> TrialResult:
+    def _run_on(self, splits: LoadedData, task: TrialTask, hp: Hyperparameters) -> TrialResult:
         """Runs the trial on its data."""
         spec, build, state = task.spec, self.study.build, None
         splits = with_class_weight(splits, spec.class_weight)
@@ -268,7 +267,7 @@ def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialR
 
 
 def _build(
-    study: StudyDefinition, hp: Hyperparameters, spec: TrialSpec, splits: AnySplits
+    study: StudyDefinition, hp: Hyperparameters, spec: TrialSpec, splits: LoadedData
 ) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
     begin_trial(spec.seed)
     with global_settings.noting_environment():

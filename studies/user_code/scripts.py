@@ -23,8 +23,8 @@ import numpy as np
 from search_spaces.errors import EngineError, StudyFileError
 from search_spaces.tailoring import Tailoring
 from studies.data import datasets
+from studies.data.arrays.structures import length_of, map_arrays
 from studies.data.streams.sources import GENERATOR, kind_of
-from studies.data.structures import length_of, map_arrays
 from studies.definition.engine_options import name_of_object, split_options, with_options
 from studies.definition.settings import hyperband_trials
 from studies.definition.study_definition import (

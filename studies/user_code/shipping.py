@@ -23,8 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import DataError, StudyError
-from studies.data.arrays.large import file_of
-from studies.data.parts.sharing import MappingUnpickler
+from studies.data.arrays.large import MappingUnpickler, file_of
 from studies.data.streams.sources import TF_DATA, kind_of
 from studies.definition.study_definition import StudyDefinition
 from studies.libraries.tensorflow_parts import class_of_functions, untraced

@@ -24,12 +24,12 @@ from tracking.records import Direction, Objective
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
 
 
 def build_model(
-    study: StudyDefinition, hp: Hyperparameters, splits: AnySplits | None = None
+    study: StudyDefinition, hp: Hyperparameters, splits: LoadedData | None = None
 ) -> keras.Model:
     """Calls the study's builder, for the data of a trial; raises whatever that raises.
 
@@ -112,7 +112,7 @@ def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
     return method if callable(method) else build  # type: ignore[no-any-return]
 
 
-def build_variables(model: keras.Model, splits: AnySplits) -> None:
+def build_variables(model: keras.Model, splits: LoadedData) -> None:
     """Makes the missing variables of a model and its optimizer."""
     import keras
 

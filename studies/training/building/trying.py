@@ -24,7 +24,7 @@ from tracking.runs.run_contents import check_names
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
 
 _SAMPLES = 4
@@ -110,7 +110,7 @@ def _refuse(study: StudyDefinition, reason: str) -> None:
 
 
 def _try_model(
-    study: StudyDefinition, model: keras.Model, splits: AnySplits, hp: Hyperparameters
+    study: StudyDefinition, model: keras.Model, splits: LoadedData, hp: Hyperparameters
 ) -> set[str]:
     """Trains a model for one batch, and validates it; returns the names of its metrics.
 
@@ -127,7 +127,7 @@ def _try_model(
             raise error from None
 
 
-def _step_once(model: keras.Model, splits: AnySplits) -> set[str]:
+def _step_once(model: keras.Model, splits: LoadedData) -> set[str]:
     import tensorflow as tf
 
     names: set[str] = set()
@@ -140,7 +140,7 @@ def _step_once(model: keras.Model, splits: AnySplits) -> set[str]:
     return names
 
 
-def _fit_once(model: keras.Model, splits: AnySplits) -> set[str]:
+def _fit_once(model: keras.Model, splits: LoadedData) -> set[str]:
     import tensorflow as tf
 
     # Not as arrays, of which Keras takes no texts.
@@ -149,7 +149,7 @@ def _fit_once(model: keras.Model, splits: AnySplits) -> set[str]:
     return set(scalars({name: values[-1] for name, values in history.items()}))
 
 
-def _samples(model: keras.Model, splits: AnySplits) -> list[tuple[Any, ...]]:
+def _samples(model: keras.Model, splits: LoadedData) -> list[tuple[Any, ...]]:
     size = fixed_batch_size(model) or _SAMPLES
     return [packed(part.first(size)) for part in (splits.train, splits.validation)]
 

@@ -16,12 +16,10 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.data import Part, Splits, StreamedSplits
-from studies.data.arrays.given import Given, examples_of
-from studies.data.arrays.texts import is_text
-from studies.data.parts.part import joined
-from studies.data.parts.splits import seal
-from studies.data.structures import named_arrays
+from studies.data import Part, Splits
+from studies.data.arrays.preprocessing import Given, examples_of
+from studies.data.arrays.splits import joined, seal
+from studies.data.arrays.structures import is_text, named_arrays
 from studies.definition.class_weights import with_class_weight
 from studies.error_texts import first_paragraph
 from studies.training.batches import Batches
@@ -48,7 +46,7 @@ from tracking.records.validation_predictions import predictions_beside
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
     from tracking.records import TrialSpec
 
@@ -59,7 +57,7 @@ _SAMPLES = 32
 def save_champion(
     study: StudyDefinition,
     space: SearchSpace,
-    splits: AnySplits,
+    splits: LoadedData,
     spec: TrialSpec,
     checkpoint: Path,
     requirements: list[str],
@@ -115,7 +113,7 @@ def _saving(spec: TrialSpec, checkpoint: Path) -> Iterator[None]:
 def rebuilt(
     study: StudyDefinition,
     space: SearchSpace,
-    splits: AnySplits,
+    splits: LoadedData,
     spec: TrialSpec,
     checkpoint: Path,
 ) -> keras.Model:
@@ -129,7 +127,7 @@ def rebuilt(
 
 
 def _predictions(
-    study: StudyDefinition, model: keras.Model, splits: AnySplits, spec: TrialSpec
+    study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec
 ) -> str:
     """Returns what a model predicts of the validation data, as JSON; empty if it can't be shown."""
     try:
@@ -141,13 +139,10 @@ def _predictions(
         return ""
 
 
-def evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping[str, Any]:
+def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mapping[str, Any]:
     """Returns what `model.evaluate` returns for the validation part."""
     batches: Batches | StreamedBatches
-    if isinstance(splits, StreamedSplits):
-        batches = StreamedBatches(splits)
-    else:
-        batches = Batches(splits, batch_size)
+    batches = StreamedBatches(splits) if splits.streams else Batches(splits.arrays, batch_size)
     with contextlib.closing(batches), warnings.catch_warnings():
         # Data of unknown length just ends.
         warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
@@ -159,7 +154,7 @@ def evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping
 
 def save_for_mlflow(
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     requirements: list[str],
     folder: Path,
     build: Any = None,
@@ -297,7 +292,7 @@ class Refitted:
 
 
 def refit(
-    study: StudyDefinition, splits: AnySplits, spec: TrialSpec, hp: Hyperparameters, epochs: int
+    study: StudyDefinition, splits: LoadedData, spec: TrialSpec, hp: Hyperparameters, epochs: int
 ) -> tuple[keras.Model, Splits, Refitted]:
     """Trains a trial's model on training and validation data together, by `model.fit`.
 
@@ -309,7 +304,7 @@ def refit(
 
     `splits` has classes without weights, `spec` the weights; `epochs` is the trial's best epoch.
     """
-    if not isinstance(splits, Splits):
+    if splits.streams:
         raise StudyError(
             "A study on data in batches can't be trained again on training and validation data "
             "together: the two can't be joined. Give arrays, or launch a study whose function of "
@@ -320,9 +315,9 @@ def refit(
             "A HyperModel with a fit of its own can't be trained again without validation data: "
             "its fit may need that. Leave the fit out."
         )
-    merged = replace(splits, train=joined(splits.train, splits.validation))
+    arrays = splits.arrays
+    merged = replace(arrays, train=joined(arrays.train, arrays.validation))
     weighted = with_class_weight(merged, spec.class_weight)
-    assert isinstance(weighted, Splits), "it is of arrays"
     begin_trial(spec.seed)
     model = build_model(study, hp, splits)
     kept, watching = without_watching(build_callbacks(study, hp))
@@ -339,7 +334,7 @@ def refit(
             f"Trained on training and validation data together, trial {spec.number} diverges: its "
             f"loss is {last.get('loss')}."
         )
-    samples, before = len(merged.train), len(splits.train)
+    samples, before = len(merged.train), len(arrays.train)
     steps, steps_before = (-(-count // spec.batch_size) for count in (samples, before))
     left_out = tuple(type(callback).__name__ for callback in watching)
     return model, merged, Refitted(epochs, steps, steps_before, samples, left_out)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from studies.data import StreamedSplits
 from studies.error_texts import describe
 from studies.libraries.keras_parts import answers_of, compiled_metrics, flat, is_accuracy
 from studies.training.batches import as_keras_reads, packed
@@ -21,7 +20,7 @@ from tracking.statistics.intervals import independent_samples, resample_counts, 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 _RESAMPLES = 1_000
 _SEED = 0
@@ -48,20 +47,19 @@ class Scores:
     digest: str
 
 
-def evaluate_test_part(model: keras.Model, splits: AnySplits, batch_size: int) -> Scores:
+def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) -> Scores:
     """Evaluates a compiled model on the sealed test part, which nothing else reads."""
     import keras
 
     # In the place of the validation part, which Keras reads in the same way.
-    tested: Any = replace(splits, validation=splits.unseal_test())  # type: ignore[arg-type]
+    tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
     scores = scalars(evaluated(model, tested, batch_size))
     samples = splits.sizes.get("test", 0)
     bounds: Mapping[str, tuple[float, float]] = {}
     try:
         y, predicted, sample_weight = _predicted(model, tested, batch_size)
         samples = len(keras.tree.flatten(predicted)[0])
-        streamed = isinstance(tested, StreamedSplits)
-        size, groups = (None, None) if streamed else (batch_size, tested.validation.groups)
+        size, groups = None if tested.streams else batch_size, tested.validation.groups
         bounds, note = _intervals(model, y, predicted, sample_weight, scores, size, groups)
     except Exception as error:
         # A model's own steps may predict nothing, or something else.
@@ -70,12 +68,12 @@ def evaluate_test_part(model: keras.Model, splits: AnySplits, batch_size: int) -
     return Scores(scores, bounds, resamples, note, samples, splits.digests["test"])
 
 
-def _predicted(model: keras.Model, splits: AnySplits, batch_size: int) -> tuple[Any, Any, Any]:
+def _predicted(model: keras.Model, splits: LoadedData, batch_size: int) -> tuple[Any, Any, Any]:
     """Returns targets, predictions and weights of the validation part."""
     import keras
 
-    if not isinstance(splits, StreamedSplits):
-        part = splits.validation
+    if not splits.streams:
+        part = splits.arrays.validation
         if not part.has_targets:
             raise ValueError("the data has no targets")
         made = model.predict(as_keras_reads(part.x), batch_size=batch_size, verbose=0)

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import StreamedSplits
-from studies.data.arrays.given import Given
-from studies.data.arrays.images import image_of
-from studies.data.arrays.rules import by_rule
-from studies.data.parts.classes import class_labels
-from studies.data.structures import Arrays, map_arrays, named_arrays
+from studies.data.arrays.checks import by_rule
+from studies.data.arrays.classes import class_labels
+from studies.data.arrays.preprocessing import Given
+from studies.data.arrays.structures import Arrays, image_of, map_arrays, named_arrays
 from studies.training.batches import as_keras_reads
 from studies.training.building.target_checks import named_outputs
 from studies.training.streamed_batches import validation_batches
@@ -33,7 +31,7 @@ from tracking.records.validation_predictions import (
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 
 _SLICE = 2**14
@@ -49,7 +47,7 @@ _Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 def validation_predictions(
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     number: int,
     batch_size: int,
     rule: Callable[[Any], Any] | None = None,
@@ -79,12 +77,12 @@ def validation_predictions(
     return replace(results[0], others=tuple(results[1:])) if results else None
 
 
-def _slices(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterator[_Slice]:
+def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator[_Slice]:
     """Yields samples, and targets and predictions of each output."""
-    if isinstance(splits, StreamedSplits):
+    if splits.streams:
         yield from _read_batches(model, splits)
         return
-    part = splits.validation
+    part = splits.arrays.validation
     size = max(1, _SLICE // batch_size) * batch_size
     for start in range(0, len(part), size):
         end = start + size
@@ -94,7 +92,7 @@ def _slices(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterator[
         yield x, _paired_outputs(model, y, made)
 
 
-def _read_batches(model: keras.Model, splits: StreamedSplits) -> Iterator[_Slice]:
+def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
     import keras
 
     for batch in validation_batches(splits):
@@ -118,7 +116,7 @@ def _probabilities(loss: Any, made: np.ndarray) -> np.ndarray:
 
 
 def _counting(
-    made: np.ndarray, splits: AnySplits, output: str, rule: Callable[[Any], Any] | None
+    made: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
 ) -> _Counting | None:
     """Returns what counts predictions of a shape; None if nothing does."""
     if made.ndim == 2 and made.shape[1] > 1:
@@ -131,7 +129,7 @@ def _counting(
 class _Counting:
     """Counts predictions of an output, and keeps the samples with the lowest probabilities."""
 
-    def __init__(self, splits: AnySplits, output: str) -> None:
+    def __init__(self, splits: LoadedData, output: str) -> None:
         self._given = splits.given
         self.output = output
         # Of the samples kept: the highest probability first.
@@ -200,7 +198,7 @@ class _Counting:
 class _OfClasses(_Counting):
     """Counts the classes that a model of several classes predicts."""
 
-    def __init__(self, splits: AnySplits, output: str, classes: int) -> None:
+    def __init__(self, splits: LoadedData, output: str, classes: int) -> None:
         super().__init__(splits, output)
         self._matrix = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((self._matrix, self._matrix), np.int64)
@@ -228,7 +226,7 @@ class _OfClasses(_Counting):
 class _OfNumbers(_Counting):
     """Counts the predictions of a model with one number: a regression, or a probability."""
 
-    def __init__(self, splits: AnySplits, output: str, rule: Callable[[Any], Any] | None) -> None:
+    def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
         super().__init__(splits, output)
         self._rule = rule
         # Samples of one number each.

@@ -1,7 +1,7 @@
 """The registered model of a study: it takes samples before preprocessing. And its signature.
 
 Preprocessing becomes Keras's own layers, so that the model loads without kerastudy. They give the
-same bits as `studies.data.arrays.scalings`, and of a table as `studies.data.tables.fitted`.
+same bits as `studies.data.arrays.preprocessing`, and of a table as `studies.data.tables.fitted`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import StudyError
-from studies.data.structures import entry_name, named_arrays
+from studies.data.arrays.structures import entry_name, named_arrays
 from studies.data.tables.values import model_columns
 from studies.libraries.keras_parts import compile_arguments, layers_within
 from studies.training.building.target_checks import named_outputs
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from studies.data.arrays.given import Columns, Given, Prepared
-    from studies.data.structures import Arrays
+    from studies.data.arrays.preprocessing import Given, Prepared
+    from studies.data.arrays.structures import Arrays, Columns
     from studies.data.tables.fitted import FittedTable
 
 

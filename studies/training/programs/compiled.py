@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import BuilderError, StudyError
 from search_spaces.library_parts import MissingPartError
-from studies.data import AnySplits, Splits, StreamedSplits
+from studies.data import Splits
 from studies.error_texts import describe
 from studies.libraries.keras_parts import layers_within, logs_of_its_own, makes_metrics_late
 from studies.training.models import (
@@ -38,6 +38,7 @@ from studies.training.trainer import NotTrainedError, OnEpoch, Training
 if TYPE_CHECKING:
     import keras
 
+    from studies.data import LoadedData
 
 _log = logging.getLogger(__name__)
 
@@ -135,8 +136,7 @@ class CompiledTrainer:
 
     def _train_compiled(self, training: Training, on_epoch: OnEpoch) -> None:
         model = training.model
-        assert isinstance(training.splits, Splits), "others are unfit"
-        arrays = self._arrays_of(training.splits)
+        arrays = self._arrays_of(training.splits.arrays)
         changes = may_change_model(training.callbacks)
         # With callbacks that may change the model, `fit` makes variables, and traces, once they
         # have begun the first epoch.
@@ -161,8 +161,7 @@ class CompiledTrainer:
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
         """Chooses a program for the present model; checks one that was traced for another trial."""
         spec = training.spec
-        assert isinstance(training.splits, Splits)
-        structure = self._structure_of(training.model, training.splits)
+        structure = self._structure_of(training.model, training.splits.arrays)
         program = self._program(training.model, structure, arrays.signature(spec.batch_size))
         chosen = Chosen(program, structure)
         if is_due(program.checked, spec.values):
@@ -181,12 +180,12 @@ class CompiledTrainer:
                 raise NotCompilableError(reason)
         return chosen
 
-    def why_not_traced(self, model: keras.Model, splits: AnySplits, batch_size: int) -> str:
+    def why_not_traced(self, model: keras.Model, splits: LoadedData, batch_size: int) -> str:
         """Returns why no program can be traced for a model that `why_not` accepts, or nothing."""
-        assert not isinstance(splits, StreamedSplits), "they are unfit"
+        arrays = splits.arrays
         try:
-            structure = self._structure_of(model, splits)
-            self._program(model, structure, self._arrays_of(splits).signature(batch_size))
+            structure = self._structure_of(model, arrays)
+            self._program(model, structure, self._arrays_of(arrays).signature(batch_size))
         except NotCompilableError as error:
             return str(error)
         except Exception as error:

@@ -25,7 +25,7 @@ from tracking.scores.sample_scores import SampleScores
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 _log = logging.getLogger(__name__)
 # Bytes that the weights of all epochs may take until the training ends.
@@ -90,7 +90,7 @@ class ScoreRecorder:
     def _rank(self, epoch: int) -> Rank:
         return self._epochs[epoch][1].rank(self._task.spec.objective)
 
-    def record(self, result: TrialResult, splits: AnySplits, weights: BestWeights) -> TrialResult:
+    def record(self, result: TrialResult, splits: LoadedData, weights: BestWeights) -> TrialResult:
         """Writes the scores of a model that no longer trains.
 
         Returns the result with the size of the file, or why there is none.
@@ -116,7 +116,7 @@ class ScoreRecorder:
             raise cannot_write(path, error) from None
 
     def _scores(
-        self, splits: AnySplits, best: BestEpoch, weights: BestWeights
+        self, splits: LoadedData, best: BestEpoch, weights: BestWeights
     ) -> list[SampleScores]:
         """Returns the scores of the best epoch, and of others if they can be made."""
         if weights.copy is None:
@@ -145,7 +145,7 @@ class ScoreRecorder:
         self._why_not_every = "not all its epochs are known: it was resumed"
         return []
 
-    def _present(self, splits: AnySplits, measured: BestEpoch) -> SampleScores:
+    def _present(self, splits: LoadedData, measured: BestEpoch) -> SampleScores:
         """Returns the scores of the model's present weights: those of an epoch."""
         spec = self._task.spec
         return sample_scores(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import Part, StreamedSplits
-from studies.data.structures import map_arrays
+from studies.data import Part
+from studies.data.arrays.structures import map_arrays
 from studies.libraries.keras_parts import layers_within
 from studies.training.batches import as_tensor, packed
 from studies.training.models import fixed_batch_size
@@ -20,7 +20,7 @@ from tracking.scores.sample_scores import SampleScores
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 
 # Sums of other batches round otherwise: relative, and for objectives close to 0.
@@ -33,7 +33,7 @@ _UNKNOWN = 64
 
 def sample_scores(
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     metric: str,
     *,
     epoch: int,
@@ -67,7 +67,7 @@ def sample_scores(
     if rule is None:
         raise NotScoredError("there are no validation samples")
     joined = None if weights[0] is None else _joined(weights)
-    if rule.equal_batches and not isinstance(splits, StreamedSplits) and count % batch_size:
+    if rule.equal_batches and not splits.streams and count % batch_size:
         last = count % batch_size
         joined = np.repeat([1 / batch_size, 1 / last], [count - last, last]).astype(np.float32)
     scores = SampleScores(
@@ -78,7 +78,7 @@ def sample_scores(
         joined,
         rule.constant(),
         rule.settings,
-        groups=None if isinstance(splits, StreamedSplits) else splits.validation.groups,
+        groups=splits.validation.groups,
     )
     if recorded is not None:
         _check(scores, recorded)
@@ -105,7 +105,7 @@ def _joined(pieces: list[Any]) -> np.ndarray:
 
 
 def _predicted(
-    model: keras.Model, splits: AnySplits, batch_size: int
+    model: keras.Model, splits: LoadedData, batch_size: int
 ) -> Iterator[tuple[Any, Any, Any]]:
     """Yields targets, predictions and weights of the validation samples, many at a time.
 
@@ -116,9 +116,9 @@ def _predicted(
     import keras
 
     parts = (
-        _batches(splits)
-        if isinstance(splits, StreamedSplits)
-        else _slices(model, splits.validation, batch_size)
+        _tensors(validation_batches(splits))
+        if splits.streams
+        else _slices(model, splits.arrays.validation, batch_size)
     )
     for data in parts:
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
@@ -127,11 +127,11 @@ def _predicted(
         yield y, model(x, training=False), weights
 
 
-def _batches(splits: StreamedSplits) -> Iterator[Any]:
+def _tensors(batches: Iterator[Any]) -> Iterator[Any]:
     import tensorflow as tf
 
-    for read in validation_batches(splits):
-        yield tf.nest.map_structure(tf.convert_to_tensor, read)
+    for batch in batches:
+        yield tf.nest.map_structure(tf.convert_to_tensor, batch)
 
 
 def _slices(model: keras.Model, part: Part, batch_size: int) -> Iterator[Any]:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 _log = logging.getLogger(__name__)
 # The share of a training's time that may go into its states. Not each short epoch gets one: a kill
@@ -236,7 +236,7 @@ class StateWriter:
 def last_state(
     task: TrialTask,
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
     """Restores a new model from the last state of its trial, or of the trial that it continues.
@@ -282,7 +282,7 @@ def _restored(
     path: Path,
     task: TrialTask,
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState:
     state = read_state(path)

@@ -9,8 +9,7 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import Samples
-from studies.data.arrays.texts import is_text
-from studies.data.structures import Arrays, described, entry_name
+from studies.data.arrays.structures import Arrays, described, entry_name, is_text
 
 ClassNames = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
@@ -55,9 +54,9 @@ def stratification_labels(
     if stratify is None:
         return labels
     y, name = _target(samples, stratify)
-    found = labels if y is samples.y else class_labels(y)
-    if found is not None:
-        return found
+    classes = labels if y is samples.y else class_labels(y)
+    if classes is not None:
+        return classes
     values = _column(y)
     if values.ndim != 1:
         raise DataError(
@@ -123,32 +122,30 @@ def _zeros_and_ones(values: np.ndarray) -> bool:
 def numbered(
     pool: Samples, ready: Mapping[str, Samples], class_names: tuple[str, ...]
 ) -> tuple[Samples, dict[str, Samples], ClassNames]:
-    """Numbers the labels that are texts, in all parts, in the order of the names.
+    """Numbers the labels that are texts, in all parts, as scikit-learn's LabelEncoder does.
 
-    Returns:
-        The same samples with labels from 0 up, as scikit-learn's LabelEncoder numbers them; and
-        the names of the classes, for several targets by their names.
+    Returns the samples, and the names of the classes, for several targets by their names.
     """
     parts = {"": pool, **ready}
-    found: ClassNames = class_names
+    all_names: ClassNames = class_names
     if isinstance(pool.y, dict):
         by_name = {name: _numbered([p.y[name] for p in parts.values()]) for name in pool.y}  # type: ignore[call-overload]
         made: list[Arrays] = [
             {name: coded[place] for name, (coded, _) in by_name.items()}
             for place in range(len(parts))
         ]
-        found = {name: names for name, (_, names) in by_name.items() if names} or class_names
+        all_names = {name: names for name, (_, names) in by_name.items() if names} or class_names
     elif isinstance(pool.y, tuple):
         # Targets without names have no names for their classes either.
         columns = [_numbered([p.y[i] for p in parts.values()])[0] for i in range(len(pool.y))]  # type: ignore[index]
         made = [tuple(column[place] for column in columns) for place in range(len(parts))]
     else:
         coded, names = _numbered([part.y for part in parts.values()])  # type: ignore[misc]
-        made, found = list(coded), names or class_names
+        made, all_names = list(coded), names or class_names
         if class_names:
             _check_names(coded, names, class_names, pool.y_name)
     again = {name: replace(part, y=y) for (name, part), y in zip(parts.items(), made, strict=True)}
-    return again.pop(""), again, found
+    return again.pop(""), again, all_names
 
 
 def _numbered(labels: list[np.ndarray]) -> tuple[list[np.ndarray], tuple[str, ...]]:

@@ -6,12 +6,18 @@ A list is one array, as `np.asarray` makes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 Arrays = np.ndarray | dict[str, np.ndarray] | tuple[np.ndarray, ...]
+Columns = tuple[tuple[str, str], ...]
+"""Names and types of a table's columns, in their order."""
+
+# In pixels.
+_SMALLEST_SIDE = 8
 
 
 def map_arrays(function: Callable[[np.ndarray], Any], arrays: Arrays) -> Any:
@@ -66,3 +72,41 @@ def several(value: object) -> dict[Any, object] | tuple[object, ...] | None:
     if isinstance(value, tuple) and value and all(getattr(v, "ndim", 0) >= 1 for v in value):
         return tuple(value)
     return None
+
+
+def image_of(values: np.ndarray) -> np.ndarray | None:
+    """Returns a sample as an image of shape (height, width, channels), or None if it is none.
+
+    Images are arrays of shape (height, width) of at least 8 by 8, with 1, 3 or 4 channels if they
+    have any; and rows of pixels: a square number of values from 0 to 1, or of unsigned integers.
+    """
+    if values.dtype.kind not in "biuf":
+        return None
+    shape = values.shape
+    side = math.isqrt(values.size)
+    if len(shape) == 1 and side >= _SMALLEST_SIDE and side**2 == values.size:
+        pixels = values.dtype.kind == "u" or (values.min() >= 0 and values.max() <= 1)
+        shape = (side, side) if pixels else shape
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    small = len(shape) != 3 or min(shape[:2]) < _SMALLEST_SIDE
+    return None if small or shape[2] not in (1, 3, 4) else values.reshape(shape)
+
+
+def is_text(array: np.ndarray) -> bool:
+    """Returns whether an array holds texts: of numpy's own type, or Python's as objects."""
+    if array.dtype.kind != "O":
+        return array.dtype.kind in "UST"
+    first = next(iter(array.ravel()[:1]), None)
+    return isinstance(first, str | bytes)
+
+
+def is_portable(dtype: np.dtype) -> bool:
+    """Returns whether a dtype has the same bytes on every machine, except for their order.
+
+    Long doubles do not: they have 64, 80 or 128 bits, by platform, with padding of no fixed value.
+    """
+    if dtype.kind in "biu":
+        return True
+    # By character: where a long double has 64 bits, its dtype equals float64, which is portable.
+    return dtype.kind in "fc" and dtype.char not in "gG"
