@@ -112,15 +112,16 @@ from studies.executors.ray import RayOptions  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
 from studies.exporting.script import export_script  # noqa: E402
 from studies.launching.checking_data import check_data  # noqa: E402
-from studies.results.changes import delete_study, rename_study  # noqa: E402
-from studies.results.diagnosing import diagnose  # noqa: E402
 from studies.results.models import load_model  # noqa: E402
 from studies.results.study_results import (  # noqa: E402
     StudyResults,
+    Trial,
+    delete_study,
+    diagnose,
     list_studies,
     read_study,
+    rename_study,
 )
-from studies.results.trial import Trial  # noqa: E402
 from tracking import Objective  # noqa: E402
 
 __all__ = [

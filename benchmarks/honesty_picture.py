@@ -18,7 +18,7 @@ import altair as alt
 import numpy as np
 from scipy import stats
 
-from tracking.report.charts import theme
+from tracking.report import theme
 from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.corrections import confirmed_value, corrected
 

@@ -26,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.executors.executor import Handler
-from studies.launching.launch_options import LaunchOptions
+from studies.launching.opening import LaunchOptions
 from studies.launching.study_run import run_study
 from studies.progress import NoProgress
 from tracking.records import (
@@ -131,10 +131,10 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
     import keras
     import numpy as np
 
+    from studies.training.models import make_variables
     from studies.training.plain import PlainTrainer
     from studies.training.process.determinism import configure_tensorflow
     from studies.training.trial_run import run_trial
-    from studies.training.variables import make_variables
 
     configure_tensorflow(1)
     inside = 0.0

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale import SimulatedWorkers
-from studies.launching.launch_options import LaunchOptions
+from studies.launching.opening import LaunchOptions
 from studies.launching.study_run import run_study
 from studies.progress import NoProgress
 

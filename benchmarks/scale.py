@@ -24,9 +24,9 @@ from typing import Any
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from search_spaces.translations.optuna_space import OptunaSpace
+from search_spaces.to_optuna import OptunaSpace
 from studies.executors.executor import Handler
-from studies.launching.launch_options import LaunchOptions
+from studies.launching.opening import LaunchOptions
 from studies.launching.study_run import run_study
 from studies.progress import NoProgress
 from tracking.history.study_history import StudyHistory

@@ -2,19 +2,20 @@
 
 | file | holds |
 |---|---|
-| `discovery/` | the space of a builder that declares its hyperparameters inline |
-| `inline/` | declarations within a builder, in the words of Keras Tuner or Optuna |
 | `parameters/` | `Float`, `Int`, `Choice`: a name, a domain, a scale, a condition |
-| `space/` | `SearchSpace`: parameters together |
-| `translations/` | the space for Optuna and for Keras Tuner |
-| `tailoring`, `spellings` | a space altered from the command line; values as texts |
+| `space` | `SearchSpace`: parameters together, and their conditions |
+| `alterations` | parameters of a space fixed, replaced or added |
+| `tailoring` | a space altered from the command line; domains as texts |
 | `ready_made`, `keras_names` | `learning_rate()`, `dropout()`, `l2()`, …: usual ranges and scales |
-| `hyperparameters` | `Hyperparameters`: the `hp` that a builder receives |
+| `hp` | `Hyperparameters`: the `hp` that a builder receives, and reads or declares with |
+| `declarations` | from a declaration in Keras Tuner's or Optuna's words to a parameter |
+| `discovery/` | the space of a builder that declares its hyperparameters inline |
+| `to_optuna`, `to_keras_tuner`, `encoded_space` | the space for either library; what both share |
 | `library_parts` | private names of libraries, declared and looked up |
-| `errors`, `suggestions` | every error of kerastudy; what to suggest for a mistyped name |
+| `errors` | every error of kerastudy; what to suggest for a mistyped name |
 
-Nothing here imports TensorFlow, Keras, MLflow or numpy. `optuna_space` and `keras_tuner_space`
-import their libraries when they are used.
+Nothing here imports TensorFlow, Keras, MLflow or numpy. `to_optuna` and `to_keras_tuner` import
+their libraries when they are used.
 """
 
 import lazy_loader

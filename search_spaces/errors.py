@@ -34,6 +34,9 @@ prints it as one line and exits with code 2.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class KerastudyError(Exception):
     """Root of all errors of kerastudy."""
@@ -166,3 +169,24 @@ class ServerRefusedError(TrackingError):
 
 class InternalError(KerastudyError):
     """Base of the errors that one module of kerastudy raises and another one handles."""
+
+
+def suggestion(received: object, known: Iterable[str]) -> str:
+    """Returns a sentence with the nearest known names, or with all of them if none is near."""
+    names = list(known)
+    if not names:
+        return "There are none to choose from."
+    return near_match(received, names) or f"Choose from {_listed(names, 'and')}."
+
+
+def near_match(received: object, known: Iterable[str]) -> str:
+    """Returns what `suggestion` does if a known name is near, else an empty text."""
+    near = difflib.get_close_matches(received, list(known)) if isinstance(received, str) else []
+    return f"Did you mean {_listed(near, 'or')}?" if near else ""
+
+
+def _listed(names: list[str], last: str) -> str:
+    quoted = [repr(name) for name in names]
+    if len(quoted) == 1:
+        return quoted[0]
+    return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"

@@ -9,24 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import SearchSpaceError, suggestion
 
-INITIALIZERS: Final = (
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "identity",
-    "lecun_normal",
-    "lecun_uniform",
-    "ones",
-    "orthogonal",
-    "random_normal",
-    "random_uniform",
-    "truncated_normal",
-    "variance_scaling",
-    "zeros",
+INITIALIZERS: Final = tuple(
+    """
+    glorot_normal glorot_uniform he_normal he_uniform identity lecun_normal lecun_uniform ones
+    orthogonal random_normal random_uniform truncated_normal variance_scaling zeros
+    """.split()
 )
 """Every initializer that Keras makes from its name alone and that can fill a Dense kernel.
 
@@ -64,37 +53,12 @@ UNUSABLE_INITIALIZERS: Final[Mapping[str, str]] = {
 }
 """Names that Keras knows and that can't be used here, with the reason."""
 
-ACTIVATIONS: Final = (
-    "celu",
-    "elu",
-    "exponential",
-    "gelu",
-    "hard_shrink",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_swish",
-    "hard_tanh",
-    "leaky_relu",
-    "linear",
-    "log_sigmoid",
-    "log_softmax",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "soft_shrink",
-    "softmax",
-    "softplus",
-    "softsign",
-    "sparse_plus",
-    "sparse_sigmoid",
-    "sparsemax",
-    "squareplus",
-    "swish",
-    "tanh",
-    "tanh_shrink",
+ACTIVATIONS: Final = tuple(
+    """
+    celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu
+    linear log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax
+    softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink
+    """.split()
 )
 """Every activation that Keras makes from its name alone and that keeps its input's shape."""
 
@@ -104,20 +68,11 @@ UNUSABLE_ACTIVATIONS: Final[Mapping[str, str]] = {
 }
 """Names that Keras knows and that can't be used here, with the reason."""
 
-OPTIMIZERS: Final = (
-    "adadelta",
-    "adafactor",
-    "adagrad",
-    "adam",
-    "adamax",
-    "adamw",
-    "ftrl",
-    "lion",
-    "muon",
-    "nadam",
-    "rmsprop",
-    "schedulefreeadamw",
-    "sgd",
+OPTIMIZERS: Final = tuple(
+    """
+    adadelta adafactor adagrad adam adamax adamw ftrl lion muon nadam rmsprop schedulefreeadamw
+    sgd
+    """.split()
 )
 """Every optimizer that Keras makes from its name alone. Case does not matter, as in Keras."""
 
@@ -141,22 +96,7 @@ def check_names(
     unusable: Mapping[str, str] | None = None,
     spelled: Callable[[str], str] = str,
 ) -> tuple[str, ...]:
-    """The values, if Keras knows all of them by name.
-
-    Args:
-        values: The names.
-        what: What they name, for the message, such as "initializer".
-        known: The names to choose from.
-        aliases: Other names for the same, accepted and not suggested.
-        unusable: Names to refuse, with the reason.
-        spelled: How Keras spells a name before it looks it up.
-
-    Returns:
-        The values as a tuple.
-
-    Raises:
-        SearchSpaceError: If one of them is not known, or known not to be usable.
-    """
+    """Returns the values, if Keras knows all of them by name; aliases are not suggested."""
     if isinstance(values, str):
         raise SearchSpaceError(
             f"The {what} values must be a list or tuple of names, received {values!r}: write "

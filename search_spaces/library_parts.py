@@ -20,13 +20,7 @@ class MissingPartError(InternalError):
 
 
 class PrivatePart:
-    """A private name of a library.
-
-    Args:
-        library: Its distribution, as installed.
-        owner: The module that has the name, or the class whose objects have it.
-        name: The name.
-    """
+    """A private name of a library."""
 
     def __init__(self, library: str, owner: str, name: str) -> None:
         self.library, self.owner, self.name = library, owner, name
@@ -60,11 +54,7 @@ class AttributePart(PrivatePart):
     """A private attribute of a library's objects."""
 
     def of(self, thing: Any) -> Any:
-        """Returns the attribute of an object, or of a class.
-
-        Raises:
-            MissingPartError: If it has none.
-        """
+        """Returns the attribute of an object, or of a class."""
         try:
             return getattr(thing, self.name)
         except AttributeError:

@@ -30,21 +30,16 @@ from search_spaces.keras_names import (
     UNUSABLE_OPTIMIZERS,
     check_names,
 )
-from search_spaces.parameters.choice_parameter import Boolean, Choice
+from search_spaces.parameters.choices import Boolean, Choice
 from search_spaces.parameters.parameter import Declared, Parameter
-from search_spaces.parameters.ranged import Float, Int
+from search_spaces.parameters.ranges import Float, Int
 from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
 
-USUAL_KERNEL_INITIALIZERS: Final = (
-    "glorot_uniform",
-    "glorot_normal",
-    "he_uniform",
-    "he_normal",
-    "lecun_uniform",
-    "lecun_normal",
-    "orthogonal",
-    "truncated_normal",
-    "random_normal",
+USUAL_KERNEL_INITIALIZERS: Final = tuple(
+    """
+    glorot_uniform glorot_normal he_uniform he_normal lecun_uniform lecun_normal orthogonal
+    truncated_normal random_normal
+    """.split()
 )
 """Random initializers for kernels, Keras's default first; a constant kernel would not learn."""
 
@@ -268,8 +263,8 @@ def l1_l2(
     """
     group: list[Parameter] = []
     for name in names:
-        made = l1(low, high, off=off, name=name, default=default, role=role, when=when)
-        group.extend((made,) if isinstance(made, Float) else made)
+        penalty = l1(low, high, off=off, name=name, default=default, role=role, when=when)
+        group.extend((penalty,) if isinstance(penalty, Float) else penalty)
     return tuple(group)
 
 
@@ -496,10 +491,10 @@ def _or_first(default: Any) -> MaybeScalar:
     return NOT_GIVEN if default is None else default
 
 
-def _usual(given: float | None, customary: float, low: float, high: float) -> float | None:
-    """Returns the default given, else the customary one if the range holds it, else None."""
-    if given is not None:
-        return given
+def _usual(default: float | None, customary: float, low: float, high: float) -> float | None:
+    """Returns the default, else the customary one if the range holds it, else None."""
+    if default is not None:
+        return default
     try:
         return customary if low <= customary <= high else None
     except TypeError:

@@ -1,7 +1,5 @@
 """A space tailored from the command line: what varies, from which range, and what is fixed.
 
-The text forms, the same wherever a tailoring is written:
-
     --only a,b                          these vary, all others are Fixed at their defaults
     --set learning_rate=1e-4            Fixed at this value
     --set dropout=0.1..0.5              a range: LOW..HIGH
@@ -10,25 +8,42 @@ The text forms, the same wherever a tailoring is written:
     --set units=16..128:2:log           …and both: here 2 is a ratio, as in Float and Int
     --set optimizer=adam,sgd            a choice among values
     --set 'pool=["a,b", 3, null]'       a choice, as a list in JSON
+    --set 'hidden=(64,), (64, 32)'      tuples, lists and dicts, as in Python or JSON
 
-How values are read: see `spellings`.
+A Float or an Int takes a number, a Boolean takes true or false. For a Choice or a Fixed, a text is
+read as JSON if that is one of its values (`3`, `true`, `null`, `"3"`), else as a string. If one of
+its values has dots or a comma in it, such as "1..2" or "a,b", a text with dots is no range, and
+several values among which are new ones need a list in JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.space.alterations import (
+from search_spaces.alterations import (
     altered,
     check_known,
     fixed_others,
+    kinds_of,
     replaced,
+    value_of_kind,
 )
-from search_spaces.space.search_space import SearchSpace
-from search_spaces.spellings import read_domain
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranges import SCALES, Float, Int
+from search_spaces.parameters.scalars import Scalar, identity, is_object, read_object
+from search_spaces.space import SearchSpace
+
+Kind = TypeVar("Kind", bound=Parameter)
+
+_PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
+_LARGEST_EXACT: Final = 2**53
+"""Up to here, floats hold every int."""
 
 
 # Not a dataclass: importing those takes as long as importing all of this package.
@@ -56,7 +71,18 @@ class Tailoring(NamedTuple):
         Raises:
             SearchSpaceError: If a text has no `=`, or a name is given twice.
         """
-        return cls(tuple(only or ()) or None, _edits(ranges))
+        by_name: dict[str, str] = {}
+        for text in ranges:
+            name, equals, value = (part.strip() for part in text.partition("="))
+            if not equals or not name:
+                raise SearchSpaceError(f"--set takes NAME=VALUE, received {text!r}.")
+            if name in by_name:
+                raise SearchSpaceError(
+                    f"--set gives {name!r} twice, as {by_name[name]!r} and as {value!r}: give it "
+                    f"once."
+                )
+            by_name[name] = value
+        return cls(tuple(only or ()) or None, by_name)
 
     @property
     def empty(self) -> bool:
@@ -93,10 +119,8 @@ class Tailoring(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the tailoring in JSON's types."""
-        return {
-            "only": None if self.only is None else list(self.only),
-            "ranges": dict(self.ranges),
-        }
+        only = None if self.only is None else list(self.only)
+        return {"only": only, "ranges": dict(self.ranges)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Tailoring:
@@ -113,18 +137,6 @@ class Tailoring(NamedTuple):
         return cls(None if only is None else tuple(only), dict(content["ranges"]))
 
 
-def parse_edit(text: str) -> tuple[str, str]:
-    """Returns the name and the value of `NAME=VALUE`; a name never has `=` in it.
-
-    Raises:
-        SearchSpaceError: If there is no `=`, or nothing before it.
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise SearchSpaceError(f"--set takes NAME=VALUE, received {text!r}.")
-    return name.strip(), value.strip()
-
-
 def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
     """Returns names from texts, each a name or several with commas between."""
     names: list[str] = []
@@ -136,13 +148,185 @@ def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
     return names
 
 
-def _edits(texts: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in texts:
-        name, value = parse_edit(text)
-        if name in found:
+def read_domain(parameter: Parameter, text: str) -> Parameter:
+    """Returns a declaration in place of the parameter's, from the text form of `--set`.
+
+    A range keeps the declared scale and step if they fit it (a log scale needs a low above 0, a
+    step must lead from low to high), unless the text gives its own, which must fit. The role is
+    kept, and the default if the new domain has it. A range makes a Float or an Int, several values
+    a Choice (of a Boolean a Boolean), one value a Fixed; all without a condition.
+    """
+    low, dots, rest = text.partition("..")
+    if dots and _number(low) is not None and not _some_text_has("..", parameter):
+        return _read_range(parameter, text, low, rest)
+    values = _read_values(parameter, text)
+    if len(values) == 1:
+        return Fixed(parameter.name, values[0])
+    if isinstance(parameter, Boolean) and {False, True} == set(values) and len(values) == 2:
+        return Boolean(parameter.name, default=parameter.default, role=parameter.role)
+    return _like(parameter, Choice(parameter.name, values, role=_searched_role(parameter)))
+
+
+def read_value(parameter: Parameter, text: str) -> Any:
+    """Returns a value of the parameter's kind, perhaps outside its domain, from a text."""
+    if not text and not parameter.contains(text):
+        raise SearchSpaceError(f"{parameter.subject}: received no value: give one after the '='.")
+    if isinstance(parameter, Listed):
+        value = _read_listed(parameter, text)
+    else:
+        number = _number(text)
+        value = text if number is None else number
+    try:
+        return value_of_kind(parameter, value)
+    except SearchSpaceError as error:
+        wanted = {Float: "a number", Int: "an int", Boolean: "true or false"}.get(type(parameter))
+        if wanted is None:
+            raise
+        raise SearchSpaceError(f"{parameter.subject} takes {wanted}, received {text!r}.") from error
+
+
+def spell_domain(parameter: Parameter) -> str:
+    """Returns the text form of a parameter's domain: what `read_domain` makes it of.
+
+    A Fixed is spelled too, as its value.
+    """
+    if isinstance(parameter, Float | Int):
+        step = "" if parameter.step == parameter.usual_step else f":{parameter.step!r}"
+        return f"{parameter.low!r}..{parameter.high!r}{step}:{parameter.scale}"
+    assert isinstance(parameter, Listed), "no other kinds"
+    return spell_values(parameter, parameter.values)
+
+
+def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
+    """Returns the text form of some of a parameter's values, in this order."""
+    if parameter.objects:
+        opened = [parameter.opened(value) for value in values]
+        return repr(opened if len(opened) > 1 or not is_object(opened[0]) else opened[0])
+    text = ",".join(each if isinstance(each, str) else json.dumps(each) for each in values)
+    with contextlib.suppress(SearchSpaceError):
+        read = read_domain(parameter, text)
+        if isinstance(read, Listed) and [*map(identity, read.values)] == [*map(identity, values)]:
+            return text
+    return json.dumps(list(values), ensure_ascii=False)
+
+
+def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:
+    """Returns a Float or Int from `LOW..HIGH`, `:STEP` and `:SCALE` in any order after it."""
+    kinds = kinds_of(parameter)
+    if not kinds <= {int, float}:
+        raise SearchSpaceError(
+            f"{parameter.subject} has no range, received {text!r}: list its values, as in "
+            f"--set '{parameter.name}=VALUE,VALUE'."
+        )
+    high, *extras = (part.strip() for part in rest.split(":"))
+    ends = [_number(low), _number(high)]
+    scales = [extra for extra in extras if extra in SCALES]
+    steps = [_number(extra) for extra in extras if extra not in SCALES]
+    if None in (*ends, *steps) or len(scales) > 1 or len(steps) > 1:
+        raise SearchSpaceError(
+            f"{parameter.subject}: a range is LOW..HIGH, with :STEP and :SCALE (one of "
+            f"{', '.join(SCALES)}) after it where they are wanted, as in 16..128:16 or "
+            f"1e-5..1e-2:log; received {text!r}."
+        )
+    make: Callable[..., Float | Int] = Int if kinds == {int} else Float
+    wanted: dict[str, Any] = {"role": _searched_role(parameter)}
+    if scales:
+        wanted["scale"] = scales[0]
+    elif isinstance(parameter, Float | Int):
+        keeps_scale = parameter.scale == "linear" or (ends[0] is not None and ends[0] > 0)
+        wanted["scale"] = parameter.scale if keeps_scale else "linear"
+    if steps:
+        wanted["step"] = steps[0]
+    # A step means another thing on another scale.
+    elif isinstance(parameter, Float | Int) and wanted["scale"] == parameter.scale:
+        # Where it does not lead from low to high, there is none; all else that is wrong raises
+        # again below.
+        with contextlib.suppress(SearchSpaceError):
+            return _like(parameter, make(parameter.name, *ends, step=parameter.step, **wanted))
+    return _like(parameter, make(parameter.name, *ends, **wanted))
+
+
+def _read_values(parameter: Parameter, text: str) -> list[Any]:
+    """Returns one or several values of the parameter's kind."""
+    if isinstance(parameter, Listed) and parameter.objects:
+        content = read_object(text)
+        known = content is not None and parameter.contains(content)
+        if not known and isinstance(content, list | tuple) and any(map(is_object, content)):
+            return [value_of_kind(parameter, each) for each in content]
+        if known or isinstance(content, tuple | dict):
+            return [value_of_kind(parameter, content)]
+    if text.startswith("["):
+        content = _json(text)
+        if not isinstance(content, list) or not content:
             raise SearchSpaceError(
-                f"--set gives {name!r} twice, as {found[name]!r} and as {value!r}: give it once."
+                f'{parameter.subject}: expected a list in JSON, such as ["a", 3, null], received '
+                f"{text!r}."
             )
-        found[name] = value
-    return found
+        return [value_of_kind(parameter, each) for each in content]
+    if isinstance(parameter, Listed) and text in parameter.values:
+        # One value with a comma in it.
+        return [read_value(parameter, text)]
+    values = [read_value(parameter, each.strip()) for each in text.split(",")]
+    unclear = len(values) > 1 and _some_text_has(",", parameter)
+    if unclear and not all(map(parameter.contains, values)):
+        raise SearchSpaceError(
+            f"{parameter.subject} has values with a comma in them, so it is unclear which values "
+            f"{text!r} lists: write a list in JSON, as in "
+            f'--set \'{parameter.name}=["VALUE", "VALUE"]\'.'
+        )
+    return values
+
+
+def _read_listed(parameter: Listed, text: str) -> Any:
+    """Returns a value of a Choice, a Boolean or a Fixed from its text, if possible one it has."""
+    if parameter.objects:
+        content = read_object(text)
+        if content is not None:
+            return content
+    content = _json(text)
+    readings: list[Any] = [content]
+    if type(content) is int and abs(content) <= _LARGEST_EXACT:
+        readings.append(float(content))
+    # As Python writes them, or a spreadsheet: TRUE.
+    readings += [text, _PYTHON_WORDS.get(text.capitalize(), text)]
+    for reading in readings:
+        if not isinstance(reading, list | dict) and parameter.contains(reading):
+            return parameter.canonical(reading)
+    # None of its values: the first reading of a type that it has.
+    types = kinds_of(parameter)
+    return next((reading for reading in readings if type(reading) in types), text)
+
+
+def _like(parameter: Parameter, domain: Kind) -> Kind:
+    """Returns a domain with the parameter's default, if the domain has it."""
+    has_it = domain.contains(parameter.default)
+    return domain.with_default(parameter.default) if has_it else domain
+
+
+def _searched_role(parameter: Parameter) -> str:
+    return "nuisance" if parameter.role == "fixed" else parameter.role
+
+
+def _some_text_has(part: str, parameter: Parameter) -> bool:
+    if not isinstance(parameter, Listed):
+        return False
+    texts = [value for value in parameter.values if isinstance(value, str)]
+    return any(part in text for text in texts if text not in parameter.objects)
+
+
+def _number(text: str) -> int | float | None:
+    """Returns the int or finite float that a text spells, or None."""
+    with contextlib.suppress(ValueError):
+        return int(text)
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        return number if math.isfinite(number) else None
+    return None
+
+
+def _json(text: str) -> object:
+    """Returns the content of a text in JSON; the text itself if it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

@@ -11,12 +11,12 @@
 | `exporting/` | what people and other tools take away: scripts, tables, models |
 | `running/` | the driver: the loop that ties engine, executor and record together |
 | `user_code/` | a user's code: loaded, sent to workers, recorded; where its errors are |
-| `starting/` | a study file to start from |
+| `starting` | a study file to start from |
 | `commands/` | the command line |
 | `study` | the `Study` that users hold |
 | `progress/` | progress for the user |
 | `lines`, `interruption` | text that fits a terminal; Ctrl-C and SIGTERM |
-| `doctor/` | checking and mending a store |
+| `doctor` | checking and mending a store |
 | `executors/` | where trials run |
 | `training/` | from a spec to a stream of epochs |
 | `engines/` | Optuna's samplers and Keras Tuner's oracles: they propose trials |

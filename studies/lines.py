@@ -1,4 +1,4 @@
-"""Text that fits a terminal, and can't control it."""
+"""Text that fits a terminal, and can't control it, nor a spreadsheet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS: Final = 80
 # Text in longer lines is hard to read.
@@ -16,6 +19,7 @@ _LONGEST = 100
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _COMMAND_AT_END = re.compile(r"(?P<before>.*\S:) (?P<command>kerastudy \S.*)")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
@@ -88,3 +92,32 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
 def all_wrapped(lines: Iterable[str]) -> list[str]:
     """Breaks each line that does not fit; see `wrapped`."""
     return [part for line in lines for part in wrapped(line) or [""]]
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """Returns a table as CSV, without texts that a spreadsheet would take for formulas.
+
+    Such a formula may run commands: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    escaped = table.rename(columns=_escaped)
+    for name, dtype in zip(escaped.columns, escaped.dtypes, strict=True):
+        if getattr(dtype, "kind", "O") not in "biufmM":
+            escaped[name] = escaped[name].map(_escaped)
+    return str(escaped.to_csv(index=False, lineterminator="\n"))
+
+
+def _escaped(text: Any) -> Any:
+    """Returns a text with an apostrophe before it if it begins like a formula."""
+    text = str(text) if isinstance(text, list | tuple | dict) else text
+    if not isinstance(text, str) or not text.startswith(_FORMULA):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def unescaped(text: str) -> str:
+    """Returns a cell of `as_csv` without the apostrophe before a formula."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA) else text

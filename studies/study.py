@@ -7,8 +7,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Never, TypeVar
 
-from search_spaces.errors import StudyError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import StudyError, suggestion
 from studies.definition.settings import check_engine, check_trainer
 from studies.definition.study_definition import StudyDefinition
 from tracking.records import Objective
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from studies.results.study_results import StudyResults
     from studies.running.budget import AtTheEnd
     from tracking.records import TrainerName
-    from tracking.records.confirmations import Confirmation
-    from tracking.records.evaluations import Evaluation
+    from tracking.records.checks import Confirmation, Evaluation
 
 _Kind = TypeVar("_Kind")
 
@@ -96,7 +94,7 @@ class Study(StudyDefinition):
             data comes in batches.
         seed: 0 to 2**32 - 1. Same seed, same study.
         engine: Such as ``"optuna:tpe"``. Or one of Optuna's samplers or Keras Tuner's oracles, as
-            an object or a class: its kind and its settings are used, see `engine_objects`.
+            an object or a class: its kind and its settings are used.
         pruner: Such as ``"median"``; ``"none"`` trains every trial to its end. Or one of Optuna's.
             None: none; for an objective function the median, as in Optuna.
         engine_options: Settings of the engine by name, such as ``{"n_startup_trials": 20}``. They
@@ -229,9 +227,9 @@ class Study(StudyDefinition):
             KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to resume.
         """
         from studies.launching.launch import launch_study
-        from studies.launching.launch_options import LaunchOptions
+        from studies.launching.opening import LaunchOptions
         from studies.results.study_results import StudyResults
-        from studies.user_code.self_launching import launched_while_loading
+        from studies.user_code.loading import launched_while_loading
 
         passed_over = launched_while_loading(self)
         if passed_over is not None:

@@ -42,7 +42,7 @@ def test_tests_import_rooms() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(FLOORS):
                 path = ROOT / str(node.module).replace(".", "/")
-                is_room = path.is_dir() and len(path.relative_to(ROOT).parts) <= 2
+                is_room = _is_module(path) and len(path.relative_to(ROOT).parts) <= 2
                 if not is_room and not all(_is_module(path / name.name) for name in node.names):
                     deep.append(f"{file.name}:{node.lineno} {node.module}")
     assert deep == []

@@ -8,6 +8,7 @@
 | `records/` | the shapes that travel: specs, results, descriptions |
 | `mlflow_parts` | private parts of MLflow |
 | `tags` | the tags on MLflow's runs |
+| `texts` | numbers, amounts and durations as people read them |
 | `doctor/` | checking and mending a store |
 | `scores/` | the objective of each validation sample |
 | `statistics/` | how far to believe a best value: corrections and intervals |

@@ -1,7 +1,7 @@
 """Private parts of MLflow.
 
-They are used here, in `run_tables` and `run_rows`, which write into its tables, and in
-`trial_reading`, which reads from them.
+They are used here, in `run_writer`, which writes into its tables, and in `history.trials`,
+which reads from them.
 
 Each is looked up when it is first needed. A missing part turns its feature off:
 
@@ -78,9 +78,7 @@ that can't be empty."""
 def make_database(uri: str, artifacts_uri: str) -> None:
     """Makes MLflow's database, with all its tables.
 
-    Args:
-        uri: Its address.
-        artifacts_uri: The place of artifacts of experiments that others make in it.
+    Experiments that others make in it have their artifacts in `artifacts_uri`.
     """
     try:
         _STORE.get()(uri, artifacts_uri).engine.dispose()
@@ -92,16 +90,7 @@ def make_database(uri: str, artifacts_uri: str) -> None:
 
 
 def purge_experiment(uri: str, artifacts_uri: str, experiment_id: str) -> None:
-    """Removes an experiment that is in the trash from the database, with its runs and models.
-
-    Args:
-        uri: The database's address.
-        artifacts_uri: The place of artifacts.
-        experiment_id: The experiment.
-
-    Raises:
-        MissingPartError: If this version of MLflow removes them in another way.
-    """
+    """Removes an experiment that is in the trash from the database, with its runs and models."""
     from mlflow.entities import ViewType
 
     store = _STORE.get()(uri, artifacts_uri)
@@ -143,11 +132,7 @@ def _folders() -> list[Path]:
 
 
 def batch_check() -> Callable[..., tuple[Any, Any, Any]]:
-    """Returns MLflow's own check of metrics, params and tags, which also cuts long texts.
-
-    Raises:
-        MissingPartError: If this version has none.
-    """
+    """Returns MLflow's own check of metrics, params and tags, which also cuts long texts."""
     check: Callable[..., tuple[Any, Any, Any]] = _CHECK.get()
     return check
 
@@ -193,11 +178,7 @@ def rewrite_tag(database: sqlite3.Connection, key: str, before: str, after: str)
 
 
 def recorded_addresses(database: Path) -> list[str]:
-    """Returns the addresses of all artifacts, deleted ones too.
-
-    Raises:
-        sqlite3.Error: If the database can't be read.
-    """
+    """Returns the addresses of all artifacts, deleted ones too."""
     with _reading(database) as connection:
         return [
             address
@@ -240,9 +221,5 @@ def _reading(database: Path) -> contextlib.closing[sqlite3.Connection]:
 
 
 def server_app() -> Any:
-    """Returns the ASGI app of MLflow's server.
-
-    Raises:
-        MissingPartError: If this version of MLflow has none.
-    """
+    """Returns the ASGI app of MLflow's server."""
     return _APP.get()

@@ -16,7 +16,7 @@ DEFAULTS = "kerastudy.defaults"  # "yes": the trial that has the defaults of the
 STOPPED = "kerastudy.stopped"  # why the last launch of a study ended, for people to read
 COMMIT = "mlflow.source.git.commit"
 TRAINER = "kerastudy.trainer"
-VERIFIED = "kerastudy.verified"  # see `tracking.records.verified`
+VERIFIED = "kerastudy.verified"  # see `tracking.records.checks`
 CHAMPION_RUN = "kerastudy.champion_run"
 PROMOTED = "kerastudy.promoted"  # of a champion that was not chosen as the best: why
 REFIT_OF = "kerastudy.refit_of"  # of a model that was trained on more data: the trial's run
@@ -39,9 +39,7 @@ SOURCE = "mlflow.source.name"
 SOURCE_TYPE = "mlflow.source.type"
 BEST_EPOCH = "kerastudy.best_epoch"
 
-# The record proper, which only kerastudy reads: MLflow's UI hides tags with this prefix. Older
-# versions wrote these tags without it; see `read`.
-_HIDDEN = "mlflow."
+# The record proper, which only kerastudy reads: MLflow's UI hides tags that begin with "mlflow.".
 LAUNCHED = "mlflow.kerastudy.launched"  # when it was last launched, Unix milliseconds
 KNOWN = "mlflow.kerastudy.known"  # see `Proposal.known`
 LOSSES = "mlflow.kerastudy.losses"  # see `TrialRecord.losses`
@@ -68,20 +66,9 @@ KEPT = "mlflow.kerastudy.kept"  # the fewest checkpoints that a launch kept, or 
 LONGEST = 8000
 
 
-def read(tags: Mapping[str, str], key: str) -> str | None:
-    """Returns the text of a tag of the record, also of one that an older version wrote."""
-    return tags.get(key, tags.get(key.removeprefix(_HIDDEN)))
-
-
 def below(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """Returns the tags of the record whose names begin with a prefix, by the rest of their names.
-
-    Those that an older version wrote are included.
-    """
-    found: dict[str, str] = {}
-    for start in (prefix.removeprefix(_HIDDEN), prefix):
-        found |= {k.removeprefix(start): v for k, v in tags.items() if k.startswith(start)}
-    return found
+    """Returns the tags whose names begin with a prefix, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in tags.items() if k.startswith(prefix)}
 
 
 def split_text(key: str, text: str) -> dict[str, str]:
@@ -92,8 +79,6 @@ def split_text(key: str, text: str) -> dict[str, str]:
 
 def join_text(tags: Mapping[str, str], key: str) -> str | None:
     """Returns the text that `split_text` spread, or None if there is none."""
-    if key not in tags:
-        key = key.removeprefix(_HIDDEN)
     if key not in tags:
         return None
     parts = [tags[key]]

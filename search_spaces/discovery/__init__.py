@@ -3,10 +3,9 @@
 | module | holds |
 |---|---|
 | `discover` | `discover(build)`, which puts the next two together |
-| `tracing` | running a builder on chosen values, and what it then declared |
 | `exploring` | which values deserve a build, and under which condition a parameter is active |
-| `reading` | which parameters of a declared space a builder uses, and what else it declares |
-| `replaying` | whether a function would read the same from other hyperparameters |
+| `tracing` | running a builder on chosen values, and what it then declared |
+| `reading` | which parameters of a declared space a builder reads, or a function of its `hp` |
 """
 
 import lazy_loader

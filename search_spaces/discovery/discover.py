@@ -12,8 +12,8 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from search_spaces.declarations import variant_name
 from search_spaces.discovery.exploring import (
-    Condition,
     Conditions,
     Explorer,
     conditions_of,
@@ -23,10 +23,9 @@ from search_spaces.discovery.exploring import (
 )
 from search_spaces.discovery.tracing import ClashError, LimitReachedError, Tracer
 from search_spaces.errors import SearchSpaceError
-from search_spaces.inline.variants import variant_name
-from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.parameter import Condition, Parameter
 from search_spaces.parameters.scalars import identity
-from search_spaces.space.search_space import SearchSpace
+from search_spaces.space import SearchSpace
 
 USUAL_LIMIT: Final = 300
 """A Keras builder takes 10 to 50 ms: 3 to 15 seconds, once for a study. A builder of some 15
@@ -67,7 +66,7 @@ def discover(
     another form is loosened: the parameter is then active more often than it is used.
 
     A name that is declared with several domains stands for several parameters if conditions
-    separate them (see `variants`), and else for one with all the values.
+    separate them, and else for one with all the values.
 
     Discovery does not find what a builder declares only if three parameters at once have values
     other than their defaults, or only for a number between two for which it declares the same. Such
@@ -102,14 +101,15 @@ def discover(
     builds = widened = 0
     while True:
         tracer = Tracer(build, before, max(1, limit - builds), stops, space, merged)
-        found = _traced(tracer)
+        traced = _traced(tracer)
         builds += len(tracer.traces)
         widened += tracer.widened
         # Builds from before a domain got wider did not try all of it.
-        if found is not None and not (tracer.widened and widened < _WIDENED and found[0]):
+        again = tracer.widened and widened < _WIDENED
+        if traced is not None and not (again and traced.complete):
             break
         merged = {**tracer.merged, **{n: tracer.one_domain(n) for n in tracer.clashes}}
-    complete, conditions, kept = found
+    complete, conditions, kept = traced
     notes = tracer.notes()
     notes += [
         f"{tracer.declared_as(key)!r} is declared under a condition that can't be met, and is left "
@@ -131,13 +131,16 @@ def discover(
     return Discovery(_named(tracer, kept), builds, complete, tuple(notes))
 
 
-def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | None:
-    """Builds until nothing new shows.
+class _Traced(NamedTuple):
+    complete: bool
+    """Whether every planned build was run."""
+    conditions: Conditions
+    kept: dict[str, Condition]
+    """The conditions that no build contradicts; the others are loosened."""
 
-    Returns:
-        Whether every planned build was run; the conditions; and those that no build contradicts.
-        None if domains of one name must be merged first, see `Tracer.clashes`.
-    """
+
+def _traced(tracer: Tracer) -> _Traced | None:
+    """Builds until nothing new shows; None if domains of one name must be merged first."""
     complete = True
     try:
         conditions = Explorer(tracer).explore()
@@ -149,7 +152,7 @@ def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | N
     _check_sound(tracer)
     kept = _kept(tracer, conditions)
     tracer.clashes.update(name for name in tracer.variants if not _told_apart(name, tracer, kept))
-    return None if tracer.clashes else (complete, conditions, kept)
+    return None if tracer.clashes else _Traced(complete, conditions, kept)
 
 
 def _told_apart(name: str, tracer: Tracer, kept: Mapping[str, Condition]) -> bool:
@@ -176,11 +179,7 @@ def _exclude(one: Condition, other: Condition) -> bool:
 
 
 def _check_sound(tracer: Tracer) -> None:
-    """Checks that there is something to search, and some values with which the builder works.
-
-    Raises:
-        SearchSpaceError: If not.
-    """
+    """Checks that there is something to search, and some values with which the builder works."""
     if all(trace.error is not None for trace in tracer.traces):
         raise SearchSpaceError(
             f"The builder raised an error in each of {len(tracer.traces)} builds; in the first, "

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from search_spaces.discovery.tracing import Key, Occurrence, Trace, Tracer
-from search_spaces.parameters.choice_parameter import Listed
+from search_spaces.parameters.choices import Listed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import Scalar
 
@@ -64,17 +64,9 @@ def landmarks(parameter: Parameter) -> list[int]:
     return [0, count - 1, count // 2]
 
 
-def survey(given: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """Returns what is seen at the given indices, and wherever it changes between them.
-
-    Args:
-        given: Indices to look at in any case.
-        look: What is seen at an index.
-
-    Returns:
-        What was seen, by index, ascending: between two neighbours that differ lies no other index.
-    """
-    seen = {index: look(index) for index in given}
+def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
+    """Returns what is seen at indices, and wherever it changes between them, ascending."""
+    seen = {index: look(index) for index in places}
     while True:
         ordered = sorted(seen)
         between = [
@@ -99,12 +91,7 @@ class Explorer:
         self._tried: set[frozenset[Item]] = set()
 
     def explore(self) -> Conditions:
-        """Builds, and returns the condition of each parameter.
-
-        Raises:
-            LimitReachedError: If the limit of builds is reached.
-            SearchSpaceError: Whatever is wrong with a declaration.
-        """
+        """Builds, and returns the condition of each parameter."""
         self._run({})
         while True:
             while self._new:
@@ -252,9 +239,9 @@ class Explorer:
         for name in pair:
             row = {**self._contexts.get(name, {}), **row}
         for name, values in needed.items():
-            given = row.get(name, self._parameters[name].default)
-            fits = self._tracer.key(name, given) in self._tracer.keys(name, values)
-            row[name] = given if fits else values[0]
+            value = row.get(name, self._parameters[name].default)
+            fits = self._tracer.key(name, value) in self._tracer.keys(name, values)
+            row[name] = value if fits else values[0]
         return row
 
     def _filled(
@@ -288,16 +275,11 @@ def _outcome(trace: Trace) -> tuple[frozenset[str], str | None]:
 
 
 def conditions_of(tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | None]) -> Conditions:
-    """Returns the conditions of all parameters, asking for more builds where they decide.
-
-    Args:
-        tracer: The builds.
-        run: Makes a build, or returns None.
-    """
-    found = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
+    """Returns the conditions of all parameters, asking for more builds where they decide."""
+    conditions = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
     return {
-        name: condition if condition is None else _without_implied(tracer, condition, found)
-        for name, condition in found.items()
+        name: condition if condition is None else _without_implied(tracer, condition, conditions)
+        for name, condition in conditions.items()
     }
 
 
@@ -387,11 +369,11 @@ def _condition(
 
 def _telling(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
     """Returns the fewest parents whose values set apart all builds that can be set apart."""
-    found = (
+    tellings = (
         [p for p, keys in seen.items() if p in trace.keys and trace.keys[p] not in keys]
         for trace in without
     )
-    unexplained = [telling for telling in found if telling]
+    unexplained = [telling for telling in tellings if telling]
     chosen: list[str] = []
     while unexplained:
         best = max(seen, key=lambda parent: sum(parent in telling for telling in unexplained))
@@ -421,11 +403,11 @@ def _allowed(
         trace = run({**home.values, parent.name: values[index]})
         return trace is None or name in trace.values or trace.error is not None
 
-    given = set(range(len(values)))
+    places = set(range(len(values)))
     if not is_few(parent):
-        given = {index for index, key in enumerate(keys) if key in seen | ruled_out}
-        given.update(landmarks(parent))
-    looked = survey(sorted(given), stays)
+        places = {index for index, key in enumerate(keys) if key in seen | ruled_out}
+        places.update(landmarks(parent))
+    looked = survey(sorted(places), stays)
     last, allowed = True, []
     for index, value in enumerate(values):
         last = looked.get(index, last)
@@ -434,7 +416,7 @@ def _allowed(
     return tuple(allowed)
 
 
-def _without_implied(tracer: Tracer, condition: Condition, found: Conditions) -> Condition:
+def _without_implied(tracer: Tracer, condition: Condition, conditions: Conditions) -> Condition:
     """Returns the condition without parents that another parent's own condition implies.
 
     Parents that are always active and may have any value are dropped too.
@@ -442,11 +424,11 @@ def _without_implied(tracer: Tracer, condition: Condition, found: Conditions) ->
     kept = {
         parent: values
         for parent, values in condition.items()
-        if found.get(parent) or len(values) != tracer.parameters[parent].count
+        if conditions.get(parent) or len(values) != tracer.parameters[parent].count
     }
     for parent in list(kept):
         others = {name: values for name, values in kept.items() if name != parent}
-        needed = needs(others, found, tracer).get(parent)
+        needed = needs(others, conditions, tracer).get(parent)
         if needed is not None and tracer.keys(parent, needed) <= tracer.keys(
             parent, condition[parent]
         ):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
-from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError
-from search_spaces.inline.inline_declarations import InlineDeclarations, opened_again
-from search_spaces.inline.translations import same_domain
-from search_spaces.inline.variants import holding_all, read_as
-from search_spaces.parameters.conditions import holds
+from search_spaces.declarations import holding_all, read_as, same_domain
+from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError, suggestion
+from search_spaces.hp import InlineDeclarations, opened_again
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
-from search_spaces.space.search_space import SearchSpace
-from search_spaces.suggestions import suggestion
+from search_spaces.space import SearchSpace, holds
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6
@@ -24,7 +21,7 @@ Occurrence = dict[str, tuple[Scalar, ...]]
 """The conditional scopes around a declaration: parents, each with the values that it may have."""
 
 Key = tuple[str, object]
-"""What makes a value of a parameter that value: see `Parameter.identity`."""
+"""A parameter's `identity` of a value."""
 
 
 class Trace(NamedTuple):
@@ -46,7 +43,7 @@ class LimitReachedError(InternalError):
 
 
 class ClashError(InternalError):
-    """A name was declared with domains that must be merged: see `Tracer.clashes`."""
+    """A name was declared with domains that must be merged: `Tracer.clashes`."""
 
 
 class Tracer:
@@ -76,16 +73,7 @@ class Tracer:
         space: SearchSpace | None = None,
         merged: Mapping[str, Parameter] | None = None,
     ) -> None:
-        """Takes a builder; runs nothing yet.
-
-        Args:
-            build: The builder.
-            before: What to call before each build.
-            limit: How many builds there may be.
-            stops: Decides whether an exception of a build ends the tracing.
-            space: See above.
-            merged: See above.
-        """
+        """Takes a builder; runs nothing yet."""
         self._build, self._before, self._limit, self._stops = build, before, limit, stops
         self.space = space
         self.merged = dict(merged or {})
@@ -114,13 +102,7 @@ class Tracer:
         return next((t for t in reversed(self.traces) if t.keys.items() <= keys.items()), None)
 
     def run(self, assignment: Mapping[str, Any]) -> Trace:
-        """Returns the build that values lead to, with defaults for the rest.
-
-        Raises:
-            SearchSpaceError: If the builder declares something wrongly.
-            LimitReachedError: If it takes more builds than allowed.
-            ClashError: If it declares one name with domains that must be merged.
-        """
+        """Returns the build that values lead to, with defaults for the rest."""
         trace = self.known(assignment)
         if trace is not None:
             return trace
@@ -179,22 +161,18 @@ class Tracer:
         return next((name for name, all_ in self.variants.items() if kept in all_), read_as(kept))
 
     def one_domain(self, name: str) -> Parameter:
-        """Returns one parameter for all domains that a name was declared with.
-
-        Raises:
-            SearchSpaceError: If they have nothing in common.
-        """
+        """Returns one parameter for all domains that a name was declared with."""
         return self._one([self.parameters[kept].renamed(name) for kept in self.variants[name]])
 
     def _one(self, declared: list[Parameter]) -> Parameter:
-        found = holding_all(declared)
-        if found is None:
+        domain = holding_all(declared)
+        if domain is None:
             raise SearchSpaceError(
                 f"{declared[1].name!r} is declared twice with different domains, as "
                 f"{declared[0]!r} and as {declared[1]!r}: give one of them another name, or "
                 f"declare it in a name_scope, or give both one domain."
             )
-        return found
+        return domain
 
     def notes(self) -> list[str]:
         """Returns a sentence for each kind of error that builds raised, with the first values."""
@@ -226,22 +204,14 @@ class TracedHyperparameters(InlineDeclarations):
         traced: What was declared so far, as the tracer keeps it, with its values.
     """
 
-    def __init__(
-        self, tracer: Tracer, assignment: Mapping[str, Any], *, recorded: bool = True
-    ) -> None:
-        """Begins a build.
-
-        Args:
-            tracer: Notes declarations.
-            assignment: Values of parameters. What is not among them has its default.
-            recorded: Whether declarations are noted.
-        """
+    def __init__(self, tracer: Tracer, assignment: Mapping[str, Any]) -> None:
+        """Begins a build."""
         super().__init__({})
-        self._tracer, self._assignment, self._recorded = tracer, assignment, recorded
+        self._tracer, self._assignment, self._recorded = tracer, assignment, True
         self.traced: dict[str, Any] = {}
         # By which names the tracer keeps what can be read.
         self._kept: dict[str, str] = {}
-        if tracer.space is not None and recorded:
+        if tracer.space is not None:
             self._declare_space(tracer.space)
 
     @property
@@ -254,14 +224,10 @@ class TracedHyperparameters(InlineDeclarations):
         """What was declared so far, with its values."""
         return self.values
 
-    def copy(self) -> TracedHyperparameters:
+    def copy(self) -> Self:
         """Returns a copy: what is declared on it does not join the space."""
-        copied = TracedHyperparameters(self._tracer, self._assignment, recorded=False)
-        copied._readable = dict(self._readable)
-        copied._declared = dict(self._declared)
-        copied._out_of_scope = dict(self._out_of_scope)
-        copied._kept = dict(self._kept)
-        copied.traced = dict(self.traced)
+        copied = super().copy()
+        copied._recorded = False
         return copied
 
     def _declare_space(self, space: SearchSpace) -> None:
@@ -300,15 +266,15 @@ class TracedHyperparameters(InlineDeclarations):
             self._tracer.declare(parameter, self._occurrence())
         return super()._declare(parameter)
 
-    def _declared_again(self, before: Parameter, now: Parameter) -> None:
-        if self._recorded and now.name not in self._tracer.merged:
-            self._tracer.clashes.add(now.name)
-
     def _value_of(self, parameter: Parameter) -> Any:
-        if parameter.name not in self._kept:
-            kept = self._tracer.name_of(parameter) or parameter.name
-            self._take(parameter.name, kept, parameter)
-        return opened_again(self._readable[parameter.name])
+        name = parameter.name
+        several = not same_domain(self._declared[name], parameter)
+        if several and self._recorded and name not in self._tracer.merged:
+            # One build declares the name twice: as in Keras Tuner, it has one value there.
+            self._tracer.clashes.add(name)
+        if name not in self._kept:
+            self._take(name, self._tracer.name_of(parameter) or name, parameter)
+        return opened_again(self._readable[name])
 
     def _standing(self, name: str) -> tuple[Parameter | None, Any]:
         if name in self._kept:

@@ -2,12 +2,9 @@
 
 | module | holds |
 |---|---|
-| `parameter` | what all parameters share: a name, a domain, a default, a role |
-| `ranged` | `Float` and `Int`: a number from a range, and the values that a step allows |
-| `choice_parameter` | `Choice`, `Boolean` and `Fixed`: parameters whose values are listed |
-| `kinds` | all of them, and reading one back that `to_dict` wrote |
-| `conditions` | under which values of its parents a parameter is active, and in which order |
-| `scales` | how a number between 0 and 1 is spread over a range |
+| `parameter` | what all parameters share: a name, a default, a role, a condition |
+| `ranges` | `Float` and `Int`: a number from a range, on a scale, perhaps in steps |
+| `choices` | `Choice`, `Boolean` and `Fixed`: parameters whose values are listed |
 | `scalars` | plain values, distinguished by type, and written as JSON |
 
 Parameters are classes of attrs: a converter for each field says what is wrong with it.

@@ -1,11 +1,11 @@
-"""What all parameters have in common: a name, a domain, a default, a role, a condition."""
+"""What all parameters share: a name, a domain, a default, a role, a condition."""
 
 from __future__ import annotations
 
 import abc
 import functools
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import (
     Any,
@@ -21,17 +21,21 @@ from typing import (
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError, UnchangeableError
-from search_spaces.parameters.conditions import Condition, check_condition
+from search_spaces.errors import SearchSpaceError, UnchangeableError, suggestion
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     MaybeScalar,
     Scalar,
     canonical_json,
     identity,
+    is_number,
+    is_object,
     plain_scalar,
+    plain_value,
 )
-from search_spaces.suggestions import suggestion
+
+Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
+"""Parent names, each with the values that it may have. All parents must match."""
 
 Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
 
@@ -115,7 +119,39 @@ def _role(role: object, parameter: Parameter, field: object) -> Any:
 
 
 def _condition(when: object, parameter: Parameter, field: object) -> Condition:
-    return check_condition(when, parameter.subject)
+    """Returns a condition in its one spelling: parents and values sorted; empty for None."""
+    subject = parameter.subject
+    if when is None:
+        return {}
+    if not isinstance(when, Mapping):
+        raise SearchSpaceError(
+            f"{subject}: when must map parent names to values, received {when!r}: write "
+            f"when={{'optimizer': 'sgd'}}, or when={{'optimizer': ['sgd', 'rmsprop']}}."
+        )
+    condition: Condition = {}
+    for parent in sorted(when, key=repr):
+        if not isinstance(parent, str):
+            raise SearchSpaceError(
+                f"{subject}: a condition names its parent by a string, received {parent!r} in "
+                f"when={dict(when)!r}."
+            )
+        condition[parent] = _condition_values(when[parent], parent, subject)
+    return condition
+
+
+def _condition_values(condition: Any, parent: str, subject: str) -> tuple[Scalar, ...]:
+    several = isinstance(condition, list | tuple | set | frozenset)
+    values: Iterable[object] = condition if several else (condition,)
+    what = f"{subject}: the value of {parent!r} in when"
+    plain = (plain_value(each, what) for each in values)
+    spelled = (repr(each) if is_object(each) else each for each in plain)
+    by_identity = {identity(value): value for value in spelled}
+    if not by_identity:
+        raise SearchSpaceError(
+            f"{subject}: when gives no value for {parent!r}, received {condition!r}: it would "
+            f"never be active. Give at least one value."
+        )
+    return tuple(by_identity[key] for key in sorted(by_identity))
 
 
 def _otherwise(otherwise: object, parameter: Parameter, field: object) -> MaybeScalar:
@@ -173,7 +209,7 @@ class Parameter(abc.ABC):
         reason = self.reason_outside(default)
         if reason is not None:
             raise SearchSpaceError(f"{reason} It was given as the default: give one in the domain.")
-        self._put(default=self.canonical(default))
+        self.__dict__["default"] = self.canonical(default)
 
     @property
     def subject(self) -> str:
@@ -193,6 +229,14 @@ class Parameter(abc.ABC):
     @abc.abstractmethod
     def reason_outside(self, value: object) -> str | None:
         """Returns why a value is not in the domain, as a sentence that quotes it; None if it is."""
+
+    @abc.abstractmethod
+    def canonical(self, value: Any) -> Any:
+        """Returns a value of the domain as the domain spells it: for a Float, `1` as `1.0`.
+
+        Raises:
+            SearchSpaceError: If the value is not in the domain.
+        """
 
     @abc.abstractmethod
     def to_unit(self, value: Any) -> float:
@@ -246,22 +290,16 @@ class Parameter(abc.ABC):
         if reason is not None:
             raise SearchSpaceError(reason)
 
-    def canonical(self, value: Any) -> Any:
-        """Returns a value of the domain as the domain spells it: for a Float, `1` as `1.0`.
-
-        Raises:
-            SearchSpaceError: If the value is not in the domain.
-        """
-        self.validate(value)
-        return value
-
     def opened(self, value: Any) -> Any:
-        """Returns what a builder reads for a value: a tuple for its spelling, see `scalars`.
-
-        Args:
-            value: A value of the domain, or another one, which is returned unchanged.
-        """
+        """Returns what a builder reads for a value: a tuple for its spelling, else the value."""
         return value
+
+    def _checked_unit(self, unit: object) -> float:
+        if isinstance(unit, int | float) and is_number(unit) and 0.0 <= unit <= 1.0:
+            return float(unit)
+        raise SearchSpaceError(
+            f"{self.subject}: a coordinate must be a number from 0 to 1, received {unit!r}."
+        )
 
     def identity(self, value: Any) -> tuple[str, object]:
         """Returns a key that is the same for two spellings of the same value of this domain."""
@@ -339,6 +377,13 @@ class Parameter(abc.ABC):
         """
         raise UnchangeableError(f"{self.subject} can't lose its {attribute}: make a new parameter.")
 
-    def _put(self, **fields: Any) -> None:
-        """Sets fields while the parameter is being made."""
-        self.__dict__.update(fields)
+
+def condition_in_words(parameter: Parameter) -> str:
+    """When a parameter is active: "'momentum' is active when 'optimizer' is 'sgd'"."""
+    if not parameter.when:
+        return f"{parameter.name!r} is always active"
+    parts = [
+        f"{parent!r} is {' or '.join(repr(value) for value in values)}"
+        for parent, values in parameter.when.items()
+    ]
+    return f"{parameter.name!r} is active when {' and '.join(parts)}"

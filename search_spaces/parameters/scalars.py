@@ -56,16 +56,6 @@ def plain_scalar(value: object, what: str) -> Scalar:
 
     Enum members that are strings or ints, and numpy's float64, become their plain values. Minus
     zero becomes zero: the two are equal and would print differently.
-
-    Args:
-        value: Anything.
-        what: What the value is, for the message, such as "a value of Choice 'optimizer'".
-
-    Returns:
-        The plain value.
-
-    Raises:
-        SearchSpaceError: If it is not a scalar that JSON can hold.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -85,11 +75,7 @@ def plain_scalar(value: object, what: str) -> Scalar:
 
 
 def plain_value(value: object, what: str) -> Any:
-    """Returns what `plain_scalar` does, also of what tuples, lists and dicts hold.
-
-    Raises:
-        SearchSpaceError: If something in it is neither a scalar nor a tuple, list or dict.
-    """
+    """Returns what `plain_scalar` does, also of what tuples, lists and dicts hold."""
     if type(value) in (tuple, list):
         return type(value)(plain_value(each, what) for each in value)  # type: ignore[attr-defined, call-arg]
     if isinstance(value, dict):
@@ -116,11 +102,11 @@ def read_object(text: str) -> Any:
     """Returns the tuple, list or dict that a text spells in Python or JSON; None if none."""
     for read in (ast.literal_eval, json.loads):
         try:
-            found = read(text.strip())
+            content = read(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
-        if is_object(found):
-            return found
+        if is_object(content):
+            return content
     return None
 
 
@@ -128,22 +114,16 @@ def meant(value: object, spellings: Iterable[str]) -> str | None:
     """Returns the spelling whose object has the same content, tuple or list."""
     try:
         wanted = json.dumps(value)
-        found = [each for each in spellings if json.dumps(opened(each)) == wanted]
+        equal = [each for each in spellings if json.dumps(opened(each)) == wanted]
     except (TypeError, ValueError):
         return None
-    return found[0] if len(found) == 1 else None
+    return equal[0] if len(equal) == 1 else None
 
 
 def identity(value: object) -> tuple[str, object]:
     """Returns what makes two values the same value: their type and their content.
 
     `1`, `1.0` and `True` are equal in Python; as hyperparameters they are three values.
-
-    Args:
-        value: A scalar, or a tuple, list or dict; anything else is only equal to itself.
-
-    Returns:
-        A key to compare and hash by.
     """
     if value is None or isinstance(value, bool):
         return type(value).__name__, value

@@ -24,7 +24,7 @@ from tracking.records import (
     TrialTask,
 )
 from tracking.runs.study_runs import StudyRuns
-from tracking.store.atomic import one_before
+from tracking.store.files import one_before
 
 # Attempts, if its process dies.
 _ATTEMPTS = 3
@@ -33,14 +33,7 @@ _ATTEMPTS = 3
 class AllFolds:
     """Trains one trial on all folds. A `Handler` of the executor's.
 
-    Args:
-        runs: The study, open for writing, perhaps under another engine.
-        history: The study, under the trial's engine.
-        trial: One with a value.
-        progress: Shows messages, and each epoch.
-
-    Attributes:
-        stopping: Whether it ends after its present epoch.
+    `runs` is the study, open for writing, perhaps under another engine than the trial's.
     """
 
     def __init__(
@@ -49,6 +42,7 @@ class AllFolds:
         self._trial, self._progress = trial, progress
         self._present, self._history = runs, history
         self._runs = _runs_of(history, runs)
+        # Whether it ends after its present epoch.
         self.stopping = False
         self._run_id = ""
         self._result: TrialResult | None = None
@@ -57,11 +51,7 @@ class AllFolds:
     def train(self, executor: Executor) -> EndedTrial | None:
         """Trains it, from where an interrupted training ended; records it below the trial's run.
 
-        Returns:
-            The trial with its new training; None if it was stopped.
-
-        Raises:
-            StudyError: If it can't be trained, or its weights can't be saved.
+        Returns the trial with its new training; None if it was stopped.
         """
         trial, spec = self._trial, self._trial.whole_spec
         self._progress.say(
@@ -83,18 +73,18 @@ class AllFolds:
         raise self._failed(f"{_ATTEMPTS} attempts, and in each {self._lost}")
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """See `Handler.on_epoch`."""
+        """Records an epoch; stops if asked to."""
         self._runs.log_epoch(self._run_id, epoch)
         self._progress.epoch_ended(epoch)
         ends = epoch.epoch >= self._trial.whole_spec.epochs
         return "stop" if self.stopping and not ends else "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`."""
+        """Keeps the result."""
         self._result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """See `Handler.on_lost`."""
+        """Notes why its process ended."""
         self._lost = str(error)
         # A machine that is gone is not the trial's fault.
         self._losses += not error.machine_gone

@@ -10,22 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
-from studies.again.recorded_worker import AS_IT_IS, recorded_worker
+from studies.again.recorded import AS_IT_IS, recorded_worker
 from studies.again.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.definition.settings import trainer_in_words
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, make_progress
 from studies.training.process.environment import environment_differences
-from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.records import EndedTrial, TrainerName, TrialTask
-from tracking.records.verified import differing, is_known, not_reproduced, reproduced
-from tracking.registry.champions import record_verified
-from tracking.registry.verdicts import renew_verdict
+from tracking.records import EndedTrial, TrainerName
+from tracking.records.checks import differing, is_known, not_reproduced, reproduced
+from tracking.registry.champions import record_verified, renew_verdict
 from tracking.report.write import renew_report
 from tracking.store.folder import default_store_path, open_store
+from tracking.texts import counted
 
 
 @dataclass(frozen=True)
@@ -82,17 +81,7 @@ def reproduce(
     If the trial's checkpoint should be kept but is missing or damaged, it is written again, if the
     weights are the same.
 
-    Args:
-        history: The study.
-        number: The trial; None for the best.
-        study: The study of this process, instead of the recorded code.
-        data: The file with the data, if it has moved.
-        trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
-        progress: Gets each epoch, and messages on what has changed.
-
-    Raises:
-        StudyNotFoundError: If there is no such trial, or no trial with a value.
-        StudyError: If the study cannot be loaded, or the trainer is "compiled" and it can't be.
+    `trainer` is what trains it; None: what the study says. A HyperModel's own fit trains by that.
     """
     progress = progress or NoProgress()
     trial = history.best if number is None else history.trial(number)
@@ -144,10 +133,7 @@ def reproduce(
             for rerun in reruns:
                 spec = rerun.training.spec
                 written = Path(folder) / f"again-{spec.repeat}.weights.h5"
-                task = TrialTask(spec, history.description.space, written, trainer=trainer)
-                worker.submit(task)
-                while not rerun.ended:
-                    worker.wait(rerun)
+                rerun.run(worker, history.description.space, written, trainer)
                 if spec.repeat in unsound:
                     notes.append(_put_back(history, rerun, written, unsound[spec.repeat]))
                     progress.say(notes[-1])
@@ -306,6 +292,6 @@ def max_difference(
 
 
 def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
-    found = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
+    finite = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
     # The record has no epoch without any finite metric.
-    return found or None
+    return finite or None

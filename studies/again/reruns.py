@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
+from studies.executors.executor import Executor
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     Decision,
     EndedTrial,
     EpochResult,
+    Repeat,
+    TrainerName,
     TrialResult,
     TrialSpec,
+    TrialTask,
 )
-from tracking.store.atomic import replacing
-from tracking.store.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
+from tracking.store.files import CheckpointError, check_checkpoint, recorded_checkpoints, replacing
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,6 @@ class RecordedTraining:
     """A recorded training to run again from its first epoch.
 
     A trial that continued another one is trained without a break, which must give the same.
-
-    Attributes:
-        by_objective: Whether an objective function did it. That reports values at steps of its own,
-            next to the epochs of its trainings.
     """
 
     spec: TrialSpec
@@ -37,8 +37,9 @@ class RecordedTraining:
     epochs: int
     weights_sha256: str
     checkpoint_sha256: str
-    best_epoch: int = 0
-    by_objective: bool = False
+    best_epoch: int
+    # An objective function reports values at other steps, next to the epochs of its trainings.
+    by_objective: bool
 
 
 def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
@@ -48,56 +49,33 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
     is one.
     """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
-    by_objective = trial.result.trainer == "objective"
-    if not trial.result.repeats:
-        result = trial.result
-        return [
-            RecordedTraining(
-                spec,
-                trial.run_id,
-                result.epochs,
-                result.weights_sha256,
-                result.checkpoint_sha256,
-                0 if result.best is None else result.best.epoch,
-                by_objective,
-            )
-        ]
-    specs = [
-        replace(spec, seed=each.seed, repeat=repeat, fold=each.fold)
+    trainings: list[tuple[TrialSpec, str, TrialResult | Repeat]] = [
+        (replace(spec, seed=each.seed, repeat=repeat, fold=each.fold), each.run_id, each)
         for repeat, each in enumerate(trial.result.repeats)
     ]
-    trainings = list(trial.result.repeats)
-    if trial.whole is not None:
-        specs.append(trial.whole_spec)
-        trainings.append(trial.whole)
+    if not trainings:
+        trainings = [(spec, trial.run_id, trial.result)]
+    elif trial.whole is not None:
+        trainings.append((trial.whole_spec, trial.whole.run_id, trial.whole))
     return [
         RecordedTraining(
             spec,
-            each.run_id,
+            run_id,
             each.epochs,
             each.weights_sha256,
             each.checkpoint_sha256,
-            each.best.epoch,
-            by_objective,
+            0 if each.best is None else each.best.epoch,
+            trial.result.trainer == "objective",
         )
-        for spec, each in zip(specs, trainings, strict=True)
+        for spec, run_id, each in trainings
     ]
 
 
 class Rerun:
     """Collects the epochs of a rerun, and stops it where the recorded training ended.
 
-    A `Handler` of the executor's.
-
-    Args:
-        training: The training to run again.
-        pruned: Whether it was pruned.
-        recorded: Its metrics by epoch.
-        on_epoch: Called with each epoch, and how it differs from the recorded one; empty if it is
-            identical.
-
-    Attributes:
-        difference: The first difference from the record, or empty.
+    A `Handler` of the executor's. `recorded` has the metrics by epoch; `on_epoch` is called with
+    each epoch, and how it differs from the recorded one: nothing if it is identical.
     """
 
     def __init__(
@@ -109,14 +87,26 @@ class Rerun:
     ) -> None:
         self.training, self.recorded = training, recorded
         self._pruned, self._on_epoch = pruned, on_epoch
+        # The first from the record.
         self.difference = ""
         self.epochs: dict[int, Mapping[str, float]] = {}
         self.result: TrialResult | None = None
 
-    @property
-    def ended(self) -> bool:
-        """Whether it has ended."""
-        return self.result is not None
+    def run(
+        self,
+        executor: Executor,
+        space: SearchSpace,
+        checkpoint: Path,
+        trainer: TrainerName | None = "plain",
+    ) -> TrialResult:
+        """Trains until it ends; the best weights go into a new file."""
+        # A replacement of a worker that died may still be starting.
+        while not executor.free:
+            executor.wait(self)
+        executor.submit(TrialTask(self.training.spec, space, checkpoint, trainer=trainer))
+        while self.result is None:
+            executor.wait(self)
+        return self.result
 
     @property
     def same_weights(self) -> bool:
@@ -131,11 +121,11 @@ class Rerun:
         return bool(now and then) and now != then
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """See `Handler.on_epoch`."""
+        """Compares an epoch, and stops where the recorded training ended."""
         self.epochs[epoch.epoch] = {**self.epochs.get(epoch.epoch, {}), **epoch.metrics}
-        found = self._difference_of(epoch)
-        self.difference = self.difference or found
-        self._on_epoch(epoch, found)
+        difference = self._difference_of(epoch)
+        self.difference = self.difference or difference
+        self._on_epoch(epoch, difference)
         training = self.training
         if training.by_objective:
             return "prune" if self._pruned and self._was_pruned_after(epoch) else "continue"
@@ -152,7 +142,7 @@ class Rerun:
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
-            return epoch.epoch >= max(s for s, found in self.recorded.items() if metric in found)
+            return epoch.epoch >= max(s for s, then in self.recorded.items() if metric in then)
         return all(
             not math.isfinite(value) or name in self.epochs.get(step, {})
             for step, metrics in self.recorded.items()
@@ -174,11 +164,11 @@ class Rerun:
         return ""
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`."""
+        """Keeps the result."""
         self.result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """See `Handler.on_lost`."""
+        """Raises the error: it could not be run again."""
         raise WorkerError(
             f"Trial {spec.number} could not be run again: {error}.",
             killed=error.killed,
@@ -198,11 +188,7 @@ def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tu
 
 
 def put_back(history: StudyHistory, rerun: Rerun, written: Path) -> Path | None:
-    """Moves the weights of a rerun to the place of the recorded training's.
-
-    Returns:
-        Their new path; None if they differ from the recorded ones.
-    """
+    """Moves the weights of a rerun to the recorded place, and returns that; None if they differ."""
     training = rerun.training
     try:
         check_checkpoint(written, training.checkpoint_sha256)

@@ -24,8 +24,8 @@ from studies.progress import Progress
 from studies.training.process.environment import environment_differences
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialTask
-from tracking.records.verified import (
+from tracking.records import Decision, EndedTrial, EpochResult, TrialResult
+from tracking.records.checks import (
     OFF,
     TRAINED_BY_FIT,
     TRAINED_BY_OBJECTIVE,
@@ -50,15 +50,11 @@ class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has
 
 
 class Verifier:
-    """Compares trials with `model.fit`.
+    """Compares trials with `model.fit`, one at a time.
 
-    Args:
-        executor: Trains them, one at a time.
-        progress: Shows messages.
-        verify: "full": all epochs. "some": the first ones, if all would take longer than a tenth
-            of the launch so far. "off": none.
-        started: When the launch began, by `time.monotonic`.
-        workers: Trials that it runs at once.
+    `verify` is "full": all epochs; "some": the first ones, if all would take longer than a tenth of
+    the launch so far; "off": none. `started` is when the launch began, by `time.monotonic`,
+    `workers` how many trials it runs at once.
     """
 
     def __init__(
@@ -75,11 +71,7 @@ class Verifier:
         self.stopped = False
 
     def stop(self) -> bool:
-        """Ends a comparison after its present epoch, and begins no more.
-
-        Returns:
-            Whether a comparison was running.
-        """
+        """Ends a comparison after its present epoch, begins no more; returns whether one ran."""
         self.stopped = True
         if self._compared is None:
             return False
@@ -87,16 +79,10 @@ class Verifier:
         return True
 
     def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
-        """Returns the outcome of comparing a trial; see `tracking.records.verified`.
+        """Returns the outcome of comparing a trial; see `tracking.records.checks`.
 
-        Args:
-            history: The study under its engine.
-            trial: One with a value.
-            restore: Whether to write its lost checkpoint again: then all of it is trained and
-                compared, whatever `verify` says.
-
-        Raises:
-            VerificationStopped: If `stop` was called.
+        `restore` writes its lost checkpoint again: then all of it is trained and compared, whatever
+        `verify` says. Raises VerificationStopped if `stop` was called.
         """
         by_itself = {
             "plain": TRAINED_BY_FIT,
@@ -115,7 +101,7 @@ class Verifier:
         losses = 0
         while True:
             try:
-                found = self._compare(history, trial, training, restore)
+                compared = self._compare(history, trial, training, restore)
                 break
             except WorkerError as error:
                 if error.machine_gone:
@@ -133,19 +119,14 @@ class Verifier:
         if itself:
             # A difference now says nothing of how it was trained.
             return known
-        if found.difference:
-            return self._judged(history, trial, found)
-        return identical(len(found.epochs), training.epochs)
+        if compared.difference:
+            return self._judged(history, trial, compared)
+        return identical(len(compared.epochs), training.epochs)
 
     def train_on_all_folds(
         self, runs: StudyRuns, history: StudyHistory, trial: EndedTrial
     ) -> EndedTrial:
-        """Trains the future champion of a cross-validated study; see `AllFolds`.
-
-        Raises:
-            VerificationStopped: If `stop` was called.
-            StudyError: If it can't be trained.
-        """
+        """Trains the future champion of a cross-validated study; see `AllFolds`."""
         training = AllFolds(runs, history, trial, self._progress)
         self._compared = training
         try:
@@ -177,15 +158,7 @@ class Verifier:
             self._progress.trial_begins(training.spec)
             with temporary_folder() as folder:
                 written = Path(folder) / "again.weights.h5"
-                task = TrialTask(training.spec, history.description.space, written, trainer="plain")
-                # The last worker may have died in the last trial, and its replacement is still
-                # starting.
-                while not self._executor.free:
-                    self._executor.wait(compared)
-                self._executor.submit(task)
-                while not compared.ended:
-                    self._executor.wait(compared)
-                compared.conclude()
+                compared.conclude(compared.run(self._executor, history.description.space, written))
                 if restore and not compared.difference and not put_back(history, compared, written):
                     compared.difference = "its checkpoint differs"
         finally:
@@ -212,28 +185,22 @@ class Verifier:
         spent = math.fsum(each.result.seconds for each in history.ended)
         return max(seconds, spent / self._workers)
 
-    def _judged(self, history: StudyHistory, trial: EndedTrial, found: _Compared) -> str:
+    def _judged(self, history: StudyHistory, trial: EndedTrial, compared: _Compared) -> str:
         """Returns the outcome for a difference; it is not comparable if the code differs too."""
         others = environment_differences(trial.environment, self._executor.environment)
         if not history.description.code.same_as(trial.code_digest):
             others.insert(0, "the study's code has changed since")
-        if found.other_data(trial):
+        if compared.other_data(trial):
             others.insert(0, "the function of its data does not return the same data again")
         if others:
-            return not_comparable(f"{found.difference}; but {'; '.join(others)}")
-        return differing(found.difference)
+            return not_comparable(f"{compared.difference}; but {'; '.join(others)}")
+        return differing(compared.difference)
 
 
 class _Compared(Rerun):
     """Compares the epochs of a rerun as they come. A `Handler`.
 
     It ends at the epoch after which the next would end later than ``seconds``.
-
-    Attributes:
-        difference: Its first difference from the record, or empty.
-        stopping: Whether it ends after its present epoch.
-        stopped: Whether it has ended so.
-        short: Whether it has ended because its time was up.
     """
 
     def __init__(
@@ -245,12 +212,12 @@ class _Compared(Rerun):
         on_epoch: Callable[[EpochResult, str], None],
     ) -> None:
         super().__init__(training, trial.cut_short, recorded, on_epoch)
-        self._trial, self._limit = trial, seconds
-        self._last = 0.0
+        self._limit, self._last = seconds, 0.0
+        # Whether it ends after its present epoch; whether it has ended so, or as its time was up.
         self.stopping = self.stopped = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """See `Handler.on_epoch`."""
+        """Compares an epoch; ends at a difference, or when its time is up."""
         decision = super().on_epoch(epoch)
         last, self._last = self._last, epoch.seconds
         if self.difference:
@@ -268,18 +235,14 @@ class _Compared(Rerun):
             return "prune"
         return decision
 
-    def conclude(self) -> None:
+    def conclude(self, result: TrialResult) -> None:
         """Compares its result."""
-        result, training = self.result, self.training
-        assert result is not None, "it has ended"
+        training = self.training
         if self.difference or self.stopped:
             return
         if result.state == "infeasible":
             self.difference = f"it ends as infeasible: {result.reason}"
         elif not self.short and result.epochs != training.epochs:
             self.difference = f"it had {training.epochs} epochs, and has {result.epochs}"
-        elif (not self.short or self._has_best_epoch(result)) and not self.same_weights:
+        elif (not self.short or training.best_epoch <= result.epochs) and not self.same_weights:
             self.difference = "the weights after its best epoch differ"
-
-    def _has_best_epoch(self, result: TrialResult) -> bool:
-        return self.training.best_epoch <= result.epochs

@@ -11,14 +11,10 @@ each epoch, and the best is trial 13 of both, with 0.969. So take the one that f
 """
 
 import keras
-from sklearn.datasets import load_digits
 
 import kerastudy as ks
 
 output = ks.outputs.classes(10)
-images, labels = load_digits(return_X_y=True)
-x = (images / 16).astype("float32")
-y = labels
 
 
 def build(hp):
@@ -38,7 +34,7 @@ def build(hp):
 
 study = ks.Study(
     "sparse",
-    data=ks.datasets.arrays(x, y, name="digits, labels"),
+    data=ks.datasets.digits(),
     build=build,
     space=ks.SearchSpace(
         ks.learning_rate(1e-4, 1e-1),

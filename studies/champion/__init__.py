@@ -5,8 +5,7 @@
 | `checkpoints` | the trial that is meant, and its weights, trained again if they are gone |
 | `evaluation` | a checkpoint on the sealed test part, with intervals |
 | `promotion` | another choice of the champion; a model trained on validation data too |
-| `prediction`, `inputs`, `file_inputs`, `outputs` | predictions of files |
-| `in_worker` | what a process that has loaded the study does for them |
+| `prediction`, `inputs` | predictions of files |
 """
 
 import lazy_loader

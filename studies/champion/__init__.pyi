@@ -2,5 +2,4 @@ from .evaluation import Reading as Reading
 from .inputs import Inputs as Inputs
 from .inputs import Taken as Taken
 from .inputs import read_inputs as read_inputs
-from .outputs import as_csv as as_csv
-from .outputs import predictions_table as predictions_table
+from .prediction import predictions_table as predictions_table

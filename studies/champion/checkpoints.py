@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
-from search_spaces.errors import StudyError, StudyNotFoundError
+from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
 from studies.again.reruns import Rerun, trainings_of, unsound_checkpoints
 from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
+from studies.error_texts import describe
 from studies.executors.executor import Executor
-from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
 from studies.results.models import existing_store
-from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.records import EndedTrial, TrialTask
-from tracking.records.verified import IDENTICAL, is_whole
+from tracking.records import EndedTrial
+from tracking.records.checks import IDENTICAL, is_whole
 from tracking.registry.champions import record_verified
 from tracking.store.trust import check_trust
+from tracking.texts import counted
 
 
 def opened(
@@ -27,12 +29,8 @@ def opened(
 ) -> tuple[StudyHistory, StudyDefinition | None, str | None]:
     """Reads the study that a user names, by its name or as an object of this process.
 
-    Returns:
-        Its record; the study of this process, or None; and the engine.
-
-    Raises:
-        StudyError: If the code in the store would be run, and the user does not trust it.
-        TrackingError: If there is no such study.
+    Returns its record; the study of this process, or None; and the engine. Refuses to run the code
+    in a store that the user does not trust.
     """
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
     named = None if engine is None else check_engine(engine)
@@ -44,22 +42,16 @@ def opened(
 def champion_or(
     history: StudyHistory, number: int | None, engine: str | None = None
 ) -> tuple[StudyHistory, EndedTrial]:
-    """Returns a trial with a value, and the study under its engine.
+    """Returns a trial with a value, or the champion, and the study under its engine.
 
-    Args:
-        history: The study.
-        number: The trial; None for the champion.
-        engine: The engine that the user named, if any.
-
-    Raises:
-        StudyNotFoundError: If there is no such trial, it has no value, or there is no champion.
+    `engine` is the one that the user named, if any.
     """
     name = history.description.name
     if number is None:
         if engine is None and history.champion_engine not in ("", history.description.engine):
             history = read_study(history.store, name, history.champion_engine)
-        found = [each for each in history.trials if each.run_id == history.champion_run_id]
-        if not found:
+        champions = [each for each in history.trials if each.run_id == history.champion_run_id]
+        if not champions:
             raise StudyNotFoundError(
                 f"The study {name!r} has no champion"
                 + (f" of the engine {engine}" if engine else "")
@@ -69,7 +61,7 @@ def champion_or(
                     else f": none of its {counted(len(history.trials), 'trial')} has a value."
                 )
             )
-        trial = found[0]
+        trial = champions[0]
     else:
         trial = history.trial(number)
     if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
@@ -77,20 +69,6 @@ def champion_or(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no best epoch."
         )
     return history, trial
-
-
-def check_data(trial: EndedTrial, worker: WorkerExecutor) -> None:
-    """Refuses data that has changed since the trial ran.
-
-    Raises:
-        StudyError: If it has.
-    """
-    now = worker.description.data.digest
-    if now != trial.spec.data_digest:
-        raise StudyError(
-            f"The data has changed: its digest was {trial.spec.data_digest[:16]}… and is "
-            f"{now[:16]}…, so nothing was run. If the data has moved, name its file with --data."
-        )
 
 
 def weights_of(
@@ -102,20 +80,8 @@ def weights_of(
 ) -> tuple[Path, EndedTrial]:
     """Returns the file of a trial's best weights; trains it again if that is gone.
 
-    As `model.fit` trains it, the record then says that this verified the trial.
-
-    Args:
-        history: The study.
-        trial: One with a value.
-        executor: It has loaded the study.
-        folder: Where new weights go.
-        progress: Gets each epoch, and messages.
-
-    Returns:
-        The file, and the trial as it is recorded now.
-
-    Raises:
-        StudyError: If the trial never had weights to save, or does not get the same ones again.
+    As `model.fit` trains it, the record then says that this verified the trial. Returns the trial
+    as it is recorded now, too.
     """
     repeat = trial.checkpoint_of
     if trial.result.unsaved:
@@ -141,18 +107,28 @@ def weights_of(
     recorded = epoch_metrics(history.store, training.run_id)
     rerun = Rerun(training, trial.cut_short, recorded, progress.epoch_ended)
     written = folder / "again.weights.h5"
-    while not executor.free:
-        executor.wait(rerun)
-    executor.submit(TrialTask(training.spec, history.description.space, written, trainer="plain"))
-    while not rerun.ended:
-        executor.wait(rerun)
+    result = rerun.run(executor, history.description.space, written)
     progress.trial_gone(trial.number)
     if not rerun.same_weights:
         raise StudyError(
             f"Trial {trial.number} did not get the same weights again, so it can't be used. "
             f"`kerastudy reproduce` shows what differs."
         )
-    by_fit = rerun.result is not None and rerun.result.trainer == "plain"
-    if by_fit and not rerun.difference and not is_whole(trial.verified):
+    if result.trainer == "plain" and not rerun.difference and not is_whole(trial.verified):
         trial = record_verified(history, trial, IDENTICAL)
     return written, trial
+
+
+@contextlib.contextmanager
+def in_worker(what_failed: str) -> Iterator[None]:
+    """Lets a function run where a study is loaded, and sets Keras's global settings back."""
+    from studies.training.process import global_settings
+
+    try:
+        yield
+    except KerastudyError:
+        raise
+    except Exception as error:
+        raise StudyError(f"{what_failed}: {describe(error)}.") from error
+    finally:
+        global_settings.restore()

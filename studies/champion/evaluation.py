@@ -8,35 +8,36 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from search_spaces.errors import NoTestPartError
-from studies.again.recorded_worker import recorded_worker
-from studies.champion.checkpoints import champion_or, check_data, opened, weights_of
-from studies.champion.in_worker import evaluate_in_worker
-from studies.definition.objective_functions import no_data
+from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import NoTestPartError, StudyError
+from studies.again.recorded import check_data, recorded_worker
+from studies.champion.checkpoints import champion_or, in_worker, opened, weights_of
+from studies.definition.objective import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
-from tracking.history.evaluations import evaluations_on, record_evaluation
+from tracking.history.confirmations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import renew_note
 from tracking.history.verdicts import looked_at
-from tracking.records.evaluations import Evaluation, Measured
+from tracking.records import TrialSpec
+from tracking.records.checks import Evaluation, Measured
 from tracking.report.write import renew_report
 from tracking.store.folder import default_store_path
+
+if TYPE_CHECKING:
+    from studies.executors.session import Session
+    from studies.training.champion.evaluation import Scores
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A reading of a test part, and those before it.
-
-    Attributes:
-        evaluation: What was read now.
-        earlier: All readings of the same test part before, by any study of the store.
-        flaws: What is grave in the study's data, in sentences.
-    """
+    """A reading of a test part, and all readings of it before, by any study of the store."""
 
     evaluation: Evaluation
     earlier: Sequence[Evaluation]
+    # What is grave in the study's data, in sentences.
     flaws: Sequence[str] = ()
 
     @property
@@ -103,13 +104,8 @@ def read_test_part(
 ) -> Reading:
     """Evaluates a checkpoint on the test part, and records it; see `evaluate`.
 
-    Args:
-        history: The study.
-        number: The trial; None for the champion.
-        engine: The engine that the user named, if any.
-        study: The study of this process, instead of the recorded code.
-        data: The file with the data, if it has moved.
-        progress: Shows progress.
+    `study` is the study of this process, instead of the recorded code; `data` the file with the
+    data, if it has moved.
     """
     progress = progress or NoProgress()
     if history.description.objective_function:
@@ -129,23 +125,23 @@ def read_test_part(
         weights, trial = weights_of(history, trial, worker, Path(folder), progress)
         spec, best = trial.best_training
         progress.wait(f"reading the test part with trial {trial.number}, epoch {best.epoch}")
-        found = worker.ask(evaluate_in_worker, spec, weights, description.space)
+        scores = worker.ask(_evaluate_in_worker, spec, weights, description.space)
     metrics = {}
-    for name, value in found.scores.items():
-        low, high = found.intervals.get(name, (None, None))
+    for name, value in scores.scores.items():
+        low, high = scores.intervals.get(name, (None, None))
         metrics[name] = Measured(value, low, high, best.metrics.get(f"val_{name}"))
-    earlier = evaluations_on(history.store, found.digest)
+    earlier = evaluations_on(history.store, scores.digest)
     evaluation = Evaluation(
         study=description.name,
         engine=description.engine,
         run_id=trial.run_id,
         trial=trial.number,
         epoch=best.epoch,
-        samples=found.samples,
-        digest=found.digest,
+        samples=scores.samples,
+        digest=scores.digest,
         metrics=metrics,
-        resamples=found.resamples,
-        note=found.note,
+        resamples=scores.resamples,
+        note=scores.note,
         time=time.time_ns() // 1_000_000,
     )
     # Before anyone sees it.
@@ -156,3 +152,22 @@ def read_test_part(
         renew_report(history, default_store_path().absolute())
     looked = looked_at(history)
     return Reading(evaluation, earlier, () if looked is None else looked.problems)
+
+
+def _evaluate_in_worker(
+    session: Session, spec: TrialSpec, checkpoint: Path, space: SearchSpace
+) -> Scores:
+    """Evaluates a trial's best weights on the sealed test part, where the study is loaded."""
+    from studies.training.champion.champion_model import rebuilt
+    from studies.training.champion.evaluation import evaluate_test_part
+
+    with in_worker(f"The model of trial {spec.number} can't be evaluated on the test part"):
+        hp = Hyperparameters(space, spec.values, number=spec.built_as)
+        splits = session.splits_of(hp, spec.fold)
+        model = rebuilt(session.study, space, splits, spec, checkpoint)
+        if not model.compiled:
+            raise StudyError(
+                f"The model of trial {spec.number} is not compiled, so Keras has no metrics to "
+                "evaluate it by. Compile it in the builder."
+            )
+        return evaluate_test_part(model, splits, spec.batch_size)

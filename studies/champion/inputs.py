@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.results.samples import sizes_agree
+from studies.data.folders import ENDINGS, read_images
+from studies.data.tables.files import is_table, read_table
+from studies.results.models import sizes_agree
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import Model
 
-IMAGES: Final = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
-TABLES: Final = (".csv", ".parquet")
+
+_IMAGES: Final = ENDINGS["images"]
+_TABLES: Final = (".csv", ".parquet")
 _SHOWN = 6
 
 
 @dataclass(frozen=True)
 class Taken:
-    """An input of a model.
+    """An input of a model."""
 
-    Attributes:
-        name: Its name; empty if there is one alone.
-        dtype: Of its values.
-        shape: Of a sample; None for any size.
-    """
-
+    # Empty if there is one alone.
     name: str
     dtype: np.dtype
+    # Of a sample; None for any size.
     shape: tuple[int | None, ...]
 
     def __str__(self) -> str:
@@ -46,17 +47,16 @@ class Taken:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a registered model takes.
+    """What a registered model takes."""
 
-    Attributes:
-        columns: Names of a table's columns, in their order; empty if it takes arrays.
-        arrays: Its inputs; of a table the one array of its columns.
-        scaled: Whether its samples are numbers from 0 to 1, as far as the example shows.
-    """
-
+    # Names of a table's columns, in their order; empty if it takes arrays.
     columns: tuple[str, ...]
+    # Of a table the one array of its columns.
     arrays: tuple[Taken, ...]
+    # Whether its samples are numbers from 0 to 1, as far as the example shows.
     scaled: bool = False
+    # How the study's data was read from files, as `Given.files` says; empty if from none.
+    files: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, saved: Model, folder: Path) -> Inputs:
@@ -77,7 +77,8 @@ class Inputs:
         )
         known = [tuple(str(each) for each in pair) for pair in _columns_of(saved)]
         columns = tuple(name for name, _ in known) if len(arrays) == 1 else ()
-        return cls(columns, arrays, _is_scaled(saved, folder))
+        files = (saved.metadata or {}).get("files") or {}
+        return cls(columns, arrays, _is_scaled(saved, folder), files)
 
     def __str__(self) -> str:
         """Returns it for messages."""
@@ -87,30 +88,31 @@ class Inputs:
             return f"the columns {shown}"
         return " and ".join(map(str, self.arrays))
 
+    @property
+    def divides(self) -> bool:
+        """Whether the pixels of images are divided by 255: they were no files of the study's."""
+        return self.scaled and "image_size" not in self.files
+
     def refused(self, path: Path, what: str) -> DataError:
         """Returns the error for a file that does not suit the model."""
         return DataError(f"{str(path)!r} {what}. The model takes {self}.")
 
 
 def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Reads samples from a file, or a folder of images.
+    """Reads samples from a file, or a folder of images or texts.
 
-    Args:
-        path: An npz, npy, csv or parquet file; an image, or a folder of images.
-        inputs: What the model takes.
-
-    Returns:
-        Arrays by the names of the inputs; and the names of images.
-
-    Raises:
-        DataError: If it can't be read, or the model takes something else.
+    Returns arrays by the names of the inputs, and the names of images and texts. Raises DataError
+    if it can't be read, or the model takes something else.
     """
+    read = _read_as_trained(path, inputs)
+    if read is not None:
+        return {inputs.arrays[0].name: read[0]}, read[1]
     suffix = path.suffix.lower()
     names: list[str] = []
     try:
-        if path.is_dir() or suffix in IMAGES:
+        if path.is_dir() or suffix in _IMAGES:
             arrays, names = _images(path, inputs)
-        elif suffix in TABLES:
+        elif suffix in _TABLES:
             arrays = _of_table(_table(path, inputs), path, inputs)
         elif suffix == ".npy":
             if len(inputs.arrays) > 1:
@@ -122,28 +124,67 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
         else:
             raise DataError(
                 f"{str(path)!r} is no file that predict reads: npz, npy, csv, parquet, an image "
-                f"({', '.join(IMAGES)}), or a folder of images."
+                f"({', '.join(_IMAGES)}), or a folder of images."
             )
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(f"{str(path)!r} can't be read: {reason:.300}") from None
-    found = {
+    samples = {
         taken.name: _fitting(arrays[taken.name], taken, path, inputs) for taken in inputs.arrays
     }
-    lengths = {len(array) for array in found.values()}
+    lengths = {len(array) for array in samples.values()}
     if len(lengths) != 1 or 0 in lengths:
         raise inputs.refused(path, f"has arrays of {sorted(lengths)} samples")
-    return found, names
+    return samples, names
+
+
+def _read_as_trained(path: Path, inputs: Inputs) -> tuple[np.ndarray, list[str]] | None:
+    """Returns images or texts, read as the study's data was, and their names; None for others."""
+    suffix, described = path.suffix.lower(), inputs.files
+    if "image_size" in described and (path.is_dir() or suffix in _IMAGES):
+        return _images_as_trained(path, described)
+    column = described.get("text", "")
+    if column and is_table(path):
+        table = read_table(path, texts=[column], keep_default_na=False)
+        if column in table.columns:
+            return table[column].to_numpy(str), []
+    takes_texts = len(inputs.arrays) == 1 and inputs.arrays[0].dtype.kind in "US"
+    if takes_texts and (path.is_dir() or suffix in ENDINGS["texts"]):
+        return _texts(path)
+    return None
+
+
+def _images_as_trained(path: Path, described: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
+    if path.is_dir():
+        images, _, files = read_images(path, described, labelled=False)
+        return images, [str(file.relative_to(path)) for file in files]
+    # Keras reads folders.
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(path, folder)
+        try:
+            images, *_ = read_images(Path(folder), described, labelled=False)
+        except DataError as error:
+            raise DataError(str(error).replace(folder, str(path.parent))) from None
+    return images, [path.name]
+
+
+def _texts(path: Path) -> tuple[np.ndarray, list[str]]:
+    files = [path]
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS["texts"])
+    if not files:
+        raise DataError(f"{str(path)!r} has no texts (.txt).")
+    try:
+        texts = [file.read_text(encoding="utf-8") for file in files]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{str(path)!r} can't be read as texts in UTF-8: {error}.") from None
+    return np.array(texts), [str(f.relative_to(path)) if path.is_dir() else f.name for f in files]
 
 
 def _fitting(array: np.ndarray, taken: Taken, path: Path, inputs: Inputs) -> np.ndarray:
-    """Returns an array in the type that the model takes.
-
-    Raises:
-        DataError: If its shape or its type is another one.
-    """
+    """Returns an array in the type that the model takes; refuses another shape or type."""
     of = f" {taken.name!r}" if taken.name else ""
     if array.ndim == len(taken.shape) and taken.shape[-1:] == (1,):
         array = array[..., None]
@@ -167,17 +208,17 @@ def _of_archive(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise ValueError("it is no npz file")
-        found = {name: file[name] for name in file.files}
+        arrays = {name: file[name] for name in file.files}
     if len(inputs.arrays) > 1:
-        missing = [taken.name for taken in inputs.arrays if taken.name not in found]
+        missing = [taken.name for taken in inputs.arrays if taken.name not in arrays]
         if missing:
             raise inputs.refused(path, f"lacks {', '.join(map(repr, missing))}")
-        return found
-    if inputs.columns and set(inputs.columns) <= set(found):
-        return {"": np.column_stack([found[name] for name in inputs.columns])}
-    if len(found) == 1 or "x" in found:
-        return {"": found["x"] if "x" in found else next(iter(found.values()))}
-    named = ", ".join(sorted(found)[:_SHOWN]) or "none"
+        return arrays
+    if inputs.columns and set(inputs.columns) <= set(arrays):
+        return {"": np.column_stack([arrays[name] for name in inputs.columns])}
+    if len(arrays) == 1 or "x" in arrays:
+        return {"": arrays["x"] if "x" in arrays else next(iter(arrays.values()))}
+    named = ", ".join(sorted(arrays)[:_SHOWN]) or "none"
     raise inputs.refused(path, f"has the arrays {named}: name the samples 'x'")
 
 
@@ -217,12 +258,12 @@ def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.n
 
 
 def _of_columns(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
-    found = {}
+    arrays = {}
     for taken in inputs.arrays:
         if taken.name not in table.columns or len(taken.shape) > 1:
             raise inputs.refused(path, f"has no column {taken.name!r}: give an npz file")
-        found[taken.name] = table[taken.name].to_numpy()
-    return found
+        arrays[taken.name] = table[taken.name].to_numpy()
+    return arrays
 
 
 def _types(table: pd.DataFrame) -> Sequence[Any]:
@@ -238,9 +279,9 @@ def _images(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str
 
     files = [path]
     if path.is_dir():
-        files = sorted(each for each in path.iterdir() if each.suffix.lower() in IMAGES)
+        files = sorted(each for each in path.iterdir() if each.suffix.lower() in _IMAGES)
     if not files:
-        raise inputs.refused(path, f"has no images ({', '.join(IMAGES)})")
+        raise inputs.refused(path, f"has no images ({', '.join(_IMAGES)})")
     (taken, *others) = inputs.arrays
     if others or len(taken.shape) not in (2, 3) or taken.dtype.kind in "US":
         raise inputs.refused(path, "has images")
@@ -267,14 +308,14 @@ def _images(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str
 
 def _dtype(kind: Any) -> np.dtype:
     # Texts from files are Python objects.
-    found = np.dtype(kind)
-    return np.dtype(str) if found.kind == "O" else found
+    dtype = np.dtype(kind)
+    return np.dtype(str) if dtype.kind == "O" else dtype
 
 
 def _columns_of(saved: Model) -> Sequence[Sequence[str]]:
     columns: Mapping[str, Any] = (saved.metadata or {}).get("columns") or {}
-    found: Sequence[Sequence[str]] = columns.get("x", ())
-    return found
+    of_x: Sequence[Sequence[str]] = columns.get("x", ())
+    return of_x
 
 
 def _is_scaled(saved: Model, folder: Path) -> bool:

@@ -5,37 +5,38 @@ from __future__ import annotations
 import contextlib
 import shlex
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.again.all_folds import AllFolds
-from studies.again.recorded_worker import recorded_worker
-from studies.champion.checkpoints import champion_or, check_data, opened, weights_of
-from studies.champion.in_worker import refit_in_worker
+from studies.again.recorded import check_data, recorded_worker
+from studies.champion.checkpoints import champion_or, in_worker, opened, weights_of
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.executor import Executor
 from studies.launching.choosing import register
 from studies.progress import NoProgress, Progress, showing
-from tracking.diagnosis.numbers import counted
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
 from tracking.history.verdicts import study_verdict, worth
-from tracking.records import EndedTrial
+from tracking.records import EndedTrial, TrialSpec
 from tracking.registry.champions import (
     champion_fault,
     register_refit,
     set_promotion,
+    set_verdict,
 )
-from tracking.registry.verdicts import set_verdict
 from tracking.report.write import renew_report
 from tracking.runs.champion_versions import PROMOTED
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import default_store_path
+from tracking.texts import counted
 
 if TYPE_CHECKING:
-    from studies.training.champion.refitting import Refitted
+    from studies.executors.session import Session
+    from studies.training.champion.champion_model import Refitted
 
 
 @dataclass(frozen=True, repr=False)
@@ -137,15 +138,8 @@ def promote_trial(
 ) -> Promotion:
     """Registers a checkpoint as the champion, a refit, or both; see `promote`.
 
-    Args:
-        history: The study.
-        number: The trial; None: see `promote`.
-        reason: Why.
-        refit: Whether to register a refit.
-        engine: The engine that the user named, if any.
-        study: The study of this process, instead of the recorded code.
-        data: The file with the data, if it has moved.
-        progress: Shows progress.
+    `study` is the study of this process, instead of the recorded code; `data` the file with the
+    data, if it has moved.
     """
     progress = progress or NoProgress()
     chooses = number is not None or not refit
@@ -195,7 +189,7 @@ def promote_trial(
                     epochs = counted(best.epoch, "epoch")
                     progress.wait(f"training on all but the test part, {epochs}")
                     saved = folder / "refit"
-                    how = worker.ask(refit_in_worker, spec, best.epoch, description.space, saved)
+                    how = worker.ask(_refit_in_worker, spec, best.epoch, description.space, saved)
                     assert how is not None, "it is trained"
                     address = register_refit(history, trial, saved, best.epoch, how.samples)
     if chooses:
@@ -236,19 +230,7 @@ def make_champion(
 ) -> tuple[str, EndedTrial]:
     """Registers a trial's checkpoint as the champion. Call it only while holding the study.
 
-    Args:
-        history: The study.
-        trial: One with a value.
-        executor: It has loaded the study.
-        folder: An empty folder.
-        progress: Shows trainings and messages.
-        reason: Why.
-
-    Returns:
-        The champion's address, and the trial as it is recorded now.
-
-    Raises:
-        StudyError: If the trial has no checkpoint, and can't be trained to the same one.
+    Returns the champion's address, and the trial as it is recorded now.
     """
     if trial.result.folds and trial.whole is None:
         trial = _on_all_folds(history, trial, executor, progress)
@@ -297,3 +279,22 @@ def _notes(
             watching = ", ".join(how.left_out)
             notes.append(f"it was trained without {watching}, which watch validation data")
     return notes
+
+
+def _refit_in_worker(
+    session: Session, spec: TrialSpec, epochs: int, space: SearchSpace, folder: Path
+) -> Refitted:
+    """Trains a trial's configuration on more data, and saves the model, where it is loaded."""
+    from studies.training.building.made_data import MadeData
+    from studies.training.champion.champion_model import refit, save_for_mlflow
+    from tracking.registry.champions import requirements
+
+    what = f"Trial {spec.number} can't be trained again on training and validation data together"
+    with in_worker(what):
+        hp = Hyperparameters(space, spec.values, number=spec.built_as)
+        splits = session.splits_of(hp)
+        if isinstance(session.data, MadeData):
+            spec = replace(spec, class_weight=session.data.of(hp).class_weight)
+        model, joined, how = refit(session.study, splits, spec, hp, epochs)
+        save_for_mlflow(model, joined, requirements(), folder, session.study.build)
+        return how

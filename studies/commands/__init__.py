@@ -2,21 +2,16 @@
 
 | module | holds |
 |---|---|
-| `command_line` | the command `kerastudy`, and how it prints errors |
-| `new` | writes a study file to start from |
-| `launch`, `reproduce` | commands that run trials |
-| `launch_settings` | what the options of `launch` mean |
-| `confirm` | the best trials again, under new seeds, and the test part |
-| `evaluate`, `promote`, `predict` | the champion: on the test part, another one, its predictions |
-| `list_studies`, `show`, `report`, `compare`, `ui` | commands that look at them |
-| `data` | looks at a study's data before a model is trained on it |
-| `diagnose` | what a study's record says about its search, and the launch that should follow |
-| `push`, `export` | sending them to an MLflow server, writing them for people and other tools |
-| `rename`, `delete` | changing a study's name, deleting it for ever |
-| `doctor` | checking and mending the store |
-| `trusting` | asking before running a stranger's code |
-| `reading` | finding the study that the arguments name |
-| `output` | what they print for programs: JSON |
+| `command_line` | the command `kerastudy`; shared by all: options, errors, output, trust |
+| `launch` | runs a study |
+| `start` | `new` writes a study file; `data` looks at data before a model is trained |
+| `again` | `reproduce` and `confirm` train trials again |
+| `look` | `list`, `show`, `compare` and `diagnose` look at the record |
+| `pages` | `report`, `ui` and `push`: pages in a browser, here or on an MLflow server |
+| `champion` | `predict`, `evaluate` and `promote` |
+| `export` | writes studies for people and other tools |
+| `housekeeping` | `rename`, `delete` and `doctor` |
+| `records` | the study that the arguments name; what commands print for programs: JSON |
 | `texts/` | what they print for people |
 """
 

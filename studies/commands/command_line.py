@@ -1,9 +1,11 @@
-"""The command ``kerastudy``."""
+"""The command ``kerastudy``, and what its commands share: options, errors, output, trust."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import json
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import click
 
 from studies.interruption import raising_interrupts
-from studies.libraries.late_imports import load_late
+from studies.libraries.importing import load_late
 from studies.lines import printable, wrapped
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -34,8 +36,17 @@ def data_option(command: _Command) -> _Command:
     """Adds ``--data``, for commands that train or evaluate a recorded trial."""
     return click.option(
         "--data",
-        type=click.Path(path_type=Path),
+        type=click.Path(),
+        default="",
+        callback=lambda _context, _option, path: path and str(Path(path).expanduser().absolute()),
         help="The file with the data, if it has moved.",
+    )(command)
+
+
+def engine_option(command: _Command) -> _Command:
+    """Adds ``--engine``."""
+    return click.option(
+        "--engine", help="Which engine's trials.  [default: that of the best trial]"
     )(command)
 
 
@@ -46,37 +57,39 @@ def json_option(command: _Command) -> _Command:
     )(command)
 
 
+def trust_option(command: _Command) -> _Command:
+    """Adds ``--trust``."""
+    return click.option(
+        "--trust", is_flag=True, help="Run the code recorded in a store that is not yours."
+    )(command)
+
+
 class Group(click.Group):
     """Loads a command's module when it is called, so that ``--help`` stays fast."""
 
     # By section of the help, in the order in which one uses them.
     _sections: ClassVar = {
-        "Launch": {
-            "new": "new",
-            "launch": "launch",
-            "reproduce": "reproduce",
-            "confirm": "confirm",
-        },
+        "Launch": {"new": "start", "launch": "launch", "reproduce": "again", "confirm": "again"},
         "Look": {
-            "data": "data",
-            "list": "list_studies",
-            "show": "show",
-            "compare": "compare",
-            "diagnose": "diagnose",
-            "report": "report",
-            "ui": "ui",
+            "data": "start",
+            "list": "look",
+            "show": "look",
+            "compare": "look",
+            "diagnose": "look",
+            "report": "pages",
+            "ui": "pages",
         },
         "Use the champion": {
-            "predict": "predict",
-            "evaluate": "evaluate",
-            "promote": "promote",
+            "predict": "champion",
+            "evaluate": "champion",
+            "promote": "champion",
         },
         "Hand over, keep in order": {
             "export": "export",
-            "push": "push",
-            "rename": "rename",
-            "delete": "delete",
-            "doctor": "doctor",
+            "push": "pages",
+            "rename": "housekeeping",
+            "delete": "housekeeping",
+            "doctor": "housekeeping",
         },
     }
     _modules: ClassVar = {
@@ -113,7 +126,7 @@ class Group(click.Group):
         """Finds the command by name; suggests one for a mistyped name."""
         name = arguments[0]
         if name not in self._modules and not name.startswith("-"):
-            from search_spaces.suggestions import suggestion
+            from search_spaces.errors import suggestion
 
             context.fail(f"There is no command {name!r}. {suggestion(name, self._modules)}")
         return super().resolve_command(context, arguments)
@@ -122,8 +135,8 @@ class Group(click.Group):
 class Sectioned(click.Command):
     """A command whose help shows its options in sections.
 
-    Attributes:
-        sections: The names of the options' values, by title; all others are in the last section.
+    ``sections`` has the names of the options' values by title; all others are in the last
+    section.
     """
 
     def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **given: Any) -> None:
@@ -171,7 +184,7 @@ def kerastudy() -> None:
     kerastudy export digits --as script  the best trial as plain Keras
     kerastudy push digits                send it to an MLflow server too
     kerastudy doctor --fix               find and mend what is wrong in the store
-    """  # noqa: D301 - click reads \b, which must not be escaped
+    """
 
 
 def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -180,7 +193,7 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def told(*arguments: Any, **options: Any) -> None:
         from search_spaces.errors import KerastudyError
-        from tracking.store.failures import as_store_errors
+        from tracking.store.files import as_store_errors
 
         try:
             with as_store_errors():
@@ -194,9 +207,50 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
     return told
 
 
+def check_trusted(store: Path | None, trust: bool) -> None:
+    """Asks, once, whether to run the code in a store that this user did not make."""
+    from search_spaces.errors import StoreError
+    from tracking.store import trust as trusting
+    from tracking.store.folder import default_store_path, real_folder
+    from tracking.store.trust import facts_fault, is_store
+
+    root = real_folder(store if store is not None else default_store_path())
+    # One of a newer version is refused first.
+    facts_fault(root)
+    told = trusting.stranger(root) if is_store(root) else ""
+    if not told:
+        return
+    text = f"The store {str(root)!r} {told}, and this command runs the code recorded in it."
+    if not trust:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise StoreError(f"{text} If you trust it, give --trust.")
+        if not click.confirm(f"{text} Do you trust it?", err=True):
+            raise StoreError("Nothing was run.")
+    # If it can't be written, the next command asks again.
+    with contextlib.suppress(OSError):
+        trusting.trust(root)
+
+
 def tell(text: str) -> None:
     """Prints lines for people; characters in them that control a terminal are escaped."""
     click.echo("\n".join(map(printable, text.split("\n"))))
+
+
+def print_json(document: object) -> None:
+    """Prints one JSON document on standard output."""
+    # JSON has no infinity: print null.
+    text = json.dumps(_without_infinities(document), indent=2, ensure_ascii=False)
+    click.echo(text)
+
+
+def _without_infinities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_infinities(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_infinities(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _fail(message: str) -> None:

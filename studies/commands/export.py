@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from studies.commands.command_line import (
+    check_trusted,
     data_option,
     json_option,
+    print_json,
     store_option,
     tell,
     telling_errors,
+    trust_option,
 )
-from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
 if TYPE_CHECKING:
-    from studies.exporting.keras_file import KerasExport
+    from studies.exporting.files import KerasExport, TableExport
     from studies.exporting.script import ScriptExport
-    from studies.exporting.tables import TableExport
     from studies.exporting.tensorboard import TensorBoardExport
     from tracking.history.study_history import StudyHistory
 
@@ -70,7 +71,7 @@ def export_command(
     output: Path | None,
     force: bool,
     engine: str | None,
-    data: Path | None,
+    data: str,
     storage: str | None,
     trust: bool,
     store: Path | None,
@@ -91,12 +92,11 @@ def export_command(
     kerastudy export digits --as script --trial 7 --output seven
     kerastudy export digits --as csv
     kerastudy export digits --as optuna --storage sqlite:///digits.db
-    """  # noqa: D301 - click reads \b, which must not be escaped
-    from studies.commands.output import print_json
-    from studies.commands.reading import history_of
+    """
+    from studies.commands.records import history_of
 
     for option, formats in _OPTIONS.items():
-        if context.params[option] not in (None, False) and format_ not in formats:
+        if context.params[option] not in (None, False, "") and format_ not in formats:
             named = " or ".join(f"--as {name}" for name in formats)
             raise click.UsageError(f"--{option} is for {named}, not for --as {format_}.")
     if format_ == "optuna":
@@ -107,10 +107,7 @@ def export_command(
         return
     if format_ in _OF_TRIALS:
         check_trusted(store, trust)
-        moved = "" if data is None else str(data.expanduser().absolute())
-        made: Any = _of_trial(
-            format_, history_of(study, engine, store), trial, output, force, moved
-        )
+        made: Any = _of_trial(format_, history_of(study, engine, store), trial, output, force, data)
     else:
         made = _of_study(format_, _histories(study, engine, store), output, force)
     if as_json:
@@ -123,8 +120,8 @@ def export_command(
 def _print_csv(
     study: str, engine: str | None, store: Path | None, format_: str, as_json: bool
 ) -> None:
-    from studies.champion.outputs import as_csv
-    from studies.exporting.tables import table_of
+    from studies.exporting.files import table_of
+    from studies.lines import as_csv
 
     if format_ != "csv" or as_json:
         raise click.UsageError("--output - is for --as csv without --json: name a file.")
@@ -139,22 +136,19 @@ def _of_trial(
     force: bool,
     data: str,
 ) -> ScriptExport | KerasExport:
-    from studies.exporting.keras_file import export_keras
+    from studies.exporting.files import export_keras
     from studies.exporting.script import export_script
-    from studies.progress import make_progress
+    from studies.progress import showing
 
     export = export_script if format_ == "script" else export_keras
-    progress = make_progress()
-    try:
+    with showing() as progress:
         return export(history, trial, output, force=force, data=data, progress=progress)
-    finally:
-        progress.end()
 
 
 def _of_study(
     format_: Any, histories: Sequence[StudyHistory], output: Path | None, force: bool
 ) -> TableExport | TensorBoardExport:
-    from studies.exporting.tables import export_table
+    from studies.exporting.files import export_table
     from studies.exporting.tensorboard import export_tensorboard
     from studies.progress import waiting
 
@@ -190,7 +184,7 @@ def _lines(made: Any) -> list[str]:
 
 def _histories(study: str, engine: str | None, store: Path | None) -> list[StudyHistory]:
     """Returns the study under each of its engines, or under one."""
-    from studies.commands.reading import history_of
+    from studies.commands.records import history_of
     from tracking.history.study_history import read_study
 
     first = history_of(study, engine, store)
@@ -202,7 +196,6 @@ def _histories(study: str, engine: str | None, store: Path | None) -> list[Study
 def _export_optuna(
     study: str, engine: str | None, store: Path | None, storage: str | None, as_json: bool
 ) -> None:
-    from studies.commands.output import print_json
     from studies.exporting.optuna_export import export_optuna
     from studies.progress import waiting
 

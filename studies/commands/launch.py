@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from studies.commands.command_line import (
     EXIT_INTERRUPTED,
     Sectioned,
     json_option,
+    print_json,
     store_option,
     tell,
     telling_errors,
@@ -36,6 +38,12 @@ _SECTIONS: Final = {
     "Advanced": ("deterministic", "keep", "verify", "retry_infeasible", "any_hardware"),
     "Output": ("report", "quiet", "as_json"),
 }
+
+# Options of a launch; the others are settings of the study.
+_OF_LAUNCH: Final = (
+    *("store", "executor", "workers", "at_the_end", "tracking_uri", "verify", "retry_infeasible"),
+    *("any_hardware", "report"),
+)
 
 
 @click.command(
@@ -166,27 +174,14 @@ _SECTIONS: Final = {
 @telling_errors
 def launch_command(
     target: str | None,
-    store: Path | None,
-    executor: Any,
+    data: Path | None,
+    column: str | None,
+    only: tuple[str, ...],
+    ranges: tuple[str, ...],
     address: str | None,
     cpus_per_trial: float | None,
     gpus_per_trial: float | None,
-    data: Path | None,
-    workers: int | None,
-    keep: str | None,
-    only: tuple[str, ...],
-    ranges: tuple[str, ...],
-    start_with: str | None,
-    timeout: str | None,
-    trial_timeout: str | None,
-    column: str | None,
-    at_the_end: Any,
-    tracking_uri: str | None,
-    verify: Any,
-    retry_infeasible: bool,
-    any_hardware: bool,
     quiet: bool,
-    report: bool | None,
     dry_run: bool,
     as_json: bool,
     **settings: Any,
@@ -219,50 +214,28 @@ def launch_command(
              patient
 
     Settings of an engine or a pruner follow its name: median,n_warmup_steps=3.
-    """  # noqa: D301 - click reads \b, which must not be escaped
+    """
     if target is None:
         raise click.UsageError(
             "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
             "of the catalog: kerastudy list --catalog."
         )
     from search_spaces.tailoring import Tailoring
-    from studies.commands.launch_settings import (
-        check_column,
-        overrides_of,
-        ray_options,
-        seconds_of,
-    )
-    from studies.commands.output import definition_document, print_json, study_document
-    from studies.commands.texts.definition_text import definition_text
-    from studies.commands.texts.study_text import study_text, verdict_text
-    from studies.data.replacing import spelled
+    from studies.commands.records import data_to_use, definition_document, study_document
+    from studies.commands.texts.study_text import definition_text, study_text, verdict_text
     from studies.launching.launch import describe_target, launch_target
-    from studies.launching.launch_options import LaunchOptions
+    from studies.launching.opening import LaunchOptions
     from studies.user_code.targets import resolve_target
 
-    options = LaunchOptions(
-        store=store,
-        executor=executor,
-        workers=workers,
-        at_the_end=at_the_end,
-        tracking_uri=tracking_uri,
-        verify=verify,
-        retry_infeasible=retry_infeasible,
-        any_hardware=any_hardware,
-        progress=not quiet,
-        report=report,
-        ray=ray_options(executor, address, cpus_per_trial, gpus_per_trial),
-    )
-    overrides = overrides_of(settings, keep, start_with)
-    check_column(column, data)
-    for name, text in (("timeout", timeout), ("trial_timeout", trial_timeout)):
-        if text is not None:
-            overrides[name] = seconds_of(name.replace("_", "-"), text)
+    ray = ray_options(settings["executor"], address, cpus_per_trial, gpus_per_trial)
+    of_launch = {name: settings.pop(name) for name in _OF_LAUNCH}
+    options = LaunchOptions(**of_launch, progress=not quiet, ray=ray)
+    overrides = overrides_of(settings)
     tailoring = Tailoring.from_arguments(only, ranges)
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
     found = resolve_target(target)
-    other_data = "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
+    other_data = data_to_use(data, column, " For a value at which the study ends, use --stop-at.")
     if dry_run:
         description = describe_target(found, options.place, overrides=overrides, data=other_data)
         if as_json:
@@ -293,3 +266,87 @@ def _command_line() -> str:
     import shlex
 
     return shlex.join(["kerastudy", *sys.argv[1:]])
+
+
+def ray_options(
+    executor: str | None, address: str | None, cpus: float | None, gpus: float | None
+) -> Any:
+    """Returns the options of a Ray cluster; None if there are none."""
+    from search_spaces.errors import StudyError
+    from studies.executors.ray import RayOptions
+
+    if executor != "ray" and (address, cpus, gpus) == (None, None, None):
+        return None
+    if executor != "ray":
+        raise StudyError(
+            "--address, --cpus-per-trial and --gpus-per-trial are those of a Ray cluster. Add "
+            "--executor ray, or leave them out."
+        )
+    return RayOptions(address=address, cpus_per_trial=cpus, gpus_per_trial=gpus)
+
+
+def overrides_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings to replace, by name. Raises StudyError where one can't be."""
+    from studies.definition.settings import (
+        check_count,
+        check_engine,
+        check_pruner,
+        check_stop_at,
+    )
+    from tracking.store.folder import check_study_name
+
+    overrides = {name: value for name, value in settings.items() if value is not None}
+    if "folds" in overrides:
+        overrides["cross_validation"] = overrides.pop("folds")
+    for name in ("trials", "epochs", "repeats", "patience"):
+        if name in overrides:
+            check_count(name, overrides[name])
+    for name, check in (
+        ("engine", check_engine),
+        ("pruner", check_pruner),
+        ("name", check_study_name),
+    ):
+        if name in overrides:
+            overrides[name] = check(overrides[name])
+    if "stop_at" in overrides:
+        check_stop_at(overrides["stop_at"])
+    if "keep" in overrides:
+        overrides["keep"] = _keep(overrides["keep"])
+    if "start_with" in overrides:
+        overrides["initial"] = overrides.pop("start_with")
+    for name in ("timeout", "trial_timeout"):
+        if name in overrides:
+            overrides[name] = seconds_of(name.replace("_", "-"), overrides[name])
+    return overrides
+
+
+def seconds_of(name: str, text: str) -> float:
+    """Returns the seconds of a time such as 1h30m. Raises StudyError if it is none."""
+    from search_spaces.errors import StudyError
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        # A dependency of MLflow, which the launch needs anyway.
+        import pandas as pd
+
+        try:
+            seconds = pd.Timedelta(text).total_seconds()
+        except ValueError:
+            seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise StudyError(
+            f"--{name} takes a time above 0, in seconds or such as 90s, 30m or 1h30m. "
+            f"Received: {text!r}."
+        )
+    return seconds
+
+
+def _keep(text: str) -> int | None:
+    from search_spaces.errors import StudyError
+
+    if text == "all":
+        return None
+    if text.isdigit() and int(text) >= 1:
+        return int(text)
+    raise StudyError(f"--keep takes a whole number of at least 1, or all. Received: {text!r}.")

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import StudyError
+from studies.again.recorded import AnyExecutor, opened_executor
+from studies.again.verification import Verifier
 from studies.champion.checkpoints import opened
-from studies.confirming.plan import ConfirmOptions, make_plan
+from studies.champion.promotion import make_champion, stays_champion
+from studies.confirming.outcome import earlier_readings, make_outcome, read_test_part, warning_of
+from studies.confirming.plan import DEFAULTS, ConfirmOptions, Plan, make_plan
+from studies.confirming.trainings import Trainings
 from studies.definition.settings import check_count
 from studies.definition.study_definition import StudyDefinition
 from studies.executors import ExecutorName
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress, Progress, showing
-from tracking.history.confirmations import confirmation_of
+from tracking.history.confirmations import confirmation_of, runs_of
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.records.confirmations import Confirmation
-from tracking.registry.verdicts import renew_verdict
+from tracking.history.verdicts import study_verdict, verdict_by
+from tracking.mirror import mirrored
+from tracking.records.checks import Confirmation
+from tracking.registry.champions import record_verified, renew_verdict
+from tracking.report.write import renew_report
+from tracking.runs.champion_versions import CONFIRMED
+from tracking.runs.confirmation_runs import ConfirmationRuns
+from tracking.runs.pages import plain
+from tracking.statistics.race import survivors
+from tracking.store.files import remove_pieces
+from tracking.store.folder import default_store_path
 
 
 def confirm(
@@ -97,20 +114,9 @@ def confirm_study(
 ) -> Confirmation:
     """Confirms a study's choice under one engine; see `confirm`.
 
-    Args:
-        history: The study.
-        options: How.
-        study: The study of this process, instead of the recorded code.
-        data: The file with the data, if it has moved.
-        keep: Whether the present champion stays.
-        in_process: Whether trainings run in this process.
-        workers: How many worker processes run trainings, if not.
-        progress: Shows progress.
+    `study` is the study of this process, instead of the recorded code; `data` the file with the
+    data, if it has moved.
     """
-    # Late: `import kerastudy` needs none of what trains.
-    from studies.confirming.carrying_out import carry_out, settle
-    from studies.confirming.executors import opened_executor
-
     progress = progress or NoProgress()
     make_plan(history, options)
     with history.store.lock_study(history.description.name, history.experiment_id):
@@ -120,22 +126,35 @@ def confirm_study(
         unfinished, ended = confirmation_of(history, plan.to_json())
         if ended is not None:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(ended.time / 1000))
-            if settle(plan, ended, keep=keep):
+            if _settle(plan, ended, keep=keep):
                 progress.say(f"confirmed on {when}, and nothing has changed since")
                 renew_verdict(history)
                 return ended
             progress.say(f"confirmed on {when}; its winner becomes the champion")
-        with opened_executor(
-            history,
-            plan.reported,
-            study=study,
-            data=data,
-            in_process=in_process,
-            workers=workers,
-            trainings=plan.trainings,
-            progress=progress,
-        ) as executor:
-            return carry_out(plan, executor, progress, unfinished, ended, keep=keep)
+        runs = runs_of(history)
+        with (
+            opened_executor(
+                history,
+                plan.reported,
+                study=study,
+                data=data,
+                in_process=in_process,
+                workers=workers,
+                trainings=plan.trainings,
+                progress=progress,
+            ) as executor,
+            _mirrored(history, runs, progress),
+        ):
+            outcome = ended or _carried_out(Trainings(plan, executor, runs, progress), unfinished)
+            if not keep:
+                _make_champion(plan, outcome, executor, progress)
+            engine = history.description.engine
+            history = read_study(history.store, history.description.name, engine)
+            renew_verdict(history)
+            # `kerastudy report` makes it too.
+            with contextlib.suppress(Exception):
+                renew_report(history, default_store_path().absolute())
+            return outcome
 
 
 def where_trainings_run(
@@ -153,3 +172,151 @@ def where_trainings_run(
             f"no number of workers. Received: {workers!r}. Leave one of the two out."
         )
     return "worker"
+
+
+def _carried_out(done: Trainings, unfinished: str) -> Confirmation:
+    """Trains, chooses, reads the test part, and records the outcome.
+
+    `unfinished` is the run of a confirmation of the same plan that was interrupted, or empty.
+    """
+    plan, runs = done.plan, done.runs
+    _check_scored(plan)
+    runs.begin(plan.to_json(), unfinished)
+    ended = False
+    try:
+        remove_pieces(done.folder)
+        outcome = _outcome(done)
+        said = verdict_by(plan.history, outcome)
+        runs.finish(outcome, f"**{plain(said.text)}**\n\n{plain(' '.join(said.grounds))}")
+        ended = True
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{done.count} of {plan.trainings} trainings are recorded; confirm again to resume"
+        ) from None
+    finally:
+        if not ended:
+            # The first error counts, not later failures to write.
+            with contextlib.suppress(Exception):
+                runs.stop()
+    done.clear()
+    return outcome
+
+
+def _outcome(done: Trainings) -> Confirmation:
+    plan, history = done.plan, done.plan.history
+    verdict, notes = study_verdict(history), list[str]()
+    if verdict.unknown:
+        notes.append(f"The best value can't be corrected for the choice: {verdict.unknown}.")
+    digest = history.description.data.digests.get("test", "")
+    if plan.tests:
+        done.progress.say_all(warning_of(earlier_readings(history, digest, done.runs.run_id)))
+    race, folds = plan.race_size, f" on {plan.folds} folds each" if plan.folds else ""
+    tested = f", {plan.test_size} for the test part" if plan.tests else ""
+    done.progress.begin_trainings(
+        f"confirming {history.description.name}: {race} trainings of a race of "
+        f"{len(plan.racers)} trials{folds}{tested}",
+        history.description.objective,
+        done.count,
+        plan.trainings,
+    )
+    ranking = _raced(done)
+    unsaved = plan.racer(ranking[0]).result.unsaved
+    if unsaved:
+        notes.append(f"Trial {ranking[0]} can't be the champion: it has no checkpoint ({unsaved}).")
+    reading, why = read_test_part(done, ranking[0]) if plan.tests else (None, _why_not_tested(plan))
+    notes += [why] if why else []
+    return make_outcome(done, ranking, verdict.corrected, reading, notes)
+
+
+def _raced(done: Trainings) -> list[int]:
+    """Runs the race; returns the racers' numbers, best first.
+
+    The trainings of the defaults, which do not depend on it, fill its last round.
+    """
+    plan, description = done.plan, done.plan.history.description
+    staying, out, seeds = [each.number for each in plan.racers], list[int](), 0
+    for planned in plan.rounds:
+        staying, left = staying[: planned.racers], staying[planned.racers :]
+        out = [*left, *out]
+        wanted = [t for n in staying for t in plan.race_trainings(n, seeds, planned.seeds)]
+        further = plan.test_trainings(DEFAULTS) if planned is plan.rounds[-1] else []
+        done.run(wanted, further)
+        seeds += planned.seeds
+        values = {n: [done.value_at(n, place) for place in range(seeds)] for n in staying}
+        staying = list(survivors(values, len(staying), description.objective.direction))
+    if all(value is None for value in values[staying[0]]):
+        reasons = [done.result(each).reason for each in plan.trainings_at(staying[0], 0)]
+        why = next(filter(None, reasons), "no epoch of all folds has a value").rstrip(".")
+        raise StudyError(
+            f"The trainings of {description.name!r} under new seeds are all infeasible: {why}. "
+            "Mend that, and confirm again."
+        )
+    return [*staying, *out]
+
+
+def _check_scored(plan: Plan) -> None:
+    """Refuses an objective without scores of samples, before anything is trained."""
+    result, described = plan.reported.result, plan.history.description
+    if plan.tests and result.unscored and not result.scores_bytes:
+        raise StudyError(
+            f"The objective {described.objective.metric} can't be scored by sample: "
+            f"{result.unscored}. So no test part can confirm {described.name!r}; with --no-test "
+            "(test=False) its best trials race under new seeds all the same."
+        )
+
+
+def _make_champion(
+    plan: Plan, outcome: Confirmation, executor: AnyExecutor, progress: Progress
+) -> None:
+    """Makes the winner the champion, whatever the test part said: that is no ground to choose."""
+    history, trial = plan.history, plan.racer(outcome.winner)
+    if _settle(plan, outcome):
+        return
+    try:
+        trial = record_verified(history, trial, Verifier(executor, progress).verify(history, trial))
+        if not trial.holds:
+            raise StudyError(trial.verified)
+        with tempfile.TemporaryDirectory() as folder:
+            champion, _ = make_champion(history, trial, executor, Path(folder), progress, CONFIRMED)
+        progress.say(f"trial {trial.number} is the champion now: {champion}")
+    except StudyError as error:
+        progress.say(f"warning: trial {trial.number} won, and can't be the champion: {error}")
+
+
+def _settle(plan: Plan, outcome: Confirmation, *, keep: bool = False) -> bool:
+    """Lets launches keep a winner that is the champion already; returns whether that is all to do.
+
+    The winner is not the champion yet if another trial was promoted since, or the process was
+    killed. It never is if its weights can't be saved, or if the present champion stays.
+    """
+    history, trial = plan.history, plan.racer(outcome.winner)
+    if keep or trial.result.unsaved:
+        return True
+    # Launches keep it from now on; what a person said of it counts.
+    return stays_champion(history, trial, history.promoted or CONFIRMED)
+
+
+def _why_not_tested(plan: Plan) -> str:
+    if "test" in plan.history.description.data.digests:
+        return "The test part was left sealed, as asked."
+    why = "The data has no test part"
+    if plan.history.description.objective_function:
+        why = "The objective function loads its data itself, so no test part is sealed"
+    return (
+        f"{why}. New seeds on the same validation samples show the chance in "
+        "training alone: the choice was made on these samples, so an interval from them would be "
+        "too narrow."
+    )
+
+
+@contextlib.contextmanager
+def _mirrored(history: StudyHistory, runs: ConfirmationRuns, progress: Progress) -> Iterator[None]:
+    """Sends what is recorded to the study's MLflow server too, if it has one."""
+    if not history.server:
+        yield
+        return
+    name = history.description.name
+    with mirrored(history.store, name, history.server, progress.say) as mirror:
+        runs.on_written = mirror.changed
+        yield
+        mirror.changed(history.parent_run_id)

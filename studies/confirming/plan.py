@@ -13,18 +13,17 @@ from functools import cached_property
 from search_spaces.errors import StudyError
 from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
 from studies.definition.settings import check_count, is_count
-from studies.running.specs import spec_of
+from studies.running.proposals import spec_of
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     ALL_FOLDS,
     EndedTrial,
     Proposal,
-    TrainerName,
     TrialRecord,
     TrialSpec,
 )
-from tracking.records.verified import differs
 from tracking.statistics.race import Round, rounds
+from tracking.texts import counted
 
 DEFAULTS = -1
 """Stands for the space's declared defaults, where a trial's number is expected."""
@@ -36,20 +35,13 @@ _VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmOptions:
-    """How a study's choice is confirmed.
+    """How a study's choice is confirmed."""
 
-    Attributes:
-        top: The best trials that race, at least 2.
-        seeds: Fresh seeds for the test part, at least 5; the most new seeds of a racer, too.
-        budget: Trainings of the race; all folds under one seed count as one.
-        test: Whether to read the test part.
-
-    Raises:
-        StudyError: If one is not as described, or the budget is too small for the trials.
-    """
-
+    # The best trials that race.
     top: int = 8
+    # Fresh seeds for the test part; the most new seeds of a racer, too.
     seeds: int = 5
+    # Trainings of the race; all folds under one seed count as one.
     budget: int = 16
     test: bool = True
 
@@ -68,11 +60,7 @@ class ConfirmOptions:
             )
 
     def rounds(self, trials: int) -> tuple[Round, ...]:
-        """Returns the rounds of the race, if so many trials have a value.
-
-        Raises:
-            StudyError: If the budget is too small for the trials.
-        """
+        """Returns the rounds of the race, if so many trials have a value."""
         top = min(self.top, trials)
         planned = rounds(top, self.seeds, self.budget)
         if planned[0].racers < top:
@@ -88,18 +76,15 @@ class ConfirmOptions:
 
 @dataclass(frozen=True)
 class Training:
-    """A training of a confirmation.
+    """A training of a confirmation."""
 
-    Attributes:
-        trial: The trial whose configuration it is, or `DEFAULTS`.
-        place: Which of the confirmation's seeds it has, from 1.
-        spec: Its spec; its number is only known when it begins.
-        identity: Digest of all that it depends on: the same training is never run twice.
-    """
-
+    # The trial whose configuration it is, or `DEFAULTS`.
     trial: int
+    # Which of the confirmation's seeds it has, from 1.
     place: int
+    # Its number is only known when it begins.
     spec: TrialSpec
+    # Digest of all that it depends on: the same training is never run twice.
     identity: str
 
     @property
@@ -113,22 +98,16 @@ class Training:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan. `make_plan` makes it.
-
-    Attributes:
-        options: How the study is confirmed.
-        history: The study.
-        racers: The trials that race, best first.
-        rounds: The rounds of the race.
-        tests: Whether the test part is read.
-        notes: What a reader must know, in sentences.
-    """
+    """A plan. `make_plan` makes it."""
 
     options: ConfirmOptions
     history: StudyHistory
+    # Best first.
     racers: tuple[EndedTrial, ...]
     rounds: tuple[Round, ...]
+    # Whether the test part is read.
     tests: bool
+    # What a reader must know, in sentences.
     notes: tuple[str, ...]
 
     @property
@@ -166,14 +145,14 @@ class Plan:
     def default_trial(self) -> EndedTrial | None:
         """The best trial with the default values, or None."""
         trials = self.history.top(len(self.history.trials))
-        found = [each for each in trials if each.spec.values == self.default.values]
-        return next((t for t in found if t.code_digest == self.reported.code_digest), None)
+        same = [each for each in trials if each.spec.values == self.default.values]
+        return next((t for t in same if t.code_digest == self.reported.code_digest), None)
 
     @property
     def default_racer(self) -> EndedTrial | None:
         """The racer with the default values, or None."""
-        found = [each for each in self.racers if each.spec.values == self.default.values]
-        return found[0] if found else None
+        same = [each for each in self.racers if each.spec.values == self.default.values]
+        return same[0] if same else None
 
     def racer(self, number: int) -> EndedTrial:
         """Returns a trial of the race."""
@@ -185,12 +164,7 @@ class Plan:
         return [each for place in places for each in self.trainings_at(trial, place)]
 
     def trainings_at(self, trial: int, place: int) -> list[Training]:
-        """Returns a racer's trainings under one seed of the race: one, or one for each fold.
-
-        Args:
-            trial: The racer.
-            place: Of the seed, from 0.
-        """
+        """Returns a racer's trainings under one seed of the race: one, or one for each fold."""
         spec, seed = self.racer(trial).spec, self.seeds[place]
         if not self.folds:
             return [self._training(trial, place + 1, dataclasses.replace(spec, seed=seed))]
@@ -275,11 +249,7 @@ class Plan:
 
 
 def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
-    """Plans the confirmation of a study under one engine.
-
-    Raises:
-        StudyError: If it has too few trials with a value, or the budget is too small.
-    """
+    """Plans the confirmation of a study under one engine; refuses too few trials with a value."""
     description = history.description
     trials = history.top(len(history.trials))
     if len(trials) < 2:
@@ -287,19 +257,17 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
     best, notes = trials[0], []
     same = [each for each in trials if each.code_digest == best.code_digest]
     if len(same) < len(trials):
-        left = len(trials) - len(same)
         notes.append(
-            f"{_counted(left, 'trial')} of other code than the best did not race: the study's "
-            "code was changed while it ran."
+            f"{counted(len(trials) - len(same), 'trial')} of other code than the best did not "
+            "race: the study's code was changed while it ran."
         )
     judged = [
         each for each in same if each.result.validation_digest == best.result.validation_digest
     ]
     if len(judged) < len(same):
-        left = len(same) - len(judged)
         notes.append(
-            f"{_counted(left, 'trial')} validated on other samples than the best did not race: "
-            "the data depends on hyperparameters."
+            f"{counted(len(same) - len(judged), 'trial')} validated on other samples than the best "
+            "did not race: the data depends on hyperparameters."
         )
     if len(judged) < 2:
         raise StudyError(
@@ -317,11 +285,6 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
         options.test and "test" in description.data.digests,
         tuple(notes),
     )
-
-
-def trainer_of(history: StudyHistory) -> TrainerName | None:
-    """Returns what trains: `model.fit` if it contradicted a trial; None: what the study says."""
-    return "plain" if any(differs(each.verified) for each in history.trials) else None
 
 
 def _too_few(history: StudyHistory, valued: int) -> str:
@@ -349,7 +312,3 @@ def _used_seeds(trials: Sequence[TrialRecord]) -> Iterator[int]:
         yield trial.spec.seed
         if isinstance(trial, EndedTrial):
             yield from (each.seed for each in trial.result.repeats)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -7,27 +7,35 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from search_spaces.errors import WorkerError
-from studies.confirming.executors import AnyExecutor
+from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import KerastudyError, WorkerError
+from studies.again.recorded import AnyExecutor
 from studies.confirming.plan import DEFAULTS, Plan, Training
-from studies.confirming.test_scores import TestScores, scores_in_worker
+from studies.error_texts import describe
 from studies.progress import Progress
-from studies.running.folds import common_best
-from tracking.history.confirmations import ConfirmationTraining
+from studies.running.running_trial import common_best
+from tracking.history.confirmations import ConfirmationTraining, read_trainings
 from tracking.history.curves import epoch_metrics
 from tracking.records import (
     ALL_FOLDS,
+    BestEpoch,
     Decision,
     EpochResult,
-    StudyDescription,
     TrainerName,
     TrialResult,
     TrialSpec,
     TrialTask,
 )
+from tracking.records.checks import differs
+from tracking.records.studies import ConstantGuess
 from tracking.runs.confirmation_runs import ConfirmationRuns
-from tracking.store.checkpoints import CheckpointError, check_checkpoint
+from tracking.scores.sample_scores import SampleScores
+from tracking.store.files import CheckpointError, check_checkpoint
+
+if TYPE_CHECKING:
+    from studies.executors.session import Session
 
 # A training whose process ends by itself so often is the cause.
 _ATTEMPTS = 3
@@ -44,31 +52,20 @@ class _Running:
 
 
 class Trainings:
-    """Runs trainings as an executor has places. A `Handler` of the executor's.
-
-    Args:
-        executor: Trains them.
-        runs: Records them.
-        recorded: Those that have ended, by identity.
-        folder: Where checkpoints stay until the confirmation ends, to score samples by.
-        description: The study.
-        progress: Shows them.
-        trainer: What trains them; None: what the study says.
-    """
+    """Runs a plan's trainings as an executor has places. A `Handler` of the executor's."""
 
     def __init__(
-        self,
-        executor: AnyExecutor,
-        runs: ConfirmationRuns,
-        recorded: dict[str, ConfirmationTraining],
-        folder: Path,
-        description: StudyDescription,
-        progress: Progress,
-        trainer: TrainerName | None,
+        self, plan: Plan, executor: AnyExecutor, runs: ConfirmationRuns, progress: Progress
     ) -> None:
-        self._executor, self._runs, self._recorded = executor, runs, recorded
-        self.folder, self._description = folder, description
-        self._progress, self._trainer = progress, trainer
+        self.plan, self.runs, self.progress = plan, runs, progress
+        self._executor, self._description = executor, plan.history.description
+        # Where checkpoints stay until the confirmation ends, to score samples by.
+        self.folder = plan.history.files.folder / "confirming"
+        # Those that have ended, by identity.
+        self._recorded = read_trainings(plan.history)
+        contradicted = any(differs(each.verified) for each in plan.history.trials)
+        # None: what the study says.
+        self._trainer: TrainerName | None = "plain" if contradicted else None
         self._waiting: deque[Training] = deque()
         self._running: dict[int, _Running] = {}
         self._losses: dict[str, int] = {}
@@ -77,18 +74,16 @@ class Trainings:
         # At once; None: as many as the executor has places for.
         self._most: int | None = None
 
-    def checkpoint(self, training: Training) -> Path:
-        """Returns the path of a training's best weights."""
-        return self.folder / f"{training.identity[:24]}.weights.h5"
-
-    def count_of(self, plan: Plan) -> int:
-        """Returns how many of a plan's trainings are recorded."""
-        who = [DEFAULTS, *(each.number for each in plan.racers)]
-        raced = [t for n in who[1:] for t in plan.race_trainings(n, 0, len(plan.seeds))]
-        tested = [t for n in who for t in plan.test_trainings(n)]
-        found = {t.identity for t in raced if self.knows(t)}
-        found |= {t.identity for t in tested if self._has_weights(t)}
-        return min(len(found), plan.trainings)
+    @property
+    def count(self) -> int:
+        """How many of the plan's trainings are recorded."""
+        plan = self.plan
+        racers = [each.number for each in plan.racers]
+        raced = [t for n in racers for t in plan.race_trainings(n, 0, len(plan.seeds))]
+        tested = [t for n in (DEFAULTS, *racers) for t in plan.test_trainings(n)]
+        ended = {t.identity for t in raced if self.knows(t)}
+        ended |= {t.identity for t in tested if self._has_weights(t)}
+        return min(len(ended), plan.trainings)
 
     def knows(self, training: Training) -> bool:
         """Returns whether a training has run."""
@@ -103,16 +98,10 @@ class Trainings:
         best = self.result(training).best
         return None if best is None else best.value
 
-    def value_at(self, plan: Plan, trial: int, place: int) -> float | None:
-        """Returns a racer's objective under a seed, as a trial has it; None if it is infeasible.
-
-        Args:
-            plan: The plan.
-            trial: The racer.
-            place: Of the seed, from 0.
-        """
-        trainings = plan.trainings_at(trial, place)
-        if not plan.folds:
+    def value_at(self, trial: int, place: int) -> float | None:
+        """Returns a racer's objective under a seed, as a trial has it; None if it is infeasible."""
+        trainings = self.plan.trainings_at(trial, place)
+        if not self.plan.folds:
             return self.value(trainings[0])
         if any(self.value(each) is None for each in trainings):
             return None
@@ -121,23 +110,18 @@ class Trainings:
         return None if best is None else best.value
 
     def _of_epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
-        """Returns the metrics of a training that has run by epoch, of those that have all."""
+        """Returns the metrics of a training that has run by epoch, of epochs that have all."""
         if training.identity not in self._epochs:
             run_id = self._recorded[training.identity].run_id
-            found = epoch_metrics(self._runs.store, run_id)
+            metrics = epoch_metrics(self.runs.store, run_id)
             # MLflow has no metric that is not finite.
-            names = set().union(*found.values())
-            whole = {epoch: each for epoch, each in found.items() if set(each) == names}
+            names = set().union(*metrics.values())
+            whole = {epoch: each for epoch, each in metrics.items() if set(each) == names}
             self._epochs[training.identity] = whole
         return self._epochs[training.identity]
 
     def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
-        """Runs those trainings that are not recorded yet.
-
-        Args:
-            racing: They need their values.
-            testing: They need their weights, to read the test part.
-        """
+        """Runs what is not recorded yet; the weights of `testing` are needed."""
         self._waiting.extend(t for t in racing if not self.knows(t))
         self._waiting.extend(t for t in testing if not self._has_weights(t))
         while self._waiting or self._running:
@@ -145,23 +129,19 @@ class Trainings:
             # With nothing running it waits for a worker that is being replaced.
             self._executor.wait(self, None if self._running else _SECONDS_TO_NOTICE)
 
-    def scored(self, training: Training, *, compared: bool) -> TestScores:
-        """Returns the scores of the test samples, by the weights of a training.
-
-        Args:
-            training: It has a value.
-            compared: See `scores_in_worker`.
-
-        Raises:
-            StudyError: If they can't be scored.
-        """
+    def scored(self, training: Training, *, compared: bool) -> TestScores | str:
+        """Returns the scores of the test samples by a training's weights, or why there are none."""
         best = self.result(training).best
         assert best is not None, "it has a value"
         path, space = self.checkpoint(training), self._description.space
-        found: TestScores = self._executor.ask(
+        scores: TestScores | str = self._executor.ask(
             scores_in_worker, training.spec, path, space, best, compared
         )
-        return found
+        return scores
+
+    def checkpoint(self, training: Training) -> Path:
+        """Returns the path of a training's best weights."""
+        return self.folder / f"{training.identity[:24]}.weights.h5"
 
     def clear(self) -> None:
         """Removes the checkpoints."""
@@ -179,36 +159,35 @@ class Trainings:
         return True
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """See `Handler.on_epoch`."""
+        """Records an epoch; ends a training whose time is up."""
         running = self._running[epoch.number]
-        self._runs.log_epoch(running.run_id, epoch)
-        self._progress.epoch_ended(epoch)
+        self.runs.log_epoch(running.run_id, epoch)
+        self.progress.epoch_ended(epoch)
         limit = self._description.trial_timeout
         over = limit is not None and epoch.seconds >= limit
         # As a trial whose time is up: it keeps its best epoch.
         return "prune" if over and epoch.epoch < running.spec.epochs else "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`."""
-        running = self._running.pop(result.number)
-        self._record(running, result)
+        """Records a result."""
+        self._record(self._running.pop(result.number), result)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """See `Handler.on_lost`."""
+        """Trains it once more, or gives it up after some losses."""
         running = self._running.pop(spec.number)
         training = running.training
         # A machine that is gone is not the training's fault.
         losses = self._losses.get(training.identity, 0) + (not error.machine_gone)
         self._losses[training.identity] = losses
-        self._progress.say(f"{training.name}: {error}")
+        self.progress.say(f"{training.name}: {error}")
         if error.out_of_memory:
             self._most = 1
         if losses >= _ATTEMPTS:
             reason = f"{_ATTEMPTS} attempts, and in each {error}"
             self._record(running, TrialResult(spec.number, "infeasible", reason=reason))
             return
-        self._progress.trial_gone(spec.number)
-        self._runs.give_up_training(running.run_id)
+        self.progress.trial_gone(spec.number)
+        self.runs.give_up_training(running.run_id)
         self._waiting.appendleft(training)
 
     def _submit(self) -> None:
@@ -219,9 +198,9 @@ class Trainings:
             number, self._begun = self._begun, self._begun + 1
             spec = replace(training.spec, number=number)
             what = {"identity": training.identity, "trial": training.trial, "seed": spec.seed}
-            run_id = self._runs.begin_training(spec, training.name, what)
+            run_id = self.runs.begin_training(spec, training.name, what)
             self._running[number] = _Running(training, spec, run_id)
-            self._progress.trial_begins(spec, training.name)
+            self.progress.trial_begins(spec, training.name)
             self.folder.mkdir(parents=True, exist_ok=True)
             checkpoint, space = self.checkpoint(training), self._description.space
             self._executor.submit(TrialTask(spec, space, checkpoint, trainer=self._trainer))
@@ -229,9 +208,68 @@ class Trainings:
     def _record(self, running: _Running, result: TrialResult) -> None:
         # On all folds together there is nothing to validate on.
         valued = running.spec.fold != ALL_FOLDS
-        self._runs.finish_training(running.run_id, result, valued=valued)
-        training = running.training
-        self._recorded[training.identity] = ConfirmationTraining(
-            training.identity, result, running.run_id
+        self.runs.finish_training(running.run_id, result, valued=valued)
+        identity = running.training.identity
+        self._recorded[identity] = ConfirmationTraining(identity, result, running.run_id)
+        self.progress.trial_ended(result if valued else replace(result, best=None), None)
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """The scores of the test samples by one training."""
+
+    # pytest takes it for tests otherwise.
+    __test__ = False
+
+    scores: SampleScores
+    # SHA-256 of the test part, and of its targets: only scores of equal targets compare.
+    digest: str
+    targets: str
+    # Its most frequent class; None if its targets are no classes.
+    guess: ConstantGuess | None = None
+
+
+def scores_in_worker(
+    session: Session,
+    spec: TrialSpec,
+    checkpoint: Path,
+    space: SearchSpace,
+    best: BestEpoch,
+    compared: bool,
+) -> TestScores | str:
+    """Scores the test samples by a training's best weights, where the study is loaded.
+
+    Returns why that can't be, without a period, if its objective has no scores of samples, or its
+    model can't predict them. `compared` is whether the scores are compared with the value that
+    Keras computes, which traces the model.
+    """
+    from studies.data.looking.look import guess_on
+    from studies.training.champion.champion_model import evaluated, rebuilt
+    from studies.training.models import scalars
+    from studies.training.process import global_settings
+    from studies.training.scoring.objectives import NotScoredError
+    from studies.training.scoring.samples import sample_scores
+
+    try:
+        hp = Hyperparameters(space, spec.values, number=spec.built_as)
+        splits: Any = session.splits_of(hp, spec.fold)
+        model = rebuilt(session.study, space, splits, spec, checkpoint)
+        # In the place of the validation part, which Keras reads in the same way.
+        splits = replace(splits, validation=splits.unseal_test())
+        metric, recorded = spec.objective.metric, None
+        if compared:
+            measured = scalars(evaluated(model, splits, spec.batch_size))
+            recorded = measured[metric.removeprefix("val_")]
+        scores = sample_scores(
+            model, splits, metric, epoch=best.epoch, batch_size=spec.batch_size, recorded=recorded
         )
-        self._progress.trial_ended(result if valued else replace(result, best=None), None)
+        targets = splits.validation.targets_digest
+        return TestScores(scores, splits.digests["test"], targets, guess_on(splits))
+    except NotScoredError as error:
+        return str(error)
+    except KerastudyError:
+        raise
+    except Exception as error:
+        return describe(error)
+    finally:
+        global_settings.restore()

@@ -2,19 +2,18 @@
 
 | file | holds |
 |---|---|
-| `arrays/` | arrays: from what a user gave to numbers |
-| `parts/` | parts: which sample goes where, and what is done to it |
+| `protocol` | what every kind of data has: a description, and when loaded, parts with digests |
+| `dataset` | `Dataset`: a description of data in arrays |
+| `datasets` | functions that describe data: `arrays`, `npz`, `batches`, and others named below |
+| `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist`, `fashion_mnist` |
+| `folders` | images and texts in folders |
+| `arrays/` | arrays: from a user's data to parts with digests |
 | `folds/` | folds of cross-validation |
 | `streams/` | data that is read batch by batch |
 | `tables/` | tables: columns of numbers, booleans and categories, and dates to order them |
 | `looking/` | looking at data before a model is trained on it |
-| `datasets` | functions that describe data: `arrays`, `npz`, `batches`, and others named below |
-| `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist`, `fashion_mnist` |
-| `folders` | images and texts in folders |
-| `dataset` | `Dataset`: a description of data, read when first loaded |
 | `preprocessing` | layers that are adapted to the training part, such as `TextVectorization` |
-| `structures` | one array, or several by name or in order |
-| `options` | checks of data and of arguments |
+| `options` | checks of the options of a data set |
 | `replacing` | another file in place of a study's own data |
 | `npz_files` | reading `.npz` without pickles |
 """

@@ -1,95 +1,30 @@
-"""Descriptions of data, and the text of the call that made one."""
+"""Descriptions of data in arrays, and the text of the call that made one."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from studies.data.arrays.rules import by_rule
+from studies.data.arrays.checks import by_rule
+from studies.data.arrays.partition import Contents, make_splits
+from studies.data.arrays.preprocessing import preprocessing_name
+from studies.data.arrays.splits import Splits
 from studies.data.folds.cross_validation import CrossValidation
-from studies.data.folds.folded_splits import FoldedSplits, Written, shared_folds
-from studies.data.folds.folding import make_folds
+from studies.data.folds.folded import FoldedSplits, Written, make_folds, shared_folds
 from studies.data.options import Options
-from studies.data.parts.partition import Contents, make_splits
-from studies.data.parts.preprocessing import preprocessing_name
-from studies.data.parts.sharing import shared
-from studies.data.parts.splits import Splits
-
-_Loaded = TypeVar("_Loaded")
+from studies.data.protocol import DescribedData
 
 # Arrays in a row that `repr` shows one by one.
 _FEW = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DescribedData(ABC, Generic[_Loaded]):
-    """A description of data. Nothing is read before `load`.
-
-    Attributes:
-        name: its name in records and reports.
-        source: where the data comes from: "scikit-learn digits", "arrays in memory",
-            "keras.datasets.mnist", or the absolute path of a file.
-        text: the call that describes it, as `repr` shows it.
-    """
-
-    name: str
-    source: str
-    text: str
-
-    def load(self) -> _Loaded:
-        """Reads and checks the data, the first time only: all of it, or its first batches.
-
-        Returns:
-            The data: the same object at every call.
-
-        Raises:
-            DataError: the data can't be read, or no study can be run on it.
-        """
-        return self._splits
-
-    def load_shared(self, folder: Path) -> _Loaded:
-        """Loads the data once for all processes that share a folder, theirs alone.
-
-        Returns:
-            The data, arrays in memory that the processes share: the same object at every call of
-            `load`.
-
-        Raises:
-            DataError: the data can't be read, or no study can be run on it.
-            OSError: the folder can't be written to.
-        """
-        splits = self._read_shared(folder)
-        # Replaces data that was loaded before, so that memory holds it once.
-        self.__dict__["_splits"] = splits
-        return splits
-
-    @abstractmethod
-    def _read(self) -> _Loaded: ...
-
-    @abstractmethod
-    def _read_shared(self, folder: Path) -> _Loaded: ...
-
-    @cached_property
-    def _splits(self) -> _Loaded:
-        return self._read()
-
-    def __getstate__(self) -> dict[str, object]:
-        """Returns the state to pickle: the description without loaded data."""
-        return {name: value for name, value in vars(self).items() if name != "_splits"}
-
-    def __repr__(self) -> str:
-        """Returns the call that describes this data, arrays by dtype and shape."""
-        return self.text
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Dataset(DescribedData[Splits]):
+class Dataset(DescribedData):
     """A description of data in arrays. Make one by a function of `datasets`.
 
     Attributes:
@@ -100,26 +35,22 @@ class Dataset(DescribedData[Splits]):
     read: Callable[[], Contents]
     rule: Callable[[Any], Any] | None = None
 
+    if TYPE_CHECKING:
+
+        def load(self) -> Splits:
+            """See `DescribedData`."""
+
+        def load_shared(self, folder: Path) -> Splits:
+            """See `DescribedData`."""
+
     def _read(self) -> Splits:
         contents = self.read()
         if self.rule is not None:
             by_rule(self.rule, contents.pool.x)
         return make_splits(contents, self.options)
 
-    def _read_shared(self, folder: Path) -> Splits:
-        return shared(self.load, folder)
-
     def load_folds(self, how: CrossValidation, folder: Path | None = None) -> FoldedSplits:
-        """Reads the data, and splits all but the test part into folds.
-
-        Args:
-            how: How to split.
-            folder: A folder of processes that share the data, theirs alone; None: they share none.
-
-        Raises:
-            DataError: the data can't be read, or can't be split so.
-            OSError: the folder can't be written to.
-        """
+        """See `DescribedData`."""
         if folder is None:
             return make_folds(self.read(), self.options, how)
         return shared_folds(partial(self._written_folds, how), folder)

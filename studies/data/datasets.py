@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import check_samples
+from studies.data.arrays.partition import Contents
 from studies.data.dataset import Dataset, call_text, unless
 from studies.data.folders import images, text
 from studies.data.known import breast_cancer, diabetes, digits, fashion_mnist, mnist
 from studies.data.npz_files import absolute_path, read_parts
 from studies.data.options import DEFAULT_SHARE, check_options
-from studies.data.parts.partition import Contents
 from studies.data.streams.sources import check_source, check_steps, shown
 from studies.data.streams.streamed_dataset import StreamedDataset
 from studies.data.tables.table import table
@@ -51,13 +51,12 @@ __all__ = [
     "text",
 ]
 
+# What `repr` leaves out.
+_DEFAULTS: dict[str, object] = {"stratify": None, "preprocess": None, "seed": 0}
+
 
 def __dir__() -> list[str]:
     return __all__
-
-
-# What `repr` leaves out.
-_DEFAULTS: dict[str, object] = {"stratify": None, "preprocess": None, "seed": 0}
 
 
 def arrays(

@@ -1,6 +1,6 @@
 """Images and texts in folders: a file for each sample, a subfolder for each class.
 
-Keras's own functions read them. Texts may also be a column of a csv file.
+Keras's own functions read them. Texts may also be a column of a table.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from search_spaces.errors import DataError
-from search_spaces.suggestions import suggestion
 from studies.data.arrays.checks import Samples, check_samples
 from studies.data.arrays.large import allocated
+from studies.data.arrays.partition import Contents
 from studies.data.dataset import Dataset, call_text, unless
 from studies.data.npz_files import absolute_path
 from studies.data.options import DEFAULT_SHARE, check_options
-from studies.data.parts.partition import Contents
-from studies.data.tables.files import read_csv
-from studies.data.tables.targets import check_complete
+from studies.data.tables.columns import check_complete, check_names
+from studies.data.tables.files import has_header, is_table, name_of, read_table
 
 Kind = Literal["images", "texts"]
 ENDINGS: Final = {"images": (".bmp", ".gif", ".jpeg", ".jpg", ".png"), "texts": (".txt",)}
@@ -34,9 +33,9 @@ _PARTS: Final = {
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
 }
 # A seed, or Keras draws one, which changes numpy's state.
-_IN_ORDER: Final[dict[str, Any]] = {
-    **{"batch_size": None, "shuffle": False, "seed": 0, "follow_links": True, "verbose": False},
-}
+_IN_ORDER: Final[dict[str, Any]] = dict(
+    batch_size=None, shuffle=False, seed=0, follow_links=True, verbose=False
+)
 
 
 def images(
@@ -100,17 +99,18 @@ def text(
     seed: int = 0,
     name: str | None = None,
 ) -> Dataset:
-    """Describes texts: a folder with a subfolder of txt files for each class, or a csv file.
+    """Describes texts: a folder with a subfolder of txt files for each class, or a table.
 
     The loaded x is texts of shape (n,), as they are: the model's first layer is
     `keras.layers.TextVectorization`, adapted to the training part alone
     (`vectorize.adapt(data.load().train.x)`), so that the champion takes texts.
 
     Args:
-        path: The folder, or the csv file, in UTF-8. A relative path starts from the current folder.
-            A folder may have the subfolders train, validation and test, as that of `images`.
-        text: Of a csv file, the column of the texts.
-        target: Of a csv file, the column of the targets: texts and whole numbers from 0 up are
+        path: The folder; or a csv file, compressed or not, in UTF-8, or a Parquet file. A relative
+            path starts from the current folder. A folder may have the subfolders train, validation
+            and test, as that of `images`.
+        text: Of a table, the column of the texts.
+        target: Of a table, the column of the targets: texts and whole numbers from 0 up are
             classes, other numbers make a regression.
         validation: Share in (0, 1) of all texts, or count of texts, if there is no such folder.
         test: Likewise; None or 0: no test part.
@@ -133,35 +133,29 @@ def text(
 
 @dataclass(frozen=True, eq=False)
 class Folder:
-    """Images or texts, in a folder with a subfolder for each class; or texts in a csv file.
+    """Reads images or texts: a folder with a subfolder for each class, or a table of texts.
 
-    Attributes:
-        kind: What they are.
-        place: The folder, or the file.
-        options: How they are read, for records: what Keras takes for images; `text` and `target`,
-            the columns of a csv file.
+    `options` say how, for records: what Keras takes for images; `text` and `target`, the columns of
+    a table of texts.
     """
 
     kind: Kind
     place: Path
     options: Mapping[str, Any]
 
-    def contents(self) -> Contents:
-        """Reads all samples, and the parts that have folders of their own.
-
-        Raises:
-            DataError: One can't be read, or a part has other classes.
-        """
-        if self.kind == "texts" and self.place.suffix.lower() == ".csv":
+    def __call__(self) -> Contents:
+        """Reads all samples, and the parts that have folders of their own."""
+        if self.kind == "texts" and is_table(self.place):
             pool = check_samples(*read_columns(self.place, **self.options), "x", "y")
             return Contents(replace(pool, files=self.options))
         places = folders_of_parts(self.place)
         classes = classes_in(places["train"])
         read: dict[str, Samples] = {}
         for part, place in places.items():
-            if (found := classes_in(place)) != classes:
+            # Keras would read a part without its further classes.
+            if (own := classes_in(place)) != classes:
                 raise DataError(
-                    f"{str(place)!r} has the classes {', '.join(found)}, and "
+                    f"{str(place)!r} has the classes {', '.join(own)}, and "
                     f"{str(places['train'])!r} has {', '.join(classes)}. Give both the same "
                     "subfolders; they may be empty."
                 )
@@ -175,45 +169,27 @@ class Folder:
             read[part] = check_samples(x, y, f"x{of}", f"y{of}")
         return Contents(replace(read.pop("train"), files=self.options), read)
 
+    def takes(self, place: Path) -> bool:
+        """Returns whether another file or folder can be read in the same way."""
+        return place.is_dir() or (self.kind == "texts" and is_table(place))
 
-def with_files(data: Dataset, folder: Folder, path: str, target: str = "") -> Dataset:
-    """Returns the description of other images or texts that are read and split in the same way.
-
-    Args:
-        data: The description of the present ones.
-        folder: Those.
-        path: The other folder, or csv file.
-        target: Of a csv file, another column of targets, or empty.
-    """
-    place = absolute_path(path)
-    options = {**folder.options, **({"target": target} if target else {})}
-    text = f"{data.text} from {str(place)!r}"
-    other = replace(folder, place=place, options=options)
-    return replace(data, source=str(place), text=text, read=other.contents)
-
-
-def folder_of(data: object) -> Folder | None:
-    """Returns the images or texts that data is described by, if it is such."""
-    found = getattr(getattr(data, "read", None), "__self__", None)
-    return found if isinstance(found, Folder) else None
+    def at(self, place: Path, target: str) -> Folder:
+        """Returns what reads another file or folder, with another column of targets if named."""
+        options = {**self.options, "target": target} if target else self.options
+        return replace(self, place=place, options=options)
 
 
 def kind_of(folder: Path) -> Kind:
     """Returns what a folder holds further down: texts, if it has txt files and no images."""
-    found = {file.suffix.lower() for file in folder.rglob("*.*")}
-    return "images" if found.intersection(ENDINGS["images"]) or ".txt" not in found else "texts"
+    endings = {file.suffix.lower() for file in folder.rglob("*.*")}
+    return "texts" if ".txt" in endings and endings.isdisjoint(ENDINGS["images"]) else "images"
 
 
 def folders_of_parts(folder: Path) -> dict[str, Path]:
-    """Returns the folder of each part: the folder itself as that to train on, if it has classes.
-
-    Raises:
-        DataError: There is no such folder, it has no subfolders, or parts among classes.
-    """
+    """Returns the folder of each part: the folder itself as that to train on, if it has classes."""
     if not folder.is_dir():
-        what = "is a file" if folder.is_file() else "does not exist"
         raise DataError(
-            f"The folder {str(folder)!r} {what}. Pass a folder with a subfolder for each class."
+            f"The folder {str(folder)!r} does not exist. Pass one with a subfolder for each class."
         )
     names = classes_in(folder)
     if not names:
@@ -243,29 +219,20 @@ def read_images(
 ) -> tuple[np.ndarray, np.ndarray, list[Path]]:
     """Reads a folder of images; large ones go into a file that is mapped to memory.
 
-    Args:
-        folder: With a subfolder for each class; or of images alone.
-        options: Of `keras.utils.image_dataset_from_directory`.
-        labelled: Whether there are classes.
-
-    Returns:
-        uint8 of shape (n, height, width, channels); the number of each one's class, 0 without
-        classes; and the files.
-
-    Raises:
-        DataError: There are none, or Keras can't read one.
+    Returns uint8 of shape (n, height, width, channels); the number of each image's class, 0 if they
+    are not `labelled` by subfolders; and the files.
     """
     import keras
     import tensorflow as tf
 
     try:
-        found = keras.utils.image_dataset_from_directory(
+        read = keras.utils.image_dataset_from_directory(
             folder, "inferred" if labelled else None, **options, **_IN_ORDER
         )
     except ValueError as error:
         raise _unreadable(folder, "images", error) from None
-    files = list(map(Path, found.file_paths))
-    pairs = found if labelled else found.map(lambda image: (image, 0))
+    files = list(map(Path, read.file_paths))
+    pairs = read if labelled else read.map(lambda image: (image, 0))
     x = allocated((len(files), *pairs.element_spec[0].shape), np.dtype(np.uint8))
     labels: list[int] = []
     try:
@@ -288,8 +255,8 @@ def _read_texts(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     import keras
 
     try:
-        found = keras.utils.text_dataset_from_directory(folder, **_IN_ORDER)
-        contents, labels = zip(*found.as_numpy_iterator(), strict=True)
+        read = keras.utils.text_dataset_from_directory(folder, **_IN_ORDER)
+        contents, labels = zip(*read.as_numpy_iterator(), strict=True)
         texts = [content.decode() for content in contents]
     except UnicodeDecodeError as error:
         raise DataError(
@@ -309,19 +276,13 @@ def _unreadable(folder: Path, kind: Kind, error: ValueError) -> DataError:
 
 
 def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a column of texts, and the targets, of a csv file.
-
-    Raises:
-        DataError: It can't be read, lacks a column, or lacks targets.
-    """
-    table = read_csv(file, texts=[text], keep_default_na=False, na_values={target: [""]})
-    for name in (text, target):
-        if name not in table.columns:
-            known = [str(each) for each in table.columns]
-            raise DataError(f"{str(file)!r} has no column {name!r}. {suggestion(name, known)}")
-    check_complete(table[target], repr(str(file)), header=True)
+    """Returns the columns of texts, and of targets, of a table."""
+    source = repr(str(file))
+    table = read_table(file, texts=[text], keep_default_na=False, na_values={target: [""]})
+    check_names(table, {"text": [text], "target": [target]}, source)
     targets = table[target]
-    y = targets.to_numpy() if targets.dtype.kind in "biuf" else targets.to_numpy(dtype=object)
+    check_complete(targets, source, header=has_header(file))
+    y = targets.to_numpy(dtype=None if targets.dtype.kind in "biuf" else object)
     return table[text].to_numpy(dtype=object), y
 
 
@@ -337,6 +298,5 @@ def _described(
     defaults = {each.name: each.default for each in signature(function).parameters.values()}
     defaults["image_size"] = None  # It is always shown.
     call = call_text(function.__name__, str(path), **unless(defaults, **read, **split, name=name))
-    own = place.stem if place.suffix.lower() == ".csv" else place.name
-    folder = Folder(kind, place, read)
-    return Dataset(own if name is None else name, str(place), call, options, folder.contents)
+    own = name_of(place) if kind == "texts" else place.name
+    return Dataset(name or own, str(place), call, options, Folder(kind, place, read))

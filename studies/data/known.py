@@ -15,10 +15,10 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import check_samples
+from studies.data.arrays.partition import Contents
 from studies.data.dataset import Dataset, call_text, unless
 from studies.data.npz_files import absolute_path, read_parts
 from studies.data.options import DEFAULT_SHARE, check_options
-from studies.data.parts.partition import Contents
 
 DATA_VARIABLE = "KERASTUDY_DATA"
 """The environment variable with a file to read instead of a download."""

@@ -13,8 +13,8 @@ import numpy as np
 from search_spaces.errors import DataError
 from studies.data.arrays import large
 from studies.data.arrays.checks import Samples, check_samples
+from studies.data.arrays.partition import Contents
 from studies.data.options import Options
-from studies.data.parts.partition import Contents
 
 # The arrays of a part; the last is optional.
 _ARRAYS = ("x", "y", "sample_weight")
@@ -43,10 +43,10 @@ def read_parts(path: Path, asked: Mapping[str, bool], options: Options) -> Conte
     wanted = ["validation"] if options.test is None else ["validation", "test"]
     optional = [f"{array}_{part}" for part in wanted for array in _ARRAYS]
     optional.append("sample_weight_train")
-    found = read_arrays(path, required=("x_train", "y_train"), optional=optional)
+    arrays = read_arrays(path, required=("x_train", "y_train"), optional=optional)
     ready: dict[str, Samples] = {}
     for part in wanted:
-        names = [f"{array}_{part}" for array in _ARRAYS if f"{array}_{part}" in found]
+        names = [f"{array}_{part}" for array in _ARRAYS if f"{array}_{part}" in arrays]
         if names and not {f"x_{part}", f"y_{part}"} <= set(names):
             raise DataError(
                 f"{path} holds {' and '.join(names)} but not its counterpart. "
@@ -59,23 +59,19 @@ def read_parts(path: Path, asked: Mapping[str, bool], options: Options) -> Conte
                 f"for another. Leave {part}= out{without}, or save the file without it."
             )
         if names:
-            ready[part] = _part(found, part)
-    return Contents(_part(found, "train"), ready)
+            ready[part] = _part(arrays, part)
+    return Contents(_part(arrays, "train"), ready)
 
 
-def _part(found: Mapping[str, np.ndarray], part: str) -> Samples:
+def _part(arrays: Mapping[str, np.ndarray], part: str) -> Samples:
     x, y, weight = (f"{array}_{part}" for array in _ARRAYS)
-    return check_samples(found[x], found[y], x, y, found.get(weight), weight)
+    return check_samples(arrays[x], arrays[y], x, y, arrays.get(weight), weight)
 
 
 def read_arrays(
     path: Path, *, required: Collection[str], optional: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """Reads named arrays of a file, and no others: the optional ones if the file has them.
-
-    Raises:
-        DataError: It can't be read, or lacks a required one.
-    """
+    """Reads named arrays of a file, and no others: the optional ones if the file has them."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise DataError(

@@ -6,8 +6,7 @@ import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from search_spaces.errors import DataError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import DataError, suggestion
 
 DEFAULT_SHARE = 0.2
 PREPROCESSING_NAMES = ("standardize", "minmax")

@@ -11,17 +11,17 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import DataError
-from studies.data.dataset import Dataset
-from studies.data.parts.splits import Splits
+from studies.data.arrays.splits import Splits
+from studies.data.protocol import DescribedData, LoadedData
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data.dataset import Dataset
 
 __all__ = ["adapted"]
 
-_present: ContextVar[AnySplits | None] = ContextVar("kerastudy_building", default=None)
+_present: ContextVar[LoadedData | None] = ContextVar("kerastudy_building", default=None)
 
 
 def __dir__() -> list[str]:
@@ -29,7 +29,7 @@ def __dir__() -> list[str]:
 
 
 @contextlib.contextmanager
-def building_for(splits: AnySplits | None) -> Iterator[None]:
+def building_for(splits: LoadedData | None) -> Iterator[None]:
     """Lets builders that are called within get what depends on the data of their trial."""
     token = _present.set(splits)
     try:
@@ -72,7 +72,7 @@ def adapted(
         )
     splits: Any = _present.get()
     if splits is None:
-        splits = data.load() if isinstance(data, Dataset) else data
+        splits = data.load() if isinstance(data, DescribedData) else data
     if not isinstance(splits, Splits):
         raise DataError(
             f"preprocessing.adapted takes data of kerastudy.datasets in arrays, not {data!r:.150}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -9,23 +10,20 @@ from search_spaces.errors import DataError
 from studies.data.dataset import Dataset
 from studies.data.datasets import images, npz, table
 from studies.data.datasets import text as texts
-from studies.data.folders import Folder, folder_of, kind_of, with_files
-from studies.data.tables.table import table_of, with_path
+from studies.data.folders import Folder, kind_of
+from studies.data.npz_files import absolute_path
+from studies.data.tables.files import is_table
+from studies.data.tables.table import Table
 
 # Large enough to look at.
 _IMAGE_SIZE: Final = (64, 64)
 _TARGET: Final = "?target="
-_TABLES: Final = (".csv", ".csv.gz", ".csv.zip", ".csv.bz2", ".csv.xz", ".tsv", ".parquet")
 
 
 def spelled(path: str, target: str = "", recorded: str = "") -> str:
     """Returns a file, and the column to predict if it is a table, as one text for records.
 
-    Args:
-        path: The file, or empty.
-        target: The column, or empty.
-        recorded: What was recorded: the text to return without a path; with one, its column counts
-            where none is named.
+    Without a path it is the recorded text; with one, the recorded column if none is named.
     """
     if not path:
         return recorded
@@ -38,28 +36,17 @@ def path_in(text: str) -> str:
     return text.partition(_TARGET)[0]
 
 
-def is_table(path: str) -> bool:
-    """Returns whether a file is a table, by its name."""
-    return path.lower().endswith(_TABLES)
-
-
 def replaced_data(text: str, own: object) -> Dataset:
     """Returns the description of a file, or folder, in place of a study's own data.
 
-    Args:
-        text: See `spelled`.
-        own: The study's own data. If it is a table, the file is read and split as that; images and
-            texts likewise.
-
-    Raises:
-        DataError: The file is a table, and neither names the column to predict; or it is a folder
-            of images, and the study's own data is none, so that their size is unknown.
+    Tables, images and texts are read and split as the study's own, if these are such too.
     """
     path, _, target = text.partition(_TARGET)
-    place = Path(path)
-    folder = folder_of(own)
-    if isinstance(own, Dataset) and folder is not None and _is_like(folder, place):
-        return with_files(own, folder, path, target)
+    place = absolute_path(path)
+    reads = own.read if isinstance(own, Dataset) else None
+    if isinstance(own, Dataset) and isinstance(reads, Folder | Table) and reads.takes(place):
+        shown = f"{own.text} from {str(place)!r}"
+        return replace(own, source=str(place), text=shown, read=reads.at(place, target))
     if place.is_dir():
         if kind_of(place) == "texts":
             return texts(path)
@@ -70,9 +57,6 @@ def replaced_data(text: str, own: object) -> Dataset:
         )
     if not is_table(path):
         return npz(path)
-    own_table = table_of(own)
-    if isinstance(own, Dataset) and own_table is not None:
-        return with_path(own, own_table, path, target)
     if not target:
         raise DataError(
             f"{path!r} is a table, and the study's own data is none: name the column to predict, "
@@ -87,14 +71,7 @@ def is_data(path: str) -> bool:
 
 
 def data_alone(text: str) -> Dataset:
-    """Returns the description of a file, or folder, that belongs to no study.
-
-    Args:
-        text: See `spelled`.
-
-    Raises:
-        DataError: The file is a table, and the column to predict is not named.
-    """
+    """Returns the description of a file, or folder, that belongs to no study."""
     path, _, target = text.partition(_TARGET)
     if Path(path).is_dir() and kind_of(Path(path)) == "images":
         return images(path, image_size=_IMAGE_SIZE)
@@ -103,8 +80,3 @@ def data_alone(text: str) -> Dataset:
     if is_table(path) and not target:
         raise DataError(f"{path!r} is a table: name the column to predict, as in --target price.")
     return replaced_data(text, None)
-
-
-def _is_like(folder: Folder, place: Path) -> bool:
-    """Returns whether a file or folder is what the study's own images or texts are."""
-    return place.is_dir() or (folder.kind == "texts" and place.suffix.lower() == ".csv")

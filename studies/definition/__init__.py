@@ -3,11 +3,8 @@
 | module | holds |
 |---|---|
 | `class_weights` | how much the samples of each class count in training, as in `model.fit` |
-| `cross_validation` | checks that a study can be cross-validated |
-| `engine_objects` | engines and pruners as objects of Optuna or Keras Tuner |
-| `engine_options` | settings of an engine or a pruner, as a part of its name |
-| `objective` | the objective of a study, and which way is better |
-| `objective_functions` | studies whose objective is a function that does everything itself |
+| `engine_options` | settings of an engine or a pruner, as a part of its name; engines as objects |
+| `objective` | the objective of a study, and which way is better; objectives that are functions |
 | `outputs` | the last layer, the loss and the metrics that fit a kind of target |
 | `seeds` | every random choice of a study, as a function of its seed |
 | `settings` | names of engines, pruners and trainers, with their defaults |

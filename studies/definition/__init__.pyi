@@ -4,7 +4,7 @@ from .class_weights import (
 from .class_weights import (
     with_class_weight as with_class_weight,
 )
-from .engine_objects import name_of_object as name_of_object
+from .engine_options import name_of_object as name_of_object
 from .engine_options import split_options as split_options
 from .outputs import Output as Output
 from .seeds import (

@@ -16,10 +16,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from search_spaces.errors import StudyError
-from studies.data import AnySplits, Part, Splits, StreamedSplits
-from studies.data.parts.classes import class_labels
+from studies.data import LoadedData, Part, Splits
+from studies.data.arrays.classes import class_labels
+from studies.data.arrays.structures import described
 from studies.data.streams.sources import GENERATOR
-from studies.data.structures import described
+from studies.data.streams.streamed_dataset import Stream
 
 BALANCED = "balanced"
 
@@ -31,17 +32,7 @@ _weighted = WeakKeyDictionary()
 
 
 def check_class_weight(value: object) -> Mapping[int, float] | str | None:
-    """Checks class weights without the data.
-
-    Args:
-        value: A weight from 0 up by class, such as ``{0: 1.0, 1: 5.0}``; "balanced", or None.
-
-    Returns:
-        The same, classes and weights as plain numbers, in the order of the classes.
-
-    Raises:
-        StudyError: If it is none of these.
-    """
+    """Checks class weights without the data."""
     if value is None or (isinstance(value, str) and value == BALANCED):
         return value
     if not isinstance(value, Mapping) or not value:
@@ -64,24 +55,18 @@ def check_class_weight(value: object) -> Mapping[int, float] | str | None:
 
 
 def resolve_class_weight(
-    class_weight: Mapping[int, float] | str | None, splits: AnySplits
+    class_weight: Mapping[int, float] | str | None, splits: LoadedData
 ) -> dict[int, float] | None:
     """Returns class weights as numbers, checked against their data.
 
-    Args:
-        class_weight: As `check_class_weight` returns it.
-        splits: The data. "balanced" is computed from its training part, as scikit-learn does:
-            samples / (classes * samples of the class).
-
-    Raises:
-        StudyError: If the targets are no classes, or several; if the samples have weights
-            already; or if there is no such class.
+    "balanced" is computed from the training part, as scikit-learn does: samples / (classes
+    * samples of the class).
     """
     if class_weight is None:
         return None
-    if isinstance(splits, StreamedSplits):
-        return _of_stream(class_weight, splits)
-    train = splits.train
+    if splits.streams:
+        return _of_stream(class_weight, splits.streams["train"])
+    train = splits.arrays.train
     labels = _labels(train)
     if train.sample_weight is not None:
         raise _both(class_weight)
@@ -91,7 +76,7 @@ def resolve_class_weight(
         classes = np.unique(labels)
         weights = compute_class_weight(BALANCED, classes=classes, y=labels)
         return {int(label): float(weight) for label, weight in zip(classes, weights, strict=True)}
-    known = _known_classes(splits, labels)
+    known = _known_classes(splits.arrays, labels)
     unknown = sorted(set(class_weight) - known)
     if unknown:
         raise StudyError(
@@ -107,15 +92,15 @@ def resolve_class_weight(
     return dict(class_weight)
 
 
-def _of_stream(class_weight: Mapping[int, float] | str, splits: StreamedSplits) -> dict[int, float]:
+def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[int, float]:
     """Returns class weights for data that is read batch by batch, whose classes are not all known.
 
     Each class that was read gets a weight: for a `tf.data.Dataset`, Keras has none for classes
     above the largest with one.
     """
-    profile = splits.train.profile
-    _labels(profile.head)
-    if profile.weighted:
+    profile = stream.profile
+    labels, y = _labels(profile.head), profile.head.y
+    if profile.head.sample_weight is not None:
         raise _both(class_weight)
     if isinstance(class_weight, str):
         raise StudyError(
@@ -127,7 +112,8 @@ def _of_stream(class_weight: Mapping[int, float] | str, splits: StreamedSplits) 
             "class_weight can't be used with a Python generator, as in Keras. Give batches "
             "(x, y, sample_weight), or a keras.utils.PyDataset or tf.data.Dataset."
         )
-    largest = max([profile.largest_class or 0, *class_weight])
+    one_hot = y.shape[1] - 1 if isinstance(y, np.ndarray) and y.ndim > 1 else 0
+    largest = max([int(labels.max()), one_hot, *class_weight])
     return {label: class_weight.get(label, 1.0) for label in range(largest + 1)}
 
 
@@ -139,23 +125,24 @@ def _both(class_weight: Mapping[int, float] | str) -> StudyError:
     )
 
 
-def with_class_weight(splits: AnySplits, class_weight: Mapping[int, float] | None) -> AnySplits:
+def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | None) -> LoadedData:
     """Returns data whose training samples have the weights of their classes.
 
     The digests stay those of the data: class weights are recorded next to them. Data that is read
     batch by batch does not change: its trainer weights each batch.
     The same arguments give the same object.
     """
-    if class_weight is None or isinstance(splits, StreamedSplits):
+    if class_weight is None or splits.streams:
         return splits
-    made, key = _weighted.setdefault(splits, {}), tuple(class_weight.items())
+    arrays = splits.arrays
+    made, key = _weighted.setdefault(arrays, {}), tuple(class_weight.items())
     if key not in made:
         while len(made) >= _MOST_WEIGHTS:
             del made[next(iter(made))]
-        train = splits.train
+        train = arrays.train
         classes, positions = np.unique(_labels(train), return_inverse=True)
         by_class = np.array([class_weight.get(int(label), 1.0) for label in classes])
-        made[key] = replace(splits, train=Part(train.x, train.y, by_class[positions]))
+        made[key] = replace(arrays, train=Part(train.x, train.y, by_class[positions]))
     return made[key]
 
 

@@ -28,14 +28,7 @@ _LARGEST = 2**32 - 1
 
 
 def check_seed(seed: object) -> int:
-    """Checks a seed.
-
-    Args:
-        seed: 0 to 2**32 - 1. Zero is a seed like any other.
-
-    Raises:
-        SeedError: If it is not.
-    """
+    """Checks a seed."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST:
         raise SeedError(f"The seed must be a whole number from 0 to 2**32 - 1. Received: {seed!r}")
     return seed

@@ -9,8 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from search_spaces.errors import EngineError, StudyError
-from search_spaces.suggestions import near_match, suggestion
+from search_spaces.errors import EngineError, StudyError, near_match, suggestion
 from studies.definition.engine_options import split_options, with_options
 from tracking.records import TrainerName
 
@@ -101,9 +100,6 @@ def check_engine(engine: object) -> str:
 
     A name that both libraries have, such as ``"random"``, means Optuna's. Settings may follow
     it: ``"optuna:tpe,n_startup_trials=20"``.
-
-    Raises:
-        EngineError: If there is no such engine.
     """
     if isinstance(engine, str):
         given, options = split_options(engine)
@@ -141,11 +137,7 @@ def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
 
 
 def check_pruner(pruner: object) -> str:
-    """Returns a pruner's name; settings may follow it: ``"median,n_warmup_steps=3"``.
-
-    Raises:
-        EngineError: If there is no such pruner.
-    """
+    """Returns a pruner's name; settings may follow it: ``"median,n_warmup_steps=3"``."""
     name = "none" if pruner is None else pruner
     if isinstance(name, str):
         name, options = split_options(name)
@@ -156,11 +148,7 @@ def check_pruner(pruner: object) -> str:
 
 
 def check_callbacks(value: object) -> None:
-    """Checks that a study's callbacks are a function of hp.
-
-    Raises:
-        StudyError: If they are not.
-    """
+    """Checks that a study's callbacks are a function of hp."""
     what = "A study's callbacks must be a function of hp that returns a list of new callbacks"
     if not callable(value):
         raise StudyError(
@@ -197,11 +185,7 @@ def check_stop_at(value: object) -> None:
 
 
 def check_initial(initial: object) -> tuple[dict[str, Any], ...] | str:
-    """Returns the values of a study's first trials, or where they are from.
-
-    Raises:
-        StudyError: If it is no list of values by name, file or study.
-    """
+    """Returns the values of a study's first trials, or where they are from."""
     if isinstance(initial, (str, os.PathLike)) and os.fspath(initial) not in ("", OF_A_STUDY):
         return str(os.fspath(initial))
     if isinstance(initial, Sequence) and not isinstance(initial, str):

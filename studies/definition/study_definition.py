@@ -9,29 +9,30 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from search_spaces import Hyperparameters, SearchSpace
-from search_spaces.errors import DataError, StudyError
-from search_spaces.suggestions import suggestion
+from search_spaces.declarations import is_keras_tuners, space_of_keras_tuners
+from search_spaces.errors import DataError, StudyError, suggestion
 from search_spaces.tailoring import Tailoring
-from search_spaces.translations.keras_tuner_declarations import (
-    is_keras_tuners,
-    space_of_keras_tuners,
-)
-from studies.data import AnyDataset, CrossValidation, Dataset, StreamedDataset
+from studies.data import CrossValidation, DescribedData
+from studies.data.folds.cross_validation import Grouped
+from studies.data.folds.splits import check_cross_validation
 from studies.data.replacing import replaced_data
 from studies.definition.class_weights import check_class_weight
-from studies.definition.cross_validation import check_replaced, cross_validation_of
-from studies.definition.engine_objects import name_of_object
-from studies.definition.engine_options import checked_option, split_options, with_options
-from studies.definition.objective import make_objective
-from studies.definition.objective_functions import (
+from studies.definition.engine_options import (
+    checked_option,
+    name_of_object,
+    split_options,
+    with_options,
+)
+from studies.definition.objective import (
     PRUNER,
     check_no_objective_settings,
     check_objective_engine,
     check_objective_study,
     check_overrides,
+    make_objective,
 )
 from studies.definition.seeds import check_seed
 from studies.definition.settings import (
@@ -49,12 +50,12 @@ from studies.definition.settings import (
     is_count,
 )
 from tracking.records import Objective
-from tracking.store.names import check_study_name
+from tracking.store.folder import check_study_name
 
 Builder = Any
 """A function of the hyperparameters, or an object with such a method `build`."""
 CallbackBuilder = Callable[[Hyperparameters], Sequence[Any]]
-DataBuilder = Callable[[Hyperparameters], AnyDataset]
+DataBuilder = Callable[[Hyperparameters], DescribedData]
 ClassWeights = Mapping[int, float] | str | None
 
 DEFAULT_EPOCHS = 20
@@ -91,14 +92,10 @@ OVERRIDABLE = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudyDefinition:
-    """A study's definition. Its attributes are described at `Study`.
-
-    Raises:
-        StudyError: If one is not as described there. Its text says what was received.
-    """
+    """A study's definition. Its attributes are described at `Study`."""
 
     name: str = field(kw_only=False)
-    data: AnyDataset | DataBuilder | None = None
+    data: DescribedData | DataBuilder | None = None
     build: Builder = None
     objective_function: Callable[[Any], Any] | None = None
     direction: str | None = None
@@ -148,7 +145,7 @@ class StudyDefinition:
         self._check_settings()
 
     def _check_parts(self) -> None:
-        if not isinstance(self.data, Dataset | StreamedDataset) and not callable(self.data):
+        if not isinstance(self.data, DescribedData) and not callable(self.data):
             raise StudyError(
                 "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
                 "datasets.npz(path), datasets.table(path, target=...), datasets.batches(train, "
@@ -212,11 +209,7 @@ class StudyDefinition:
             )
 
     def with_space(self, space: SearchSpace) -> Self:
-        """Returns the study with a tailored space.
-
-        Raises:
-            StudyError: If ``epochs`` or ``batch_size`` in it can't be used by the training.
-        """
+        """Returns the study with a tailored space."""
         return dataclasses.replace(self, space=space, tailoring=_AS_DECLARED)
 
     def with_objective(self, objective: Objective) -> Self:
@@ -224,15 +217,7 @@ class StudyDefinition:
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """Returns the study with some settings replaced.
-
-        Args:
-            overrides: Values by name, of `OVERRIDABLE`; ``data`` may be a file, as
-                `replacing.spelled` spells it.
-
-        Raises:
-            StudyError: If one is not a setting that can be replaced, or its value is wrong.
-        """
+        """Returns the study with some settings replaced."""
         unknown = sorted(set(overrides) - {*OVERRIDABLE, "data"})
         if unknown:
             hint = suggestion(unknown[0], [*OVERRIDABLE, "data"])
@@ -264,7 +249,7 @@ class StudyDefinition:
         return dataclasses.replace(self, **replaced)
 
     def _check_training_parameters(self) -> None:
-        if isinstance(self.data, StreamedDataset):
+        if isinstance(self.data, DescribedData) and self.data.in_batches:
             given = "" if self.batch_size == DEFAULT_BATCH_SIZE else f"batch_size={self.batch_size}"
             if self.space is not None and "batch_size" in self.space:
                 given = "'batch_size' in the search space"
@@ -288,3 +273,45 @@ class StudyDefinition:
 
     def _replace(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+
+def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
+    """Returns how a study splits its data into folds, or None."""
+    try:
+        how = check_cross_validation(study.cross_validation)
+    except DataError as error:
+        raise StudyError(str(error)) from None
+    if how is None:
+        return None
+    data: object = study.data
+    if not isinstance(data, DescribedData):
+        _refuse("a function of hp makes its data", "Give data that is the same for all trials")
+    if data.in_batches:
+        _refuse("its data comes in batches", "Take data from datasets.arrays")
+    if callable(study.class_weight):
+        _refuse("its class_weight is a function of hp", "Give weights, or 'balanced'")
+    if study.repeats > 1:
+        _refuse(
+            f"it has repeats={study.repeats}",
+            "Folds have seeds of their own already; kerastudy.splits.repeated draws them again",
+        )
+    return how
+
+
+def check_replaced(overrides: Mapping[str, Any]) -> None:
+    """Refuses groups that only a launch gives: the record does not hold them."""
+    if isinstance(overrides.get("cross_validation"), Grouped):
+        raise StudyError(
+            "Groups can't be given at launch alone, as the record does not hold them, and trials "
+            "could not be reproduced. Give them in the study: Study(cross_validation=…)."
+        )
+
+
+def check_no_own_fit(study: StudyDefinition) -> None:
+    """Refuses a HyperModel that trains by itself: it may need validation data of its own."""
+    if study.cross_validation is not None:
+        _refuse("its HyperModel has its own fit", "Leave the fit out: then model.fit trains it")
+
+
+def _refuse(why: str, what_to_do: str) -> NoReturn:
+    raise StudyError(f"The study can't be cross-validated: {why}. {what_to_do}.")

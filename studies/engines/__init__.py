@@ -4,15 +4,11 @@
 |---|---|
 | `engine` | `Engine`, the protocol |
 | `make` | from a name to an engine, and whether it can serve a study |
-| `optuna_engine` | Optuna's samplers and pruners behind the seam |
+| `optuna_engine` | Optuna's samplers and pruners behind the seam; a study's trials in Optuna |
 | `optuna_parts` | which sampler and pruner a name stands for |
-| `optuna_tpe` | TPE that avoids regions where trials were infeasible |
-| `optuna_trials` | a study's trials in Optuna, from any engine |
-| `optuna_memory` | where Optuna keeps them while a study runs |
-| `keras_tuner_engine` | Keras Tuner's oracles behind the seam |
-| `keras_tuner_parts` | which oracle can serve which study |
-| `keras_tuner_oracles`, `keras_tuner_hyperband` | the oracles, without files and stops |
-| `keras_tuner_import` | importing Keras Tuner into a process that does not train |
+| `optuna_subclasses` | TPE that avoids infeasible regions; Optuna's trials in memory |
+| `keras_tuner_engine` | Keras Tuner's oracles behind the seam, and which can serve which study |
+| `keras_tuner_oracles` | the oracles, without files and stops |
 """
 
 import lazy_loader

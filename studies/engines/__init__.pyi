@@ -1,13 +1,13 @@
 from .engine import Engine as Engine
 from .engine import EngineSettings as EngineSettings
-from .keras_tuner_engine import KerasTunerEngine as KerasTunerEngine
-from .keras_tuner_parts import (
+from .keras_tuner_engine import (
     BAYESIAN as BAYESIAN,
 )
-from .keras_tuner_parts import (
+from .keras_tuner_engine import (
     HYPERBAND as HYPERBAND,
 )
-from .keras_tuner_parts import (
+from .keras_tuner_engine import KerasTunerEngine as KerasTunerEngine
+from .keras_tuner_engine import (
     oracle_settings as oracle_settings,
 )
 from .make import check_engine_serves as check_engine_serves

@@ -22,34 +22,22 @@ Curve = Callable[[TrialRecord], Mapping[int, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """What an engine is made of.
-
-    Attributes:
-        name: The study's name.
-        engine: One of ``settings.ENGINES``, perhaps with settings.
-        pruner: One of ``settings.PRUNERS``, perhaps with settings.
-        space: What may be tried.
-        objective: What is optimized.
-        epochs: The most epochs that a trial can train.
-        seed: The study's seed.
-        folds: Trainings of a trial that pruners see one after another.
-        from_zero: Whether pruners count the first epoch as step 0: an objective function reports
-            at steps of its own, as to Optuna.
-    """
+    """The settings that an engine is made with."""
 
     name: str
-    engine: str
-    pruner: str
+    engine: str  # One of `ENGINES`, perhaps with settings.
+    pruner: str  # One of `PRUNERS`, perhaps with settings.
     space: SearchSpace
     objective: Objective
-    epochs: int
+    epochs: int  # The most epochs that a trial can train.
     seed: int
-    folds: int = 1
+    folds: int = 1  # Trainings of a trial that pruners see one after another.
+    # Pruners count the first epoch as step 0: an objective function reports as to Optuna.
     from_zero: bool = False
 
 
 def was_told(trial: TrialRecord, told: int | None) -> TypeGuard[EndedTrial]:
-    """Returns whether an engine got the result of a recorded trial; see `Engine.restore`."""
+    """Returns whether an engine got the result of a recorded trial."""
     return trial.state in FINISHED_STATES and (told is None or trial.number < told)
 
 
@@ -65,24 +53,21 @@ class Engine(Protocol):
     """
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
-        """Restores a study from its record. Called once, before anything else.
+        """Restores a study from its record; called once, before anything else.
 
-        Args:
-            trials: All trials by number, from 0, without gaps. An unfinished one was proposed, and
-                its result will follow.
-            curve: Reads a trial's objective by epoch.
-            told: If given, results from this number on will follow, finished or not.
+        `trials` are all trials from 0, without gaps; an unfinished one was proposed, and its result
+        will follow. `curve` reads a trial's objective by epoch. With `told`, the results from this
+        number on will follow, finished or not.
         """
         ...
 
     def ask(
         self, given: Mapping[str, Any] | None = None, known: int | None = None
     ) -> Proposal | None:
-        """Proposes a trial; None if there is nothing left to try.
+        """Proposes a trial; None if nothing is left to try.
 
-        Args:
-            given: Values for the trial, in the space: the engine treats them as its own choice.
-            known: See `Proposal.known`: results of later trials do not count in `report`.
+        `given` are values in the space, which the engine treats as its own choice. With `known`,
+        results of trials from this number on do not count in `report`.
         """
         ...
 

@@ -1,23 +1,28 @@
-"""Keras Tuner's oracles behind the `Engine` seam.
+"""Keras Tuner's oracles behind the `Engine` seam, and which studies they can serve.
 
 An oracle only proposes and gets results: it trains nothing, writes nothing, and each launch
-rebuilds it from the record. Trials are kept and pruned as for Optuna's engines.
+rebuilds it from the record. Trials are kept and pruned as for Optuna's engines. Checking whether an
+oracle can serve a study imports neither Keras Tuner nor TensorFlow.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces.translations.keras_tuner_space import RESERVED, KerasTunerSpace
+from search_spaces import SearchSpace, SearchSpaceError
+from search_spaces.errors import EngineError
+from search_spaces.to_keras_tuner import RESERVED, KerasTunerSpace
 from studies.definition.engine_options import split_options
 from studies.definition.seeds import sampler_seed
 from studies.definition.settings import FACTOR
 from studies.engines.engine import Curve, EngineSettings, was_told
-from studies.engines.keras_tuner_import import import_keras_tuner
-from studies.engines.keras_tuner_parts import BAYESIAN, GRID, HYPERBAND, check_oracle
-from studies.engines.optuna_trials import OptunaTrials
+from studies.engines.optuna_engine import OptunaTrials
+from studies.libraries.importing import silenced
 from studies.libraries.keras_tuner_parts import check_parts
 from tracking.records import Proposal, TrialRecord, TrialResult
 
@@ -26,11 +31,7 @@ if TYPE_CHECKING:
 
 
 class KerasTunerEngine:
-    """See `Engine`. Proposes no configuration twice, but for Hyperband's promotions.
-
-    Raises:
-        EngineError: If the engine cannot serve the study.
-    """
+    """An `Engine` that proposes no configuration twice, but for Hyperband's promotions."""
 
     def __init__(self, settings: EngineSettings) -> None:
         engine, options = split_options(settings.engine)
@@ -42,7 +43,6 @@ class KerasTunerEngine:
         self._oracle.tried = self._trials.tried
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
-        """See `Engine.restore`."""
         self._trials.restore(trials, curve, told)
         for trial in trials:
             self._oracle.insert(str(trial.number), trial.spec.values, trial.engine_state)
@@ -52,7 +52,6 @@ class KerasTunerEngine:
     def ask(
         self, given: Mapping[str, Any] | None = None, known: int | None = None
     ) -> Proposal | None:
-        """See `Engine.ask`."""
         number = self._trials.count
         trial_id = str(number)
         declared = None if given is None else self._trials.declared(given)
@@ -74,19 +73,14 @@ class KerasTunerEngine:
         )
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """See `Engine.report`."""
         return self._trials.report(number, epoch, value)
 
     def tell(self, number: int, result: TrialResult) -> None:
-        """See `Engine.tell`."""
         self._trials.tell(number, result)
         self._end(result)
 
     def may_continue(self, number: int) -> bool:
-        """See `Engine.may_continue`.
-
-        Also while the trial that continues it has not ended, which may have to start again.
-        """
+        """Returns True until the trial that continues it has ended: it may have to start again."""
         return self._oracle.may_continue(str(number))
 
     def _end(self, result: TrialResult) -> None:
@@ -119,7 +113,7 @@ def _make_oracle(
     check_parts(engine, make_own(objective=common["objective"]))
     oracle: AskedOracle
     if engine == HYPERBAND:
-        from studies.engines.keras_tuner_hyperband import HyperbandOracle
+        from studies.engines.keras_tuner_oracles import HyperbandOracle
 
         # No end: the driver stops at the study's number of trials.
         oracle = HyperbandOracle(
@@ -133,3 +127,116 @@ def _make_oracle(
         oracle = kind(max_trials=None, **options, **common)
     oracle.translation = translation
     return oracle
+
+
+BAYESIAN: Final = "keras-tuner:bayesian"
+GRID: Final = "keras-tuner:grid"
+HYPERBAND: Final = "keras-tuner:hyperband"
+
+_MOST_LISTED: Final = 100_000
+"""Values of one parameter that the grid takes: Keras Tuner lists all of them for each trial."""
+
+
+def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
+    """Raises EngineError if one of Keras Tuner's engines can't serve a study."""
+    try:
+        KerasTunerSpace(space)
+    except SearchSpaceError as error:
+        raise EngineError(str(error)) from None
+    if engine == GRID:
+        _check_grid(space)
+    if engine == HYPERBAND:
+        _check_hyperband(pruner, space, epochs)
+
+
+def oracle_settings(engine: str) -> dict[str, str]:
+    """Returns an oracle's settings with their types, but those that the study decides."""
+    return {
+        BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
+        HYPERBAND: {"factor": "int"},
+    }.get(engine, {})
+
+
+def check_settings(engine: str, options: Mapping[str, Any]) -> None:
+    """Raises EngineError if Keras Tuner would reject the value of a setting."""
+    for name, least in (("factor", 2), ("num_initial_points", 1)):
+        value = options.get(name)
+        if value is not None and value < least:
+            raise EngineError(
+                f"The setting {name!r} of {engine} must be at least {least}. Received: {value!r}."
+            )
+
+
+def _check_grid(space: SearchSpace) -> None:
+    continuous = [repr(p.name) for p in space if p.count is None]
+    if continuous:
+        raise EngineError(
+            f"The grid engine needs finitely many values, and {', '.join(continuous)} "
+            f"{'is' if len(continuous) == 1 else 'are'} continuous. Give a step, or use "
+            "keras-tuner:random."
+        )
+    long = [repr(p.name) for p in space if (p.count or 0) > _MOST_LISTED]
+    if long:
+        raise EngineError(
+            f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, and "
+            f"{', '.join(long)} {'has' if len(long) == 1 else 'have'} more. Give a larger step, "
+            "or use optuna:grid."
+        )
+
+
+def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
+    if "epochs" in space:
+        raise EngineError(
+            "Keras Tuner's Hyperband decides itself how many epochs a trial trains, and 'epochs' "
+            "is in the search space. Take it out and set the study's epochs to the most that a "
+            "trial may train, or use another engine, such as keras-tuner:bayesian."
+        )
+    if epochs < 2:
+        raise EngineError(
+            "Keras Tuner's Hyperband stops most trials early, and needs at least 2 epochs for "
+            f"that. Received: epochs={epochs!r}. Give more, or use keras-tuner:random."
+        )
+    if not space.dimensions:
+        raise EngineError(
+            "Keras Tuner's Hyperband needs a parameter that varies, and all of the space's are "
+            "Fixed. Use another engine, such as keras-tuner:random."
+        )
+    if pruner != "none":
+        raise EngineError(
+            f"Keras Tuner's Hyperband stops trials itself, so it takes no pruner. "
+            f"Received: {pruner!r}. Leave it out, or use another engine, such as "
+            "keras-tuner:random."
+        )
+
+
+def import_keras_tuner() -> None:
+    """Imports Keras Tuner, once, without a trace on the terminal or in the environment.
+
+    Worker processes inherit the environment. TensorFlow, if it was not imported before, sees no GPU
+    in this process: only workers train, and it would reserve their memory.
+    """
+    if "keras_tuner" in sys.modules:
+        return
+    first = "tensorflow" not in sys.modules
+    wanted = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    if "keras" not in sys.modules:
+        # Keras's backend in the user's settings may not be installed.
+        wanted["KERAS_BACKEND"] = "tensorflow"
+    with _environment(wanted), silenced() if first else nullcontext():
+        import keras_tuner  # noqa: F401
+        import tensorflow as tf
+
+        if first:
+            tf.config.set_visible_devices([], "GPU")
+
+
+@contextmanager
+def _environment(wanted: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ[name] for name in wanted if name in os.environ}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name in wanted:
+            del os.environ[name]
+        os.environ.update(before)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from search_spaces import SearchSpace
 from search_spaces.errors import EngineError
-from search_spaces.translations.optuna_space import OptunaSpace
+from search_spaces.to_optuna import OptunaSpace
 from studies.definition.engine_options import check_options, split_options
 from studies.engines.engine import Engine, EngineSettings
-from studies.engines.keras_tuner_parts import check_oracle, check_settings, oracle_settings
+from studies.engines.keras_tuner_engine import (
+    KerasTunerEngine,
+    check_oracle,
+    check_settings,
+    oracle_settings,
+)
 from studies.engines.optuna_engine import OptunaEngine
 from studies.engines.optuna_parts import check_sampler, make_pruner, make_sampler, sampler_settings
 
@@ -15,11 +20,7 @@ _KERAS_TUNER = "keras-tuner:"
 
 
 def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
-    """Checks that an engine can serve a study. Imports neither Keras Tuner nor TensorFlow.
-
-    Raises:
-        EngineError: If not; says why, and which engine can.
-    """
+    """Raises EngineError, without importing TensorFlow, if an engine can't serve a study."""
     name, options = split_options(engine)
     keras_tuners = name.startswith(_KERAS_TUNER)
     check_options(name, oracle_settings(name) if keras_tuners else sampler_settings(name), options)
@@ -44,13 +45,6 @@ def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> 
 
 
 def make_engine(settings: EngineSettings) -> Engine:
-    """Returns an engine for a new study; call `restore` to resume one.
-
-    Raises:
-        EngineError: If the engine cannot serve the study.
-    """
-    if not settings.engine.startswith(_KERAS_TUNER):
-        return OptunaEngine(settings)
-    from studies.engines.keras_tuner_engine import KerasTunerEngine
-
-    return KerasTunerEngine(settings)
+    """Returns an engine for a new study; `restore` resumes a recorded one."""
+    kind = KerasTunerEngine if settings.engine.startswith(_KERAS_TUNER) else OptunaEngine
+    return kind(settings)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import Float, Int, SearchSpace
 from search_spaces.errors import EngineError
-from search_spaces.translations.optuna_space import OptunaSpace
+from search_spaces.to_optuna import OptunaSpace
 from studies.definition.engine_options import check_options, split_options
 from studies.libraries.optuna_parts import tpe_can_be_led
 
@@ -25,13 +25,7 @@ NOTING: Final = ("successive-halving", "hyperband")
 
 
 def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
-    """Returns the sampler for one trial.
-
-    Args:
-        engine: One of ``settings.ENGINES`` that samples by Optuna, perhaps with settings.
-        space: The space; one with conditions is sampled jointly in its parts.
-        seed: The trial's sampler seed.
-    """
+    """Returns a trial's sampler; a space with conditions is sampled jointly in its parts."""
     import optuna
 
     name, options = split_options(engine)
@@ -47,7 +41,7 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
             if not tpe_can_be_led():
                 group = {"group": True} if space.space.conditional else {}
                 return optuna.samplers.TPESampler(**{**common, **group, **options})
-            from studies.engines.optuna_tpe import DeclaredTPESampler, FeasibleTPESampler
+            from studies.engines.optuna_subclasses import DeclaredTPESampler, FeasibleTPESampler
 
             if options.get("multivariate", True) is False or "group" in options:
                 return FeasibleTPESampler(**{**common, **options})
@@ -63,10 +57,7 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
 
 
 def sampler_settings(engine: str) -> dict[str, str]:
-    """Returns the settings that one of Optuna's engines has, with their types.
-
-    Those of its sampler that are numbers or words. "seed" replaces the study's.
-    """
+    """Returns a sampler's settings that are numbers or words, with their types."""
     import optuna
 
     samplers: dict[str, Any] = {
@@ -90,7 +81,7 @@ def plain_settings(kind: Any) -> dict[str, str]:
 
 
 def check_sampler(engine: str, space: SearchSpace) -> None:
-    """Checks that an engine can serve a space. Raises EngineError if not."""
+    """Raises EngineError if an engine can't serve a space."""
     if engine == "optuna:grid":
         continuous = [p.name for p in space if p.grid_values() is None]
         if continuous:
@@ -106,12 +97,7 @@ def check_sampler(engine: str, space: SearchSpace) -> None:
 
 
 def make_pruner(pruner: str, epochs: int) -> BasePruner:
-    """Returns a pruner.
-
-    Raises:
-        EngineError: If it has no such setting.
-        ValueError: If Optuna rejects a setting's value.
-    """
+    """Returns a pruner; raises Optuna's ValueError for a wrong value of a setting."""
     import optuna
 
     name, options = split_options(pruner)

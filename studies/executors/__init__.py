@@ -3,19 +3,15 @@
 | module | holds |
 |---|---|
 | `executor` | `Executor` and `Handler`, the protocols |
-| `session` | a loaded study: describes itself, runs trials, saves the champion |
-| `descriptions` | what a study's record says of its definition |
-| `glancing` | a glance at a study's data before it runs |
+| `session` | a loaded study: describes itself, runs trials, saves the champion; in this process |
 | `objective_session` | the same for an objective function that does everything itself |
-| `in_process` | trials in this process |
 | `worker` | trials in one worker process, from the driver's side |
 | `worker_process` | the process, and the connection to it |
 | `worker_main` | the same, from the worker's side |
-| `pool` | trials in several workers |
-| `local` | a launch's workers on this machine |
+| `pool` | trials in several workers; a launch's workers on this machine |
 | `ray/` | a launch's workers on a Ray cluster: a room of its own |
-| `sizing`, `devices` | how many suit the machine; its GPUs |
-| `messages` | the messages between the two |
+| `sizing` | how many suit the machine; its GPUs |
+| `messages` | the messages between a worker's two sides |
 """
 
 import lazy_loader

@@ -1,17 +1,15 @@
-from .devices import variables_of as variables_of
-from .devices import visible_gpus as visible_gpus
 from .executor import Executor as Executor
 from .executor import ExecutorName as ExecutorName
 from .executor import Handler as Handler
-from .in_process import InProcessExecutor as InProcessExecutor
-from .local import LocalWorkers as LocalWorkers
 from .messages import LoadStudy as LoadStudy
+from .pool import LocalWorkers as LocalWorkers
 from .pool import WorkerPool as WorkerPool
 from .ray import RayOptions as RayOptions
 from .ray.cluster import connected as connected
+from .ray.cluster import silent as silent
 from .ray.pool import RayPool as RayPool
-from .ray.ray_parts import silent as silent
 from .ray.workers import RayWorkers as RayWorkers
+from .session import InProcessExecutor as InProcessExecutor
 from .session import Session as Session
 from .sizing import (
     Machine as Machine,
@@ -31,6 +29,8 @@ from .sizing import (
 from .sizing import (
     too_many as too_many,
 )
+from .sizing import variables_of as variables_of
+from .sizing import visible_gpus as visible_gpus
 from .worker import WorkerExecutor as WorkerExecutor
 from .worker import kind_of as kind_of
 from .worker_main import serve as serve

@@ -32,12 +32,7 @@ class Handler(Protocol):
         ...
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Takes a trial whose process ended by itself, without a result.
-
-        Args:
-            spec: The trial.
-            error: How it ended, and why.
-        """
+        """Takes a trial whose process ended by itself, without a result; the error says why."""
         ...
 
 
@@ -70,12 +65,7 @@ class Executor(Protocol):
         ...
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """Works until there are events, and passes them on.
-
-        Args:
-            handler: Gets the events.
-            seconds: Return after this time even without events, if the executor can.
-        """
+        """Passes events on as they come; returns after `seconds` without any, if it can."""
         ...
 
     @property
@@ -84,11 +74,7 @@ class Executor(Protocol):
         ...
 
     def cut(self, number: int) -> bool:
-        """Ends the process that runs a trial, if it has its own; the trial is then lost.
-
-        Returns:
-            Whether there was such a process.
-        """
+        """Ends a trial's own process, so that the trial is lost; False if there is none."""
         ...
 
     def save_champion(
@@ -96,10 +82,8 @@ class Executor(Protocol):
     ) -> dict[str, float]:
         """Saves a trial's best weights as an MLflow model; returns its validation metrics.
 
-        What it predicts of the validation data is in `predictions_beside` the folder.
-
-        Raises:
-            StudyError: If it cannot be rebuilt or saved.
+        What it predicts of the validation data is in `predictions_beside` the folder. Raises
+        StudyError if the model can't be rebuilt or saved.
         """
         ...
 

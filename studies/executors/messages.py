@@ -29,36 +29,25 @@ from tracking.records import StudyDescription, TrialSpec, TrialTask
 
 @dataclass(frozen=True)
 class LoadStudy:
-    """Load this study.
-
-    Attributes:
-        shared: A folder for what the process writes, which is removed with it.
-        data_folder: Where it shares the study's data with others; None: in ``shared``.
-    """
+    """Load this study."""
 
     target: Target | ShippedStudy
     overrides: Mapping[str, Any]
     data: str
     threads: int
-    shared: Path
+    shared: Path  # For what the process writes; removed with it.
+    # Where it shares the study's data with others; None: in `shared`.
     data_folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The study is loaded.
-
-    Attributes:
-        description: Its definition.
-        environment: Versions and machine.
-        model_bytes: Bytes of the default model's weights; 0 if there is no such model.
-        gpus: TensorFlow's GPUs in the worker.
-    """
+    """The study is loaded."""
 
     description: StudyDescription
     environment: Mapping[str, str]
-    model_bytes: int = 0
-    gpus: int = 0
+    model_bytes: int = 0  # Of the default model's weights; 0 if there is no such model.
+    gpus: int = 0  # TensorFlow's, in the worker.
 
 
 @dataclass(frozen=True)
@@ -115,7 +104,7 @@ class ThreadsDiffer:
 
 
 class LoadedByWorkers:
-    """What executors share whose workers load the study."""
+    """The common part of executors whose workers load the study."""
 
     _loaded: Loaded | None = None
 
@@ -127,21 +116,15 @@ class LoadedByWorkers:
 
     @property
     def description(self) -> StudyDescription:
-        """See `Executor`."""
         return self.loaded.description
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """See `Executor`."""
         return self.loaded.environment
 
 
 def check_same(before: StudyDescription, now: StudyDescription) -> None:
-    """Checks that two processes have loaded the same study.
-
-    Raises:
-        StudyError: If its code differs, or its data or its space.
-    """
+    """Raises StudyError if two processes have loaded different code, data or spaces."""
     changed = now.code.changes_since(before.code)
     if changed:
         raise StudyError(

@@ -9,18 +9,16 @@ from typing import NoReturn
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.definition.objective_functions import no_data
+from studies.definition.objective import no_data
 from studies.definition.study_definition import StudyDefinition
-from studies.executors.descriptions import description_of
-from studies.executors.session import Session, at_work
+from studies.executors.session import Session, at_work, description_of
 from studies.training.building.discovering import resolve_space
-from studies.training.champion.objective_champion import save_objective_champion
+from studies.training.champion.champion_model import save_objective_champion
+from studies.training.first_fit import TracedObjective
 from studies.training.objective_run import run_objective
-from studies.training.objectives.first_fit import TracedObjective
 from studies.training.process import global_settings
 from studies.training.process.determinism import configure_tensorflow
-from studies.training.process.environment import environment
-from studies.training.process.peak_memory import PeakMemory
+from studies.training.process.environment import PeakMemory, environment
 from studies.training.process.users_state import UsersState
 from studies.training.programs.compiled import CompiledTrainer
 from studies.training.watch import OnEpochResult
@@ -41,10 +39,9 @@ _DATA = DataDescription(
 
 @dataclass(frozen=True)
 class ObjectiveSession(Session):
-    """See `Session`. It has no data, and nothing but its function trains."""
+    """A `Session` without data, in which only the study's function trains."""
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        """Runs a trial; see `run_objective`."""
         memory = PeakMemory()
         with at_work(self.state):
             result = run_objective(self.study, task, on_epoch)
@@ -53,7 +50,6 @@ class ObjectiveSession(Session):
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """Saves a trial's best weights as an MLflow model; see `save_objective_champion`."""
         with at_work(self.state):
             save_objective_champion(self.study, space, spec, checkpoint, requirements(), folder)
             return {}
@@ -66,11 +62,7 @@ class ObjectiveSession(Session):
 def open_objective(
     study: StudyDefinition, code: CodeDescription, threads: int | None
 ) -> ObjectiveSession:
-    """Finds the hyperparameters of an objective function; see `Session.open`.
-
-    Raises:
-        StudyError: If it can't be run up to its first training, or returns no single number.
-    """
+    """Finds an objective function's hyperparameters by running it up to its first training."""
     function = study.objective_function
     assert function is not None, "it is such a study"
     threads = configure_tensorflow(threads)
@@ -102,7 +94,7 @@ def open_objective(
 
 
 def _direction(study: StudyDefinition) -> list[str]:
-    """Returns a warning if nobody said which way is better."""
+    """Returns a warning if the study does not say which way is better."""
     if study.direction is not None:
         return []
     return [

@@ -1,9 +1,9 @@
-"""Trials in several worker processes of this machine."""
+"""Trials in several worker processes; the workers of a launch on this machine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,29 @@ from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
 from studies.executors.executor import Handler
 from studies.executors.messages import LoadedByWorkers, check_same
+from studies.executors.sizing import (
+    Machine,
+    asked_workers,
+    described_workers,
+    suited_workers,
+    this_machine,
+    too_many,
+    variables_of,
+)
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
+from studies.user_code.shipping import ShippedStudy
+from studies.user_code.targets import Target
 from tracking.records import TrialSpec, TrialTask
 
 _SECONDS_BETWEEN_LOOKS = 0.05
 
 
 class WorkerPool(LoadedByWorkers):
-    """Runs as many trials at once as it has workers. See `Executor`.
+    """An `Executor` that runs as many trials at once as it has workers.
 
-    Trials begin as soon as one worker has loaded the study; the others join when they are ready.
-
-    Args:
-        workers: At least one; started, and alike.
-        on_output: Takes messages for the user.
+    All workers are alike, and started. Trials begin as soon as one worker has loaded the study; the
+    others join when they are ready.
     """
 
     def __init__(
@@ -36,7 +44,7 @@ class WorkerPool(LoadedByWorkers):
         self._on_output = on_output
 
     def load(self) -> None:
-        """Waits until one worker has loaded the study. Raises StudyError if it cannot."""
+        """Waits until one worker has loaded the study. Raises StudyError if none can."""
         while all(worker.loading for worker in self._workers):
             for worker in _with_something_to_say(self._workers):
                 try:
@@ -50,12 +58,7 @@ class WorkerPool(LoadedByWorkers):
             self._check_alike(worker)
 
     def resize(self, count: int, start: Callable[[int], WorkerExecutor]) -> None:
-        """Ends workers that are not needed, or starts more.
-
-        Args:
-            count: The new number, at least 1.
-            start: Starts the worker of a number; existing ones have the first numbers.
-        """
+        """Ends spare workers, or starts more: `start` gets each new worker's number."""
         for worker in self._workers[count:]:
             self._end(worker)
         for number in range(len(self._workers), count):
@@ -67,17 +70,15 @@ class WorkerPool(LoadedByWorkers):
 
     @property
     def free(self) -> int:
-        """See `Executor`."""
         return len(self._free())
 
     def submit(self, *fits: TrialTask) -> None:
-        """See `Executor`. A worker that has trained such a model before is preferred."""
+        """Takes a job; prefers a worker that has trained such a model before."""
         free = self._free()
         worker = next((w for w in free if w.has_trained_like(fits[0].spec)), free[0])
         worker.submit(*fits)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """See `Executor`."""
         for worker in self._workers:
             if worker.waits and not worker.loading:
                 self._take(worker, handler)
@@ -90,25 +91,21 @@ class WorkerPool(LoadedByWorkers):
 
     @property
     def delayed(self) -> Sequence[TrialSpec]:
-        """See `Executor`."""
         return [spec for worker in self._workers for spec in worker.delayed]
 
     def cut(self, number: int) -> bool:
-        """See `Executor`."""
         return any([worker.cut(number) for worker in self._workers])
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """See `Executor`."""
         return self._workers[0].save_champion(spec, checkpoint, space, folder)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """See `WorkerExecutor.ask`. Only while no trial runs."""
+        """Calls a function with the session of a worker; only while no trial runs."""
         return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:
-        """See `Executor`."""
         for worker in self._workers:
             worker.close()
 
@@ -162,3 +159,97 @@ def _with_something_to_say(
         ready = wait([w.process.connection for w in connected], timeout)
         if ready or (ends is not None and time.monotonic() >= ends):
             return [w for w in connected if w.process.connection in ready]
+
+
+class LocalWorkers:
+    """Starts the workers of a launch, and adapts them to the study once it is loaded.
+
+    Processes start before the study is loaded, as importing TensorFlow takes longest. `data` is a
+    file in place of the study's own data, or empty. `trials` and `threads` are None if unknown;
+    `workers` is None if the machine and the study decide. The workers share data in the folder
+    `shared`, and run in `folder` (empty or missing: this process's).
+    """
+
+    def __init__(
+        self,
+        target: Target | ShippedStudy,
+        *,
+        overrides: Mapping[str, Any],
+        data: str,
+        trials: int | None,
+        threads: int | None,
+        workers: int | None,
+        shared: Path,
+        on_output: OnOutput,
+        folder: str = "",
+    ) -> None:
+        self._folder = folder
+        self._target = target
+        self._overrides = overrides
+        self._data = data
+        self._shared = shared
+        self._on_output = on_output
+        self._asked = asked_workers(workers)
+        self._machine = this_machine()
+        self._threads = threads
+        suited = suited_workers(self._machine, trials=trials, threads=threads or 1)
+        self._count = self._asked or suited
+        # This process has its own work at first. If it has no core for that, the last worker starts
+        # later, so that the first trial begins earlier.
+        self.pool = self._start_pool(min(self._count, max(1, self._machine.cores - 1)))
+
+    def start_all(self) -> None:
+        """Starts the last worker, if it has not started yet."""
+        self.pool.resize(self._count, self._start_worker)
+
+    def load(self) -> None:
+        """Waits until one worker has loaded the study. Raises StudyError if none can."""
+        self.start_all()
+        self.pool.load()
+        if self._machine.gpus and not self.pool.loaded.gpus:
+            # For example with TensorFlow's build for CPUs.
+            self._machine = Machine(self._machine.cores, self._machine.memory)
+
+    def suit(self, *, threads: int | None, finished: int) -> None:
+        """Adapts them to the study: their threads, and their number unless the user chose it.
+
+        `threads` are those of the record, which trials keep; None: those of the loaded study.
+        `finished` is the number of trials in the record.
+        """
+        if threads is not None and threads != self.pool.description.threads:
+            self.pool.close()
+            self._threads = threads
+            self.pool = self._start_pool(self._count)
+            self.load()
+        description = self.pool.description
+        if self._asked is not None:
+            warning = too_many(self._machine, self._asked, description.threads)
+            if warning:
+                self._on_output(f"warning: {warning}")
+            return
+        count = suited_workers(
+            self._machine,
+            trials=description.trials - finished,
+            threads=description.threads,
+            model_bytes=self.pool.loaded.model_bytes,
+        )
+        self.pool.resize(count, self._start_worker)
+        self._on_output(described_workers(self._machine, count, description.threads))
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def _start_pool(self, count: int) -> WorkerPool:
+        return WorkerPool([self._start_worker(n) for n in range(count)], self._on_output)
+
+    def _start_worker(self, number: int) -> WorkerExecutor:
+        return WorkerExecutor(
+            self._target,
+            overrides=self._overrides,
+            data=self._data,
+            threads=self._threads,
+            folder=self._folder,
+            shared=self._shared,
+            variables=variables_of(self._machine.gpus, number),
+            on_output=self._on_output,
+        )

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import DataError, StudyError
+from search_spaces.space import complete
 from studies.data import (
-    AnyDataset,
-    AnySplits,
     CrossValidation,
-    Dataset,
+    DescribedData,
     FoldedSplits,
-    StreamedDataset,
-    StreamedSplits,
+    LoadedData,
 )
+from studies.data.looking.look import glance_at
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
-from studies.definition.cross_validation import check_no_own_fit
-from studies.definition.study_definition import StudyDefinition
-from studies.executors.descriptions import description_of
-from studies.executors.glancing import with_glance
+from studies.definition.settings import check_initial
+from studies.definition.study_definition import StudyDefinition, check_no_own_fit
+from studies.executors.executor import Handler
 from studies.training.building.discovering import resolve_space
 from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
 from studies.training.building.made_data import AnyData, MadeData, made_data
@@ -31,8 +30,7 @@ from studies.training.building.trying import check_study
 from studies.training.champion.champion_model import save_champion
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial, configure_tensorflow
-from studies.training.process.environment import environment
-from studies.training.process.peak_memory import PeakMemory
+from studies.training.process.environment import PeakMemory, environment, hardware_class
 from studies.training.process.users_state import UsersState, set_back, setting_back
 from studies.training.programs.compiled import CompiledTrainer
 from studies.training.trainer import Trainer
@@ -42,12 +40,14 @@ from tracking.records import (
     ALL_FOLDS,
     CodeDescription,
     DataDescription,
+    Objective,
     StudyDescription,
     TrialResult,
     TrialSpec,
     TrialTask,
 )
 from tracking.registry.champions import requirements
+from tracking.runs.commands import data_command
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,8 @@ class Session:
     ) -> Session:
         """Loads a study's data and checks its builder.
 
-        Args:
-            study: The study.
-            code: Where it is defined.
-            threads: TensorFlow's threads; None takes what it uses in this process, or 1.
-            data_override: Path of the file that replaced the study's own data.
-            shared: A folder in which several processes share the data; see `Dataset.load_shared`.
-
-        Raises:
-            StudyError: If the data, its class weights, the builder or the objective is wrong.
+        `threads` is None for TensorFlow's in this process, or 1. `data_override` is the path of the
+        file that replaced the study's own data; in the folder `shared`, processes share the data.
         """
         if study.objective_function is not None:
             from studies.executors.objective_session import open_objective
@@ -90,21 +83,17 @@ class Session:
         threads = configure_tensorflow(threads)
         # The study's file is loaded: its settings hold for all trials, those of a builder don't.
         global_settings.remember()
-        folds = None
-        if isinstance(study.data, Dataset | StreamedDataset):
-            found_data = _loaded(study, study.data, shared)
-            if isinstance(found_data, FoldedSplits):
-                folds, found_data = found_data, found_data.of(0)
-            splits: AnySplits = found_data
-            dataset = study.data
+        loaded: LoadedData | FoldedSplits
+        if isinstance(study.data, DescribedData):
+            loaded, dataset = _loaded(study, study.data, shared), study.data
+            splits = loaded.of(0)
         making, tailoring = made_data(study), study.tailoring
         state = UsersState.of_study(study)
         with at_work(state):
             if making is None:
                 assert not callable(study.class_weight), "else it were made"
                 # All folds train the same loss.
-                counted = splits if folds is None else folds.whole
-                class_weight = resolve_class_weight(study.class_weight, counted)
+                class_weight = resolve_class_weight(study.class_weight, loaded.whole)
                 weighted: AnyData = with_class_weight(splits, class_weight)
                 resolved = resolve_space(study, weighted)
             else:
@@ -115,6 +104,7 @@ class Session:
                 dataset, splits, class_weight = making.of_defaults(
                     Hyperparameters(space, space.defaults())
                 )
+                loaded = splits
                 # Checks of data that does not depend on hyperparameters.
                 _check_trained_on(replace(resolved.study, data=dataset), dataset)
             study, notes = resolved.study, resolved.notes
@@ -124,18 +114,17 @@ class Session:
         description = _describe(
             study,
             dataset,
-            splits,
+            loaded,
             code,
             threads,
             [*notes, *found],
             data_override,
-            folds,
         )
         description = replace(description, class_weight=class_weight)
-        description = with_glance(description, folds or splits)
+        description = with_glance(description, loaded)
         return cls(
             study,
-            making or folds or splits,
+            making or loaded,
             replace(
                 description,
                 discovered=resolved.joins,
@@ -160,7 +149,7 @@ class Session:
                 return
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        """Runs a fit by the trainer that the task asks for; see `run_trial`."""
+        """Runs a fit by the trainer that the task asks for."""
         trainer = self.trainer
         # Without validation data only `model.fit` trains.
         mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
@@ -174,7 +163,6 @@ class Session:
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """Saves a trial's best weights as an MLflow model; see `champion_model`."""
         with at_work(self.state):
             hp = Hyperparameters(space, spec.values, number=spec.built_as)
             splits = self.splits_of(hp, spec.fold)
@@ -183,21 +171,18 @@ class Session:
             )
 
     def answer(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a function with the session and arguments; see `WorkerExecutor.ask`."""
+        """Calls a function with the session and arguments."""
         with at_work(self.state):
             return function(self, *arguments)
 
-    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> AnySplits:
+    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> LoadedData:
         """Returns the data of a trial, or of one of its folds, its classes not weighted.
 
-        Raises:
-            StudyError: If it depends on hyperparameters, and can't be made again.
+        Raises StudyError if it depends on hyperparameters, and can't be made again.
         """
         data = self.data
-        if isinstance(data, FoldedSplits):
-            return data.of(fold)
         if not isinstance(data, MadeData):
-            return data
+            return data.of(fold)
         try:
             return data.of(hp).splits
         except Exception as error:
@@ -223,16 +208,16 @@ def at_work(state: UsersState) -> Iterator[None]:
 
 
 def _loaded(
-    study: StudyDefinition, data: AnyDataset, shared: Path | None
-) -> AnySplits | FoldedSplits:
+    study: StudyDefinition, data: DescribedData, shared: Path | None
+) -> LoadedData | FoldedSplits:
     """Loads data that is the same for all trials."""
     _check_trained_on(study, data)
-    if isinstance(data, StreamedDataset):
+    if data.in_batches:
         # Random operations need a seed, in pipelines too.
         begin_trial(study.seed)
     try:
         how = study.cross_validation
-        if isinstance(how, CrossValidation) and isinstance(data, Dataset):
+        if isinstance(how, CrossValidation):
             return data.load_folds(how, shared)
         return data.load() if shared is None else data.load_shared(shared)
     except DataError as error:
@@ -244,10 +229,10 @@ def _loaded(
         ) from None
 
 
-def _check_trained_on(study: StudyDefinition, data: AnyDataset) -> None:
+def _check_trained_on(study: StudyDefinition, data: DescribedData) -> None:
     if has_own_fit(study.build):
         check_no_own_fit(study)
-    if isinstance(data, StreamedDataset) and has_own_fit(study.build):
+    if data.in_batches and has_own_fit(study.build):
         raise StudyError(
             f"The HyperModel of the study {study.name!r} has its own fit, which is "
             "given arrays, and the data comes in batches. Take data from datasets.arrays; "
@@ -257,31 +242,29 @@ def _check_trained_on(study: StudyDefinition, data: AnyDataset) -> None:
 
 def _describe(
     study: StudyDefinition,
-    dataset: AnyDataset,
-    splits: AnySplits,
+    dataset: DescribedData,
+    loaded: LoadedData | FoldedSplits,
     code: CodeDescription,
     threads: int,
     warnings: Sequence[str],
     data_override: str,
-    folds: FoldedSplits | None,
 ) -> StudyDescription:
-    facts = splits if folds is None else folds.facts
     how = study.cross_validation
     data = DataDescription(
         name=dataset.name,
         source=dataset.source,
-        digest=facts.digest,
-        digests=dict(facts.digests),
-        sizes=dict(facts.sizes),
-        details=_details(splits) if folds is None else folds.facts.details,
+        digest=loaded.digest,
+        digests=dict(loaded.digests),
+        sizes=dict(loaded.sizes),
+        details=_details(loaded),
         override=data_override,
         made_by=_made_by(study),
     )
     return replace(
         description_of(study, data, code, threads, warnings),
-        batch_size=splits.batch_size if isinstance(splits, StreamedSplits) else study.batch_size,
+        batch_size=loaded.batch_size or study.batch_size,
         cross_validation="" if how is None else repr(how),
-        folds=0 if folds is None else folds.facts.count,
+        folds=loaded.folds,
     )
 
 
@@ -302,10 +285,119 @@ def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
 
 def _made_by(study: StudyDefinition) -> str:
     """Returns the name of the function that makes each trial's data, or an empty text."""
-    if isinstance(study.data, Dataset | StreamedDataset):
+    if isinstance(study.data, DescribedData):
         return ""
     return str(getattr(study.data, "__name__", type(study.data).__name__))
 
 
-def _details(splits: AnySplits) -> dict[str, object]:
-    return {k: v for k, v in splits.describe().items() if k not in ("digest", "digests", "sizes")}
+def _details(loaded: LoadedData | FoldedSplits) -> dict[str, object]:
+    return {k: v for k, v in loaded.describe().items() if k not in ("digest", "digests", "sizes")}
+
+
+class InProcessExecutor:
+    """An `Executor` that runs each job within `wait`.
+
+    In the same thread, as Keras keeps global state, such as the dtype policy, per thread.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._waiting: deque[tuple[TrialTask, ...]] = deque()
+
+    @property
+    def description(self) -> StudyDescription:
+        return self._session.description
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self._session.environment
+
+    @property
+    def free(self) -> int:
+        return 0 if self._waiting else 1
+
+    def submit(self, *fits: TrialTask) -> None:
+        self._waiting.append(fits)
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        for result in self._session.results(self._waiting.popleft(), handler.on_epoch):
+            handler.on_result(result)
+
+    @property
+    def delayed(self) -> Sequence[TrialSpec]:
+        return ()
+
+    def cut(self, number: int) -> bool:
+        """Returns False: there is no process to end but this one."""
+        return False
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        return self._session.save_champion(spec, checkpoint, space, folder)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self._session.answer(function, *arguments)
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+def description_of(
+    study: StudyDefinition,
+    data: DataDescription,
+    code: CodeDescription,
+    threads: int,
+    warnings: Sequence[str],
+) -> StudyDescription:
+    """Describes a study with its settings as they are defined."""
+    assert isinstance(study.objective, Objective), "a session resolves the study's objective"
+    assert study.space is not None, "a session resolves the study's space"
+    space = study.space
+    initial = check_initial(study.initial)
+    return StudyDescription(
+        name=study.name,
+        space=space,
+        objective=study.objective,
+        engine=study.engine,
+        pruner=study.pruner,
+        trials=study.trials,
+        epochs=study.epochs,
+        batch_size=study.batch_size,
+        seed=study.seed,
+        threads=threads,
+        keep=study.keep,
+        data=data,
+        code=code,
+        notes=study.notes,
+        repeats=study.repeats,
+        try_defaults=study.try_defaults,
+        initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
+        initial_from=initial if isinstance(initial, str) else "",
+        deterministic=study.deterministic,
+        timeout=study.timeout,
+        stop_at=study.stop_at,
+        patience=study.patience,
+        trial_timeout=study.trial_timeout,
+        warnings=tuple(warnings),
+        hardware=hardware_class(),
+    )
+
+
+def with_glance(
+    description: StudyDescription, splits: LoadedData | FoldedSplits
+) -> StudyDescription:
+    """Adds what a glance at its data found to a study's description, and a warning of the worst.
+
+    It takes some hundredths of a second; the rest is for ``kerastudy data``.
+    """
+    # A look at data must not keep a study from running.
+    with contextlib.suppress(Exception):
+        found = glance_at(splits, description.data.name)
+        if found is None:
+            return description
+        told = list(found.problems)
+        if told:
+            told[-1] += f" Look at it: {data_command(description)}"
+        return replace(description, looked=found, warnings=(*description.warnings, *told))
+    return description

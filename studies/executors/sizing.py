@@ -1,8 +1,15 @@
-"""Chooses the number of workers by the machine's cores, memory and GPUs."""
+"""Chooses the number of workers by the machine's cores, memory and GPUs.
+
+GPUs are found without TensorFlow, and divided among workers. This is for NVIDIA's; it is untested
+on one, as there was none. Tests check the variables that a worker gets.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +17,7 @@ import psutil
 
 from search_spaces.errors import StudyError
 from studies.definition.settings import check_count
-from studies.executors.devices import visible_gpus
+from tracking.texts import counted
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""
@@ -27,17 +34,11 @@ _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Machine:
-    """The resources that this process may use.
-
-    Attributes:
-        cores: At least 1.
-        memory: Available bytes, or None if unknown.
-        gpus: As CUDA names them.
-    """
+    """The resources that this process may use."""
 
     cores: int
-    memory: int | None = None
-    gpus: tuple[str, ...] = ()
+    memory: int | None = None  # Available bytes, or None if unknown.
+    gpus: tuple[str, ...] = ()  # As CUDA names them.
 
 
 def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
@@ -46,14 +47,7 @@ def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
 
 
 def asked_workers(workers: int | None) -> int | None:
-    """Returns the number of workers that the user chose; None leaves it to `suited_workers`.
-
-    Args:
-        workers: The launch's option; it has precedence over the environment.
-
-    Raises:
-        StudyError: If it is no whole number of at least 1.
-    """
+    """Returns the number of workers that the option, else the environment, sets; None: neither."""
     if workers is not None:
         check_count("workers", workers)
         return workers
@@ -72,14 +66,9 @@ def suited_workers(
 ) -> int:
     """Returns the number of workers that suit a study, from what is known of it: 1 to 16.
 
-    One for each GPU, or as many as there are cores for their threads; at most one for each trial,
-    and as many as fit into memory.
-
-    Args:
-        machine: Its resources before any worker started.
-        trials: The number of remaining trials, or None.
-        threads: Of each trial, at least 1.
-        model_bytes: Of the weights of the default hyperparameters' model.
+    One for each GPU, or as many as there are cores for their threads; at most one for each
+    remaining trial, and as many as fit into memory, by the bytes of the default model's weights.
+    The machine's resources are those before any worker started.
     """
     limits = [MOST_WORKERS, len(machine.gpus) or machine.cores // threads]
     if trials is not None:
@@ -91,10 +80,10 @@ def suited_workers(
 
 def described_workers(machine: Machine, workers: int, threads: int) -> str:
     """Returns the number of workers and their resources, for people to read."""
-    shown = f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}"
+    shown = f"{counted(workers, 'worker')} of {counted(threads, 'thread')}"
     if machine.gpus:
-        return f"{shown} ({_counted(len(machine.gpus), 'GPU')})"
-    return f"{shown} ({_counted(machine.cores, 'core')})"
+        return f"{shown} ({counted(len(machine.gpus), 'GPU')})"
+    return f"{shown} ({counted(machine.cores, 'core')})"
 
 
 def too_many(machine: Machine, workers: int, threads: int) -> str:
@@ -103,12 +92,8 @@ def too_many(machine: Machine, workers: int, threads: int) -> str:
         return ""
     return (
         f"{described_workers(machine, workers, threads)}: they will wait for one another. "
-        f"{_counted(max(1, machine.cores // threads), 'worker')} would do as much"
+        f"{counted(max(1, machine.cores // threads), 'worker')} would do as much"
     )
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _cores(groups: Path) -> int:
@@ -150,3 +135,55 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return ""
+
+
+DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
+"""CUDA reads it when TensorFlow starts: numbers or identifiers of GPUs, separated by commas."""
+
+# NVIDIA's driver for Linux has a folder here for each GPU that this process may use.
+_DRIVER = Path("/proc/driver/nvidia/gpus")
+_SECONDS_TO_LIST = 10.0
+
+
+def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tuple[str, ...]:
+    """Returns the GPUs that a process with this environment may use, as CUDA names them."""
+    given = environment.get(DEVICES_VARIABLE)
+    if given is not None:
+        return _named(given)
+    try:
+        count = sum(1 for _ in driver.iterdir())
+    except OSError:
+        # No such driver; but a program may list them, as under WSL.
+        count = _listed_by_program()
+    return tuple(str(number) for number in range(count))
+
+
+def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
+    """Returns the GPU variables for a worker's environment: one GPU each, in turn."""
+    return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
+
+
+def _named(given: str) -> tuple[str, ...]:
+    """Reads `DEVICES_VARIABLE`. CUDA ignores everything after an impossible number.
+
+    Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
+    """
+    names: list[str] = []
+    for name in (each.strip() for each in given.split(",")):
+        if not name or name.startswith("-") or name in names:
+            break
+        names.append(name)
+    return tuple(names)
+
+
+def _listed_by_program() -> int:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return 0
+    try:
+        done = subprocess.run(
+            [program, "-L"], capture_output=True, text=True, timeout=_SECONDS_TO_LIST, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith("GPU ") for line in done.stdout.splitlines())

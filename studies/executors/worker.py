@@ -39,21 +39,11 @@ _ATTEMPTS = 3
 
 
 class WorkerExecutor(LoadedByWorkers):
-    """Runs trials in a process, which is replaced when it ends by itself.
+    """An `Executor` of one process, which is replaced when it ends by itself.
 
-    Args:
-        target: The study to load there.
-        overrides: Settings to replace.
-        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
-        threads: TensorFlow's threads per trial; None: as the study says, or 1.
-        folder: The folder that the process runs in; empty or missing: this one's.
-        shared: A folder in which it shares the study's data with other workers; None: its own.
-        variables: Changes to this process's environment.
-        on_output: Takes each line that the worker prints.
-        start: Starts a process that loads a study; None: one of this machine.
-
-    Raises:
-        StudyError: By `load`, if the study cannot be run as defined.
+    `threads` is None for the study's, or 1. `data` is a file in place of the study's own data, or
+    empty. In the folder `shared` workers share the study's data. `start` starts a process that
+    loads a study; None: one of this machine.
     """
 
     def __init__(
@@ -122,18 +112,14 @@ class WorkerExecutor(LoadedByWorkers):
         return kind_of(spec) in self._trained
 
     def load(self) -> None:
-        """Waits until the worker has loaded the study. Raises StudyError if it cannot."""
+        """Waits until the worker has loaded the study. Raises StudyError if it can't."""
         while not self.take_loaded():
             pass
 
     def take_loaded(self) -> bool:
-        """Waits for the worker's answer.
+        """Waits for the worker's answer; False if it is restarted, and will answer again.
 
-        Returns:
-            Whether it has loaded the study. If not, it is restarted, and will answer.
-
-        Raises:
-            StudyError: If it cannot.
+        Raises StudyError if it can't load the study.
         """
         try:
             answer = self._process.receive()
@@ -169,11 +155,10 @@ class WorkerExecutor(LoadedByWorkers):
 
     @property
     def free(self) -> int:
-        """See `Executor`."""
         return 0 if self._waiting or self._fits or self._is_loading else 1
 
     def submit(self, *fits: TrialTask) -> None:
-        """See `Executor`. A free worker begins at once."""
+        """Takes a job; a free worker begins at once."""
         self._waiting.append(Job(fits))
         if not self._fits:
             # `wait` replaces a worker that has died, and can report it.
@@ -181,7 +166,7 @@ class WorkerExecutor(LoadedByWorkers):
                 self._start_next()
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """See `Executor`. It does not wait for the replacement of a dead process."""
+        """Passes events on; doesn't wait for the replacement of a dead process."""
         if self._is_loading:
             self.take_loaded()
             return
@@ -210,11 +195,9 @@ class WorkerExecutor(LoadedByWorkers):
 
     @property
     def delayed(self) -> Sequence[TrialSpec]:
-        """See `Executor`."""
         return () if self._fits else [job.fits[0].spec for job in self._waiting]
 
     def cut(self, number: int) -> bool:
-        """See `Executor`."""
         if self.trial != number:
             return False
         self._process.kill()
@@ -223,7 +206,7 @@ class WorkerExecutor(LoadedByWorkers):
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """See `Executor`. A worker that has died, or dies while saving, is replaced."""
+        """Saves a champion; a worker that has died, or dies while saving, is replaced."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if self._is_loading:
@@ -241,14 +224,9 @@ class WorkerExecutor(LoadedByWorkers):
         return dict(answer.metrics)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a function of a module with the loaded study's session; returns its result.
+        """Calls a function with the worker's `Session` and the arguments; returns its result.
 
-        Args:
-            function: Gets the `Session`, and the arguments.
-            *arguments: They are pickled, as is the result.
-
-        Raises:
-            StudyError: If it raises.
+        Raises StudyError if the function raises.
         """
         # One that died is being replaced.
         if self._is_loading:
@@ -260,7 +238,6 @@ class WorkerExecutor(LoadedByWorkers):
         return answer.value
 
     def close(self) -> None:
-        """See `Executor`."""
         self._process.end()
         if self._own is not None:
             self._own.cleanup()

@@ -53,7 +53,7 @@ def main() -> None:
     watcher.start()
     _import_kerastudy()
     with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
-        from studies.libraries.late_imports import load_late
+        from studies.libraries.importing import load_late
         from studies.training.process.determinism import prepare_environment
 
         load_late()
@@ -66,10 +66,7 @@ def main() -> None:
 
 
 def _end_with_driver(shared: Path) -> None:
-    """Ends this process when its driver does, even during an epoch.
-
-    It also removes the data that the driver would have removed.
-    """
+    """Ends this process when its driver does, even during an epoch; removes the shared data."""
     if _read_line() != ENDED.strip():
         _remove(shared)
     os._exit(0)
@@ -131,7 +128,7 @@ def _watch(worker: int, shared: Path) -> None:
 def _read_line() -> str:
     """Returns a line from the driver; an empty text if it is gone.
 
-    Without `sys.stdin`, whose lock the waiting thread would hold.
+    Not by `sys.stdin`, whose lock the waiting thread would hold.
     """
     while b"\n" not in _unread:
         part = os.read(_STDIN, 2**16)

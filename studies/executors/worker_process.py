@@ -39,7 +39,7 @@ OnOutput = Callable[[str], None]
 
 
 class ProcessLike(Protocol):
-    """A worker's process here, or on another machine: what an executor needs of it."""
+    """A worker's process, here or on another machine, as an executor needs it."""
 
     @property
     def connection(self) -> Connection:
@@ -84,14 +84,7 @@ def _listen(key: bytes, folder: Path) -> Listener:
 
 
 class WorkerProcess:
-    """The process and the connection to it. It connects in the background.
-
-    Args:
-        load: The study to load.
-        folder: The folder that it runs in; None: this process's.
-        variables: Changes to this process's environment.
-        on_output: Takes each line that it prints.
-    """
+    """A worker process of this machine; it connects in the background."""
 
     def __init__(
         self, load: LoadStudy, folder: str | None, variables: Mapping[str, str], on_output: OnOutput
@@ -130,7 +123,6 @@ class WorkerProcess:
         self._accepting.start()
 
     def send(self, message: object) -> None:
-        """Sends a message. Raises WorkerError if the process has ended."""
         try:
             self.connection.send(message)
         except (EOFError, OSError):
@@ -141,7 +133,6 @@ class WorkerProcess:
         self._process.kill()
 
     def receive(self) -> Any:
-        """Waits for a message. Raises WorkerError if the process has ended."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
@@ -186,12 +177,10 @@ class WorkerProcess:
 
     @property
     def connects(self) -> bool:
-        """Whether it has neither connected nor died."""
         return self._accepting.is_alive()
 
     @property
     def connected(self) -> bool:
-        """Whether it has connected."""
         return self._connection is not None
 
     def _accept(self) -> None:

@@ -3,11 +3,9 @@
 | module | holds |
 |---|---|
 | `script` | a trial as plain Keras with its study's files, from what is in `script_files` |
-| `tables` | the trials as CSV or Parquet |
-| `keras_file` | a trial's model as a `.keras` file |
+| `files` | the trials as CSV or Parquet, a trial's model as `.keras`; the files that users name |
 | `tensorboard` | the trials as TensorBoard's event files |
 | `optuna_export` | the record as a study of Optuna's, in another storage |
-| `asked` | the trial and the file that the user asked for |
 """
 
 import lazy_loader

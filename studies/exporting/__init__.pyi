@@ -1,6 +1,7 @@
-from .asked import check_free as check_free
-from .asked import file_for as file_for
-from .asked import written as written
+from .files import check_free as check_free
+from .files import export_table as export_table
+from .files import file_for as file_for
+from .files import written as written
 from .optuna_export import export_optuna as export_optuna
 from .script import (
     ScriptParts as ScriptParts,
@@ -20,5 +21,4 @@ from .script import (
 from .script import (
     write_script as write_script,
 )
-from .tables import export_table as export_table
 from .tensorboard import export_tensorboard as export_tensorboard

@@ -15,11 +15,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from search_spaces.errors import StudyError
-from search_spaces.translations.optuna_space import OptunaSpace
+from search_spaces.to_optuna import OptunaSpace
 from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, TrialRecord
-from tracking.store.failures import first_cause
+from tracking.store.files import first_cause
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -82,6 +82,8 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
         optuna.load_study(study_name=export.study, storage=export.storage).best_value
         ```
     """
+    import optuna
+
     name = f"{history.description.name} ({history.description.engine})"
     if not history.trials:
         raise StudyError(f"The study {name!r} has no trials yet: there is nothing to export.")
@@ -90,8 +92,8 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
         study = _study(opened, name, history, shown)
         stored = study.get_trials(deepcopy=False)
         if len(stored) > len(wanted) or not all(map(_same, stored, wanted)):
-            study = _emptied(study, opened)
-            stored = []
+            optuna.delete_study(study_name=name, storage=opened)
+            study, stored = _study(opened, name, history, shown), []
         new = wanted[len(stored) :]
         study.add_trials(new)
     return OptunaExport(name, shown, len(wanted), len(new))
@@ -99,11 +101,7 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
 
 @contextlib.contextmanager
 def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
-    """Opens a storage, or makes it; returns it with its address without password.
-
-    Raises:
-        StudyError: If it can't be used, now or within.
-    """
+    """Opens a storage, or makes it; returns it with its address without password."""
     import optuna
     from sqlalchemy import create_engine, inspect
     from sqlalchemy.engine import make_url
@@ -146,11 +144,7 @@ def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
 
 
 def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) -> Study:
-    """Returns the study of a storage; makes it if there is none.
-
-    Raises:
-        StudyError: If there is one that is no export of this study.
-    """
+    """Returns the study of a storage; makes it if there is none."""
     import optuna
 
     objective = history.description.objective
@@ -173,28 +167,10 @@ def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) ->
             f"The storage {shown!r} has another study under the name {name!r}: {reason}. Name "
             "another storage with --storage, such as --storage sqlite:///optuna.db."
         )
-    if study.metric_names is None:
-        _name_metric(study, objective.metric)
-    return study
-
-
-def _emptied(study: Study, storage: RDBStorage) -> Study:
-    """Returns the study without trials."""
-    import optuna
-
-    name, direction, metrics = study.study_name, study.direction, study.metric_names or [""]
-    optuna.delete_study(study_name=name, storage=storage)
-    made = optuna.create_study(study_name=name, storage=storage, direction=direction)
-    _name_metric(made, metrics[0])
-    return made
-
-
-def _name_metric(study: Study, metric: str) -> None:
-    import optuna
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names([metric])
+        study.set_metric_names([objective.metric])
+    return study
 
 
 def _trials(history: StudyHistory) -> list[FrozenTrial]:

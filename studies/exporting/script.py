@@ -21,18 +21,15 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.again.recorded_worker import recorded_worker
+from studies.again.recorded import recorded_worker
 from studies.again.reruns import trainings_of
-from studies.data import Splits
-from studies.data.arrays.texts import is_text
-from studies.data.parts.classes import class_labels
-from studies.data.structures import named_arrays
+from studies.data.arrays.classes import class_labels
+from studies.data.arrays.structures import is_text, named_arrays
 from studies.definition.seeds import seed_states
-from studies.exporting.asked import explained, path_for, trial_to_export
+from studies.exporting.files import check_folder, explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress
 from studies.training.building.build import build_model, build_variables
 from studies.training.building.hypermodel import has_own_fit
-from studies.training.building.made_data import MadeData
 from studies.training.process.determinism import begin_trial, seed_generator_states
 from studies.user_code.user_modules import imported_names
 from tracking.history.curves import epoch_metrics
@@ -71,14 +68,7 @@ class ScriptExport:
 
 @dataclass(frozen=True)
 class ScriptParts:
-    """What a script needs of a study, found in a worker process.
-
-    Attributes:
-        hyperparameters: The values that the builder reads, by name.
-        class_weight: The weights of all classes, if there are any.
-        arrays: The training and validation data, by their names in a file.
-        data_digest: The digest of the data, as recorded.
-    """
+    """What a script needs of a study, found in a worker process."""
 
     hyperparameters: Mapping[str, Any]
     class_weight: Mapping[int, float] | None
@@ -122,7 +112,8 @@ def export_script(
     trial = trial_to_export(history, number)
     name, engine = history.description.name, history.description.engine
     folder = path_for(output, f"{name}-trial-{trial.number}")
-    _check_folder(folder, force)
+    ours = (folder / _SCRIPT).is_file() and (folder / _RECORD).is_file()
+    check_folder(folder, ours, force)
     if trial.result.folds:
         raise _refused(name, f"trial {trial.number} is cross-validated, and a script trains once")
     if history.description.objective_function:
@@ -163,19 +154,14 @@ def training_of(trial: EndedTrial) -> TrialSpec:
 def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> ScriptParts:
     """Finds what a script needs of a study.
 
-    Args:
-        session: The study.
-        space: The recorded space.
-        spec: The trial.
-
-    Raises:
-        StudyError: If a script can't do what the trial did; names it.
+    Raises StudyError, with the reason, if a script can't do what the trial did.
     """
     study = session.study
     hp = Hyperparameters(space, spec.values, number=spec.built_as)
-    splits = session.data.of(hp).splits if isinstance(session.data, MadeData) else session.data
-    if not isinstance(splits, Splits):
+    loaded = session.splits_of(hp, spec.fold)
+    if loaded.streams:
         raise _refused(study.name, "its data comes in batches, which no record holds")
+    splits = loaded.arrays
     if has_own_fit(study.build):
         raise _refused(study.name, "its HyperModel trains by a fit of its own")
     if not splits.train.has_targets and not splits.train.alone:
@@ -210,15 +196,7 @@ def write_script(
     code: CodeDescription,
     folder: Path,
 ) -> None:
-    """Writes a trial's script, and all that it needs, into a new folder.
-
-    Args:
-        history: The study.
-        trial: One with recorded weights.
-        parts: What the study adds.
-        code: Where it is defined.
-        folder: The folder.
-    """
+    """Writes a trial's script, and all that it needs, into a new folder."""
     folder.mkdir()
     files, place = _placed(code)
     for file, text in files.items():
@@ -244,14 +222,7 @@ def write_script(
 
 
 def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mapping[str, Any]) -> str:
-    """Returns the text of a script: the one in `script_files`, with the values of a trial.
-
-    Args:
-        study: The study's name.
-        trial: The trial.
-        parts: What the study adds.
-        place: How its code is loaded, as `load_study` in `script_files` takes it.
-    """
+    """Returns the text of a script: the one in `script_files`, with the values of a trial."""
     spec, environment = training_of(trial), trial.environment
     keras: dict[str, Any] = _pairs(environment.get("keras settings", ""))
     keras.pop("backend", None)
@@ -283,16 +254,7 @@ def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mappin
 
 
 def try_script(folder: Path, study: str, cwd: str) -> str:
-    """Trains the first epoch by a script; returns what differed from the record, or nothing.
-
-    Args:
-        folder: The script's.
-        study: The study's name.
-        cwd: The folder that the study was launched in, from which it may read files.
-
-    Raises:
-        StudyError: If the script fails.
-    """
+    """Trains the first epoch by a script; returns what differed from the record, or nothing."""
     done = subprocess.run(
         [sys.executable, "-B", folder / _SCRIPT, "--epochs", "1"],
         capture_output=True,
@@ -312,18 +274,6 @@ def try_script(folder: Path, study: str, cwd: str) -> str:
 
 def _pairs(text: str) -> dict[str, str]:
     return dict(each.split("=", 1) for each in text.split() if "=" in each)
-
-
-def _check_folder(folder: Path, force: bool) -> None:
-    """Checks that a folder may be written; raises StudyError."""
-    if not folder.parent.is_dir():
-        raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
-    if not folder.exists():
-        return
-    ours = (folder / _SCRIPT).is_file() and (folder / _RECORD).is_file()
-    if not ours or not force:
-        what = ", or replace it with --force." if ours else ": this is no exported script."
-        raise StudyError(f"{str(folder)!r} exists. Name another folder with --output{what}")
 
 
 def _refused(study: str, what: str) -> StudyError:

@@ -14,23 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError
-from studies.exporting.asked import explained, path_for
+from studies.exporting.files import check_folder, explained, path_for
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_reading import metric_by_step
+from tracking.history.trials import metric_by_step
 from tracking.records import EndedTrial
-from tracking.runs.mlflow_names import to_mlflow
+from tracking.runs.run_contents import to_mlflow
 
 
 @dataclass(frozen=True)
 class TensorBoardExport:
-    """Exported event files.
-
-    Attributes:
-        study: The study's name.
-        folder: Where they are: what ``tensorboard --logdir`` takes.
-        trials: How many trials they show.
-    """
+    """Exported event files."""
 
     study: str
     folder: Path
@@ -40,16 +34,7 @@ class TensorBoardExport:
 def export_tensorboard(
     histories: Sequence[StudyHistory], output: str | Path | None = None, *, force: bool = False
 ) -> TensorBoardExport:
-    """Writes a study's trials with a value for TensorBoard.
-
-    Args:
-        histories: The study under each of its engines, or some of them.
-        output: A folder; None: ``STUDY-tensorboard`` in this one.
-        force: Whether to replace a folder that was exported before.
-
-    Raises:
-        StudyError: If tensorboard is not installed, or the folder exists or can't be written.
-    """
+    """Writes a study's trials with a value for TensorBoard."""
     if find_spec("tensorboard") is None:
         raise StudyError(
             "The export needs the package tensorboard, which is not installed: "
@@ -57,7 +42,9 @@ def export_tensorboard(
         )
     name = histories[0].description.name
     folder = path_for(output, f"{name}-tensorboard")
-    _check_folder(folder, force)
+    files = [each.name for each in folder.rglob("*") if each.is_file()]
+    ours = folder.is_dir() and all(each.startswith("events.out.tfevents") for each in files)
+    check_folder(folder, ours, force or not files)
     trials = [(h, t) for h in histories for t in h.ended if t.best is not None]
     if not trials:
         raise StudyError(f"The study {name!r} has no trial with a value to export.")
@@ -71,21 +58,6 @@ def export_tensorboard(
                 own = f"{engine if len(histories) > 1 else ''}trial-{trial.number:05}"
                 _write(folder / own, _summaries(trial, curves[trial.number]), trial.started / 1000)
     return TensorBoardExport(name, folder, len(trials))
-
-
-def _check_folder(folder: Path, force: bool) -> None:
-    if not folder.exists():
-        return
-    ours = folder.is_dir() and all(
-        each.name.startswith("events.out.tfevents") for each in folder.rglob("*") if each.is_file()
-    )
-    if not ours:
-        raise StudyError(f"{str(folder)!r} holds other files. Name another folder with --output.")
-    if not force and any(folder.iterdir()):
-        raise StudyError(
-            f"{str(folder)!r} exists. Name another folder with --output, or replace it with "
-            "--force."
-        )
 
 
 def _curves(history: StudyHistory) -> dict[int, dict[int, dict[str, float]]]:

@@ -6,13 +6,20 @@ from pathlib import Path
 
 from search_spaces import Hyperparameters
 from search_spaces.errors import DataError, StudyError, TrackingError
-from studies.data import AnySplits, CrossValidation, Dataset, FoldedSplits, StreamedDataset
+from studies.data import (
+    CrossValidation,
+    Dataset,
+    DescribedData,
+    FoldedSplits,
+    LoadedData,
+    StreamedDataset,
+)
 from studies.data.looking.look import look_at
 from studies.data.replacing import data_alone, path_in
-from studies.definition.objective_functions import no_data
+from studies.definition.objective import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session
-from studies.libraries.silence import import_quietly
+from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing
 from studies.training.process.determinism import (
     begin_trial,
@@ -22,11 +29,11 @@ from studies.training.process.determinism import (
 from studies.user_code.loading import describe_code, load_study
 from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import find_engines
-from tracking.records.data_findings import DataFindings
-from tracking.registry.verdicts import renew_verdict
+from tracking.records.studies import DataFindings
+from tracking.registry.champions import renew_verdict
 from tracking.report.write import renew_report
-from tracking.runs.data_findings import write_data_findings
-from tracking.store.failures import as_store_errors
+from tracking.runs.run_contents import write_data_findings
+from tracking.store.files import as_store_errors
 from tracking.store.folder import default_store_path, open_store
 
 
@@ -51,7 +58,7 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
         >>> [each.title for each in found.findings][0]
         'No sample is in two parts'
     """
-    if isinstance(data, Dataset | StreamedDataset):
+    if isinstance(data, DescribedData):
         return look_at(_loaded(data), data.name)
     if not isinstance(data, StudyDefinition):
         raise DataError(
@@ -62,27 +69,16 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
 
 
 def check_target(
-    target: Target, data: str = "", store: Path | None = None, progress: bool = True
+    target: Target, data: str = "", store: Path | None = None
 ) -> tuple[DataFindings, list[str]]:
-    """Looks at the data of the study that a target names; see `check_data`.
+    """Looks at the data of the study that a target names.
 
     If the store has the study with the same data, the findings are recorded there, and its report
     is made again.
 
-    Args:
-        target: Where the study is defined.
-        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
-        store: The store's folder; None: the default one.
-        progress: Whether to show progress on standard error.
-
-    Returns:
-        What was found, and the studies that have it in their record now.
-
-    Raises:
-        StudyError: If the study can't be loaded.
-        DataError: If its data can't be read.
+    Returns the findings, and the studies that have them in their record now.
     """
-    with showing(progress) as shown:
+    with showing() as shown:
         shown.wait(what_is_loaded(target))
         prepare_environment(1)
         import_quietly()
@@ -96,17 +92,9 @@ def check_target(
         return found, recorded
 
 
-def check_file(text: str, progress: bool = True) -> DataFindings:
-    """Looks at a data file, or a folder, that belongs to no study; see `check_data`.
-
-    Args:
-        text: The file, and the column to predict if it is a table; see `replacing.spelled`.
-        progress: Whether to show progress on standard error.
-
-    Raises:
-        DataError: If the data can't be read.
-    """
-    with showing(progress) as shown:
+def check_file(text: str) -> DataFindings:
+    """Looks at a data file, or a folder, that belongs to no study."""
+    with showing() as shown:
         shown.wait("looking at the data")
         if Path(path_in(text)).is_dir():
             # TensorFlow reads it.
@@ -121,19 +109,16 @@ def _of_study(study: StudyDefinition) -> DataFindings:
     if study.objective_function is not None:
         raise StudyError(no_data(study.name))
     data = study.data
-    if not isinstance(data, Dataset | StreamedDataset):
+    if not isinstance(data, DescribedData):
         return _of_made(study)
-    splits: AnySplits | FoldedSplits
+    splits: LoadedData | FoldedSplits
     how = study.cross_validation
-    if isinstance(how, CrossValidation) and isinstance(data, Dataset):
-        splits = data.load_folds(how)
-    else:
-        splits = _loaded(data, study.seed)
+    splits = data.load_folds(how) if isinstance(how, CrossValidation) else _loaded(data, study.seed)
     return look_at(splits, data.name)
 
 
-def _loaded(data: Dataset | StreamedDataset, seed: int = 0) -> AnySplits:
-    if isinstance(data, StreamedDataset):
+def _loaded(data: DescribedData, seed: int = 0) -> LoadedData:
+    if data.in_batches:
         configure_tensorflow(None)
         # Random operations need a seed, in pipelines too.
         begin_trial(seed)

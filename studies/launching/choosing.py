@@ -12,11 +12,11 @@ from studies.again.verification import Verifier
 from studies.data.arrays.large import temporary_folder
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from tracking.history.selection import ranked
 from tracking.history.study_history import StudyHistory
-from tracking.history.validation_predictions import write_validation_predictions
+from tracking.history.trials import ranked
+from tracking.history.validation_samples import write_validation_predictions
 from tracking.records import EndedTrial
-from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
+from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.registry.champions import (
     champion_fault,
     record_verified,
@@ -44,8 +44,7 @@ def choose_champion(
 
     A champion that a person promoted stays, unless `model.fit` contradicts it.
 
-    Raises:
-        VerificationStopped: If it was stopped. Then nothing is registered.
+    Raises VerificationStopped if it was stopped; then nothing is registered.
     """
     unsaved: list[EndedTrial] = []
     passed_over, again, failed = False, True, 0
@@ -228,11 +227,7 @@ def register(
     reason: str,
     progress: Progress,
 ) -> str:
-    """Registers a trial's weights as the champion; returns its address.
-
-    Raises:
-        StudyError: If they can't be saved as a model.
-    """
+    """Registers a trial's weights as the champion; returns its address."""
     metric = history.description.objective.metric
     progress.wait(f"registering trial {trial.number} as the champion")
     with temporary_folder() as temporary:

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from studies.data.arrays.large import temporary_folder
 from studies.definition.study_definition import StudyDefinition
-from studies.executors.in_process import InProcessExecutor
-from studies.executors.local import LocalWorkers
+from studies.executors.pool import LocalWorkers
 from studies.executors.ray.options import LOCAL, RayOptions, check_installed
-from studies.executors.session import Session
+from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from studies.interruption import raising_interrupts
-from studies.launching.launch_options import LaunchOptions
-from studies.launching.opening import check_store, held_study
+from studies.launching.opening import LaunchOptions, check_store, held_study
 from studies.launching.starting_values import starting_values
 from studies.launching.study_run import run_held, run_study
 from studies.progress import Progress, showing
@@ -31,8 +29,8 @@ from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
+from tracking.store.database import preload
 from tracking.store.folder import open_store, prepare_store
-from tracking.store.mlflow_client import preload
 
 if TYPE_CHECKING:
     from studies.executors.ray.workers import RayWorkers
@@ -44,33 +42,27 @@ Defined = TypeVar("Defined", bound=StudyDefinition)
 def launch_study(
     study: Defined, options: LaunchOptions, overrides: Mapping[str, Any]
 ) -> tuple[StudyHistory, Defined]:
-    """Runs a study that was made in this process, with some settings replaced; see `Study.launch`.
+    """Runs a study that was made in this process, with some settings replaced.
 
-    Returns:
-        The recorded study, and the study as it was launched.
+    Returns the recorded study, and the study as it was launched.
     """
     defined_name = study.name
     with showing(options.progress) as shown:
         study = study.with_overrides(overrides)
-        return _launch_defined(study, options, defined_name, shown), study
-
-
-def _launch_defined(
-    study: StudyDefinition, options: LaunchOptions, defined_name: str, shown: Progress
-) -> StudyHistory:
-    shown.wait(f"loading TensorFlow and the study {study.name}")
-    code = describe_code(study, defined_name)
-    if options.runs_in(otherwise="in-process") != "in-process":
-        return _launch_in_workers(
+        shown.wait(f"loading TensorFlow and the study {study.name}")
+        code = describe_code(study, defined_name)
+        if options.runs_in(otherwise="in-process") == "in-process":
+            prepare_environment(study.threads or 1)
+            ready = InProcessExecutor(Session.open(study, code, study.threads))
+            return run_study(ready, options, progress=shown), study
+        history = _launch_in_workers(
             lambda folder: ship(study, code, folder),
             options,
             shown,
             trials=study.trials,
             threads=study.threads,
         )
-    prepare_environment(study.threads or 1)
-    ready = InProcessExecutor(Session.open(study, code, study.threads))
-    return run_study(ready, options, progress=shown)
+        return history, study
 
 
 def launch_target(
@@ -80,19 +72,7 @@ def launch_target(
     overrides: Mapping[str, Any] | None = None,
     data: str = "",
 ) -> StudyHistory:
-    """Runs the study that a target names.
-
-    Args:
-        target: Where the study is defined.
-        options: How it is launched. By default it runs in worker processes.
-        overrides: Settings to replace.
-        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
-
-    Raises:
-        StudyError: If the study cannot be run as defined.
-        TrackingError: If the store cannot be used, or has the study with another definition.
-        KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
-    """
+    """Runs the study that a target names."""
     with showing(options.progress) as shown:
         overrides = overrides or {}
         # At once, as loading takes seconds.
@@ -210,9 +190,6 @@ def describe_target(
     """Returns the plan of a launch: the study with its space, traced and tailored.
 
     Nothing is written, and nothing trained but a few samples to see what the builder does.
-
-    Raises:
-        StudyError: If the study cannot be run as defined.
     """
     with showing() as shown:
         shown.wait(what_is_loaded(target))

@@ -1,24 +1,27 @@
 """Opens a study for a launch: checks its store, takes its lock and reads its record, once.
 
 All later steps of the launch use this record: while this process holds the study, no other changes
-it.
+it. Also how infeasible trials are trained again, and how a study is sent to an MLflow server too.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from search_spaces.errors import StudyError
+from studies.definition.settings import Verify, check_count, check_verify
+from studies.executors import ExecutorName
 from studies.executors.executor import Executor
-from studies.launching.launch_options import LaunchOptions
-from studies.launching.mirroring import server_for
-from studies.launching.retrying import report_infeasible
+from studies.executors.ray import RayOptions
 from studies.launching.starting_values import starting_values
 from studies.progress import Progress
+from studies.running.budget import AtTheEnd
 from studies.running.definitions import (
     check_complete,
     check_definition,
@@ -28,15 +31,92 @@ from studies.running.definitions import (
     with_defaults_of,
     with_lag,
 )
-from tracking.history.joining import with_joined
+from tracking import tags
 from tracking.history.study_history import StudyHistory, best_of_engines, find_engines, read_study
-from tracking.mirror import check_free
-from tracking.records import FINISHED_STATES, StudyDescription
+from tracking.history.trials import with_joined
+from tracking.mirror import check_free, check_server, mirrored, server_of_environment
+from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 from tracking.runs.experiments import make_experiment, take_folder
 from tracking.runs.parents import check_parents, renamed_from
 from tracking.runs.study_runs import StudyRuns
-from tracking.store.databases import check_sound
-from tracking.store.folder import Store, check_writable, create_store, open_store, real_folder
+from tracking.store.database import check_sound
+from tracking.store.files import one_before
+from tracking.store.folder import (
+    Store,
+    check_writable,
+    create_store,
+    default_store_path,
+    open_store,
+    real_folder,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """The options of a launch, checked. `Study.launch` describes them."""
+
+    store: str | Path | None = None
+    executor: ExecutorName | None = None
+    workers: int | None = None
+    progress: bool = True
+    at_the_end: AtTheEnd = "finish"
+    tracking_uri: str | None = None
+    verify: Verify = "some"
+    retry_infeasible: bool = False
+    report: bool | None = None
+    ray: RayOptions | None = None
+    any_hardware: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        if self.workers is not None:
+            check_count("workers", self.workers)
+        if self.executor not in (None, *get_args(ExecutorName)):
+            raise StudyError(
+                f"executor must be 'in-process', 'worker' or 'ray'. Received: {self.executor!r}."
+            )
+        if self.ray is not None and not isinstance(self.ray, RayOptions):
+            raise StudyError(
+                "ray must be a RayOptions, such as RayOptions(address='auto'). "
+                f"Received: {self.ray!r}."
+            )
+        if self.ray is not None and self.executor not in (None, "ray"):
+            raise StudyError(
+                f"Options of a Ray cluster have no effect with the executor {self.executor!r}. "
+                "Leave them out, or use the executor 'ray'."
+            )
+        if self.executor == "in-process" and self.workers is not None:
+            raise StudyError(
+                "The executor 'in-process' runs one trial at a time, in this process, so it takes "
+                f"no number of workers. Received: {self.workers!r}. Leave one of the two out."
+            )
+        if self.at_the_end not in get_args(AtTheEnd):
+            raise StudyError(
+                f"at_the_end must be 'finish' or 'cut'. Received: {self.at_the_end!r}."
+            )
+        check_verify(self.verify)
+        if self.tracking_uri is not None:
+            object.__setattr__(self, "tracking_uri", check_server(self.tracking_uri))
+
+    @property
+    def reports(self) -> bool:
+        """Whether the launch writes a report."""
+        if self.report is not None:
+            return self.report
+        return os.environ.get("KERASTUDY_REPORT", "") not in ("off", "0")
+
+    @property
+    def place(self) -> Path:
+        """The store's folder."""
+        return default_store_path() if self.store is None else Path(self.store)
+
+    def runs_in(self, otherwise: ExecutorName) -> ExecutorName:
+        """Returns where trials run; ``otherwise`` where no option says so."""
+        if self.executor is not None:
+            return self.executor
+        if self.ray is not None:
+            return "ray"
+        return otherwise if self.workers is None else "worker"
 
 
 @dataclass(frozen=True)
@@ -79,11 +159,7 @@ class HeldStudy:
 
 
 def check_store(place: Path) -> Store | None:
-    """Opens the store in a folder to write into it; returns None if there is none yet.
-
-    Raises:
-        StoreError: If it can't be written or is damaged.
-    """
+    """Opens the store in a folder to write into it; returns None if there is none yet."""
     check_writable(real_folder(place))
     opened = open_store(place)
     if opened is not None:
@@ -102,10 +178,6 @@ def held_study(
     """Holds a study while it runs, after checking everything that can be wrong with it.
 
     ``prepared`` is the folder that `prepare_store` made for a new store.
-
-    Raises:
-        StudyError: If the study can't run as it is defined.
-        TrackingError: If it can't be recorded, or another process holds it.
     """
     name = description.name
     check_definition(description)
@@ -137,11 +209,7 @@ def open_runs(
 ) -> tuple[StudyRuns, StudyHistory]:
     """Makes or opens a study's runs.
 
-    Returns:
-        Its runs, and the recorded study under its present engine.
-
-    Raises:
-        StudyError: If its definition has changed, or trials are missing in the record.
+    Returns its runs, and the recorded study under its present engine.
     """
     store, before = held.store, held.before
     description = replace(description, initial=held.initial)
@@ -198,3 +266,83 @@ def _any_finished(history: StudyHistory) -> bool:
 
 def _runs(history: StudyHistory, description: StudyDescription) -> StudyRuns:
     return StudyRuns(history.store, history.experiment_id, history.parent_run_id, description)
+
+
+def superseded(
+    runs: StudyRuns, recorded: Sequence[TrialRecord], progress: Progress
+) -> list[TrialRecord]:
+    """Returns a record in which infeasible trials wait to be trained again.
+
+    They keep their numbers and values, and get new runs, like interrupted trials. Their old runs do
+    not change, and no longer count once the new ones have begun.
+    """
+    infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
+    if infeasible:
+        progress.say(f"training {_counted(infeasible)} again")
+    for number in infeasible:
+        for repeat in range(runs.description.trainings):
+            # Results of other code.
+            path = runs.files.state(number, repeat)
+            path.unlink(missing_ok=True)
+            one_before(path).unlink(missing_ok=True)
+    return [_again(trial) if trial.number in infeasible else trial for trial in recorded]
+
+
+def report_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> None:
+    """Reports how to train infeasible trials again, if the study's code has changed."""
+    infeasible = [trial for trial in recorded if trial.state == "infeasible"]
+    if infeasible:
+        progress.say(f"--retry-infeasible trains {_counted(infeasible)} again")
+
+
+def _again(trial: TrialRecord) -> TrialRecord:
+    return TrialRecord(
+        trial.run_id,
+        trial.spec,
+        "interrupted",
+        None,
+        trial.engine_state,
+        trial.environment,
+        trial.code_digest,
+        trial.started,
+        trial.known,
+    )
+
+
+def _counted(trials: Collection[object]) -> str:
+    return f"{len(trials)} infeasible trial{'' if len(trials) == 1 else 's'}"
+
+
+def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
+    """Returns the address of the MLflow server that gets a study too, or None.
+
+    ``asked``: None is that of the last launch, or of ``MLFLOW_TRACKING_URI``; ``"off"`` is
+    none, from now on.
+    """
+    if asked is not None:
+        address: str | None = check_server(asked)
+    else:
+        here = None if store is None else store.client.get_experiment_by_name(name)
+        address = None if here is None else here.tags.get(tags.SERVER)
+        address = address or server_of_environment()
+    return None if address == tags.NO_SERVER else address
+
+
+@contextlib.contextmanager
+def mirroring(runs: StudyRuns, address: str | None, say: Callable[[str], None]) -> Iterator[None]:
+    """Sends a study's record to a server in the background, and the rest at the end.
+
+    Without an address nothing is sent, now and in the next launch.
+    """
+    store, name = runs.store, runs.description.name
+    before = store.client.get_experiment(runs.experiment_id).tags.get(tags.SERVER)
+    wanted = address or tags.NO_SERVER
+    if before != wanted and (before or address):
+        store.client.set_experiment_tag(runs.experiment_id, tags.SERVER, wanted)
+    if address is None:
+        yield
+        return
+    say(f"the MLflow server {address} gets this study too")
+    with mirrored(store, name, address, say) as mirror:
+        runs.on_written = mirror.changed
+        yield

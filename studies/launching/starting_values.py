@@ -14,19 +14,18 @@ from typing import Any, Final
 from search_spaces import SearchSpace
 from search_spaces.errors import SearchSpaceError, StudyError
 from search_spaces.parameters.scalars import canonical_json
-from search_spaces.space.membership import complete
-from search_spaces.spellings import read_value
+from search_spaces.space import complete
+from search_spaces.tailoring import read_value
 from studies.definition.settings import OF_A_STUDY
+from studies.lines import unescaped
 from studies.progress import Progress
-from tracking.history.selection import ranked
-from tracking.history.study_history import find_engines, read_study
+from tracking.history.study_history import find_engines, read_engines
+from tracking.history.trials import ranked
 from tracking.records import StudyDescription
 from tracking.store.folder import Store
 
 _BEST: Final = 10
 _PARAMETER, _VALUE = "params_", "value"
-# What `kerastudy export` writes before a text that a spreadsheet would take for a formula.
-_FORMULA: Final = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 
 Row = Mapping[str, Any]
 
@@ -36,21 +35,16 @@ def starting_values(
 ) -> tuple[dict[str, Any], ...]:
     """Returns the values that a study starts with, each complete.
 
-    A study that has begun with another one's best trials keeps those that it was begun with.
-
-    Args:
-        description: The study.
-        store: Its store; None if there is none yet.
-        progress: Told where the values are from, and how many can't be tried.
-
-    Raises:
-        StudyError: If a file can't be read, or nothing in it can be tried.
-        StudyNotFoundError: If the store has no such study.
-        SearchSpaceError: If a value that someone wrote by hand is not in the space.
+    A study that has begun keeps the recorded ones: neither the file nor the other study is needed
+    again.
     """
     where, space = description.initial_from, description.space
     if not where:
         return tuple(map(dict, description.initial))
+    engines = [] if store is None else find_engines(store, description.name)
+    for before in engines:
+        if before.trials and before.description.initial_from == where:
+            return tuple(map(dict, before.description.initial))
     if not where.startswith(OF_A_STUDY):
         rows = read_rows(Path(where))
         if any(name.startswith(_PARAMETER) for name in rows[0]):
@@ -59,23 +53,19 @@ def starting_values(
     name = where.removeprefix(OF_A_STUDY)
     if store is None:
         raise StudyError(f"There is no store yet, so no study {name!r} to start with.")
-    for before in find_engines(store, description.name):
-        if before.trials and before.description.initial_from == where:
-            return tuple(map(dict, before.description.initial))
-    other = read_study(store, name)
-    trials = [trial for each in find_engines(store, name) for trial in each.trials]
-    found = [trial.spec.values for trial in ranked(trials, other.description.objective)]
+    if name == description.name and description.engine in [e.description.engine for e in engines]:
+        raise StudyError(
+            f"The study {name!r} can't start with its own trials, which its next trials follow "
+            "anyway. Leave --start-with out, or name another study."
+        )
+    histories = read_engines(store, name)
+    trials = [trial for each in histories for trial in each.trials]
+    found = [trial.spec.values for trial in ranked(trials, histories[0].description.objective)]
     return _best(found, space, f"the study {name!r}", progress)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Returns what a JSON or CSV file holds: values by name, one or several times.
-
-    Values of a CSV file are texts.
-
-    Raises:
-        StudyError: If it can't be read, or holds something else.
-    """
+    """Returns the rows of a JSON or CSV file: values by name, those of CSV as texts."""
     what = f"The file to start with {str(path)!r}"
     try:
         text = path.expanduser().read_text(encoding="utf-8-sig")
@@ -146,15 +136,15 @@ def _best(
 def _in_space(row: Row, space: SearchSpace) -> dict[str, Any]:
     """Returns values as the space has them, complete; texts are read.
 
-    An empty cell is a hyperparameter that was not active, or None where that is one of its values.
+    An empty cell is the empty text or None where that is a value, else of one that was not active.
     """
-    values = {
-        name: _read(space, name, text) if isinstance(text, str) else text
-        for name, text in row.items()
-        if text != "" or name not in space
-    }
+    values: dict[str, Any] = {}
     for name, text in row.items():
-        if text == "" and name in space and space[name].contains(None):
+        if text != "" or name not in space:
+            values[name] = _read(space, name, text) if isinstance(text, str) else text
+        elif space[name].contains(""):
+            values[name] = ""
+        elif space[name].contains(None):
             values[name] = None
     return complete(space, values)
 
@@ -165,7 +155,7 @@ def _read(space: SearchSpace, name: str, text: str) -> Any:
     parameter = space[name]
     if parameter.contains(text):
         return text
-    spellings = [text[1:] if text.startswith(_FORMULA) else text]
+    spellings = [unescaped(text)]
     # Where some trials have none, tables write whole numbers with a decimal point.
     with contextlib.suppress(ValueError):
         if float(text).is_integer():

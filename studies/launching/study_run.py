@@ -1,8 +1,9 @@
-"""Runs a study that an executor has loaded: its driver, its champion, its summary."""
+"""Runs a study that an executor has loaded: its driver, its champion, its summary and report."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,41 +15,38 @@ from studies.engines.make import make_engine
 from studies.executors.executor import Executor
 from studies.interruption import catching_interrupts
 from studies.launching.choosing import choose_champion
-from studies.launching.launch_options import LaunchOptions
-from studies.launching.mirroring import mirroring
-from studies.launching.opening import HeldStudy, check_store, held_study, open_runs
-from studies.launching.reporting import ReportWriter
-from studies.launching.retrying import superseded
+from studies.launching.opening import (
+    HeldStudy,
+    LaunchOptions,
+    check_store,
+    held_study,
+    mirroring,
+    open_runs,
+    superseded,
+)
 from studies.progress import Progress
 from studies.running.budget import INTERRUPTED, Ending
 from studies.running.definitions import most_epochs, with_hardware
 from studies.running.driver import Driver
-from studies.user_code.commits import commit_tags
+from studies.user_code.user_modules import commit_tags
 from tracking import tags
-from tracking.history.curves import RecordedCurves
-from tracking.history.fold_steps import FoldCurves
+from tracking.history.curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
-from tracking.history.study_line import describe_study
-from tracking.history.summary import study_note
+from tracking.history.summary import describe_study, study_note
 from tracking.history.verdicts import record_corrected
 from tracking.records import StudyDescription, TrialRecord
-from tracking.registry.verdicts import set_verdict
+from tracking.registry.champions import set_verdict
+from tracking.report.write import warm_up, write_report
 from tracking.runs.study_runs import StudyRuns
-from tracking.store.atomic import remove_pieces
-from tracking.store.folder import Store
+from tracking.store.files import remove_pieces
+from tracking.store.folder import Store, default_store_path
 from tracking.ui.views import prepare_views
 
 
 def run_study(
     executor: Executor, options: LaunchOptions, *, progress: Progress, workers: int = 1
 ) -> StudyHistory:
-    """Runs the study that an executor has loaded, or resumes it; closes the executor.
-
-    Raises:
-        StudyError: If the study can't be run as defined.
-        TrackingError: If the store can't be used, or has the study with another definition.
-        KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
-    """
+    """Runs the study that an executor has loaded, or resumes it; closes the executor."""
     try:
         existing = check_store(options.place)
         with held_study(existing, executor.description, options, progress) as held:
@@ -207,3 +205,32 @@ def _engine(description: StudyDescription) -> Engine:
             from_zero=bool(description.objective_function),
         )
     )
+
+
+class ReportWriter:
+    """Writes a study's report at the end of its launch."""
+
+    def __init__(self, progress: Progress, *, wanted: bool) -> None:
+        self._progress = progress
+        self._wanted = wanted
+        self._thread: threading.Thread | None = None
+
+    def prepare(self) -> None:
+        """Begins to import what charts need, while a worker verifies the champion."""
+        if self._wanted:
+            self._thread = threading.Thread(target=warm_up, daemon=True)
+            self._thread.start()
+
+    def write(self, history: StudyHistory) -> None:
+        """Writes the report. If that fails, it says so: the study is what counts."""
+        if self._thread is None:
+            return
+        self._progress.wait("writing the report")
+        self._thread.join()
+        try:
+            write_report(history, default_store_path().absolute())
+        except Exception as error:
+            self._progress.say(
+                f"warning: the report could not be written ({type(error).__name__}: {error}). "
+                "To make it: kerastudy report"
+            )

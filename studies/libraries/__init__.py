@@ -1,16 +1,13 @@
-"""Private parts of the libraries that train and propose, used only here; what replaces theirs.
+"""Private parts of TensorFlow, Keras, Optuna and Keras Tuner, used only here; importing them.
 
 | module | holds |
 |---|---|
 | `tensorflow_parts` | TensorFlow's |
 | `keras_parts` | Keras's |
-| `keras_metrics` | those of its losses and metrics |
 | `optuna_parts` | Optuna's |
 | `keras_tuner_parts` | Keras Tuner's |
-| `silence` | importing TensorFlow without a trace on the terminal |
-| `late_imports` | parts of Keras that are loaded at their first use |
+| `importing` | importing TensorFlow and Keras quietly, and without parts that are never used |
 | `searches` | ends a script at its search by Keras Tuner or Optuna |
-| `layer_names` | names of layers that TensorFlow takes |
 
 Each private name is declared once, with `search_spaces.library_parts`; each use of it is a
 function. If one is missing in another version, a function does without it if it can. Otherwise it

@@ -49,7 +49,7 @@ def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
 
 
 def tpe_can_be_led() -> bool:
-    """Returns whether Optuna's TPE sampler calls the methods that `optuna_tpe` overrides."""
+    """Returns whether Optuna's TPE sampler calls the methods that `optuna_subclasses` overrides."""
     from optuna.samplers import TPESampler
 
     try:

@@ -2,16 +2,12 @@
 
 | module | holds |
 |---|---|
-| `events` | what happens in a study, for whatever shows it |
-| `plain` | plain lines |
-| `live`, `redrawing` | running trials and a bar at a terminal; how they are drawn |
-| `making` | the one that suits standard error |
+| `plain` | what happens in a study, for whatever shows it; plain lines |
+| `live` | running trials and a bar at a terminal; which of them suits standard error |
 """
 
-from studies.progress.events import NoProgress, Progress
-from studies.progress.live import LiveProgress
-from studies.progress.making import make_progress, showing, waiting
-from studies.progress.plain import LineProgress
+from studies.progress.live import LiveProgress, make_progress, showing, waiting
+from studies.progress.plain import LineProgress, NoProgress, Progress
 
 __all__ = [
     "LineProgress",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from studies.lines import cut, printable, width
-from studies.progress.plain import UNWRITABLE, LineProgress, in_lines
-from studies.progress.redrawing import redrawn
-from tracking.history.sparklines import sparkline
+from studies.progress.plain import UNWRITABLE, LineProgress, NoProgress, Progress, in_lines
+from tracking.history.curves import sparkline
 from tracking.records import (
     BestEpoch,
     EpochResult,
@@ -22,6 +23,7 @@ from tracking.records import (
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.live import Live
     from rich.text import Text
 
 _CURVE = 12
@@ -47,11 +49,7 @@ class _Running:
 
 
 class LiveProgress(LineProgress):
-    """A line for each running trial and a bar; finished trials scroll by, one line each.
-
-    Args:
-        console: The terminal; None: standard error.
-    """
+    """A line for each running trial and a bar; finished trials scroll by, one line each."""
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__()
@@ -71,7 +69,6 @@ class LiveProgress(LineProgress):
         total: int,
         best: tuple[int, float] | None = None,
     ) -> None:
-        """See `Progress`."""
         self._waits = ""
         super().begin(description, done, total, best)
         self._repeats, self._begun = description.trainings, True
@@ -79,14 +76,12 @@ class LiveProgress(LineProgress):
         self._start()
 
     def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
-        """See `Progress`."""
         self._waits = ""
         super().begin_trainings(title, objective, done, total)
         self._repeats, self._begun = 1, True
         self._start()
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        """See `Progress`."""
         super().trial_begins(spec, name)
         self._running[spec.number] = _Running(spec)
         if not self._begun:
@@ -94,7 +89,6 @@ class LiveProgress(LineProgress):
         self._start()
 
     def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
-        """See `Progress`."""
         running = self._running.get(epoch.number)
         if running is None:
             return
@@ -114,31 +108,26 @@ class LiveProgress(LineProgress):
             self._print(cut(self._line_of(running), self._console.width))
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
-        """See `Progress`."""
         super().trial_ended(result, best)
         # It may be an interrupted one, which is not shown.
         self.trial_gone(result.number)
 
     def trial_gone(self, number: int) -> None:
-        """See `Progress`."""
         self._running.pop(number, None)
 
     def say(self, text: str) -> None:
-        """See `Progress`."""
         self._print("\n".join(in_lines(text, self._console.width)))
 
     def wait(self, what: str) -> None:
-        """See `Progress`."""
         self._waits = what
         self._start()
 
     def end(self) -> None:
-        """See `Progress`."""
         with contextlib.suppress(*UNWRITABLE):
             self._live.stop()
 
     def show_ended(self, result: TrialResult) -> None:
-        """See `LineProgress`. At a terminal it is one line, cut where it does not fit."""
+        """Shows a trial that has ended in one line, cut where it does not fit."""
         running = self._running.pop(result.number, None)
         best = self._best is not None and self._best[0] == result.number
         line = (
@@ -230,3 +219,82 @@ def _curve(running: _Running | None) -> str:
     values = [] if running is None else [each.value for each in running.curve.values()]
     line = sparkline(values, _CURVE)
     return f"{line:<{_CURVE}}"
+
+
+# Each drawing costs about a millisecond.
+_PER_SECOND = 4
+
+
+def redrawn(console: Console, lines_now: Callable[[], list[Text]]) -> Live:
+    """Returns a display of lines, which are erased when it stops."""
+    from rich.console import ConsoleRenderable, Group
+    from rich.control import Control
+    from rich.live import Live
+    from rich.segment import ControlType
+
+    class Redrawn(Live):
+        """Erases all of it, too, if the terminal became narrower, so that lines were wrapped."""
+
+        def __init__(self) -> None:
+            self._drawn: list[int] = []
+            super().__init__(
+                console=console,
+                refresh_per_second=_PER_SECOND,
+                transient=True,
+                get_renderable=self._draw,
+            )
+
+        def _draw(self) -> Group:
+            lines = lines_now()
+            for line in lines:
+                line.no_wrap, line.overflow = True, "crop"
+            self._next = [line.cell_len for line in lines]
+            return Group(*lines)
+
+        def process_renderables(
+            self, renderables: list[ConsoleRenderable]
+        ) -> list[ConsoleRenderable]:
+            # What is printed above may have ended a trial.
+            self._live_render.set_renderable(self._draw())
+            columns = max(self.console.width, 1)
+            wrapped = sum(max(cells - 1, 0) // columns for cells in self._drawn)
+            self._drawn = [min(cells, columns) for cells in self._next]
+            up = [(ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)] * wrapped
+            return [Control(*up), *super().process_renderables(renderables)]
+
+    return Redrawn()
+
+
+def make_progress(wanted: bool = True) -> Progress:
+    """Returns the progress that suits standard error: live at a terminal, lines elsewhere."""
+    if not wanted:
+        return NoProgress()
+    return LiveProgress() if _can_redraw() else LineProgress()
+
+
+@contextlib.contextmanager
+def showing(wanted: bool = True) -> Iterator[Progress]:
+    """Yields what `make_progress` returns, and ends it, whatever happens."""
+    progress = make_progress(wanted)
+    try:
+        yield progress
+    finally:
+        progress.end()
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Shows at a terminal what the user waits for; elsewhere nothing."""
+    if not _can_redraw():
+        yield
+        return
+    with showing() as progress:
+        progress.wait(what)
+        yield
+
+
+def _can_redraw() -> bool:
+    """Returns whether standard error is a terminal whose lines can be erased."""
+    from rich.console import Console
+
+    return sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal

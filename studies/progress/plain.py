@@ -1,15 +1,66 @@
-"""Progress in plain lines, for logs, pipes and notebooks."""
+"""What happens in a study, for whatever shows it; plain lines, for logs, pipes and notebooks."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from studies.lines import COLUMNS, printable, width, without_colors, wrapped
-from studies.progress.events import Progress
-from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec
+from tracking.records import EpochResult, Objective, StudyDescription, TrialResult, TrialSpec
+
+
+class Progress:
+    """Gets the events of a study; this class shows nothing."""
+
+    def begin(
+        self,
+        description: StudyDescription,
+        done: int,
+        total: int,
+        best: tuple[int, float] | None = None,
+    ) -> None:
+        """The study begins, or resumes with ``done`` trials and this best one."""
+
+    def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
+        """Trainings begin that are no trials."""
+
+    def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
+        """A trial, or one of its repeats, begins; or a training that has another name."""
+
+    def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
+        """An epoch ended.
+
+        ``compared`` says how it differs from the recorded one in a rerun: empty if it is
+        identical; None if it is not compared.
+        """
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        """A trial ended; ``best`` is the number and value of the best one so far."""
+
+    def trial_gone(self, number: int) -> None:
+        """A trial runs no longer, but has not ended: it was run again, or will be."""
+
+    def say(self, text: str) -> None:
+        """A message for the user."""
+
+    def say_all(self, texts: Iterable[str]) -> None:
+        """Several messages."""
+        for text in texts:
+            self.say(text)
+
+    def wait(self, what: str) -> None:
+        """What the user waits for now, until the study begins or ends."""
+
+    def end(self) -> None:
+        """The study ended, or was stopped."""
+
+
+class NoProgress(Progress):
+    """Shows nothing."""
+
 
 # A closed terminal or a pipe without a reader must not end a study; nor must a signal in the middle
 # of a line, whose handler can't write.
@@ -41,7 +92,6 @@ class LineProgress(Progress):
         total: int,
         best: tuple[int, float] | None = None,
     ) -> None:
-        """See `Progress`."""
         self._objective = description.objective
         self._total, self._done, self._best = total, done, best
         self._started = time.monotonic()
@@ -53,19 +103,16 @@ class LineProgress(Progress):
         )
 
     def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
-        """See `Progress`."""
         self._objective, self._total, self._done = objective, total, done
         self._here, self._best, self._started = 0, None, time.monotonic()
         self.say(title)
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        """See `Progress`."""
         self._epochs[spec.number] = spec.epochs
         if name:
             self._names[spec.number] = name
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
-        """See `Progress`."""
         if result.state == "interrupted":
             return
         self._done += 1
@@ -75,12 +122,10 @@ class LineProgress(Progress):
         self.show_ended(result)
 
     def say(self, text: str) -> None:
-        """See `Progress`."""
         with contextlib.suppress(*UNWRITABLE):
             print("\n".join(in_lines(text, COLUMNS)), file=sys.stderr, flush=True)
 
     def wait(self, what: str) -> None:
-        """See `Progress`."""
         self.say(what)
 
     def show_ended(self, result: TrialResult) -> None:

@@ -2,13 +2,9 @@
 
 | module | holds |
 |---|---|
-| `study_results` | a recorded study, and what users do with it |
-| `trial` | one of its trials |
-| `samples` | samples in memory, as a registered model takes them |
-| `models` | loading the models of trials, with their own layers and losses |
-| `diagnosing` | what a record says about its search |
-| `changes` | deleting and renaming studies |
-| `markup` | both as HTML, for notebooks |
+| `study_results` | a recorded study and its trials; diagnosing, deleting and renaming studies |
+| `models` | loading the models of trials; samples as they take them |
+| `markup` | studies and trials as HTML, for notebooks |
 """
 
 import lazy_loader

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
-from tracking.diagnosis.numbers import counted
-from tracking.history.reasons import reasons
+from tracking.history.trials import reasons
+from tracking.texts import counted
 
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition
-    from studies.results.study_results import StudyResults
-    from studies.results.trial import Trial
+    from studies.results.study_results import StudyResults, Trial
 
 _SHOWN = 5
 """Trials in the table of a study."""

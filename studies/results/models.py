@@ -1,32 +1,34 @@
-"""Loads the models of trials, with their own layers and losses."""
+"""Loads the models of trials, with their own layers and losses; samples as they take them."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from search_spaces import Hyperparameters
-from search_spaces.errors import StudyError, StudyNotFoundError
+from search_spaces.errors import DataError, StudyError, StudyNotFoundError
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe
 from studies.user_code.loading import load_study
 from studies.user_code.targets import Target
 from tracking import tags
-from tracking.diagnosis.numbers import counted
-from tracking.history.recorded_code import read_source
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, read_source, read_study
 from tracking.records import EndedTrial, TrialRecord
-from tracking.registry.model_files import local_model
+from tracking.registry.models import local_model
 from tracking.runs.champion_versions import ALIAS, champion_version
 from tracking.store.folder import Store, default_store_path, open_store
 from tracking.store.trust import check_trust
+from tracking.texts import counted
 
 if TYPE_CHECKING:
     import keras
     from mlflow.entities.model_registry import ModelVersion
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 
 def load_model(
@@ -58,14 +60,7 @@ def load_model(
 
 
 def existing_store(store: str | Path | Store | None) -> Store:
-    """Opens a store that must exist.
-
-    Args:
-        store: Its folder; None: ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-
-    Raises:
-        StudyNotFoundError: If there is none.
-    """
+    """Opens a store that must exist."""
     if isinstance(store, Store):
         return store
     path = Path(store) if store is not None else default_store_path()
@@ -76,12 +71,7 @@ def existing_store(store: str | Path | Store | None) -> Store:
 
 
 def registered_folder(history: StudyHistory, alias: str = ALIAS) -> Path:
-    """Returns the folder of a study's registered model.
-
-    Raises:
-        StudyError: If it has none of this alias.
-        StoreError: If the record names a folder outside the store.
-    """
+    """Returns the folder of a study's registered model."""
     return local_model(history.store, _registered(history, alias).source)
 
 
@@ -110,7 +100,7 @@ def _registered(history: StudyHistory, alias: str) -> ModelVersion:
 
 
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
-    """Loads the registered model of a study; see `load_model`."""
+    """Loads the registered model of a study."""
     # Late: it imports Keras.
     from studies.training.champion import champion_loader
 
@@ -150,15 +140,6 @@ def load_trial_model(
 
     The champion's is the registered one. Any other is built again, by the study of this process or
     by the recorded text of its file.
-
-    Args:
-        history: The study.
-        trial: One of its trials.
-        definition: The study of this process; None: what is recorded.
-        trust: See `load_model`.
-
-    Raises:
-        StudyError: If its checkpoint is not kept, or it can't be built again; or see `load_model`.
     """
     if trial.run_id == history.champion_run_id:
         return load_champion(history, trust=trust)
@@ -172,7 +153,7 @@ def _rebuilt(
 ) -> keras.Model:
     """Returns the model of a trial, made by its study's builder."""
     from studies.training.building.build import build_model, build_variables
-    from studies.training.champion.objective_champion import rebuilt_objective
+    from studies.training.champion.champion_model import rebuilt_objective
     from studies.training.champion.served import served_model
     from studies.training.process import global_settings
     from studies.training.process.determinism import (
@@ -214,14 +195,14 @@ def _rebuilt(
         set_global_random_states(states)
 
 
-def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) -> AnySplits:
+def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) -> LoadedData:
     """Returns the data that a trial's model was trained on."""
-    from studies.data import CrossValidation, Dataset
+    from studies.data import CrossValidation, DescribedData
     from studies.training.building.made_data import MadeData
 
     how = study.cross_validation
     if trial.whole is not None and isinstance(how, CrossValidation):
-        assert isinstance(study.data, Dataset), "others are refused"
+        assert isinstance(study.data, DescribedData), "others are refused"
         return study.data.load_folds(how).whole
     return MadeData(study).of(hp).splits
 
@@ -241,3 +222,68 @@ def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition
     if description.data.override:
         study = study.with_overrides({"data": description.data.override})
     return study
+
+
+def samples_for(model: keras.Model, x: Any, study: str) -> Any:
+    """Returns samples as the model takes them."""
+    from studies.data.tables.values import takes_columns
+
+    if isinstance(x, str | Path):
+        raise DataError(
+            f"predict takes samples, not a file. For a file: kerastudy.predict({study!r}, {x!r})"
+        )
+    is_table = hasattr(x, "columns") or isinstance(x, Mapping)
+    if takes_columns(model) and isinstance(x, np.ndarray):
+        raise DataError(
+            "The model takes the columns of a table: pass a DataFrame, or a dict of columns."
+        )
+    if takes_columns(model) and is_table:
+        return columns_for(model, x, "The table")
+    inputs: Any = getattr(model, "inputs", None) or ()
+    if isinstance(x, list) and len(inputs) == 1:
+        x = np.asarray(x)
+    if isinstance(x, np.ndarray) and len(inputs) == 1:
+        _check_shape(x.shape, tuple(inputs[0].shape[1:]))
+        if x.dtype.kind == "U":
+            import tensorflow as tf
+
+            # Keras takes texts as tensors alone.
+            return tf.constant(x)
+    return x
+
+
+def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
+    """Returns the columns of a table as a model takes them that has an input for each."""
+    from studies.data.tables.columns import listed
+    from studies.data.tables.values import model_columns
+
+    if not all(np.ndim(table[name]) and len(table[name]) for name in table):
+        raise DataError(f"{called} has no rows.")
+    try:
+        return model_columns(model, table)
+    except KeyError as error:
+        raise DataError(
+            f"{called} lacks the columns {listed(error.args)}. The model takes the columns it was "
+            "trained on, by their names."
+        ) from None
+    except ValueError as error:
+        raise DataError(f"{called} can't be predicted: {error}.") from None
+
+
+def _check_shape(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> None:
+    """Refuses an array that Keras can't take for samples of a shape."""
+    if shape[:1] == (0,):
+        raise DataError("There are no samples: the array is empty.")
+    # Keras adds a last axis.
+    given = (*shape, 1) if len(shape) == len(wanted) and wanted[-1:] == (1,) else shape
+    if len(given) == len(wanted) + 1 and sizes_agree(given[1:], wanted):
+        return
+    takes = f"({', '.join('any' if size is None else str(size) for size in ('n', *wanted))})"
+    if len(shape) == len(wanted) and sizes_agree(shape, wanted):
+        raise DataError(f"The array of shape {shape} is one sample. Pass an array of them: x[None]")
+    raise DataError(f"The samples have shape {shape}, and the model takes {takes}.")
+
+
+def sizes_agree(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    """Returns whether an array's sizes are those wanted, where None is any; both of one length."""
+    return all(size in (None, each) for size, each in zip(wanted, shape, strict=True))

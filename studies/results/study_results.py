@@ -1,30 +1,34 @@
-"""A recorded study, with what users do with it."""
+"""A recorded study and its trials, with what users do with them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import DataError, StudyNotFoundError
+from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe
-from studies.results.models import existing_store, load_champion
-from studies.results.samples import samples_for
-from studies.results.trial import Trial, TrialWithResult, trial_of
+from studies.results.models import existing_store, load_champion, samples_for
+from tracking.history import renaming
 from tracking.history.study_history import StudyHistory, study_names
 from tracking.history.study_history import read_study as read_record
-from tracking.history.table_of_trials import trials_table
+from tracking.history.trials import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
-from tracking.records.confirmations import Confirmation, Corrected
+from tracking.records import EndedTrial, TrialRecord
+from tracking.records.checks import Confirmation, Corrected
+from tracking.runs import experiments
 from tracking.store.folder import Store, default_store_path
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from tracking.diagnosis.checking import Diagnosis
+    from tracking.diagnosis.diagnosing import Diagnosis
     from tracking.report.plots import StudyPlots
 
 
@@ -132,8 +136,6 @@ class StudyResults(StudyHistory):
 
     def diagnose(self) -> Diagnosis:
         """Returns what the record says about the search, and what to search next."""
-        from studies.results.diagnosing import diagnose
-
         return diagnose(self)
 
     @cached_property
@@ -207,3 +209,148 @@ def list_studies(store: str | Path | Store | None = None) -> list[str]:
         return study_names(existing_store(store))
     except StudyNotFoundError:
         return []
+
+
+@dataclass(frozen=True, repr=False)
+class Trial(TrialRecord):
+    """A trial of a study: its hyperparameters, its value, its curve, its model.
+
+    Attributes:
+        results: The study that it belongs to.
+    """
+
+    results: StudyResults = field(default=None, compare=False)  # type: ignore[assignment]
+
+    @property
+    def seed(self) -> int:
+        """The seed of its initial weights, its shuffling and its dropout masks."""
+        return self.spec.seed
+
+    @property
+    def reason(self) -> str:
+        """Why it is infeasible or ended early, or empty."""
+        return "" if self.result is None else self.result.reason
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Every metric of its best epoch; empty if it has none."""
+        return {} if self.best is None else self.best.metrics
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long its training took, if that has ended."""
+        return None if self.result is None else timedelta(seconds=self.result.seconds)
+
+    @property
+    def user_attrs(self) -> Mapping[str, Any]:
+        """What an objective function noted by ``trial.set_user_attr``."""
+        return {} if self.result is None else self.result.user_attrs
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        """Every metric (a column each) of every epoch (a row each, counted from 1)."""
+        import pandas as pd
+
+        curve = pd.DataFrame.from_dict(self.results.curve(self), orient="index")
+        return curve.rename_axis("epoch").sort_index(axis="columns")
+
+    def load_model(self, *, trust: bool = False) -> keras.Model:
+        """Loads its model with the weights of its best epoch.
+
+        It takes samples as they were passed to the study.
+
+        Args:
+            trust: Whether to run the code in a store that this user did not make.
+
+        Raises:
+            StudyError: If its checkpoint is not kept, or if the model can't be built again.
+        """
+        from studies.results.models import load_trial_model
+
+        return load_trial_model(self.results, self, definition=self.results.definition, trust=trust)
+
+    def _repr_html_(self) -> str:
+        from studies.results.markup import trial_markup
+
+        return trial_markup(self)
+
+
+@dataclass(frozen=True, repr=False)
+class TrialWithResult(Trial, EndedTrial):
+    """A trial that has a result."""
+
+
+def trial_of(record: TrialRecord) -> Trial:
+    """Returns a recorded trial as users see it. Its `results` come later."""
+    values = {each.name: getattr(record, each.name) for each in fields(TrialRecord)}
+    return TrialWithResult(**values) if isinstance(record, EndedTrial) else Trial(**values)
+
+
+def diagnose(
+    study: str | StudyHistory,
+    *,
+    store: str | Path | Store | None = None,
+    engine: str | None = None,
+) -> Diagnosis:
+    """Reads Google's Deep Learning Tuning Playbook off a study's record. Nothing is trained.
+
+    Args:
+        study: The study's name, or what `read_study` or `Study.launch` returned.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        engine: Which of its engines; None for the one with the best trial of all.
+
+    Returns:
+        Its findings, each with its evidence, and the launch that should follow.
+
+    Raises:
+        StudyNotFoundError: If there is no such store or study, or it was not launched with this
+            engine.
+
+    Example:
+        ```python
+        diagnosis = ks.diagnose("digits")
+        [(each.severity, each.title, each.verdict) for each in diagnosis.findings]
+        print(diagnosis.command)
+        ```
+    """
+    from tracking.diagnosis.diagnosing import diagnose as diagnose_record
+
+    if isinstance(study, str):
+        study = read_record(
+            existing_store(store), study, None if engine is None else check_engine(engine)
+        )
+    return diagnose_record(study, default_store_path().absolute())
+
+
+def delete_study(study: str, *, store: str | Path | Store | None = None) -> None:
+    """Deletes a study for ever: its trials, checkpoints, artifacts and registered model.
+
+    It does not ask. What was exported, and a copy on an MLflow server, stays.
+
+    Args:
+        study: The study's name.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+
+    Raises:
+        StudyNotFoundError: If there is no such store or study.
+        StoreError: If a process runs the study, or its files can't be removed.
+    """
+    experiments.delete_study(existing_store(store), study)
+
+
+def rename_study(study: str, to: str, *, store: str | Path | Store | None = None) -> None:
+    """Renames a study, with its registered model.
+
+    To resume it from its file, launch it under the new name.
+
+    Args:
+        study: The present name.
+        to: The new one.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+
+    Raises:
+        StudyNotFoundError: If there is no such store or study.
+        StudyNameError: If the new name can't be one, or is taken.
+        StoreError: If a process runs the study.
+    """
+    renaming.rename_study(existing_store(store), study, to)

@@ -1,10 +1,10 @@
+from .budget import TICK as TICK
+from .budget import AwakeClock as AwakeClock
+from .budget import TimeLimit as TimeLimit
 from .budget import spelled as spelled
 from .definitions import differences as differences
 from .definitions import warnings_of as warnings_of
+from .proposals import task_of as task_of
 from .retention import Retention as Retention
 from .running_trial import Running as Running
-from .specs import task_of as task_of
-from .time_limit import TICK as TICK
-from .time_limit import AwakeClock as AwakeClock
-from .time_limit import TimeLimit as TimeLimit
-from .validation_parts import ValidationParts as ValidationParts
+from .study_trials import ValidationParts as ValidationParts

@@ -1,9 +1,13 @@
-"""Decides when a study ends: by number of trials, time, value or patience."""
+"""Decides when a study ends, and when a training that hangs, or never ends, is cut."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
+from studies.running.running_trial import Running
 from tracking.records import StudyDescription, TrialRecord
 
 EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
@@ -27,13 +31,8 @@ def why_it_ended(
 ) -> Ending:
     """Returns why a launch ended.
 
-    Args:
-        total: How many trials were asked for.
-        finished: How many it has.
-        begun: How many it has, with those that were cut.
-        exhausted: Whether there is nothing left to try.
-        early: Why it ended early, if it did.
-        stopped: Whether a user stopped it. Ignored if nothing was left to do.
+    `begun` includes trials that were cut. `stopped`, by a user, is ignored if nothing was left to
+    do.
     """
     done = finished >= total or exhausted or early is not None
     if stopped and (finished < begun or not done):
@@ -52,16 +51,9 @@ def reached(
     since_best: int,
     best: TrialRecord | None,
 ) -> Ending | None:
-    """Decides whether a study ends early.
+    """Returns why a study ends early, or None.
 
-    Args:
-        description: The study.
-        seconds: How long this launch has run.
-        since_best: How many trials with a higher number than the best one have finished.
-        best: The best trial, if one has a value.
-
-    Returns:
-        Why it ends, or None if it continues.
+    `since_best` is the number of finished trials with a higher number than the best one.
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value
@@ -91,3 +83,128 @@ def spelled(seconds: float) -> str:
         (f"{rest:g}", "s", rest),
     ]
     return " ".join(f"{text} {unit}" for text, unit, size in parts if size) or "0 s"
+
+
+# When its time is up, a training may end its epoch: within so many times the duration of its
+# longest epoch, and some seconds.
+_EPOCHS_OF_GRACE = 2
+_SECONDS_OF_GRACE = 2.0
+_SECONDS_BETWEEN_LOOKS = 0.5
+TICK = 0.25
+# A tick takes longer on a busy machine, and much longer in a process that was stopped.
+_LONGEST_TICK = 1.0
+# By then, messages from before a stop, or from while only this process was stopped, are read.
+_SECONDS_TO_CATCH_UP = 4 * TICK
+
+
+class AwakeClock:
+    """Counts the seconds that this process runs; a context.
+
+    While it is stopped (SIGSTOP, a closed lid) no time passes, so that no trial is cut for it: if a
+    tick takes more than a second too long, only its CPU time counts. A shorter stop looks like a
+    busy machine, and counts.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float] = time.monotonic,
+        used: Callable[[], float] = time.process_time,
+    ) -> None:
+        self.seconds = 0.0
+        self._now, self._used = now, used
+        self._last, self._last_used = now(), used()
+        self._awake_since = -_SECONDS_TO_CATCH_UP
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+
+    def __enter__(self) -> AwakeClock:
+        """Starts the clock."""
+        self._last, self._last_used = self._now(), self._used()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops the clock."""
+        self._ended.set()
+        self._thread.join()
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether this process has run long enough since a stop to know what others did."""
+        # The thread that ticks may not have run yet after a stop.
+        ticks = self._now() - self._last <= TICK + _LONGEST_TICK
+        return ticks and self.seconds - self._awake_since >= _SECONDS_TO_CATCH_UP
+
+    def tick(self) -> None:
+        """Counts the time since the last tick."""
+        now, used = self._now(), self._used()
+        passed = now - self._last
+        # A call that lets no other thread run is no stop, however long it takes.
+        awake = min(passed, max(TICK, used - self._last_used))
+        if passed - awake > _LONGEST_TICK:
+            self._awake_since = self.seconds + awake
+            passed = awake
+        self.seconds += passed
+        self._last, self._last_used = now, used
+
+    def _run(self) -> None:
+        while not self._ended.wait(TICK):
+            self.tick()
+
+
+class TimeLimit:
+    """Watches over the trainings that run."""
+
+    def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
+        self._seconds, self._clock = seconds, clock
+        # Trials that must end after their present epoch, and those whose process was ended.
+        self._told: set[int] = set()
+        self._hanging: set[int] = set()
+
+    @property
+    def seconds_to_wait(self) -> float | None:
+        """Seconds to wait before checking trainings again; None: no limit."""
+        return None if self._seconds is None else _SECONDS_BETWEEN_LOOKS
+
+    def cuts(self, running: Running) -> bool:
+        """Returns, after an epoch, whether a training must end with it."""
+        if self._is_up(running):
+            self._told.add(running.trial.number)
+            return True
+        return False
+
+    def hanging(self, trainings: Iterable[Running]) -> list[int]:
+        """Returns the trials whose time is up, and that don't reach the end of an epoch."""
+        found: list[int] = []
+        # Their messages since this process was stopped may not be read yet.
+        if self._seconds is None or not self._clock.caught_up:
+            return found
+        for running in trainings:
+            grace = running.longest_epoch * _EPOCHS_OF_GRACE + _SECONDS_OF_GRACE
+            waited = self._clock.seconds - running.last_epoch
+            hangs = not running.longest_epoch or waited > grace
+            if self._is_up(running) and hangs and running.trial.number not in self._hanging:
+                found.append(running.trial.number)
+        return found
+
+    def was_cut(self, number: int) -> None:
+        """Notes that a hanging trial's process was ended."""
+        self._hanging.add(number)
+
+    def has_cut(self, number: int) -> bool:
+        """Returns whether a trial's process was ended because it was hanging."""
+        return number in self._hanging
+
+    def reason(self, number: int) -> str:
+        """Returns why a trial was ended, if the time was the reason; forgets it."""
+        hung, told = number in self._hanging, number in self._told
+        self._hanging.discard(number)
+        self._told.discard(number)
+        if not hung and not told:
+            return ""
+        assert self._seconds is not None, "there is a limit"
+        up = f"its time of {spelled(self._seconds)} was up"
+        return f"{up}, and its epoch did not end" if hung else up
+
+    def _is_up(self, running: Running) -> bool:
+        return self._seconds is not None and self._clock.seconds - running.began >= self._seconds

@@ -9,28 +9,23 @@ from typing import Any
 
 from search_spaces import Fixed, SearchSpace
 from search_spaces.errors import EngineError, StudyChangedError, StudyError
-from search_spaces.parameters.kinds import parameter_from_dict
+from search_spaces.parameters.choices import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter
 from studies.data.replacing import path_in
 from studies.definition.engine_options import split_options
 from studies.definition.settings import FACTOR, hyperband_trials
 from studies.definition.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from studies.engines.make import check_engine_serves
-from tracking.history.joining import joined, with_joined
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import joined, with_joined
 from tracking.records import FINISHED_STATES, StudyDescription
 from tracking.records.studies import ANY_HARDWARE
-from tracking.runs.mlflow_names import check_names
 from tracking.runs.parents import deleted_trials, restore_run
+from tracking.runs.run_contents import check_names
 
 
 def check_definition(description: StudyDescription) -> None:
-    """Checks that a study can be recorded, and that its engine can serve it.
-
-    Raises:
-        NotRecordableError: If the record can't take the name of a hyperparameter or a metric.
-        EngineError: If the engine can't; says which part, and which engine can.
-    """
+    """Raises an error if a study can't be recorded, or if its engine can't serve it."""
     check_names(description.space.names, [description.objective.metric])
     check_engine_serves(
         description.engine, description.pruner, description.space, most_epochs(description)
@@ -66,11 +61,9 @@ def joinable(
 ) -> tuple[Mapping[str, Any], ...]:
     """Returns hyperparameters that a builder declared late, in the form that can join the space.
 
-    Args:
-        description: The study.
-        parameters: As `Parameter.to_dict` writes them. If the engine can't tune them (a grid has
-            no place for what is continuous), they are Fixed at their defaults. Those that the
-            study's own space has are left out: its domains and conditions hold.
+    `parameters` are as `Parameter.to_dict` writes them. If the engine can't tune them (a grid has
+    no place for a continuous one), they are Fixed at their defaults. Those that the study's own
+    space has are left out: its domains and conditions hold.
     """
     parameters = [p for p in parameters if p["name"] not in description.declared]
     if not description.discovered or not parameters:
@@ -85,11 +78,7 @@ def joinable(
 
 
 def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
-    """Checks that a recorded study with finished trials has the definition it is launched with.
-
-    Raises:
-        StudyChangedError: If not; says what differs and how to start a new study.
-    """
+    """Raises StudyChangedError if a study with finished trials has another definition now."""
     if before is None:
         return
     found = differences(before.description, with_joined(now, before.trials))
@@ -106,9 +95,8 @@ def with_hardware(
 ) -> StudyDescription:
     """Returns a study's definition with the class of hardware that its trials run on.
 
-    Raises:
-        StudyChangedError: If it was begun on another class, whose bits differ, and that is not
-            allowed.
+    Raises StudyChangedError if it was begun on another class, whose bits differ, and `any_hardware`
+    does not allow that.
     """
     if any_hardware:
         return replace(now, hardware=ANY_HARDWARE)
@@ -128,9 +116,8 @@ def with_hardware(
 def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescription:
     """Returns a study's definition with its original order of proposals.
 
-    Raises:
-        StudyChangedError: If it is deterministic now, but has trials whose proposals may depend on
-            timing.
+    Raises StudyChangedError if it is deterministic now, but has trials whose proposals may depend
+    on timing.
     """
     if before.description.engine != description.engine:
         return description
@@ -151,13 +138,10 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
 def with_defaults_of(
     description: StudyDescription, before: StudyHistory
 ) -> tuple[StudyDescription, list[str]]:
-    """Returns a study's definition with the defaults that it was begun with.
+    """Returns a study's definition with the record's defaults, and a line for each that it kept.
 
-    A default gives no trial of the record another meaning, so another one is no other definition.
+    A default gives no trial of the record another meaning, so a changed one is no other definition.
     But engines may begin with it, and what tuning gains is measured against it.
-
-    Returns:
-        The definition, and the parameters whose defaults are those of the record.
     """
     recorded = {parameter.name: parameter for parameter in before.description.space}
     pairs = [(parameter, recorded.get(parameter.name)) for parameter in description.space]
@@ -208,7 +192,7 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
 
 
 def check_complete(history: StudyHistory) -> None:
-    """Checks that no trial of a study is missing in the record. Raises StudyError if one is."""
+    """Raises StudyError if a trial of a study is missing in the record."""
     numbers = {trial.number for trial in history.trials}
     deleted = deleted_trials(history.store, history.experiment_id, history.parent_run_id)
     missing = set(range(max([*numbers, *deleted], default=-1) + 1)) - numbers

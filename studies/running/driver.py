@@ -16,17 +16,14 @@ from search_spaces.errors import WorkerError
 from studies.engines.engine import Curve
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from studies.running.budget import AtTheEnd, Ending, why_it_ended
-from studies.running.proposals import EngineOf
+from studies.running.budget import AtTheEnd, AwakeClock, Ending, TimeLimit, why_it_ended
+from studies.running.proposals import EngineOf, spec_of, task_of
 from studies.running.retention import Retention
 from studies.running.running_trial import Running
 from studies.running.search import Search
-from studies.running.specs import spec_of, task_of
-from studies.running.study_trials import FirstTrials, StudyTrials
-from studies.running.time_limit import AwakeClock, TimeLimit
+from studies.running.study_trials import FirstTrials, StudyTrials, ValidationParts
 from studies.running.trial_runs import TrialRuns
-from studies.running.validation_parts import ValidationParts
-from tracking.history.selection import best_trial
+from tracking.history.trials import best_trial
 from tracking.records import (
     Decision,
     EndedTrial,
@@ -50,10 +47,10 @@ _SECONDS_TOGETHER = 0.02
 
 
 class Driver:
-    """Runs a study until it has its trials, or its budget is spent. A `Handler` of the executor's.
+    """Runs a study until it has its trials, or its budget is spent; the executor's `Handler`.
 
-    When the budget is spent, running trials are finished or cut, as ``at_the_end`` says. Without a
-    ``trainer`` the study's trains the trials.
+    When the budget is spent, running trials are finished or cut, as `at_the_end` says. Without a
+    `trainer` the study's trains the trials.
     """
 
     def __init__(
@@ -126,7 +123,7 @@ class Driver:
         return self._search.description
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """See `Handler.on_epoch`."""
+        """Takes an epoch; returns whether the fit, or its trial, continues."""
         running, description = self._trials.running[epoch.number], self._description
         self._progress.epoch_ended(epoch)
         prune = self._trial_runs.take_epoch(running, epoch, self._clock.seconds)
@@ -148,7 +145,7 @@ class Driver:
         return "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`. A trial's last is recorded together with others' last."""
+        """Takes a fit's result. A trial's last is recorded together with others' last."""
         cut = self._time_limit.reason(result.number)
         if cut and result.state in ("complete", "pruned"):
             result = replace(result, reason=cut)
@@ -180,7 +177,7 @@ class Driver:
                     self._lose(number, error)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """See `Handler.on_lost`."""
+        """Takes a trial whose process ended by itself, to train it again."""
         number, reason = spec.number, str(error)
         if self._time_limit.has_cut(number):
             reason = self._time_limit.reason(number)

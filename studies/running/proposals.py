@@ -2,17 +2,19 @@
 
 With several workers, timing decides which trial ends first, and proposals depend on the results so
 far. A deterministic study therefore proposes and prunes trial k only by the results of trials up to
-k - lag: results that come before their turn are parked. See docs/decisions/0013.
+k - lag: results that come before their turn are parked (docs/decisions/0013).
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import EngineError, KerastudyError
+from studies.definition.seeds import trial_seed
 from studies.engines.engine import Curve, Engine
 from studies.error_texts import describe
 from tracking.records import (
@@ -21,10 +23,16 @@ from tracking.records import (
     EpochResult,
     Objective,
     Proposal,
+    Rank,
+    StudyDescription,
+    TrainerName,
     TrialRecord,
+    TrialSpec,
+    TrialTask,
     finished_trials,
 )
-from tracking.store.failures import as_store_errors
+from tracking.runs.study_files import StudyFiles
+from tracking.store.files import as_store_errors
 
 EngineOf = Callable[[SearchSpace], Engine]
 
@@ -78,7 +86,7 @@ class Proposals:
         return self._lag > 0 and self._told <= number - self._lag
 
     def ask(self, given: Mapping[str, Any] | None) -> Proposal | None:
-        """Proposes a trial; see `Engine.ask`."""
+        """Proposes a trial, of `given` values if there are any."""
         with _naming("engine", "when it was asked for a trial"):
             return self.engine.ask(given, self._told if self._lag else None)
 
@@ -93,12 +101,9 @@ class Proposals:
         self._parked[trial.number] = trial
 
     def tell_next(self) -> EndedTrial | None:
-        """Gives the engine the result of the next trial; returns the trial.
+        """Gives the engine the next trial's result; returns the trial, or None if there is none.
 
-        It is the one that ended first; in a deterministic study the next by number.
-
-        Returns:
-            None if there is none, or if it runs.
+        The next is the trial that ended first; in a deterministic study the next by number.
         """
         number = self._told if self._lag else next(iter(self._parked), None)
         trial = None if number is None else self._parked.pop(number, None)
@@ -116,11 +121,7 @@ class Proposals:
 
 @contextlib.contextmanager
 def _naming(part: str, when: str) -> Iterator[None]:
-    """Makes one clear error of what Optuna or Keras Tuner raises by itself.
-
-    Raises:
-        EngineError: In place of that.
-    """
+    """Raises one clear EngineError in place of what Optuna or Keras Tuner raises by itself."""
     try:
         with as_store_errors():
             yield
@@ -132,3 +133,65 @@ def _naming(part: str, when: str) -> Iterator[None]:
             f"The {part} raised {describe(error)} {when}. The trials so far are recorded. Launch "
             f"again with another --{part}, or other settings of it{renamed}."
         ) from error
+
+
+def spec_of(
+    proposal: Proposal, description: StudyDescription, finished: Mapping[int, EndedTrial]
+) -> TrialSpec:
+    """Returns the spec of a trial's first attempt."""
+    values, number = proposal.values, proposal.number
+    # An objective function reads its hyperparameters itself, whatever they mean.
+    read = {} if description.objective_function else values
+    spec = TrialSpec(
+        number=number,
+        attempt=1,
+        values=values,
+        seed=trial_seed(description.seed, number),
+        epochs=proposal.epochs or int(read.get("epochs", description.epochs)),
+        batch_size=int(read.get("batch_size", description.batch_size)),
+        threads=description.threads,
+        data_digest=description.data.digest,
+        objective=description.objective,
+        class_weight=description.class_weight,
+        hardware=description.hardware,
+    )
+    if proposal.goes_on_from is None:
+        return spec
+    parent = finished[proposal.goes_on_from]
+    # The same model under the same seed, trained further.
+    spec = replace(
+        spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
+    )
+    if description.trainings > 1 or not description.goes_on:
+        # Trained, and recorded, from the first epoch.
+        return spec
+    return replace(spec, initial_epoch=parent.result.epochs)
+
+
+def task_of(
+    spec: TrialSpec,
+    description: StudyDescription,
+    files: StudyFiles,
+    trainer: TrainerName | None = None,
+    last_kept: Rank | None = None,
+) -> TrialTask:
+    """Returns an executor's task for a training.
+
+    Each repeat of a trial writes its checkpoint: the trial's value is known after the last one.
+    Folds write none.
+    """
+    origin = None
+    if spec.goes_on_from is not None and spec.initial_epoch:
+        origin = files.state(spec.goes_on_from)
+    return TrialTask(
+        spec,
+        description.space,
+        files.checkpoint(spec.number, spec.repeat),
+        files.state(spec.number, spec.repeat),
+        origin,
+        trainer,
+        last_kept if description.trainings == 1 else None,
+        files.scores(spec.number, spec.repeat),
+        # The best epoch that folds have in common is not known yet.
+        "best" if spec.fold is None else "every",
+    )

@@ -7,11 +7,11 @@ import itertools
 from collections.abc import Iterable
 
 from studies.engines.engine import Engine
-from tracking.history.selection import rank_of, ranked
+from tracking.history.trials import rank_of, ranked
 from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
 from tracking.runs.study_files import StudyFiles
-from tracking.scores.kept import KeptScores
-from tracking.store.atomic import one_before
+from tracking.scores.files import KeptScores
+from tracking.store.files import one_before
 
 
 class Retention:
@@ -54,8 +54,7 @@ class Retention:
     def last_kept(self, known: int | None = None) -> Rank | None:
         """Returns the rank of the last trial whose checkpoint is kept; None if places are left.
 
-        Args:
-            known: In a deterministic study, only trials below this number count.
+        In a deterministic study, only trials below the number `known` count.
         """
         if self._keep is None:
             return None

@@ -2,49 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from studies.running.folds import mean_metrics, with_folds
-from tracking.history.fold_steps import mean_so_far, pruner_step
+from tracking.history.curves import mean_so_far, pruner_step
 from tracking.records import (
     BestEpoch,
     EpochResult,
+    Objective,
     Repeat,
     StudyDescription,
     TrialRecord,
     TrialResult,
     TrialSpec,
 )
-from tracking.runs.pages.trial_pages import training_name
+from tracking.runs.pages import training_name
 
 
 @dataclass
 class Running:
-    """A trial that runs.
-
-    Attributes:
-        trial: Its record.
-        fits: Its fits: one, or one for each repeat or fold.
-        run_ids: The runs of those that have begun.
-        results: The results of those that have ended.
-        epochs: The epochs of all of them so far.
-        curves: The objective by epoch, by fit.
-        began: When the present fit began, by the driver's clock, in seconds.
-        last_epoch: When its last epoch ended, or it began.
-        longest_epoch: Seconds that its longest epoch took so far.
-    """
+    """A trial that runs."""
 
     trial: TrialRecord
-    fits: Sequence[TrialSpec]
-    run_ids: list[str] = field(default_factory=list)
-    results: list[TrialResult] = field(default_factory=list)
-    epochs: list[EpochResult] = field(default_factory=list)
+    fits: Sequence[TrialSpec]  # One, or one for each repeat or fold.
+    run_ids: list[str] = field(default_factory=list)  # Of the fits that have begun.
+    results: list[TrialResult] = field(default_factory=list)  # Of the fits that have ended.
+    epochs: list[EpochResult] = field(default_factory=list)  # Of all fits so far.
+    # The objective by epoch, by fit.
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
-    began: float = 0.0
-    last_epoch: float = 0.0
-    longest_epoch: float = 0.0
+    began: float = 0.0  # When the present fit began, by the driver's clock, in seconds.
+    last_epoch: float = 0.0  # When its last epoch ended, or it began.
+    longest_epoch: float = 0.0  # In seconds.
 
     def begin_fit(self, run_id: str, now: float) -> None:
         """Begins its next fit, which has this run."""
@@ -68,9 +58,7 @@ class Running:
     def for_pruners(self, folds: int, longest: int) -> Iterator[EpochResult]:
         """Yields what pruners judge the trial by: the first repeat, or one fold after another.
 
-        Args:
-            folds: Folds of a trial, or 0.
-            longest: The most epochs of any trial.
+        `longest` is the most epochs of any trial.
         """
         for epoch in self.epochs:
             seen = self.for_pruner(epoch, folds, longest)
@@ -78,7 +66,7 @@ class Running:
                 yield seen
 
     def for_pruner(self, epoch: EpochResult, folds: int, longest: int) -> EpochResult | None:
-        """Returns an epoch as pruners see it, or None if they don't; see `for_pruners`."""
+        """Returns an epoch as pruners see it, or None if they don't."""
         if not folds:
             return epoch if epoch.repeat == 0 else None
         metric = self.trial.spec.objective.metric
@@ -164,3 +152,75 @@ def _repeat(result: TrialResult, spec: TrialSpec, run_id: str) -> Repeat:
         result.unscored,
         fold=spec.fold,
     )
+
+
+def with_folds(
+    common: TrialResult,
+    last: TrialResult,
+    epochs: Sequence[EpochResult],
+    objective: Objective,
+    folds: int,
+) -> TrialResult:
+    """Returns a cross-validated trial's result; `common` has its folds, `last` is the last one's.
+
+    Its value is the best mean over folds at an epoch, of the epochs that all folds have, and in
+    which nothing diverged. A trial without all its folds has no value: it would not compare with
+    those of other trials.
+    """
+    if last.state in ("complete", "pruned"):
+        common = replace(
+            common,
+            model_parameters=last.model_parameters,
+            trainer=last.trainer,
+            trainer_reason=last.trainer_reason,
+        )
+    if last.state != "complete" or len(common.repeats) < folds:
+        return common
+    curves: list[dict[int, Mapping[str, float]]] = [{} for _ in range(folds)]
+    for epoch in epochs:
+        curves[epoch.repeat][epoch.epoch] = epoch.metrics
+    found = common_best(curves, objective)
+    if found is None:
+        reason = f"no epoch of all {folds} folds has a finite {objective.metric}"
+        return replace(common, state="infeasible", reason=common.reason or reason)
+    values = [curve[found.epoch][objective.metric] for curve in curves]
+    of_folds = [
+        BestEpoch(found.epoch, v, c[found.epoch]) for v, c in zip(values, curves, strict=True)
+    ]
+    number = min(range(folds), key=lambda fold: of_folds[fold].rank(objective, fold))
+    repeats = tuple(
+        replace(fold, value=value) for fold, value in zip(common.repeats, values, strict=True)
+    )
+    return replace(
+        common,
+        best=found,
+        repeats=repeats,
+        best_repeat=number,
+        weights_sha256=repeats[number].weights_sha256,
+    )
+
+
+def common_best(
+    curves: Sequence[Mapping[int, Mapping[str, float]]], objective: Objective
+) -> BestEpoch | None:
+    """Returns the epoch with the best mean over folds; None if none has a finite value in all."""
+    metric = objective.metric
+    sound = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
+    everywhere = sorted(set.intersection(*sound))
+    if not everywhere:
+        return None
+    means = ((e, mean_metrics([curve[e] for curve in curves])) for e in everywhere)
+    found = [BestEpoch(e, metrics[metric], metrics) for e, metrics in means]
+    return min(found, key=lambda each: each.rank(objective))
+
+
+def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns the mean of each metric that all have."""
+    names = [name for name in several[0] if all(name in metrics for metrics in several)]
+    return {name: statistics.fmean(metrics[name] for metrics in several) for name in names}
+
+
+def _sound(metrics: Mapping[str, float], metric: str) -> bool:
+    """Returns whether the training did not diverge in an epoch."""
+    watched = [metrics.get(name, 0.0) for name in ("loss", "val_loss")]
+    return all(map(math.isfinite, [*watched, metrics.get(metric, math.nan)]))

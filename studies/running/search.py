@@ -6,26 +6,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from studies.engines.engine import Curve, Engine
-from studies.running.budget import Ending, reached
+from studies.running.budget import AwakeClock, Ending, reached
 from studies.running.definitions import most_epochs
 from studies.running.proposals import EngineOf, Proposals
 from studies.running.running_trial import Running
 from studies.running.study_trials import StudyTrials
-from studies.running.time_limit import AwakeClock
-from tracking.history.joining import joined
-from tracking.history.selection import best_trial
+from tracking.history.trials import best_trial, joined
 from tracking.records import EndedTrial, EpochResult, Proposal, TrialRecord
 from tracking.runs.study_runs import StudyRuns
 
 
 class Search:
-    """Proposes a study's trials, learns their results, and ends when the budget is spent.
-
-    Attributes:
-        description: The study, with its present space.
-        exhausted: Whether nothing is left to try.
-        ending: Why the budget is spent, or None.
-    """
+    """Proposes a study's trials, learns their results, and ends when the budget is spent."""
 
     def __init__(
         self,
@@ -133,9 +125,9 @@ class Search:
         return True
 
     def _join(self) -> None:
-        """Adds the hyperparameters to the space that builders have only now declared.
+        """Adds the hyperparameters that builders have only now declared to the space.
 
-        Then a new engine replaces the present one: the one that a launch from the record would
+        Then a new engine replaces the present one: the engine that a launch from the record would
         make.
         """
         showed, self._showed = self._showed, []
@@ -220,7 +212,5 @@ class BestSoFar:
             self._log(trial.best.value)
 
     def _log(self, value: float) -> None:
-        # Records of older versions may have points at later steps.
-        step = self._count if self._last is None else max(self._count, self._last[0] + 1)
-        self._runs.log_best_so_far(step, value)
-        self._last = step, value
+        self._runs.log_best_so_far(self._count, value)
+        self._last = self._count, value

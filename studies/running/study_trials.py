@@ -1,4 +1,4 @@
-"""A study's trials, as a launch follows them, and whether the first ones all fail alike."""
+"""A study's trials during a launch; whether the first all fail alike, and whether all compare."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from search_spaces import SearchSpace
 from search_spaces.errors import FailedAlikeError
 from studies.running.running_trial import Running
-from tracking.history.joining import completed
+from tracking.history.trials import completed
 from tracking.records import (
     FINISHED_STATES,
     EndedTrial,
@@ -24,24 +24,16 @@ _TRIALS = 3
 
 
 class StudyTrials:
-    """The trials that have ended, run, or wait to be trained again.
-
-    Args:
-        recorded: The recorded trials by number, from 0.
-
-    Attributes:
-        all: All trials by number; a running one as when it began.
-        finished: Those that have ended, by number.
-        finished_before: Numbers of those that an earlier launch finished.
-        running: Those that run, by number.
-        again: Those to train again, the next one first.
-    """
+    """The trials that have ended, run, or wait to be trained again."""
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
+        # By number; a running one as when it began.
         self.all = {trial.number: trial for trial in recorded}
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
+        # Numbers of those that an earlier launch finished.
         self.finished_before = frozenset(self.finished)
         self.running: dict[int, Running] = {}
+        # To train again, the next one first.
         self.again = deque(t for n, t in self.all.items() if n not in self.finished)
         # They ran out of memory next to others.
         self._alone: set[int] = set()
@@ -110,11 +102,7 @@ class FirstTrials:
         self._failed.append(raised)
 
     def check(self) -> None:
-        """Checks that the ended trials do not all fail alike.
-
-        Raises:
-            FailedAlikeError: If enough trials have failed alike.
-        """
+        """Raises FailedAlikeError if enough trials have ended, and all failed alike."""
         if self._over or len(self._failed) < self._wanted:
             return
         count = len(self._failed)
@@ -124,3 +112,75 @@ class FirstTrials:
             f"The {trials} of {self._name!r} failed{alike}: {self._failed[0]}. Mend that and "
             "launch again; --retry-infeasible then trains these trials too."
         )
+
+
+# As few trials of equal data as say that it does not depend on hyperparameters.
+_ALIKE = 2
+
+
+class ValidationParts:
+    """Follows the validation parts of trials, if their data depends on hyperparameters.
+
+    Values that were measured on different samples don't compare.
+    """
+
+    def __init__(self, recorded: Iterable[TrialRecord]) -> None:
+        self._first: dict[str, int] = {}
+        self._told = False
+        # What objective functions trained on in earlier launches.
+        self._before: dict[str, list[int]] = {}
+        for trial in recorded:
+            if isinstance(trial, EndedTrial):
+                self._note(trial)
+                if trial.result.trainer == "objective" and trial.result.data_digest:
+                    self._before.setdefault(trial.result.data_digest, []).append(trial.number)
+
+    @property
+    def count(self) -> int:
+        """The number of validation parts; 0 if all trials have the study's own data."""
+        return len(self._first)
+
+    def take(self, trial: EndedTrial) -> str:
+        """Takes an ended trial; returns a warning, once, if its value can't be compared."""
+        self._note(trial)
+        if self._told:
+            return ""
+        self._told = self.count > 1
+        if trial.result.trainer == "objective":
+            return self._of_objective(trial)
+        if not self._told:
+            return ""
+        first, other = list(self._first.values())[:2]
+        return (
+            f"warning: trial {other} was validated on other samples than trial {first}, as the "
+            "data depends on hyperparameters: their values do not compare. Give all trials the "
+            "same validation targets, by validation=(x, y)."
+        )
+
+    def _of_objective(self, trial: EndedTrial) -> str:
+        """Returns a warning on a trial of an objective function, which loads its data itself."""
+        if self._told:
+            first, other = list(self._first.values())[:2]
+            return (
+                f"warning: trial {other} was validated on other samples than trial {first}: the "
+                "data has changed, or the objective function draws the samples by chance. Their "
+                "values do not compare. Split the data by a fixed seed, such as random_state=0."
+            )
+        before, now = self._before, trial.result.data_digest
+        if len(before) != 1 or not now or now in before:
+            return ""
+        # Many trials of different hyperparameters had the same data; so those are not why.
+        (numbers,) = before.values()
+        if len(numbers) < _ALIKE:
+            return ""
+        self._told = True
+        return (
+            f"warning: trial {trial.number} was trained on other data than the {len(numbers)} "
+            "trials before this launch: their values may not compare. To start a new study, give "
+            "another name with --name."
+        )
+
+    def _note(self, trial: EndedTrial) -> None:
+        digest = trial.result.validation_digest
+        if digest:
+            self._first.setdefault(digest, trial.number)

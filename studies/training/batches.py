@@ -15,8 +15,7 @@ import numpy as np
 
 from studies.data import Part, Splits
 from studies.data.arrays.large import file_of
-from studies.data.arrays.texts import is_text
-from studies.data.structures import Arrays, map_arrays
+from studies.data.arrays.structures import Arrays, is_text, map_arrays
 from studies.definition.seeds import permutation
 
 if TYPE_CHECKING:

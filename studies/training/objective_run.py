@@ -1,4 +1,4 @@
-"""Runs a trial of a study whose objective function does everything itself."""
+"""Runs a trial of a study whose objective function does everything itself, and follows it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import hashlib
 import logging
 import math
 import time
+import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import HyperparameterError
 from search_spaces.errors import StudyError
-from studies.definition.objective_functions import VALUE
+from studies.definition.objective import VALUE
 from studies.error_texts import describe
-from studies.training.follow_objective import Following, FunctionEnded
-from studies.training.objectives.first_fit import check_returned
-from studies.training.objectives.fits import watched
-from studies.training.objectives.measured_weights import Kept
-from studies.training.objectives.objective_trial import ObjectiveTrial
+from studies.training.first_fit import ObjectiveTrial, check_returned
+from studies.training.models import parameters_of
+from studies.training.objective_fits import FitDigests, Kept, MeasuredWeights, fit_digests, watched
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
-from studies.training.states.best_weights import BestWeights
+from studies.training.states.best_weights import BestWeights, weights_digest
 from studies.training.states.checkpointing import cannot_write
 from studies.training.watch import OnEpochResult
 from studies.user_code.causes import (
@@ -31,7 +31,8 @@ from studies.user_code.causes import (
     out_of_memory,
     prunes_trial,
 )
-from tracking.records import BestEpoch, TrialResult, TrialState, TrialTask
+from tracking.records import BestEpoch, EpochResult, TrialResult, TrialSpec, TrialState, TrialTask
+from tracking.runs.run_contents import metric_name
 
 if TYPE_CHECKING:
     import keras
@@ -47,16 +48,12 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
 
     Its epochs are those of every `model.fit` that it calls, counted on for each model from one
     training to the next. The metrics of a second model are called ``fit_2/…``. What the function
-    reports is the metric ``value``, at its own steps; the returned number comes last.
+    reports is the metric ``value``, at its own steps; the returned number comes last, and is the
+    trial's value.
 
-    Returns:
-        The result. Its value is the returned number. It is infeasible if the function raises, or
-        returns no finite number; pruned, without a value, if it raises ``optuna.TrialPruned``.
-
-    Raises:
-        BuilderError: If it returns several numbers, or a model.
-        StudyError: If a checkpoint cannot be written.
-        Exception: Whatever ``on_epoch`` raises.
+    The trial is infeasible if the function raises, or returns no finite number; pruned, without a
+    value, if it raises ``optuna.TrialPruned``. Raises BuilderError if it returns several numbers,
+    or a model.
     """
     started, spec = time.monotonic(), task.spec
     following = Following(spec, on_epoch)
@@ -85,7 +82,7 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
 
 
 class _Call:
-    """One call of an objective function, and what comes of it."""
+    """One call of an objective function, and its outcome."""
 
     def __init__(self, study: StudyDefinition, task: TrialTask, following: Following) -> None:
         self._study, self._task, self._following = study, task, following
@@ -195,3 +192,120 @@ def _number(returned: Any) -> float | None:
         return float(returned)
     except (TypeError, ValueError):
         return None
+
+
+class FunctionEnded(BaseException):
+    """Ends a function before its end; not an `Exception`, which it may catch."""
+
+
+class Following:
+    """Follows one call of an objective function; the `Watcher` of its trainings."""
+
+    def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
+        self.error: Exception | None = None  # What reporting raised; it is not the function's.
+        self.ended: TrialState | None = None  # The state in which the study ended it, or None.
+        self.metrics: dict[int, Mapping[str, float]] = {}  # Those of its trainings by epoch.
+        self.reported: dict[int, float] = {}  # What it reported, by step from 1.
+        # Weights of the only model that is trained; None once there is another.
+        self.measured: MeasuredWeights | None = None
+        self.parameters = 0  # Scalar weights of the last model.
+        self.digests: list[str] = []  # Of each model's weights, after each of its trainings.
+        self.data = FitDigests()  # Of what its first training got.
+        self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
+        # Weakly, as models of folds take memory; and the epochs that each was trained.
+        self._models: list[weakref.ref[Any]] = []
+        self._epochs: list[int] = []
+
+    @property
+    def models(self) -> int:
+        """How many models it trained."""
+        return len(self._models)
+
+    @property
+    def length(self) -> int:
+        """The epochs of its longest training; without any, the steps that it reported."""
+        return max(self._epochs, default=0) or max(self.reported, default=0)
+
+    @property
+    def epochs(self) -> int:
+        """The epochs of all of its trainings."""
+        return sum(self._epochs)
+
+    def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
+        """Takes the model of a training that begins."""
+        if not self._models:
+            self.data = fit_digests(arguments)
+        if self._number_of(model):
+            return
+        self._models.append(weakref.ref(model))
+        self._epochs.append(0)
+        only = self.models == 1
+        self.measured = MeasuredWeights(model, self._spec.objective) if only else None
+
+    def epoch_ended(self, model: keras.Model, logs: Mapping[str, float]) -> None:
+        """Takes an epoch of a training."""
+        number = self._number_of(model)
+        self._epochs[number - 1] += 1
+        epoch = self._epochs[number - 1]
+        if self.measured is not None:
+            self.measured.epoch_ended(epoch, logs)
+        prefix = f"fit_{number}/" if number > 1 else ""
+        metrics = {metric_name(f"{prefix}{name}"): value for name, value in logs.items()}
+        self.metrics[epoch] = {**self.metrics.get(epoch, {}), **metrics}
+        if self._tell(epoch, metrics):
+            # Not by its pruner, which gets what it reports: its time is over.
+            self._end("pruned")
+
+    def fit_ended(self, model: keras.Model) -> None:
+        """Takes the model of a training that has ended."""
+        self.parameters = parameters_of(model)
+        self.digests.append(weights_digest([weight.numpy() for weight in model.weights]))
+
+    def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
+        """Takes what `model.evaluate` measured."""
+        if self.measured is not None and self.measured.model is model:
+            self.measured.evaluated(measured)
+
+    def report(self, value: float, step: int) -> bool:
+        """Takes what the function reports at a step from 0; returns whether to prune."""
+        self.reported[step + 1] = value
+        return self._tell(step + 1, {VALUE: value})
+
+    def conclude(self, value: float) -> int:
+        """Reports the value that the function returned; returns its step.
+
+        That is the last one, or a further one if the last has another value.
+        """
+        last = max([*self._epochs, *self.reported, 1])
+        if self.reported.get(last) == value:
+            return last
+        last += last in self.reported
+        try:
+            self._tell(last, {VALUE: value})
+        except FunctionEnded:
+            # It has ended already.
+            self.ended = None
+        return last
+
+    def _number_of(self, model: keras.Model) -> int:
+        """Returns the place of a model among those that are trained, from 1; 0 if it is new."""
+        known = [each() for each in self._models]
+        return next((place for place, each in enumerate(known, 1) if each is model), 0)
+
+    def _tell(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Reports metrics; returns whether to prune."""
+        spec, seconds = self._spec, time.monotonic() - self._started
+        try:
+            decision = self._on_epoch(
+                EpochResult(spec.number, epoch, dict(metrics), seconds, spec.repeat)
+            )
+        except Exception as error:
+            self.error = error
+            raise FunctionEnded from None
+        if decision == "stop":
+            self._end("interrupted")
+        return decision == "prune"
+
+    def _end(self, state: TrialState) -> None:
+        self.ended = state
+        raise FunctionEnded

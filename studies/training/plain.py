@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from studies.data import StreamedSplits
 from studies.error_texts import describe
 from studies.training.batches import Batches
-from studies.training.models import may_change_model, scalars
+from studies.training.models import make_variables, may_change_model, scalars
 from studies.training.process import global_settings
 from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.streamed_batches import StreamedBatches
 from studies.training.structures.structure import Structure
 from studies.training.trainer import NotTrainedError, OnEpoch, Training, check_traced_alike
-from studies.training.variables import make_variables
 
 if TYPE_CHECKING:
     import keras
@@ -42,7 +40,7 @@ class PlainTrainer:
         )
 
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
-        """See `Trainer.train`."""
+        """Trains with one call of `model.fit`."""
         model, spec = training.model, training.spec
         self.traced = ()
         batches = self._batches_of(training)
@@ -109,17 +107,17 @@ class PlainTrainer:
         import keras
 
         splits, batch_size = training.splits, training.spec.batch_size
-        if isinstance(splits, StreamedSplits):
+        if splits.streams:
             return StreamedBatches(splits, training.spec.class_weight)
         ends = training.model.steps_per_execution != 1
-        return self._batches(splits, batch_size, ends, keras.config.floatx())
+        return self._batches(splits.arrays, batch_size, ends, keras.config.floatx())
 
 
 def _make_variables(training: Training) -> None:
     """Makes the variables of loss, metrics and optimizer, if no code of the user can notice.
 
-    It may count its calls, and callbacks may see variables. A failure need not mean that `fit`
-    fails, as a loss may need several samples.
+    A user's code may count its calls, and callbacks may see variables. A failure need not mean that
+    `fit` fails, as a loss may need several samples.
     """
     if may_change_model(training.callbacks) or not Structure(training.model).of_libraries:
         return

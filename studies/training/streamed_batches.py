@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from search_spaces.errors import DataError
-from studies.data import StreamedSplits
+from studies.data import LoadedData
 from studies.data.streams.profiles import PROFILE_SEED
-from studies.data.streams.readings import Reading
+from studies.data.streams.sources import Reading
 from studies.data.streams.streamed_dataset import Stream
 from studies.definition.seeds import epoch_seed
 from studies.libraries.keras_parts import adapter_class
@@ -34,13 +35,12 @@ class StreamedBatches:
     training_steps = None
     validation_steps = None
 
-    def __init__(
-        self, splits: StreamedSplits, class_weight: Mapping[int, float] | None = None
-    ) -> None:
+    def __init__(self, splits: LoadedData, class_weight: Mapping[int, float] | None = None) -> None:
         self._seed = PROFILE_SEED
-        self._steps = splits.train.profile.known_batches
-        self.training = _adapter(splits.train, lambda: self._seed, class_weight)
-        self.validation = _adapter(splits.validation, lambda: PROFILE_SEED, None)
+        train, validation = splits.streams["train"], splits.streams["validation"]
+        self._steps = train.profile.known_batches
+        self.training = _adapter(train, lambda: self._seed, class_weight)
+        self.validation = _adapter(validation, lambda: PROFILE_SEED, None)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
         """Sets the epoch of the next reading, counted from 1, and the trial's seed."""
@@ -66,6 +66,13 @@ class StreamedBatches:
             # The training's own error says more.
             with contextlib.suppress(Exception):
                 adapter.on_epoch_end()
+
+
+def validation_batches(splits: LoadedData) -> Iterator[Any]:
+    """Yields the batches of a validation part that is read batch by batch."""
+    with contextlib.closing(StreamedBatches(splits)) as batches:
+        batches.validation.on_epoch_begin()
+        yield from islice(batches.validation, splits.streams["validation"].profile.known_batches)
 
 
 def _adapter(

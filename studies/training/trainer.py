@@ -13,7 +13,7 @@ from tracking.records import TrialSpec
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.training.structures.structure import Structure
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
@@ -22,28 +22,17 @@ OnEpoch = Callable[[int, Mapping[str, float]], bool]
 
 @dataclass(frozen=True)
 class Training:
-    """The arguments of a trainer.
+    """The arguments of a trainer."""
 
-    Attributes:
-        model: Compiled; trained in place.
-        splits: Training and validation data; class weights are in the sample weights of arrays.
-        spec: Epochs, batch size and seed.
-        callbacks: The user's own, new for this trial.
-        hp: The trial's hyperparameters.
-        initial_epoch: Number of epochs that the model was already trained.
-        unfit: Why it must be trained by `model.fit`, or empty.
-        traced: What the steps were traced for before an interruption; see `Trainer.traced`.
-        validates: Whether there is validation data; without, the plain trainer alone trains.
-    """
-
-    model: keras.Model
-    splits: AnySplits
+    model: keras.Model  # Compiled; trained in place.
+    splits: LoadedData  # Class weights are in the sample weights of arrays.
     spec: TrialSpec
-    callbacks: Sequence[keras.callbacks.Callback]
+    callbacks: Sequence[keras.callbacks.Callback]  # The user's own, new for this trial.
     hp: Hyperparameters
-    initial_epoch: int = 0
-    unfit: str = ""
-    traced: Sequence[str] = ()
+    initial_epoch: int = 0  # Epochs that the model was trained before.
+    unfit: str = ""  # Why it must be trained by `model.fit`, or empty.
+    traced: Sequence[str] = ()  # What the steps were traced for before an interruption.
+    # Whether there is validation data; without, the plain trainer alone trains.
     validates: bool = True
 
 
@@ -85,10 +74,7 @@ class Trainer(Protocol):
 
     @property
     def unsaved(self) -> str:
-        """Why the model does not have the weights of the last reported epoch.
-
-        Empty if it has.
-        """
+        """Why the model does not have the weights of the last reported epoch; empty if it has."""
         ...
 
     @property
@@ -110,14 +96,11 @@ class Trainer(Protocol):
         ...
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """Trains until the spec's epochs are done, ``on_epoch`` says stop, or a callback does.
+        """Trains until the spec's epochs are done, `on_epoch` says stop, or a callback does.
 
-        Returns:
-            Metrics that count in place of every epoch's, if the training concludes; else None.
-
-        Raises:
-            NotTrainedError: If it must start again, with ``training.unfit`` set.
-            ChangedModelError: If it must start again from its first epoch.
+        Returns metrics that count in place of every epoch's, if the training concludes. Raises
+        NotTrainedError if it must start again, with `training.unfit` set; ChangedModelError if it
+        must start again from its first epoch.
         """
         ...
 

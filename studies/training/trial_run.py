@@ -16,16 +16,15 @@ from studies.error_texts import describe
 from studies.libraries.tensorflow_parts import forgetting_gradients
 from studies.training.building.build import build_callbacks, build_model, without_watching
 from studies.training.building.hypermodel import has_own_fit
-from studies.training.building.made_data import AnyData, MadeData, validation_digest
+from studies.training.building.made_data import AnyData, MadeData
+from studies.training.models import make_weights, parameters_of
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
 from studies.training.scoring.recording import ScoreRecorder
 from studies.training.states.best_weights import BestWeights
-from studies.training.states.checkpointing import Checkpoints, cannot_write
-from studies.training.states.resuming import last_state, restoring
+from studies.training.states.checkpointing import Checkpoints, cannot_write, last_state, restoring
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer, Training
-from studies.training.variables import make_weights, parameters_of
 from studies.training.watch import OnEpochResult, Watch
 from studies.user_code.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
 from tracking.records import (
@@ -40,7 +39,7 @@ from tracking.records import (
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
 
 _log = logging.getLogger(__name__)
@@ -57,17 +56,12 @@ def run_trial(
     """Runs a trial.
 
     If `data` makes the data of each trial, the result has its digests and class weights. Else the
-    classes of the spec are weighted here.
+    classes of the spec are weighted here. A trial is infeasible if its builder raises, if its data
+    can't be made, or if its training raises or diverges before an epoch has a value. After that it
+    keeps its best epoch.
 
-    Returns:
-        The result. A trial is infeasible if its builder raises, if its data can't be made, or if
-        its training raises or diverges before an epoch has a value. After that it keeps its best
-        epoch.
-
-    Raises:
-        ObjectiveError: If the model does not log the objective.
-        StudyError: If a checkpoint cannot be written.
-        Exception: Whatever ``on_epoch`` raises.
+    Raises ObjectiveError if the model does not log the objective, StudyError if a checkpoint can't
+    be written, and whatever `on_epoch` raises.
     """
     return _Run(study, data, task, _Reports(on_epoch), trainer, time.monotonic()).result()
 
@@ -98,12 +92,7 @@ class _Reports:
 
 @dataclass
 class _Run:
-    """One run of a trial.
-
-    Attributes:
-        unfit: Why `model.fit` must train it, or empty.
-        stateless: Whether it is trained from its first epoch, and keeps no states.
-    """
+    """One run of a trial."""
 
     study: StudyDefinition
     data: AnyData | FoldedSplits
@@ -111,11 +100,11 @@ class _Run:
     reports: _Reports
     trainer: Trainer
     started: float
-    unfit: str = ""
-    stateless: bool = False
+    unfit: str = ""  # Why `model.fit` must train it, or empty.
+    stateless: bool = False  # Whether it is trained from its first epoch, and keeps no states.
 
     def result(self) -> TrialResult:
-        """Runs the trial, again if it must start again; see `run_trial`."""
+        """Runs the trial, again if it must start again."""
         number, self.stateless = self.task.spec.number, self.trainer.concludes
         changed = False
         try:
@@ -146,10 +135,8 @@ class _Run:
     def _run(self) -> TrialResult:
         spec, data = self.task.spec, self.data
         hp = Hyperparameters(self.task.space, spec.values, number=spec.built_as)
-        if isinstance(data, FoldedSplits):
-            return self._run_on(data.of(spec.fold), self.task, hp)
         if not isinstance(data, MadeData):
-            return self._run_on(data, self.task, hp)
+            return self._run_on(data.of(spec.fold), self.task, hp)
         try:
             _, splits, class_weight = data.of(hp)
         except Exception as error:
@@ -163,11 +150,11 @@ class _Run:
         return replace(
             self._run_on(splits, replace(self.task, spec=spec), hp),
             data_digest=splits.digest,
-            validation_digest=validation_digest(splits),
+            validation_digest=splits.validation.targets_digest,
             class_weight=class_weight,
         )
 
-    def _run_on(self, splits: AnySplits, task: TrialTask, hp: Hyperparameters) -> TrialResult:
+    def _run_on(self, splits: LoadedData, task: TrialTask, hp: Hyperparameters) -> TrialResult:
         """Runs the trial on its data."""
         spec, build, state = task.spec, self.study.build, None
         splits = with_class_weight(splits, spec.class_weight)
@@ -222,10 +209,7 @@ class _Run:
         state: TrainingState | None,
         scores: ScoreRecorder,
     ) -> bool:
-        """Trains a model, from its first epoch or from a state; False if nothing was left to do.
-
-        A training that raises fails.
-        """
+        """Trains a model, from its first epoch or from a state; False if nothing was left to do."""
         build = self.study.build
         if state is not None:
             if not watch.resume_from(state):
@@ -283,7 +267,7 @@ def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialR
 
 
 def _build(
-    study: StudyDefinition, hp: Hyperparameters, spec: TrialSpec, splits: AnySplits
+    study: StudyDefinition, hp: Hyperparameters, spec: TrialSpec, splits: LoadedData
 ) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
     begin_trial(spec.seed)
     with global_settings.noting_environment():
@@ -312,7 +296,7 @@ def _tell_once(number: int, what: str) -> None:
 
 
 def _mistake(error: Exception, build: Any) -> str:
-    """Returns the error, if it may be a mistake in the study's code; see `TrialResult`."""
+    """Returns the error, if it may be a mistake in the study's code."""
     if isinstance(error, BuilderError):
         return str(error)
     return "" if out_of_memory(error) or gives_up_trial(error) else explain(error, build)

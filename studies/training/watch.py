@@ -21,7 +21,7 @@ from tracking.records import (
     TrialSpec,
     TrialState,
 )
-from tracking.runs.mlflow_names import metric_name
+from tracking.runs.run_contents import metric_name
 
 OnEpochResult = Callable[[EpochResult], Decision]
 

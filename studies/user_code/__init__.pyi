@@ -1,4 +1,3 @@
-from .commits import commit_tags as commit_tags
 from .loading import (
     describe_code as describe_code,
 )
@@ -8,11 +7,12 @@ from .loading import (
 from .loading import (
     with_source as with_source,
 )
-from .recorded_modules import import_texts as import_texts
 from .shipping import ship as ship
 from .shipping import unpack as unpack
 from .targets import Target as Target
 from .targets import resolve_target as resolve_target
+from .user_modules import commit_tags as commit_tags
+from .user_modules import import_texts as import_texts
 from .user_modules import own_modules as own_modules
 from .user_modules import place_of as place_of
 from .user_modules import text_of as text_of

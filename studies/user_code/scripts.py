@@ -23,10 +23,9 @@ import numpy as np
 from search_spaces.errors import EngineError, StudyFileError
 from search_spaces.tailoring import Tailoring
 from studies.data import datasets
+from studies.data.arrays.structures import length_of, map_arrays
 from studies.data.streams.sources import GENERATOR, kind_of
-from studies.data.structures import length_of, map_arrays
-from studies.definition.engine_objects import name_of_object
-from studies.definition.engine_options import split_options, with_options
+from studies.definition.engine_options import name_of_object, split_options, with_options
 from studies.definition.settings import hyperband_trials
 from studies.definition.study_definition import (
     DEFAULT_BATCH_SIZE,
@@ -35,8 +34,8 @@ from studies.definition.study_definition import (
 )
 from studies.libraries.searches import KERAS_TUNER, OPTUNA, Search
 from studies.user_code.user_modules import imported_names, own_modules
-from tracking.diagnosis.numbers import counted
 from tracking.records import Objective
+from tracking.texts import counted
 
 _MAIN: Final = "__main__"
 # Of a script that does not say how many, so that only its timeout, or Ctrl-C, ends it.
@@ -100,16 +99,7 @@ def as_program(module: ModuleType, path: Path) -> Iterator[None]:
 
 
 def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
-    """Returns the study of a script's search, named after the script.
-
-    Args:
-        path: The script.
-        variable: The variable that names the search, or empty.
-        search: The search.
-
-    Raises:
-        StudyError: If a study would make another search of it.
-    """
+    """Returns the study of a script's search, named after the script."""
     name = _study_name(path, variable)
     if search.library == OPTUNA:
         return _of_optuna(name, search)

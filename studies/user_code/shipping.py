@@ -23,14 +23,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import DataError, StudyError
-from studies.data.arrays.large import file_of
-from studies.data.parts.sharing import MappingUnpickler
+from studies.data.arrays.large import MappingUnpickler, file_of
 from studies.data.streams.sources import TF_DATA, kind_of
 from studies.definition.study_definition import StudyDefinition
 from studies.libraries.tensorflow_parts import class_of_functions, untraced
 from studies.user_code.loading import import_from
-from studies.user_code.recorded_modules import import_texts
-from studies.user_code.user_modules import place_of
+from studies.user_code.user_modules import import_texts, place_of
 from tracking.records import CodeDescription
 
 # Larger arrays go into their own files.
@@ -68,10 +66,6 @@ def ship(
     """Writes a study into an empty folder, for processes of this machine.
 
     If it can't be sent, the message says what else a person can do.
-
-    Raises:
-        StudyError: If it holds something that can't be sent to another process; names it.
-        OSError: If the folder can't be written to.
     """
     try:
         pickled, files = _pickle(study, folder)

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from search_spaces.errors import StudyFileError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import StudyFileError, suggestion
 from studies.catalog import COURSE
 
 _CATALOG = Path(__file__).parents[1] / "catalog"
@@ -46,17 +45,7 @@ class Target:
 
 def catalog_names() -> list[str]:
     """Returns the names of the ready studies, in the order of the course."""
-    return [name for names in catalog_chapters().values() for name in names]
-
-
-def catalog_chapters() -> dict[str, list[str]]:
-    """Returns the names of the ready studies by chapter; those of none come last."""
-    files = {f.stem.replace("_", "-") for f in _CATALOG.glob("*.py") if f.stem[0] != "_"}
-    found = {
-        chapter: [name for name in names if name in files] for chapter, names in COURSE.items()
-    }
-    found["More"] = sorted(files.difference(*found.values()))
-    return {chapter: names for chapter, names in found.items() if names}
+    return [name for names in COURSE.values() for name in names]
 
 
 def catalog_questions() -> dict[str, str]:
@@ -69,15 +58,7 @@ def catalog_questions() -> dict[str, str]:
 
 
 def resolve_target(text: str, command: str = "launch") -> Target:
-    """Finds what a target names, without running anything.
-
-    Args:
-        text: The target.
-        command: The user's, for messages.
-
-    Raises:
-        StudyFileError: There is no such file or catalog name.
-    """
+    """Finds what a target names, without running anything."""
     if text in catalog_names():
         return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
     path, variable = _split(text)

@@ -2,23 +2,31 @@
 
 They are found by reading the imports of each file, also within functions and branches. So the same
 files give the same modules in every process, whatever it has imported or run. Imports by computed
-names are not found.
+names are not found. Their recorded texts can be imported instead of the files; the git commit of
+the code is recorded too.
 """
 
 from __future__ import annotations
 
 import ast
+import linecache
 import os
+import shutil
+import subprocess
 import sys
 import sysconfig
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.machinery import PathFinder
+from importlib.abc import MetaPathFinder, SourceLoader
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import spec_from_file_location
 from pathlib import Path, PurePath
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 from studies.user_code.same_names import NAMES, places_of
+from tracking import tags
+from tracking.records import CodeDescription
 
 _LIBRARIES = ("site-packages", "dist-packages")
 _OURS = Path(__file__).resolve().parents[2]
@@ -158,8 +166,7 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
 
     Not `PathFinder`, which needs the parents of namespace packages to be imported.
 
-    Returns:
-        Its file, if it has one; where its own modules are, if it is a package.
+    Returns its file, if it has one, and where its own modules are, if it is a package.
     """
     parent, _, tail = name.rpartition(".")
     if not parent:
@@ -245,3 +252,114 @@ def place_of(path: Path, place: str) -> Path:
 def text_of(path: Path, place: str) -> str | None:
     """Returns its present text, or None if it can't be read."""
     return _text(place_of(path, place))
+
+
+def import_texts(texts: Mapping[str, str]) -> None:
+    """Gives modules imported from now on other texts than their files, which need not exist."""
+    if texts:
+        sys.meta_path.insert(0, _Finder(texts))
+
+
+class _Finder(MetaPathFinder):
+    """Finds a module where Python does, and makes it run its recorded text."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = {os.path.realpath(file): text for file, text in texts.items()}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Returns the spec of a module whose text is recorded; None for all others."""
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None:
+                return self._with_text(fullname, spec)
+        tail = fullname.rpartition(".")[2]
+        for entry in sys.path if path is None else path:
+            for file in (Path(entry, tail, "__init__.py"), Path(entry, f"{tail}.py")):
+                if os.path.realpath(file) in self._texts:
+                    return self._spec(fullname, str(file), file.name == "__init__.py")
+            if self._is_namespace(Path(entry, tail)):
+                found = ModuleSpec(fullname, None, is_package=True)
+                found.submodule_search_locations = [str(Path(entry, tail))]
+                return found
+        return None
+
+    def _is_namespace(self, folder: Path) -> bool:
+        """Returns whether modules with recorded texts are in a folder without a file of its own."""
+        inside = os.path.join(os.path.realpath(folder), "")
+        return any(file.startswith(inside) for file in self._texts)
+
+    def _with_text(self, fullname: str, spec: ModuleSpec) -> ModuleSpec | None:
+        if spec.origin is None or os.path.realpath(spec.origin) not in self._texts:
+            return None
+        return self._spec(fullname, spec.origin, spec.submodule_search_locations is not None)
+
+    def _spec(self, fullname: str, file: str, is_package: bool) -> ModuleSpec | None:
+        loader = _TextLoader(file, self._texts[os.path.realpath(file)])
+        folders = [os.path.dirname(file)] if is_package else None
+        return spec_from_file_location(
+            fullname, file, loader=loader, submodule_search_locations=folders
+        )
+
+
+class _TextLoader(SourceLoader):
+    """Runs a text as if it were in its file. Python's cache of compiled files is not used."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self._file, self._text = file, text
+        # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
+        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+
+    def get_filename(self, fullname: str) -> str:
+        return self._file
+
+    def get_data(self, path: str) -> bytes:
+        return self._text.encode()
+
+
+# On a repository of a hundred thousand files it takes a second or two.
+_SECONDS = 10.0
+
+
+def commit_tags(code: CodeDescription) -> dict[str, str]:
+    """Returns the tags with the commit of a study's code; empty ones if there is none.
+
+    It is dirty if a tracked file has changed, or if git does not track one of the study's own
+    files. Other untracked files, such as a store, don't count.
+    """
+    found = {tags.COMMIT: "", tags.DIRTY: ""}
+    path = Path(code.path or Path(code.folder or ".") / "notebook")
+    git = shutil.which("git")
+    if git is None or not path.parent.is_dir():
+        return found
+    files = [str(path)] if code.path else []
+    files += [str(place_of(path, place)) for place in code.modules or {}]
+    commit = _asked(git, path.parent, "rev-parse", "HEAD")
+    if not commit:
+        return found
+    changed = _asked(git, path.parent, "status", "--porcelain", "--untracked-files=no")
+    if not changed and files:
+        known = _asked(git, path.parent, "ls-files", "--error-unmatch", "--", *files)
+        changed = "untracked" if known is None else ""
+    return {tags.COMMIT: commit.strip(), tags.DIRTY: "false" if changed == "" else "true"}
+
+
+def _asked(git: str, folder: Path, *arguments: str) -> str | None:
+    """Returns git's output; None if it fails."""
+    # The first option: a repository's settings may name a program for git to run.
+    command = [git, "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -84,10 +85,14 @@ def test_a_folder_in_place_of_the_images_of_a_study(tmp_path: Path) -> None:
     assert {row["class"] for row in found} <= {"day", "night"}
     odds = np.array([[row["probability_day"], row["probability_night"]] for row in found])
     np.testing.assert_allclose(odds, alone(tmp_path, PREDICT_IMAGE, "new"), atol=0.01)
+    damaged = tmp_path / "damaged.PNG"
+    damaged.write_bytes(b"\x89PNG no more")
+    refused = kerastudy_here(tmp_path, "predict", "photos", "--input", str(damaged), expect=2)
+    assert f"{str(damaged)!r} can't be read as an image" in refused.stderr
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("kind", ["folder", "csv"])
+@pytest.mark.parametrize("kind", ["folder", "csv", "csv.gz"])
 def test_texts_from_new_to_a_raw_text(tmp_path: Path, kind: str) -> None:
     random = np.random.default_rng(0)
     rows = ["review;stars"]
@@ -98,21 +103,23 @@ def test_texts_from_new_to_a_raw_text(tmp_path: Path, kind: str) -> None:
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{number}.txt").write_text(text, encoding="utf-8")
         rows.append(f"{text};{('bad', 'good')[number % 2]}")
-    (tmp_path / "reviews.csv").write_text("\n".join(rows), encoding="utf-8")
-    given = {"folder": ("the reviews",), "csv": ("reviews.csv", "--target", "stars")}[kind]
+    opened = gzip.open if kind == "csv.gz" else open
+    with opened(tmp_path / f"reviews.{kind}", "wt", encoding="utf-8") as file:
+        file.write("\n".join(rows))
+    given = ("the reviews",) if kind == "folder" else (f"reviews.{kind}", "--target", "stars")
     kerastudy_here(tmp_path, "new", "study.py", "--data", *given)
     kerastudy_here(tmp_path, "launch", "study.py", *LAUNCH)
     for number, text in enumerate(["a lovely film, süß", "awful"]):
-        (tmp_path / f"{number}.txt").write_text(text, encoding="utf-8")
-    made = alone(tmp_path, PREDICT_TEXT, tmp_path / "0.txt", tmp_path / "1.txt").ravel()
+        (tmp_path / f"{number}.TXT").write_text(text, encoding="utf-8")
+    made = alone(tmp_path, PREDICT_TEXT, tmp_path / "0.TXT", tmp_path / "1.TXT").ravel()
     for number in range(2):
         (row,) = as_json(
             kerastudy_here(
-                *(tmp_path, "predict", "study", "--input", f"{number}.txt", "--json"),
+                *(tmp_path, "predict", "study", "--input", f"{number}.TXT", "--json"),
                 "--probabilities",
             )
         )["predictions"]
         assert row["probability_good"] == pytest.approx(made[number], rel=1e-4)
-    if kind == "csv":
-        rows = kerastudy_here(tmp_path, "predict", "study", "--input", "reviews.csv").stdout
+    if kind != "folder":
+        rows = kerastudy_here(tmp_path, "predict", "study", "--input", f"reviews.{kind}").stdout
         assert rows.count("\n") == 61

@@ -24,7 +24,8 @@ from user_commands import as_json, environment
 
 import kerastudy as ks
 from search_spaces import DataError
-from studies.champion import Inputs, Taken, as_csv, predictions_table, read_inputs
+from studies import as_csv
+from studies.champion import Inputs, Taken, predictions_table, read_inputs
 from studies.training import load_keras_model
 
 ROWS = pd.DataFrame({"size": [3.3e4, 2.6e4, 3.0e4], "age": [80, 3, 40]})

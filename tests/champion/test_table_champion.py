@@ -165,6 +165,10 @@ def test_rows_that_can_not_be_predicted_are_refused_in_a_line(houses: Houses) ->
     houses.new.assign(hidden="many").to_csv(houses.folder / "texts.csv", index=False)
     done = kerastudy_here(houses.folder, "predict", "houses", "--input", "texts.csv", expect=2)
     assert "'hidden' holds something else than numbers" in done.stderr
+    one = {name: column.iloc[0] for name, column in houses.new.items()}
+    np.savez(houses.folder / "one.npz", **one)
+    done = kerastudy_here(houses.folder, "predict", "houses", "--input", "one.npz", expect=2)
+    assert "has no rows" in done.stderr and done.stderr.count("\n") == 1
     study = ks.read_study("houses", store=houses.store)
     with pytest.raises(ks.DataError, match="lacks the columns 'built'"):
         study.predict(houses.new.drop(columns="built"))

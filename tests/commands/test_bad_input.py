@@ -127,7 +127,7 @@ def check_unreadable(folder: Path, command: list[str], text: str, *words: str) -
 # /root may be closed to others: what is used is imported before root steps down.
 AS_NOBODY = """
 import os, sys
-import studies.commands.launch, studies.commands.command_line, studies.commands.output
+import studies.commands.launch, studies.commands.command_line, studies.commands.records
 import studies.launching.launch, studies.user_code.loading, studies.definition.settings
 import search_spaces, studies.data, rich.console, rich.live
 if os.getuid() == 0:

@@ -103,6 +103,9 @@ def test_what_a_user_can_get_wrong(folder: Path) -> None:
     assert "There is no file" in told.stderr
     (folder / "houses.csv").write_text("area,price\n1,2\n", encoding="utf-8")
     assert "--target price" in kerastudy_here(folder, "data", "houses.csv", expect=2).stderr
-    assert "--target names" in kerastudy_here(folder, "data", "digits", *column, expect=2).stderr
+    assert (
+        "--target 'price' names"
+        in kerastudy_here(folder, "data", "digits", *column, expect=2).stderr
+    )
     output = ("--output", "no/such/folder.png")
     assert "no folder" in kerastudy_here(folder, "data", "digits", *output, expect=2).stderr

@@ -32,7 +32,7 @@ class Untouchable:
 
 def test_importing_and_describing_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from studies.data import datasets, Dataset, Splits, Part, DataError;"
+        "import sys; from studies.data import datasets, Dataset, Splits, Part;"
         "datasets.digits(); datasets.npz('none.npz', preprocess='minmax');"
         "datasets.arrays([[1.0], [2.0]], [0, 1], preprocess='standardize');"
         "heavy = {'sklearn', 'tensorflow', 'keras', 'pandas', 'scipy'};"

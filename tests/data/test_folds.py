@@ -72,16 +72,16 @@ def test_folds_are_those_of_scikit_learn(how: Any, splitter: Any, y: np.ndarray)
     data = ks.datasets.arrays(X, y, test=None)
     made = folded(how, data)
     wanted = [(a.tolist(), b.tolist()) for a, b in splitter.split(X, y, GROUPS)]
-    assert [rows(made.of(fold)) for fold in range(made.facts.count)] == wanted
+    assert [rows(made.of(fold)) for fold in range(made.folds)] == wanted
     for fold, (train, validation) in enumerate(wanted):
         # The identity of a fold is that of these arrays.
         plain = ks.datasets.arrays(
             X[train], y[train], validation=(X[validation], y[validation]), test=None
         )
         assert made.of(fold).digest == plain.load().digest
-        assert made.facts.details["folds"][fold]["digest"] == plain.load().digest
+        assert made.details["folds"][fold]["digest"] == plain.load().digest
     validated = {row for _, validation in wanted for row in validation}
-    assert made.facts.sizes == {"train": COUNT, "validation": len(validated)}
+    assert made.sizes == {"train": COUNT, "validation": len(validated)}
     if not isinstance(how, int) and "groups" not in repr(how) and "samples" not in repr(how):
         again = read_spelled(repr(how))
         assert again is not None and repr(again) == repr(how)
@@ -95,7 +95,7 @@ def test_all_but_the_test_part_is_split_and_that_stays_sealed() -> None:
     made = folded(3, data)
     assert np.array_equal(made.whole.unseal_test().x, X[test])
     assert np.array_equal(made.whole.train.x, X[rest])
-    assert made.facts.digests["test"] == data.load().digests["test"], "whatever the folds"
+    assert made.digests["test"] == data.load().digests["test"], "whatever the folds"
     for fold in range(3):
         assert "test" not in made.of(fold).digests
         with pytest.raises(ks.NoTestPartError):
@@ -130,7 +130,8 @@ def test_processes_share_the_files_of_folds(tmp_path: Path) -> None:
     how = ks.splits.stratified(3)
     alone = NO_TEST.load_folds(how)
     first, second = (NO_TEST.load_folds(how, tmp_path) for _ in range(2))
-    assert first.facts == second.facts == alone.facts
+    described = [(each.digest, each.sizes, each.describe()) for each in (first, second, alone)]
+    assert described[0] == described[1] == described[2]
     for fold in (0, 1, 2, ALL_FOLDS):
         array = second.of(fold).train.x
         assert isinstance(array, np.memmap) and Path(str(array.filename)).is_relative_to(tmp_path)

@@ -195,7 +195,7 @@ def test_the_test_part_comes_out_by_unsealing_alone() -> None:
         ((X, Y), r"Received: an object of type tuple. Arrays go to datasets.arrays"),
         (X, "Arrays go to datasets.arrays"),
         (None, "Received: None"),
-        (lambda folder, seed: None, "needs 'folder'. It gets seed only"),
+        (lambda folder, seed: None, "missing a required argument: 'folder'. It gets nothing but"),
     ],
     ids=["generator", "iterator", "pair", "array", "nothing", "arguments"],
 )
@@ -205,7 +205,7 @@ def test_what_can_not_be_read_again_and_again_is_refused_at_once(train: Any, sai
 
 
 def test_validation_takes_no_seed() -> None:
-    with pytest.raises(DataError, match=r"validation is .*generator, which needs a seed"):
+    with pytest.raises(DataError, match=r"generator, which can't be called: missing .*'seed'"):
         ks.datasets.batches(streamed.generator, streamed.generator)
 
     def either(seed: int | None = None) -> Iterator[Any]:

@@ -17,8 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tracking.history import StudyHistory
-from tracking.report import StudyData, write_report
-from tracking.report.charts import theme
+from tracking.report import StudyData, theme, write_report
 from tracking.store import create_store
 
 # The trial, place and opacity of each mark of a chart that names its trial.

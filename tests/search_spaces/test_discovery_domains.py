@@ -10,9 +10,18 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from search_spaces import Choice, Float, Hyperparameters, Int, SearchSpace, discover
-from search_spaces.inline import holding_all, read_as
-from search_spaces.translations import KerasTunerSpace, OptunaSpace
+from search_spaces import (
+    Choice,
+    Float,
+    Hyperparameters,
+    Int,
+    KerasTunerSpace,
+    OptunaSpace,
+    SearchSpace,
+    discover,
+    holding_all,
+    read_as,
+)
 
 
 def by_optimizer(hp: Any) -> None:

@@ -16,9 +16,9 @@ from search_spaces import (
     Int,
     SearchSpace,
     SearchSpaceError,
+    complete,
     l2,
 )
-from search_spaces.space import complete
 
 
 @pytest.fixture

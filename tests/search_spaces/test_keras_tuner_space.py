@@ -18,11 +18,13 @@ from search_spaces import (
     Float,
     Hyperparameters,
     Int,
+    KerasTunerSpace,
     Parameter,
     SearchSpace,
     SearchSpaceError,
+    is_keras_tuners,
+    space_of_keras_tuners,
 )
-from search_spaces.translations import KerasTunerSpace, is_keras_tuners, space_of_keras_tuners
 
 
 def draws(translated: KerasTunerSpace, count: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -185,7 +187,7 @@ def test_numbers_off_their_domain_are_refused() -> None:
 def test_keras_tuner_is_loaded_when_a_space_is_translated_and_not_before() -> None:
     program = (
         "import sys; from search_spaces import SearchSpace, dropout; "
-        "from search_spaces.translations import KerasTunerSpace; "
+        "from search_spaces import KerasTunerSpace; "
         "space = KerasTunerSpace(SearchSpace(dropout())); space.encode({'dropout': 0.25}); "
         "print({'keras_tuner', 'tensorflow', 'numpy'} & set(sys.modules))"
     )

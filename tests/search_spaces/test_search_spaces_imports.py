@@ -35,7 +35,7 @@ def test_declaring_a_space_loads_nothing_heavy() -> None:
 
 
 def test_optuna_is_loaded_when_it_is_needed() -> None:
-    make = "from search_spaces.translations import OptunaSpace as O; "
+    make = "from search_spaces import OptunaSpace as O; "
     make += "import search_spaces as s; "
     assert loaded_after(make + "o = O(s.SearchSpace(s.dropout()))") == set()
     used = loaded_after(make + "o = O(s.SearchSpace(s.dropout())); o.distributions")

@@ -20,11 +20,11 @@ from search_spaces import (
     Float,
     Hyperparameters,
     Int,
+    OptunaSpace,
     Parameter,
     SearchSpace,
     SearchSpaceError,
 )
-from search_spaces.translations import OptunaSpace
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

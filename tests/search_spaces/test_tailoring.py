@@ -18,7 +18,6 @@ from search_spaces import (
     SearchSpace,
     SearchSpaceError,
     Tailoring,
-    parse_edit,
     spell_domain,
 )
 
@@ -79,6 +78,7 @@ MIXED = SearchSpace(
         ("parts=2", 2.0),
         ("flag=true", True),
         ("flag=False", False),
+        ("flag=TRUE", True),
         ("count=7", 7),
         ("count = 7 ", 7),
         ("share=1e-3", 0.001),
@@ -180,6 +180,30 @@ def test_domains_that_can_not_be_read_are_told(text: str, words: list[str]) -> N
     refused(lambda: tailored(ranges=[text], space=WIDE), *words)
 
 
+LISTS = SearchSpace(Choice("merge", ["a,b", "c", "d"]), Choice("range", ["1..2", "3..4", "x"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "parameter"),
+    [
+        ("merge=a,b", Fixed("merge", "a,b")),
+        ("merge=c,d", Choice("merge", ["c", "d"])),
+        ("merge=e", Fixed("merge", "e")),
+        ('merge=["a,b", "e"]', Choice("merge", ["a,b", "e"])),
+        ("range=1..2", Fixed("range", "1..2")),
+        ("range=1..2, x", Choice("range", ["1..2", "x"])),
+        ("range=5..6", Fixed("range", "5..6")),
+    ],
+)
+def test_values_may_have_commas_and_dots_in_them(text: str, parameter: Parameter) -> None:
+    assert tailored(ranges=[text], space=LISTS)[parameter.name] == parameter
+
+
+def test_a_list_that_can_be_read_in_two_ways_is_refused() -> None:
+    words = ["Choice 'merge'", "comma", "'a,b,c'", "JSON"]
+    refused(lambda: tailored(ranges=["merge=a,b,c"], space=LISTS), *words)
+
+
 def test_names_have_commas_between_or_in_them() -> None:
     space = SearchSpace(Float("a,b", 0, 1), Float("a", 0, 1), Float("c", 0, 1))
     assert tailored(only=["a,c"], space=space).dimensions == ("a", "c")
@@ -235,10 +259,6 @@ def test_an_empty_tailoring_changes_nothing() -> None:
     assert Tailoring.from_arguments([]).empty
     assert not Tailoring.from_arguments(ranges=["depth=2"]).empty
     assert Tailoring().apply(SPACE) is SPACE
-
-
-def test_an_edit_is_split_at_its_first_equals_sign() -> None:
-    assert parse_edit("a b=c=d") == ("a b", "c=d")
 
 
 ODD_DOMAINS = [

@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 from search_spaces import Boolean, Choice, Fixed, Float, Int, Parameter, SearchSpaceError
-from search_spaces.inline import translations as to
+from search_spaces import declarations as to
 from search_spaces.parameters import NOT_GIVEN
 
 

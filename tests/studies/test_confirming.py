@@ -218,6 +218,9 @@ def test_the_verdict_is_that_of_models_trained_by_plain_keras(
     assert list(found.winner_on_test) == pytest.approx(winner.mean(1))
     assert list(found.default_on_test) == pytest.approx(default.mean(1))
     mean, variance, quantile = interval_of(winner, 0.95)
+    # Half a sample more is counted, one on which all seeds agree.
+    count, of_samples = winner.shape[1], winner.mean(0).var(ddof=1) / winner.shape[1]
+    variance += 0.5 * (mean * (1 - mean) / count - of_samples) / count
     # As many samples as have that variance, fewer by the few degrees of freedom; Clopper, Pearson.
     samples = mean * (1 - mean) / variance * (normal.ppf(0.975) / quantile) ** 2
     hits = samples * mean
@@ -447,6 +450,40 @@ def check_resumed(folder: Path, found: Confirmation) -> None:
     ended = [run for run in trainings if tags.TRAINED in run.data.tags]
     assert set(Counter(run.data.tags[tags.TRAINING] for run in ended).values()) == {1}
     assert len(evaluations_on(history_in(folder).store, found.test_digest)) == 1
+
+
+GUARD = """
+import keras
+
+
+class Guard(keras.layers.Layer):
+    # It fails where samples are scored one by one, not in Keras's functions.
+    def call(self, x):
+        if hasattr(x, "numpy") and x.numpy().max() > 100:
+            raise ValueError("a sample is out of range")
+        return x
+
+"""
+
+
+def test_a_winner_whose_test_samples_cannot_be_scored_is_a_result(tmp_path: Path) -> None:
+    text = STUDY.replace("\n\ndef build(hp):", f"x[250] = 1000\n{GUARD}\ndef build(hp):")
+    text = text.replace("keras.layers.Input((6,)),", "keras.layers.Input((6,)), Guard(),")
+    (tmp_path / "study.py").write_text(text, encoding="utf-8")
+    options = ("--executor", "in-process", "--verify", "off", "--store", "store")
+    kerastudy_here(tmp_path, "launch", "study.py", "--trials", "2", *options)
+    command = ("confirm", NAME, "--top", "2", "--budget", "2", "--executor", "in-process")
+    done = kerastudy_here(tmp_path, *command, "--store", "store")
+    history = history_in(tmp_path)
+    (outcome,) = read_confirmations(history)
+    assert outcome.confirmed is None and outcome.winner_on_test == () and len(outcome.race) == 2
+    (why,) = [note for note in outcome.notes if "The test part gives no value" in note]
+    assert f"scored by the model of trial {outcome.winner}: " in why
+    assert "a sample is out of range" in why and "gives no value" in " ".join(done.stdout.split())
+    # Whoever saw why has read something of it.
+    (reading,) = evaluations_on(history.store, history.description.data.digests["test"])
+    assert reading.confirmation == outcome.run_id and not reading.metrics
+    assert history.champion is not None and history.champion.number == outcome.winner
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ from simulated_workers import SimulatedWorkers
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import SearchSpace, StudyError
-from search_spaces.translations import OptunaSpace
+from search_spaces import OptunaSpace, SearchSpace, StudyError
 from studies.definition import ENGINES, sampler_seed
 from studies.progress import NoProgress
 from tracking.history import StudyHistory

@@ -23,7 +23,8 @@ from studies.engines import Engine, EngineSettings, make_engine
 from studies.launching import LaunchOptions
 from studies.launching import study_run as running_studies
 from studies.progress import NoProgress
-from tracking.history import RecordedCurves, StudyHistory, read_study, trial_reading
+from tracking.history import RecordedCurves, StudyHistory, read_study
+from tracking.history import trials as recorded
 from tracking.records import CodeDescription, TrialSpec
 from tracking.store import open_store
 
@@ -69,7 +70,7 @@ def test_mlflows_client_reads_the_same_if_its_tables_are_others(
     def unknown(*_: object) -> None:
         raise sqlite3.OperationalError("no such column")
 
-    monkeypatch.setattr(trial_reading, "_rows", unknown)
+    monkeypatch.setattr(recorded, "_rows", unknown)
     read = read_study(undisturbed.store, "scripted")
     assert replace(read, store=undisturbed.store) == undisturbed
     curves = RecordedCurves(undisturbed.store, undisturbed.trials)
@@ -79,13 +80,13 @@ def test_mlflows_client_reads_the_same_if_its_tables_are_others(
 def test_a_launch_reads_the_record_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "store"
     launch(folder, trials=3)
-    read, runs_of = [], trial_reading._runs
+    read, runs_of = [], recorded._runs
 
     def noting(*arguments: Any) -> Any:
         read.append(arguments[-1])
         return runs_of(*arguments)
 
-    monkeypatch.setattr(trial_reading, "_runs", noting)
+    monkeypatch.setattr(recorded, "_runs", noting)
     executor = ScriptedExecutor(describe(trials=4))
     options = LaunchOptions(store=folder)
     history = running_studies.run_study(executor, options, progress=NoProgress())

@@ -139,7 +139,7 @@ def test_values_that_would_fail_in_the_midst_of_a_study_are_refused() -> None:
 
 
 def test_samplers_are_made_with_their_settings() -> None:
-    from search_spaces.translations import OptunaSpace
+    from search_spaces import OptunaSpace
 
     for space in (SMALL, ks.SearchSpace(ks.l2())):
         engine = "optuna:tpe,multivariate=false,n_startup_trials=3"

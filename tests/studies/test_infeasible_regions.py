@@ -185,7 +185,7 @@ def test_what_was_learned_is_restored(space: SearchSpace) -> None:
 
 def test_without_infeasible_trials_it_is_optunas_own() -> None:
     """With conditions; for a space without, see test_optuna_engine."""
-    from search_spaces.translations import OptunaSpace
+    from search_spaces import OptunaSpace
 
     played, study = Study(CONDITIONAL, lambda values: False), optuna.create_study()
     for number, proposed in enumerate(played.play(25)):

@@ -9,7 +9,7 @@ import sys
 _PROGRAM = """
 import json, sys
 import kerastudy
-from studies.libraries.late_imports import load_late
+from studies.libraries.importing import load_late
 load_late()
 import keras, tensorflow
 loaded = ["sklearn" in sys.modules, "matplotlib" in sys.modules]

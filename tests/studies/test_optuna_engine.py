@@ -10,8 +10,7 @@ import pytest
 from conformance.engine import EPOCHS, OBJECTIVE, SPACE, EngineConformance, Played, curve, value_of
 
 import kerastudy as ks
-from search_spaces import EngineError, SearchSpace
-from search_spaces.translations import OptunaSpace
+from search_spaces import EngineError, OptunaSpace, SearchSpace
 from studies.definition import ENGINES, PRUNERS, sampler_seed
 from studies.engines import EngineSettings, OptunaEngine
 from tracking.records import BestEpoch, TrialResult

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -383,6 +384,10 @@ def test_what_is_said_of_a_script_is_in_its_plan(tmp_path: Path) -> None:
     plan = kerastudy_here(tmp_path, "launch", "tune.py", "--dry-run").stdout
     assert "script     taken from the script: objective, to minimize" in plan
     assert "script     not taken: n_jobs=2" in plan
+    document = json.loads(
+        kerastudy_here(tmp_path, "launch", "tune.py", "--dry-run", "--json").stdout
+    )
+    assert document["said"][0].startswith("taken from the script: objective, to minimize")
 
 
 FIT = "tuner.search(x[:32], y[:32], validation_data=(x[32:], y[32:]), epochs=1, batch_size=8"
@@ -395,10 +400,12 @@ FIT = "tuner.search(x[:32], y[:32], validation_data=(x[32:], y[32:]), epochs=1, 
         ("tuner = kt", "raise OSError('no data')\ntuner = kt", "raised, line 18: OSError"),
         ("tuner.search(x[:32], y[:32]", "dict(x=1", "has no study"),
         ("tuner.search(", "tuner.search((", "does not parse"),
+        ("import keras\n", "import sys\nsys.exit(3)\n", "raised, line .: SystemExit: 3$"),
         (
             "import keras\n",
-            "import sys\nsys.exit(3)\n",
-            "SystemExit: 3. It is run without",
+            "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('data')\n"
+            "parser.parse_args()\n",
+            "SystemExit: 2. It is run without arguments",
         ),
         (FIT, "tuner.search(epochs=1", "gets no data"),
         (FIT, "tuner.search(iter([(x, y)])", "a generator, which can be read once"),

@@ -137,6 +137,35 @@ def test_files_by_hand_are_tried_whole_and_in_order(folder: Path, tmp_path: Path
         assert SPACE["hidden"].opened(found[1]["hidden"]) == (64, 32)
 
 
+def test_a_file_is_not_needed_again(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([{"rate": 0.5}, {"rate": 0.25}]))
+    settings = {"initial_from": str(tmp_path / "a.json")}
+    begun = launch(folder, "from a file", trials=2, **settings)
+    (tmp_path / "a.json").unlink()
+    again = launch(folder, "from a file", trials=4, **settings)
+    assert again.description.initial == begun.description.initial
+    assert [each["rate"] for each in values(again)[1:3]] == [0.5, 0.25]
+
+
+def test_a_study_does_not_start_with_its_own_trials(folder: Path) -> None:
+    with pytest.raises(StudyError, match="can't start with its own trials"):
+        launch(folder, "old", **OLD, initial_from="study:old")
+
+
+def test_an_empty_text_may_be_a_value(folder: Path, tmp_path: Path) -> None:
+    space = SearchSpace(
+        ks.Float("rate", 0.5, 1.0),
+        ks.Int("units", 4, 64),
+        ks.Choice("prefix", ["a", ""]),
+        ks.Choice("suffix", ["b", ""], when={"prefix": "a"}),
+    )
+    (tmp_path / "a.csv").write_text("prefix,suffix\n,\na,\na,b\n")
+    settings = {"space": space, "trials": 4, "try_defaults": False}
+    history = launch(folder, "empty", initial_from=str(tmp_path / "a.csv"), **settings)
+    found = [(each["prefix"], each.get("suffix")) for each in values(history)[:3]]
+    assert found == [("", None), ("a", ""), ("a", "b")]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [

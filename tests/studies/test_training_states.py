@@ -26,7 +26,6 @@ from studies.training import (
     restore,
     write_state,
 )
-from studies.training.states import callback_states
 from tracking.records import BestEpoch
 from tracking.store import one_before
 
@@ -215,7 +214,7 @@ class TestCallbacks:
                 self.stream = iter([])
 
         with pytest.raises(CallbackStateError, match=r"Keeping.*stream is list_iterator"):
-            callback_states.capture([Keeping()])
+            capture([Keeping()])
 
 
 def test_a_full_disk_is_an_error_of_the_disk(tmp_path: Path) -> None:
@@ -241,7 +240,7 @@ def test_variables_of_a_distribution_strategy_are_read_as_they_are() -> None:
         "cpu = tf.config.list_physical_devices('CPU')[0]\n"
         "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
         "tf.config.set_logical_device_configuration(cpu, two)\n"
-        "from studies.training.variables import copy_of\n"
+        "from studies.training.models import copy_of\n"
         "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
         "with strategy.scope():\n"
         "    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])\n"

@@ -27,7 +27,7 @@ from studies.progress import NoProgress
 from tracking import mlflow_parts
 from tracking.history import read_study
 from tracking.records import TrialSpec
-from tracking.runs import deleting
+from tracking.runs import experiments
 from tracking.store import Store, open_store
 
 
@@ -115,7 +115,7 @@ def test_an_interrupted_deletion_is_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(deleting, "purge_experiment", killed)
+        patched.setattr(experiments, "purge_experiment", killed)
         with pytest.raises(KeyboardInterrupt):
             ks.delete_study("first", store=store)
     (finding,) = diagnose(store.root).findings

@@ -303,6 +303,8 @@ def test_no_finding_contradicts_the_record(tmp_path: Path) -> None:
             elif each.check == "too short":
                 late = [epoch for epoch in evidence["best epochs"] if epoch > 15]
                 assert evidence["of them"] <= len(late)
+            elif each.check == "underfitting":
+                assert 0 < evidence["measure"] < 0.9
             elif each.check == "boundary":
                 top = ranked[: evidence["best trials"]]
                 units = [history.description.space[each.parameter].to_unit(t.params[each.parameter])

@@ -10,26 +10,26 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tracking.store import Store, create_store, new_database
+from tracking.store import Store, create_store, database
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A cache of this test's own, and a process that has made no database yet."""
-    kept = list(new_database._made)
+    kept = list(database._made)
     # Making one takes seconds: a sound one is put there as a process before would have.
     folder = tmp_path / "cache"
     create_store(tmp_path / "any")
     monkeypatch.setenv("KERASTUDY_CACHE", str(folder))
-    new_database._keep(new_database._made[0])
-    new_database._made.clear()
+    database._keep(database._made[0])
+    database._made.clear()
     yield folder
-    new_database._made[:] = kept or new_database._made
+    database._made[:] = kept or database._made
 
 
 def _made_anew(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Notes the databases that are made instead of copied: as copies, so that it costs nothing."""
-    (kept,) = new_database._cache().glob("mlflow-*.db")
+    (kept,) = database._cache().glob("mlflow-*.db")
     made: list[Path] = []
     content = kept.read_bytes()
 
@@ -37,7 +37,7 @@ def _made_anew(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         made.append(path)
         path.write_bytes(content)
 
-    monkeypatch.setattr(new_database, "_make", make)
+    monkeypatch.setattr(database, "_make", make)
     return made
 
 

@@ -35,11 +35,11 @@ from tracking.report import (
     sections,
     tables,
     templates,
+    theme,
     verdict,
     write_comparison,
     write_report,
 )
-from tracking.report.charts import theme
 from tracking.runs import local_artifacts
 from tracking.store import Store, create_store
 

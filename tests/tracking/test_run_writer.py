@@ -243,12 +243,12 @@ def test_an_interrupt_at_any_line_leaves_nothing_half_done(shared_store: Store) 
 
 
 def interrupted_at(line: int, action: Callable[[], None]) -> bool:
-    """Presses Ctrl-C at the nth line that runs in these modules; False if there are fewer."""
+    """Presses Ctrl-C at the nth line that runs in the writer's module; False if there are fewer."""
     left = line
 
     def on_event(frame: Any, event: str, argument: Any) -> Any:
         nonlocal left
-        if not frame.f_code.co_filename.endswith(("run_tables.py", "run_rows.py")):
+        if not frame.f_code.co_filename.endswith("run_writer.py"):
             return None
         if event == "line":
             left -= 1

@@ -6,16 +6,11 @@ the rule of thumb that it uses.
 
 | module | holds |
 |---|---|
-| `checking` | the table of checks, each with the chart that shows what it finds; runs them |
-| `findings` | what a check returns |
-| `diagnosed` | what the checks read of a record |
-| `boundaries` | best trials at an end of a range |
-| `fits` | curves: too short or too long, over- and underfitting |
-| `failures` | infeasible trials: how many, why and where |
-| `sampling` | whether more trials are worth it; noise against the differences between trials |
-| `isolated` | what a scientific hyperparameter does once the nuisance ones are tuned |
-| `ranges` | a wider range, or a part of one |
-| `numbers` | the best of several trials, the noise of a curve, numbers as text |
+| `diagnosing` | the table of checks, each with the chart that shows what it finds; runs them |
+| `space_checks` | best trials at an end of a range; infeasible trials: how many, why and where |
+| `curve_checks` | too short or too long, over- and underfitting |
+| `value_checks` | enough trials; noise against differences; what a scientific hyperparameter does |
+| `diagnosed` | what checks read of a record, and what they return |
 | `relaunch` | the launch that should follow: wider or cut ranges, more trials, other settings |
 """
 

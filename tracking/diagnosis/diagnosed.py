@@ -1,27 +1,38 @@
-"""What the checks read of a study's record."""
+"""What checks read of a study's record, and what they return."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import statistics
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from search_spaces.parameters.kinds import Float, Int, Parameter
-from tracking.diagnosis.numbers import Array
+from search_spaces.errors import InternalError
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranges import Float, Int
 from tracking.history.confirmations import read_confirmations
 from tracking.history.curves import RecordedCurves
-from tracking.history.scores_by_trial import best_scores, scores_of
-from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_reading import metric_by_step
+from tracking.history.trials import holding, metric_by_step
+from tracking.history.validation_samples import best_scores, scores_of
 from tracking.records import EndedTrial, Objective
-from tracking.runs.mlflow_names import to_mlflow
-from tracking.scores.score_files import ScoresError
+from tracking.runs.run_contents import to_mlflow
+from tracking.scores.files import ScoresError
+from tracking.texts import counted
+
+Array = NDArray[np.float64]
+Severity = Literal["problem", "hint", "ok"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "hint", "ok")
+
+Chart = Literal["history", "curves", "slice", "intervals"]
+"""The chart that shows a finding: the best so far, the curves of its trials, the trials by its
+hyperparameter, or its rows with their intervals."""
 
 _FEWEST_TOP, _MOST_TOP = 3, 10
 _LEAST_EPOCHS = 4
@@ -30,13 +41,61 @@ _MOST_DRAWS = 4_000_000
 
 
 @dataclass(frozen=True)
-class Noise:
-    """How far a trial's value varies for other reasons than its hyperparameters.
+class Changes:
+    """What a finding changes in the next launch.
 
     Attributes:
-        value: A standard deviation.
-        source: What it is, with its article.
+        ranges: Domains by name, in the text form of ``--set``.
+        settings: Settings of the launch by name, such as ``epochs``.
+        resumes: Whether they are for the present study, launched again, not for another one.
     """
+
+    ranges: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    resumes: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found in the record of a study.
+
+    Attributes:
+        check: The check: ``"boundary"``, ``"sufficiency"``, ``"isolation"`` and so on.
+        severity: ``"problem"``: the study answers another question, or none, until it is mended;
+            ``"hint"``: the next study can be better; ``"ok"``: nothing to do.
+        title: The finding in a few words.
+        verdict: The finding in one sentence, with its figures.
+        advice: What to do, in a sentence; may be empty.
+        command: The command that does it; empty if it takes an edit. Checks leave it out, or name
+            the verb of another command than ``launch``; `diagnose` writes it in full.
+        evidence: The figures, by name.
+        parameter: The hyperparameter that it is about, or empty.
+        changes: What it changes in the next launch.
+        chart: The chart that shows it.
+        trials: The trials that this chart shows before all others.
+        rows: Of a chart of intervals: ``place``, ``value``, ``low`` and ``high`` of each.
+    """
+
+    check: str
+    severity: Severity
+    title: str
+    verdict: str
+    advice: str = ""
+    command: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    parameter: str = ""
+    changes: Changes = Changes()
+    chart: Chart = "history"
+    trials: tuple[int, ...] = field(default=(), repr=False)
+    rows: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+
+
+class TooThinError(InternalError):
+    """The record is too thin for a check; says what is missing."""
+
+
+class Noise(NamedTuple):
+    """How far a trial's value varies for other reasons than its hyperparameters."""
 
     value: float
     source: str
@@ -44,13 +103,9 @@ class Noise:
 
 @dataclass(frozen=True)
 class Curve:
-    """A trial by epoch. All losses are lower the better.
+    """A trial by epoch: the objective, and its counterpart on training data if it was recorded.
 
-    Attributes:
-        trial: The trial.
-        epochs: The epochs, ascending.
-        losses: The objective, negated if it is maximized.
-        training: Its counterpart on training data, likewise; None if not recorded.
+    All losses are lower the better: an objective that is maximized is negated.
     """
 
     trial: EndedTrial
@@ -73,6 +128,17 @@ class Curve:
         """Whether its own callbacks, such as `EarlyStopping`, ended it before its last epoch."""
         return self.trial.result.epochs < self.trial.spec.epochs
 
+    @property
+    def noise(self) -> float:
+        """The noise from epoch to epoch in its later half, apart from its trend.
+
+        The median absolute deviation of the differences between neighbours, as a standard deviation
+        (times 1.4826), by the square root of 2, as a difference has the noise of two epochs.
+        """
+        late = np.diff(self.losses[-max(4, len(self.losses) // 2) :])
+        deviation = float(np.median(np.abs(late - np.median(late))))
+        return 1.4826 * deviation / math.sqrt(2)
+
 
 @dataclass(frozen=True)
 class DiagnosedStudy:
@@ -88,13 +154,8 @@ class DiagnosedStudy:
     @cached_property
     def ranked(self) -> list[EndedTrial]:
         """The trials with a value that `model.fit` does not contradict, best first."""
-        found = holding(self.history.trials, self.objective)
-        return [trial for trial in found if math.isfinite(self.loss(trial))]
-
-    @cached_property
-    def by_number(self) -> Mapping[int, EndedTrial]:
-        """Those trials by number."""
-        return {trial.number: trial for trial in self.ranked}
+        trials = holding(self.history.trials, self.objective)
+        return [trial for trial in trials if math.isfinite(self.loss(trial))]
 
     @cached_property
     def losses(self) -> Array:
@@ -134,13 +195,18 @@ class DiagnosedStudy:
         """Returns the best tenth of trials, which are sorted: 3 to 10 of them."""
         return trials[: min(max(round(len(trials) / 10), _FEWEST_TOP), _MOST_TOP)]
 
+    def check_trials(self, least: int, trials: Sequence[EndedTrial] | None = None) -> None:
+        """Raises `TooThinError` if too few trials have a value."""
+        there = len(self.ranked if trials is None else trials)
+        if there < least:
+            raise TooThinError(
+                f"{counted(least, 'trial')} with a value are needed; the study has {there}."
+            )
+
     @cached_property
     def training_metric(self) -> str:
         """The objective's counterpart on training data, or empty if none was recorded."""
-        metric = self.objective.metric
-        name = metric.removeprefix("val_")
-        recorded = any(trial.best and name in trial.best.metrics for trial in self.ranked)
-        return name if name != metric and recorded else ""
+        return training_metric(self.objective, self.ranked)
 
     @cached_property
     def curves(self) -> Mapping[int, Curve]:
@@ -154,24 +220,25 @@ class DiagnosedStudy:
         name = to_mlflow(self.training_metric)
         read_fit = metric_by_step(self.history.store, list(runs), name) if name else {}
         training = {runs[run_id]: epochs for run_id, epochs in (read_fit or {}).items()}
-        found = {}
+        before = {trial.number: trial.spec.goes_on_from for trial in self.ranked}
+        sign = -1.0 if self.objective.direction == "max" else 1.0
+        curves = {}
         for trial in self.ranked:
-            values = {e: v for e, v in _whole(trial, objective, self).items() if math.isfinite(v)}
+            values = _whole(trial.number, objective, before)
+            epochs = sorted(epoch for epoch, value in values.items() if math.isfinite(value))
             # Values by fold, or of a function's own steps, are no curve of a training.
-            if len(values) < _LEAST_EPOCHS or trial.result.of_no_epoch:
+            if len(epochs) < _LEAST_EPOCHS or trial.result.of_no_epoch:
                 continue
-            epochs = sorted(values)
-            fit = _whole(trial, training, self)
-            sign = -1.0 if self.objective.direction == "max" else 1.0
+            fit = _whole(trial.number, training, before)
             # A damaged epoch leaves a gap, which no check may read.
             whole = bool(fit) and all(math.isfinite(fit.get(e, math.nan)) for e in epochs)
-            found[trial.number] = Curve(
+            curves[trial.number] = Curve(
                 trial,
                 np.array(epochs, dtype=np.float64),
                 sign * np.array([values[e] for e in epochs]),
                 sign * np.array([fit[e] for e in epochs]) if whole else None,
             )
-        return found
+        return curves
 
     @cached_property
     def top_curves(self) -> list[Curve]:
@@ -194,7 +261,7 @@ class DiagnosedStudy:
         spreads = [t.result.spread for t in self.ranked if t.result.spread is not None]
         repeats = max(self.history.description.trainings, 1)
         if not spreads:
-            race = [racer for found in read_confirmations(self.history) for racer in found.race]
+            race = [racer for one in read_confirmations(self.history) for racer in one.race]
             trainings = [[v for v in racer.values if v is not None] for racer in race]
             spreads = [statistics.stdev(values) for values in trainings if len(values) > 1]
         if spreads:
@@ -231,16 +298,55 @@ class DiagnosedStudy:
         return math.sqrt(value * (1 - value) / samples)
 
     @cached_property
-    def worth(self) -> tuple[float, str]:
-        """The smallest gain worth having, and what it is.
+    def worth(self) -> Noise:
+        """The smallest gain worth having.
 
         The noise of a value; without one, a twentieth of the way from the median to the best value:
         a rule of thumb.
         """
         if self.noise is not None and self.noise.value > 0:
-            return self.noise.value, self.noise.source
+            return self.noise
         way = float(np.median(self.losses) - self.losses[0]) if len(self.losses) else 0.0
-        return way / 20, "a twentieth of the way from the median to the best"
+        return Noise(way / 20, "a twentieth of the way from the median to the best")
+
+
+def training_metric(objective: Objective, trials: Sequence[EndedTrial]) -> str:
+    """Returns an objective's counterpart on training data, or empty if no trial recorded it."""
+    name = objective.metric.removeprefix("val_")
+    recorded = any(trial.best and name in trial.best.metrics for trial in trials)
+    return name if name != objective.metric and recorded else ""
+
+
+def weights_of_best(total: int, draws: int) -> Array:
+    """Returns how likely each value, from the best on, is the best of some that are drawn.
+
+    Their sum with the sorted values is the mean of the best of `draws` distinct values: an unbiased
+    estimate of what a search of so many trials finds, and the limit of a bootstrap of infinitely
+    many resamples (Dodge et al. 2019, "Show Your Work", arXiv:1909.03004; without replacement: Tang
+    et al. 2020, arXiv:2004.13705).
+    """
+    weights = np.zeros(total)
+    weight = draws / total
+    for place in range(total - draws + 1):
+        weights[place] = weight
+        left = total - place - 1
+        weight *= (left - draws + 1) / left if left else 0.0
+    return weights
+
+
+def expected_best(losses: Array, draws: int) -> float:
+    """Returns the mean of the lowest of some distinct losses that are drawn."""
+    return float(np.sort(losses) @ weights_of_best(len(losses), draws))
+
+
+def of_best(amount: int, best: int) -> str:
+    """Returns how many of the best ones: ``4 of the best 5``, ``all of the best 5``."""
+    return f"{'all' if amount == best else amount} of the best {best}"
+
+
+def difference(value: float) -> str:
+    """Returns a difference or a spread as people read it: a number to two digits."""
+    return f"{value:.2g}"
 
 
 def _run_of(trial: EndedTrial) -> str:
@@ -249,14 +355,14 @@ def _run_of(trial: EndedTrial) -> str:
 
 
 def _whole(
-    trial: EndedTrial, found: Mapping[int, Mapping[int, float]], study: DiagnosedStudy
+    number: int,
+    curves: Mapping[int, Mapping[int, float]],
+    before: Mapping[int, int | None],
 ) -> dict[int, float]:
     """Returns a trial by epoch, with the epochs of the trials that it continues."""
-    epochs = dict(found.get(trial.number, {}))
-    before, seen = trial.spec.goes_on_from, {trial.number}
-    while before is not None and before not in seen:
-        seen.add(before)
-        epochs = {**found.get(before, {}), **epochs}
-        earlier = study.by_number.get(before)
-        before = None if earlier is None else earlier.spec.goes_on_from
+    epochs: dict[int, float] = {}
+    trial: int | None = number
+    while trial is not None:
+        epochs = {**curves.get(trial, {}), **epochs}
+        trial = before.get(trial)
     return epochs

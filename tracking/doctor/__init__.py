@@ -2,15 +2,10 @@
 
 | module | looks at |
 |---|---|
-| `findings` | findings of checks, and mending them |
-| `folder` | `store.json`, the databases, partial files |
-| `artifacts` | folders of artifacts that are not in the database |
-| `studies` | a study's runs, damaged and deleted ones too |
-| `lost` | what was deleted in MLflow, and what leads out of the store |
-| `runs` | runs left RUNNING, incomplete runs, unreadable runs |
-| `definitions` | the study's definition and the text of its file |
-| `checkpoints` | weights that are missing, damaged, or of no study |
-| `champions` | the registered model |
+| `findings` | findings of checks, mending them, and the studies that are checked |
+| `files` | `store.json`, the databases, artifacts, weights: missing, damaged, or of no study |
+| `runs` | runs left RUNNING, incomplete or unreadable; what was deleted in MLflow |
+| `definitions` | the study's definition, the text of its file, the registered model |
 
 Checks that need the states of trainings are in `studies.doctor`, which runs them all.
 Only files that can be made again are ever deleted; others are moved to ``orphans/``.

@@ -1,4 +1,4 @@
-"""The study's definition and the text of its file, artifacts of its parent run."""
+"""The study's definition, the text of its file, and its registered model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking import tags
-from tracking.doctor.findings import Ailment
-from tracking.doctor.studies import StudyRecord
+from tracking.doctor.findings import Ailment, StudyRecord
 from tracking.records import StudyDescription
+from tracking.registry.models import model_version_fault
+from tracking.runs.champion_versions import ALIAS, champion_version
+from tracking.runs.parents import restore_run
 from tracking.runs.run_contents import code_path, definition_path, digests_of_code, manifest_path
-from tracking.store.atomic import write_atomically
+from tracking.store.files import write_atomically
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
@@ -22,10 +24,7 @@ if TYPE_CHECKING:
 
 
 def check_definitions(record: StudyRecord) -> Iterator[Ailment]:
-    """Checks that each engine's definition exists, and equals that in the run's tags.
-
-    The tags hold a copy; older runs have none.
-    """
+    """Checks that each engine's definition exists, and equals the copy in the run's tags."""
     for engine, parent in record.parents.items():
         path = definition_path(record.store, parent)
         known = tags.join_text(parent.data.tags, tags.DEFINITION) or ""
@@ -55,7 +54,7 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
     """Checks that each trial's text of the study file exists, and has the recorded digest."""
     for engine, parent in record.parents.items():
         runs = [parent, *record.trials(parent)]
-        digests = {tags.read(run.data.tags, tags.CODE_DIGEST) or "" for run in runs}
+        digests = {run.data.tags.get(tags.CODE_DIGEST) or "" for run in runs}
         file = _source(record.store, parent)
         for digest, path, source in _texts(record.store, parent, digests - {""}, file):
             fault = _fault_of_text(path, digest)
@@ -83,7 +82,7 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
 def _texts(
     store: Store, parent: Run, digests: Iterable[str], file: Path | None
 ) -> Iterator[tuple[str, Path, Path | None]]:
-    """Yields the texts that trials ran from: digest, path, and the file it was read from.
+    """Yields the texts that trials ran from: digest, path, and the file that it was read from.
 
     For code with modules: its manifest, which was read from no file, the study file and each
     module.
@@ -152,3 +151,27 @@ def _write(path: Path, text: str) -> None:
 
 def _copy(source: Path, path: Path) -> None:
     _write(path, source.read_text(encoding="utf-8"))
+
+
+def check_champion(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks that the champion is of a trial in the record, and that its files are whole."""
+    store = record.store
+    version = champion_version(store.client, record.name, record.experiment_id)
+    if version is None:
+        return
+    run_id = version.tags.get(tags.CHAMPION_RUN, "")
+    how = "launch the study again, unchanged: that registers its best checkpoint again"
+    fault = model_version_fault(store, version)
+    if run_id and run_id not in {run.info.run_id for run in record.present}:
+        fault = f"it is of the run {run_id}, which is not in the record"
+        if run_id in {run.info.run_id for run in record.runs}:
+            fault = f"its trial's run {run_id} was deleted in MLflow"
+            how = f"restore it: {restore_run(store, run_id)}"
+    if fault:
+        yield Ailment(
+            "champion",
+            f"the registered model models:/{version.name}@{ALIAS} can't be used: {fault}",
+            how,
+            study=record.name,
+            run=run_id,
+        )

@@ -1,18 +1,24 @@
-"""Confirmations of a study's choice, in the record: their outcomes, plans and trainings."""
+"""Confirmations of a study's choice, and readings of its sealed test part, in the record.
+
+A confirmation has an outcome, a plan and trainings, in runs of its own; a reading is a tag of the
+study's parent run.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracking import tags
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialResult
-from tracking.records.confirmations import Confirmation
+from tracking.records.checks import Confirmation, Evaluation
 from tracking.runs.confirmation_runs import ConfirmationRuns
-from tracking.runs.searching import search_runs
+from tracking.runs.parents import search_experiments, search_runs
+from tracking.store.folder import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -20,13 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConfirmationTraining:
-    """A training of a confirmation that has ended.
-
-    Attributes:
-        identity: Digest of all that it depends on.
-        result: Its result.
-        run_id: Its run.
-    """
+    """A training of a confirmation that has ended; its identity digests what it depends on."""
 
     identity: str
     result: TrialResult
@@ -48,15 +48,7 @@ def read_confirmations(history: StudyHistory) -> list[Confirmation]:
 
 
 def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation | None]:
-    """Returns the latest confirmation of a plan.
-
-    Args:
-        history: The study under one engine.
-        plan: The plan, as it was recorded.
-
-    Returns:
-        Its run, or an empty text if there is none; and its outcome, if it has ended.
-    """
+    """Returns the run of the latest confirmation of a plan, or ""; and its outcome if it ended."""
     for run in reversed(_runs(history, tags.CONFIRMATION_KIND)):
         if tags.join_text(run.data.tags, tags.PLAN) == plan:
             return str(run.info.run_id), _outcome(run)
@@ -88,6 +80,34 @@ def runs_of(history: StudyHistory) -> ConfirmationRuns:
     )
 
 
+def read_evaluations(history: StudyHistory) -> list[Evaluation]:
+    """Returns the readings of a study's test part under one engine, the earliest first."""
+    return _in_tags(history.store.client.get_run(history.parent_run_id).data.tags)
+
+
+def evaluations_on(store: Store, digest: str) -> list[Evaluation]:
+    """Returns all readings of a test part, by any study of a store, the earliest first.
+
+    Deleted studies count too, until they are purged.
+    """
+    client = store.client
+    experiments = [*search_experiments(client), *search_experiments(client, deleted=True)]
+    identities = [each.experiment_id for each in experiments]
+    runs = search_runs(client, identities, f"tags.`{tags.KIND}` = 'study'", deleted=True)
+    found = [each for run in runs for each in _in_tags(run.data.tags) if each.digest == digest]
+    return sorted(found, key=lambda each: each.time)
+
+
+def record_evaluation(history: StudyHistory, evaluation: Evaluation) -> None:
+    """Records a reading of a study's test part.
+
+    Each has its own tag, as several processes may read at once.
+    """
+    client, key = history.store.client, f"{tags.EVALUATION}{evaluation.time}"
+    for name, text in tags.split_text(key, evaluation.to_json()).items():
+        client.set_tag(history.parent_run_id, name, text)
+
+
 def _runs(history: StudyHistory, kind: str) -> list[Any]:
     condition = f"tags.`{tags.KIND}` = '{kind}'"
     engine = history.description.engine
@@ -105,3 +125,15 @@ def _outcome(run: Run) -> Confirmation | None:
         # Changed in MLflow.
         return None
     return dataclasses.replace(outcome, run_id=run.info.run_id)
+
+
+def _in_tags(found: Mapping[str, str]) -> list[Evaluation]:
+    read = []
+    for name in found:
+        if name.startswith(tags.EVALUATION) and name.removeprefix(tags.EVALUATION).isdigit():
+            try:
+                read.append(Evaluation.from_json(tags.join_text(found, name) or ""))
+            except (ValueError, KeyError, TypeError):
+                # Changed in MLflow.
+                continue
+    return sorted(read, key=lambda each: each.time)

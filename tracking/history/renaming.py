@@ -12,10 +12,9 @@ from tracking.history.study_history import StudyHistory, read_engines, read_stud
 from tracking.history.summary import renew_note
 from tracking.mlflow_parts import rewrite_tag
 from tracking.runs.champion_versions import models_of, rename_registered
-from tracking.runs.pages.model_pages import model_description
+from tracking.runs.pages import model_description
 from tracking.runs.parents import in_trash, parent_name
-from tracking.store.folder import Store
-from tracking.store.names import check_study_name
+from tracking.store.folder import Store, check_study_name
 
 
 def rename_study(store: Store, name: str, to: str) -> str:

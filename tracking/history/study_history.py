@@ -1,7 +1,8 @@
-"""Reading studies back from MLflow."""
+"""Reading studies back from MLflow, with the code that their trials ran from."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +13,15 @@ from typing import TYPE_CHECKING
 from search_spaces.errors import StoreError, StudyDeletedError, StudyNotFoundError
 from tracking import tags
 from tracking.history.curves import epoch_metrics
-from tracking.history.joining import completed, with_joined
-from tracking.history.selection import best_trial, holding, ranked
-from tracking.history.trial_reading import read_trials
-from tracking.records import EndedTrial, StudyDescription, TrialRecord
+from tracking.history.trials import (
+    best_trial,
+    completed,
+    holding,
+    ranked,
+    read_trials,
+    with_joined,
+)
+from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
 from tracking.runs.champion_versions import ALIAS, champion_version
 from tracking.runs.parents import (
     in_trash,
@@ -24,11 +30,10 @@ from tracking.runs.parents import (
     renamed_from,
     study_experiments,
 )
-from tracking.runs.run_contents import definition_path
+from tracking.runs.run_contents import code_path, definition_path, digests_of_code
 from tracking.runs.study_files import StudyFiles, files_of
-from tracking.store.folder import Store
-from tracking.store.mlflow_client import check_database
-from tracking.store.names import known_names
+from tracking.store.database import check_database
+from tracking.store.folder import Store, known_names
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -158,35 +163,21 @@ class StudyHistory:
 
 
 def study_names(store: Store) -> list[str]:
-    """Returns the names of the store's studies, the one launched last first.
-
-    Raises:
-        StoreError: If the store's database is gone or damaged.
-    """
+    """Returns the names of the store's studies, the one launched last first."""
     check_database(store.root / "mlflow.db")
     if not any((store.root / "mlartifacts").iterdir()):
         # A new store has none: MLflow need not start.
         return []
     studies = study_experiments(store)
-    studies.sort(
-        key=lambda e: int(tags.read(e.tags, tags.LAUNCHED) or e.creation_time), reverse=True
-    )
+    studies.sort(key=lambda e: int(e.tags.get(tags.LAUNCHED) or e.creation_time), reverse=True)
     return [experiment.name for experiment in studies]
 
 
-def study_engines(store: Store, experiment_id: str) -> list[str]:
-    """Returns the engines that the study of an experiment was launched with, the latest last."""
-    return list(parent_runs(store, experiment_id))
-
-
 def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
-    """Reads a study.
+    """Reads a study, under one of its engines.
 
-    Args:
-        store: Where it is.
-        name: The study's name.
-        engine: Which of its engines; None for the one with the best trial of all, or the one that
-            was launched last, if none has a value.
+    By default that is the engine with the best trial of all, or the one that was launched last, if
+    none has a value.
 
     Raises:
         StudyDeletedError: If it was deleted in MLflow, or its parent run was.
@@ -204,26 +195,16 @@ def best_of_engines(histories: Sequence[StudyHistory]) -> StudyHistory:
 def read_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
     """Reads a study under each of its engines, or one; the one that was launched last first.
 
-    Raises:
-        StudyDeletedError: See `read_study`; likewise for the other one.
-        StudyNotFoundError: Likewise.
+    Raises what `read_study` raises.
     """
-    histories = _engines(store, name, engine)
+    histories = find_engines(store, name, engine)
     if not histories:
         raise _not_found(store, name)
     return histories
 
 
-def find_engines(store: Store, name: str) -> list[StudyHistory]:
-    """Does what `read_engines` does, but returns an empty list if there is no such study.
-
-    Raises:
-        StudyDeletedError: If there was one; see `read_study`.
-    """
-    return _engines(store, name, None)
-
-
-def _engines(store: Store, name: str, engine: str | None) -> list[StudyHistory]:
+def find_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
+    """Does what `read_engines` does, but returns an empty list if there is no such study."""
     experiment = store.client.get_experiment_by_name(name)
     if experiment is None:
         return []
@@ -233,17 +214,40 @@ def _engines(store: Store, name: str, engine: str | None) -> list[StudyHistory]:
 
 
 def refreshed(history: StudyHistory, written: Collection[str]) -> StudyHistory:
-    """Returns a study as it stands now, without reading its other trials again.
-
-    Raises:
-        StudyDeletedError: If it was deleted in MLflow since, or its parent run was.
-    """
+    """Returns a study as it stands now: reads what was written, not its other trials again."""
     store, engine = history.store, history.description.engine
     experiment = store.client.get_experiment(history.experiment_id)
     parents = _parents(store, experiment, engine)
     if not parents:
         raise _not_found(store, experiment.name)
     return _history(store, experiment, parents, engine, history, written)
+
+
+def read_source(history: StudyHistory, digest: str) -> str:
+    """Returns the text of the study file that trials ran from, or an empty text."""
+    return read_code(history, digest).source
+
+
+def read_code(history: StudyHistory, digest: str) -> CodeDescription:
+    """Returns the code that trials ran from, by its digest.
+
+    Missing or damaged texts of modules are left out; that of the file itself is then empty.
+    """
+    code = replace(history.description.code, source="", texts={}, modules=None)
+    if not digest:
+        return replace(code, digest="", source_digest="")
+    store = history.store
+    parent = store.client.get_run(history.parent_run_id)
+    own, modules = digests_of_code(store, parent, digest)
+    found = {place: _read_text(store, parent, each) for place, each in modules.items()}
+    return replace(
+        code,
+        source=_read_text(store, parent, own),
+        digest=digest,
+        source_digest=own,
+        modules=modules or None,
+        texts={place: text for place, text in found.items() if text},
+    )
 
 
 def _parents(store: Store, experiment: Experiment, engine: str | None) -> dict[str, Run]:
@@ -296,7 +300,7 @@ def _history(
         promoted="" if champion is None else champion.tags.get(tags.PROMOTED, ""),
         ended_by=_while_ended(parent, tags.ENDED_BY),
         stopped=_while_ended(parent, tags.STOPPED),
-        keeps=tags.read_count(tags.read(parent.data.tags, tags.KEPT), description.keep),
+        keeps=tags.read_count(parent.data.tags.get(tags.KEPT), description.keep),
         server=experiment.tags.get(tags.SERVER, "").removeprefix(tags.NO_SERVER),
         superseded=superseded + (0 if before is None else before.superseded),
     )
@@ -326,4 +330,14 @@ def _read_description(store: Store, parent: Run) -> StudyDescription:
 
 def _while_ended(parent: Run, tag: str) -> str:
     # The value of the last launch stays while the next one runs.
-    return "" if parent.info.status == "RUNNING" else tags.read(parent.data.tags, tag) or ""
+    return "" if parent.info.status == "RUNNING" else parent.data.tags.get(tag) or ""
+
+
+def _read_text(store: Store, parent: Run, digest: str) -> str:
+    path = code_path(store, parent, digest)
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return ""
+    # A damaged file counts as missing.
+    return content.decode() if hashlib.sha256(content).hexdigest() == digest else ""

@@ -1,26 +1,42 @@
-"""The summary at the top of a study's page in the MLflow UI."""
+"""A study's texts in the MLflow UI: the summary on its page, and the line above its views."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tracking import tags
-from tracking.history.evaluations import read_evaluations
-from tracking.history.selection import best_trial
-from tracking.history.sparklines import sparkline
+from tracking.history.confirmations import read_evaluations
+from tracking.history.curves import sparkline
 from tracking.history.study_history import StudyHistory
-from tracking.history.study_line import describe_study
+from tracking.history.trials import best_trial
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, TrialRecord
+from tracking.records.checks import OFF, REPRODUCED
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
-from tracking.records.verified import OFF, REPRODUCED
-from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
-from tracking.runs.pages.commands import reproduce_command, shell_command
-from tracking.runs.pages.markdown import code_block, link, plain, table
-from tracking.runs.pages.trial_pages import short
+from tracking.runs.commands import reproduce_command, shell_command
+from tracking.runs.pages import (
+    VIEWS,
+    artifact_page,
+    code_block,
+    link,
+    model_page,
+    plain,
+    run_page,
+    short,
+    table,
+    view_id,
+    view_page,
+)
+from tracking.runs.parents import parent_runs
 from tracking.runs.run_contents import local_artifacts
+from tracking.store.folder import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 REPORT: Final = "report.html"
 """The report's path among the artifacts of a study's parent run, where there is one."""
@@ -30,14 +46,15 @@ _MOST_ROWS: Final = 30
 # With more hyperparameters a table has the trials side by side, of which so many fit.
 _MOST_COLUMNS: Final = 7
 _SIDE_BY_SIDE: Final = 5
+_BEST: Final = "study/best_"
+# So does a verdict begin, after flaws of the data; see `tracking.statistics.sentences`.
+_REPORTED: Final = "Reported "
 
 
 def study_note(history: StudyHistory, stopped: str = "") -> str:
     """Returns a summary of a study in Markdown, the verdict first: the UI folds the rest.
 
-    Args:
-        history: The study as recorded.
-        stopped: Why the launch ended, for example "all 40 trials are done"; empty while it runs.
+    It says why the launch stopped, such as "all 40 trials are done"; nothing if it runs.
     """
     best = history.best
     if not stopped:
@@ -109,10 +126,7 @@ def shell_commands(
 ) -> list[str]:
     """Returns the commands that show a study, report it, and reproduce its best trial.
 
-    Args:
-        history: The study.
-        best: The trial.
-        without: A store's folder that the commands need not name.
+    They need not name the folder `without`.
     """
     root = None if history.store.root == without else history.store.root
     several = len(history.engines) > 1
@@ -126,13 +140,7 @@ def shell_commands(
 def confirm_command(
     history: StudyHistory, verdict: StudyVerdict, without: Path | None = None
 ) -> str:
-    """Returns the command that confirms a study, or nothing if its best value is confirmed.
-
-    Args:
-        history: The study.
-        verdict: Its verdict.
-        without: See `shell_commands`.
-    """
+    """Returns the command that confirms a study, or nothing if its best value is confirmed."""
     if verdict.is_confirmed:
         return ""
     root = None if history.store.root == without else history.store.root
@@ -172,7 +180,7 @@ def _tested(history: StudyHistory) -> list[str]:
         for name, each in last.metrics.items()
     )
     again = f" It was read {len(readings)} times." if len(readings) > 1 else ""
-    return [f"On the sealed test part, trial {last.trial}: {measured}.{again}", ""]
+    return [f"On the sealed test part, trial {last.trial}: {measured or 'not scored'}.{again}", ""]
 
 
 def _progress(history: StudyHistory) -> str:
@@ -235,3 +243,62 @@ def _row(history: StudyHistory, trial: EndedTrial, names: Sequence[str]) -> list
         trial.state,
         *(plain(short(values[name])) if name in values else "" for name in names),
     ]
+
+
+def describe_study(store: Store, experiment_id: str) -> None:
+    """Writes a study's description again: what to believe, and links, by its runs' summaries.
+
+    A description that a person wrote stays.
+    """
+    client = store.client
+    experiment = client.get_experiment(experiment_id)
+    written = experiment.tags.get(tags.NOTE, "")
+    if not is_replaceable(written):
+        return
+    parents = sorted(parent_runs(store, experiment_id).values(), key=_rank)
+    # A process that was killed could not write that it ended.
+    held = bool(store.holder(experiment.name, experiment_id))
+    lines = [_line(parent, held=held, several=len(parents) > 1) for parent in parents]
+    text = "\n\n".join(lines)[: tags.LONGEST]
+    if text != written:
+        client.set_experiment_tag(experiment_id, tags.NOTE, text)
+
+
+def is_replaceable(text: str) -> bool:
+    """Returns whether a study's description is missing, or such as `describe_study` writes."""
+    return not text or view_id("trials") in text
+
+
+def _line(parent: Run, *, held: bool, several: bool) -> str:
+    """Returns what is known of a study under one engine.
+
+    The list of studies shows Markdown as it is written, so links come last.
+    """
+    experiment, run_id = parent.info.experiment_id, parent.info.run_id
+    outcome, *more = parent.data.tags.get(tags.NOTE, "").split("\n\n")
+    metric = parent.data.params.get("objective", "").partition(" ")[2]
+    said = outcome.replace("**", "")
+    if parent.info.status == "RUNNING":
+        state = "It is running" if held else "It was killed; launch it again to resume it"
+        said = f"{state}: its best trial so far is the first of the trials."
+    elif more and _REPORTED in more[0]:
+        flaws, _, value = _believed(more[0]).partition(_REPORTED)
+        said = f"{flaws}{_REPORTED}{plain(metric)} {value}"
+    links = [link("summary", run_page(experiment, run_id))]
+    links += [link(view, view_page(experiment, view)) for view in VIEWS]
+    engine = f" ({plain(parent.data.tags.get(tags.ENGINE, ''))})" if several else ""
+    return f"{said}{engine} {' · '.join(links)}"
+
+
+def _believed(verdict: str) -> str:
+    """Returns a verdict up to what to expect: it leaves room for the links."""
+    sentences = re.split(r"(?<=[.]) (?=[A-Z])", verdict)
+    expected = [i for i, sentence in enumerate(sentences) if sentence.startswith("Expect ")]
+    return " ".join(sentences[: expected[0] + 1] if expected else sentences)
+
+
+def _rank(parent: Run) -> float:
+    """Returns what sorts a study's runs, the one with the best value first."""
+    found = [value for name, value in parent.data.metrics.items() if name.startswith(_BEST)]
+    is_max = parent.data.params.get("objective", "").startswith("max")
+    return (-found[0] if is_max else found[0]) if found else math.inf

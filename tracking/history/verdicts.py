@@ -14,13 +14,13 @@ from typing import Any
 from search_spaces.errors import StatisticsError
 from tracking import tags
 from tracking.history.confirmations import read_confirmations
-from tracking.history.selection import rank_of
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import rank_of
 from tracking.records import EndedTrial
-from tracking.records.confirmations import Confirmation, Corrected, Interval
-from tracking.records.data_findings import DataFindings
+from tracking.records.checks import Confirmation, Corrected, Interval
+from tracking.records.studies import DataFindings
 from tracking.runs.champion_versions import ALIAS
-from tracking.runs.data_findings import read_data_findings
+from tracking.runs.run_contents import read_data_findings
 from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
 
 # Raise it if the same trials get another correction.
@@ -216,7 +216,7 @@ def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
 def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corrected | None, str]:
     """Returns a study's corrected value, or None and why."""
     # Late: a study without scores needs none of it.
-    from tracking.history.scores_by_trial import trial_scores
+    from tracking.history.validation_samples import trial_scores
     from tracking.statistics.corrections import corrected
 
     best, direction = trials[0], history.description.objective.direction

@@ -3,7 +3,6 @@
 | file | holds |
 |---|---|
 | `server` | the server's address, and what may go wrong with it |
-| `same_study` | whether the server has this study already, or another of its name |
 | `study_copy` | what the server has of a study, and what it lacks |
 | `mirror` | sending it in the background while the study runs |
 """

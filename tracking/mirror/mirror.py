@@ -22,14 +22,7 @@ _SECONDS_AFTER_AN_ERROR: Final = 10.0
 
 @contextlib.contextmanager
 def mirrored(store: Store, name: str, address: str, say: Callable[[str], None]) -> Iterator[Mirror]:
-    """Sends a study's record to a server in the background, and the rest at the end.
-
-    Args:
-        store: The store that the study is in.
-        name: The study's name.
-        address: The server's.
-        say: Takes messages for the user.
-    """
+    """Sends a study's record to a server in the background, and the rest at the end."""
     mirror = Mirror(store, name, address, say)
     mirror.start()
     try:
@@ -62,11 +55,7 @@ class Mirror:
             self._changed[run_id] = None
 
     def close(self, seconds: float | None = None) -> None:
-        """Sends the rest, and the champion, if the server answers.
-
-        Args:
-            seconds: The most that this may take; None: no limit.
-        """
+        """Sends the rest, and the champion, if the server answers, in at most so many seconds."""
         with self._condition:
             self._ending = True
             self._condition.notify_all()

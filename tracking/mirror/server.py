@@ -22,11 +22,7 @@ _SECONDS_AT_FIRST: Final = 10
 
 
 def check_server(address: str) -> str:
-    """Returns the address of an MLflow server, without a slash at its end; "off" unchanged.
-
-    Raises:
-        TrackingError: If it is no such address.
-    """
+    """Returns the address of an MLflow server, without a slash at its end; "off" unchanged."""
     if address == NO_SERVER:
         return address
     try:
@@ -51,8 +47,7 @@ def check_server(address: str) -> str:
 def server_of_environment() -> str | None:
     """Returns the server that ``MLFLOW_TRACKING_URI`` names; None if it names none.
 
-    Raises:
-        TrackingError: If its address has a user or a password in it.
+    Raises TrackingError if its address has a user or a password in it.
     """
     address = os.environ.get(_VARIABLE, "")
     # It may also name files and databases, which are no servers.
@@ -90,12 +85,7 @@ def not_waiting_long() -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_server_errors(address: str) -> Iterator[None]:
-    """Turns a server's failure into an error that says whether to try again.
-
-    Raises:
-        ServerAwayError: If it is worth trying again.
-        ServerRefusedError: If it is not.
-    """
+    """Turns a server's failure into ServerAwayError, to try again, or ServerRefusedError."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException
 

@@ -16,27 +16,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from search_spaces.errors import ServerRefusedError
+from search_spaces.errors import ServerAwayError, ServerRefusedError
 from tracking import tags
-from tracking.history.study_history import StudyHistory, read_study, study_engines
-from tracking.history.study_line import is_replaceable
-from tracking.mirror.same_study import check_elsewhere, check_same_study, find_there
-from tracking.mirror.server import as_server_errors, open_server
+from tracking.history.study_history import StudyHistory, find_engines
+from tracking.history.summary import is_replaceable
+from tracking.mirror.server import as_server_errors, not_waiting_long, open_server
 from tracking.records import EndedTrial
-from tracking.registry.champions import register, withdraw
-from tracking.registry.model_files import local_model
-from tracking.registry.registrar import Registrar
-from tracking.registry.verdicts import write_verdict
+from tracking.registry.champions import register, withdraw, write_verdict
+from tracking.registry.models import Registrar, local_model
 from tracking.runs.champion_versions import champion_version
-from tracking.runs.mlflow_names import LONGEST, portable
-from tracking.runs.pages.addresses import view_page
-from tracking.runs.run_contents import local_artifacts
+from tracking.runs.pages import view_page
+from tracking.runs.parents import search_runs
+from tracking.runs.run_contents import LONGEST, local_artifacts, portable
 from tracking.runs.run_writer import ClientWriter
-from tracking.runs.searching import search_runs
-from tracking.store.atomic import is_piece
+from tracking.store.files import is_piece
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Experiment, Metric, Run
 
 # A batch of MLflow's holds 100.
@@ -49,30 +46,19 @@ _RUN_ID: Final = re.compile(r"(?<=/runs/)[0-9a-f]{32}")
 
 @dataclass
 class _Copy:
-    """A run on the server.
-
-    Attributes:
-        run_id: Its id there.
-        tags: Its tags.
-        points: Metrics that this process sent: name, step and time.
-        files: Files that this process sent: path, time and size.
-        has_data: Whether this process sent its data set.
-    """
+    """A run on the server."""
 
     run_id: str
     tags: dict[str, str]
+    # Metrics that this process sent: name, step and time.
     points: set[tuple[str, int, int]] = field(default_factory=set)
+    # Files that this process sent: path, time and size.
     files: set[tuple[str, int, int]] = field(default_factory=set)
-    has_data: bool = False
+    has_data: bool = False  # Whether this process sent its data set.
 
 
 class StudyCopy:
-    """A server's copy of a study. Call `open` first.
-
-    Attributes:
-        address: The server's.
-        fault: Why files can't be sent, though runs can; empty if they can.
-    """
+    """A server's copy of a study. Call `open` first."""
 
     def __init__(self, store: Store, name: str, address: str) -> None:
         self.address = address
@@ -80,15 +66,14 @@ class StudyCopy:
         # Either of the two may be renamed while this runs.
         self._here_id = store.client.get_experiment_by_name(name).experiment_id
         self._server = open_server(address)
-        self._experiment_id = self._identity = self.fault = ""
+        self._experiment_id = self._identity = ""
+        self.fault = ""  # Why files can't be sent, though runs can.
         self._copies: dict[str, _Copy] = {}
 
     def open(self) -> None:
         """Finds the study on the server, or makes it; looks up which runs it has.
 
-        Raises:
-            ServerAwayError: If the server does not answer.
-            ServerRefusedError: If it has a study of this name that is another store's.
+        Raises ServerRefusedError if it has a study of this name that is another store's.
         """
         with as_server_errors(self.address):
             self._open()
@@ -102,12 +87,7 @@ class StudyCopy:
         ]
 
     def send(self, run_id: str) -> None:
-        """Copies a run in its present state.
-
-        Raises:
-            ServerAwayError: If the server does not answer.
-            ServerRefusedError: If it does not take it.
-        """
+        """Copies a run in its present state."""
         run = self._store.client.get_run(run_id)
         if self._is_copied(run):
             return
@@ -117,12 +97,7 @@ class StudyCopy:
             self._send(run, self._copy_of(run), points)
 
     def send_page(self) -> None:
-        """Copies what the study's page shows above its runs: views, and a line with links.
-
-        Raises:
-            ServerAwayError: If the server does not answer.
-            ServerRefusedError: If it does not take it.
-        """
+        """Copies what the study's page shows above its runs: views, and a line with links."""
         here = self._here().tags
         shown = {name: text for name, text in here.items() if name.startswith(tags.VIEW)}
         with as_server_errors(self.address):
@@ -134,12 +109,7 @@ class StudyCopy:
                     self._server.set_experiment_tag(self._experiment_id, name, text)
 
     def send_champion(self) -> None:
-        """Registers the study's champion there, if it is not yet; withdraws one that is none now.
-
-        Raises:
-            ServerAwayError: If the server does not answer.
-            ServerRefusedError: If it does not take it.
-        """
+        """Registers the study's champion there, if it is not yet; withdraws a former one."""
         here = champion_version(self._store.client, self._here().name, self._here_id)
         run_id = "" if here is None else here.tags.get(tags.CHAMPION_RUN, "")
         found = self._history_of(run_id)
@@ -177,8 +147,7 @@ class StudyCopy:
 
     def _history_of(self, run_id: str) -> tuple[StudyHistory, EndedTrial] | None:
         """Returns the trial that a run is of, and its study under the trial's engine."""
-        for engine in study_engines(self._store, self._here_id):
-            history = read_study(self._store, self._here().name, engine)
+        for history in find_engines(self._store, self._here().name):
             for trial in history.ended:
                 if trial.run_id == run_id:
                     return history, trial
@@ -353,3 +322,58 @@ def _state_of(run: Run) -> str:
     # A trial is verified after it has ended.
     verified = run.data.tags.get(tags.VERIFIED, "")
     return f"{run.info.status} {run.info.end_time} {verified}".rstrip()
+
+
+def check_free(store: Store | None, name: str, address: str) -> None:
+    """Raises ServerRefusedError if a server, if it answers, has another study of this name."""
+    quickly = not_waiting_long()
+    with contextlib.suppress(ServerAwayError), as_server_errors(address), quickly:
+        here = None if store is None else store.client.get_experiment_by_name(name)
+        identity = None if here is None else here.tags.get(tags.IDENTITY)
+        there = find_there(open_server(address), name, identity)
+        if there is not None:
+            check_elsewhere(address, here, there)
+            check_same_study(address, there, identity)
+
+
+def find_there(server: MlflowClient, name: str, identity: str | None) -> Experiment | None:
+    """Returns a study's experiment on a server, by its identity, not its name."""
+    from mlflow.entities import ViewType
+
+    if identity is not None:
+        condition = f"tags.`{tags.IDENTITY}` = '{identity}'"
+        found = server.search_experiments(ViewType.ALL, filter_string=condition)
+        if found:
+            return min(found, key=lambda each: each.lifecycle_stage != "active")
+    return server.get_experiment_by_name(name)
+
+
+def check_elsewhere(address: str, here: Experiment | None, there: Experiment | None) -> None:
+    """Checks that a server's experiment is not the store's own, as `kerastudy ui` shows it."""
+    if here is None or there is None:
+        return
+    if (here.experiment_id, here.creation_time, here.artifact_location) == (
+        there.experiment_id,
+        there.creation_time,
+        there.artifact_location,
+    ):
+        raise ServerRefusedError(
+            f"The MLflow server {address} is one that shows this store, so the study is there "
+            "already. Leave it out with --tracking-uri off, or name another server."
+        )
+
+
+def check_same_study(address: str, there: Experiment, identity: str | None) -> None:
+    """Checks that a server's experiment is this study, and not deleted."""
+    if there.lifecycle_stage == "deleted":
+        raise ServerRefusedError(
+            f"The MLflow server {address} had an experiment {there.name!r}, which was deleted. "
+            "Restore it there, launch the study without the server with --tracking-uri off, or "
+            "under another name with --name."
+        )
+    if identity is None or there.tags.get(tags.IDENTITY) != identity:
+        raise ServerRefusedError(
+            f"The MLflow server {address} has an experiment {there.name!r} that is not this "
+            "store's study. Launch the study under another name with --name, or without the "
+            "server with --tracking-uri off."
+        )

@@ -2,16 +2,9 @@
 
 | module | holds |
 |---|---|
-| `objective` | what a study optimizes |
-| `specs` | what a trial depends on, and its epochs |
-| `results` | the result of a trial, or of one of its trainings |
-| `trials` | a trial in the record |
-| `tasks` | from an engine's proposal to what an executor runs |
-| `verified` | the outcome of training a trial again by `model.fit` |
-| `studies` | a study's definition; class weights |
-| `data_findings` | what is known of a study's data before a model is trained on it |
-| `evaluations` | the value of a checkpoint on the sealed test part |
-| `confirmations` | what was found when a study's choice was checked |
+| `studies` | a study's definition, its objective, and what is known of its data |
+| `trials` | a trial: proposed, specified, run, recorded |
+| `checks` | the outcomes of checks: by `model.fit`, on the test part, under new seeds |
 | `validation_predictions` | what the champion predicts of the validation data |
 
 All are frozen values: made once, never changed. Nothing here imports TensorFlow, MLflow or

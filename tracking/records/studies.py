@@ -1,19 +1,161 @@
-"""A study's definition, as sent between processes and recorded."""
+"""A study's definition, its objective, and what is known of its data, as sent and recorded."""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal, NamedTuple
 
 from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
-from search_spaces.space.membership import complete
-from tracking.records.data_findings import DataFindings
-from tracking.records.objective import Objective
+from search_spaces.space import complete
+
+Direction = Literal["max", "min"]
+
+
+class Rank(NamedTuple):
+    """The rank of an epoch in its trial, or of a trial in its study: the lowest is the best.
+
+    The only rule for ties of the objective: they go to the lower validation loss, then to the
+    earlier epoch, then to the earlier trial.
+    """
+
+    key: float  # By `Objective.sort_key`.
+    # ``val_loss``, lower the better whatever the objective's direction; infinite if there is none,
+    # or it is NaN.
+    loss: float
+    epoch: int  # Of a trial its best one.
+    number: int
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a study optimizes.
+
+    Attributes:
+        metric: A metric that the model logs, such as ``"val_accuracy"``.
+        direction: ``"max"`` or ``"min"``.
+
+    Example:
+        >>> ks.Objective("val_f1", "max").is_better(0.9, than=0.8)
+        True
+    """
+
+    metric: str
+    direction: Direction
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Returns whether ``value`` is strictly better than another value."""
+        return value > than if self.direction == "max" else value < than
+
+    def sort_key(self, value: float) -> float:
+        """Returns a number that sorts better values first."""
+        return -value if self.direction == "max" else value
+
+
+DataSeverity = Literal["problem", "hint", "ok"]
+DATA_SEVERITIES: Final[tuple[DataSeverity, ...]] = ("problem", "hint", "ok")
+_MOST_PROBLEMS: Final = 3
+
+
+@dataclass(frozen=True)
+class ConstantGuess:
+    """The best that a model which ignores its input can do."""
+
+    answer: str  # The most frequent class of a part.
+    share: float  # Of the part's samples: the accuracy of always answering it.
+
+
+Classes = Mapping[str, Mapping[str, Mapping[str, int]]]
+"""How many samples have each class, by target, part and class. Not of the test part."""
+
+
+def most_frequent(classes: Classes, part: str) -> ConstantGuess | None:
+    """Returns the most frequent class of a part; None without classes, or with several targets."""
+    counts = next(iter(classes.values())).get(part, {}) if len(classes) == 1 else {}
+    if not any(counts.values()):
+        return None
+    answer = max(counts, key=counts.__getitem__)
+    return ConstantGuess(answer, counts[answer] / sum(counts.values()))
+
+
+@dataclass(frozen=True)
+class DataFinding:
+    """What a check of data found."""
+
+    check: str  # ``"leaks"``, ``"classes"`` and so on.
+    # ``"problem"``: values of the study can't be believed until it is mended; ``"hint"``: worth a
+    # look; ``"ok"``: nothing to do.
+    severity: DataSeverity
+    title: str  # In a few words.
+    verdict: str  # In a sentence or two, with its figures.
+    advice: str = ""  # What to do, in a sentence; may be empty.
+    figures: Mapping[str, Any] = field(default_factory=dict)  # By name, for programs.
+
+
+@dataclass(frozen=True)
+class DataFindings:
+    """What is known of a study's data."""
+
+    data: str
+    digest: str  # SHA-256.
+    sizes: Mapping[str, int]  # Samples of each part, as far as they are known.
+    inputs: Mapping[str, str]  # The kind of each input, in words, by its name.
+    classes: Classes = field(default_factory=dict)  # Of each target that has some.
+    findings: tuple[DataFinding, ...] = ()  # The most severe first.
+    notes: str = ""  # What was not looked at, or only in part, in sentences.
+    thorough: bool = False  # Whether all checks were made; a launch makes only the quick ones.
+    picture: bytes = b""  # Samples of the training part, as a PNG; empty if they are no images.
+    picture_rows: str = ""  # The classes of its rows, or nothing.
+
+    def __str__(self) -> str:
+        """Returns the findings, a line each."""
+        return "\n".join(
+            f"{each.severity}: {each.title}. {each.verdict} {each.advice}".rstrip()
+            for each in self.findings
+        )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why values of the study can't be believed: at most three sentences, the worst first."""
+        found = [each.verdict for each in self.findings if each.severity == "problem"]
+        return tuple(found[:_MOST_PROBLEMS])
+
+    @property
+    def guess(self) -> ConstantGuess | None:
+        """The most frequent class of the validation samples; None if there is no class for each.
+
+        With folds, that of all samples that are split into them.
+        """
+        part = "validation" if self.sizes.get("validation") else "train"
+        counted = sum(next(iter(self.classes.values()), {}).get(part, {}).values())
+        # Not of data in batches, of which only the first samples are known.
+        return most_frequent(self.classes, part) if counted == self.sizes.get(part) else None
+
+    def document(self) -> dict[str, Any]:
+        """Returns it as a JSON document, without the picture."""
+        fields = dataclasses.asdict(self)
+        del fields["picture"], fields["picture_rows"]
+        return fields
+
+    def to_json(self) -> str:
+        """Returns it as JSON; the picture in base64."""
+        fields = dataclasses.asdict(self)
+        fields["picture"] = base64.b64encode(self.picture).decode("ascii")
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> DataFindings:
+        """Reads what `to_json` wrote; raises ValueError, KeyError or TypeError for other texts."""
+        fields: dict[str, Any] = json.loads(text)
+        fields["findings"] = tuple(DataFinding(**each) for each in fields["findings"])
+        fields["picture"] = base64.b64decode(fields["picture"], validate=True)
+        return cls(**fields)
+
 
 ANY_HARDWARE = "any"
 """The hardware of a study whose trials may run on any: bits may differ among them."""
@@ -31,57 +173,38 @@ def read_class_weight(fields: Mapping[str, float] | None) -> ClassWeight | None:
 
 @dataclass(frozen=True)
 class DataDescription:
-    """The recorded description of a data set.
-
-    Attributes:
-        name: Its name, such as ``"digits"``.
-        source: Where it came from.
-        digest: SHA-256 over all parts.
-        digests: SHA-256 of each part: train, validation and, where there is one, test.
-        sizes: Number of samples of each part.
-        details: Shapes, types, classes, preprocessing: for people to read.
-        override: Path of an npz file that replaced the study's own data, or empty.
-        made_by: Name of the function of `hp` that makes each trial's data; all else then describes
-            the data of the default values. Empty if all trials have the same data.
-    """
+    """The recorded description of a data set."""
 
     name: str
     source: str
-    digest: str
+    digest: str  # SHA-256 over all parts.
+    # SHA-256 of each part: train, validation and, where there is one, test.
     digests: Mapping[str, str]
-    sizes: Mapping[str, int]
-    details: Mapping[str, Any]
-    override: str = ""
+    sizes: Mapping[str, int]  # Samples of each part.
+    details: Mapping[str, Any]  # Shapes, types, classes, preprocessing: for people to read.
+    override: str = ""  # Path of an npz file that replaced the study's own data, or empty.
+    # Name of the function of `hp` that makes each trial's data; all else then describes the data of
+    # the default values. Empty if all trials have the same data.
     made_by: str = ""
 
 
 @dataclass(frozen=True)
 class CodeDescription:
-    """The file that a study was defined in, and what it imports of the study's own.
+    """The file that a study was defined in, and what it imports of the study's own."""
 
-    Attributes:
-        path: Absolute path, or empty where there is none (a notebook, an interactive session).
-        variable: Name of the variable that holds the study, or empty.
-        source: The file's text.
-        digest: SHA-256 of the text; where there are modules, of `manifest`.
-        study_name: The study's name in the file; it may be launched under another one.
-        folder: The folder it was launched in, which relative paths start from.
-        source_digest: SHA-256 of the text; empty in older records, whose ``digest`` it is.
-        modules: SHA-256 of the texts of the modules that the file imports from its folder or
-            repository, by their paths from its folder; None in older records.
-        texts: Those texts; recorded with the definition, like ``source``.
-        said: Of a script, what its study took from its search, and what it did not, in lines.
-    """
-
-    path: str
-    variable: str
-    source: str
-    digest: str
-    study_name: str = ""
-    folder: str = ""
-    source_digest: str = ""
+    path: str  # Absolute; empty where there is none (a notebook, an interactive session).
+    variable: str  # Holds the study; or empty.
+    source: str  # The file's text.
+    digest: str  # SHA-256 of the text; where there are modules, of `manifest`.
+    study_name: str = ""  # In the file; the study may be launched under another name.
+    folder: str = ""  # The study was launched in it; relative paths start from it.
+    source_digest: str = ""  # SHA-256 of the text.
+    # SHA-256 of the texts of the modules that the file imports from its folder or repository, by
+    # their paths from its folder; None if they are not known.
     modules: Mapping[str, str] | None = None
+    # The modules' texts; recorded with the definition, like ``source``.
     texts: Mapping[str, str] = field(default_factory=dict)
+    # Of a script, what its study took from its search, and what it did not, in lines.
     said: Sequence[str] = ()
 
     @classmethod
@@ -119,12 +242,12 @@ class CodeDescription:
     def same_as(self, digest: str) -> bool:
         """Returns whether a trial ran from this code, by the trial's digest.
 
-        An older record has only the file's digest, and nothing of its modules.
+        A trial that ran before the file imported modules has the file's digest alone.
         """
         return digest in (self.digest, self.own_digest)
 
     def changes_since(self, before: CodeDescription) -> list[str]:
-        """Returns what changed in the code, as far as both records know: paths and changes."""
+        """Returns what changed in the code, as far as both are known: paths, and how."""
         own = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
         changed = [own] if before.own_digest != self.own_digest else []
         if before.modules is None or self.modules is None:
@@ -146,38 +269,7 @@ def sha256(text: str) -> str:
 
 @dataclass(frozen=True)
 class StudyDescription:
-    """A study's definition, without the code and arrays that it runs on.
-
-    Attributes:
-        discovered: Whether hyperparameters that the builder declares later join the space.
-        declared: Names in the study's own space; none if the whole space was found by tracing.
-        unread: Names of hyperparameters that vary, and that the builder never reads.
-        goes_on: Whether a training can be resumed in between: not a HyperModel's own `fit`.
-        repeats: Trainings of each trial.
-        try_defaults: Whether trial 0 has the space's defaults; not in records of older versions.
-        initial: Values of the next trials, each complete.
-        initial_from: Where they are from: a file, or study:NAME; empty if they were given.
-        class_weight: How much the training samples of each class count, or None.
-        deterministic: Whether proposals must not depend on timing.
-        lag: If deterministic, trial k is proposed and pruned by trials 0 to k - lag, as with so
-            many workers of equal speed. Else 0: by all trials that have ended.
-        timeout: Seconds that a launch may take, or None.
-        stop_at: Value of the objective at which the study ends, or None.
-        patience: Finished trials without a better value after which the study ends, or None.
-        trial_timeout: Seconds that a training may take, or None.
-        tailored: What the launch's options changed in the study's own space, as
-            `Tailoring.to_dict` writes it; empty if nothing.
-        warnings: Warnings for the user before it runs; not recorded.
-        looked: What a glance at its data found; recorded in a file of its own.
-        cross_validation: How all data but the test part is split into folds, as its definition
-            spells it; empty without folds.
-        folds: Folds, each a training of each trial; 0 without.
-        hardware: The class of hardware that it was begun on: the processor's family and its widest
-            instructions, or the GPU; `ANY_HARDWARE` if trials ran on several, so that bits may
-            differ among them. Empty in older records.
-        objective_function: Name of the function that does everything itself and returns the value;
-            empty if a builder makes the models. Such a study has no data of its own.
-    """
+    """A study's definition, without the code and arrays that it runs on."""
 
     name: str
     space: SearchSpace
@@ -193,27 +285,42 @@ class StudyDescription:
     data: DataDescription
     code: CodeDescription
     notes: str = ""
+    # Whether hyperparameters that the builder declares later join the space.
     discovered: bool = False
+    # Names in the study's own space; none if the whole space was found by tracing.
     declared: Sequence[str] = ()
+    # Names of hyperparameters that vary, and that the builder never reads.
     unread: Sequence[str] = ()
+    # Whether a training can be resumed in between: not a HyperModel's own `fit`.
     goes_on: bool = True
-    repeats: int = 1
-    try_defaults: bool = False
-    initial: Sequence[Mapping[str, Any]] = ()
-    initial_from: str = ""
-    class_weight: ClassWeight | None = None
-    deterministic: bool = False
+    repeats: int = 1  # Trainings of each trial.
+    try_defaults: bool = False  # Whether trial 0 has the space's defaults.
+    initial: Sequence[Mapping[str, Any]] = ()  # Values of the next trials, each complete.
+    initial_from: str = ""  # A file, or study:NAME; empty if the values were given.
+    class_weight: ClassWeight | None = None  # How much the training samples of each class count.
+    deterministic: bool = False  # Whether proposals must not depend on timing.
+    # If deterministic, trial k is proposed and pruned by trials 0 to k - lag, as with so many
+    # workers of equal speed. Else 0: by all trials that have ended.
     lag: int = 0
-    timeout: float | None = None
-    stop_at: float | None = None
+    timeout: float | None = None  # Seconds that a launch may take.
+    stop_at: float | None = None  # Value of the objective at which the study ends.
+    # Finished trials without a better value after which the study ends.
     patience: int | None = None
-    trial_timeout: float | None = None
+    trial_timeout: float | None = None  # Seconds that a training may take.
+    # What the launch's options changed in the study's own space, by `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
-    warnings: Sequence[str] = ()
+    warnings: Sequence[str] = ()  # For the user before it runs; not recorded.
+    # What a glance at its data found; recorded in another file.
     looked: DataFindings | None = None
+    # How all data but the test part is split into folds; empty without folds.
     cross_validation: str = ""
-    folds: int = 0
+    folds: int = 0  # Each a training of each trial; 0 without.
+    # Name of the function that does everything itself and returns the value; empty if a builder
+    # makes the models. Such a study has no data.
     objective_function: str = ""
+    # The class of hardware that it was begun on: the processor's family and its widest
+    # instructions, or the GPU; `ANY_HARDWARE` if trials ran on several, so that bits may differ
+    # among them.
     hardware: str = ""
 
     @property

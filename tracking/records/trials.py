@@ -1,51 +1,311 @@
-"""A trial in the record: its spec, its state, its result."""
+"""A trial: proposed, specified, run, recorded."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import json
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
-from tracking.records.results import FINISHED_STATES, Repeat, TrialResult, TrialState
-from tracking.records.specs import ALL_FOLDS, BestEpoch, TrialSpec
-from tracking.records.verified import differs
+from search_spaces import SearchSpace
+from tracking.records.checks import differs
+from tracking.records.studies import ClassWeight, Objective, Rank, read_class_weight
+
+ALL_FOLDS = -1
+"""The fold of a training on all folds together: that of a cross-validated study's champion."""
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """Everything that a trial depends on, besides the study's code and environment."""
+
+    number: int  # From 0.
+    # 1 for the first try, one more for each try after an interruption. It does not change what the
+    # trial computes.
+    attempt: int
+    values: Mapping[str, Any]  # The active hyperparameters by name.
+    seed: int  # 0 to 2**32 - 1.
+    epochs: int
+    batch_size: int  # Of training and validation steps.
+    threads: int  # Intra-op threads of TensorFlow; part of the spec since it changes bits.
+    # SHA-256 over the data set: that of the default values, if a function of `hp` makes it.
+    data_digest: str
+    objective: Objective  # The best epoch is chosen by it.
+    # The trial that this one continues from its last epoch, under the same seed. It does not change
+    # what the trial computes, which is bit for bit that of a training without a break.
+    goes_on_from: int | None = None
+    initial_epoch: int = 0  # The epochs that were trained there.
+    repeat: int = 0  # Which of the trial's trainings this is, from 0; each has its own seed.
+    # The first trial in the chain that this one continues, whose number the builder sees.
+    begun_as: int | None = None
+    # How much the training samples of each class count, or None if all count alike; those of the
+    # default values, if a function of `hp` makes them.
+    class_weight: ClassWeight | None = None
+    # Of a cross-validated trial: the fold that this training is validated on, from 0, or
+    # `ALL_FOLDS`.
+    fold: int | None = None
+    # The class of hardware that it runs on, within which bits are equal.
+    hardware: str = ""
+
+    @property
+    def built_as(self) -> int:
+        """The number that the builder sees: a continued trial builds the same model again."""
+        return self.number if self.begun_as is None else self.begun_as
+
+    def to_json(self) -> str:
+        """Returns the spec as one line of JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialSpec:
+        """Reads what `to_json` wrote."""
+        fields = json.loads(text)
+        read = {
+            "objective": Objective(**fields["objective"]),
+            "class_weight": read_class_weight(fields.get("class_weight")),
+        }
+        return cls(**{**fields, **read})
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch of one trial."""
+
+    number: int
+    epoch: int  # From 1.
+    metrics: Mapping[str, float]  # Every metric that Keras logged, validation included.
+    seconds: float  # Wall-clock, since the trial began.
+    repeat: int = 0
+
+
+@dataclass(frozen=True)
+class BestEpoch:
+    """The epoch whose objective was best, by `rank`."""
+
+    epoch: int
+    value: float
+    metrics: Mapping[str, float]
+
+    def rank(self, objective: Objective, number: int = 0) -> Rank:
+        """Returns its rank: among epochs of a training, or among trials by their numbers."""
+        loss = self.metrics.get("val_loss", math.inf)
+        loss = math.inf if math.isnan(loss) else loss
+        return Rank(objective.sort_key(self.value), loss, self.epoch, number)
+
+
+ScoresOf = Literal["best", "every"]
+TrainerName = Literal["auto", "compiled", "plain"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposal of an engine."""
+
+    number: int
+    values: Mapping[str, Any]  # The active hyperparameters.
+    # The engine's own text, kept with the trial and returned to it on restore.
+    state: Mapping[str, str] = field(default_factory=dict)
+    epochs: int | None = None  # To train in all, if the engine decides on them.
+    goes_on_from: int | None = None  # The trial to continue.
+    # In a deterministic study: it is proposed and pruned by the trials below this number.
+    known: int | None = None
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """A trial to run, and the files that it reads and writes."""
+
+    spec: TrialSpec
+    space: SearchSpace
+    checkpoint: Path  # Where the weights of its best epoch go.
+    # Where its state after an epoch goes. If an earlier attempt left one, the trial resumes from
+    # it.
+    state: Path | None = None
+    # The state of the trial that it continues. If both are missing or damaged, it is trained from
+    # the first epoch, with the same result.
+    origin: Path | None = None
+    # None: what the study says. A HyperModel's own fit trains by that.
+    trainer: TrainerName | None = None
+    # The rank of the last trial whose checkpoint is kept, if all places are taken; None if any
+    # checkpoint may stay.
+    last_kept: Rank | None = None
+    # Where the scores of validation samples go; None: they are not made.
+    scores: Path | None = None
+    # Those of its best epoch (of the best two, if samples are few), or of every epoch.
+    scores_of: ScoresOf = "best"
+
+    def may_stay(self, best: BestEpoch) -> bool:
+        """Returns whether a checkpoint of the best epoch can be among those kept.
+
+        Trials that end later only take places, so a checkpoint that can't stay now can't later.
+        None of a fold stays: the champion is trained on all of them.
+        """
+        spec = self.spec
+        if spec.fold not in (None, ALL_FOLDS):
+            return False
+        return self.last_kept is None or best.rank(spec.objective, spec.number) < self.last_kept
+
+
+TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
+Decision = Literal["continue", "prune", "end", "stop"]
+"""After an epoch: ``end`` lets a trial's next fit begin, ``stop`` lets a launch resume this one."""
+
+FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One training of a repeated or cross-validated trial, under its own seed."""
+
+    seed: int
+    run_id: str
+    epochs: int
+    best: BestEpoch
+    weights_sha256: str  # Of the model's weights after the best epoch.
+    seconds: float
+    # The next four as in `TrialResult`.
+    checkpoint_sha256: str = ""
+    unsaved: str = ""
+    scores_bytes: int = 0
+    unscored: str = ""
+    fold: int | None = None  # Weights of a fold are not kept.
+    # Of a fold: the objective at the trial's best epoch, which all folds have in common; None if
+    # the trial has none.
+    value: float | None = None
+
+    @property
+    def counted(self) -> float:
+        """The objective as it counts for the trial's value."""
+        return self.best.value if self.value is None else self.value
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Repeat:
+        """Reads what `dataclasses.asdict` returns."""
+        return cls(**{**fields, "best": BestEpoch(**fields["best"])})
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """The result of a trial, or of one training of a repeated trial."""
+
+    number: int
+    state: TrialState
+    epochs: int = 0  # Those that were trained.
+    # None if infeasible, or interrupted before the first epoch ended.
+    best: BestEpoch | None = None
+    weights_sha256: str = ""  # Of the model's weights after the best epoch.
+    # Why it is infeasible, was interrupted, or ended before its last epoch (it diverged, or
+    # raised); else empty.
+    reason: str = ""
+    seconds: float = 0.0  # Wall-clock, from building the model to the checkpoint on disk.
+    model_parameters: int = 0  # Number of scalar weights of the model, 0 if it was not built.
+    repeat: int = 0
+    # "compiled", "plain", "hypermodel" for a HyperModel's own fit, or "objective" for an objective
+    # function that does everything itself.
+    trainer: str = ""
+    trainer_reason: str = ""  # Why it was not compiled, or empty.
+    # Hyperparameters that the builder declared and the space lacked, by `Parameter.to_dict`; the
+    # trial had their defaults.
+    joined: Sequence[Mapping[str, Any]] = ()
+    # The trainings of a repeated trial, or the folds of a cross-validated one. Its value is their
+    # mean, its digest that of the best.
+    repeats: Sequence[Repeat] = ()
+    best_repeat: int = 0
+    # Of the arrays in the file of these weights and the optimizer's variables; of a repeated trial
+    # that of the best. Empty if there is none.
+    checkpoint_sha256: str = ""
+    # Why there is no checkpoint of the best epoch, though it has a value; else empty.
+    unsaved: str = ""
+    # What the builder or the training raised, and the line, if it may be a mistake in the study's
+    # code. Empty if it was out of memory, or ended on purpose.
+    raised: str = ""
+    # SHA-256 over the data that a function of `hp` made for the trial, or that the first `fit` of
+    # an objective function got; else empty.
+    data_digest: str = ""
+    # SHA-256 of the validation targets of such data: trials compare only if it is equal.
+    validation_digest: str = ""
+    class_weight: ClassWeight | None = None  # Of such data.
+    # What an objective function noted by `trial.set_user_attr`.
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    # Of all models that an objective function trained; `epochs` are those of its longest training.
+    fits_epochs: int = 0
+    # Not compared: a training that was resumed may know fewer epochs.
+    # Size of the file with its validation samples' scores, 0 if there is none; of a repeated trial
+    # that of all its files.
+    scores_bytes: int = field(default=0, compare=False)
+    # Why its samples have no scores, or only those of its best epoch if every one was to have some;
+    # else empty.
+    unscored: str = field(default="", compare=False)
+    # Of the process while it ran; 0 if unknown.
+    peak_memory_bytes: int = field(default=0, compare=False)
+
+    @property
+    def of_no_epoch(self) -> bool:
+        """Whether its value is of no single epoch: its function trains several models, or none."""
+        return self.trainer == "objective" and bool(self.unsaved)
+
+    @property
+    def epochs_in_all(self) -> int:
+        """Epochs of all of its trainings: of repeats or folds, or what its function trained."""
+        return sum(each.epochs for each in self.repeats) or self.fits_epochs or self.epochs
+
+    @property
+    def folds(self) -> int:
+        """How many folds of a cross-validated trial were trained."""
+        return sum(repeat.fold is not None for repeat in self.repeats)
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation of the repeats' values (n - 1 in the denominator), or None."""
+        if self.best is None:
+            return None
+        values = [repeat.counted for repeat in self.repeats]
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    def to_json(self) -> str:
+        """Returns the result as one line of JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialResult:
+        """Reads what `to_json` wrote."""
+        fields = json.loads(text)
+        best = fields["best"]
+        repeats = tuple(map(Repeat.from_dict, fields.get("repeats", ())))
+        return cls(
+            **{
+                **fields,
+                "best": None if best is None else BestEpoch(**best),
+                "joined": tuple(fields.get("joined", ())),
+                "repeats": repeats,
+                "class_weight": read_class_weight(fields.get("class_weight")),
+            }
+        )
 
 
 @dataclass(frozen=True, repr=False)
 class TrialRecord:
-    """A trial in the record. One that has a result is an `EndedTrial`.
+    """A trial in the record; with a result, an `EndedTrial`."""
 
-    Attributes:
-        run_id: The MLflow run of its last attempt.
-        spec: Its spec.
-        state: Its state.
-        result: None, as long as it has none.
-        engine_state: See `Proposal.state`.
-        environment: Versions and machine that it ran on.
-        code_digest: Digest of the study file that it ran from.
-        started: When it began, in milliseconds since the epoch (Unix time).
-        known: See `Proposal.known`.
-        losses: How many of its attempts ended with the process that they ran in.
-        verified: Whether plain `model.fit` verified it; see `tracking.records.verified`. Empty if
-            it was not compared.
-        ended: When it ended, as `started`; 0 while it runs.
-        whole: Of a cross-validated trial: its training on all folds together, if it was the
-            champion. Its best epoch is the trial's, with the values of the folds.
-    """
-
-    run_id: str
+    run_id: str  # Of its last attempt.
     spec: TrialSpec
     state: TrialState
     result: TrialResult | None
     engine_state: Mapping[str, str]
     environment: Mapping[str, str]
-    code_digest: str
-    started: int
+    code_digest: str  # Of the study file that it ran from.
+    started: int  # In milliseconds since the epoch (Unix time).
     known: int | None = None
-    losses: int = 0
+    losses: int = 0  # How many of its attempts ended with the process that they ran in.
+    # How plain `model.fit` verified it, a text of `tracking.records.checks`; empty if it did not.
     verified: str = ""
-    ended: int = 0
+    ended: int = 0  # As `started`; 0 while it runs.
+    # Of a cross-validated trial that was the champion: its training on all folds together. Its best
+    # epoch is the trial's, with the values of the folds.
     whole: Repeat | None = None
 
     @property
@@ -103,11 +363,7 @@ class TrialRecord:
 
 @dataclass(frozen=True, repr=False)
 class EndedTrial(TrialRecord):
-    """A trial that has a result: complete, pruned, infeasible, or interrupted on its way.
-
-    Attributes:
-        result: Its result.
-    """
+    """A trial that has a result: complete, pruned, infeasible, or interrupted on its way."""
 
     result: TrialResult
 
@@ -163,7 +419,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def checkpoint_of(self) -> int:
-        """Which of its trainings the trial's checkpoint comes from; see `TrialSpec.repeat`."""
+        """Returns which of its trainings the trial's checkpoint comes from."""
         return self.result.best_repeat if self.whole is None else len(self.result.repeats)
 
 

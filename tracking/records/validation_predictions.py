@@ -27,42 +27,26 @@ def predictions_beside(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """How many samples of a class there are, and what was predicted.
-
-    Attributes:
-        name: Its name.
-        samples: Samples of it.
-        predicted: Samples that are predicted as it, rightly or not.
-        correct: Samples of it that are predicted as it.
-    """
+    """How many samples of a class there are, and what was predicted."""
 
     name: str
     samples: int
-    predicted: int
-    correct: int
+    predicted: int  # Samples that are predicted as it, rightly or not.
+    correct: int  # Samples of it that are predicted as it.
 
 
 @dataclass(frozen=True)
 class WorstSample:
-    """A sample whose true class gets a low probability.
+    """A sample whose true class gets a low probability."""
 
-    Attributes:
-        index: Its place in the validation data, from 0.
-        true: Its class.
-        predicted: The class of the highest probability; it may be the true one.
-        probability: That of the true class, 0 to 1.
-        confidence: That of the predicted class.
-        png: The sample as an image; empty if it is none.
-        row: Its values by column, as they were before preprocessing; texts are shortened. Empty
-            if it is an image, or too large.
-    """
-
-    index: int
+    index: int  # Its place in the validation data, from 0.
     true: int
-    predicted: int
-    probability: float
-    confidence: float
-    png: bytes = b""
+    predicted: int  # The class of the highest probability; it may be the true one.
+    probability: float  # Of the true class, 0 to 1.
+    confidence: float  # Of the predicted class.
+    png: bytes = b""  # Empty if the sample is no image.
+    # Its values by column, as they were before preprocessing; texts are shortened. Empty if it is
+    # an image, or too large.
     row: Mapping[str, float | str] = field(default_factory=dict)
 
 
@@ -71,44 +55,30 @@ class ValidationPredictions:
     """What the champion predicts of the validation data.
 
     All samples are counted, each once, whatever its weight; only some are kept.
-
-    Attributes:
-        run_id: The MLflow run of the champion's trial.
-        trial: Its number.
-        epoch: Its best epoch, whose weights predict.
-        kind: ``"classes"``, ``"binary"`` (one output of a probability) or ``"regression"``.
-        samples: Samples of the validation data.
-        class_names: Names of the classes 0, 1, 2 and so on; none of a regression.
-        classes: The counts of each class, in the same order.
-        confusion: Samples by true class (rows) and predicted class (columns). Empty for a
-            regression, or more than `MOST_CLASSES` classes.
-        worst: The samples whose true class got the lowest probability, the lowest first; at most
-            `MOST_SAMPLES`.
-        truth: Of a regression: the targets of samples at even distances; at most `MOST_POINTS`.
-        predicted: What was predicted of the same samples.
-        feature: Those samples, before preprocessing, if each is a single number.
-        feature_name: What it is called.
-        rule: Their targets without noise, of made data whose rule is known.
-        output: The name of the output that predicts; empty if the model has just one.
-        others: The predictions of the model's other outputs.
     """
 
     run_id: str
     trial: int
-    epoch: int
-    kind: PredictionKind
+    epoch: int  # The trial's best epoch, whose weights predict.
+    kind: PredictionKind  # ``"binary"``: one output of a probability.
     samples: int
-    class_names: tuple[str, ...] = ()
-    classes: tuple[ClassCounts, ...] = ()
+    class_names: tuple[str, ...] = ()  # Of the classes 0, 1, 2 and so on; none of a regression.
+    classes: tuple[ClassCounts, ...] = ()  # In the same order.
+    # Samples by true class (rows) and predicted class (columns). Empty for a regression, or more
+    # than `MOST_CLASSES` classes.
     confusion: tuple[tuple[int, ...], ...] = ()
+    # The samples whose true class got the lowest probability, the lowest first; at most
+    # `MOST_SAMPLES`.
     worst: tuple[WorstSample, ...] = ()
+    # Of a regression: the targets of samples at even distances; at most `MOST_POINTS`.
     truth: tuple[float, ...] = ()
-    predicted: tuple[float, ...] = ()
+    predicted: tuple[float, ...] = ()  # Of the same samples.
+    # The same samples, before preprocessing, if each is a single number.
     feature: tuple[float, ...] = ()
     feature_name: str = "x"
-    rule: tuple[float, ...] = ()
-    output: str = ""
-    others: tuple[ValidationPredictions, ...] = ()
+    rule: tuple[float, ...] = ()  # Their targets without noise, of made data whose rule is known.
+    output: str = ""  # Its name; empty if the model has just one output.
+    others: tuple[ValidationPredictions, ...] = ()  # Of the model's other outputs.
 
     def of(self, run_id: str, epoch: int) -> ValidationPredictions:
         """Returns the predictions with the run and the epoch of their trial."""
@@ -130,11 +100,7 @@ class ValidationPredictions:
 
     @classmethod
     def from_json(cls, text: str) -> ValidationPredictions:
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError: If the text is something else; also KeyError or TypeError.
-        """
+        """Reads what `to_json` wrote; raises ValueError, KeyError or TypeError for other texts."""
         return cls._from_fields(json.loads(text))
 
     @classmethod

@@ -2,12 +2,8 @@
 
 | module | holds |
 |---|---|
-| `champions` | registering a trial's model as champion; withdrawing it |
-| `logged_models` | a saved model among those that MLflow has logged, with its metrics |
-| `model_files` | the files of registered models |
-| `registered_models` | the registered model of a study |
-| `registrar` | where a champion is registered: in a store, or on a server |
-| `verdicts` | the verdict on a study, on its champion |
+| `champions` | registering a trial's model as champion; withdrawing it; the verdict on it |
+| `models` | the logged and the registered model behind it, in a store or on a server |
 """
 
 import lazy_loader

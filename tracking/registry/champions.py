@@ -1,4 +1,4 @@
-"""Registering a trial's model as the champion of its study."""
+"""Registering a trial's model as the champion of its study, with the verdict on it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING
 from search_spaces.errors import ServerRefusedError
 from tracking import tags
 from tracking.history.study_history import StudyHistory
+from tracking.history.summary import renew_note
+from tracking.history.verdicts import study_verdict, worth
 from tracking.records import EndedTrial, StudyDescription
-from tracking.registry.logged_models import log_metrics_of, logged_model
-from tracking.registry.model_files import model_version_fault
-from tracking.registry.registered_models import is_named, registered_model
-from tracking.registry.registrar import Registrar
+from tracking.registry.models import (
+    Registrar,
+    is_named,
+    log_metrics_of,
+    logged_model,
+    model_version_fault,
+    registered_model,
+)
 from tracking.runs.champion_versions import ALIAS, REFIT, champion_version, show_registered
-from tracking.runs.mlflow_names import to_mlflow
-from tracking.runs.pages.model_pages import version_description
+from tracking.runs.pages import version_description, with_verdict
+from tracking.runs.run_contents import to_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,16 +43,10 @@ def requirements() -> list[str]:
 def register_champion(
     history: StudyHistory, trial: EndedTrial, folder: Path, promoted: str = ""
 ) -> str:
-    """Logs a saved model under the study's parent run, registers it, and names it champion.
+    """Registers the model that `mlflow.keras.save_model` wrote, and names it champion.
 
-    Args:
-        history: The study.
-        trial: The trial behind the model.
-        folder: What `mlflow.keras.save_model` wrote.
-        promoted: Why it was chosen; empty: as it is the best.
-
-    Returns:
-        The model's address, ``models:/NAME@champion``.
+    `promoted` is why it was chosen; empty: as it is the best. Returns the model's address,
+    ``models:/NAME@champion``.
     """
     there = Registrar(history.store.client, history.experiment_id, history.parent_run_id)
     return register(there, history.description, trial, folder, promoted)
@@ -57,15 +57,7 @@ def register_refit(
 ) -> str:
     """Registers a model that was trained on training and validation data, and names it refit.
 
-    Args:
-        history: The study.
-        trial: The trial whose hyperparameters it has.
-        folder: What `mlflow.keras.save_model` wrote.
-        epochs: Epochs that it was trained.
-        samples: Samples that it was trained on.
-
-    Returns:
-        The model's address, ``models:/NAME@refit``.
+    Returns the model's address, ``models:/NAME@refit``.
     """
     there = Registrar(history.store.client, history.experiment_id, history.parent_run_id)
     facts = {
@@ -94,13 +86,6 @@ def register(
     """Does what `register_champion` does, in a store or on a server.
 
     It continues the work of a process that was killed in between, so that nothing exists twice.
-
-    Args:
-        there: Where.
-        description: The study, under the engine that proposed the trial.
-        trial: The trial behind the model, as it is recorded in the store.
-        folder: What `mlflow.keras.save_model` wrote.
-        promoted: Why it was chosen; empty: as it is the best.
     """
     _, best = trial.best_training
     client = there.client
@@ -184,10 +169,9 @@ def _set_promotion(client: MlflowClient, version: ModelVersion, reason: str) -> 
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
-    """Records whether plain `model.fit` verified a trial: on its run, and its registered versions.
+    """Records whether plain `model.fit` verified a trial, and returns the trial with it.
 
-    Returns:
-        The trial with it.
+    On its run, and its registered versions.
     """
     client, text = history.store.client, text[: tags.LONGEST]
     client.set_tag(trial.run_id, tags.VERIFIED, text)
@@ -209,11 +193,44 @@ def withdraw(client: MlflowClient, name: str, experiment_id: str) -> None:
 
 
 def champion_fault(history: StudyHistory) -> str:
-    """Returns what is wrong with the files of a study's champion; empty if nothing is.
-
-    Args:
-        history: The study. Without a champion, nothing is wrong.
-    """
+    """Returns what is wrong with the files of a study's champion, if there is one, or nothing."""
     store = history.store
-    found = champion_version(store.client, history.description.name, history.experiment_id)
-    return "" if found is None else model_version_fault(store, found)
+    champion = champion_version(store.client, history.description.name, history.experiment_id)
+    return "" if champion is None else model_version_fault(store, champion)
+
+
+def renew_verdict(history: StudyHistory) -> None:
+    """Writes the verdict again where MLflow shows it: the study's note and its champion."""
+    renew_note(history)
+    set_verdict(history)
+
+
+def set_verdict(history: StudyHistory) -> None:
+    """Records on a study's registered champion how much of its value to believe.
+
+    If the verdict is on another trial, as another one was promoted, what this one is worth. Nothing
+    changes if the champion is a trial of another engine.
+    """
+    client = history.store.client
+    version = champion_version(client, history.description.name, history.experiment_id)
+    run_id = "" if version is None else version.tags.get(tags.CHAMPION_RUN, "")
+    for trial in history.ended:
+        if trial.run_id == run_id:
+            verdict = study_verdict(history)
+            other = worth(history, verdict, trial)
+            text = " ".join((*verdict.flaws, other)) if other else verdict.text
+            write_verdict(client, version, text)
+
+
+def write_verdict(client: MlflowClient, version: ModelVersion | None, text: str) -> None:
+    """Writes a verdict, which may be empty, on a champion in a store or on a server."""
+    if version is None:
+        return
+    description, known = version.description or "", version.tags.get(tags.VERDICT, "")
+    changed = with_verdict(description, known, text)
+    if changed != description:
+        client.update_model_version(version.name, version.version, changed)
+    if text and text != known:
+        client.set_model_version_tag(version.name, version.version, tags.VERDICT, text)
+    elif known and not text:
+        client.delete_model_version_tag(version.name, version.version, tags.VERDICT)

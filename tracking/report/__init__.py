@@ -2,18 +2,16 @@
 
 | module | holds |
 |---|---|
-| `axes` | the axis of a hyperparameter, in its sampling scale |
-| `charts/` | the charts, by Vega-Altair |
-| `comparison_page` | the page that compares studies, or engines of one |
+| `write` | writes a study's page among its run's artifacts; a page that compares |
+| `page` | a study's page, and the page that compares studies, or engines of one |
+| `page_texts` | the words: verdict, what to do next, the table of trials, the small print |
 | `figures` | the sections of a study's page: charts, with what they say |
-| `formats` | numbers and durations as people read them |
-| `importance` | the importance of hyperparameters |
-| `page` | a study's page |
-| `plots` | the charts for notebooks, as pictures without the network |
-| `trial_rows` | the table of trials; data, definition, environment, digests |
+| `charts` | charts of trials and of the champion: best so far, curves, intervals, predictions |
+| `hyperparameter_charts` | parallel coordinates, importance, slices, a contour |
+| `theme` | what all charts share: colours, fonts, scales of the objective, linked selections |
 | `trial_data` | trials and curves as columns |
-| `headline` | what was asked and found, how far to trust it, what to do next |
-| `write` | a study's page, among its run's artifacts |
+| `axes` | the axis of a hyperparameter, in its sampling scale; importance |
+| `plots` | the charts for notebooks, as pictures without the network |
 
 The folder `assets/` holds what pages are made of: HTML, style and the script that links charts.
 """

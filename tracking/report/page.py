@@ -1,9 +1,13 @@
-"""Makes a study's page: one HTML file with all of its data, charts and scripts."""
+"""Makes pages: that of a study, and that which compares studies or engines of one.
+
+Each is one HTML file with all of its data, charts and scripts.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,14 +19,17 @@ from typing import Any
 import altair as alt
 import jinja2
 
-from tracking.report import headline
-from tracking.report.charts import theme, training
-from tracking.report.figures import Section, tables
-from tracking.report.formats import count, drawable, number
-from tracking.report.trial_data import Columns, StudyData
-from tracking.report.trial_rows import details, table_columns, table_rows
+from tracking.history.comparison import Comparison, Reached, compare
+from tracking.history.study_history import StudyHistory
+from tracking.report import page_texts, theme
+from tracking.report.axes import drawable, value_text
+from tracking.report.charts import one_curve
+from tracking.report.figures import Figure, sections, tables
+from tracking.report.trial_data import Columns, StudyData, columns_of
+from tracking.texts import counted, duration, number
 
 _ASSETS = Path(__file__).parent / "assets"
+_DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
 # Rows of the table of trials on paper; the style sheet knows them too.
 _PRINTED = 50
 # Letters of texts that are not wrapped there, where a page has room for the columns.
@@ -48,50 +55,170 @@ _OPTIONS = {
 }
 
 
-def study_page(data: StudyData, shown: Sequence[Section], without: Path | None = None) -> str:
-    """Returns the page of a study, as HTML.
-
-    Args:
-        data: The study.
-        shown: Its charts, by section.
-        without: A store's folder that commands need not name.
-    """
+def study_page(history: StudyHistory, without: Path | None = None) -> str:
+    """Returns the page of a study, as HTML; commands need not name the store's folder `without`."""
+    data = StudyData(history, without)
+    description, shown = history.description, sections(data)
     charts = [figure.chart for section in shown for figure in section.figures]
     best = data.ranked[0] if data.ranked else None
-    picked = best.number if best else next((t.number for t in data.history.trials), None)
-    verdict = headline.verdict(data, without)
-    one_curve, columns = data.has_curves, table_columns(data)
-    return render(
+    picked = best.number if best else next((t.number for t in history.trials), None)
+    columns = page_texts.table_columns(data)
+    return _render(
         "study.html",
-        [*charts, *([training.one_curve(data)] if one_curve else [])],
+        [*charts, *([one_curve(data)] if data.has_curves else [])],
         tables(data),
         {
             "picked": picked,
-            "command": headline.reproduce_command(data, without),
+            "command": page_texts.reproduce_command(data),
             "headings": data.headings,
         },
-        title=f"{data.history.description.name}: study report",
-        name=data.history.description.name,
-        metric=data.history.description.objective.metric,
+        title=f"{description.name}: study report",
+        name=description.name,
+        metric=description.objective.metric,
         best="" if best is None or best.value is None else number(best.value),
         picked=picked,
-        one_curve=one_curve,
-        verdict=verdict,
-        facts=headline.facts(data),
+        one_curve=data.has_curves,
+        verdict=page_texts.verdict(data),
+        facts=page_texts.facts(data),
         sections=shown,
         columns=columns,
-        rows=list(table_rows(data)),
+        rows=list(page_texts.table_rows(data)),
         printed=_PRINTED,
         whole=_WHOLE if len(columns) <= _MOST_WHOLE else 0,
-        of_function=bool(data.history.description.objective_function),
-        table_text=f"{count(len(data.history.trials), 'trial')}, the best first. A click puts a "
+        of_function=bool(description.objective_function),
+        table_text=f"{counted(len(history.trials), 'trial')}, the best first. A click puts a "
         "trial in focus. Dragging over an area of a chart chooses trials in all charts and here; "
         "so does the list. Escape shows all again.",
-        details=details(data),
+        details=page_texts.details(data),
     )
 
 
-def render(
+def comparison_page(histories: Sequence[StudyHistory]) -> str:
+    """Returns a page with studies side by side, as HTML."""
+    comparison = compare(histories)
+    studies = [StudyData(history) for history in histories]
+    names = {history.description.name for history in histories}
+    rows = _progress(comparison, studies)
+    figures: list[Figure] = []
+    if any(value is not None for value in rows.get("value", ())):
+        spent = {"count": "trials", "seconds": "seconds of training"}
+        figures = [Figure(_best_so_far(comparison, rows, *each)) for each in spent.items()]
+    return _render(
+        "comparison.html",
+        [figure.chart for figure in figures],
+        {"progress": rows},
+        {"picked": None, "command": ["", ""], "headings": studies[0].headings},
+        title=f"{', '.join(standing.label for standing in comparison.standings)}: comparison",
+        labels=[standing.label for standing in comparison.standings],
+        kind=f"Engines of {names.pop()}" if len(names) == 1 else "Studies",
+        objective=comparison.objective,
+        found=_best(comparison),
+        figures=figures,
+        standings=[_standing(comparison, place) for place in range(len(histories))],
+        targets=[number(target) for target in comparison.targets],
+        notes=comparison.notes,
+        overlaps=[
+            (each.name, [_region(r, each.numeric) for r in each.regions], f"{each.overlap:.2f}")
+            for each in comparison.parameters
+            if each.overlap is not None
+        ],
+        top=comparison.top,
+    )
+
+
+def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
+    """Returns a row for each ended trial: its study, value, and what had been spent by then.
+
+    Columns: ``study``, ``trial``, ``count`` (of trials), ``seconds`` (of training), ``value``,
+    ``best_so_far``, ``state``.
+    """
+    rows: list[dict[str, Any]] = []
+    for standing, data in zip(comparison.standings, studies, strict=True):
+        trials = data.trials
+        spent = itertools.accumulate(trials.get("seconds", ()))
+        for place, (trial, seconds) in enumerate(zip(trials.get("trial", ()), spent, strict=True)):
+            rows.append(
+                {
+                    "study": standing.label,
+                    "trial": trial,
+                    "count": place + 1,
+                    "seconds": round(seconds, 3),
+                    "value": trials["value"][place],
+                    "best_so_far": trials["best_so_far"][place],
+                    "state": trials["state"][place],
+                }
+            )
+    return columns_of(rows)
+
+
+def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> alt.LayerChart:
+    """Returns the best value so far of each study, by trials or by seconds of training."""
+    objective = comparison.objective
+    scale = theme.objective_scale(rows["best_so_far"], objective)
+    y = alt.Y("best_so_far:Q", title=f"best {objective.metric} so far", scale=scale)
+    whole = theme.whole_axis() if by == "count" else alt.Axis()
+    x = alt.X(f"{by}:Q", title=title, axis=whole)
+    labels = [standing.label for standing in comparison.standings]
+    turns = range(len(labels))
+    colors = alt.Scale(domain=labels, range=[theme.SERIES[i % len(theme.SERIES)] for i in turns])
+    dashes = alt.Scale(domain=labels, range=[_DASHES[i % len(_DASHES)] for i in turns])
+    legend = alt.Legend(orient="top", title=None, labelLimit=240)
+    shown = theme.chart("progress").transform_filter("isValid(datum.best_so_far)")
+    lines = shown.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True).encode(
+        x=x,
+        y=y,
+        color=alt.Color("study:N", scale=colors, legend=legend),
+        strokeDash=alt.StrokeDash("study:N", scale=dashes, legend=legend),
+    )
+    return theme.finished(
+        theme.layers(lines),
+        f"best_by_{by}",
+        f"Best {objective.metric} so far, by {title}",
+        300,
+        f"The best {objective.metric} so far of {'; '.join(labels)}, by {title}.",
+    )
+
+
+def _best(comparison: Comparison) -> str:
+    """Returns which study found the best value, in a sentence."""
+    values = {s.label: s.best.value for s in comparison.standings if s.best}
+    valued = {label: value for label, value in values.items() if value is not None}
+    if not valued:
+        return "No trial has a value yet."
+    label = min(valued, key=lambda each: comparison.objective.sort_key(valued[each]))
+    return f"{label} found the best {comparison.objective.metric}: {number(valued[label])}."
+
+
+def _standing(comparison: Comparison, place: int) -> list[str]:
+    standing = comparison.standings[place]
+    description, best = standing.history.description, standing.best
+    counts = standing.history.counts()
+    at = "" if best is None or best.epoch is None else f", epoch {best.epoch}"
+    return [
+        standing.label,
+        description.engine,
+        "none" if best is None or best.value is None else number(best.value, 5),
+        "" if best is None else f"{best.number}{at}",
+        f"{counts['total']:,}: "
+        + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n and name != "total"),
+        f"{standing.epochs:,}",
+        duration(standing.seconds),
+        *(_cost(reached) for reached in standing.reached),
+    ]
+
+
+def _cost(reached: Reached) -> str:
+    if reached.trials is None or reached.seconds is None:
+        return "not reached"
+    return f"{counted(reached.trials, 'trial')}, {duration(reached.seconds)}"
+
+
+def _region(region: tuple[object, ...], numeric: bool) -> str:
+    shown = [number(v) if isinstance(v, float) else value_text(v) for v in region]
+    return " to ".join(dict.fromkeys(shown)) if numeric else ", ".join(shown)
+
+
+def _render(
     template: str,
     charts: Sequence[alt.LayerChart],
     named: Mapping[str, Columns],
@@ -100,12 +227,8 @@ def render(
 ) -> str:
     """Returns a page made of a template, which escapes all values.
 
-    Args:
-        template: Its name.
-        charts: The charts, each in the place with its name.
-        named: The tables that they name.
-        further: What the page's script needs to know.
-        **values: What the template shows.
+    Each chart stands in the place with its name, with the tables that it names. The page's script
+    needs to know the further values, the template shows all others.
     """
     library, script = vega_library(), (_ASSETS / "page.js").read_text(encoding="utf-8")
     document = {

@@ -6,21 +6,11 @@ from typing import Any
 
 import altair as alt
 
-from search_spaces.errors import StudyError
-from search_spaces.suggestions import suggestion
+from search_spaces.errors import StudyError, suggestion
 from tracking.history.study_history import StudyHistory
-from tracking.report.axes import HyperparameterAxis
-from tracking.report.charts import (
-    belief,
-    history,
-    hyperparameters,
-    predictions,
-    theme,
-    training,
-)
+from tracking.report import charts, hyperparameter_charts, theme
+from tracking.report.axes import FEWEST_TRIALS, HyperparameterAxis, drawable
 from tracking.report.figures import tables
-from tracking.report.formats import drawable
-from tracking.report.importance import FEWEST_TRIALS
 from tracking.report.trial_data import StudyData
 
 _SHOWN_BY_ALTAIR = "default"
@@ -80,19 +70,19 @@ class StudyPlots:
 
     def belief(self) -> alt.LayerChart:
         """Returns the best value as reported, corrected, and confirmed."""
-        return self._shown(belief.belief(self._data))
+        return self._shown(charts.belief(self._data))
 
     def history(self) -> alt.LayerChart:
         """Returns each trial's value, and the best so far."""
-        return self._shown(history.optimization_history(self._data))
+        return self._shown(charts.optimization_history(self._data))
 
     def learning_curves(self) -> alt.LayerChart:
         """Returns the curves of the best trials, all others behind."""
-        return self._shown(training.learning_curves(self._data))
+        return self._shown(charts.learning_curves(self._data))
 
     def parallel_coordinates(self) -> alt.LayerChart:
         """Returns a line for each trial through its hyperparameters and the objective."""
-        return self._shown(hyperparameters.parallel_coordinates(self._data))
+        return self._shown(hyperparameter_charts.parallel_coordinates(self._data))
 
     def importance(self) -> alt.LayerChart:
         """Returns the importance of each hyperparameter, by Optuna's fANOVA.
@@ -105,7 +95,7 @@ class StudyPlots:
                 f"Importance needs {FEWEST_TRIALS} trials with a value, not all the same. Received "
                 f"a study that has {len(self._data.ranked)}."
             )
-        return self._shown(hyperparameters.importance(self._data))
+        return self._shown(hyperparameter_charts.importance(self._data))
 
     def slice(self, name: str) -> alt.LayerChart:
         """Returns each trial's value by one hyperparameter, in its sampling scale.
@@ -113,7 +103,7 @@ class StudyPlots:
         Raises:
             StudyError: If no hyperparameter that varies has this name.
         """
-        return self._shown(hyperparameters.hyperparameter_slice(self._data, self._axis(name)))
+        return self._shown(hyperparameter_charts.hyperparameter_slice(self._data, self._axis(name)))
 
     def contour(self, first: str, second: str) -> alt.LayerChart:
         """Returns the objective over two hyperparameters.
@@ -122,7 +112,7 @@ class StudyPlots:
             StudyError: As for `slice`.
         """
         return self._shown(
-            hyperparameters.contour(self._data, self._axis(first), self._axis(second))
+            hyperparameter_charts.contour(self._data, self._axis(first), self._axis(second))
         )
 
     def predictions(self) -> alt.LayerChart:
@@ -133,15 +123,15 @@ class StudyPlots:
         Raises:
             StudyError: If that is not recorded.
         """
-        found = self._data.predictions
-        if found is None or not (found.confusion or found.truth):
+        output = self._data.predictions
+        if output is None or not (output.confusion or output.truth):
             name = self._data.history.description.name
             raise StudyError(
                 f"The record of {name!r} has no predictions of a champion on validation data."
             )
-        if found.confusion:
-            return self._shown(predictions.confusion_matrix(found))
-        return self._shown(predictions.targets(found))
+        if output.confusion:
+            return self._shown(charts.confusion_matrix(output))
+        return self._shown(charts.targets(output))
 
     def _axis(self, name: str) -> HyperparameterAxis:
         for axis in self._data.axes:

@@ -8,21 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tracking.diagnosis.checking import Diagnosis, diagnose
+from tracking.diagnosis.diagnosed import training_metric
+from tracking.diagnosis.diagnosing import Diagnosis, diagnose
 from tracking.history.curves import RecordedCurves
-from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
-from tracking.history.trial_reading import metric_by_step
-from tracking.history.validation_predictions import read_validation_predictions
+from tracking.history.trials import holding, metric_by_step
+from tracking.history.validation_samples import read_validation_predictions
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
-from tracking.records import EndedTrial, TrialRecord
-from tracking.records.data_findings import DataFindings
+from tracking.records import EndedTrial
+from tracking.records.studies import DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
-from tracking.report.axes import HyperparameterAxis, axes_of
-from tracking.report.formats import significant
-from tracking.report.importance import importances
-from tracking.runs.mlflow_names import to_mlflow
-from tracking.runs.pages.commands import data_command
+from tracking.report.axes import HyperparameterAxis, axes_of, importances
+from tracking.runs.commands import data_command
+from tracking.runs.run_contents import to_mlflow
+from tracking.texts import significant
 
 Columns = dict[str, list[Any]]
 """Values by column, all of one length."""
@@ -33,12 +32,7 @@ _MOST_POINTS = 24_000
 
 @dataclass(frozen=True)
 class StudyData:
-    """What charts and tables show of a study.
-
-    Attributes:
-        history: The study.
-        without: A store's folder that commands need not name.
-    """
+    """What charts and tables show of a study; commands need not name the folder `without`."""
 
     history: StudyHistory
     without: Path | None = None
@@ -71,9 +65,9 @@ class StudyData:
     @cached_property
     def predictions(self) -> ValidationPredictions | None:
         """What the champion predicts of the validation data, if it is a trial of this engine."""
-        found = read_validation_predictions(self.history)
+        of_champion = read_validation_predictions(self.history)
         runs = {trial.run_id for trial in self.history.trials}
-        return found if found is not None and found.run_id in runs else None
+        return of_champion if of_champion is not None and of_champion.run_id in runs else None
 
     @cached_property
     def looked(self) -> DataFindings | None:
@@ -81,18 +75,25 @@ class StudyData:
         return looked_at(self.history)
 
     @property
-    def data_command(self) -> str:
-        """The command that looks at the data, to copy into a shell."""
+    def root(self) -> Path | None:
+        """The store's folder that commands must name."""
         root = self.history.store.root
-        return data_command(self.history.description, None if root == self.without else root)
+        return None if root == self.without else root
 
     @property
+    def several(self) -> bool:
+        """Whether the study was launched with several engines, which commands must name."""
+        return len(self.history.engines) > 1
+
+    @property
+    def data_command(self) -> str:
+        """The command that looks at the data, to copy into a shell."""
+        return data_command(self.history.description, self.root)
+
+    @cached_property
     def training_metric(self) -> str:
         """The objective's counterpart on training data, or empty if none was recorded."""
-        name = self.history.description.objective.metric.removeprefix("val_")
-        if name == self.history.description.objective.metric:
-            return ""
-        return name if any(t.best and name in t.best.metrics for t in self.ranked) else ""
+        return training_metric(self.history.description.objective, self.ranked)
 
     @cached_property
     def headings(self) -> dict[str, str]:
@@ -169,10 +170,10 @@ class StudyData:
         if self.training_metric:
             runs = [trial.run_id for trial in ended]
             training = metric_by_step(history.store, runs, to_mlflow(self.training_metric)) or {}
-        found = {trial.number: (trial, read(trial)) for trial in ended}
-        most = max(8, _MOST_POINTS // max(len(found), 1))
+        most = max(8, _MOST_POINTS // max(len(ended), 1))
         rows: list[dict[str, Any]] = []
-        for number, (trial, curve) in found.items():
+        for trial in ended:
+            curve = read(trial)
             repeated = trial.result.repeats and not trial.result.folds
             best = None if repeated else trial.epoch
             step = -(-len(curve) // most)
@@ -181,7 +182,7 @@ class StudyData:
             of_training = training.get(trial.run_id, {})
             rows += [
                 {
-                    "trial": number,
+                    "trial": trial.number,
                     "epoch": epoch,
                     "value": significant(curve[epoch], 5),
                     "training": significant(of_training.get(epoch), 5),
@@ -189,13 +190,8 @@ class StudyData:
                 }
                 for epoch in sorted(kept)
             ]
-        return columns_of(rows) or {
-            "trial": [],
-            "epoch": [],
-            "value": [],
-            "training": [],
-            "best": [],
-        }
+        names = ("trial", "epoch", "value", "training", "best")
+        return columns_of(rows) or {name: [] for name in names}
 
 
 def columns_of(rows: list[dict[str, Any]]) -> Columns:
@@ -206,9 +202,3 @@ def columns_of(rows: list[dict[str, Any]]) -> Columns:
 def rows_of(columns: Columns) -> list[dict[str, Any]]:
     """Returns columns as rows."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def shown_trials(data: StudyData) -> list[TrialRecord]:
-    """Returns a study's trials, the best first, then those without a value by number."""
-    valued = {trial.number for trial in data.ranked}
-    return [*data.ranked, *(t for t in data.history.trials if t.number not in valued)]

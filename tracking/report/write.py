@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.runs.run_contents import local_artifacts
-from tracking.store.atomic import write_atomically
+from tracking.store.files import write_atomically
 
 FILE_NAME = "report.html"
 
@@ -18,8 +18,7 @@ def warm_up() -> None:
     with contextlib.suppress(Exception):
         import optuna.importance
 
-        from tracking.report import page
-        from tracking.report.charts import theme
+        from tracking.report import page, theme
 
         # Looked up when it is first used, as is the schema of charts.
         optuna.importance.FanovaImportanceEvaluator()
@@ -30,33 +29,18 @@ def warm_up() -> None:
 
 
 def write_report(history: StudyHistory, without: Path | None = None) -> Path:
-    """Writes a study's page; returns its path.
-
-    Args:
-        history: The study.
-        without: A store's folder that the commands on the page need not name.
-    """
-    from tracking.report.figures import sections
+    """Writes a study's page, where commands need not name a folder `without`; returns its path."""
     from tracking.report.page import study_page
-    from tracking.report.trial_data import StudyData
 
-    data = StudyData(history, without)
-    folder = local_artifacts(history.store, history.store.client.get_run(history.parent_run_id))
-    folder.mkdir(parents=True, exist_ok=True)
-    page = folder / FILE_NAME
-    write_atomically(page, study_page(data, sections(data), without))
-    return page
+    file = _file(history)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, study_page(history, without))
+    return file
 
 
 def renew_report(history: StudyHistory, without: Path | None = None) -> None:
-    """Writes a study's report again, if it has one, after something else than a launch changed it.
-
-    Args:
-        history: The study.
-        without: See `write_report`.
-    """
-    folder = local_artifacts(history.store, history.store.client.get_run(history.parent_run_id))
-    if (folder / FILE_NAME).is_file():
+    """Writes a study's report again, if it has one and something else than a launch changed it."""
+    if _file(history).is_file():
         description = history.description
         write_report(read_study(history.store, description.name, description.engine), without)
 
@@ -64,13 +48,14 @@ def renew_report(history: StudyHistory, without: Path | None = None) -> None:
 def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
     """Writes a page with studies, or engines of one, side by side.
 
-    Args:
-        histories: The studies.
-        page: The file to write.
-
     Raises:
         ComparisonError: If they can't be compared.
     """
-    from tracking.report.comparison_page import comparison_page
+    from tracking.report.page import comparison_page
 
     write_atomically(page, comparison_page(histories))
+
+
+def _file(history: StudyHistory) -> Path:
+    parent = history.store.client.get_run(history.parent_run_id)
+    return local_artifacts(history.store, parent) / FILE_NAME

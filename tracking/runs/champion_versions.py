@@ -26,12 +26,8 @@ def champion_version(
 ) -> ModelVersion | None:
     """Returns MLflow's version of a study's registered champion, or None.
 
-    Args:
-        client: MLflow's.
-        name: The study's name.
-        experiment_id: Its experiment, which the registered model names too: one of the two may
-            have been renamed, and the model of this name may be another study's.
-        alias: Another one than the champion's.
+    The registered model names the experiment too: one of the two may have been renamed, and the
+    model of this name may be another study's.
     """
     version = _by_alias(client, name, alias)
     if version is not None and is_of(client, version, experiment_id):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracking import tags
 from tracking.records import EpochResult, StudyDescription, TrialResult, TrialSpec
-from tracking.records.confirmations import Confirmation
+from tracking.records.checks import Confirmation
+from tracking.runs.parents import search_runs
 from tracking.runs.run_contents import (
     hyperparameters,
     local_artifacts,
@@ -22,11 +23,9 @@ from tracking.runs.run_contents import (
     params_of,
     result_metrics,
 )
-from tracking.runs.run_tables import make_writer
-from tracking.runs.searching import search_runs
+from tracking.runs.run_writer import WaitingMetrics, make_writer
 from tracking.runs.trial_runs import STATUSES
-from tracking.runs.waiting_metrics import WaitingMetrics
-from tracking.store.atomic import remove_pieces, write_atomically
+from tracking.store.files import remove_pieces, write_atomically
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
@@ -47,14 +46,7 @@ class _Open:
 
 
 class ConfirmationRuns:
-    """Writes the runs of a confirmation, while this process holds the study.
-
-    Args:
-        store: Where they are.
-        experiment_id: The study's experiment.
-        parent_run_id: The study's run under one engine.
-        description: The study.
-    """
+    """Writes the runs of a confirmation, while this process holds the study."""
 
     def __init__(
         self, store: Store, experiment_id: str, parent_run_id: str, description: StudyDescription
@@ -98,10 +90,8 @@ class ConfirmationRuns:
     def begin_training(self, spec: TrialSpec, name: str, what: Mapping[str, Any]) -> str:
         """Makes the run of a training before it trains; returns its id.
 
-        Args:
-            spec: What is trained.
-            name: What people see of it, such as ``"#12 · seed 2"``.
-            what: What identifies it in the record, and its trial and seed.
+        People see the name, such as ``"#12 · seed 2"``; `what` identifies the training in the
+        record.
         """
         values = hyperparameters(self._description, spec)
         run_id = self._writer.begin(
@@ -127,10 +117,7 @@ class ConfirmationRuns:
     def finish_training(self, run_id: str, result: TrialResult, *, valued: bool = True) -> None:
         """Writes the result of a training, and ends its run.
 
-        Args:
-            run_id: Its run.
-            result: Its result.
-            valued: Whether its best value is one of the objective.
+        `valued`: its best value is one of the objective.
         """
         from mlflow.entities import Metric, RunTag
 
@@ -166,12 +153,7 @@ class ConfirmationRuns:
         self.on_written(run_id)
 
     def finish(self, found: Confirmation, note: str = "") -> None:
-        """Records the outcome, and ends the run.
-
-        Args:
-            found: The outcome.
-            note: The run's description in Markdown.
-        """
+        """Records the outcome, with a description in Markdown, and ends the run."""
         from mlflow.entities import RunTag
 
         self._writer.settle()

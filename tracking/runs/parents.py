@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces.errors import StoreError, StudyDeletedError
 from tracking import tags
 from tracking.runs.run_contents import definition_path
-from tracking.runs.searching import search_experiments, search_runs
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
 _IS_STUDY = f"tags.`{tags.KIND}` = 'study'"
@@ -46,11 +47,7 @@ def study_experiments(store: Store) -> list[Experiment]:
 
 
 def engine_of(store: Store, parent: Run) -> str:
-    """Returns the engine of a parent run; from the definition, if the run's tag was deleted.
-
-    Raises:
-        StoreError: If neither says it.
-    """
+    """Returns the engine of a parent run; from the definition, if the run's tag was deleted."""
     engine = parent.data.tags.get(tags.ENGINE) or _defined(store, parent, "engine")
     if not engine:
         raise StoreError(
@@ -76,18 +73,12 @@ def renamed_from(store: Store, name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class LostParent:
-    """A parent run that finished trials belong to, and that was lost in MLflow.
-
-    Attributes:
-        run_id: The run.
-        engine: Its trials' engine.
-        fault: ``"purged"`` (for ever), ``"deleted"`` (it can be restored) or ``"unmarked"`` (its
-            identifying tag was deleted).
-        name: What the run is called, or empty.
-    """
+    """A parent run that finished trials belong to, and that was lost in MLflow."""
 
     run_id: str
     engine: str
+    # ``"purged"`` (for ever), ``"deleted"`` (it can be restored) or ``"unmarked"`` (its identifying
+    # tag was deleted).
     fault: Literal["purged", "deleted", "unmarked"]
     name: str = ""
 
@@ -99,7 +90,7 @@ def lost_parents(store: Store, experiment_id: str) -> list[LostParent]:
     engines: dict[str, str] = {}
     for run in reversed(found):
         known = run.data.tags
-        ended = tags.read(known, tags.RESULT) is not None
+        ended = known.get(tags.RESULT) is not None
         if ended and known.get(tags.STATE) != "interrupted" and tags.PARENT in known:
             engines.setdefault(known[tags.PARENT], known.get(tags.ENGINE, ""))
     lost = []
@@ -118,11 +109,7 @@ def lost_parents(store: Store, experiment_id: str) -> list[LostParent]:
 
 
 def check_parents(store: Store, experiment_id: str, engine: str) -> None:
-    """Checks that no parent run of finished trials under an engine was lost.
-
-    Raises:
-        StudyDeletedError: If one was; says what to do.
-    """
+    """Raises StudyDeletedError if a parent run of finished trials under an engine was lost."""
     lost = lost_parent(store, store.client.get_experiment(experiment_id), engine)
     if lost:
         raise StudyDeletedError(lost)
@@ -140,13 +127,7 @@ def deleted_trials(store: Store, experiment_id: str, parent_run_id: str) -> dict
 
 
 def lost_parent(store: Store, experiment: Experiment, engine: str | None = None) -> str:
-    """Returns how a parent run was lost, and what to do; empty if none was.
-
-    Args:
-        store: The store.
-        experiment: The study's.
-        engine: Only the parent run of this engine; None: of any.
-    """
+    """Returns how a parent run, of one engine or any, was lost, and what to do; or empty."""
     lost = lost_parents(store, experiment.experiment_id)
     for each in (each for each in lost if engine in (None, each.engine)):
         how = {
@@ -197,7 +178,7 @@ def _uri(store: Store) -> str:
 
 
 def _last_launch(run: Run) -> int:
-    return int(tags.read(run.data.tags, tags.LAUNCHED) or run.info.start_time)
+    return int(run.data.tags.get(tags.LAUNCHED) or run.info.start_time)
 
 
 def _defined(store: Store, parent: Run, field: str) -> str:
@@ -216,3 +197,58 @@ def _text_in_tags(_store: Store, parent: Run) -> str:
 
 def _text_of_file(store: Store, parent: Run) -> str:
     return definition_path(store, parent).read_text(encoding="utf-8")
+
+
+_PAGE = 1000
+
+
+def search_experiments(client: MlflowClient, *, deleted: bool = False) -> list[Experiment]:
+    """Returns all experiments, or only those that were deleted."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+    return _all(lambda token: client.search_experiments(view, _PAGE, page_token=token))
+
+
+def search_runs(
+    client: MlflowClient,
+    experiments: str | Sequence[str],
+    condition: str = "",
+    *,
+    deleted: bool = False,
+    present: bool = True,
+) -> list[Run]:
+    """Returns the runs of experiments in the order in which they were made.
+
+    `condition` is a filter in MLflow's syntax.
+    """
+    from mlflow.entities import ViewType
+
+    view = ViewType.ACTIVE_ONLY
+    if deleted:
+        view = ViewType.ALL if present else ViewType.DELETED_ONLY
+
+    wanted = [experiments] if isinstance(experiments, str) else list(experiments)
+    if not wanted:
+        return []
+    return _all(
+        lambda token: client.search_runs(
+            wanted,
+            condition,
+            run_view_type=view,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+            max_results=_PAGE,
+        )
+    )
+
+
+def _all(page_at: Callable[[str | None], Any]) -> list[Any]:
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = page_at(token)
+        found += page
+        token = page.token
+        if not token:
+            return found

@@ -1,4 +1,8 @@
-"""The content of a run: its params, its data set, the place of its artifacts."""
+"""The content of a run: params, metrics, data set, artifacts, under names that MLflow takes.
+
+MLflow allows letters, digits and ``_ - . space : /``, and no name that would change as a path.
+Keras and a search space allow more: what MLflow refuses is spelled ``:x40:`` for ``@``.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,13 @@ import contextlib
 import getpass
 import hashlib
 import json
-from collections.abc import Mapping
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces.errors import NotRecordableError
 from tracking import tags
 from tracking.records import (
     Objective,
@@ -19,7 +26,8 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.runs.mlflow_names import param_name, portable, to_mlflow
+from tracking.records.studies import DataFindings
+from tracking.store.files import write_atomically
 from tracking.store.folder import Store, local_path
 
 if TYPE_CHECKING:
@@ -30,42 +38,31 @@ _MOST_TAGS = 50
 
 
 def local_artifacts(store: Store, run: Run) -> Path:
-    """Returns the folder of a run's artifacts.
-
-    Raises:
-        StoreError: If the record names one that is not in the store.
-    """
+    """Returns the folder of a run's artifacts; raises StoreError if it is not in the store."""
     return store.inside(local_path(run.info.artifact_uri))
 
 
 def definition_path(store: Store, parent: Run) -> Path:
-    """Returns the path of a study's definition; see `local_artifacts`."""
+    """Returns the path of a study's definition."""
     return local_artifacts(store, parent) / "study" / "definition.json"
 
 
 def code_path(store: Store, parent: Run, digest: str) -> Path:
-    """Returns the path of a study file's text, by its digest; see `local_artifacts`."""
+    """Returns the path of a study file's text, by its digest."""
     # A tag may hold anything.
     name = digest[:16] if digest.isalnum() else hashlib.sha256(digest.encode()).hexdigest()[:16]
     return local_artifacts(store, parent) / "study" / "code" / f"{name}.py"
 
 
 def manifest_path(store: Store, parent: Run, digest: str) -> Path:
-    """Returns the path of `CodeDescription.manifest`, by its digest; see `local_artifacts`."""
+    """Returns the path of `CodeDescription.manifest`, by its digest."""
     return code_path(store, parent, digest).with_suffix(".json")
 
 
 def digests_of_code(store: Store, parent: Run, digest: str) -> tuple[str, dict[str, str]]:
-    """Returns the digests of the texts that trials ran from: of the file, and of its modules.
+    """Returns the digests of a study file, and of its modules by path, by the code's digest.
 
-    Args:
-        store: The store.
-        parent: The study's run.
-        digest: Of the code.
-
-    Returns:
-        That of the file, which is the given one if there is no sound manifest; those of the modules
-        by path.
+    Without a sound manifest, the file's is the code's digest.
     """
     try:
         content = manifest_path(store, parent, digest).read_bytes()
@@ -78,12 +75,7 @@ def digests_of_code(store: Store, parent: Run, digest: str) -> tuple[str, dict[s
 
 
 def definition_tags(text: str, before: Mapping[str, str]) -> dict[str, str]:
-    """Returns the tags that hold a study's definition, for `join_text` to read.
-
-    Args:
-        text: The definition.
-        before: The tags that are there.
-    """
+    """Returns the tags that hold a study's definition, in place of those before."""
     written = tags.split_text(tags.DEFINITION, text)
     if len(written) > _MOST_TAGS:
         written = {}
@@ -166,7 +158,7 @@ def origin_tags(description: StudyDescription) -> dict[str, str]:
 def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
     """Returns the metrics of a trial as a whole, by MLflow's names.
 
-    Those of its cost are "system metrics", which the UI shows on a page of their own: a bar each
+    Those of its cost are "system metrics", which the UI shows on another page: a bar for each
     would stand among the curves.
     """
     found: dict[str, float] = {"system/seconds": result.seconds}
@@ -212,14 +204,13 @@ def _read_whole(found: Mapping[str, str]) -> Repeat | None:
 def read_trial(run: Run) -> TrialRecord | None:
     """Reads a trial from its run; None if the run is of another kind.
 
-    Raises:
-        ValueError: If its content can't be read; also KeyError, TypeError or AttributeError.
+    Raises ValueError, KeyError, TypeError or AttributeError if its content can't be read.
     """
     found: Mapping[str, str] = run.data.tags
     spec = tags.join_text(found, tags.SPEC)
     if spec is None:
         return None
-    text, known = tags.join_text(found, tags.RESULT), tags.read(found, tags.KNOWN)
+    text, known = tags.join_text(found, tags.RESULT), found.get(tags.KNOWN)
     environment: dict[str, Any] = json.loads(tags.join_text(found, tags.ENVIRONMENT) or "{}")
     trial = TrialRecord(
         run_id=run.info.run_id,
@@ -228,12 +219,108 @@ def read_trial(run: Run) -> TrialRecord | None:
         result=None,
         engine_state=tags.below(found, tags.ENGINE_STATE),
         environment=environment,
-        code_digest=tags.read(found, tags.CODE_DIGEST) or "",
+        code_digest=found.get(tags.CODE_DIGEST) or "",
         started=run.info.start_time,
         known=None if known is None else int(known),
-        losses=int(tags.read(found, tags.LOSSES) or 0),
+        losses=int(found.get(tags.LOSSES) or 0),
         verified=found.get(tags.VERIFIED, ""),
         ended=run.info.end_time or 0,
         whole=_read_whole(found),
     )
     return trial if text is None else trial.with_result(TrialResult.from_json(text))
+
+
+LONGEST: Final = 250
+"""Characters that MLflow takes in the name of a param, a metric or a tag, and of a run."""
+# Prefixes and suffixes of metrics: see `result_metrics` and `StudyRuns.log_best_so_far`.
+_AROUND: Final = ("study/best_", "best__std")
+LONGEST_METRIC: Final = LONGEST - max(map(len, _AROUND))
+
+_REFUSED = re.compile(r"[^\w\-. :/]|:(?=x[0-9a-f]+:)")
+_SPELLED = re.compile(r":x([0-9a-f]+):")
+
+
+def to_mlflow(name: str) -> str:
+    """Returns a name in MLflow's spelling; most stay the same."""
+    spelled = _REFUSED.sub(_spell, name)
+    if spelled.startswith("/") or posixpath.normpath(spelled) != spelled or spelled in (".", ".."):
+        spelled = re.sub(r"[/.]", _spell, spelled)
+    return spelled
+
+
+def from_mlflow(name: str) -> str:
+    """Returns the name that `to_mlflow` spelled."""
+    return _SPELLED.sub(lambda match: chr(int(match[1], 16)), name)
+
+
+def check_names(hyperparameters: Iterable[str], metrics: Iterable[str]) -> None:
+    """Raises NotRecordableError if the name of a hyperparameter or metric is too long."""
+    for kind, names, longest in (
+        ("hyperparameter", hyperparameters, LONGEST),
+        ("metric", metrics, LONGEST_METRIC),
+    ):
+        for name in names:
+            length = len(to_mlflow(name))
+            if length > longest:
+                spelled = "" if to_mlflow(name) == name else " as MLflow spells it"
+                raise NotRecordableError(
+                    f"The {kind} {name[:60]!r}… has a name of {length} characters{spelled}, and "
+                    f"at most {longest} can be recorded. Give it a shorter name."
+                )
+
+
+def param_name(hyperparameter: str) -> str:
+    """Returns the name of a hyperparameter among a run's params, cut if it is too long.
+
+    A long name that joins while its study runs is cut instead of refused; the run's tags have the
+    true name.
+    """
+    return _cut(to_mlflow(hyperparameter), LONGEST)
+
+
+def metric_name(metric: str) -> str:
+    """Returns the name of a metric in a study, cut if it could not be recorded.
+
+    A metric that only some trials have is no longer refused.
+    """
+    spelled = to_mlflow(metric)
+    cut = _cut(spelled, LONGEST_METRIC)
+    return metric if cut == spelled else from_mlflow(cut)
+
+
+def portable(text: str) -> str:
+    """Returns a text that any database of MLflow's takes: PostgreSQL has no NUL in texts."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+def _cut(spelled: str, longest: int) -> str:
+    if len(spelled) <= longest:
+        return spelled
+    digest = hashlib.sha256(spelled.encode()).hexdigest()[:8]
+    return f"{spelled[: longest - len(digest) - 1]}-{digest}"
+
+
+def _spell(match: re.Match[str]) -> str:
+    return f":x{ord(match[0]):x}:"
+
+
+def read_data_findings(store: Store, parent: Run) -> DataFindings | None:
+    """Returns what was found in a study's data; None if nothing is recorded, or it is damaged."""
+    try:
+        return DataFindings.from_json(_file(store, parent).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_data_findings(store: Store, parent: Run, found: DataFindings) -> None:
+    """Records what was found in a study's data; a glance does not replace a thorough look."""
+    before = read_data_findings(store, parent)
+    if before is not None and before.digest == found.digest and not found.thorough:
+        return
+    file = _file(store, parent)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, found.to_json())
+
+
+def _file(store: Store, parent: Run) -> Path:
+    return local_artifacts(store, parent) / "study" / "data.json"

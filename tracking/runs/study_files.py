@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import StudyNameError
-from tracking.runs.searching import search_experiments
-from tracking.store.folder import Store
-from tracking.store.names import check_study_name
+from tracking.runs.parents import search_experiments
+from tracking.store.folder import Store, check_study_name
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -22,11 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """The files of a study under one engine.
-
-    Attributes:
-        folder: Their folder, which may not exist yet.
-    """
+    """The files of a study under one engine, in a folder that may not exist yet."""
 
     folder: Path
 
@@ -50,15 +45,14 @@ def _stem(number: int, repeat: int) -> str:
 def files_of(store: Store, experiment_id: str, engine: str) -> StudyFiles:
     """Returns the files of a study under one engine.
 
-    Raises:
-        StoreError: If the recorded engine's name leads out of the store.
+    Raises StoreError if the recorded engine's name leads out of the store.
     """
     folder = study_folder(store, experiment_id) / engine.replace(":", "-")
     return StudyFiles(store.inside(folder))
 
 
 def study_folder(store: Store, experiment_id: str) -> Path:
-    """Returns the folder of a study's files; it may not be there yet."""
+    """Returns the folder of a study's files, which may not exist yet."""
     own = _own_folder(store, experiment_id)
     if own is not None:
         return own

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 
 from tracking import tags
 from tracking.records import Repeat, StudyDescription, TrialRecord, TrialResult
+from tracking.records.checks import DIFFERS
 from tracking.records.studies import sha256
-from tracking.records.verified import DIFFERS
 from tracking.runs.confirmation_runs import end_confirmation_run
-from tracking.runs.data_findings import write_data_findings
 from tracking.runs.experiments import end_unmarked, make_experiment
-from tracking.runs.mlflow_names import to_mlflow
-from tracking.runs.parents import parent_name
+from tracking.runs.parents import parent_name, search_runs
 from tracking.runs.run_contents import (
     code_path,
     definition_path,
@@ -25,10 +23,11 @@ from tracking.runs.run_contents import (
     origin_tags,
     params_of,
     settings,
+    to_mlflow,
+    write_data_findings,
 )
-from tracking.runs.searching import search_runs
 from tracking.runs.trial_runs import STATUSES, TrialRuns, interrupted_tags
-from tracking.store.atomic import remove_pieces, write_atomically
+from tracking.store.files import remove_pieces, write_atomically
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
@@ -36,17 +35,13 @@ if TYPE_CHECKING:
 
 
 class StudyRuns(TrialRuns):
-    """The runs of one study under one engine, open for writing. See `TrialRuns`."""
+    """The runs of one study under one engine, open for writing: the parent's and its trials'."""
 
     @classmethod
     def create(
         cls, store: Store, description: StudyDescription, environment: Mapping[str, str]
     ) -> StudyRuns:
-        """Makes the experiment if there is none, and a parent run.
-
-        Raises:
-            StudyDeletedError: If an experiment of this name was deleted in MLflow.
-        """
+        """Makes the experiment if there is none, and a parent run."""
         client = store.client
         name = description.name
         experiment_id = make_experiment(store, name)
@@ -86,7 +81,7 @@ class StudyRuns(TrialRuns):
         # In tags too, to restore a lost file from.
         changed = definition_tags(text, parent.data.tags)
         unread = ", ".join(self.description.unread)[: tags.LONGEST]
-        if unread != (tags.read(parent.data.tags, tags.UNREAD) or ""):
+        if unread != (parent.data.tags.get(tags.UNREAD) or ""):
             changed[tags.UNREAD] = unread
         if changed:
             self._set_tags(changed)
@@ -97,8 +92,7 @@ class StudyRuns(TrialRuns):
     def set_running(self, further: Mapping[str, str] | None = None) -> None:
         """Marks the parent run as running, and as the last launched.
 
-        Args:
-            further: Tags to set; empty ones only replace others.
+        Empty tags in `further` only replace others.
         """
         now = str(time.time_ns() // 1_000_000)
         found = self._client.get_run(self.parent_run_id).data.tags
@@ -106,7 +100,7 @@ class StudyRuns(TrialRuns):
         if given.get(tags.COMMIT):
             self.origin = {**self.origin, tags.COMMIT: given[tags.COMMIT]}
         changed = {name: text for name, text in given.items() if found.get(name, "") != text}
-        kept = tags.fewest(self.description.keep, tags.read(found, tags.KEPT))
+        kept = tags.fewest(self.description.keep, found.get(tags.KEPT))
         self._set_tags({**changed, tags.KEPT: kept, tags.LAUNCHED: now})
         self._client.set_experiment_tag(self.experiment_id, tags.LAUNCHED, now)
         self._client.update_run(self.parent_run_id, status="RUNNING")
@@ -115,11 +109,8 @@ class StudyRuns(TrialRuns):
     def close(self, status: str, note: str, ended_by: str, stopped: str) -> None:
         """Writes the summary that people read in the UI, and ends the parent run.
 
-        Args:
-            status: MLflow's FINISHED, KILLED (interrupted) or FAILED.
-            note: Markdown; cut at 8,000 characters.
-            ended_by: Why it ended, in one word.
-            stopped: Why it ended, for people to read.
+        `status` is MLflow's FINISHED, KILLED (interrupted) or FAILED. The note is Markdown, cut at
+        8,000 characters. `ended_by` says in one word, `stopped` for people to read, why it ended.
         """
         self._writer.settle()
         if len(note) > tags.LONGEST:
@@ -157,16 +148,14 @@ class StudyRuns(TrialRuns):
         return sorted(
             int(run.data.tags[tags.NUMBER])
             for run in found
-            if same(tags.read(run.data.tags, tags.CODE_DIGEST) or "")
+            if same(run.data.tags.get(tags.CODE_DIGEST) or "")
         )
 
     def log_best_so_far(self, count: int, value: float) -> None:
         """Adds a point to the parent's curve of the best value.
 
-        Args:
-            count: How many trials had finished by then. It is the point's step: MLflow shows the
-                value at the highest step, which must be the best one.
-            value: The best value.
+        Its step is the number of trials that had finished by then: MLflow shows the value at the
+        highest step, which must be the best one.
         """
         from mlflow.entities import Metric
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracking import tags
 from tracking.records import EpochResult, Proposal, StudyDescription, TrialResult, TrialSpec
-from tracking.runs.pages.commands import reproduce_command
-from tracking.runs.pages.trial_pages import run_name, trial_note
+from tracking.runs.commands import reproduce_command
+from tracking.runs.pages import run_name, trial_note
 from tracking.runs.parents import parent_runs
 from tracking.runs.run_contents import (
     dataset_inputs,
@@ -23,9 +23,8 @@ from tracking.runs.run_contents import (
     result_metrics,
     result_tags,
 )
-from tracking.runs.run_tables import make_writer
+from tracking.runs.run_writer import WaitingMetrics, make_writer
 from tracking.runs.study_files import files_of
-from tracking.runs.waiting_metrics import WaitingMetrics
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
@@ -43,37 +42,16 @@ STATUSES: Final = {
 
 @dataclass
 class _Open:
-    """A run that has begun.
-
-    Attributes:
-        spec: Its trial.
-        of_repeat: Whether it is that of one of the trial's repeats.
-        values: Its hyperparameters, of the space as it was then.
-        metrics: Those that are not written yet.
-    """
+    """A run that has begun."""
 
     spec: TrialSpec
     of_repeat: bool
-    values: Mapping[str, Any]
-    metrics: WaitingMetrics = field(default_factory=WaitingMetrics)
+    values: Mapping[str, Any]  # Of the space as it was then.
+    metrics: WaitingMetrics = field(default_factory=WaitingMetrics)  # Not written yet.
 
 
 class TrialRuns:
-    """The runs of trials of one study under one engine, open for writing.
-
-    Args:
-        store: Where they are.
-        experiment_id: MLflow's experiment of the study.
-        parent_run_id: The parent run.
-        description: The study's definition.
-
-    Attributes:
-        files: Where its trials' checkpoints and states are.
-        origin: Tags of each run: user, study file, and the commit once that is known.
-        written: The ids of the runs written to.
-        on_written: Called with the id of each run after writing to it.
-        on_grown: Called with the study's definition after hyperparameters joined its space.
-    """
+    """The runs of trials of one study under one engine, open for writing."""
 
     def __init__(
         self, store: Store, experiment_id: str, parent_run_id: str, description: StudyDescription
@@ -83,9 +61,12 @@ class TrialRuns:
         self.parent_run_id = parent_run_id
         self.description = description
         self.files = files_of(store, experiment_id, description.engine)
+        # Tags of each run: user, study file, and the commit once that is known.
         self.origin: Mapping[str, str] = origin_tags(description)
-        self.written: set[str] = set()
+        self.written: set[str] = set()  # The ids of the runs written to.
+        # Called with the id of each run after writing to it.
         self.on_written: Callable[[str], None] = lambda run_id: None
+        # Called with the study's definition after hyperparameters joined its space.
         self.on_grown: Callable[[StudyDescription], None] = lambda description: None
         self._client = store.client
         self._writer = make_writer(store, experiment_id)
@@ -199,10 +180,7 @@ class TrialRuns:
     def lose_trial(self, run_id: str, repeats: Collection[str], losses: int) -> None:
         """Ends the runs of an attempt whose process died.
 
-        Args:
-            run_id: Its run.
-            repeats: Those of its repeats, or folds, that have no result.
-            losses: How many attempts at the trial have ended so.
+        `repeats` are those without a result; `losses` is the number of attempts that ended so.
         """
         for each in (*repeats, run_id):
             run = self._open.pop(each)

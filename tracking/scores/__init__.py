@@ -3,10 +3,7 @@
 | module | holds |
 |---|---|
 | `sample_scores` | the scores of samples after an epoch, and the objective of any resample |
-| `formulas` | objectives that are no mean over samples |
-| `kept` | which trials keep theirs |
-| `pooling` | those of a cross-validated trial: all samples, each from its fold |
-| `score_files` | their files |
+| `files` | their files, and which trials of a study keep theirs |
 """
 
 import lazy_loader

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from tracking.records.objective import Direction
-from tracking.scores.formulas import OF_SUMS, auc
+from tracking.records.studies import Direction
 
-ScoreKind = Literal["mean", "root_mean", "precision", "recall", "f_beta", "r2", "auc", "average"]
-
+ScoreKind = Literal[
+    "mean", "root_mean", "precision", "recall", "f_beta", "r2", "auc", "average", "pooled"
+]
+Settings = Mapping[str, Any]
+# Predictions that `auc` counts at once: 32 MiB of places, as much of weights.
+_MOST_CELLS = 1 << 22
 # Pseudo-values of more groups are of several together.
 _MOST_PSEUDO_VALUES = 1000
 
@@ -27,9 +31,10 @@ class SampleScores:
         metric: The objective's metric, such as ``"val_accuracy"``.
         kind: How the objective follows from the samples: ``"mean"`` of `values`; ``"root_mean"``,
             its square root, as for `RootMeanSquaredError`; ``"average"`` of the objectives of
-            several trainings, see `average`; others by a formula of `tracking.scores.formulas`.
+            several trainings of the same samples; ``"pooled"`` of folds, one after another; others
+            by a formula below.
         values: Shape (n,): of each sample, 0 or 1 for an accuracy, or its loss. Of other kinds
-            (n, ...), as their formulas say.
+            (n, ...), as their formulas say; of pooled scores only the length counts.
         epoch: The epoch, counted from 1.
         weights: Sample weights of shape (n,), or None.
         constant: Added to the mean, such as penalties of regularizers in ``val_loss``.
@@ -45,7 +50,7 @@ class SampleScores:
     epoch: int
     weights: np.ndarray | None = None
     constant: float = 0.0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
     members: tuple[SampleScores, ...] = ()
     groups: np.ndarray | None = None
 
@@ -87,11 +92,13 @@ class SampleScores:
         many as there are in the smaller class (Z. W. Birnbaum and O. M. Klose, Bounds for the
         variance of the Mann-Whitney statistic, Annals of Mathematical Statistics 28, 1957).
         """
+        if self.kind == "pooled":
+            return sum(each.fewest for each in self.members)
         if self.kind == "average":
             return self.members[0].fewest
         weights = self.weights_or_ones
         if self.kind == "mean":
-            return _as_many(by_group(weights, self.groups))
+            return _as_many(_by_group(weights, self.groups))
         values = np.asarray(self.values).reshape(len(self), -1)
         if self.kind == "auc":
             positive = (values & 1).mean(axis=1)
@@ -99,11 +106,13 @@ class SampleScores:
         else:
             # The samples that the formula counts, such as the true positives of a recall.
             classes = [weights * values.any(axis=1)]
-        return min(_as_many(by_group(each, self.groups)) for each in classes)
+        return min(_as_many(_by_group(each, self.groups)) for each in classes)
 
     @property
     def most(self) -> float:
         """How many independent samples these are worth at most."""
+        if self.kind == "pooled":
+            return sum(each.most for each in self.members)
         if self.kind == "average":
             return self.members[0].most
         if not self.is_hits and self.kind == "mean":
@@ -112,7 +121,7 @@ class SampleScores:
 
     def is_share(self, direction: Direction) -> bool:
         """Whether the objective lies between 0 and 1: an accuracy, an area under a curve."""
-        if self.kind == "average":
+        if self.kind in {"average", "pooled"}:
             return all(member.is_share(direction) for member in self.members)
         if self.kind == "mean" and direction == "max":
             low, high = np.min(self.values), np.max(self.values)
@@ -127,41 +136,41 @@ class SampleScores:
         return self.constant >= 0 and bool(np.min(self.values) >= 0)
 
     def of_resamples(self, counts: np.ndarray) -> np.ndarray:
-        """Returns the objective on resamples.
+        """Returns the objective on resamples; NaN where no sample was drawn, at least of a mean.
 
-        Args:
-            counts: Shape (resamples, n): how often each sample was drawn.
-
-        Returns:
-            Shape (resamples,); NaN where no sample was drawn, at least of a mean.
+        `counts` has the shape (resamples, n): how often each sample was drawn.
         """
         if self.kind == "average":
             return np.asarray(np.mean([each.of_resamples(counts) for each in self.members], 0))
+        if self.kind == "pooled":
+            return self._of_folds(counts)
         weights = self.weights_or_ones
         if self.kind == "auc":
-            return auc(self.values, counts * weights, self.settings)
+            return _auc(self.values, counts * weights, self.settings)
         values = np.asarray(self.values, np.float64)
-        if self.kind in OF_SUMS:
+        if self.kind in _OF_SUMS:
             flat = weights[:, None] * values.reshape(len(self), -1)
             sums = (counts @ flat).reshape(len(counts), *values.shape[1:])
             with np.errstate(invalid="ignore", divide="ignore"):
-                return OF_SUMS[self.kind](sums, counts @ weights, self.settings)
+                return _OF_SUMS[self.kind](sums, counts @ weights, self.settings)
         with np.errstate(invalid="ignore", divide="ignore"):
             means = counts @ (weights * values) / (counts @ weights)
         means = means + self.constant
         return np.asarray(np.sqrt(means) if self.kind == "root_mean" else means)
 
+    def _of_folds(self, counts: np.ndarray) -> np.ndarray:
+        """Returns the mean of the folds' objectives, of folds of which a sample was drawn."""
+        ends = np.cumsum([len(each) for each in self.members])
+        parts = np.split(counts, ends[:-1], axis=1)
+        of_folds = [fold.of_resamples(part) for fold, part in zip(self.members, parts, strict=True)]
+        with warnings.catch_warnings():
+            # Where none has a value, the mean has none.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return np.asarray(np.nanmean(of_folds, axis=0))
+
 
 def average(scores: Sequence[SampleScores]) -> SampleScores:
-    """Returns the scores of a trial that was trained several times: its value is their mean.
-
-    Args:
-        scores: Of its trainings, at least one; of the same samples.
-
-    Returns:
-        Scores of the kind ``"mean"`` if the trainings' are, with the means of their values; else of
-        the kind ``"average"``, with the first one's values. The epoch is the first training's.
-    """
+    """Returns the scores of a trial that was trained several times: its value is their mean."""
     first, members = scores[0], tuple(scores)
     if len(scores) == 1:
         return first
@@ -172,21 +181,39 @@ def average(scores: Sequence[SampleScores]) -> SampleScores:
     return dataclasses.replace(first, values=values, constant=constant, members=members)
 
 
+def pooled(folds: Sequence[SampleScores]) -> SampleScores:
+    """Returns the scores of a cross-validated trial after one epoch, of its folds in their order.
+
+    The out-of-fold scores of all samples are pooled, as I. Tsamardinos, E. Greasidou and
+    G. Borboudakis do for the bootstrap bias correction (Machine Learning 107, 2018). They are a
+    mean over samples if the folds' are, and the folds are of the same size (but for one sample).
+    """
+    first, sizes = folds[0], [len(each) for each in folds]
+    weighted = any(each.weights is not None for each in folds)
+    members = tuple(folds)
+    known = [each.groups for each in folds if each.groups is not None]
+    groups = np.concatenate(known) if len(known) == len(folds) else None
+    if {each.kind for each in folds} == {"mean"} and max(sizes) - min(sizes) <= 1 and not weighted:
+        values = np.concatenate([np.asarray(each.values, np.float64) for each in folds])
+        constant = float(np.mean([each.constant for each in folds]))
+        return dataclasses.replace(
+            first, values=values, constant=constant, members=members, groups=groups
+        )
+    return SampleScores(
+        first.metric, "pooled", np.zeros(sum(sizes)), first.epoch, members=members, groups=groups
+    )
+
+
 def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
-    """Returns scores under several seeds as one array, whose means are the objectives.
+    """Returns scores of the same samples under several seeds: an array of shape (seeds, groups).
 
-    Each column is of an independent group of samples, mostly of one sample; of many samples that
-    are no plain mean, of up to 1,000 groups. An objective that is a mean has what each group adds
-    to it (W. G. Cochran, Sampling techniques, 1977, ch. 6: the variance is that of a ratio, and
-    heavy samples that score as all others do add nothing to it). Any other has the jackknife's
-    pseudo-values, n·v - (n - 1)·v₋ᵢ, whose mean has the objective's variance: J. Tukey, Bias and
-    confidence in not-quite large samples, Annals of Mathematical Statistics 29, 1958.
-
-    Args:
-        scores: Those of each seed, of the same samples.
-
-    Returns:
-        Shape (seeds, groups).
+    The means of its rows are the objectives. Each column is of an independent group of samples,
+    mostly of one sample; of many samples that are no plain mean, of up to 1,000 groups. An
+    objective that is a mean has what each group adds to it (W. G. Cochran, Sampling techniques,
+    1977, ch. 6: the variance is that of a ratio, and heavy samples that score as all others do add
+    nothing to it). Any other has the jackknife's pseudo-values, n·v - (n - 1)·v₋ᵢ, whose mean has
+    the objective's variance: J. Tukey, Bias and confidence in not-quite large samples, Annals of
+    Mathematical Statistics 29, 1958.
     """
     return np.stack([_as_means(each) for each in scores])
 
@@ -195,21 +222,20 @@ def _as_means(scores: SampleScores) -> np.ndarray:
     if scores.kind == "mean":
         values, weights = np.asarray(scores.values, np.float64), scores.weights_or_ones
         mean = np.average(values, weights=weights)
-        added = by_group((values - mean) * (weights / weights.mean()), scores.groups)
+        added = _by_group((values - mean) * (weights / weights.mean()), scores.groups)
         return np.asarray(mean + scores.constant + added * (len(added) / len(values)))
     places = scores.places
     groups = min(int(places.max()) + 1, _MOST_PSEUDO_VALUES)
     left_out = places * groups // (int(places.max()) + 1)
-    whole, found = scores.value, np.empty(groups)
+    whole, pseudo_values = scores.value, np.empty(groups)
     for start in range(0, groups, 100):
         block = np.arange(start, min(start + 100, groups))
         counts = (left_out[None, :] != block[:, None]).astype(np.float32)
-        found[block] = groups * whole - (groups - 1) * scores.of_resamples(counts)
-    return found
+        pseudo_values[block] = groups * whole - (groups - 1) * scores.of_resamples(counts)
+    return pseudo_values
 
 
-def by_group(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Returns the sum of the samples' values of each group."""
+def _by_group(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     if groups is None:
         return values
     return np.bincount(np.unique(groups, return_inverse=True)[1], values)
@@ -219,3 +245,129 @@ def _as_many(weights: np.ndarray) -> float:
     """Returns how many samples of equal weights have a mean that varies as much."""
     squares = float((weights**2).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0
+
+
+# Objectives that are no mean over samples, from what their samples add up to. Each formula is that
+# of Keras's metric of the same name (Keras 3.15), with sums in double precision.
+
+
+def _share(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns `Precision` or `Recall`; of samples: true positives, false positives or negatives."""
+    return _ratio(sums[:, 0], sums[:, 0] + sums[:, 1])
+
+
+def _f_beta(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns `FBetaScore`, or `F1Score`.
+
+    Of samples: true positives, false positives and false negatives of each class.
+
+    Settings: beta, average (None: `index` is the class), epsilon.
+    """
+    average, epsilon = settings["average"], settings["epsilon"]
+    if average == "micro":
+        sums = sums.sum(axis=2, keepdims=True)
+    true, false_positives, false_negatives = sums[:, 0], sums[:, 1], sums[:, 2]
+    precisions = true / (true + false_positives + epsilon)
+    recalls = true / (true + false_negatives + epsilon)
+    squared = settings["beta"] ** 2
+    scores = precisions * recalls / (squared * precisions + recalls + epsilon) * (1 + squared)
+    if average is None:
+        return np.asarray(scores[:, settings["index"]])
+    if average == "weighted":
+        positives = true + false_negatives
+        shares = positives / (positives.sum(axis=1, keepdims=True) + epsilon)
+        return np.asarray((scores * shares).sum(axis=1))
+    return np.asarray(scores.mean(axis=1))
+
+
+def _r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns `R2Score`.
+
+    Of samples, for each output: the target (less a number that is the same for all samples), its
+    square, and the squared error.
+
+    Settings: aggregation (None: `index` is the output).
+    """
+    targets, squares, errors = sums[:, 0], sums[:, 1], sums[:, 2]
+    total = squares - targets**2 / totals[:, None]
+    scores = 1 - errors / total
+    scores = np.where(np.isinf(scores), 0.0, scores)
+    if settings["aggregation"] is None:
+        return np.asarray(scores[:, settings["index"]])
+    if settings["aggregation"] == "variance_weighted_average":
+        return np.asarray((total * scores).sum(axis=1) / total.sum(axis=1))
+    return np.asarray(scores.mean(axis=1))
+
+
+def _auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns `AUC`, from predictions in the bins between its thresholds.
+
+    NaN for a ROC curve of one class alone. `codes` has the shape (n, predictions): of each
+    prediction, twice the number of thresholds below it, and one more if it should be positive;
+    `drawn` the shape (resamples, n): how much each sample counts. Settings: thresholds (their
+    number), curve, labels (whether each column has another curve).
+    """
+    rows = max(1, _MOST_CELLS // codes.size)
+    if len(drawn) > rows:
+        parts = [drawn[start : start + rows] for start in range(0, len(drawn), rows)]
+        return np.concatenate([_auc(codes, part, settings) for part in parts])
+    bins = 2 * (settings["thresholds"] + 1)
+    curves = codes.T if settings["labels"] else codes.reshape(1, -1)
+    weights = drawn if settings["labels"] else np.repeat(drawn, codes.shape[1], axis=1)
+    # Other bins for each resample.
+    first = bins * np.arange(len(drawn))[:, None]
+    areas = np.empty((len(drawn), len(curves)))
+    for column, curve in enumerate(curves):
+        places = (first + curve).ravel()
+        weighted = np.bincount(places, weights.ravel(), minlength=bins * len(drawn))
+        negative, positive = weighted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
+        areas[:, column] = _areas(positive, negative, settings)
+        if settings["curve"] == "ROC":
+            # Keras says 0 where a class is missing.
+            both = positive.any(axis=1) & negative.any(axis=1)
+            areas[~both, column] = np.nan
+    return np.asarray(areas.mean(axis=1))
+
+
+def _areas(positive: np.ndarray, negative: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns the areas under curves, by the counts between thresholds: shape (curves, bins)."""
+    # Above the first threshold, above the second, and so on.
+    tp = positive[:, ::-1].cumsum(axis=1)[:, -2::-1]
+    fp = negative[:, ::-1].cumsum(axis=1)[:, -2::-1]
+    fn = positive.sum(axis=1, keepdims=True) - tp
+    tn = negative.sum(axis=1, keepdims=True) - fp
+    if settings["curve"] == "PR":
+        return _interpolated(tp, fp, fn)
+    x, y = _ratio(fp, fp + tn), _ratio(tp, tp + fn)
+    heights = (y[:, :-1] + y[:, 1:]) / 2
+    return np.asarray(((x[:, :-1] - x[:, 1:]) * heights).sum(axis=1))
+
+
+def _interpolated(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
+    """Returns areas under precision-recall curves, interpolated as Davis & Goadrich 2006."""
+    predicted = tp + fp
+    gained = tp[:, :-1] - tp[:, 1:]
+    more = np.maximum(predicted[:, :-1] - predicted[:, 1:], 0)
+    slope = _ratio(gained, more)
+    intercept = tp[:, 1:] - slope * predicted[:, 1:]
+    both = (predicted[:, :-1] > 0) & (predicted[:, 1:] > 0)
+    ratios = np.where(both, _ratio(predicted[:, :-1], predicted[:, 1:]), 1.0)
+    logarithms = np.log(np.where(ratios > 0, ratios, 1.0))
+    areas = _ratio(slope * (gained + intercept * logarithms), tp[:, 1:] + fn[:, 1:])
+    return np.asarray(areas.sum(axis=1))
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Returns a quotient, 0 where it would divide by 0."""
+    return np.asarray(
+        np.divide(above, below, out=np.zeros_like(above, np.float64), where=below != 0)
+    )
+
+
+# By kind: from sums of shape (resamples, ...) and the weights' sums, of shape (resamples,).
+_OF_SUMS: Final[Mapping[str, Callable[[np.ndarray, np.ndarray, Settings], np.ndarray]]] = {
+    "precision": _share,
+    "recall": _share,
+    "f_beta": _f_beta,
+    "r2": _r2,
+}

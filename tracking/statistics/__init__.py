@@ -2,9 +2,8 @@
 
 | module | holds |
 |---|---|
-| `resamples` | bootstrap resamples of a part of the data, in blocks |
 | `corrections` | the best value, corrected for being the best of many (BBC), or confirmed |
-| `intervals` | intervals of shares, losses and a gain, on samples that no choice was made on |
+| `intervals` | intervals of shares, losses and a gain on samples without a choice; resamples |
 | `race` | the rounds of a race, and who stays in it |
 | `sentences` | the verdict in sentences, wherever it is shown |
 

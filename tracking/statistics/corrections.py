@@ -7,19 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.confirmations import Corrected, Interval
-from tracking.records.objective import Direction
+from tracking.records.checks import Corrected, Interval
+from tracking.records.studies import Direction
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.intervals import (
+    BLOCK,
     crossed_share,
     heavy_tails,
     independent_samples,
     loss_interval,
+    resample_counts,
     share_bounds,
 )
-from tracking.statistics.resamples import BLOCK, counts_without_tenths, resample_counts
 
-FEWEST_SAMPLES = 10
+_FEWEST_SAMPLES = 10
 _LEVEL = 0.95
 
 
@@ -55,29 +56,17 @@ def corrected(
     Two thousand trials of 10,000 samples take seconds: objectives of all trials on all resamples
     are one product of matrices, in blocks.
 
-    Args:
-        scores: By trial number, the scores after one epoch or several; all of the same samples.
-        direction: Whether high or low values are better.
-        reported: The study's best value, if a trial without scores may have it. By default, the
-            best value among `scores`.
-        resamples: Resamples of the bootstrap, at least 100.
-        seed: Their seed. The same seed and scores give the same result.
-
-    Raises:
-        StatisticsError: If there are no scores, fewer than 10 samples or groups of samples, trials
-            with different numbers of samples, too few resamples, or if the objective is neither a
-            mean over samples nor an area under a ROC curve.
+    `scores` has by trial number those after one epoch or several, all of the same samples;
+    `reported` is the study's best value, if a trial without scores may have it.
     """
-    if resamples < 100:
-        raise StatisticsError(f"resamples must be at least 100, not {resamples}")
     candidates, left_out = _candidates(scores)
     groups = candidates[0].places
     count = int(groups.max()) + 1
-    if count < FEWEST_SAMPLES:
+    if count < _FEWEST_SAMPLES:
         which = "" if count == len(groups) else f" in {count} groups"
         raise StatisticsError(
             f"{len(groups)} validation samples{which} are too few for a correction, which needs at "
-            f"least {FEWEST_SAMPLES}"
+            f"least {_FEWEST_SAMPLES}"
         )
     values = np.array([candidate.value for candidate in candidates])
     first = int(values.argmax() if direction == "max" else values.argmin())
@@ -87,7 +76,7 @@ def corrected(
         raise StatisticsError("no resample has a value on the samples left out: nothing to correct")
     value = mean = float(outside.mean())
     if len(candidates) > len(scores) - left_out and all(each.kind == "mean" for each in candidates):
-        tenths = counts_without_tenths(groups, resamples, seed)
+        tenths = _counts_without_tenths(groups, resamples, seed)
         value = float(_resampled(candidates, tenths, direction)[0].mean())
     low, high = min(mean, value, best), max(mean, value, best)
     if all(each.is_share(direction) for each in candidates):
@@ -123,13 +112,7 @@ def confirmed_value(
 ) -> tuple[Interval, str]:
     """Returns the objective on new data and under new seeds, and a warning or an empty text.
 
-    Args:
-        scores: Those of a part that no choice was made on, under at least 2 fresh seeds.
-        direction: The objective's.
-        level: The level of the interval.
-
-    Raises:
-        StatisticsError: If the scores allow no interval.
+    `scores` are those of a part that no choice was made on, under at least 2 fresh seeds.
     """
     matrix, first = score_matrix(scores), scores[0]
     if all(each.is_share(direction) for each in scores):
@@ -150,13 +133,12 @@ def _resampled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses the best candidate on each resample.
 
-    Returns:
-        The objectives of the choices on the samples that were not drawn, where there is one; and
-        the variances of all candidates' objectives over the resamples.
+    Returns the objectives of the choices on the samples that were not drawn, where there is one;
+    and the variances of all candidates' objectives over the resamples.
     """
     values = np.array([each.value for each in candidates])
     sums, squares = np.zeros((2, len(candidates)))
-    found, drawn = [], 0
+    of_choices, drawn = [], 0
     for counts in resamples:
         best, chosen = np.full(len(counts), -np.inf), np.zeros(len(counts), np.int64)
         for start, objectives in _objectives(candidates, counts):
@@ -174,20 +156,36 @@ def _resampled(
             rows = chosen == index
             unused = (counts[rows] == 0).astype(np.float32)
             of_chosen[rows] = candidates[index].of_resamples(unused)
-        found.append(of_chosen)
+        of_choices.append(of_chosen)
         drawn += len(counts)
-    outside = np.concatenate(found)
+    outside = np.concatenate(of_choices)
     return outside[np.isfinite(outside)], squares / drawn - (sums / drawn) ** 2
+
+
+def _counts_without_tenths(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Leaves out a tenth of the groups, each tenth in turn, of one random order after another.
+
+    Yields as `resample_counts` does, ten rows at a time, `resamples` rounded up to tens: 0 for a
+    sample that is left out, 1 for any other. There must be 10 groups.
+    """
+    generator, count = np.random.default_rng([seed, 10]), int(groups.max()) + 1
+    for _ in range(0, resamples, 10):
+        counts = np.ones((10, count), np.float32)
+        for row, tenth in zip(
+            counts, np.array_split(generator.permutation(count), 10), strict=True
+        ):
+            row[tenth] = 0
+        yield counts[:, groups]
 
 
 def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[SampleScores], int]:
     """Returns scores with a finite value, ties won by the first; and how many trials have none."""
-    found = {
+    usable = {
         number: [each for each in of_trial if np.isfinite(each.value)]
         for number, of_trial in scores.items()
     }
     pairs = sorted(
-        ((each.epoch, number, each) for number, kept in found.items() for each in kept),
+        ((each.epoch, number, each) for number, kept in usable.items() for each in kept),
         key=lambda pair: pair[:2],
     )
     if not pairs:
@@ -204,11 +202,11 @@ def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[Samp
             f"{unfit.metric} is neither a mean over samples nor the area under one ROC curve, so "
             "resamples can't correct it; `kerastudy confirm` measures it on the test part"
         )
-    return [each for _, _, each in pairs], sum(not kept for kept in found.values())
+    return [each for _, _, each in pairs], sum(not kept for kept in usable.values())
 
 
 def _can_be_corrected(scores: SampleScores) -> bool:
-    if scores.kind == "average":
+    if scores.kind in {"average", "pooled"}:
         return all(map(_can_be_corrected, scores.members))
     if scores.kind == "auc":
         return scores.settings["curve"] == "ROC" and not scores.settings["labels"]
@@ -223,11 +221,7 @@ def _note(left_out: int) -> str:
 def _objectives(
     candidates: Sequence[SampleScores], counts: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the place of a block's first candidate, and the objectives of the block.
-
-    Yields:
-        Arrays of shape (resamples, some candidates).
-    """
+    """Yields the place of a block's first candidate, and the block's objectives on resamples."""
     width = max(1, min(BLOCK // counts.shape[1], len(candidates)))
     for start in range(0, len(candidates), width):
         block = candidates[start : start + width]

@@ -7,14 +7,14 @@ a gain over the defaults; and their level after several readings of the same par
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.confirmations import Interval
-from tracking.records.objective import Direction
-from tracking.statistics.resamples import resample_counts
+from tracking.records.checks import Interval
+from tracking.records.studies import Direction
 
 _AGREED = 1e-9
 # Groups that are added to those of a part; see `crossed_share`.
@@ -30,15 +30,7 @@ _MOST_TIMES = 100
 
 @dataclass(frozen=True)
 class Crossed:
-    """A mean over seeds and samples, and how much it varies.
-
-    Attributes:
-        mean: Over all seeds and samples.
-        of_seeds: The variance of the mean that comes of the seeds.
-        of_samples: The variance of the mean that comes of the samples.
-        seeds: Seeds, at least 2.
-        samples: Samples, at least 2.
-    """
+    """A mean over seeds and samples, with the variances that come of the seeds and the samples."""
 
     mean: float
     of_seeds: float
@@ -68,7 +60,7 @@ class Crossed:
         """Returns how many standard errors an interval reaches to either side."""
         from scipy.special import stdtrit
 
-        check_level(level)
+        _check_level(level)
         return float(stdtrit(self.freedom, (1 + level) / 2))
 
 
@@ -81,13 +73,9 @@ def crossed(values: np.ndarray) -> Crossed:
     X. Bouthillier et al., Accounting for variance in machine learning benchmarks, MLSys 2021.
     What varies by seed and sample together is in both parts, so the sum is rather too large.
 
-    Args:
-        values: Shape (R, n): of each seed, the score of each sample.
-
-    Raises:
-        StatisticsError: If there are fewer than 2 seeds or samples, or values that are no numbers.
+    `values` has the shape (seeds, samples), at least 2 of each.
     """
-    values = checked(values)
+    values = _checked(values)
     seeds, samples = values.shape
     return Crossed(
         mean=float(values.mean()),
@@ -98,12 +86,8 @@ def crossed(values: np.ndarray) -> Crossed:
     )
 
 
-def checked(values: np.ndarray) -> np.ndarray:
-    """Returns values of seeds and samples as float64.
-
-    Raises:
-        StatisticsError: As `crossed` does.
-    """
+def _checked(values: np.ndarray) -> np.ndarray:
+    """Returns values of seeds and samples as float64; refuses too few, and what is no number."""
     values = np.asarray(values, np.float64)
     if values.ndim != 2 or min(values.shape) < 2:
         raise StatisticsError(
@@ -115,12 +99,7 @@ def checked(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def check_level(level: float) -> None:
-    """Refuses a level that is no share.
-
-    Raises:
-        StatisticsError: If the level is not above 0 and below 1.
-    """
+def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise StatisticsError(f"level must be above 0 and below 1, such as 0.95, not {level}")
 
@@ -137,17 +116,13 @@ def share_bounds(
     Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of
     positive counts estimated from survey data, Survey Methodology 24, 1998.
 
-    Args:
-        low: The lower estimate, 0 to 1; the lower bound is below it.
-        high: The higher one, which may be the same; the upper bound is above it.
-        samples: Independent samples, above 0; may be a fraction, for those that vary as much.
-        level: See `Interval.level`: above 0, below 1.
-        freedom: Degrees of freedom of the variance that `samples` is from.
+    The lower bound is below `low`, the upper one above `high`. `samples` may be a fraction;
+    `freedom` has the degrees of freedom of the variance that it is from.
     """
     from scipy.special import stdtrit
     from scipy.stats import beta
 
-    check_level(level)
+    _check_level(level)
     tail = (1 - level) / 2
     if math.isfinite(freedom):
         samples *= float((stdtrit(math.inf, tail) / stdtrit(freedom, tail)) ** 2)
@@ -165,11 +140,8 @@ def independent_samples(
     The number is the one with the same variance, summed over the models: a single model near 1 may
     have no error, and no variance.
 
-    Args:
-        values: Shares of one model or several, on the same samples.
-        variances: The variances of these shares.
-        fewest: The least that is returned; see `SampleScores.fewest`.
-        most: The most.
+    `values` are shares of one model or several on the same samples, `variances` theirs. At least
+    `fewest`, and at most `most` samples are returned, as of `SampleScores`.
     """
     variance = float(np.sum(variances))
     spread = float(np.sum(np.asarray(values) * (1 - np.asarray(values))))
@@ -189,16 +161,8 @@ def crossed_share(
     groups held in 86 to 96 %, with it in 92 to 100 % of simulated studies. It hardly matters where
     there are many groups, or samples.
 
-    Args:
-        values: Shape (R, n): of each of at least 2 fresh seeds, the score of each sample of a part
-            that no choice was made on; see `crossed`.
-        value: The mean of the seeds' shares, 0 to 1.
-        fewest: See `independent_samples`.
-        most: See `independent_samples`.
-        level: See `Interval.level`: above 0, below 1.
-
-    Raises:
-        StatisticsError: If there are too few values, or values that are no numbers.
+    `values` are those of `crossed`, of a part that no choice was made on; `value` is the mean of
+    the seeds' shares.
     """
     mean = crossed(values)
     samples = independent_samples(np.array(value), np.array(mean.of_samples), fewest, most)
@@ -230,58 +194,48 @@ def loss_interval(
     P. Hall, Theoretical comparison of bootstrap confidence intervals, Annals of Statistics 16,
     1988. Where a loss is negative and the mean near 0, the scale is their own.
 
-    Args:
-        values: Shape (R, n): of each of at least 2 fresh seeds, the loss of each sample of a part
-            that no choice was made on.
-        nonnegative: Whether the loss can't be below 0, though parts of its sum may be. None: if no
-            value is.
-        level: See `Interval.level`: above 0, below 1.
-        resamples: Resamples of the bootstrap.
-        seed: Their seed.
-
-    Raises:
-        StatisticsError: If there are too few values, values that are no numbers, or equal ones
-            alone; if so few samples hold the loss that the interval says nothing.
+    `values` are those of `crossed`, of a part that no choice was made on. `nonnegative` is whether
+    the loss can't be below 0, though parts of its sum may be; None: if no value is.
     """
-    check_level(level)
-    values = checked(values)
-    found = crossed(values)
-    if found.variance == 0:
+    _check_level(level)
+    values = _checked(values)
+    mean = crossed(values)
+    if mean.variance == 0:
         raise StatisticsError("all samples have the same loss, so its interval has no width")
-    error = math.sqrt(found.variance)
+    error = math.sqrt(mean.variance)
     nonnegative = bool(values.min() >= 0) if nonnegative is None else nonnegative
-    on_log = found.mean > (0 if nonnegative else _FAR * error)
+    on_log = mean.mean > (0 if nonnegative else _FAR * error)
     per_sample = values.mean(axis=0)
-    centred = per_sample - found.mean
+    centred = per_sample - mean.mean
     generator = np.random.default_rng([seed, 1])
     deviations = []
-    for counts in resample_counts(np.arange(found.samples), resamples, seed):
+    for counts in resample_counts(np.arange(mean.samples), resamples, seed):
         rows = len(counts)
-        shifts = counts @ centred / found.samples
-        squares = counts @ centred**2 / found.samples - shifts**2
-        of_samples = squares / (found.samples - 1)
-        of_seeds = found.of_seeds * generator.chisquare(found.seeds - 1, rows) / (found.seeds - 1)
-        means = found.mean + shifts + math.sqrt(found.of_seeds) * generator.standard_normal(rows)
+        shifts = counts @ centred / mean.samples
+        squares = counts @ centred**2 / mean.samples - shifts**2
+        of_samples = squares / (mean.samples - 1)
+        of_seeds = mean.of_seeds * generator.chisquare(mean.seeds - 1, rows) / (mean.seeds - 1)
+        means = mean.mean + shifts + math.sqrt(mean.of_seeds) * generator.standard_normal(rows)
         errors = np.sqrt(np.maximum(of_samples, 0) + of_seeds)
         with np.errstate(invalid="ignore", divide="ignore"):
             if on_log:
-                deviations.append((np.log(means) - math.log(found.mean)) / (errors / means))
+                deviations.append((np.log(means) - math.log(mean.mean)) / (errors / means))
             else:
-                deviations.append((means - found.mean) / errors)
+                deviations.append((means - mean.mean) / errors)
     studentized = np.concatenate(deviations)
     studentized = studentized[np.isfinite(studentized)]
     low, high = np.quantile(studentized, [(1 - level) / 2, (1 + level) / 2])
     if on_log:
-        logs = [-bound * error / found.mean for bound in (high, low)]
+        logs = [-bound * error / mean.mean for bound in (high, low)]
         if logs[1] > math.log(_MOST_TIMES):
             raise StatisticsError(
                 f"a few samples hold nearly all of the loss, so its interval would reach beyond "
                 f"{_MOST_TIMES} times its value"
             )
-        bounds = [found.mean * math.exp(log) for log in logs]
+        bounds = [mean.mean * math.exp(log) for log in logs]
     else:
-        bounds = [found.mean - bound * error for bound in (high, low)]
-    return Interval(found.mean, min(bounds[0], found.mean), max(bounds[1], found.mean), level)
+        bounds = [mean.mean - bound * error for bound in (high, low)]
+    return Interval(mean.mean, min(bounds[0], mean.mean), max(bounds[1], mean.mean), level)
 
 
 def heavy_tails(values: np.ndarray) -> str:
@@ -293,14 +247,8 @@ def heavy_tails(values: np.ndarray) -> str:
     for spread 2, 87 % for Pareto's of tail 1.5, and 71 % for spread 3. The sign of these is that
     one sample has more than two fifths of the sum of squared deviations: seldom for the former,
     mostly for the last. Without a warning tails may still be heavy.
-
-    Args:
-        values: Shape (R, n), as for `loss_interval`.
-
-    Raises:
-        StatisticsError: As `loss_interval` does.
     """
-    per_sample = checked(values).mean(axis=0)
+    per_sample = _checked(values).mean(axis=0)
     squares = (per_sample - per_sample.mean()) ** 2
     total = squares.sum()
     if total == 0 or squares.max() <= _HEAVY * total:
@@ -332,19 +280,11 @@ def gain(
     D. G. Bonett and R. M. Price, Adjusted Wald confidence interval for a difference of binomial
     proportions based on paired data, Journal of Educational and Behavioral Statistics 37, 2012.
 
-    Args:
-        winner: Shape (R, n): of each of at least 2 seeds, the score of each sample.
-        default: Shape (R, n), of the same seeds and samples.
-        direction: Whether high or low scores are better.
-        level: See `Interval.level`: above 0, below 1.
-        hits: How many samples are each right or wrong, so that a difference is -1, 0 or 1; a column
-            may be of several. 0: the scores are no hits.
-
-    Raises:
-        StatisticsError: If there are too few values, values that are no numbers, two shapes, or,
-            but for hits, only equal differences.
+    `winner` and `default` have the shape (seeds, samples). `hits` is how many samples are each
+    right or wrong, so that a difference is -1, 0 or 1, though a column may be of several; 0: the
+    scores are no hits.
     """
-    check_level(level)
+    _check_level(level)
     winner, default = np.asarray(winner, np.float64), np.asarray(default, np.float64)
     if winner.shape != default.shape:
         raise StatisticsError(
@@ -371,15 +311,29 @@ def level_of_reading(readings: int, level: float = 0.95) -> float:
     Who reads a test part again may keep the better of two results. With Bonferroni's inequality,
     each of r intervals is made so wide that all of them hold at `level`. O. J. Dunn, Multiple
     comparisons among means, Journal of the American Statistical Association 56, 1961.
-
-    Args:
-        readings: How often the part was read, this time included: 1 or more.
-        level: The level of the first reading: above 0, below 1.
-
-    Raises:
-        StatisticsError: If there is no reading, or the level is no share.
+    `readings` counts this one too.
     """
-    check_level(level)
-    if readings < 1:
-        raise StatisticsError(f"readings must be 1 or more, not {readings}")
     return 1 - (1 - level) / readings
+
+
+# Numbers in a block: 16 MiB of float32, twice as much while samples are drawn.
+BLOCK = 1 << 22
+
+
+def resample_counts(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Draws groups of samples with replacement, as many as there are, again and again.
+
+    B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7, 1979. Of
+    samples that depend on each other the groups are what is drawn: A. C. Davison and D. V. Hinkley,
+    Bootstrap methods and their application, 1997, ch. 3.8.
+
+    `groups` has the group of each sample, counted from 0. Yields arrays of shape (rows, samples)
+    and type float32, `resamples` rows in all: how often each sample was drawn.
+    """
+    generator, count = np.random.default_rng(seed), int(groups.max()) + 1
+    rows = max(1, BLOCK // len(groups))
+    for start in range(0, resamples, rows):
+        drawn = generator.integers(0, count, (min(rows, resamples - start), count))
+        drawn += count * np.arange(len(drawn))[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        yield counts.astype(np.float32)[:, groups]

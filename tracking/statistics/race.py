@@ -6,18 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search_spaces.errors import StatisticsError
-from tracking.records.objective import Direction
+from tracking.records.studies import Direction
 
 
 @dataclass(frozen=True)
 class Round:
-    """A round of a race.
-
-    Attributes:
-        racers: How many trials take part: the best so far.
-        seeds: Under how many further seeds each is trained, the same for all.
-    """
+    """A round of a race: the best trials so far, each under some further seeds."""
 
     racers: int
     seeds: int
@@ -36,21 +30,9 @@ def rounds(top: int, seeds: int, budget: int) -> tuple[Round, ...]:
     and A. Talwalkar, Non-stochastic best arm identification and hyperparameter optimization,
     AISTATS 2016. Seeds are shared by all racers, and none is a trial's own, under which it was
     chosen: X. Bouthillier et al., MLSys 2021.
-
-    Args:
-        top: How many trials start, at least 1; fewer do if the budget does not suffice for all.
-        seeds: The most new seeds that a trial is trained under, at least 1.
-        budget: The most trainings in all, at least 1.
-
-    Returns:
-        The rounds, in their order; the first one has all racers.
-
-    Raises:
-        StatisticsError: If a number is below 1.
+    Fewer than `top` trials start if `budget` trainings do not suffice for all; none is trained
+    under more than `seeds` new seeds.
     """
-    for name, number in {"top": top, "seeds": seeds, "budget": budget}.items():
-        if number < 1:
-            raise StatisticsError(f"{name} must be 1 or more, not {number}")
     while top > 1 and sum(each.trainings for each in _halving(top, seeds)) > budget:
         top -= 1
     plan = _halving(top, seeds)
@@ -67,20 +49,8 @@ def survivors(
 
     The mean over new seeds decides; the original value, which was chosen for being high, does not
     count. Ties go to the earlier trial. A trial with an infeasible training is behind all without.
-
-    Args:
-        values: By trial number, its objective under each new seed so far, None where infeasible;
-            as many for each trial.
-        keep: How many stay, at least 1; all do if there are fewer.
-        direction: Whether high or low values are better.
-
-    Raises:
-        StatisticsError: If nobody races, or trials have different numbers of values.
+    `values` has by trial number the objective under each new seed so far, None where infeasible.
     """
-    if not values or keep < 1:
-        raise StatisticsError("a race needs at least one trial, and keeps at least one")
-    if len({len(each) for each in values.values()}) > 1 or not all(values.values()):
-        raise StatisticsError("trials of a race have a value for each seed, or None")
     sign = -1 if direction == "max" else 1
 
     def key(trial: int) -> tuple[int, float, int]:

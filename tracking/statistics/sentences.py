@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 
-from tracking.records.confirmations import Confirmation, Corrected, Interval
-from tracking.records.data_findings import ConstantGuess
-from tracking.records.objective import Direction
+from tracking.records.checks import Confirmation, Corrected, Interval
+from tracking.records.studies import ConstantGuess, Direction
 
 _LEVEL = 0.95
 # Fixed notation between these two.
@@ -37,17 +36,11 @@ def verdict_sentences(
 
     Numbers have as many digits as the width of their interval gives a meaning: two of the width.
 
-    Args:
-        metric: The objective's metric.
-        reported: The best value, or None if there is none.
-        corrected: That value, corrected for the choice; None if it can't be.
-        confirmation: The last confirmation, or None.
-        unknown: Why there is no correction, without a period.
-        ties: Which of several trials with the best value counts, in a sentence; or empty.
-        guess: The most frequent class of the validation samples, or None.
+    `unknown` is why there is no correction, without a period; `ties` a sentence on which of several
+    trials with the best value counts; `guess` the most frequent class of the validation samples.
 
     Example:
-        >>> from tracking.records.confirmations import Corrected, Interval
+        >>> from tracking.records.checks import Corrected, Interval
         >>> expected = Corrected(0.9744, Interval(0.9687, 0.9611, 0.9758), 20, 360, 1000)
         >>> " ".join(verdict_sentences("val_accuracy", 0.9744, expected, None))
         'Reported 0.974. Expect 0.969 (0.961 to 0.976).'
@@ -83,14 +76,7 @@ def verdict_sentences(
 def worth_sentences(
     trial: int, value: float, best: int, confirmation: Confirmation | None
 ) -> tuple[str, ...]:
-    """Returns sentences on a trial other than the verdict's, such as a promoted one.
-
-    Args:
-        trial: Its number.
-        value: Its validation value.
-        best: The number of the best trial.
-        confirmation: The confirmation of the best value, or None.
-    """
+    """Returns sentences on a trial other than the verdict's best one, such as a promoted one."""
     said = f"{_called(trial)} has a validation value of {value:.4g}"
     if confirmation is None:
         return (f"{said}, not confirmed; the best is trial {best}.",)
@@ -106,13 +92,7 @@ def worth_sentences(
 def grounds(
     corrected: Corrected | None, confirmation: Confirmation | None, *, confirmations: int = 1
 ) -> tuple[str, ...]:
-    """Returns what the verdict rests on, in sentences.
-
-    Args:
-        corrected: The corrected value, or None.
-        confirmation: The last confirmation, or None.
-        confirmations: How many there are.
-    """
+    """Returns what the verdict rests on, in sentences, with the last of some confirmations."""
     said = []
     if corrected is not None and (confirmation is None or confirmation.confirmed is None):
         choice = (
@@ -150,9 +130,7 @@ def grounds(
 def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
     """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``.
 
-    Args:
-        interval: The interval.
-        nonzero: Whether a bound that is not 0 must not read 0.
+    With `nonzero`, a bound that is not 0 does not read 0.
     """
     shown = (interval.value, interval.low, interval.high)
     value, low, high = interval_numbers(interval, *shown, nonzero=nonzero)
@@ -160,13 +138,7 @@ def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
 
 
 def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) -> tuple[str, ...]:
-    """Returns values with the digits that an interval's width gives a meaning: two of the width.
-
-    Args:
-        interval: The interval.
-        *values: The values.
-        nonzero: See `interval_text`.
-    """
+    """Returns values with the digits that an interval's width gives a meaning: two of the width."""
     width = interval.high - interval.low
     bounds = [abs(v) for v in (interval.low, interval.high) if math.isfinite(v)]
     largest = max([*bounds, *(abs(v) for v in values if math.isfinite(v))], default=0.0)
@@ -211,10 +183,10 @@ def _magnitude(value: float) -> int:
 
 def _outdated(confirmation: Confirmation) -> str:
     confirmed = confirmation.confirmed
-    found = (
+    value = (
         "" if confirmed is None else f", {interval_text(confirmed)} by trial {confirmation.winner},"
     )
-    return f"The last confirmation{found} is older than the best trial: confirm the study again."
+    return f"The last confirmation{value} is older than the best trial: confirm the study again."
 
 
 def _winner(confirmation: Confirmation | None) -> list[str]:

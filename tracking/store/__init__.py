@@ -2,18 +2,11 @@
 
 | module | holds |
 |---|---|
-| `atomic` | atomic writes of files |
-| `checkpoints` | whether a file of weights is sound |
-| `databases` | whether a database is sound |
-| `facts` | the store's own file: its format, owner and last place |
-| `failures` | errors of the file system and of databases, as errors of the store |
 | `folder` | the store: one folder with everything of its studies |
-| `mlflow_client` | opening MLflow's database |
-| `names` | names of studies |
-| `new_database` | making the database of a new store |
-| `orphans` | files without a study, moved aside |
 | `study_locks` | locks of studies: one process at a time runs a study |
-| `trust` | whose a store is |
+| `trust` | the store's own file: its format, maker and last place; whose a store is |
+| `database` | MLflow's database: made, opened, checked |
+| `files` | atomic writes, sound files of weights, errors of the file system |
 """
 
 import lazy_loader

@@ -1,17 +1,18 @@
-from .atomic import (
+from .database import forget_database as forget_database
+from .files import checkpoint_digest as checkpoint_digest
+from .files import (
     one_before as one_before,
 )
-from .atomic import (
+from .files import (
     replacing as replacing,
 )
-from .atomic import (
+from .files import (
     write_atomically as write_atomically,
 )
-from .checkpoints import checkpoint_digest as checkpoint_digest
-from .facts import STORE_FORMAT as STORE_FORMAT
 from .folder import (
     Store as Store,
 )
+from .folder import check_study_name as check_study_name
 from .folder import (
     check_writable as check_writable,
 )
@@ -21,6 +22,7 @@ from .folder import (
 from .folder import (
     default_store_path as default_store_path,
 )
+from .folder import known_names as known_names
 from .folder import (
     local_path as local_path,
 )
@@ -30,6 +32,4 @@ from .folder import (
 from .folder import (
     prepare_store as prepare_store,
 )
-from .names import check_study_name as check_study_name
-from .names import known_names as known_names
-from .new_database import forget_database as forget_database
+from .trust import STORE_FORMAT as STORE_FORMAT

@@ -13,20 +13,24 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import sqlite3
+import unicodedata
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from search_spaces.errors import StoreError
+from search_spaces.errors import StoreError, StudyNameError
 from tracking import tags
 from tracking.mlflow_parts import rewrite_addresses, rewrite_tag
-from tracking.store.atomic import remove_pieces
-from tracking.store.facts import read_facts, write_facts
+from tracking.store.files import remove_pieces
 from tracking.store.study_locks import locked_store, locked_study, study_holder, study_holders
+from tracking.store.trust import read_facts, write_facts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -63,16 +67,12 @@ class Store:
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client on this store. Imports MLflow: 1 to 4 seconds of CPU."""
-        from tracking.store.mlflow_client import open_client
+        from tracking.store.database import open_client
 
         return open_client(self)
 
     def lock_study(self, study: str, experiment_id: str = "") -> AbstractContextManager[None]:
-        """Holds a study for this process while its trials run; see `locked_study`.
-
-        Raises:
-            StoreLockedError: If another process holds it; says which.
-        """
+        """Holds a study while its trials run; raises StoreLockedError if another process does."""
         return locked_study(self.root, study, experiment_id)
 
     def holder(self, study: str, experiment_id: str = "") -> str:
@@ -84,13 +84,10 @@ class Store:
         return study_holders(self.root)
 
     def inside(self, path: Path) -> Path:
-        """Returns a path if it is in the store.
+        """Returns a path in the store; raises StoreError for any other.
 
         A record may come from someone else, so its paths must not lead out of the store. (The
         store's folders themselves may be links to another disk.)
-
-        Raises:
-            StoreError: If it is not.
         """
         try:
             parts = Path(os.path.normpath(path)).relative_to(self.root).parts
@@ -105,12 +102,10 @@ class Store:
 
 
 def open_store(path: str | Path) -> Store | None:
-    """Opens the store in a folder; returns None if there is none yet.
+    """Opens the store in a folder; returns None if there is none.
 
-    If the store was moved since it was last opened, its addresses are updated.
-
-    Raises:
-        StoreError: If the path is a file, or holds a store that this version cannot read.
+    If the store was moved since it was last opened, its addresses are updated. Raises StoreError if
+    the path is a file, or holds a store that this version can't read.
     """
     root = real_folder(path)
     if any(character in str(root) for character in "?#%{}"):
@@ -141,11 +136,7 @@ def real_folder(path: str | Path) -> Path:
 
 
 def local_path(address: str) -> Path:
-    """Returns the path of a file or folder that an address of MLflow's names.
-
-    Raises:
-        StoreError: If it names none on this machine.
-    """
+    """Returns the path that an address of MLflow's names; StoreError if none on this machine."""
     parts = urlsplit(address)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return Path(url2pathname(parts.path))
@@ -155,28 +146,18 @@ def local_path(address: str) -> Path:
 
 
 def prepare_store(path: str | Path, folder: Path) -> None:
-    """Makes the database of a store, which takes longest, in another folder.
-
-    For `create_store`, ahead of time: before anything is written to the store itself.
-    """
-    from tracking.store.new_database import prepare_database
+    """Makes a store's database in another folder, ahead of `create_store`: it takes longest."""
+    from tracking.store.database import prepare_database
 
     folder.mkdir()
     prepare_database(Store(real_folder(path)), folder / "mlflow.db")
 
 
 def create_store(path: str | Path, prepared: Path | None = None) -> Store:
-    """Opens the store in a folder; makes it if there is none.
+    """Opens the store in a folder; makes it if there is none, with what `prepare_store` made.
 
     Several processes may do so at once, and be killed in between: the database is made under
     another name and renamed when it is complete.
-
-    Args:
-        path: The folder.
-        prepared: What `prepare_store` made for this path, or None.
-
-    Raises:
-        StoreError: As `open_store`; also if the folder cannot be written.
     """
     store = open_store(path)
     if store is not None:
@@ -188,7 +169,7 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
         check_writable(root)
         with locked_store(root):
             if read_facts(root) is None:
-                from tracking.store.new_database import create_database
+                from tracking.store.database import create_database
 
                 for folder in ("mlartifacts", "checkpoints", "locks"):
                     (root / folder).mkdir(exist_ok=True)
@@ -205,11 +186,7 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
 
 
 def check_writable(root: Path) -> None:
-    """Checks that a store's folder, or the folder it would be made in, can be written.
-
-    Raises:
-        StoreError: If not.
-    """
+    """Raises StoreError if a store's folder, or the folder to make it in, can't be written."""
     folder = root
     while not folder.exists():
         folder = folder.parent
@@ -230,7 +207,7 @@ def check_writable(root: Path) -> None:
 
 def _relocate(store: Store) -> None:
     """Rewrites the absolute addresses in MLflow's database after the folder was moved."""
-    from tracking.store.mlflow_client import check_database
+    from tracking.store.database import check_database
 
     check_writable(store.root)
     check_database(store.root / "mlflow.db")
@@ -246,3 +223,81 @@ def _relocate(store: Store) -> None:
             rewrite_tag(database, tags.NOTE, shlex.quote(str(old)), shlex.quote(str(store.root)))
         remove_pieces(store.root, "store.json")
         write_facts(store.root)
+
+
+# A path's and an address's own characters. MLflow's registry refuses '/' and ':';
+# '@', '?', '#' and '%' would break "models:/NAME@champion" and file addresses;
+# the rest cannot stand in a file name on Windows.
+_FORBIDDEN = set('/\\:@?#%"<>|*')
+# Control characters, halves of characters, separators of lines and paragraphs.
+_NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
+_LONGEST_IN_BYTES = 200
+_NAMES_TOLD = 5
+
+
+def check_study_name(name: object) -> str:
+    r"""Checks a study's name and returns it in Unicode's normal form C.
+
+    A name has 1 to 200 bytes of UTF-8, in any script, without ``/ \ : @ ? # % " < > | *``, control
+    characters, or space or dots at its ends. Normalizing makes a name typed on one system (macOS
+    decomposes Hangul) the same as that typed on another.
+    """
+    rule = "Give a plain name such as 'digits' or '손글씨 연구 1'."
+    if not isinstance(name, str):
+        raise StudyNameError(f"A study's name must be a string. Received: {name!r}. {rule}")
+    name = unicodedata.normalize("NFC", name)
+    if not name.strip():
+        raise StudyNameError(f"A study's name must not be empty. Received: {name!r}. {rule}")
+    found = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c) in _NO_TEXT})
+    if found:
+        raise StudyNameError(
+            f"A study's name must not contain {' '.join(map(repr, found))}: it names a folder and "
+            f"a registered model. Received: {name!r}. {rule}"
+        )
+    if name == "Default" or name.startswith("-"):
+        raise StudyNameError(
+            "A study must not be called 'Default', as MLflow's own experiment is, nor begin with "
+            f"'-', as an option does. Received: {name!r}. {rule}"
+        )
+    if name != name.strip(" .") or len(name.encode()) > _LONGEST_IN_BYTES:
+        raise StudyNameError(
+            f"A study's name must not begin or end with a space or a dot, and be at most "
+            f"{_LONGEST_IN_BYTES} bytes long. Received: {name!r}. {rule}"
+        )
+    return name
+
+
+def known_names(name: str, names: Sequence[str]) -> str:
+    """Returns a hint for a name of which the store has no study."""
+    if not names:
+        return "It is empty."
+    by_folded = {each.casefold(): each for each in reversed(names)}
+    near = [by_folded[each] for each in get_close_matches(name.casefold(), by_folded, n=3)]
+    if near:
+        return f"Did you mean {' or '.join(map(repr, near))}? All are listed by: kerastudy list"
+    more = len(names) - _NAMES_TOLD
+    told = ", ".join(map(repr, names[:_NAMES_TOLD]))
+    if more > 0:
+        told += f" and {more} more, listed by: kerastudy list"
+    return f"It has: {told}"
+
+
+FOLDER = "orphans"
+
+
+def move_to_orphans(store: Store, path: Path) -> Path:
+    """Moves a file or folder of the store to its folder of orphans; returns the new path.
+
+    Partial files of killed processes are removed instead.
+    """
+    to = store.root / FOLDER / store.inside(path).relative_to(store.root)
+    for folder in (path, *(each for each in path.rglob("*") if each.is_dir())):
+        remove_pieces(folder)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    place, count = to, 1
+    while os.path.lexists(place):
+        count += 1
+        place = to.with_name(f"{count}-{to.name}")
+    # It may be on another disk, if one of the store's folders is a link.
+    shutil.move(path, place)
+    return place

@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from search_spaces.errors import StoreLockedError
-from tracking.store.atomic import remove_pieces, write_atomically
+from tracking.store.files import remove_pieces, write_atomically
 
 _SECONDS_TO_LOOK = 0.3
 

@@ -21,7 +21,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from search_spaces.errors import StoreError
-from tracking.runs.pages.addresses import view_page
+from tracking.runs.pages import view_page
 from tracking.store.folder import Store
 from tracking.ui.token_app import NAME, VARIABLE
 
@@ -33,13 +33,7 @@ _SECONDS_TO_STOP = 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server listens.
-
-    Attributes:
-        host: A name of this machine, or an address of it (IPv4).
-        port: A free port, 1 to 65535.
-        token: What a browser must know, or empty.
-    """
+    """Where a server listens, and the token that a browser must know, or an empty one."""
 
     host: str
     port: int
@@ -52,11 +46,7 @@ class Place:
         return f"http://{name}:{self.port}"
 
     def page(self, part: str) -> str:
-        """Returns the address of a page of the UI, with the token if there is one.
-
-        Args:
-            part: What follows the server's address, from the '#' on.
-        """
+        """Returns the address of a page of the UI, with the token; a part begins with a #."""
         return f"{self.address}/{self.token and f'?token={self.token}'}{part}"
 
     @property
@@ -65,25 +55,15 @@ class Place:
         return self.page("#/experiments?workflowType=machine_learning")
 
     def study_page(self, experiment_id: str, view: str = "") -> str:
-        """Returns the address of a study's page.
-
-        Args:
-            experiment_id: The study's experiment.
-            view: A prepared view; empty: the plain page.
-        """
+        """Returns the address of a study's page, or of one of its prepared views."""
         return self.page(view_page(experiment_id, view))
 
 
 def free_place(host: str = LOOPBACK, port: int | None = None, *, token: bool = False) -> Place:
-    """Returns a place where a server can listen.
+    """Returns a place where a server can listen: at a port, or at 5000 or the next that is free.
 
-    Args:
-        host: A name or an address of this machine; ``0.0.0.0`` for all of its addresses.
-        port: 1 to 65535, that port or an error; None for 5000 or the next that is free.
-        token: Whether to make a token on loopback too; elsewhere there always is one.
-
-    Raises:
-        StoreError: If the port is taken, or the machine does not have the address.
+    The host ``0.0.0.0`` stands for all addresses of this machine. Elsewhere than on loopback there
+    always is a token.
     """
     for each in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + 50), 0]:
         with contextlib.closing(socket.socket()) as probe:
@@ -115,16 +95,8 @@ def serving(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs MLflow's server on a store: healthy on entering, ended on leaving.
 
-    It has one worker, and neither telemetry nor job execution.
-
-    Args:
-        store: The store.
-        place: Where it listens.
-        stopped: Set it to stop the server, even while it starts. (An exception from a signal could
-            come before the new process can be ended.)
-
-    Raises:
-        StoreError: If the server ends or does not answer within two minutes.
+    It has one worker, and neither telemetry nor job execution. Setting `stopped` ends it, even
+    while it starts: an exception from a signal could come before the new process can be ended.
     """
     options = []
     if place.token:

@@ -34,12 +34,7 @@ def create_app() -> _App:
 
 
 def behind_token(app: _App, token: str) -> _App:
-    """Returns an ASGI app that passes on only what carries a token; a question for health is free.
-
-    Args:
-        app: The app behind it.
-        token: The token, at least one character.
-    """
+    """Returns an ASGI app that passes on only what carries a token; health is free to ask."""
 
     def right(given: str) -> bool:
         return secrets.compare_digest(given.encode(), token.encode())

@@ -17,8 +17,8 @@ from typing import Any, Final
 from tracking import tags
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
-from tracking.runs.mlflow_names import param_name, to_mlflow
-from tracking.runs.pages.addresses import view_id
+from tracking.runs.pages import view_id
+from tracking.runs.run_contents import param_name, to_mlflow
 
 # MLflow refuses longer texts in an experiment's tag.
 _LONGEST: Final = 20_000
@@ -56,11 +56,8 @@ def view_tags(
 ) -> dict[str, str]:
     """Returns the tags of an experiment that hold its prepared views.
 
-    Args:
-        description: The study.
-        created: When the views were made, in milliseconds since the epoch (Unix time).
-        several: Whether the study has several engines.
-        metrics: The metrics that its trials log, as far as they are known.
+    Those are for a study of one or several engines, and the metrics that its trials log, as far as
+    they are known. They were created at a Unix time in milliseconds.
     """
     names = sorted({description.objective.metric, *metrics}, key=_is_not(description))
     best = _best(description)
@@ -147,7 +144,7 @@ def _width(text: str) -> int:
 
 
 def _longest_name(description: StudyDescription, *, several: bool) -> str:
-    """Returns a long name of a trial's run, as in `tracking.runs.pages.trial_pages.run_name`."""
+    """Returns a long name of a trial's run, as in `tracking.runs.pages.run_name`."""
     spread = " ± 0.012" if description.trainings > 1 else ""
     engine = f" · {description.engine}" if several else ""
     return f"#1234 · {description.objective.metric} 0.1234{spread} @ epoch 12{engine}"

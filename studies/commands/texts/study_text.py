@@ -1,30 +1,31 @@
-"""A study as text: the verdict first."""
+"""A study as text: what was found, the verdict first; or its plan."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 
-from studies.commands.texts.definition_text import data_lines, folds_lines
-from studies.commands.texts.trial_tables import all_trials, top_trials
-from studies.commands.texts.values import states
+from studies.commands.texts.tables import spelled, states
+from studies.commands.texts.trial_text import all_trials, top_trials
 from studies.engines.engine import Curve
-from studies.lines import all_wrapped, printable
-from studies.running.validation_parts import ValidationParts
-from tracking.diagnosis.isolated import answers
-from tracking.history.curves import RecordedCurves
-from tracking.history.reasons import reasons
-from tracking.history.sparklines import sparkline_if_curve
+from studies.lines import all_wrapped, printable, wrapped
+from studies.running.definitions import warnings_of
+from studies.running.study_trials import ValidationParts
+from tracking.diagnosis.value_checks import answers
+from tracking.history.curves import RecordedCurves, sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import confirm_command, shell_commands
+from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
-from tracking.records import EndedTrial
+from tracking.records import EndedTrial, StudyDescription
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.store.folder import default_store_path
+from tracking.texts import counted
 
 _REASONS_SHOWN = 5
 _CURVE = 30
 _FOLDS_SHOWN = 10
+_CLASSES_SHOWN = 10
 
 
 def study_text(
@@ -37,12 +38,8 @@ def study_text(
 ) -> str:
     """Returns a study as text: the verdict, its trials, its definition, and what to do next.
 
-    Args:
-        history: The study.
-        curve: Reads a trial's objective by epoch; None: from the record.
-        verdict: How much of the best value to believe; None: from the record.
-        top: How many of the best trials; None: as many of five as fit next to each other.
-        every: Whether to list all trials instead.
+    A launch knows curves and the verdict already. Shown are so many of the `top` trials, by default
+    as many of five as fit next to each other; or `every` trial.
     """
     best = history.best
     if curve is None:
@@ -73,6 +70,50 @@ def verdict_text(history: StudyHistory) -> str:
     curve = RecordedCurves(history.store, history.top(1))
     outcome = _outcome(history, curve, study_verdict(history))
     return "\n".join(all_wrapped([*outcome, *_reasons(history)]))
+
+
+def definition_text(description: StudyDescription) -> str:
+    """Returns the plan of a study as text."""
+    objective, data = description.objective, description.data
+    sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"
+    times = f", {description.repeats} times each" if description.repeats > 1 else ""
+    trained = (
+        f"{description.epochs} epochs, batches of {description.batch_size}, seed {description.seed}"
+    )
+    if description.folds:
+        times = f" of {description.folds} folds"
+        test = f", {data.sizes['test']} test" if "test" in data.sizes else ""
+        sizes = f"{data.sizes['train']} in folds{test}"
+    shown = f"{data.name}: {sizes}{', by default' if data.made_by else ''}"
+    found = "found by tracing the builder"
+    if description.declared:
+        beside = [n for n in description.space.names if n not in description.declared]
+        found = f"declared, {len(beside)} of them by the builder" if beside else "declared"
+    if description.objective_function:
+        trained = f"by {description.objective_function}(trial), seed {description.seed}"
+        shown = "its own: the objective function loads it"
+        found = found.replace("tracing the builder", "running it up to its first fit")
+    parameters = [
+        line for each in description.space for line in wrapped(f"             {each!r}", indent=17)
+    ]
+    said = [f"script     {line}" for line in description.code.said]
+    warnings = [f"warning    {warning}" for warning in warnings_of(description)]
+    starts = ["defaults   are tried first, as trial 0"] if description.try_defaults else []
+    starts += [f"start with {spelled(values)}" for values in description.initial]
+    starts += [f"           from {description.initial_from}"] if description.initial_from else []
+    lines = [
+        f"study      {description.name}",
+        f"engine     {description.engine}, pruner {description.pruner}",
+        f"objective  {objective.direction} {objective.metric}",
+        f"trials     {description.trials}{times}, {trained}",
+        f"data       {shown}",
+        *_folds(description),
+        *_data(description),
+        *starts,
+        f"space      {len(description.space)} hyperparameters, {found}",
+    ]
+    told = [*said, *warnings, "nothing was trained or written"]
+    return "\n".join([*all_wrapped(lines), *parameters, *all_wrapped(told)])
 
 
 def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list[str]:
@@ -107,7 +148,7 @@ def _reasons(history: StudyHistory) -> list[str]:
     """Returns why trials are infeasible, or ended early, the most frequent reasons first."""
     found = reasons(history.trials)
     lines = [
-        f"{kind:<10} {len(trials)} trial{'' if len(trials) == 1 else 's'}: {text}"
+        f"{kind:<10} {counted(len(trials), 'trial')}: {text}"
         for kind, text, trials in found[:_REASONS_SHOWN]
     ]
     if len(found) > _REASONS_SHOWN:
@@ -142,8 +183,8 @@ def _definition(history: StudyHistory) -> list[str]:
     lines = [
         f"engine     {description.engine}, pruner {description.pruner}",
         f"objective  {description.objective.direction} {description.objective.metric}",
-        *folds_lines(description),
-        *data_lines(description),
+        *_folds(description),
+        *_data(description),
     ]
     if description.hardware == ANY_HARDWARE:
         lines.append(f"hardware   {DIFFERENT_HARDWARE}")
@@ -209,3 +250,41 @@ def _how(trial: EndedTrial) -> str:
     if trial.result.folds > _FOLDS_SHOWN:
         return f"{plus_minus}{at}, the mean of {trial.result.folds} folds"
     return f"{plus_minus}{at}, the mean of the folds' {values}"
+
+
+def _folds(description: StudyDescription) -> list[str]:
+    """Returns how the data of a cross-validated study is split."""
+    if not description.folds:
+        return []
+    how = description.cross_validation
+    drawn = "" if how.isdigit() else f", by {how}"
+    return [f"folds      {description.folds} for each trial{drawn}"]
+
+
+def _data(description: StudyDescription) -> list[str]:
+    """Returns lines on data that is made for each trial, comes in batches, or is weighted."""
+    made_by = description.data.made_by
+    return [
+        *([f"made by    {made_by}(hp), for each trial of its own"] if made_by else []),
+        *_streams(description),
+        *_class_weight(description),
+    ]
+
+
+def _streams(description: StudyDescription) -> list[str]:
+    """Returns the kind of data that is read batch by batch, and what its digest covers."""
+    streams = description.data.details.get("streams") or {}
+    return [
+        f"{part:<10} by {stream['kind']}; digest of {stream['digest_of']}"
+        + ("" if stream["same_each_time"] else "; not the same each time that it is read")
+        for part, stream in streams.items()
+    ]
+
+
+def _class_weight(description: StudyDescription) -> list[str]:
+    """Returns the class weights, if there are any."""
+    if description.class_weight is None:
+        return []
+    weights = [f"{label}: {weight:g}" for label, weight in description.class_weight.items()]
+    more = f" and {len(weights) - _CLASSES_SHOWN} more" if len(weights) > _CLASSES_SHOWN else ""
+    return [f"weights    of classes {', '.join(weights[:_CLASSES_SHOWN])}{more}; of others 1"]

@@ -1,8 +1,9 @@
-"""Tables that fit the terminal."""
+"""Tables that fit the terminal, and values in words."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from studies.lines import cut, printable, terminal_columns, width
 
@@ -12,10 +13,8 @@ _BETWEEN = 2
 def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> list[str]:
     """Returns columns side by side, in as many blocks below each other as they need.
 
-    Args:
-        columns: The cells of each column, with its heading. The first one begins each block. Cells
-            that leave no room are cut.
-        most: The most blocks; None: all.
+    A column has its heading and cells; the first one begins each block. Cells that leave no room
+    are cut.
     """
     limit = terminal_columns()
     first = [cut(printable(cell), limit // 2) for cell in columns[0]]
@@ -36,13 +35,7 @@ def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> l
 def table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, breaking: Collection[str]
 ) -> list[str]:
-    """Returns rows as a table.
-
-    Args:
-        header: The names of the columns.
-        rows: The cells of each row.
-        breaking: The columns whose cells are broken into lines, if the table is too wide.
-    """
+    """Returns rows as a table; if it is too wide, cells of the breaking columns are broken."""
     from rich.console import Console
     from rich.table import Table
 
@@ -56,6 +49,21 @@ def table(
     with console.capture() as captured:
         console.print(made)
     return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def shown(value: object) -> str:
+    """Returns a value as a person reads it."""
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
+
+
+def spelled(values: Mapping[str, Any]) -> str:
+    """Returns hyperparameters with their values."""
+    return ", ".join(f"{printable(name)} = {shown(value)}" for name, value in values.items())
+
+
+def states(counts: Mapping[str, int]) -> str:
+    """Returns the number of trials by state; empty if there are none."""
+    return ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
 
 
 def _beside(lines: Sequence[str], cells: Sequence[str]) -> list[str]:

@@ -1,21 +1,49 @@
-"""One trial in full, as text and as a JSON document."""
+"""Trials as text: side by side or one below the other, or one in full."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from studies.commands.output import trial_document
-from studies.commands.texts.tables import in_blocks
-from studies.commands.texts.values import shown
-from studies.lines import all_wrapped, printable
-from tracking.diagnosis.numbers import counted
-from tracking.history.sparklines import sparkline_if_curve
+from studies.commands.records import trial_document
+from studies.commands.texts.tables import in_blocks, shown
+from studies.engines.engine import Curve
+from studies.lines import all_wrapped, printable, terminal_columns, width
+from tracking.history.curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
 from tracking.records import EndedTrial, TrialRecord, TrialResult
 from tracking.store.folder import default_store_path
+from tracking.texts import counted
 
-_CURVE = 60
+_LONG_CURVE, _SHORT_CURVE = 60, 10
+
+
+def top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[str]:
+    """Returns the best trials: a row for each if all of it fits, else a column for each.
+
+    By default they are as many of the five best as fit next to each other.
+    """
+    trials = history.top(count or 5)
+    rows = _rows(history, trials, curve)
+    if _fits(rows):
+        return in_blocks(_transposed(rows))
+    return in_blocks(rows, most=1 if count is None else None)
+
+
+def all_trials(history: StudyHistory, curve: Curve) -> list[str]:
+    """Returns a row for each trial, with the hyperparameters that fit."""
+    columns = _transposed(_rows(history, history.trials, curve))
+    names = len(history.description.space)
+    fixed = fitting = len(columns) - names
+    while fitting < len(columns) and _fits(_transposed(columns[: fitting + 1])):
+        fitting += 1
+    lines = in_blocks(columns[:fitting], most=1)
+    left = names - (fitting - fixed)
+    if left:
+        more = counted(left, "more hyperparameter")
+        lines += ["", f"{more}: see show --trial N, or --json"]
+    return lines
 
 
 def full_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
@@ -41,7 +69,7 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
             value += f" ± {trial.result.spread:.2g}"
         at = "" if trial.epoch is None else f" at epoch {trial.epoch}"
         lines.append(f"value      {metric} {value}{at}")
-    drawn = sparkline_if_curve([m[metric] for m in epochs.values() if metric in m], _CURVE)
+    drawn = sparkline_if_curve([m[metric] for m in epochs.values() if metric in m], _LONG_CURVE)
     if drawn:
         lines.append(f"curve      {drawn}")
     limits = f"at most {spec.epochs} epochs, batches of {spec.batch_size}, "
@@ -70,6 +98,41 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         # An interrupted trial is resumed by the next launch; there is no end to compare.
         text += [] if trial.state == "interrupted" else [f"reproduce: {again}"]
     return "\n".join(text)
+
+
+def _rows(history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve) -> list[list[str]]:
+    names = history.description.space.names
+    metric = history.description.objective.metric
+    curves = [sparkline_if_curve([*curve(trial).values()], _SHORT_CURVE) for trial in trials]
+    drawn = any(curves)
+    heading = ["trial", metric, "epoch", "state", *(["curve"] if drawn else []), *names]
+    return [
+        [*map(printable, heading)],
+        *(
+            _cells(trial, names, [line] if drawn else [])
+            for trial, line in zip(trials, curves, strict=True)
+        ),
+    ]
+
+
+def _cells(trial: TrialRecord, names: Sequence[str], lines: Sequence[str]) -> list[str]:
+    values = [shown(trial.spec.values[n]) if n in trial.spec.values else "-" for n in names]
+    best = trial.best
+    result = trial.result
+    at = "-" if best is None else f"{best.epoch}/{trial.spec.epochs}"
+    if result is not None and result.trainer == "objective" and best is not None:
+        at = "-" if result.of_no_epoch else f"{best.epoch}/{result.epochs}"
+    value = "-" if best is None else shown(best.value)
+    return [str(trial.number), value, at, trial.state, *lines, *values]
+
+
+def _transposed(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _fits(rows: Sequence[Sequence[str]]) -> bool:
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    return sum(widths) + 2 * (len(widths) - 1) <= terminal_columns()
 
 
 def _outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:

@@ -1,15 +1,13 @@
-"""Arrays: from what a user gave to numbers.
+"""Arrays: from a user's data to a training, a validation and a sealed test part.
 
 | module | holds |
 |---|---|
-| `checks` | checks of samples and their weights before training |
-| `copies` | copies of a sample |
-| `digests` | the same content gives the same digest on every machine |
-| `given` | samples before preprocessing, as a registered model takes them |
-| `images` | samples that are images |
-| `large` | arrays too large for every process to hold, in files that are mapped to memory |
-| `numbers` | turns a user's data, tables of pandas included, into arrays of numbers |
-| `rules` | the rule by which targets were made |
-| `scalings` | preprocessing that a Keras layer can repeat, to the same bits |
-| `texts` | texts as samples, for a model that turns them into numbers |
+| `splits` | `Splits` and `Part`: the parts, sealed, with their digests |
+| `partition` | which sample goes where |
+| `checks` | turns a user's data, tables of pandas included, into checked arrays |
+| `classes` | whether targets are labels, and labels by name, numbered |
+| `preprocessing` | what is done to samples, and samples before it |
+| `structures` | one array, or several by name or in order |
+| `digests` | digests of arrays, the same on every machine, and copies of a sample |
+| `large` | arrays in files that are mapped to memory, and shared by processes |
 """

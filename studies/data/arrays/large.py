@@ -1,4 +1,4 @@
-"""Arrays too large for every process to hold, in files that are mapped to memory.
+"""Arrays in files that are mapped to memory: too large for a process, or shared by several.
 
 The system reads their pages when they are used and drops them when it needs memory, so a data set
 may be larger than memory. Otherwise they are arrays like others.
@@ -10,16 +10,20 @@ import contextlib
 import itertools
 import math
 import os
+import pickle
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from typing import IO, Literal, TypeVar
 from zipfile import ZipFile
 
 import numpy as np
 from filelock import FileLock, Timeout
+
+from tracking.store.files import replacing
 
 # Larger arrays go into a file; a process can easily hold a smaller one twice.
 _LARGE_BYTES = 256 * 2**20
@@ -29,6 +33,12 @@ _LOCK = "in-use"
 
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 _numbers = itertools.count()
+
+_Thing = TypeVar("_Thing")
+_FACTS = "splits"
+"""The file that describes the data, written last."""
+_LOADING = "lock"
+"""The lock of the process that loads the data."""
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
@@ -160,3 +170,59 @@ def _new_file() -> Path:
 def _own_folder() -> tempfile.TemporaryDirectory[str]:
     # Kept by the cache, and removed at the end of the process.
     return temporary_folder()
+
+
+def shared(load: Callable[[], _Thing], folder: Path) -> _Thing:
+    """Loads data in the first process that needs it, and maps it to memory in all.
+
+    The system keeps the pages of a file in memory once for all processes, and drops unused ones
+    when it needs memory. If `load` raises, the next process that needs the data loads it.
+    """
+    description = folder / _FACTS
+    with FileLock(folder / _LOADING):
+        if not description.exists():
+            with large_arrays_in(folder):
+                loaded = load()
+            with replacing(description) as file, file.open("wb") as stream:
+                _Writer(stream, folder).dump(loaded)
+    with description.open("rb") as stream:
+        thing: _Thing = MappingUnpickler(stream, folder, "r").load()
+        return thing
+
+
+class _Writer(pickle.Pickler):
+    """Pickles all but arrays, which it writes to files of their own."""
+
+    def __init__(self, stream: IO[bytes], folder: Path) -> None:
+        super().__init__(stream)
+        self._folder = folder
+        self._arrays = 0
+
+    def persistent_id(self, thing: object) -> str | None:
+        """Returns the name of an array's file; None: pickle it."""
+        # Python's texts can't be mapped: pickle them.
+        if not isinstance(thing, np.ndarray) or thing.dtype.hasobject:
+            return None
+        file = file_of(thing)
+        if file is not None and file.parent == self._folder:
+            return file.name
+        name = f"{self._arrays}.npy"
+        self._arrays += 1
+        # numpy aligns what it saves to 64 bytes, as TensorFlow wants it.
+        np.save(self._folder / name, thing)
+        return name
+
+
+class MappingUnpickler(pickle.Unpickler):
+    """Reads what another process of the same launch wrote, its arrays mapped to memory.
+
+    They are read only in the mode "r", and copied on write in the mode "c".
+    """
+
+    def __init__(self, stream: IO[bytes], folder: Path, mode: Literal["r", "c"]) -> None:
+        super().__init__(stream)
+        self._folder, self._mode = folder, mode
+
+    def persistent_load(self, name: str) -> np.ndarray:
+        """Maps an array to memory."""
+        return np.load(self._folder / name, mmap_mode=self._mode)  # type: ignore[no-any-return]

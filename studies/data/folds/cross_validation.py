@@ -38,16 +38,7 @@ class CrossValidation(ABC):
     def indices(
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
     ) -> tuple[Indices, ...]:
-        """Returns the samples of each fold.
-
-        Args:
-            samples: How many there are.
-            labels: Their classes, or None if the targets are no classes.
-            y_name: Name of the targets in messages.
-
-        Raises:
-            DataError: If there are too few samples, of all or of a class.
-        """
+        """Returns the samples of each fold; labels are their classes, if the targets are such."""
         if samples < self.folds:
             raise DataError(
                 f"{samples} samples can't be split into {self.folds} folds. Pass fewer folds, or "
@@ -55,8 +46,8 @@ class CrossValidation(ABC):
             )
         splitter, strata = self._splitter(samples, labels, y_name)
         try:
-            found = splitter.split(np.zeros(samples), strata, self.groups_of(samples))
-            return tuple((train, validation) for train, validation in found)
+            pairs = splitter.split(np.zeros(samples), strata, self.groups_of(samples))
+            return tuple((train, validation) for train, validation in pairs)
         except ValueError as error:
             raise DataError(f"{samples} samples can't be split by {self!r}: {error}") from None
 
@@ -67,11 +58,7 @@ class CrossValidation(ABC):
         """Returns scikit-learn's splitter, and the classes that it gets."""
 
     def groups_of(self, samples: int) -> np.ndarray | None:
-        """Returns the group of each sample, counted from 0; None if there are no groups.
-
-        Raises:
-            DataError: If there are groups of another number of samples.
-        """
+        """Returns the group of each sample, counted from 0; None if there are no groups."""
         return None
 
 
@@ -163,10 +150,10 @@ class Grouped(CrossValidation):
                 f"groups holds {len(self.groups)} group(s) for {samples} samples. Pass one for "
                 "each sample that is not in the test part."
             )
-        found, places = np.unique(self.groups, return_inverse=True)
-        if len(found) < self.folds:
+        groups, places = np.unique(self.groups, return_inverse=True)
+        if len(groups) < self.folds:
             raise DataError(
-                f"{len(found)} group(s) can't be split into {self.folds} folds. Pass fewer folds."
+                f"{len(groups)} group(s) can't be split into {self.folds} folds. Pass fewer folds."
             )
         return places
 

@@ -2,7 +2,6 @@
 
 | module | holds |
 |---|---|
-| `look` | what is known of a study's data: all checks together, or the quick ones |
-| `seen` | the samples that are looked at, by part, and a picture of them |
-| `checks` | what is wrong, in sentences |
+| `look` | all checks together, or the quick ones: what is wrong with data, in sentences |
+| `seen` | the samples that are looked at, and a picture of them |
 """

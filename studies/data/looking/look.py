@@ -1,81 +1,417 @@
-"""What is known of a study's data: all checks together, or the quick ones."""
+"""Looks at data before a model is trained on it: what is wrong with it, in sentences."""
 
 from __future__ import annotations
 
-from studies.data.folds.folded_splits import FoldedSplits
-from studies.data.looking.checks import (
-    changed_parts,
-    class_findings,
-    column_findings,
-    repeats,
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from studies.data.arrays.digests import marks
+from studies.data.arrays.structures import is_text
+from studies.data.folds.folded import FoldedSplits
+from studies.data.looking.seen import (
+    ByName,
+    Seen,
+    class_counts,
+    inputs_of,
+    own_name,
+    picture_of,
+    seen_of,
 )
-from studies.data.looking.seen import Seen, class_counts, inputs_of, picture_of, seen_of
-from studies.data.parts.splits import Splits
-from studies.data.streams.streamed_dataset import StreamedSplits
-from tracking.records.data_findings import (
+from studies.data.protocol import LoadedData
+from studies.data.tables.values import MISSING
+from tracking.records.studies import (
     DATA_SEVERITIES,
+    Classes,
     ConstantGuess,
+    DataFinding,
     DataFindings,
     most_frequent,
 )
 
 _QUICK_BYTES = 64 * 2**20
 
+NAMES = {"train": "training", "validation": "validation", "test": "test"}
+_OFTEN = 0.01
+# Of training samples: then rows are alike by chance, as those of a few small categories.
+_ALIKE_ANYWAY = 0.1
+_UNBALANCED = 10
+_MUCH = 0.5
+_LISTED = 3
+# Samples of each part that a classifier sees: more take time, and differences too small for these
+# hardly matter.
+_MOST_SAMPLES, _FEWEST_SAMPLES = 1_000, 20
+_MOST_FEATURES = 256
+_CLEAR, _CERTAIN = 0.01, 0.001
+_EASY = 0.65
+_REMEDY = (
+    "Shuffle before splitting, or collect data that is like what the model will meet. Only where "
+    "the later part comes later in time is it to be expected."
+)
 
-def look_at(splits: Splits | StreamedSplits | FoldedSplits, name: str) -> DataFindings:
-    """Looks at a study's data in full. It takes some seconds, whatever the size of the data.
 
-    Args:
-        splits: The data. Of a test part only the inputs are looked at.
-        name: Its name.
-
-    Raises:
-        DataError: If data in batches can't be read.
-    """
+def look_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings:
+    """Looks at a study's data in full. It takes some seconds, and longer for data of gigabytes."""
     return _looked(seen_of(splits), splits, name, thorough=True)
 
 
-def glance_at(splits: Splits | StreamedSplits | FoldedSplits, name: str) -> DataFindings | None:
-    """Looks at a study's data as far as that takes a few hundredths of a second.
+def glance_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings | None:
+    """Looks at data as far as that takes a few hundredths of a second.
 
-    Returns:
-        What was found; None if nothing can be said as quickly: of data in batches.
+    Nothing can be said as quickly of data in batches: None.
     """
-    if isinstance(splits, StreamedSplits):
+    if splits.streams:
         return None
     return _looked(seen_of(splits), splits, name, thorough=False)
 
 
-def guess_on(splits: Splits | StreamedSplits) -> ConstantGuess | None:
+def guess_on(splits: LoadedData) -> ConstantGuess | None:
     """Returns the most frequent class of the validation samples, or of what stands for them."""
-    if isinstance(splits, StreamedSplits):
+    if splits.streams:
         return None
     return most_frequent(class_counts(seen_of(splits)), "validation")
 
 
 def _looked(
-    seen: Seen, splits: Splits | StreamedSplits | FoldedSplits, name: str, *, thorough: bool
+    seen: Seen, splits: LoadedData | FoldedSplits, name: str, *, thorough: bool
 ) -> DataFindings:
     classes = class_counts(seen)
-    found = list(class_findings(classes))
+    findings = list(class_findings(classes))
     if thorough or seen.bytes <= _QUICK_BYTES:
-        found += repeats(seen)
+        findings += repeats(seen)
     notes = list(seen.notes)
     if thorough:
-        found += [*column_findings(seen), *changed_parts(seen)]
+        findings += [*column_findings(seen), *changed_parts(seen)]
         if "test" in seen.x:
             notes.append("Of the test part the inputs alone: its targets stay sealed.")
     picture, rows = picture_of(seen, classes)
-    facts = splits.facts if isinstance(splits, FoldedSplits) else splits
     return DataFindings(
         data=name,
-        digest=facts.digest,
+        digest=splits.digest,
         sizes=dict(seen.sizes),
         inputs=inputs_of(seen),
         classes=classes,
-        findings=tuple(sorted(found, key=lambda each: DATA_SEVERITIES.index(each.severity))),
+        findings=tuple(sorted(findings, key=lambda each: DATA_SEVERITIES.index(each.severity))),
         notes=" ".join(notes),
         thorough=thorough,
         picture=picture,
         picture_rows=rows,
     )
+
+
+def repeats(seen: Seen) -> Iterator[DataFinding]:
+    """Yields samples that are in two parts, or twice in the training part."""
+    bits = {part: marks(arrays) for part, arrays in seen.x.items()}
+    own = len(bits["train"]) - len(np.unique(bits["train"]))
+    yield from _leaks(seen, bits, alike_anyway=own > _ALIKE_ANYWAY * len(bits["train"]))
+    yield from _twins(seen, bits["train"], own)
+
+
+def _leaks(
+    seen: Seen, bits: Mapping[str, np.ndarray], *, alike_anyway: bool
+) -> Iterator[DataFinding]:
+    within = " of those that were looked at" if seen.partial else ""
+    leaks = False
+    for other, part in itertools.combinations(bits, 2):
+        samples, of = int(np.isin(bits[part], bits[other]).sum()), len(bits[part])
+        if not samples:
+            continue
+        leaks = True
+        amount = _counted(samples, of) if samples < of else f"All {of:,}"
+        told = f"{amount} {NAMES[part]} samples{within} are {NAMES[other]} samples too"
+        if alike_anyway:
+            told += ". But many training samples are alike among themselves as well."
+            advice = (
+                "See whether a sample is a case of its own; if not, split by what it belongs to."
+            )
+        else:
+            told += ": a model that only remembers gets them right, "
+            told += f"so {NAMES[part]} values are too good."
+            advice = (
+                "Drop repeated samples before splitting, or keep what belongs together in one part."
+            )
+        yield DataFinding(
+            "leaks",
+            "problem" if samples > _OFTEN * of and not alike_anyway else "hint",
+            f"Samples of the {NAMES[part]} part are in the {NAMES[other]} part too",
+            told,
+            advice,
+            {"part": part, "also_in": other, "samples": samples, "of": of},
+        )
+    if not leaks and len(bits) > 1:
+        verdict = f"The parts share none{within}."
+        yield DataFinding("leaks", "ok", "No sample is in two parts", verdict)
+
+
+def _twins(seen: Seen, bits: np.ndarray, own: int) -> Iterator[DataFinding]:
+    if own:
+        folds, advice = "", "Drop them, unless they should count twice."
+        if seen.folds:
+            folds = f", and a fold may validate on what it trains on ({seen.folds} folds)"
+            advice = "Drop them, or keep them in one fold."
+        yield DataFinding(
+            "twins",
+            "problem" if seen.folds and _OFTEN < own / len(bits) <= _ALIKE_ANYWAY else "hint",
+            "Training samples occur twice",
+            f"{_counted(own, len(bits))} training samples repeat an earlier one: they count "
+            f"more{folds}.",
+            advice,
+            {"samples": own, "of": len(bits)},
+        )
+
+
+def class_findings(classes: Classes) -> Iterator[DataFinding]:
+    """Yields classes that a part lacks, and those that are much rarer than others."""
+    for name, parts in classes.items():
+        of = f" of {own_name(name)}" if len(classes) > 1 else ""
+        for part, counts in parts.items():
+            absent = [label for label, samples in counts.items() if not samples]
+            if absent:
+                effect = (
+                    "no model can learn them"
+                    if part == "train"
+                    else "nothing shows how well they are learnt"
+                )
+                yield DataFinding(
+                    "classes",
+                    "problem",
+                    f"The {NAMES[part]} part lacks classes{of}",
+                    f"The {NAMES[part]} part has no sample of {_listed(absent)}{of}: {effect}.",
+                    "Split with stratify=True, or give the part such samples.",
+                )
+        train = {label: samples for label, samples in parts["train"].items() if samples}
+        usual, rare = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
+        if train[usual] >= _UNBALANCED * train[rare]:
+            share = 100 * train[usual] / sum(train.values())
+            yield DataFinding(
+                "balance",
+                "hint",
+                f"The classes{of} are unbalanced",
+                f"Class {usual} has {train[usual]:,} training samples, class {rare} "
+                f"{train[rare]:,}: who always says {usual} is right in {share:.3g} %.",
+                'Judge by a metric that sees it, such as AUC, and try class_weight="balanced".',
+            )
+
+
+def column_findings(seen: Seen) -> Iterator[DataFinding]:
+    """Yields columns that lack values, and those that have only one."""
+    missing = _missing(seen)
+    if missing:
+        worst = sorted(missing, key=missing.__getitem__, reverse=True)
+        mostly = [name for name in worst if missing[name] > _MUCH]
+        told = [f"{name} ({100 * missing[name]:.2g} %)" for name in worst]
+        yield DataFinding(
+            "missing",
+            "problem" if missing[worst[0]] == 1 else "hint",
+            "Values are missing",
+            f"The share of training samples without a value: {_listed(told)}.",
+            f"Leave out {_listed(mostly)}, or see why."
+            if mostly
+            else "See whether they are missing by chance; that one is missing can be an input too.",
+            {"shares": missing},
+        )
+    targets = list(_constant(seen, "y"))
+    if targets:
+        yield DataFinding(
+            "target",
+            "problem",
+            "A target is always the same",
+            f"In all training samples {_listed(targets)} has one value: there is nothing to learn.",
+            "See how the target is read.",
+        )
+    constant = [n for n in _constant(seen, "x") if missing.get(n.removeprefix("missing "), 0) < 1]
+    if constant:
+        yield DataFinding(
+            "constant",
+            "hint",
+            f"{len(constant):,} column{' is' if len(constant) == 1 else 's are'} always the same",
+            f"In all training samples {_listed(constant)} "
+            f"{'has' if len(constant) == 1 else 'have'} one value: nothing can be learnt from it.",
+            "Leave it out, unless other data will differ there.",
+            {"columns": constant},
+        )
+
+
+def _missing(seen: Seen) -> dict[str, float]:
+    """Returns the share of training samples that lack a value, of columns where some do."""
+    shares: dict[str, float] = {}
+    table = seen.given.table
+    for name, array in seen.x["train"].items():
+        if is_text(array):
+            empty = [not any(map(str.strip, texts)) for texts in _texts(array)]
+            shares[own_name(name)] = float(np.mean(empty))
+        elif table is not None:
+            for column, values in table.columns_in(array).items():
+                lacking = values == MISSING if values.dtype == object else np.isnan(values)
+                shares[column] = float(lacking.mean())
+    return {name: share for name, share in shares.items() if share}
+
+
+def _constant(seen: Seen, arrays: str) -> Iterator[str]:
+    """Yields the columns of the training part's inputs, or targets, that have one value."""
+    for name, array in (seen.x if arrays == "x" else seen.y).get("train", {}).items():
+        if is_text(array):
+            if bool((array == array[:1]).all()):
+                yield own_name(name)
+        elif arrays == "y" or seen.kind(name) == "columns":
+            rows = array.reshape(len(array), -1)
+            # Without an array as large as the data.
+            same = rows.min(axis=0) == rows.max(axis=0)
+            yield from itertools.compress(seen.columns(name), same.tolist())
+
+
+class Told(NamedTuple):
+    """How well a classifier tells two samples apart.
+
+    Attributes:
+        share: In how many pairs of one of each it knows which is which; 0.5 is chance.
+        p: How often chance does as well.
+    """
+
+    share: float
+    p: float
+
+
+def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Told:
+    """Asks a classifier whether two samples, of shape (n, features), are of the same distribution.
+
+    It learns from one half which of the two a row is from, and is judged on the other half, by the
+    test of Mann and Whitney on its scores. Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample
+    Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
+    """
+    from scipy.stats import mannwhitneyu
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.model_selection import train_test_split
+
+    rows, labels = np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)])
+    known, asked, answers, truth = train_test_split(
+        rows, labels, test_size=0.5, stratify=labels, random_state=seed
+    )
+    # All features at each split: relations of few among many are found, too.
+    forest = ExtraTreesClassifier(min_samples_leaf=5, max_features=None, random_state=seed)
+    scores = forest.fit(known, answers).predict_proba(asked)[:, 1]
+    tested = mannwhitneyu(scores[truth == 1], scores[truth == 0], alternative="greater")
+    pairs = int((truth == 1).sum() * (truth == 0).sum())
+    return Told(float(tested.statistic) / pairs, float(tested.pvalue))
+
+
+def changed_parts(seen: Seen) -> Iterator[DataFinding]:
+    """Yields whether the other parts look like the training part."""
+    for part in seen.x:
+        samples = min(seen.count("train"), seen.count(part), _MOST_SAMPLES)
+        if part == "train" or samples < _FEWEST_SAMPLES:
+            continue
+        names, first, second = _drawn(seen, seen.x, part, samples)
+        told = told_apart(first, second)
+        differing = _differing(names, first, second) if told.p <= _CLEAR else []
+        yield _compared(part, samples, told, differing)
+        if part not in seen.y:
+            continue
+        targets = _differing(*_drawn(seen, seen.y, part, samples))
+        if targets:
+            yield DataFinding(
+                "same distribution",
+                "hint",
+                f"The targets differ between training and {NAMES[part]}",
+                f"{', '.join(targets)}: distributed differently in the two parts.",
+                _REMEDY,
+                {"part": part, "targets": targets},
+            )
+
+
+def _compared(part: str, samples: int, told: Told, differing: list[str]) -> DataFinding:
+    pair = f"training and {NAMES[part]}"
+    p = f"p = {told.p:.3f}" if told.p >= _CERTAIN else "p < 0.001"
+    knows = (
+        f"Of a training and a {NAMES[part]} sample, a classifier knows in {100 * told.share:.0f} % "
+        f"of cases which is which, where 50 % is chance ({p})"
+    )
+    figures = {"part": part, "samples": samples, "share": told.share, "p": told.p}
+    if told.p > _CLEAR:
+        title = f"The {pair} samples look alike"
+        return DataFinding("same distribution", "ok", title, f"{knows}.", figures=figures)
+    most = f" They differ most in {', '.join(differing)}." if differing else ""
+    return DataFinding(
+        "same distribution",
+        "problem" if told.share >= _EASY and told.p < _CERTAIN else "hint",
+        f"The {pair} samples are not from the same distribution",
+        f"{knows}: values on one say little of the other.{most}",
+        _REMEDY,
+        {**figures, "columns": differing},
+    )
+
+
+def _drawn(
+    seen: Seen, arrays: Mapping[str, ByName], part: str, samples: int
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Returns as many samples of the training part as of another one, and the columns' names."""
+    names: list[str] = []
+    columns: list[np.ndarray] = []
+    for name, first in arrays["train"].items():
+        rows = [
+            each[np.sort(np.random.default_rng(0).permutation(len(each))[:samples])]
+            for each in (first, arrays[part][name])
+        ]
+        own, values = _numbers(seen, name, np.concatenate(rows))
+        names += own
+        columns.append(values)
+    table = np.concatenate(columns, axis=1)
+    return names, table[:samples], table[samples:]
+
+
+def _numbers(seen: Seen, name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Returns samples as numbers, with the name of each, or an empty one."""
+    own = own_name(name)
+    if is_text(rows):
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        texts = [" ".join(each) for each in _texts(rows)]
+        words = HashingVectorizer(
+            n_features=_MOST_FEATURES, alternate_sign=False, token_pattern=r"\w+"
+        )
+        lengths = np.array([[len(each)] for each in texts])
+        values = np.concatenate([words.transform(texts).toarray(), lengths], axis=1)
+        return [*[f"words of {own}"] * _MOST_FEATURES, f"length of {own}"], values
+    values = rows.reshape(len(rows), -1).astype(np.float32)
+    one_by_one = name not in seen.x["train"] or seen.kind(name) == "columns"
+    names = seen.columns(name) if one_by_one else [""] * values.shape[1]
+    # Of images brightness and contrast, which no single pixel shows.
+    whole = [] if one_by_one else [values.mean(axis=1), values.std(axis=1)]
+    if values.shape[1] > _MOST_FEATURES:
+        chosen = np.linspace(0, values.shape[1] - 1, _MOST_FEATURES).round().astype(int)
+        values, names = values[:, chosen], [names[place] for place in chosen]
+    names = [*names, *([] if one_by_one else [f"mean of {own}", f"deviation of {own}"])]
+    return names, np.stack([*values.T, *whole], axis=1)
+
+
+def _differing(names: Sequence[str], first: np.ndarray, second: np.ndarray) -> list[str]:
+    """Returns the columns that differ most, by the test of Kolmogorov and Smirnov."""
+    from scipy.stats import ks_2samp
+
+    tested = ks_2samp(first, second, method="asymp")
+    clear = [
+        (statistic, name)
+        for statistic, p, name in zip(tested.statistic, tested.pvalue, names, strict=True)
+        if name and p <= _CLEAR / len(names)
+    ]
+    return list(dict.fromkeys(name for _, name in sorted(clear, reverse=True)))[:_LISTED]
+
+
+def _texts(array: np.ndarray) -> list[list[str]]:
+    """Returns the texts of each sample, which arrays may hold as bytes."""
+    return [
+        [each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in row]
+        for row in array.reshape(len(array), -1).tolist()
+    ]
+
+
+def _counted(samples: int, of: int) -> str:
+    return f"{samples:,} of {of:,} ({100 * samples / of:.3g} %)"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Returns names, the first ones of many."""
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from studies.data.arrays.given import Given
-from studies.data.arrays.images import image_of
-from studies.data.arrays.texts import is_text
-from studies.data.folds.folded_splits import FoldedSplits
-from studies.data.parts.classes import class_labels
-from studies.data.parts.splits import Splits
-from studies.data.streams.samples import first_samples
-from studies.data.streams.streamed_dataset import StreamedSplits
-from studies.data.structures import named_arrays
-from tracking.records.data_findings import Classes
+from studies.data.arrays.classes import class_labels
+from studies.data.arrays.preprocessing import Given
+from studies.data.arrays.structures import image_of, is_text, named_arrays
+from studies.data.folds.folded import FoldedSplits
+from studies.data.protocol import LoadedData
+from studies.data.streams.profiles import first_samples
+from studies.data.streams.streamed_dataset import Stream
+from tracking.records.studies import Classes
 
 ByName = Mapping[str, np.ndarray]
 _LARGEST_SIDE = 48
@@ -100,25 +98,23 @@ def own_name(name: str) -> str:
     return name[3:-2] if name[1:3] == "['" else name
 
 
-def seen_of(splits: Splits | StreamedSplits | FoldedSplits) -> Seen:
+def seen_of(splits: LoadedData | FoldedSplits) -> Seen:
     """Returns what is looked at of a study's data.
 
     The targets of a test part are never read: only its inputs, to see whether they are in another
     part too, and whether they come from the same distribution.
     """
-    if isinstance(splits, StreamedSplits):
-        return _of_streams(splits)
-    if isinstance(splits, FoldedSplits):
-        folds, whole = splits.facts.count, splits.whole
-        parts = {"train": whole.train}
-        sizes = {name: n for name, n in splits.facts.sizes.items() if name != "validation"}
+    if splits.streams:
+        return _of_streams(splits.streams, splits.sizes)
+    folds, whole, sizes, notes = splits.folds, splits.whole.arrays, dict(splits.sizes), []
+    parts = {"train": whole.train, "validation": whole.validation}
+    if folds:
+        parts.pop("validation")
+        sizes.pop("validation")
         notes = [
             f"The data is split into {folds} folds: all samples that are split are looked at "
             "together, as the training part."
         ]
-    else:
-        folds, whole, sizes, notes = 0, splits, dict(splits.sizes), []
-        parts = {"train": splits.train, "validation": splits.validation}
     x = {name: named_arrays(part.x, "x") for name, part in parts.items()}
     y = {name: named_arrays(part.y, "y") for name, part in parts.items() if part.has_targets}
     if (test := whole.unseal_test_inputs()) is not None:
@@ -126,23 +122,23 @@ def seen_of(splits: Splits | StreamedSplits | FoldedSplits) -> Seen:
     return Seen(x, y, sizes, whole.given, folds=folds, notes=tuple(notes))
 
 
-def _of_streams(splits: StreamedSplits) -> Seen:
+def _of_streams(streams: Mapping[str, Stream], sizes: Mapping[str, int]) -> Seen:
     x: dict[str, ByName] = {}
     y: dict[str, ByName] = {}
     notes: list[str] = []
-    for name, stream in splits.streams.items():
-        part, whole = first_samples(stream)
+    for name, stream in streams.items():
+        part, whole = first_samples(stream.source, stream.profile.samples)
         x[name] = named_arrays(part.x, "x")
         if part.has_targets and name != "test":
             y[name] = named_arrays(part.y, "y")
         if not whole:
             notes.append(f"The data comes in batches: the first {len(part):,} {name} samples.")
-    return Seen(x, y, splits.sizes, partial=bool(notes), notes=tuple(notes))
+    return Seen(x, y, sizes, partial=bool(notes), notes=tuple(notes))
 
 
 def class_counts(seen: Seen) -> Classes:
     """Returns how many samples of each part have each class of each target that has classes."""
-    found: dict[str, dict[str, dict[str, int]]] = {}
+    counts: dict[str, dict[str, dict[str, int]]] = {}
     names = seen.given.class_names
     for name in seen.y.get("train", {}):
         labels = {part: class_labels(arrays[name]) for part, arrays in seen.y.items()}
@@ -150,11 +146,11 @@ def class_counts(seen: Seen) -> Classes:
             continue
         own = names if isinstance(names, tuple) else names.get(own_name(name), ())
         every = np.unique(np.concatenate(list(labels.values())))
-        found[name] = {
+        counts[name] = {
             part: {_shown(label, own): int((each == label).sum()) for label in every}
             for part, each in labels.items()
         }
-    return found
+    return counts
 
 
 def _shown(label: np.generic, names: Sequence[str]) -> str:
@@ -170,26 +166,25 @@ def inputs_of(seen: Seen) -> dict[str, str]:
     if table is not None:
         count = len(table.columns)
         return {"x": f"a table of {count:,} column{'' if count == 1 else 's'}", **table.treatments}
-    found = {}
+    inputs = {}
     for name, array in seen.x["train"].items():
         kind, sample = seen.kind(name), array.shape[1:]
         if kind == "columns":
             count = math.prod(sample)
-            found[name] = f"{count:,} column{'' if count == 1 else 's'}, {array.dtype}"
+            inputs[name] = f"{count:,} column{'' if count == 1 else 's'}, {array.dtype}"
         elif kind == "texts":
-            found[name] = "texts"
+            inputs[name] = "texts"
         else:
             side = math.isqrt(sample[0]) if len(sample) == 1 else 0
             flat = f"{side} × {side}, as rows of " if side else ""
-            found[name] = f"{kind} of {flat}{' × '.join(map(str, sample))}, {array.dtype}"
-    return found
+            inputs[name] = f"{kind} of {flat}{' × '.join(map(str, sample))}, {array.dtype}"
+    return inputs
 
 
 def picture_of(seen: Seen, classes: Classes) -> tuple[bytes, str]:
     """Returns the first samples of the training part as one PNG, of at most 10 by 10 images.
 
-    Returns:
-        The PNG, empty if no input is images; and the class of each row, or nothing.
+    The PNG is empty if no input is images. With it comes the class of each row, or nothing.
     """
     name = next((each for each in seen.x["train"] if seen.kind(each) == "images"), None)
     if name is None:

@@ -1,24 +1,22 @@
-"""Profiles: facts about a source from its first batches, before training."""
+"""Profiles: a digest and the first batch of a source, read before training."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data.arrays.digests import array_digest, combined_digest, is_portable
-from studies.data.arrays.numbers import check_finite
-from studies.data.parts.classes import class_labels
-from studies.data.parts.part import Part
-from studies.data.streams.readings import Reading
-from studies.data.streams.sources import ENDS, Source
-from studies.data.structures import Arrays, length_of, named_arrays
+from studies.data.arrays.checks import check_finite
+from studies.data.arrays.digests import array_digest, combined_digest
+from studies.data.arrays.splits import Part, concatenated
+from studies.data.arrays.structures import Arrays, length_of, named_arrays
+from studies.data.streams.sources import ENDS, Reading, Source
 from studies.error_texts import describe
 
 Batch = tuple[Arrays, ...]
@@ -27,6 +25,8 @@ Batch = tuple[Arrays, ...]
 # The most to read ahead, as a data set may be large, or slow to make.
 _MOST_BATCHES = 128
 _MOST_BYTES = 32 * 2**20
+# The most to look at.
+_MOST_SAMPLES, _MOST_SEEN_BYTES = 5_000, 64 * 2**20
 # Read twice, to see whether they are the same.
 _BATCHES_READ_AGAIN = 3
 _NAMES = ("x", "y", "sample_weight")
@@ -47,30 +47,26 @@ PROFILE_SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """Facts about a source, from its first batches.
+    """A source's digest and first batch, and how far it was read for them.
 
     Attributes:
         kind: the kind of source, such as "tf.data.Dataset".
-        head: the first batch, without weights unless there is one for each sample.
-        weighted: whether batches have weights.
-        largest_class: in the batches that were read; None if their targets are no classes.
-        known_batches: batches of a reading, if known before it is read, else None.
-        batches: batches that were read.
-        samples: samples of a reading; None if not all were read.
-        repeatable: whether a second reading gave the same.
+        head: the first batch.
         digest: SHA-256 over the batches that were read; over the first one's types and shapes if a
             second reading gave others.
+        repeatable: whether a second reading gave the same.
+        batches: batches that were read.
+        samples: samples of a reading; None if not all were read.
+        known_batches: batches of a reading, if known before it is read, else None.
     """
 
     kind: str
     head: Part
-    weighted: bool
-    largest_class: int | None
-    known_batches: int | None
+    digest: str
+    repeatable: bool
     batches: int
     samples: int | None
-    repeatable: bool
-    digest: str
+    known_batches: int | None
 
     def describe(self) -> dict[str, object]:
         """Returns its description in records, ready for JSON."""
@@ -111,18 +107,15 @@ def _profile_of(source: Source) -> Profile:
     reading = Reading(source, PROFILE_SEED)
     if reading.endless:
         raise DataError(f"{_capital(source.called)} has no end. {_capital(ENDS[source.part])}.")
-    head: Batch | None = None
-    alone = False
+    head: Part | None = None
     digests: list[str] = []
     samples = size = 0
-    classes: int | None = -1
     ended = True
     with epoch_of(reading):
-        for batch, samples_alone in checked_batches(reading, source):
-            head, alone = head or batch, samples_alone
+        for batch, alone in checked_batches(reading, source):
+            head = head or part_of(batch, alone)
             digests.append(_digest(batch))
             samples += length_of(batch[0])
-            classes = _larger_class(classes, batch[1] if len(batch) > 1 else ())
             size += sum(array.nbytes for array in _named(batch).values())
             if len(digests) >= _MOST_BATCHES or size >= _MOST_BYTES:
                 ended = len(digests) == (source.steps or reading.batches)
@@ -134,23 +127,23 @@ def _profile_of(source: Source) -> Profile:
             f"{_capital(source.called)} has {len(digests)} batches, but an epoch must read "
             f"{source.steps}. Pass a smaller number, or none to read all."
         )
-    repeatable = _digests_again(source, len(digests)) == digests[:_BATCHES_READ_AGAIN]
+    first = digests[:_BATCHES_READ_AGAIN]
+    repeatable = _digests_again(source, len(first)) == first
+    texts = digests if repeatable else [_types_and_shapes(head)]
     return Profile(
         kind=reading.kind,
-        head=part_of(head, alone),
-        weighted=len(head) > 2,
-        largest_class=classes,
-        known_batches=source.steps or reading.batches,
+        head=head,
+        digest=hashlib.sha256("\n".join(texts).encode()).hexdigest(),
+        repeatable=repeatable,
         batches=len(digests),
         samples=samples if ended else None,
-        repeatable=repeatable,
-        digest=_combined(digests if repeatable else [_types_and_shapes(head)]),
+        known_batches=source.steps or reading.batches,
     )
 
 
-def _again(source: Source) -> Reading:
+def _digests_again(source: Source, count: int) -> list[str]:
     try:
-        return Reading(source, PROFILE_SEED)
+        reading = Reading(source, PROFILE_SEED)
     except ValueError as error:
         # Keras's message for a generator that is at its end.
         if isinstance(error, DataError) or "empty generator" not in str(error):
@@ -159,12 +152,8 @@ def _again(source: Source) -> Reading:
             f"The function that gives {source.called} gives nothing when it is called again. It "
             "must return a new iterable each time: each epoch reads one."
         ) from None
-
-
-def _digests_again(source: Source, most: int) -> list[str]:
-    reading = _again(source)
     with epoch_of(reading):
-        batches = itertools.islice(checked_batches(reading, source), min(most, _BATCHES_READ_AGAIN))
+        batches = itertools.islice(checked_batches(reading, source), count)
         return [_digest(batch) for batch, _ in batches]
 
 
@@ -241,54 +230,53 @@ def _array(given: Any, name: str) -> np.ndarray:
 
 
 def _named(batch: Batch) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
+    named: dict[str, np.ndarray] = {}
     for name, arrays in zip(_NAMES, batch, strict=False):
-        found |= named_arrays(arrays, name)
-    return found
-
-
-def _larger_class(before: int | None, y: Arrays) -> int | None:
-    """Returns the largest class so far; None once targets were no classes, or several."""
-    of_numbers = isinstance(y, np.ndarray) and is_portable(y.dtype) and y.size > 0
-    labels = class_labels(y) if of_numbers else None  # type: ignore[arg-type]
-    if before is None or labels is None:
-        return None
-    one_hot = y.shape[-1] - 1 if y.ndim == 2 else 0  # type: ignore[union-attr]
-    return max(before, one_hot, int(labels.max()))
+        named |= named_arrays(arrays, name)
+    return named
 
 
 def part_of(batch: Batch, alone: bool) -> Part:
-    """Returns a batch as a part, without weights unless there is one for each sample."""
-    if len(batch) == 1:
-        return Part(batch[0], (), alone=alone)
-    weights = batch[2] if len(batch) > 2 else None
-    one_each = isinstance(weights, np.ndarray) and weights.ndim == 1
-    return Part(batch[0], batch[1], weights if one_each else None)  # type: ignore[arg-type]
+    """Returns a batch as a part, without weights by outputs."""
+    x, y, weights, *_ = (*batch, (), ())
+    return Part(x, y, weights if isinstance(weights, np.ndarray) else None, alone)
 
 
 def _digest(batch: Batch) -> str:
-    return combined_digest({name: _array_digest(a) for name, a in _named(batch).items()})
+    return combined_digest({name: array_digest(array) for name, array in _named(batch).items()})
 
 
-def _array_digest(array: np.ndarray) -> str:
-    if is_portable(array.dtype):
-        return array_digest(array)
-    # Texts: arrays of Python's bytes.
-    digest = hashlib.sha256(f"{array.dtype.kind} {array.shape}\n".encode("ascii"))
-    for value in array.ravel().tolist():
-        text = value if isinstance(value, bytes) else repr(value).encode()
-        digest.update(b"%d:" % len(text) + text)
-    return digest.hexdigest()
-
-
-def _types_and_shapes(batch: Batch) -> str:
-    arrays = _named(batch).items()
+def _types_and_shapes(part: Part) -> str:
+    arrays = part.named.items()
     return ", ".join(f"{name}={array.dtype}{array.shape[1:]}" for name, array in arrays)
-
-
-def _combined(texts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(texts).encode("utf-8")).hexdigest()
 
 
 def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
+
+
+def first_samples(source: Source, known: int | None) -> tuple[Part, bool]:
+    """Reads the first samples of a part, `known` of which there are if that is known, to look at.
+
+    Without weights: at least a batch, at most about 5,000 or 64 MiB; and whether these are all.
+    """
+    parts: list[Part] = []
+    samples = size = 0
+    ended = True
+    reading = Reading(source, PROFILE_SEED)
+    with epoch_of(reading):
+        for batch, alone in checked_batches(reading, source):
+            parts.append(part_of(batch[:2], alone))
+            samples += len(parts[-1])
+            size += sum(array.nbytes for array in named_arrays(parts[-1].x, "x").values())
+            if samples >= _MOST_SAMPLES or size >= _MOST_SEEN_BYTES:
+                ended = samples == known
+                break
+    try:
+        x, y = (concatenated([getattr(part, name) for part in parts]) for name in ("x", "y"))
+        return Part(x, y, alone=parts[0].alone), ended
+    except ValueError as error:
+        raise DataError(
+            f"Batches of {source.called} differ in shape, so their samples can't be looked "
+            f"at side by side: {error}."
+        ) from None

@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.libraries.keras_parts import is_batches
+from search_spaces.library_parts import MissingPartError
+from studies.libraries.keras_parts import adapter_of, is_batches
 from studies.libraries.tensorflow_parts import is_dataset, seeded
 
 TF_DATA = "tf.data.Dataset"
@@ -32,6 +33,8 @@ ENDS = {
 }
 """How to end data that has no end."""
 PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
+
+_MORE_CLASSES = 2**12
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +69,6 @@ class Source:
         """Returns a `tf.data.Dataset`, a `PyDataset`, or a generator of batches, for a reading.
 
         Python's, numpy's and TensorFlow's global generators get the seed too.
-
-        Raises:
-            DataError: it is none of these.
-            Exception: whatever the function raises.
         """
         with drawing_with(seed), _quiet_keras():
             if not self.is_function:
@@ -190,36 +189,83 @@ def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
 
 
 def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
-    """Returns whether a function takes a seed; refuses one that needs other arguments."""
+    """Returns whether a function takes the seed of the epoch; refuses one that needs more."""
     try:
-        parameters = inspect.signature(function).parameters
+        signature = inspect.signature(function)
     except (TypeError, ValueError):
         # Some functions written in C have no signature.
         return False
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    needed = [
-        name
-        for name, parameter in parameters.items()
-        if parameter.default is inspect.Parameter.empty and parameter.kind not in variable
-    ]
-    has_seed = (
-        "seed" in parameters
-        and parameters["seed"].kind is not inspect.Parameter.POSITIONAL_ONLY
-        # Keep a seed that was given.
-        and not (isinstance(function, partial) and "seed" in function.keywords)
-    )
-    others = [name for name in needed if name != "seed" or not has_seed]
-    if others:
+    # Keep a seed that was given.
+    own = isinstance(function, partial) and "seed" in function.keywords
+    seeded = part == "train" and "seed" in signature.parameters and not own
+    try:
+        signature.bind(**({"seed": 0} if seeded else {}))
+    except TypeError as error:
         raise DataError(
-            f"{part} is {shown(function)}, which needs {', '.join(map(repr, others))}. It gets "
-            "seed only, the seed of the epoch: give the rest a default, or use functools.partial."
-        )
-    if part == "train":
-        return has_seed
-    if has_seed and "seed" in needed:
-        raise DataError(
-            f"{part} is {shown(function)}, which needs a seed. Only the training data has one for "
-            f"each epoch; {part} must be the same each time, for trials to be compared. Leave "
-            "seed out, or give it a default."
-        )
-    return False
+            f"{part} is {shown(function)}, which can't be called: {error}. It gets nothing but, as "
+            "training data, the seed of the epoch: other data must be the same each time. Give the "
+            "rest a default, or use functools.partial."
+        ) from None
+    return seeded
+
+
+class Reading:
+    """One reading of a source, by the adapter that `model.fit` takes for such data.
+
+    Once: begin, iterate, end. It raises whatever the user's function, or Keras, raises.
+    It knows the number of batches, and whether they have no end, if the data does.
+    """
+
+    def __init__(
+        self, source: Source, seed: int, class_weight: Mapping[int, float] | None = None
+    ) -> None:
+        opened = source.open(seed)
+        self.kind = kind_of(opened)
+        self._steps = source.steps
+        try:
+            self._adapter = adapter_of(opened, self._weights(class_weight))
+        except MissingPartError as error:
+            raise DataError(
+                f"Data in batches can't be read with this version of Keras: {error}. Use another "
+                "version, or data in arrays."
+            ) from None
+        self._dataset: Any = None
+        known = self._adapter.num_batches
+        if self.kind == PY_DATASET:
+            self.endless = known is None and source.steps is None
+            known = source.steps if known is None else min(known, source.steps or known)
+        else:
+            self.endless = _is_infinite(opened)
+        self.batches: int | None = known
+
+    def begin(self) -> None:
+        """Calls the data's hook for the beginning of an epoch, as `fit` does."""
+        # This reads the first batches of some data.
+        self._dataset = self._adapter.get_tf_dataset()
+        self._adapter.on_epoch_end()
+        self._adapter.on_epoch_begin()
+
+    def end(self) -> None:
+        """Calls the data's hook for the end of an epoch."""
+        self._adapter.on_epoch_end()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Returns TensorFlow's iterator over the batches, for a training step to take."""
+        if self.kind == PY_DATASET and self._steps is not None:
+            return iter(self._dataset.take(self._steps))
+        return iter(self._dataset)
+
+    def _weights(self, given: Mapping[int, float] | None) -> dict[int, float] | None:
+        if given is None or self.kind != TF_DATA:
+            return None if given is None else dict(given)
+        # For a tf.data.Dataset, Keras has none for classes above the largest that is given, and
+        # not all classes need have been in the batches that were read ahead.
+        return {**dict.fromkeys(range(max(given) + _MORE_CLASSES), 1.0), **given}
+
+
+def _is_infinite(opened: Any) -> bool:
+    import tensorflow as tf
+
+    if not isinstance(opened, tf.data.Dataset):
+        return False
+    return bool(opened.cardinality() == tf.data.INFINITE_CARDINALITY)

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from filelock import FileLock
-
-from search_spaces.errors import DataError, NoTestPartError
+from search_spaces.errors import DataError, InternalError, NoTestPartError
 from studies.data.arrays.digests import combined_digest
-from studies.data.arrays.given import Given
-from studies.data.dataset import Dataset, DescribedData
-from studies.data.parts.part import Part
-from studies.data.parts.splits import Splits
+from studies.data.arrays.preprocessing import Given
+from studies.data.arrays.splits import Part, Splits
+from studies.data.arrays.structures import named_arrays
+from studies.data.protocol import DescribedData
 from studies.data.streams.profiles import Profile, profile_of
 from studies.data.streams.sources import ENDS, PART_NAMES, Source
-from studies.data.structures import named_arrays
-from tracking.store.atomic import replacing
 
-_PROFILES = "profiles"
-_WARNINGS = {
-    "train": "The training data is not the same each time that it is read, so trials may not be "
-    "reproduced. ",
-    "validation": "The validation data is not the same each time that it is read, so trials may "
-    "not be reproduced, nor compared exactly. ",
-    "test": "The test data is not the same each time that it is read. ",
-}
-_ADVICE = {
-    "train": "Give the function that makes it a parameter seed, and make shuffling and "
-    "all other randomness depend on that alone.",
-    "validation": "Let nothing in it be random.",
-    "test": "Let nothing in it be random.",
+_EFFECTS = {
+    "train": ", so trials may not be reproduced",
+    "validation": ", so trials may not be reproduced, nor compared exactly",
+    "test": "",
 }
 
 
@@ -43,15 +28,50 @@ class Stream:
 
     source: Source
     profile: Profile
+    # Not known: only the first samples are in memory.
+    groups: ClassVar[None] = None
 
     @property
     def at_hand(self) -> Part:
         """The samples in memory: the first batch."""
         return self.profile.head
 
+    @property
+    def targets_digest(self) -> str:
+        """The digest of the whole part: its targets alone are unknown."""
+        return self.profile.digest
+
     def first(self, count: int) -> Part:
         """Returns a part of its first samples, at most the first batch."""
         return self.profile.head.first(count)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings for the user."""
+        source, profile, part = self.source, self.profile, self.source.part
+        told = []
+        if not profile.repeatable:
+            advice = "Let nothing in it be random."
+            if not source.is_function:
+                advice = (
+                    "It shuffles itself again at each reading. Pass the function that makes it: "
+                    f"{part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
+                )
+            elif part == "train":
+                advice = (
+                    "Give the function that makes it a parameter seed, and make shuffling and all "
+                    "other randomness depend on that alone."
+                )
+            told.append(
+                f"The {PART_NAMES[part]} data is not the same each time that it is read"
+                f"{_EFFECTS[part]}. {advice}"
+            )
+        if profile.known_batches is None and profile.samples is None:
+            told.append(
+                f"The {PART_NAMES[part]} data has no known length, and did not end within its "
+                f"first {profile.batches} batches. If it has no end, {ENDS[part]}."
+            )
+        return told
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,12 +81,27 @@ class StreamedSplits:
     train: Stream
     validation: Stream
     _test: Stream | None
+    folds: ClassVar[int] = 0
 
     @property
     def unfit(self) -> str:
         """Why the compiled trainer can't train on this data."""
         article = "" if self.train.profile.kind.startswith("keras") else "a "
         return f"the data comes as {article}{self.train.profile.kind}"
+
+    @property
+    def arrays(self) -> Splits:
+        """Nothing: callers ask `streams` before."""
+        raise InternalError("The data comes in batches, and is read as arrays.")
+
+    @property
+    def whole(self) -> StreamedSplits:
+        """The data itself: it has no folds."""
+        return self
+
+    def of(self, fold: int | None) -> StreamedSplits:
+        """Returns the data itself: it has no folds."""
+        return self
 
     @property
     def given(self) -> Given:
@@ -81,7 +116,7 @@ class StreamedSplits:
     @property
     def digests(self) -> Mapping[str, str]:
         """SHA-256 of each part, as far as it was read."""
-        return MappingProxyType({name: p.digest for name, p in self._profiles().items()})
+        return {name: stream.profile.digest for name, stream in self.streams.items()}
 
     @property
     def digest(self) -> str:
@@ -91,52 +126,37 @@ class StreamedSplits:
     @property
     def sizes(self) -> Mapping[str, int]:
         """Number of samples of each part that was read to its end."""
-        found = {name: p.samples for name, p in self._profiles().items()}
-        return MappingProxyType({name: n for name, n in found.items() if n is not None})
+        samples = {name: stream.profile.samples for name, stream in self.streams.items()}
+        return {name: count for name, count in samples.items() if count is not None}
 
     @property
     def warnings(self) -> list[str]:
         """Warnings for the user."""
-        profiles = self._profiles().items()
-        streams = self.streams
-        found = [
-            _WARNINGS[name] + _advice(streams[name].source)
-            for name, profile in profiles
-            if not profile.repeatable
-        ]
+        told = [text for stream in self.streams.values() for text in stream.warnings]
         head = self.train.profile.head
         if head.alone and isinstance(head.x, tuple) and self.train.source.targets is None:
-            found.append(
+            told.append(
                 "Batches are three arrays of one shape and type, and are read as samples alone, "
                 "such as (anchor, positive, negative). Pass targets=False to say so, or "
                 "targets=True if they are (x, y, sample_weight)."
             )
-        return found + [
-            f"The {PART_NAMES[name]} data has no known length, and did not end within its first "
-            f"{profile.batches} batches. If it has no end, {ENDS[name]}."
-            for name, profile in profiles
-            if profile.known_batches is None and profile.samples is None
-        ]
+        return told
 
     def unseal_test(self) -> Stream:
-        """Returns the test part; see `Splits.unseal_test`.
-
-        Raises:
-            NoTestPartError: the data has no test part.
-        """
+        """Returns the test part; see `Splits.unseal_test`."""
         if self._test is None:
             raise NoTestPartError(
                 "This data has no test part. Pass one to datasets.batches(test=...)."
             )
         return self._test
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         """Returns the description in records, ready for JSON, without values of the data."""
-        profiles = self._profiles()
+        profiles = {name: stream.profile for name, stream in self.streams.items()}
         heads = {name: profile.head.describe() for name, profile in profiles.items()}
         return {
-            "sizes": dict(self.sizes),
-            "digests": dict(self.digests),
+            "sizes": self.sizes,
+            "digests": self.digests,
             "digest": self.digest,
             "shapes": {name: described["shapes"] for name, described in heads.items()},
             "dtypes": {name: described["dtypes"] for name, described in heads.items()},
@@ -147,7 +167,7 @@ class StreamedSplits:
 
     def __repr__(self) -> str:
         """Returns the kinds of the parts, never values."""
-        kinds = ", ".join(f"{name}={p.kind}" for name, p in self._profiles().items())
+        kinds = ", ".join(f"{name}={s.profile.kind}" for name, s in self.streams.items())
         return f"StreamedSplits({kinds}, digest={self.digest[:12]}…)"
 
     @property
@@ -156,36 +176,27 @@ class StreamedSplits:
         streams = {"train": self.train, "validation": self.validation}
         return streams if self._test is None else {**streams, "test": self._test}
 
-    def _profiles(self) -> dict[str, Profile]:
-        return {name: stream.profile for name, stream in self.streams.items()}
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StreamedDataset(DescribedData[StreamedSplits]):
+class StreamedDataset(DescribedData):
     """A description of data that is read batch by batch. Made by `datasets.batches`."""
 
     sources: Mapping[str, Source]
+    in_batches: ClassVar[bool] = True
 
-    def _read(self) -> StreamedSplits:
-        return self._with(self._profiles())
+    if TYPE_CHECKING:
 
-    def _read_shared(self, folder: Path) -> StreamedSplits:
-        """Reads first batches once for all processes that share a folder."""
-        file = folder / _PROFILES
-        with FileLock(file.with_suffix(".lock")):
-            if not file.exists():
-                with replacing(file) as written:
-                    written.write_bytes(pickle.dumps(self._profiles()))
-            return self._with(pickle.loads(file.read_bytes()))
+        def load(self) -> StreamedSplits:
+            """See `DescribedData`."""
 
-    def _profiles(self) -> dict[str, Profile]:
-        found = {name: profile_of(source) for name, source in self.sources.items()}
-        for name, profile in found.items():
-            _check_alike(found["train"].head, profile.head, name)
-        return found
+    def _read(self) -> dict[str, Profile]:
+        profiles = {name: profile_of(source) for name, source in self.sources.items()}
+        for name, profile in profiles.items():
+            _check_alike(profiles["train"].head, profile.head, name)
+        return profiles
 
-    def _with(self, profiles: Mapping[str, Profile]) -> StreamedSplits:
-        streams = {name: Stream(source, profiles[name]) for name, source in self.sources.items()}
+    def _with(self, facts: Mapping[str, Profile]) -> StreamedSplits:
+        streams = {name: Stream(source, facts[name]) for name, source in self.sources.items()}
         return StreamedSplits(streams["train"], streams["validation"], streams.get("test"))
 
 
@@ -203,17 +214,3 @@ def _check_alike(train: Part, part: Part, name: str) -> None:
             f"The {name} data has other arrays than the training data: {part!r} and {train!r}. "
             "Give both the same, by the same names."
         )
-
-
-def _advice(source: Source) -> str:
-    if source.is_function:
-        return _ADVICE[source.part]
-    return (
-        "It shuffles itself again at each reading. Pass the function that makes it: "
-        f"{source.part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
-    )
-
-
-AnyDataset = Dataset | StreamedDataset
-AnySplits = Splits | StreamedSplits
-"""Loaded data: `train` and `validation` have `at_hand` and `first`."""

@@ -4,8 +4,7 @@
 |---|---|
 | `table` | `datasets.table`: the description of a table, and how it is read and ordered |
 | `files` | reading a file into a DataFrame |
-| `columns` | what the columns hold, and their values; refuses those that no model takes |
-| `targets` | the column to predict: classes or numbers |
+| `columns` | what the columns and the target hold; refuses those that no model takes |
 | `values` | the values of columns as numbers and texts, in training as in use |
 | `fitted` | means and vocabularies of the training part, and what they make of rows |
 """

@@ -10,9 +10,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from search_spaces.errors import DataError
-from search_spaces.suggestions import suggestion
-from studies.data.tables.values import numbers_of, texts_of
+from search_spaces.errors import DataError, suggestion
+from studies.data.tables.values import MISSING, numbers_of, texts_of
 
 Kind = Literal["number", "boolean", "category", "dates"]
 
@@ -38,6 +37,10 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "categorical": "category",
     **dict.fromkeys(("datetime64", "datetime", "date", "period"), "dates"),
 }
+
+# Whole numbers 0, 1, 2 and so on are classes if there are at most so many, and so many rows of each
+# on average.
+_MOST_CLASSES, _LEAST_ROWS = 100, 5
 
 
 @dataclass(frozen=True)
@@ -70,16 +73,11 @@ class TableColumns:
 
 
 def columns_of(table: Any, categories: Collection[str] = ()) -> tuple[list[Column], dict[str, str]]:
-    """Finds what the columns of a table hold.
+    """Returns the columns of a DataFrame without the target; and those of no use, with the reason.
 
-    Args:
-        table: A DataFrame without the target.
-        categories: The columns that are categories whatever they hold.
-
-    Returns:
-        The columns; and those that are of no use, with the reason.
+    `categories` are the columns that are categories whatever they hold.
     """
-    found, refused = [], {}
+    usable, refused = [], {}
     for name in table.columns:
         series = table[name]
         try:
@@ -87,59 +85,39 @@ def columns_of(table: Any, categories: Collection[str] = ()) -> tuple[list[Colum
             if kind == "category":
                 _check_category(texts_of(series), asked=name in categories)
             elif kind != "dates":
-                check_numbers(numbers_of(series))
+                _float32(series)
         except ValueError as error:
             refused[name] = str(error)
         else:
-            found.append(Column(name, kind))
-    return found, refused
+            usable.append(Column(name, kind))
+    return usable, refused
 
 
 def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
-    """Returns the values of a table's columns.
+    """Returns the values of columns of a DataFrame, by name, of shape (n,).
 
-    Args:
-        table: A DataFrame.
-        columns: Of this table, or of another one with the same columns.
-        source: Where the table is from, for messages.
-
-    Returns:
-        By name, of shape (n,): texts, "" where one is missing; and float32, NaN where missing.
-
-    Raises:
-        DataError: It lacks a column, or one holds something else.
+    They are texts, "" where one is missing; and float32, NaN where one is missing. Raises DataError
+    if the table lacks a column, or one holds something else.
     """
     missing = [column.name for column in columns if column.name not in table.columns]
     if missing:
         raise DataError(f"{source} lacks the columns {listed(missing)}, which the training has.")
-    found = {}
+    values = {}
     for column in columns:
-        if column.kind == "category":
-            found[column.name] = texts_of(table[column.name])
-            continue
+        series = table[column.name]
         try:
-            numbers = numbers_of(table[column.name])
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{source} has something else than numbers in the column {column.name!r}, which "
-                "has numbers in training."
-            ) from None
-        try:
-            check_numbers(numbers)
+            text = column.kind == "category"
+            values[column.name] = texts_of(series) if text else _float32(series)
         except ValueError as error:
             raise refusal(source, {column.name: str(error)}) from None
-        found[column.name] = numbers.astype(np.float32)
-    return found
+    return values
 
 
 def dates_of(series: Any) -> Any:
     """Returns a column of dates as datetimes of pandas, NaT where one is missing.
 
     Texts may begin with the day, the month or the year. Where they leave open whether the month
-    comes before the day, the order of the rows decides.
-
-    Raises:
-        ValueError: Some are no dates.
+    comes before the day, the order of the rows decides. Raises ValueError if some are no dates.
     """
     import pandas as pd
 
@@ -166,12 +144,7 @@ def dates_of(series: Any) -> Any:
 
 
 def losses(values: Mapping[str, np.ndarray], table: Any) -> Iterator[str]:
-    """Yields a warning for each column that loses differences as float32, as Keras reads it.
-
-    Args:
-        values: As `values_of` returns them.
-        table: The DataFrame.
-    """
+    """Yields a warning for each column that loses differences as float32, as Keras reads it."""
     for name, rounded in values.items():
         if rounded.dtype != np.float32:
             continue
@@ -187,16 +160,7 @@ def losses(values: Mapping[str, np.ndarray], table: Any) -> Iterator[str]:
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
-    """Checks that a table has named columns, and names for all of its own.
-
-    Args:
-        table: A DataFrame.
-        named: The columns that options name, by the option.
-        source: Where the table is from, for messages.
-
-    Raises:
-        DataError: It has not.
-    """
+    """Checks that a DataFrame has the columns that options name, and different names for all."""
     names = list(table.columns)
     strange = [name for name in names if not isinstance(name, str) or not name]
     if strange:
@@ -232,13 +196,18 @@ def listed(names: Collection[object]) -> str:
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def check_numbers(values: np.ndarray) -> None:
-    """Checks numbers, of which NaN are missing. Raises ValueError with the reason."""
+def _float32(series: Any) -> np.ndarray:
+    """Returns a column of numbers, NaN where one is missing. Raises ValueError with the reason."""
+    try:
+        values = numbers_of(series)
+    except (TypeError, ValueError):
+        raise ValueError("holds something else than numbers") from None
     if bool(np.isinf(values).any()):
         raise ValueError("holds infinite values")
     with np.errstate(invalid="ignore"):
         if bool((np.abs(values) > _LARGEST).any()):
             raise ValueError("holds numbers that are too large for float32")
+    return values.astype(np.float32)
 
 
 def _kind_of(series: Any) -> Kind:
@@ -248,25 +217,19 @@ def _kind_of(series: Any) -> Kind:
     if not series.notna().any():
         raise ValueError("has no values")
     held = types.infer_dtype(series, skipna=True)
+    of = set(series.dropna().map(type)) if held.startswith("mixed") else set()
+    if of and all(issubclass(each, str | int | float | np.generic) for each in of):
+        held = "string" if any(issubclass(each, str) for each in of) else "floating"
     kind = _KINDS.get(held)
-    if held.startswith("mixed"):
-        of = set(series.dropna().map(type))
-        others = [each for each in of if not issubclass(each, str | int | float)]
-        if others:
-            raise ValueError(f"holds objects such as {others[0].__name__}")
-        held, kind = ("string", None) if any(issubclass(e, str) for e in of) else (held, "number")
     if kind == "number":
         values = numbers_of(series)
         return "boolean" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "number"
-    if kind is not None:
-        return kind
     if held == "string":
         return _kind_of_texts(series)
-    if held.startswith("timedelta"):
-        raise ValueError(f"holds durations (make numbers: df[{series.name!r}].dt.total_seconds())")
-    if held == "complex":
-        raise ValueError("holds complex numbers")
-    raise ValueError(f"holds objects such as {type(series.dropna().iloc[0]).__name__}")
+    if kind is None:
+        objects = ", ".join(sorted(each.__name__ for each in of)) or held
+        raise ValueError(f"holds values of the kind {objects}")
+    return kind
 
 
 def _kind_of_texts(series: Any) -> Kind:
@@ -303,3 +266,85 @@ def _check_category(texts: np.ndarray, *, asked: bool) -> None:
         raise ValueError(f"holds {count} different texts in {len(texts)} rows, such as {first}")
     if sum(map(len, levels)) / count > _LONG_TEXT:
         raise ValueError(f"holds free text such as {first}")
+
+
+def read_target(
+    series: Any, classes: bool | None, source: str, *, header: bool = False
+) -> np.ndarray:
+    """Returns targets of shape (n,): texts and int64 are classes, float64 is a quantity.
+
+    Where `classes` is None, texts and booleans are classes, and whole numbers from 0 up without a
+    gap. Raises DataError if values are missing, or are no targets.
+    """
+    import pandas as pd
+    from pandas.api import types
+
+    name = series.name
+    check_complete(series, source, header=header)
+    if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
+        raise DataError(
+            f"The target {name!r} of {source} holds dates or durations. Make numbers of it in "
+            "pandas, and pass datasets.table(df, target=...)."
+        )
+    texts = not types.is_numeric_dtype(series.dtype) or types.is_bool_dtype(series.dtype)
+    texts |= isinstance(series.dtype, pd.CategoricalDtype)
+    if texts and classes is False:
+        raise DataError(
+            f"The target {name!r} of {source} holds {series.dtype}, which are classes, and "
+            "classes=False asks for numbers. Leave classes out, or make numbers of it."
+        )
+    if not texts:
+        values = numbers_of(series)
+        if not np.isfinite(values).all():
+            raise DataError(f"The target {name!r} of {source} holds infinite values.")
+        whole = bool((values == np.floor(values)).all())
+        known = np.unique(values) if whole else values[:0]
+        many = len(known) <= min(_MOST_CLASSES, len(values) / _LEAST_ROWS)
+        counted = len(known) >= 2 and many and known[0] == 0 and known[-1] == len(known) - 1
+        if classes is not False and counted:
+            return values.astype(np.int64)
+        if not classes:
+            return values
+    labels = texts_of(series.astype(object))
+    if (labels == MISSING).any():
+        count = int((labels == MISSING).sum())
+        raise DataError(f"The target {name!r} of {source} is an empty text in {count} rows.")
+    return labels
+
+
+def check_complete(series: Any, source: str, *, header: bool) -> None:
+    """Checks that no target is missing; a header is the first row of a file, as people count."""
+    missing = series.isna().to_numpy()
+    if not missing.any():
+        return
+    first = int(missing.argmax())
+    place = f"in row {first + 2}, counting the header" if header else f"at index {first}"
+    raise DataError(
+        f"{source} lacks the target {series.name!r} in {int(missing.sum())} of {len(series)} rows, "
+        f"the first {place}. Remove these rows, such as by df.dropna(subset=[{series.name!r}])."
+    )
+
+
+def read_alike(series: Any, like: np.ndarray, source: str, *, header: bool = False) -> np.ndarray:
+    """Returns the targets of another table, such as a test part's, which must be `like` the first.
+
+    Raises DataError if values are missing, or are no such targets.
+    """
+    if like.dtype.kind == "O":
+        labels = read_target(series, True, source, header=header)
+        strange = sorted(set(labels) - set(like))
+        if strange:
+            raise DataError(
+                f"The target {series.name!r} of {source} has classes that the training table "
+                f"lacks, such as {strange[0]!r}."
+            )
+        return labels
+    values = read_target(series, False, source, header=header)
+    if like.dtype.kind != "i":
+        return values
+    if not bool((values == np.floor(values)).all()):
+        raise DataError(
+            f"The target {series.name!r} of {source} holds fractions, and that of the training "
+            "table classes. Pass classes=False if both are quantities."
+        )
+    return values.astype(np.int64)

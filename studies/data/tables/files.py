@@ -19,35 +19,41 @@ _OPENED: Final[Mapping[str, Callable[..., Any]]] = {
     ".bz2": bz2.open,
     ".xz": lzma.open,
 }
+_ENDING: Final = re.compile(r"\.(parquet|[ct]sv(\.(gz|zip|bz2|xz))?)$", re.IGNORECASE)
 
 
-def read_table(path: Path, missing: Collection[str] = (), texts: Collection[str] = ()) -> Any:
-    """Reads a Parquet file, by its ending, or a CSV file; see `read_csv`."""
-    if path.suffix.lower() == ".parquet":
-        return _read_parquet(path)
-    return read_csv(path, missing=missing, texts=texts)
+def is_table(path: str | Path) -> bool:
+    """Returns whether a path names a file that is a table, by its ending."""
+    return _ENDING.search(str(path)) is not None and not Path(path).is_dir()
 
 
-def read_csv(
+def name_of(path: Path) -> str:
+    """Returns a file's name without the ending of tables."""
+    return _ENDING.sub("", path.name)
+
+
+def has_header(source: object) -> bool:
+    """Returns whether a source is a file whose first row names the columns, which people count."""
+    return isinstance(source, Path) and source.suffix.lower() != ".parquet"
+
+
+def read_table(
     path: Path, *, missing: Collection[str] = (), texts: Collection[str] = (), **options: Any
 ) -> Any:
-    """Reads a CSV file, whatever its first line has most of between columns: ,;| or tabs.
+    """Reads a Parquet file, or a CSV file, whatever is between its columns: ,;| or tabs.
 
-    Args:
-        path: The file; compressed if its name ends with .gz, .zip, .bz2 or .xz.
-        missing: Further texts that stand for missing values.
-        texts: The columns to read as texts, whatever they hold: "007" stays so.
-        options: Further ones of `pandas.read_csv`.
-
-    Returns:
-        A DataFrame.
-
-    Raises:
-        DataError: It can't be read, or its first line does not name its columns.
+    A CSV file is compressed if its name ends with .gz, .zip, .bz2 or .xz. `missing` are further
+    texts that stand for missing values, `texts` its columns to read as texts: "007" stays so.
     """
     import pandas as pd
 
-    _check_file(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(
+            f"The data file {str(path)!r} {what}. A relative path is taken from the current folder."
+        )
+    if not has_header(path):
+        return _read_parquet(path)
     given = {"na_values": list(missing) or None, "dtype": dict.fromkeys(texts, str), **options}
     try:
         between = _separator_of(path)
@@ -72,7 +78,6 @@ def read_csv(
 def _read_parquet(path: Path) -> Any:
     import pandas as pd
 
-    _check_file(path)
     try:
         return pd.read_parquet(path)
     except ImportError:
@@ -95,39 +100,11 @@ def _separator_of(path: Path) -> str:
     return max(",;\t|", key=line.count)
 
 
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise DataError(
-            f"The data file {str(path)!r} {what}. A relative path is taken from the current folder."
-        )
-
-
 def _unreadable(path: Path, error: Exception, hint: str = "") -> DataError:
-    text = " ".join(str(error).split())
-    reason = getattr(error, "strerror", None) or text
-    counted = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", text)
-    unclosed = re.search(r"EOF inside string starting at row (\d+)", text)
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     if isinstance(error, UnicodeDecodeError):
-        reason = f"it is not in UTF-8{_line_of_other(path)}"
+        reason = "it is not in UTF-8"
         hint = "Save it as UTF-8, or read it by pandas and pass datasets.table(df, target=...)."
-    elif text == "No columns to parse from file":
-        reason, hint = "it is empty", "Its first line names the columns; then comes a row for each."
-    elif counted is not None:
-        most, line, found = counted.groups()
-        reason = f"line {line} has {found} values, and the first lines have {most}"
-        hint = "A text that contains the separator needs quotes around it."
-    elif unclosed is not None:
-        reason = f"a quote that begins in line {int(unclosed[1]) + 1} does not end"
+    elif "tokenizing" in reason:
+        hint = "A text that contains the separator, or a quote, needs quotes around it."
     return DataError(f"{str(path)!r} can't be read: {reason.rstrip('.'):.300}. {hint}".rstrip())
-
-
-def _line_of_other(path: Path) -> str:
-    """Returns in which line a file is not in UTF-8, if it is not compressed."""
-    content = path.read_bytes()
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return f": line {line} has the byte {content[error.start]:#x}"
-    return ""

@@ -95,11 +95,7 @@ class FittedTable:
         return len(self.numbers) + len(self.indicated) + coded
 
     def apply(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns rows as a model takes them: float32 of shape (n, width).
-
-        Args:
-            x: As `columns.values_of` returns it.
-        """
+        """Returns columns of `values_of` as a model takes them: float32 of shape (n, width)."""
         import pandas as pd
 
         made = np.empty((len(x[self.columns[0].name]), self.width), np.float32)
@@ -116,25 +112,22 @@ class FittedTable:
         return made
 
     def columns_in(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the columns of rows by name: numbers with NaN for missing ones, and texts.
+        """Returns the columns, by name, of rows that `apply` returned: numbers, or NaN, and texts.
 
         Missing numbers of a column that has none in the training part appear as its mean.
-
-        Args:
-            rows: As `apply` returns them.
         """
-        found = {}
+        columns = {}
         place = iter(rows.T)
         for column in self.numbers:
-            found[column.name] = (next(place).astype(np.float64) - column.offset) / column.scale
+            columns[column.name] = (next(place).astype(np.float64) - column.offset) / column.scale
         for column in self.indicated:
-            found[column.name][next(place) == 1] = np.nan
+            columns[column.name][next(place) == 1] = np.nan
         for column in self.categories:
             texts = np.full(len(rows), _OTHER, dtype=object)
             for text in column.vocabulary:
                 texts[next(place) == 1] = text
-            found[column.name] = texts
-        return {column.name: found[column.name] for column in self.columns}
+            columns[column.name] = texts
+        return {column.name: columns[column.name] for column in self.columns}
 
     @property
     def treatments(self) -> dict[str, str]:
@@ -156,12 +149,7 @@ class FittedTable:
 
 
 def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
-    """Fits means, deviations and vocabularies.
-
-    Args:
-        table: The columns.
-        x: Of the training part, as `columns.values_of` returns it.
-    """
+    """Fits means, deviations and vocabularies on the columns of the training part."""
     fitted = tuple(_fitted(column, x[column.name]) for column in table.columns)
     return FittedTable(fitted, table.time, table.notes)
 

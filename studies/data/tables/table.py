@@ -12,12 +12,11 @@ from typing import Any, Literal
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data.arrays.checks import Samples
-from studies.data.arrays.numbers import is_frame
+from studies.data.arrays.checks import Samples, is_frame
+from studies.data.arrays.partition import Contents
 from studies.data.dataset import Dataset, call_text, unless
 from studies.data.npz_files import absolute_path
 from studies.data.options import DEFAULT_SHARE, check_options
-from studies.data.parts.partition import Contents
 from studies.data.tables.columns import (
     TableColumns,
     check_names,
@@ -25,12 +24,16 @@ from studies.data.tables.columns import (
     dates_of,
     listed,
     losses,
+    read_alike,
+    read_target,
     refusal,
     values_of,
 )
-from studies.data.tables.files import read_table
-from studies.data.tables.targets import read_alike, read_target
+from studies.data.tables.files import has_header, is_table, name_of, read_table
 from studies.data.tables.values import numbers_of
+
+# A table is split in time by itself if no date is of more than this share of its rows.
+_MOST_OF_A_DATE = 0.25
 
 
 def table(
@@ -117,6 +120,11 @@ def table(
         raise DataError(
             f"time must be the name of a column, such as 'day', False or None. Received: {time!r}."
         )
+    if not isinstance(target, str) or not target:
+        raise DataError(
+            f"target must be the name of a column, such as 'price'. Received: {target!r:.80}. "
+            "Several targets go with datasets.arrays."
+        )
     if time and time == target:
         raise DataError(
             f"Parts can't be split by the target {target!r}: each would have targets of its own. "
@@ -129,7 +137,7 @@ def table(
         )
     described = Table(
         place,
-        _checked_target(target),
+        target,
         _names("drop", drop),
         _names("categories", categories),
         _names("missing", missing),
@@ -141,27 +149,15 @@ def table(
     shown = unless(defaults, **{name: asked[name] for name in defaults if name != "source"})
     text = call_text("table", source, **shown)
     where = str(place) if isinstance(place, Path) else "table in memory"
-    own_name = place.stem if isinstance(place, Path) else "table"
-    return Dataset(name or own_name, where, text, options, described.contents)
-
-
-# A table is split in time by itself if no date is of more than this share of its rows.
-_MOST_OF_A_DATE = 0.25
+    own_name = name_of(place) if isinstance(place, Path) else "table"
+    return Dataset(name or own_name, where, text, options, described)
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table, and how it is read.
+    """Reads a table: a path, or a DataFrame, with the options of `datasets.table`.
 
-    Attributes:
-        source: A path, or the DataFrame.
-        target: The column to predict.
-        drop: Columns to leave out.
-        categories: Columns that are categories whatever they hold.
-        missing: Further texts of a file that stand for missing values.
-        classes: Whether the target is classes; None: as it looks.
-        time: The column whose order parts are split by; None: as it looks; False: none.
-        ready: Ready-made parts by name: "validation", "test"; sources like `source`.
+    `ready` are sources of ready-made parts, by their names.
     """
 
     source: Any
@@ -173,62 +169,65 @@ class Table:
     time: str | Literal[False] | None
     ready: tuple[tuple[str, Any], ...]
 
-    def contents(self) -> Contents:
-        """Reads the table, and its ready-made parts.
+    def __call__(self) -> Contents:
+        """Reads the table, and its ready-made parts."""
+        return self.contents_of(self._frame(self.source))
 
-        Raises:
-            DataError: They can't be read, or no study can be run on them.
-        """
-        frame, called = self._frame(self.source), _called(self.source)
+    def contents_of(self, frame: Any) -> Contents:
+        """Returns the contents where the table is read already; see `__call__`."""
+        called = _called(self.source)
         named = {"target": [self.target], "drop": self.drop, "categories": self.categories}
-        if isinstance(self.time, str):
-            named["time"] = [self.time]
-        check_names(frame, named, called)
+        check_names(frame, {**named, "time": [self.time] if self.time else []}, called)
         if not len(frame):
             raise DataError(f"{called} has no rows.")
-        left = frame.drop(columns=[*self.drop, self.target])
-        if not left.shape[1]:
-            raise DataError(f"{called} has no column besides the target {self.target!r}.")
-        columns, refused = columns_of(left, self.categories)
+        columns, refused = columns_of(
+            frame.drop(columns=[*self.drop, self.target]), self.categories
+        )
         if refused:
             raise refusal(called, refused)
         dates = [column.name for column in columns if column.kind == "dates"]
         columns = [column for column in columns if column.kind != "dates"]
         if not columns:
-            raise DataError(
-                f"{called} has no column besides the target {self.target!r} and the dates "
-                f"{listed(dates)}, which no model takes. Make numbers of them in pandas: "
-                f"df[{dates[0]!r}].dt.month."
+            also = "".join(
+                f" and the dates {listed(dates)}, which no model takes. Make numbers of them in "
+                f"pandas: df[{first!r}].dt.month"
+                for first in dates[:1]
             )
-        y = read_target(frame[self.target], self.classes, called, header=_header(self.source))
+            raise DataError(f"{called} has no column besides the target {self.target!r}{also}.")
+        y = read_target(frame[self.target], self.classes, called, header=has_header(self.source))
         time, order, note = self._order(frame, dates, called)
         if order is not None:
             frame, y = frame.iloc[order], y[order]
         x = values_of(frame, columns, called)
         notes = (*([note] if note else []), *losses(x, frame))
-        found = TableColumns(tuple(columns), time, notes)
-        pool = Samples(x, y, called, f"{self.target!r} of {called}", table=found)
+        table = TableColumns(tuple(columns), time, notes)
+        pool = Samples(x, y, called, f"{self.target!r} of {called}", table=table)
         ready = {}
         for part, source in self.ready:
             other, what = self._frame(source), _called(source, part)
             check_names(other, {"target": [self.target]}, what)
-            targets = read_alike(other[self.target], y, what, header=_header(source))
+            targets = read_alike(other[self.target], y, what, header=has_header(source))
             x = values_of(other, columns, what)
             ready[part] = Samples(x, targets, what, f"{self.target!r} of {what}")
         return Contents(pool, ready)
 
+    def takes(self, place: Path) -> bool:
+        """Returns whether another file can be read in the same way."""
+        return is_table(place)
+
+    def at(self, place: Path, target: str) -> Table:
+        """Returns what reads another file, with another column to predict if one is named."""
+        return replace(self, source=place, target=target or self.target)
+
     def _frame(self, source: Any) -> Any:
         if not isinstance(source, Path):
             return source
-        return read_table(source, self.missing, self.categories)
+        return read_table(source, missing=self.missing, texts=self.categories)
 
     def _order(
         self, frame: Any, dates: list[str], called: str
     ) -> tuple[str, np.ndarray | None, str]:
-        """Returns the column of time, the order of its rows, and what to tell the user.
-
-        Without such a column, they are empty.
-        """
+        """Returns the column of time, if there is one, its order, and a note for the user."""
         unseen = f"Models see no dates: make numbers of {listed(dates)} in pandas if they should."
         unseen = unseen if dates else ""
         time = self.time
@@ -264,51 +263,10 @@ class Table:
         return time, order, f"{note} {unseen}".strip()
 
 
-def with_path(data: Dataset, own: Table, path: str, target: str = "") -> Dataset:
-    """Returns the description of another file that is read and split as a table.
-
-    Args:
-        data: The table's description.
-        own: The table.
-        path: The other file: CSV or Parquet.
-        target: Another column to predict, or empty.
-    """
-    file = absolute_path(path)
-    other = replace(own, source=file, target=target or own.target)
-    text = f"{data.text} from {str(file)!r}"
-    return replace(data, source=str(file), text=text, read=other.contents)
-
-
-def table_of(data: object) -> Table | None:
-    """Returns the table that data is described by, if it is one."""
-    found = getattr(getattr(data, "read", None), "__self__", None)
-    return found if isinstance(found, Table) else None
-
-
-def _header(source: Any) -> bool:
-    """Returns whether a source is a file whose first row names the columns."""
-    return isinstance(source, Path) and source.suffix.lower() != ".parquet"
-
-
 def _called(source: Any, part: str = "") -> str:
     if isinstance(source, Path):
         return repr(str(source))
     return f"The {part} table" if part else "The table"
-
-
-def _checked_target(value: object) -> str:
-    if isinstance(value, str) and value:
-        return value
-    several = ""
-    if isinstance(value, list | tuple) and len(value) > 1:
-        several = (
-            " A table has one target. Several go with arrays: read it by pandas and pass "
-            "datasets.arrays(df[[...]], {'a': df['a'], 'b': df['b']}), by the names of the model's "
-            "outputs."
-        )
-    raise DataError(
-        f"target must be the name of a column, such as 'price'. Received: {value!r:.80}.{several}"
-    )
 
 
 def _names(option: str, value: object) -> tuple[str, ...]:

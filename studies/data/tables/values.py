@@ -18,9 +18,7 @@ MISSING = ""
 def numbers_of(column: Any) -> np.ndarray:
     """Returns a column of numbers or booleans as float64, of shape (n,); NaN where one is missing.
 
-    Raises:
-        ValueError: It holds something else.
-        TypeError: Likewise.
+    Raises ValueError or TypeError if it holds something else.
     """
     import pandas as pd
 
@@ -35,45 +33,37 @@ def texts_of(column: Any) -> np.ndarray:
     """Returns a column as texts, of shape (n,), dtype object; empty where one is missing."""
     import pandas as pd
 
-    codes, found = pd.factorize(pd.Series(column).astype(object))
+    codes, kinds = pd.factorize(pd.Series(column).astype(object))
     # The last is for a code of -1.
-    texts: np.ndarray = np.array([*map(_text, found.tolist()), MISSING], dtype=object)[codes]
+    texts: np.ndarray = np.array([*map(_text, kinds.tolist()), MISSING], dtype=object)[codes]
     return texts
 
 
 def model_columns(model: Any, table: Any) -> dict[str, Any]:
-    """Returns the columns of a table as a model with an input for each column takes them.
+    """Returns the columns of a table as tensors, for a model with an input for each column.
 
-    Args:
-        model: A Keras model.
-        table: A DataFrame, or a dict of columns; further columns are ignored.
-
-    Returns:
-        Tensors by name.
-
-    Raises:
-        KeyError: Columns are missing; their names are the arguments.
-        ValueError: A column of numbers holds something else; it has the name.
+    The table is a DataFrame, or a dict of columns; further columns are ignored. Raises KeyError
+    with the names of missing columns, and ValueError for a column that should hold numbers.
     """
     import tensorflow as tf
 
     missing = [name for name in model.input if name not in table]
     if missing:
         raise KeyError(*missing)
-    found = {}
+    columns = {}
     for name, tensor in model.input.items():
         column = table[name]
         if tf.is_tensor(column):
-            found[name] = column
+            columns[name] = column
             continue
         if str(tensor.dtype) == "string":
-            found[name] = tf.constant(texts_of(column))
+            columns[name] = tf.constant(texts_of(column))
             continue
         try:
-            found[name] = tf.constant(numbers_of(column).astype(np.float32))
+            columns[name] = tf.constant(numbers_of(column).astype(np.float32))
         except (TypeError, ValueError):
             raise ValueError(f"the column {name!r} holds something else than numbers") from None
-    return found
+    return columns
 
 
 def takes_columns(model: Any) -> bool:
@@ -86,4 +76,8 @@ def takes_columns(model: Any) -> bool:
 
 def _text(value: object) -> str:
     """Returns the text of a category: 3 for 3.0, as pandas reads a column of 3 with gaps."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return (
+        str(int(value))
+        if isinstance(value, float | np.floating) and value.is_integer()
+        else str(value)
+    )

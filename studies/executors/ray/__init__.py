@@ -8,16 +8,13 @@ passes messages and files on. So all else is shared with local workers: `WorkerP
 | module | holds |
 |---|---|
 | `options` | what a launch says of the cluster |
-| `cluster` | the connection to the cluster, or a cluster on this machine |
+| `cluster` | the connection to the cluster, or a cluster on this machine; private parts of Ray |
 | `workers` | a launch's workers on the cluster: their number and resources |
-| `pool` | the pool of them |
-| `watch` | looks after the cluster while a study runs |
+| `pool` | the pool of them, and a watch over the cluster while a study runs |
 | `remote` | a worker from the driver's side, in place of a local process |
 | `actor` | the class that Ray runs on a node |
 | `hosting` | what the actor does there |
-| `ray_parts` | private parts of Ray |
-| `parcel` | what is sent to a node, and what it is checked by |
-| `carrying` | files of a trial, between the driver's machine and a node |
+| `carrying` | files between the driver's machine and a node: a study's, and a trial's |
 """
 
 from studies.executors.ray.options import RayOptions

@@ -10,11 +10,9 @@ from typing import Any
 
 
 class Worker:
-    """Runs a worker process on a node of the cluster; see `hosting`.
+    """Runs a worker process on a node of the cluster.
 
-    Args:
-        arrival: An `Arrival`, pickled.
-        files: The files that it needs, in Ray's object store: references by name.
+    `arrival` is a pickled `Arrival`, `files` are references into Ray's object store by name.
     """
 
     def __init__(self, arrival: bytes, files: dict[str, Any]) -> None:

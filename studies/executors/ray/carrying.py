@@ -1,23 +1,27 @@
-"""Files of a trial, between the driver's machine and a node.
+"""Files between the driver's machine and a node: a study's, and those of each trial.
 
 A node need not see the driver's disk. What a training reads goes to the node with its task; what it
-writes comes back as soon as it is there, so that a trial whose node dies resumes from its state.
+writes comes back as soon as it exists, so that a trial whose node dies resumes from its state.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from search_spaces.errors import StudyError
-from studies.executors.messages import ChampionSaved, Job, SaveChampion
+from search_spaces.errors import StudyError, WorkerError
+from studies.executors.messages import ChampionSaved, Job, LoadStudy, SaveChampion
+from studies.training.process.environment import deciding_variables
 from tracking.records import TrialTask
 from tracking.records.validation_predictions import predictions_beside
-from tracking.store.atomic import replacing
+from tracking.store.files import replacing
 
 _READ = ("state", "origin")
 _WRITTEN = ("state", "checkpoint", "scores")
@@ -74,11 +78,7 @@ def put_model(saved: SavedModel, asked: SaveChampion) -> ChampionSaved:
 
 
 class NodeFiles:
-    """The files of the present request on a node.
-
-    Args:
-        folder: A folder of this worker alone.
-    """
+    """The files of the present request on a node, in a folder of this worker alone."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -172,3 +172,76 @@ def _write(path: Path, content: bytes, *, keeping: bool = False) -> None:
         raise StudyError(
             f"{str(path)!r} cannot be written: {error}. Make room, then launch again to resume."
         ) from None
+
+
+_VERSIONS = ("kerastudy", "tensorflow", "keras", "numpy")
+# Ray sets the first; this process's are those of a local worker.
+_THREADS_VARIABLE = "OMP_NUM_THREADS"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What a node gets to run a worker."""
+
+    load: LoadStudy  # Its folders are those of the driver's machine.
+    launch: str  # A name that no other launch has.
+    versions: Mapping[str, str]  # Of the driver's machine, by name.
+    variables: Mapping[str, str | None]  # Environment variables that decide bits; None: not set.
+    folder: str  # The folder that the driver runs in; the worker does too, where it exists.
+    home: str  # Ray's id of the driver's node.
+
+    @classmethod
+    def of(cls, load: LoadStudy, launch: str, folder: str, home: str) -> Arrival:
+        """Returns what a node needs, from this process."""
+        variables = {**deciding_variables(), _THREADS_VARIABLE: os.environ.get(_THREADS_VARIABLE)}
+        return cls(load, launch, versions(), variables, folder, home)
+
+    def check_versions(self, node: str) -> None:
+        """Raises WorkerError, which names the node, if this process has other versions."""
+        found = versions()
+        differing = [
+            f"{name} {found[name]} (here {ours})"
+            for name, ours in self.versions.items()
+            if found.get(name) != ours
+        ]
+        if differing:
+            raise WorkerError(
+                f"{node} has {', '.join(differing)}. Install the same versions on all nodes"
+            )
+
+    def set_variables(self) -> None:
+        """Gives this process the variables, for the processes that it starts."""
+        for name, value in self.variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that all nodes must have, without importing anything."""
+    found = {"Python": platform.python_version()}
+    for name in _VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def put_files(paths: Iterable[Path]) -> dict[str, Any]:
+    """Puts files into Ray's object store; returns the reference of each, by name."""
+    import ray
+
+    return {path.name: ray.put(path.read_bytes()) for path in paths}
+
+
+def get_files(files: Mapping[str, Any], folder: Path) -> None:
+    """Writes files of the object store into a folder, once for all workers that share it."""
+    import ray
+
+    for name, reference in files.items():
+        path = folder / name
+        if not path.exists():
+            with replacing(path) as partial:
+                partial.write_bytes(ray.get(reference))

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.errors import StudyError
+from search_spaces.library_parts import AttributePart, MissingPartError, ModulePart
 from studies.error_texts import describe
 from studies.executors.ray.options import LOCAL, RayOptions, check_address
-from studies.executors.ray.ray_parts import silent
 from studies.executors.sizing import this_machine
 
 _SECONDS_TO_CONNECT = 5.0
@@ -27,17 +27,11 @@ _LONGEST_FOLDER = 35
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that this process is connected to.
-
-    Attributes:
-        options: What was asked for.
-        head: Host and port of its head.
-        local: Whether it is this launch's own.
-    """
+    """A cluster that this process is connected to."""
 
     options: RayOptions
-    head: tuple[str, int]
-    local: bool
+    head: tuple[str, int]  # Host and port.
+    local: bool  # Whether it is this launch's own.
 
     def resources(self, threads: int) -> Mapping[str, float]:
         """Returns the resources that a worker reserves, as Ray names them."""
@@ -57,7 +51,7 @@ class Cluster:
         return sum(_fits(node, wanted) for node in self.nodes())
 
     def check_room(self, wanted: Mapping[str, float]) -> None:
-        """Checks that a node has the resources of a worker. Raises StudyError if none has."""
+        """Raises StudyError if no node has the resources of a worker."""
         nodes = self.nodes()
         if any(_fits(node, wanted) for node in nodes):
             return
@@ -91,10 +85,7 @@ class Cluster:
 def connected(options: RayOptions) -> Iterator[Cluster]:
     """Connects to a cluster, or starts one on this machine; ends what it began.
 
-    A connection that this process has already is used, and left as it is.
-
-    Raises:
-        StudyError: If Ray is not installed, or there is no such cluster.
+    A connection that this process has already is used, and stays.
     """
     # Before it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -217,3 +208,27 @@ def _amounts(amounts: Mapping[str, float]) -> str:
 
 def _amount(name: str, amount: float) -> str:
     return f"{amount:g} {name}{'' if amount <= 1 and amount else 's'}"
+
+
+_worker = ModulePart("ray", "ray._private", "worker")
+_prints = AttributePart("ray", "ray._private.worker", "_worker_logs_enabled")
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Keeps Ray from printing about nodes that die: twenty lines each, on standard output.
+
+    The public setting turns off only the lines of workers. Does nothing if Ray lacks the private
+    one.
+    """
+    try:
+        worker = _worker.get()
+        before = _prints.of(worker)
+    except MissingPartError:
+        yield
+        return
+    _prints.set(worker, False)
+    try:
+        yield
+    finally:
+        _prints.set(worker, before)

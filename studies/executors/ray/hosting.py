@@ -24,8 +24,7 @@ from search_spaces.errors import KerastudyError, WorkerError
 from studies.data.arrays.large import temporary_folder
 from studies.error_texts import describe
 from studies.executors.messages import ChampionSaved, Failed, Loaded, LoadStudy
-from studies.executors.ray.carrying import NodeFiles, Sent
-from studies.executors.ray.parcel import Arrival, get_files
+from studies.executors.ray.carrying import Arrival, NodeFiles, Sent, get_files
 from studies.executors.worker_process import WorkerProcess
 from studies.user_code.shipping import ShippedStudy
 
@@ -52,7 +51,7 @@ class Printed:
 
 @dataclass(frozen=True)
 class Gone:
-    """The worker process has ended by itself; see `WorkerError`."""
+    """The worker process has ended by itself."""
 
     reason: str
     killed: bool = False
@@ -60,12 +59,7 @@ class Gone:
 
 
 class Hosting:
-    """Runs a worker process on this node. Its messages are taken by `next`.
-
-    Args:
-        arrival: What to run.
-        files: Files that the study needs, in Ray's object store; see `parcel`.
-    """
+    """Runs a worker process on this node; `files` are in Ray's object store."""
 
     def __init__(self, arrival: Arrival, files: Mapping[str, Any]) -> None:
         import ray

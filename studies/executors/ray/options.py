@@ -56,7 +56,7 @@ class RayOptions:
 
 
 def check_address(address: str) -> None:
-    """Checks what the address of a cluster looks like. Raises StudyError if it can't be one."""
+    """Raises StudyError if a text can't be the address of a cluster."""
     if isinstance(address, str):
         found = _HOST_AND_PORT.fullmatch(address)
         if address in _WORDS or (found and 0 < int(found[1]) < 2**16):
@@ -71,7 +71,7 @@ def check_address(address: str) -> None:
 
 
 def check_installed() -> None:
-    """Checks that Ray is installed. Raises StudyError if it is not."""
+    """Raises StudyError if Ray is not installed."""
     if find_spec("ray") is None:
         raise StudyError(
             "The executor 'ray' needs Ray, which is not installed. "

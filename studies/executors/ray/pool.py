@@ -1,16 +1,17 @@
-"""The pool of a launch's workers on a Ray cluster."""
+"""The pool of a launch's workers on a Ray cluster, and the watch over the cluster."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Handler
 from studies.executors.pool import WorkerPool
+from studies.executors.ray.cluster import Cluster
 from studies.executors.ray.remote import RemoteProcess
-from studies.executors.ray.watch import Watch
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from studies.training.process.environment import environment_differences
@@ -22,13 +23,10 @@ _MAY_DIFFER = ("device", "processor", "instructions")
 
 
 class RayPool(WorkerPool):
-    """Runs trials in workers on a cluster; takes more as nodes join. See `Executor`.
+    """A `WorkerPool` on a cluster, which takes more workers as nodes join.
 
-    Args:
-        workers: At least one; started, and alike.
-        on_output: Takes messages for the user.
-        exclude: Takes Ray's id of a node that can't run the study.
-        any_hardware: Whether workers may have different hardware.
+    `exclude` takes Ray's id of a node that can't run the study; with `any_hardware` workers may
+    have different hardware.
     """
 
     def __init__(
@@ -49,7 +47,7 @@ class RayPool(WorkerPool):
         return [cast(RemoteProcess, worker.process) for worker in self._workers]
 
     def load(self) -> None:
-        """See `WorkerPool`. If no node can load the study, only the last one's reason is told."""
+        """Waits until one worker has loaded the study; if none can, raises the last reason."""
         say, told = self._on_output, list[str]()
         self._on_output = told.append
         try:
@@ -60,12 +58,11 @@ class RayPool(WorkerPool):
             say(line)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """See `Executor`."""
         self.grow()
         super().wait(handler, min(seconds or _SECONDS_TO_GROW, _SECONDS_TO_GROW))
 
     def close(self) -> None:
-        """See `Executor`. All end at the same time."""
+        """Ends all workers at the same time."""
         import ray
 
         with contextlib.suppress(Exception):
@@ -75,12 +72,12 @@ class RayPool(WorkerPool):
         super().close()
 
     def _take(self, worker: WorkerExecutor, handler: Handler) -> None:
-        """See `WorkerPool`. Files come long before the next message: nobody waits for that."""
+        """Takes what a worker says; after files, the next message may be long in coming."""
         if worker.waits or not cast(RemoteProcess, worker.process).takes_files_alone():
             worker.wait(handler)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """See `WorkerPool`. Its node gets no other worker of this launch."""
+        """Continues without a worker, whose node gets no other of this launch."""
         node = cast(RemoteProcess, worker.process).node_id
         if node and not error.killed:
             self._exclude(node)
@@ -109,3 +106,75 @@ class RayPool(WorkerPool):
             )
         if found:
             self._do_without(worker, WorkerError(f"on {node}: {'; '.join(found)}"))
+
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+_LOOKS_TO_START = 30
+# A head that does not answer so often is gone.
+_ATTEMPTS = 3
+
+
+class Watch:
+    """Notices nodes that join, workers that wait for resources, and a head that is gone."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        wanted: Mapping[str, float],
+        workers: Callable[[], Sequence[RemoteProcess]],
+        say: OnOutput,
+    ) -> None:
+        self._cluster, self._wanted, self._workers, self._say = cluster, wanted, workers, say
+        # How many workers fit.
+        self.room = cluster.room(wanted)
+        # Why the cluster can't be used any more, or empty.
+        self.gone = ""
+        self._said = 0
+        self._waited = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def want(self, wanted: Mapping[str, float]) -> None:
+        """Takes the resources of a worker, once the study's threads are known."""
+        self._wanted, self.room = wanted, self._cluster.room(wanted)
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join(_SECONDS_BETWEEN_LOOKS)
+
+    def _follow(self) -> None:
+        failures = 0
+        while not self._over.wait(_SECONDS_BETWEEN_LOOKS):
+            if not self._cluster.answers():
+                failures += 1
+                if failures == _ATTEMPTS:
+                    self._give_up()
+                    return
+                continue
+            failures = 0
+            # Ray may be shutting down.
+            with contextlib.suppress(Exception):
+                self.room = self._cluster.room(self._wanted)
+                self._look_at_waiting()
+
+    def _give_up(self) -> None:
+        host, port = self._cluster.head
+        self.gone = (
+            f"The head of the Ray cluster, {host}:{port}, does not answer any more, so the study "
+            "stops. Nothing that is recorded is lost: launch again to resume."
+        )
+        for worker in self._workers():
+            worker.lose(WorkerError(self.gone, killed=True))
+
+    def _look_at_waiting(self) -> None:
+        workers = self._workers()
+        waiting = sum(not worker.begun for worker in workers)
+        self._waited = self._waited + 1 if waiting else 0
+        # Where there is room, starting takes a while; or others have it.
+        lacking = waiting if self._waited > _LOOKS_TO_START else len(workers) - self.room
+        if waiting and lacking > self._said:
+            self._say(self._cluster.waited_for(lacking, len(workers), self._wanted))
+            self._said = lacking
+        elif not waiting:
+            self._said = 0

@@ -23,12 +23,9 @@ _SECONDS_TO_END = 6.0
 class RemoteProcess:
     """An actor's worker process, as `WorkerProcess` is one of this machine.
 
-    Each stands for one actor: when that dies, all that it might still send is dropped with it.
-
-    Args:
-        start: Asks Ray for the actor. It may have to wait for resources.
-        on_output: Takes each line that the worker prints.
-        lost: Returns why an actor has died, and whether it is to blame.
+    It stands for one actor: when that dies, all that it might still send is dropped. `start` asks
+    Ray for the actor, which may have to wait for resources. `lost` returns why an actor has died,
+    and whether it is to blame.
     """
 
     def __init__(
@@ -58,21 +55,19 @@ class RemoteProcess:
 
     @property
     def connection(self) -> Connection:
-        """See `ProcessLike`."""
         return self._arrived
 
     @property
     def connects(self) -> bool:
-        """See `ProcessLike`."""
         return False
 
     @property
     def connected(self) -> bool:
-        """See `ProcessLike`. What it says can be waited for at once."""
+        """Returns whether it has connected: then messages can be waited for at once."""
         return True
 
     def send(self, message: object) -> None:
-        """See `ProcessLike`. Files that the message names go along."""
+        """Sends a message, with the files that it names."""
         if self._closed:
             raise WorkerError("the worker on the cluster has ended", killed=True)
         if isinstance(message, Job | SaveChampion):
@@ -83,7 +78,7 @@ class RemoteProcess:
         self._actor.send.remote(packed(message))
 
     def receive(self) -> Any:
-        """See `ProcessLike`. Files that came before the message are written first."""
+        """Waits for a message; writes files that came before it."""
         while True:
             try:
                 self._arrived.recv_bytes()
@@ -104,7 +99,7 @@ class RemoteProcess:
     def takes_files_alone(self) -> bool:
         """Writes files that have come; returns whether no message has come with them.
 
-        They may come long before the next message, for which other workers must not wait.
+        Files may come long before the next message, for which other workers must not wait.
         """
         while self._messages and isinstance(self._messages[0], Written):
             self._arrived.recv_bytes()
@@ -116,7 +111,6 @@ class RemoteProcess:
         self._put(error)
 
     def kill(self) -> None:
-        """See `ProcessLike`."""
         import ray
 
         ray.kill(self._actor)
@@ -128,7 +122,6 @@ class RemoteProcess:
         return self._actor.end.remote() if self.begun and not closed else None
 
     def end(self) -> None:
-        """See `ProcessLike`."""
         import ray
 
         with contextlib.suppress(Exception):
@@ -194,7 +187,7 @@ class RemoteProcess:
     def _is_late(self, message: object) -> bool:
         """Returns whether a message is of another fit than the present one, or came before.
 
-        Messages arrive once and in order; this is so even if Ray sent one again.
+        So messages arrive once and in order, even if Ray sends one again.
         """
         if not isinstance(message, EpochResult | TrialResult):
             return False

@@ -12,11 +12,10 @@ from typing import Any
 from search_spaces.errors import StudyError, WorkerError
 from studies.executors.messages import LoadStudy
 from studies.executors.ray import actor
+from studies.executors.ray.carrying import Arrival, put_files
 from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.parcel import Arrival, put_files
-from studies.executors.ray.pool import RayPool
+from studies.executors.ray.pool import RayPool, Watch
 from studies.executors.ray.remote import RemoteProcess
-from studies.executors.ray.watch import Watch
 from studies.executors.sizing import MOST_WORKERS, asked_workers
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
@@ -27,24 +26,11 @@ from tracking.records import StudyDescription
 
 
 class RayWorkers:
-    """Starts the workers of a launch on a cluster, and adapts them to the study.
+    """Starts the workers of a launch on a cluster, as `LocalWorkers` does on this machine.
 
-    As `LocalWorkers` does on this machine; see there.
-
-    Args:
-        target: The study to load.
-        cluster: Where.
-        overrides: Settings to replace.
-        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
-        trials: In total, if known.
-        threads: Of each trial, if known.
-        workers: How many; None: as many as the cluster has room for, up to 16.
-        shared: A folder of this machine, for the launch alone.
-        on_output: Takes what they print, and their number.
-        any_hardware: Whether they may have different hardware.
-
-    Raises:
-        StudyError: If ``workers`` is wrong, or no node has the resources of one.
+    `workers` is None for as many as the cluster has room for, up to 16. `shared` is a folder of
+    this machine, for the launch alone. With `any_hardware` workers may have different hardware.
+    Raises StudyError if no node has the resources of a worker.
     """
 
     def __init__(
@@ -84,19 +70,11 @@ class RayWorkers:
         self.pool = self._start_pool(self._asked or max(1, min(self._most, self._room)))
 
     def load(self) -> None:
-        """Waits until one worker has loaded the study. Raises StudyError if it cannot."""
+        """Waits until one worker has loaded the study. Raises StudyError if none can."""
         self.pool.load()
 
     def suit(self, *, threads: int | None, finished: int) -> None:
-        """Adapts them to the study: their threads, and their number unless the user chose it.
-
-        Args:
-            threads: Those of the record, which trials keep; None: those of the loaded study.
-            finished: How many trials the record has.
-
-        Raises:
-            StudyError: If they must be restarted, and can't load the study.
-        """
+        """Adapts them to the study, as `LocalWorkers.suit` does."""
         if threads is not None and threads != self.pool.description.threads:
             self.close()
             self._threads = threads
@@ -116,7 +94,6 @@ class RayWorkers:
         self.pool.grow = self._grow
 
     def close(self) -> None:
-        """Ends them."""
         if self.pool.watch is not None:
             self.pool.watch.close()
             if self.pool.watch.gone:

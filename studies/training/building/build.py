@@ -1,9 +1,11 @@
-"""Builds compiled models, and callbacks, from hyperparameters."""
+"""Builds compiled models, and callbacks, from hyperparameters; which way metrics get better."""
 
 from __future__ import annotations
 
+import contextlib
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,29 +13,28 @@ import numpy as np
 from search_spaces import HyperparameterError, Hyperparameters
 from search_spaces.errors import BuilderError
 from studies.data.preprocessing import building_for
-from studies.definition.objective import unknown_metric
+from studies.definition.objective import known_direction, unknown_direction, unknown_metric
 from studies.libraries.keras_parts import compile_arguments
 from studies.training.batches import as_keras_reads, packed
 from studies.training.building.hypermodel import has_own_fit
 from studies.training.models import fixed_batch_size, has_own_steps
 from studies.training.process import global_settings
+from tracking.records import Direction, Objective
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
 
 
 def build_model(
-    study: StudyDefinition, hp: Hyperparameters, splits: AnySplits | None = None
+    study: StudyDefinition, hp: Hyperparameters, splits: LoadedData | None = None
 ) -> keras.Model:
-    """Calls the study's builder, for the data of a trial.
+    """Calls the study's builder, for the data of a trial; raises whatever that raises.
 
-    Raises:
-        BuilderError: If it returns no Keras model, or one that is not compiled although no `fit` of
-            its own trains it, or reads what the space lacks.
-        Exception: Whatever the builder raises.
+    Raises BuilderError if it returns no Keras model, or one that is not compiled although no `fit`
+    of its own trains it, or reads what the space lacks.
     """
     try:
         with global_settings.noting_environment(), building_for(splits):
@@ -111,7 +112,7 @@ def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
     return method if callable(method) else build  # type: ignore[no-any-return]
 
 
-def build_variables(model: keras.Model, splits: AnySplits) -> None:
+def build_variables(model: keras.Model, splits: LoadedData) -> None:
     """Makes the missing variables of a model and its optimizer."""
     import keras
 
@@ -155,3 +156,58 @@ def check_logged(metric: str, logged: set[str]) -> None:
     """Raises ObjectiveError, with the logged metrics, if an objective is not among them."""
     if metric not in logged:
         raise unknown_metric(metric, logged)
+
+
+def settled(objective: str | Objective, model: keras.Model | None) -> Objective:
+    """Returns an objective with its direction, by its name or a model that has measured a batch.
+
+    Raises ObjectiveError if neither the name nor the metric's object shows the direction.
+    """
+    if isinstance(objective, Objective):
+        return objective
+    direction = None if model is None else _direction(objective, model)
+    if direction is None:
+        raise unknown_direction(objective)
+    return Objective(objective, direction)
+
+
+def _direction(name: str, model: keras.Model) -> Direction | None:
+    """Returns the direction of a metric, by its logged name.
+
+    Keras logs a metric under its name, after that of its output if there are several, and before a
+    number if two have the same name.
+    """
+    logged = name.removeprefix("val_")
+    outputs = list(getattr(model, "output_names", None) or ())
+    if logged.removesuffix("_loss") in outputs:
+        return "min"
+    spelled = [logged, re.sub(r"_\d+$", "", logged)]
+    spelled += [s.removeprefix(f"{o}_") for s in spelled for o in outputs]
+    found = {_direction_of(each) for each in _metrics(model) if each.name in spelled}
+    return found.pop() if len(found) == 1 else None
+
+
+def _metrics(model: keras.Model) -> Iterator[Any]:
+    for each in model.metrics:
+        # Keras keeps the metrics of compile() in a container metric.
+        yield from getattr(each, "metrics", None) or [each]
+
+
+def _direction_of(metric: Any) -> Direction | None:
+    for kind in type(metric).__mro__:
+        if kind.__module__.partition(".")[0] == "keras":
+            direction = known_direction(snake_case(kind.__name__))
+            if direction is not None:
+                return direction
+    # Keras's function with a user's name: MeanMetricWrapper(keras.losses.mse, "error").
+    with contextlib.suppress(Exception):
+        function = metric.get_config()["fn"]
+        if function.get("module", "").partition(".")[0] in ("keras", "builtins"):
+            return known_direction(str(function["config"]))
+    return None
+
+
+def snake_case(name: str) -> str:
+    """Returns Keras's name for a class: of a metric by default, of a loss for its function."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -14,7 +14,7 @@ from studies.data.preprocessing import building_for
 from studies.training.building.build import build_function, check_model
 from studies.training.building.hypermodel import has_own_fit, rehearse
 from studies.training.building.made_data import AnyData, MadeData, splits_for
-from studies.training.objectives.first_fit import TracedObjective
+from studies.training.first_fit import TracedObjective
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
 from studies.user_code.causes import fatal, is_fatal
@@ -46,11 +46,8 @@ def resolve_space(
 
     Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. A few samples
     of the data serve to trace a HyperModel's own `fit`. An objective function has no data, and is
-    traced as such.
-
-    Raises:
-        BuilderError: If the builder can't be traced, or the default values make no data.
-        SearchSpaceError: If the space can't be tailored so.
+    traced as such. Raises BuilderError if the builder can't be traced, or the default values make
+    no data.
     """
     assert data is not None or traced is not None, "one of them is traced"
     build = _traced(study, data) if data is not None else traced

@@ -18,18 +18,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import BuilderError
-from studies.data import Part, Splits
-from studies.training.models import scalars
+from studies.data import Part
+from studies.training.models import copy_of, scalars
 from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.trainer import OnEpoch, Training
-from studies.training.variables import copy_of
 from tracking.records import Objective, TrialSpec
 
 if TYPE_CHECKING:
     import keras
 
     from search_spaces import Hyperparameters
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
 
 _SAMPLES = 8  # Samples to rehearse with.
@@ -74,12 +73,8 @@ class HyperModelTrainer:
         self._last: Mapping[str, float] = {}
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """See `Trainer.train`.
-
-        Raises BuilderError if the samples have weights and the `fit` can't be given any.
-        """
-        spec, splits = training.spec, training.splits
-        assert isinstance(splits, Splits), "a session refuses others"
+        """Trains by the HyperModel's `fit`, which must take samples' weights if there are any."""
+        spec, splits = training.spec, training.splits.arrays
         self.unsaved, self._last = "", {}
         given = training.model
         watching = _watching(self._reporting(given, on_epoch), spec.seed)
@@ -142,8 +137,7 @@ class HyperModelTrainer:
         """Calls `fit`, without arguments that it does not take or passes to `model.fit` itself."""
         import keras
 
-        hp, model, part = training.hp, training.model, training.splits.train
-        assert isinstance(part, Part), "a session refuses others"
+        hp, model, part = training.hp, training.model, training.splits.arrays.train
         weighted, keywords = "sample_weight" in keywords, _taken(self._fit, keywords)
         if weighted and "sample_weight" not in keywords:
             raise BuilderError(
@@ -167,7 +161,7 @@ class HyperModelTrainer:
 
 
 def rehearse(
-    study: StudyDefinition, model: keras.Model, splits: AnySplits, hp: Hyperparameters
+    study: StudyDefinition, model: keras.Model, splits: LoadedData, hp: Hyperparameters
 ) -> set[str]:
     """Trains an epoch on a few samples; returns the names of its metrics and of its outcome."""
     import tensorflow as tf
@@ -183,10 +177,9 @@ def rehearse(
         # The model's metrics show which way is better, once they have measured something.
         objective = Objective(objective, "min")
     spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", objective)
-    assert isinstance(splits, Splits), "a session refuses others"
     train, validation = splits.train.first(_SAMPLES), splits.validation.first(_SAMPLES)
-    splits = replace(splits, train=train, validation=validation)
-    trainer, training = HyperModelTrainer(study.build), Training(model, splits, spec, [], hp)
+    few = replace(splits.arrays, train=train, validation=validation)
+    trainer, training = HyperModelTrainer(study.build), Training(model, few, spec, [], hp)
     eager = tf.config.functions_run_eagerly()
     # A step or two are not worth tracing.
     tf.config.run_functions_eagerly(True)
@@ -238,8 +231,7 @@ def _fitted_models() -> Iterator[list[keras.Model]]:
 
 def _measured(model: keras.Model, training: Training) -> dict[str, float]:
     """Returns a model's metrics on the validation data; none if they can't be measured."""
-    validation = training.splits.validation
-    assert isinstance(validation, Part), "a session refuses others"
+    validation = training.splits.arrays.validation
     try:
         metrics = model.evaluate(
             validation.x,

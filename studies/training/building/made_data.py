@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from search_spaces.discovery.replaying import Asked, RecordedHyperparameters, answers_alike
+from search_spaces.discovery.reading import Asked, RecordedHyperparameters, answers_alike
 from search_spaces.errors import BuilderError, DataError, StudyError
-from studies.data import AnyDataset, AnySplits, Dataset, StreamedDataset, StreamedSplits
-from studies.data.arrays.digests import array_digest, combined_digest
-from studies.data.structures import named_arrays
+from studies.data import DescribedData, LoadedData
 from studies.definition.class_weights import (
     check_class_weight,
     resolve_class_weight,
@@ -29,8 +27,8 @@ DATA_SETS_KEPT = 4
 class Made(NamedTuple):
     """The data made for a trial, without the weights of its classes, and these."""
 
-    data: AnyDataset
-    splits: AnySplits
+    data: DescribedData
+    splits: LoadedData
     class_weight: dict[int, float] | None
 
 
@@ -43,13 +41,13 @@ class MadeData:
 
     def __init__(self, study: StudyDefinition) -> None:
         self._study = study
-        self._kept: deque[tuple[tuple[Asked, ...], AnyDataset]] = deque(maxlen=DATA_SETS_KEPT)
+        self._kept: deque[tuple[tuple[Asked, ...], DescribedData]] = deque(maxlen=DATA_SETS_KEPT)
         self._streamed: bool | None = None
 
-    def described(self, hp: Any) -> AnyDataset:
+    def described(self, hp: Any) -> DescribedData:
         """Returns the description of the data; `hp` is read as if it were made each time."""
         study = self._study
-        if isinstance(study.data, Dataset | StreamedDataset):
+        if isinstance(study.data, DescribedData):
             return study.data
         for asked, data in tuple(self._kept)[::-1]:
             if answers_alike(asked, hp):
@@ -64,7 +62,7 @@ class MadeData:
         finally:
             # It is called for some trials only.
             global_settings.restore()
-        if not isinstance(made, Dataset | StreamedDataset):
+        if not isinstance(made, DescribedData):
             raise BuilderError(
                 f"The function of the data of the study {study.name!r} must return data from "
                 "kerastudy.datasets, such as datasets.arrays(x, y). Received: "
@@ -86,7 +84,7 @@ class MadeData:
         if it is no data, of another kind than before, or does not suit the class weights.
         """
         data = self.described(hp)
-        streamed = isinstance(data, StreamedDataset)
+        streamed = data.in_batches
         if self._streamed not in (None, streamed):
             raise BuilderError(
                 f"The function of the data of the study {self._study.name!r} returns arrays for "
@@ -124,34 +122,18 @@ class MadeData:
         return explain(error, self._study.data)
 
 
-AnyData = AnySplits | MadeData
+AnyData = LoadedData | MadeData
 
 
 def made_data(study: StudyDefinition) -> MadeData | None:
     """Returns the maker of each trial's data; None if all trials have the same data."""
-    of_study = isinstance(study.data, Dataset | StreamedDataset)
+    of_study = isinstance(study.data, DescribedData)
     return None if of_study and not callable(study.class_weight) else MadeData(study)
 
 
-def splits_for(data: AnyData, hp: Any) -> AnySplits:
+def splits_for(data: AnyData, hp: Any) -> LoadedData:
     """Returns the data that a trial is trained on, its classes weighted if `data` makes it."""
     if not isinstance(data, MadeData):
         return data
     made = data.of(hp)
     return with_class_weight(made.splits, made.class_weight)
-
-
-def validation_digest(splits: AnySplits) -> str:
-    """Returns a digest that is equal for trials whose values can be compared.
-
-    It is the SHA-256 of the validation part's targets and weights. Without targets it covers the
-    number of samples; for data in batches, whose targets alone are unknown, the whole part.
-    """
-    if isinstance(splits, StreamedSplits):
-        return splits.digests["validation"]
-    part = splits.validation
-    arrays = named_arrays(part.y, "y") if part.has_targets else {}
-    if part.sample_weight is not None:
-        arrays = {**arrays, "sample_weight": part.sample_weight}
-    digests = {name: array_digest(array) for name, array in arrays.items()}
-    return combined_digest({**digests, "samples": str(len(part))})

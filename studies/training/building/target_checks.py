@@ -2,7 +2,8 @@
 
 Only certain mistakes are refused: those on which Keras would raise during a trial, or train
 silently and uselessly. A user's own losses, and subclasses of models and layers, are not checked.
-Each of several outputs is checked separately.
+Each of several outputs is checked separately; they are paired with targets and losses as Keras
+pairs them (`CompileLoss` in keras/src/trainers/compile_utils.py), and unclear cases are left out.
 
 Sources: https://keras.io/api/losses/probabilistic_losses/ and
 https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
@@ -11,23 +12,26 @@ https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from search_spaces.errors import BuilderError
-from studies.data.structures import map_arrays
+from studies.data.arrays.structures import Arrays, map_arrays
 from studies.libraries.keras_parts import made_by
 from studies.training.batches import as_keras_reads
-from studies.training.building.compared_outputs import Compared, compared_outputs, single_output
-from studies.training.building.metric_directions import snake_case
+from studies.training.building.build import snake_case
+
+if TYPE_CHECKING:
+    import keras
 
 if TYPE_CHECKING:
     import keras
 
     from studies.data import Part
-    from studies.data.structures import Arrays
+    from studies.data.arrays.structures import Arrays
 
     Shape = tuple[int | None, ...]
 
@@ -59,11 +63,9 @@ class _Loss:
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
-    """Checks that outputs and losses of a compiled model fit all targets, as few may be wrong.
+    """Raises BuilderError with all that is wrong if outputs and losses don't fit the targets.
 
-    Raises:
-        BuilderError: If they don't; lists everything that is wrong, and what to do.
-        Exception: What the model raises when it is called to be built.
+    All targets are checked, as few may be wrong. The model raises what it raises when it is built.
     """
     if not _is_of_keras(model):
         return
@@ -280,3 +282,76 @@ def _agree(targets: Shape, output: Shape) -> bool:
 def _number(value: Any) -> str:
     number = value.item()
     return str(int(number)) if number == int(number) else f"{number:g}"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A symbolic output of rank 1 or more, its targets of shape (n, ...), and its loss."""
+
+    # " of the output 'name'", or nothing if there is only one.
+    name: str
+    output: Any
+    targets: np.ndarray
+    loss: Any
+
+
+def compared_outputs(model: keras.Model, y: Arrays) -> list[Compared]:
+    """Returns the outputs of a Sequential or Functional model with their targets and losses."""
+    loss = model.loss
+    if isinstance(y, np.ndarray):
+        output = single_output(model)
+        if isinstance(loss, list | tuple | dict) and len(loss) == 1:
+            # One output may be given its loss in a list, or by the output's name.
+            loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
+        return [] if output is None else [Compared("", output, y, loss)]
+    outputs = named_outputs(model)
+    # Targets in a tuple are those of the outputs in their order.
+    targets = dict(zip(outputs, y, strict=False)) if isinstance(y, tuple) else y
+    if len(targets) != len(y) or set(targets) != set(outputs):
+        return []
+    if isinstance(loss, list | tuple):
+        loss = dict(zip(outputs, loss, strict=False)) if len(loss) == len(outputs) else None
+    by_name = loss if isinstance(loss, Mapping) else dict.fromkeys(outputs, loss)
+    return [
+        Compared(f" of the output {name!r}", output, targets[name], by_name.get(name))
+        for name, output in outputs.items()
+    ]
+
+
+def single_output(model: keras.Model) -> Any:
+    """Returns the symbolic output of a Sequential or Functional model, if it has just one."""
+    output = _declared_output(model)
+    if isinstance(output, list | tuple) and len(output) == 1:
+        output = output[0]
+    return output if _is_comparable(output) else None
+
+
+def named_outputs(model: keras.Model) -> dict[str, Any]:
+    """Returns the symbolic outputs of a model by the names of targets and losses.
+
+    Outputs in a dict have its keys, in their order; others have the names of their layers, as in
+    Keras. Empty if a model's outputs can't be named so.
+    """
+    output = _declared_output(model)
+    if isinstance(output, list | tuple):
+        names = list(getattr(model, "output_names", ()))
+        output = dict(zip(names, output, strict=False)) if len(set(names)) == len(output) else {}
+    elif type(output) is dict:
+        output = dict(sorted(output.items()))
+    if type(output) is not dict or not all(map(_is_comparable, output.values())):
+        return {}
+    return output
+
+
+def _declared_output(model: keras.Model) -> Any:
+    import keras
+
+    # A Sequential has `outputs` once it is built. A Functional's `output` keeps its structure.
+    sequential = isinstance(model, keras.Sequential)
+    return getattr(model, "outputs" if sequential else "output", None)
+
+
+def _is_comparable(output: Any) -> bool:
+    import keras
+
+    return isinstance(output, keras.KerasTensor) and len(output.shape) > 0

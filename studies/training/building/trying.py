@@ -9,25 +9,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import BuilderError, NotRecordableError, StudyError
 from studies.training.batches import as_tensor, packed
-from studies.training.building.build import build_callbacks, build_model, check_logged
+from studies.training.building.build import build_callbacks, build_model, check_logged, settled
 from studies.training.building.hypermodel import has_own_fit, rehearse
 from studies.training.building.made_data import AnyData, splits_for
-from studies.training.building.metric_directions import settled
 from studies.training.building.own_code import loading_warnings
 from studies.training.building.target_checks import check_targets, check_weighted
-from studies.training.models import fixed_batch_size, has_own_steps, scalars
+from studies.training.models import fixed_batch_size, has_own_steps, parameters_of, scalars
 from studies.training.process.determinism import begin_trial
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.programs.fitness import why_not
-from studies.training.variables import parameters_of
+from studies.training.programs.compiled import CompiledTrainer, why_not
 from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective
-from tracking.runs.mlflow_names import check_names
+from tracking.runs.run_contents import check_names
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
 
 _SAMPLES = 4
@@ -49,13 +46,10 @@ class Checked(NamedTuple):
 def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     """Builds the model of the default hyperparameters and trains it on a few samples.
 
-    So mistakes in a builder are reported before anything is written.
-
-    Raises:
-        BuilderError: If the builder returns no compiled model, or reads what the space lacks; if
-            output layer, loss and targets can't fit; or if the study's trainer is "compiled" and
-            the model or its callbacks can't be.
-        ObjectiveError: If the model does not log the objective, or its direction is unknown.
+    So mistakes are reported before anything is written. Raises BuilderError if the builder returns
+    no compiled model, or reads what the space lacks; if output layer, loss and targets can't fit;
+    or if the study's trainer is "compiled" and the model or its callbacks can't be. Raises
+    ObjectiveError if the model does not log the objective, or its direction is unknown.
     """
     assert study.space is not None, "a session resolves the study's space"
     hp = Hyperparameters(study.space, study.space.defaults())
@@ -116,7 +110,7 @@ def _refuse(study: StudyDefinition, reason: str) -> None:
 
 
 def _try_model(
-    study: StudyDefinition, model: keras.Model, splits: AnySplits, hp: Hyperparameters
+    study: StudyDefinition, model: keras.Model, splits: LoadedData, hp: Hyperparameters
 ) -> set[str]:
     """Trains a model for one batch, and validates it; returns the names of its metrics.
 
@@ -133,7 +127,7 @@ def _try_model(
             raise error from None
 
 
-def _step_once(model: keras.Model, splits: AnySplits) -> set[str]:
+def _step_once(model: keras.Model, splits: LoadedData) -> set[str]:
     import tensorflow as tf
 
     names: set[str] = set()
@@ -146,7 +140,7 @@ def _step_once(model: keras.Model, splits: AnySplits) -> set[str]:
     return names
 
 
-def _fit_once(model: keras.Model, splits: AnySplits) -> set[str]:
+def _fit_once(model: keras.Model, splits: LoadedData) -> set[str]:
     import tensorflow as tf
 
     # Not as arrays, of which Keras takes no texts.
@@ -155,7 +149,7 @@ def _fit_once(model: keras.Model, splits: AnySplits) -> set[str]:
     return set(scalars({name: values[-1] for name, values in history.items()}))
 
 
-def _samples(model: keras.Model, splits: AnySplits) -> list[tuple[Any, ...]]:
+def _samples(model: keras.Model, splits: LoadedData) -> list[tuple[Any, ...]]:
     size = fixed_batch_size(model) or _SAMPLES
     return [packed(part.first(size)) for part in (splits.train, splits.validation)]
 

@@ -1,12 +1,14 @@
-"""A trial's best weights as a model that MLflow can load."""
+"""The model of a trial: built again, saved for MLflow, or trained on all but the test part."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,34 +16,48 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.data import StreamedSplits
-from studies.data.arrays.texts import is_text
-from studies.data.structures import named_arrays
+from studies.data import Part, Splits
+from studies.data.arrays.preprocessing import Given, examples_of
+from studies.data.arrays.splits import joined, seal
+from studies.data.arrays.structures import is_text, named_arrays
+from studies.definition.class_weights import with_class_weight
 from studies.error_texts import first_paragraph
 from studies.training.batches import Batches
-from studies.training.building.build import build_model, build_variables
+from studies.training.building.build import (
+    build_callbacks,
+    build_model,
+    build_variables,
+    without_watching,
+)
+from studies.training.building.hypermodel import has_own_fit
 from studies.training.building.own_code import own_code
 from studies.training.champion import champion_loader
 from studies.training.champion.predictions import validation_predictions
 from studies.training.champion.served import served_model
-from studies.training.models import scalars
+from studies.training.first_fit import FirstFit, model_of
+from studies.training.models import as_built, scalars
+from studies.training.plain import PlainTrainer
 from studies.training.process.determinism import begin_trial
 from studies.training.streamed_batches import StreamedBatches
-from studies.training.variables import as_built
+from studies.training.trainer import Training
 from tracking.records import ALL_FOLDS, TrialSpec
 from tracking.records.validation_predictions import predictions_beside
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
+    from tracking.records import TrialSpec
+
+# Of an objective function's, for the signature, and to make variables.
+_SAMPLES = 32
 
 
 def save_champion(
     study: StudyDefinition,
     space: SearchSpace,
-    splits: AnySplits,
+    splits: LoadedData,
     spec: TrialSpec,
     checkpoint: Path,
     requirements: list[str],
@@ -52,10 +68,9 @@ def save_champion(
     It is saved with fixed requirements. Validation data is evaluated, training data gives the
     signature. What the model predicts of the validation data is saved in `predictions_beside` the
     folder, if that can be counted. Returns the validation metrics, named as in training
-    (``val_loss``, …): none of a model that is not compiled. Raises StudyError if the model cannot
-    be rebuilt, loaded or saved.
+    (``val_loss``, …): none of a model that is not compiled.
     """
-    try:
+    with _saving(spec, checkpoint):
         model = rebuilt(study, space, splits, spec, checkpoint)
         # Trained on all folds, it has no validation data.
         validated = spec.fold != ALL_FOLDS
@@ -65,6 +80,27 @@ def save_champion(
         if predictions:
             predictions_beside(folder).write_text(predictions, encoding="utf-8")
         save_for_mlflow(model, splits, requirements, folder, study.build)
+    return {f"val_{name}": value for name, value in scalars(metrics).items()}
+
+
+def save_objective_champion(
+    study: StudyDefinition,
+    space: SearchSpace,
+    spec: TrialSpec,
+    checkpoint: Path,
+    requirements: list[str],
+    folder: Path,
+) -> None:
+    """Does what `save_champion` does, for a trial of an objective function."""
+    with _saving(spec, checkpoint):
+        model, splits = rebuilt_objective(study, space, spec, checkpoint)
+        save_for_mlflow(model, splits, requirements, folder, study.build)
+
+
+@contextlib.contextmanager
+def _saving(spec: TrialSpec, checkpoint: Path) -> Iterator[None]:
+    try:
+        yield
     except StudyError:
         raise
     except Exception as error:
@@ -72,13 +108,12 @@ def save_champion(
             f"Trial {spec.number} is the best, but its model could not be saved as a model of "
             f"MLflow: {first_paragraph(error)}. Its weights are in {str(checkpoint)!r}."
         ) from error
-    return {f"val_{name}": value for name, value in scalars(metrics).items()}
 
 
 def rebuilt(
     study: StudyDefinition,
     space: SearchSpace,
-    splits: AnySplits,
+    splits: LoadedData,
     spec: TrialSpec,
     checkpoint: Path,
 ) -> keras.Model:
@@ -92,25 +127,22 @@ def rebuilt(
 
 
 def _predictions(
-    study: StudyDefinition, model: keras.Model, splits: AnySplits, spec: TrialSpec
+    study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec
 ) -> str:
     """Returns what a model predicts of the validation data, as JSON; empty if it can't be shown."""
     try:
         rule = getattr(study.data, "rule", None)
-        found = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
-        return "" if found is None else found.to_json()
+        predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
+        return "" if predictions is None else predictions.to_json()
     except Exception:
         # A model may predict in its own way, or can't. It is registered all the same.
         return ""
 
 
-def evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping[str, Any]:
+def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mapping[str, Any]:
     """Returns what `model.evaluate` returns for the validation part."""
     batches: Batches | StreamedBatches
-    if isinstance(splits, StreamedSplits):
-        batches = StreamedBatches(splits)
-    else:
-        batches = Batches(splits, batch_size)
+    batches = StreamedBatches(splits) if splits.streams else Batches(splits.arrays, batch_size)
     with contextlib.closing(batches), warnings.catch_warnings():
         # Data of unknown length just ends.
         warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
@@ -122,7 +154,7 @@ def evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping
 
 def save_for_mlflow(
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     requirements: list[str],
     folder: Path,
     build: Any = None,
@@ -138,7 +170,7 @@ def save_for_mlflow(
     import mlflow.keras
     from mlflow.models import Model
 
-    from studies.training.champion.signatures import (
+    from studies.training.champion.served import (
         columns_signature,
         example_of,
         signature_of,
@@ -187,3 +219,122 @@ def _config_in(folder: Path) -> dict[str, Any]:
     with zipfile.ZipFile(folder / "data" / "model.keras") as archive:
         config: dict[str, Any] = json.loads(archive.read("config.json"))
         return config
+
+
+def rebuilt_objective(
+    study: StudyDefinition, space: SearchSpace, spec: TrialSpec, checkpoint: Path
+) -> tuple[keras.Model, Splits]:
+    """Returns a trial's model with its best weights, and some of its training samples.
+
+    The objective function runs under the trial's seed up to its first `fit`.
+    """
+    assert study.objective_function is not None, "it is such a study"
+    begin_trial(spec.seed)
+    hp = Hyperparameters(space, spec.values, number=spec.built_as)
+    fit = model_of(study.name, study.objective_function, hp)
+    splits = _samples_of(fit)
+    build_variables(fit.model, splits)
+    with as_built(fit.model):
+        fit.model.load_weights(checkpoint)
+    return fit.model, splits
+
+
+def _samples_of(fit: FirstFit) -> Splits:
+    """Returns a few samples of a training, as if they were a study's data."""
+    import keras
+
+    x, y = fit.arguments.get("x"), fit.arguments.get("y")
+    if y is None and not _is_arrays(x):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch(x))
+    x, y = _first(x), () if y is None else _first(y)
+    part = Part(x, y)
+    return seal(part, part, None, given=Given(example=examples_of(x)))
+
+
+def _is_arrays(x: Any) -> bool:
+    """Returns whether samples are arrays, not batches of them."""
+    if isinstance(x, Mapping):
+        return True
+    if isinstance(x, list | tuple):
+        return bool(x)
+    return hasattr(x, "shape")
+
+
+def _first_batch(batches: Any) -> Any:
+    import keras
+
+    if isinstance(batches, keras.utils.PyDataset):
+        return batches[0]
+    return next(iter(batches))
+
+
+def _first(given: Any) -> Any:
+    """Returns the first samples, as one array, or several by name or in order."""
+    if isinstance(given, Mapping):
+        return {name: _first(each) for name, each in given.items()}
+    if isinstance(given, list | tuple) and hasattr(given[0], "shape") and given[0].shape:
+        return tuple(map(_first, given))
+    return np.asarray(given[:_SAMPLES])
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """How a model was trained on more data."""
+
+    epochs: int
+    # Of an epoch.
+    steps: int
+    # Those of the trial, without the validation data.
+    steps_before: int
+    samples: int
+    # Callbacks that it was trained without, as they watch validation data.
+    left_out: tuple[str, ...]
+
+
+def refit(
+    study: StudyDefinition, splits: LoadedData, spec: TrialSpec, hp: Hyperparameters, epochs: int
+) -> tuple[keras.Model, Splits, Refitted]:
+    """Trains a trial's model on training and validation data together, by `model.fit`.
+
+    For the trial's best number of epochs, with its seed: each sample is seen as often as in the
+    trial, so an epoch has more steps, in proportion to the data. (Keeping the number of steps
+    instead would show each sample less often than was found best.) Samples of the training part
+    come first; `permutation` orders each epoch. The preprocessing stays that of the trial, fitted
+    on its training part.
+
+    `splits` has classes without weights, `spec` the weights; `epochs` is the trial's best epoch.
+    """
+    if splits.streams:
+        raise StudyError(
+            "A study on data in batches can't be trained again on training and validation data "
+            "together: the two can't be joined. Give arrays, or launch a study whose function of "
+            "training batches returns both."
+        )
+    if has_own_fit(study.build):
+        raise StudyError(
+            "A HyperModel with a fit of its own can't be trained again without validation data: "
+            "its fit may need that. Leave the fit out."
+        )
+    arrays = splits.arrays
+    merged = replace(arrays, train=joined(arrays.train, arrays.validation))
+    weighted = with_class_weight(merged, spec.class_weight)
+    begin_trial(spec.seed)
+    model = build_model(study, hp, splits)
+    kept, watching = without_watching(build_callbacks(study, hp))
+    last: dict[str, float] = {}
+
+    def on_epoch(_: int, logs: Mapping[str, float]) -> bool:
+        last.update(logs)
+        return True
+
+    trained = replace(spec, epochs=epochs)
+    PlainTrainer().train(Training(model, weighted, trained, kept, hp, validates=False), on_epoch)
+    if not math.isfinite(last.get("loss", math.nan)):
+        raise StudyError(
+            f"Trained on training and validation data together, trial {spec.number} diverges: its "
+            f"loss is {last.get('loss')}."
+        )
+    samples, before = len(merged.train), len(arrays.train)
+    steps, steps_before = (-(-count // spec.batch_size) for count in (samples, before))
+    left_out = tuple(type(callback).__name__ for callback in watching)
+    return model, merged, Refitted(epochs, steps, steps_before, samples, left_out)

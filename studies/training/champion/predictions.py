@@ -5,23 +5,20 @@ Read in slices, so that neither predictions nor batches of large data are held a
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import StreamedSplits
-from studies.data.arrays.rules import by_rule
-from studies.data.parts.classes import class_labels
-from studies.data.structures import Arrays, map_arrays
+from studies.data.arrays.checks import by_rule
+from studies.data.arrays.classes import class_labels
+from studies.data.arrays.preprocessing import Given
+from studies.data.arrays.structures import Arrays, image_of, map_arrays, named_arrays
 from studies.training.batches import as_keras_reads
-from studies.training.champion.paired_outputs import loss_of, paired_outputs
-from studies.training.champion.pictured import before_preprocessing, pictured
-from studies.training.streamed_batches import StreamedBatches
+from studies.training.building.target_checks import named_outputs
+from studies.training.streamed_batches import validation_batches
 from tracking.records.validation_predictions import (
     MOST_CLASSES,
     MOST_POINTS,
@@ -34,32 +31,32 @@ from tracking.records.validation_predictions import (
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
+
 
 _SLICE = 2**14
+# Of an image, in pixels.
+_LARGEST_SIDE = 256
+_MOST_COLUMNS = 100
+_LONGEST_TEXT = 200
+# The name of the output of a model that has just one.
+_ONLY = ""
 # Samples; targets and predictions by the name of their output.
 _Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 
 def validation_predictions(
     model: keras.Model,
-    splits: AnySplits,
+    splits: LoadedData,
     number: int,
     batch_size: int,
     rule: Callable[[Any], Any] | None = None,
 ) -> ValidationPredictions | None:
     """Returns what a model predicts of the validation data.
 
-    Args:
-        model: Built, with its final weights; it takes samples after preprocessing.
-        splits: The data.
-        number: The trial's number.
-        batch_size: Samples that it predicts at once; data in batches has its own.
-        rule: The function that made the targets; see `datasets.arrays`.
-
-    Returns:
-        The predictions, without run and epoch: those of the first output, with those of others.
-        Outputs that are neither a class for each sample nor a number are left out; None if all are.
+    Without run and epoch: those of the first output, with those of others. Outputs that are neither
+    a class for each sample nor a number are left out; None if all are. `rule` is the function that
+    made the targets; see `datasets.arrays`.
     """
     counting: dict[str, _Counting] = {}
     start = 0
@@ -70,8 +67,8 @@ def validation_predictions(
             }
             counting = {name: each for name, each in made.items() if each is not None}
         for name, each in list(counting.items()):
-            y, found = outputs[name]
-            if not each.add(start, x, y, _probabilities(loss_of(model, name), found)):
+            y, predicted = outputs[name]
+            if not each.add(start, x, y, _probabilities(_loss_of(model, name), predicted)):
                 del counting[name]
         if not counting:
             return None
@@ -80,33 +77,30 @@ def validation_predictions(
     return replace(results[0], others=tuple(results[1:])) if results else None
 
 
-def _slices(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterator[_Slice]:
+def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator[_Slice]:
     """Yields samples, and targets and predictions of each output."""
-    if isinstance(splits, StreamedSplits):
+    if splits.streams:
         yield from _read_batches(model, splits)
         return
-    part = splits.validation
+    part = splits.arrays.validation
     size = max(1, _SLICE // batch_size) * batch_size
     for start in range(0, len(part), size):
         end = start + size
         x = map_arrays(lambda array: array[start:end], part.x)  # noqa: B023 - called at once
         made = model.predict(as_keras_reads(x), batch_size=batch_size, verbose=0)
         y = map_arrays(lambda array: array[start:end], part.y)  # noqa: B023 - called at once
-        yield x, paired_outputs(model, y, made)
+        yield x, _paired_outputs(model, y, made)
 
 
-def _read_batches(model: keras.Model, splits: StreamedSplits) -> Iterator[_Slice]:
+def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
     import keras
 
-    batches = StreamedBatches(splits)
-    with contextlib.closing(batches):
-        batches.validation.on_epoch_begin()
-        for batch in islice(batches.validation, splits.validation.profile.known_batches):
-            if not isinstance(batch, tuple) or len(batch) < 2:
-                return
-            x, y, made = batch[0], batch[1], model.predict_on_batch(batch[0])
-            x, y = (keras.tree.map_structure(np.asarray, each) for each in (x, y))
-            yield x, paired_outputs(model, y, made)
+    for batch in validation_batches(splits):
+        if not isinstance(batch, tuple) or len(batch) < 2:
+            return
+        x, y, made = batch[0], batch[1], model.predict_on_batch(batch[0])
+        x, y = (keras.tree.map_structure(np.asarray, each) for each in (x, y))
+        yield x, _paired_outputs(model, y, made)
 
 
 def _probabilities(loss: Any, made: np.ndarray) -> np.ndarray:
@@ -122,7 +116,7 @@ def _probabilities(loss: Any, made: np.ndarray) -> np.ndarray:
 
 
 def _counting(
-    made: np.ndarray, splits: AnySplits, output: str, rule: Callable[[Any], Any] | None
+    made: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
 ) -> _Counting | None:
     """Returns what counts predictions of a shape; None if nothing does."""
     if made.ndim == 2 and made.shape[1] > 1:
@@ -133,27 +127,18 @@ def _counting(
 
 
 class _Counting:
-    """Counts predictions, and keeps the samples with the lowest probabilities.
+    """Counts predictions of an output, and keeps the samples with the lowest probabilities."""
 
-    Args:
-        splits: The data.
-        output: The name of the output; see `paired_outputs`.
-    """
-
-    def __init__(self, splits: AnySplits, output: str) -> None:
+    def __init__(self, splits: LoadedData, output: str) -> None:
         self._given = splits.given
         self.output = output
         # Of the samples kept: the highest probability first.
         self._worst: list[tuple[float, int, WorstSample]] = []
 
     def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
-        """Adds a slice of the data; returns whether the targets can be counted.
+        """Adds a slice of the data, at least a sample; returns whether the targets can be counted.
 
-        Args:
-            start: Samples before it.
-            x: Samples, at least one.
-            y: Their targets.
-            made: Their predictions.
+        `start` is how many samples are before it.
         """
         raise NotImplementedError
 
@@ -170,7 +155,7 @@ class _Counting:
             full = len(self._worst) == MOST_SAMPLES
             if full and key <= self._worst[0][:2]:
                 return
-            png, row = pictured(map_arrays(lambda a: np.asarray(a[place]), x), self._given)  # noqa: B023
+            png, row = _pictured(map_arrays(lambda a: np.asarray(a[place]), x), self._given)  # noqa: B023
             sample = WorstSample(
                 index=start + place,
                 true=int(true[place]),
@@ -182,8 +167,25 @@ class _Counting:
             )
             (heapq.heappushpop if full else heapq.heappush)(self._worst, (*key, sample))
 
-    def _worst_first(self) -> tuple[WorstSample, ...]:
-        return tuple(sample for *_, sample in sorted(self._worst, reverse=True))
+    def _of_classes(
+        self, kind: Any, number: int, samples: int, counts: np.ndarray, confusion: np.ndarray
+    ) -> ValidationPredictions:
+        names = self._names(counts.shape[1])
+        return ValidationPredictions(
+            run_id="",
+            trial=number,
+            epoch=0,
+            kind=kind,
+            output=self.output,
+            samples=samples,
+            class_names=names,
+            classes=tuple(
+                ClassCounts(name, *column)
+                for name, column in zip(names, counts.T.tolist(), strict=True)
+            ),
+            confusion=tuple(map(tuple, confusion.tolist())),
+            worst=tuple(sample for *_, sample in sorted(self._worst, reverse=True)),
+        )
 
     def _names(self, count: int) -> tuple[str, ...]:
         known: Any = self._given.class_names
@@ -196,14 +198,14 @@ class _Counting:
 class _OfClasses(_Counting):
     """Counts the classes that a model of several classes predicts."""
 
-    def __init__(self, splits: AnySplits, output: str, classes: int) -> None:
+    def __init__(self, splits: LoadedData, output: str, classes: int) -> None:
         super().__init__(splits, output)
         self._matrix = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((self._matrix, self._matrix), np.int64)
         self._counts = np.zeros((3, classes), np.int64)
 
     def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
-        """See `_Counting`."""
+        """Adds a slice of the data."""
         labels, classes = class_labels(y), self._counts.shape[1]
         columns = y.shape[1] if y.ndim == 2 else 1
         if labels is None or columns not in (1, classes) or labels.max() >= classes:
@@ -217,14 +219,14 @@ class _OfClasses(_Counting):
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
-        """See `_Counting`."""
-        return _of_classes("classes", self, number, samples, self._counts, self._confusion)
+        """Returns the predictions of all slices."""
+        return self._of_classes("classes", number, samples, self._counts, self._confusion)
 
 
 class _OfNumbers(_Counting):
     """Counts the predictions of a model with one number: a regression, or a probability."""
 
-    def __init__(self, splits: AnySplits, output: str, rule: Callable[[Any], Any] | None) -> None:
+    def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
         super().__init__(splits, output)
         self._rule = rule
         # Samples of one number each.
@@ -234,7 +236,7 @@ class _OfNumbers(_Counting):
         self._binary = True
 
     def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
-        """See `_Counting`."""
+        """Adds a slice of the data."""
         if y.size != len(y) or y.dtype.kind not in "biuf":
             return False
         true, made = y.reshape(-1).astype(np.float64), made.reshape(-1)
@@ -249,17 +251,17 @@ class _OfNumbers(_Counting):
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
-        """See `_Counting`."""
+        """Returns the predictions of all slices."""
         truth, made = np.concatenate(self._truth), np.concatenate(self._made)
         if self._binary:
             true, predicted = truth.astype(np.int64), (made > 0.5).astype(np.int64)
             confusion = np.bincount(2 * true + predicted, minlength=4).reshape(2, 2)
             counts = np.stack([confusion.sum(1), confusion.sum(0), confusion.diagonal()])
-            return _of_classes("binary", self, number, samples, counts, confusion)
+            return self._of_classes("binary", number, samples, counts, confusion)
         count = min(samples, MOST_POINTS)
         chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
         x = np.concatenate(self._x) if len(self._x) == len(self._truth) else None
-        given = None if x is None else before_preprocessing(x[chosen], self._given)
+        given = None if x is None else _all_before_preprocessing(x[chosen], self._given)
         ruled: Sequence[float] = ()
         if self._rule is not None and given is not None:
             ruled = by_rule(self._rule, given).tolist()
@@ -278,27 +280,93 @@ class _OfNumbers(_Counting):
         )
 
 
-def _of_classes(
-    kind: Any,
-    counting: _Counting,
-    number: int,
-    samples: int,
-    counts: np.ndarray,
-    confusion: np.ndarray,
-) -> ValidationPredictions:
-    names: Sequence[str] = counting._names(counts.shape[1])
-    return ValidationPredictions(
-        run_id="",
-        trial=number,
-        epoch=0,
-        kind=kind,
-        output=counting.output,
-        samples=samples,
-        class_names=tuple(names),
-        classes=tuple(
-            ClassCounts(name, *column)
-            for name, column in zip(names, counts.T.tolist(), strict=True)
-        ),
-        confusion=tuple(map(tuple, confusion.tolist())),
-        worst=counting._worst_first(),
-    )
+def _paired_outputs(
+    model: keras.Model, y: Any, made: Any
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns targets and predictions by the name of their output; `_ONLY` for a single one.
+
+    Empty if targets and outputs don't belong together.
+    """
+    if isinstance(y, np.ndarray) and isinstance(made, np.ndarray):
+        return {_ONLY: (y, made)}
+    names = list(named_outputs(model))
+    targets, predicted = _by_name(names, y), _by_name(names, made)
+    if not targets or targets.keys() != predicted.keys():
+        return {}
+    return {name: (targets[name], predicted[name]) for name in targets}
+
+
+def _loss_of(model: keras.Model, output: str) -> Any:
+    """Returns the loss of an output, as the model was compiled with it; None if it has none."""
+    loss = getattr(model, "loss", None)
+    if output == _ONLY or not isinstance(loss, Mapping | list | tuple):
+        return loss
+    return _by_name(list(named_outputs(model)), loss).get(output)
+
+
+def _by_name(names: Sequence[str], each: Any) -> Mapping[str, Any]:
+    if isinstance(each, Mapping):
+        return each
+    if isinstance(each, list | tuple) and len(each) == len(names):
+        return dict(zip(names, each, strict=True))
+    return {}
+
+
+def _pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | str]]:
+    """Returns a sample after preprocessing as people look at it: scalings are undone.
+
+    A PNG file, or nothing; and the values by column, in 6 digits, if it is no image.
+    """
+    png, row = b"", {}
+    arrays = named_arrays(sample, "x")
+    if given.table is not None and isinstance(sample, np.ndarray):
+        rows = given.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
+        return b"", {name: _cell(column[0]) for name, column in rows.items()}
+    for name, array in arrays.items():
+        values = _before_preprocessing(array, name, given)
+        columns = given.columns.get(name)
+        image = None if columns else image_of(values)
+        if image is not None:
+            png = png or _png(image)
+        elif values.size <= _MOST_COLUMNS and values.ndim <= 1:
+            names = [str(place) for place in range(values.size)]
+            if columns and len(columns) == values.size:
+                names = [column for column, _ in columns]
+            prefix = "" if len(arrays) == 1 else f"{name} "
+            cells = map(_cell, values.reshape(-1).tolist())
+            row.update({f"{prefix}{each}": cell for each, cell in zip(names, cells, strict=True)})
+    return png, row
+
+
+def _all_before_preprocessing(samples: np.ndarray, given: Given) -> np.ndarray:
+    """Returns samples of a single input as they were before preprocessing."""
+    return np.stack([_before_preprocessing(sample, "x", given) for sample in samples])
+
+
+def _before_preprocessing(array: np.ndarray, name: str, given: Given) -> np.ndarray:
+    prepared = given.prepared.get(name)
+    return array if prepared is None else np.asarray(prepared.undone(array[None])[0])
+
+
+def _png(image: np.ndarray) -> bytes:
+    import tensorflow as tf
+
+    step = -(-max(image.shape[:2]) // _LARGEST_SIDE)
+    pixels = image[::step, ::step].astype(np.float64)
+    low, high = pixels.min(), pixels.max()
+    if low < 0 or high > 255:
+        pixels = (pixels - low) / (high - low)
+        low, high = 0, 1
+    if high <= 1 and image.dtype != np.uint8:
+        pixels = pixels * 255
+    encoded: bytes = tf.io.encode_png(pixels.round().astype(np.uint8)).numpy()
+    return encoded
+
+
+def _cell(value: object) -> float | str:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_TEXT else f"{value[: _LONGEST_TEXT - 1]}…"
+    number = float(value)  # type: ignore[arg-type]
+    return "" if np.isnan(number) else float(f"{number:.6g}")

@@ -1,33 +1,52 @@
-"""The registered model of a study: it takes samples before preprocessing.
+"""The registered model of a study: it takes samples before preprocessing. And its signature.
 
 Preprocessing becomes Keras's own layers, so that the model loads without kerastudy. They give the
-same bits as `studies.data.arrays.scalings`, and of a table as `studies.data.tables.fitted`.
+same bits as `studies.data.arrays.preprocessing`, and of a table as `studies.data.tables.fitted`.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from search_spaces.errors import StudyError
-from studies.data.structures import entry_name, named_arrays
+from studies.data.arrays.structures import entry_name, named_arrays
 from studies.data.tables.values import model_columns
 from studies.libraries.keras_parts import compile_arguments, layers_within
-from studies.libraries.layer_names import layer_name
+from studies.training.building.target_checks import named_outputs
 from studies.training.models import has_own_steps
 
 if TYPE_CHECKING:
     import keras
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
 
-    from studies.data.arrays.given import Given, Prepared
-    from studies.data.structures import Arrays
+    from studies.data.arrays.preprocessing import Given, Prepared
+    from studies.data.arrays.structures import Arrays, Columns
     from studies.data.tables.fitted import FittedTable
+
 
 # Layers on a GPU, and compiled ones, may round differently.
 _TOLERANCE = 1e-6
+# MLflow's types by pandas's, in small letters.
+_COLUMN_TYPES: Final = {
+    "bool": "boolean",
+    "boolean": "boolean",
+    "float16": "float",
+    "float32": "float",
+    "float64": "double",
+    "int8": "integer",
+    "int16": "integer",
+    "int32": "integer",
+    "int64": "long",
+    "uint8": "integer",
+    "uint16": "integer",
+    "uint32": "long",
+}
 
 
 def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
@@ -36,12 +55,9 @@ def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
     `x` has the first training samples after preprocessing, `given` the same before it. The new
     model shares the layers.
 
-    Returns:
-        The model itself without preprocessing; else one of the same class if it can be made. It is
-        compiled in the same way, unless the model has its own steps.
-
-    Raises:
-        StudyError: If the layers give other samples than those the model was trained on.
+    Returns the model itself without preprocessing; else one of the same class if it can be made. It
+    is compiled in the same way, unless the model has its own steps. Refuses layers that give other
+    samples than those the model was trained on.
     """
     import keras
 
@@ -103,11 +119,11 @@ class _Before:
                 _shaped(each.scale, shape),
                 _shaped(each.offset, shape),
                 dtype="float64",
-                name=_free(layer_name(f"preprocessing_{raw.name}"), self._taken),
+                name=_free(_layer_name(f"preprocessing_{raw.name}"), self._taken),
             )
             for each in self._prepared[name].scalings
         ]
-        last = _free(layer_name(f"{raw.name}_scaled"), self._taken)
+        last = _free(_layer_name(f"{raw.name}_scaled"), self._taken)
         made.append(keras.layers.Identity(dtype="float32", name=last))
         tensor = raw
         for layer in made:
@@ -286,7 +302,120 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
             mask_token=None,
             oov_token=unknown,
             output_mode="one_hot",
-            name=_free(layer_name(f"one_hot_{column.name}"), taken),
+            name=_free(_layer_name(f"one_hot_{column.name}"), taken),
         )
         pieces.append(ops.cast(look_up(inputs[column.name])[:, 1:], "float32"))
     return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
+
+
+def signature_of(model: keras.Model, x: Arrays, given: Given) -> ModelSignature:
+    """Returns a model's signature in tensors, without outputs if these are unknown.
+
+    `x` has samples after preprocessing, `given` the same before it, which the model does itself if
+    it can. Several inputs are named: a functional model takes a dict, even if it was trained
+    on a tuple.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema
+
+    named = named_arrays(x, "x")
+    names = [None] if isinstance(x, np.ndarray) else _names(model, x)
+    specs = [
+        _spec(array, given.prepared.get(key), name)
+        for (key, array), name in zip(named.items(), names, strict=True)
+    ]
+    inputs = Schema(specs)
+    return ModelSignature(inputs=inputs, outputs=_outputs(model))
+
+
+def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignature | None:
+    """Returns the signature of a model that takes a table; None if MLflow lacks a column's type."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    types = [_COLUMN_TYPES.get(kind.lower()) for _, kind in columns]
+    if None in types:
+        return None
+    specs = [ColSpec(kind, name) for kind, (name, _) in zip(types, columns, strict=True)]
+    return ModelSignature(inputs=Schema(specs), outputs=signature.outputs)
+
+
+def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSignature:
+    """Returns the signature of a model that takes the columns of a table as they are.
+
+    Numbers may be of any type: MLflow refuses whole ones where it expects others, and the reverse.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    specs = [ColSpec(AnyType(), column.name) for column in table.columns]
+    return ModelSignature(inputs=Schema(specs), outputs=signature.outputs)
+
+
+def example_of(model: keras.Model, given: Given) -> Any:
+    """Returns samples for `mlflow.models`; None if there are none."""
+    x = given.example
+    if given.table is not None:
+        import pandas as pd
+
+        return None if x is None else pd.DataFrame(x)
+    if x is None or isinstance(x, np.ndarray):
+        return x
+    return dict(zip(_names(model, x), named_arrays(x, "x").values(), strict=True))
+
+
+def table_of(example: np.ndarray, columns: Columns) -> Any:
+    """Returns samples as their original table."""
+    import pandas as pd
+
+    table = pd.DataFrame(example, columns=[name for name, _ in columns])
+    return table.astype(dict(columns))
+
+
+def _spec(array: np.ndarray, prepared: Prepared | None, name: str | None) -> TensorSpec:
+    from mlflow.types import TensorSpec
+
+    if prepared is not None and prepared.scalings:
+        return TensorSpec(np.dtype(prepared.dtype), (-1, *prepared.shape), name)
+    # MLflow knows texts of any length alone.
+    dtype = np.dtype(str) if array.dtype.kind == "U" else array.dtype
+    return TensorSpec(dtype, (-1, *array.shape[1:]), name)
+
+
+def _names(
+    model: keras.Model, x: dict[str, np.ndarray] | tuple[np.ndarray, ...]
+) -> list[str | None]:
+    if isinstance(x, dict):
+        return list(x)
+    declared = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
+    # A subclass has no names for them.
+    return declared if len(set(declared)) == len(x) else [f"input_{i}" for i in range(len(x))]
+
+
+def _outputs(model: keras.Model) -> Schema | None:
+    from mlflow.types import Schema, TensorSpec
+
+    several = named_outputs(model)
+    if len(several) > 1:
+        return Schema(
+            [TensorSpec(_type(each.dtype), _shape(each.shape), n) for n, each in several.items()]
+        )
+    shape = model.output_shape if hasattr(model, "output_shape") else None
+    if not isinstance(shape, tuple):
+        return None
+    dtype = getattr(model, "compute_dtype", "float32")
+    return Schema([TensorSpec(_type(dtype), _shape(shape))])
+
+
+def _shape(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    return (-1, *(-1 if size is None else size for size in shape[1:]))
+
+
+def _type(name: str) -> np.dtype:
+    return np.dtype(name if name in ("float16", "float32", "float64") else "float32")
+
+
+def _layer_name(text: str) -> str:
+    """Returns a text without what TensorFlow refuses in the name of a layer that it calls."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)

@@ -33,16 +33,10 @@ def prepare_environment(threads: int) -> None:
 
 
 def configure_tensorflow(threads: int | None) -> int:
-    """Makes TensorFlow deterministic in this process and sets its threads.
+    """Makes TensorFlow deterministic in this process, and sets its threads; returns them.
 
-    Args:
-        threads: Intra-op threads; None takes those that TensorFlow already uses, or 1.
-
-    Returns:
-        The threads that a trial runs with in this process.
-
-    Raises:
-        StudyError: If TensorFlow was used in this process before, with other threads.
+    None takes the threads that TensorFlow uses already, or 1. Raises StudyError if it was used in
+    this process before, with other threads.
     """
     import keras
     import tensorflow as tf
@@ -163,7 +157,7 @@ def set_global_random_states(states: tuple[Any, ...]) -> None:
 def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()) -> None:
     """Sets seed generators to a function of the trial's seed and the epoch, counted from 1.
 
-    Those of the model come first, then the others; see `other_states`.
+    Those of the model come first, then the others.
     """
     import random
 
@@ -182,10 +176,7 @@ def seed_generator_states(model: object) -> list[Any]:
 
 
 def other_states(model: object, variables: Iterable[Any]) -> list[Any]:
-    """Returns the states of seed generators among all variables that a training reaches.
-
-    Without those of the model itself.
-    """
+    """Returns the states of seed generators that a training reaches besides the model's own."""
     own = {id(state) for state in seed_generator_states(model)}
     return [state for state in variables if is_seed_state(state) and id(state) not in own]
 

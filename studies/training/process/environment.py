@@ -7,11 +7,14 @@ as Terraform's ``TF_VAR_…``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import psutil
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
 _VARIABLES = (
@@ -146,3 +149,29 @@ def _of_processor() -> dict[str, str]:
         name, _, value = line.partition(":")
         facts.setdefault(name.strip(), value.strip())
     return facts
+
+
+_STATUS = Path("/proc/self/status")
+_RESET = Path("/proc/self/clear_refs")
+# https://docs.kernel.org/filesystems/proc.html: this resets the peak.
+_PEAK = "5"
+
+
+class PeakMemory:
+    """Measures from the time when it is made."""
+
+    def __init__(self) -> None:
+        # Otherwise it is the peak of the process, or its memory when the trial ends.
+        with contextlib.suppress(OSError):
+            _RESET.write_text(_PEAK)
+
+    @property
+    def size(self) -> int:
+        """The peak in bytes since then; 0 if unknown."""
+        try:
+            for line in _STATUS.read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+            return int(psutil.Process().memory_info().rss)
+        except (OSError, ValueError, psutil.Error):
+            return 0

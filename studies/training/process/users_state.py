@@ -70,7 +70,7 @@ class _Noted(NamedTuple):
 
 
 class UsersState:
-    """The state that some objects of a user's can reach, as it is now."""
+    """The present state that some objects of a user's can reach."""
 
     def __init__(self, *roots: object) -> None:
         self._noted: list[_Noted] = []
@@ -93,14 +93,14 @@ class UsersState:
         return cls(*functions, study.optimizer, study.loss, study.metrics)
 
     def changed(self) -> list[str]:
-        """Returns the names of what is no longer as it was."""
+        """Returns the names of what has changed."""
         return list(dict.fromkeys(name for each in self._noted for name in _changes(each)))
 
     def set_back(self) -> list[str]:
-        """Sets everything as it was; returns the names of what was not."""
+        """Sets everything back; returns the names of what had changed."""
         names: list[str] = []
         for each in self._noted:
-            # Whatever an object of the user's raises, its study goes on.
+            # Whatever an object of the user's raises, its study continues.
             with contextlib.suppress(Exception):
                 found = _changes(each)
                 if found:
@@ -209,7 +209,7 @@ def setting_back(state: UsersState) -> Iterator[None]:
 
 
 def set_back() -> None:
-    """Sets back the state that is noted in this process; tells of each name once."""
+    """Sets back the state that is noted in this process; logs each name once."""
     new = [name for state in _active for name in state.set_back() if name not in _told]
     if new:
         _told.update(new)

@@ -8,34 +8,37 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import BuilderError, StudyError
 from search_spaces.library_parts import MissingPartError
-from studies.data import Splits, StreamedSplits
+from studies.data import Splits
 from studies.error_texts import describe
-from studies.libraries.keras_parts import makes_metrics_late
-from studies.training.models import may_change_model
+from studies.libraries.keras_parts import layers_within, logs_of_its_own, makes_metrics_late
+from studies.training.models import (
+    class_overrides,
+    has_own_steps,
+    make_variables,
+    may_change_model,
+    overrides,
+    terminating,
+)
 from studies.training.plain import PlainTrainer
 from studies.training.process import global_settings
 from studies.training.process.determinism import SeedStates, other_states
-from studies.training.programs.chosen_programs import Chosen, ChosenPrograms
 from studies.training.programs.epochs import Arrays, Signature
-from studies.training.programs.fitness import why_not
-from studies.training.programs.fitting import fit
-from studies.training.programs.program import NotCompilableError, Program
+from studies.training.programs.fitting import Chosen, ChosenPrograms, fit
+from studies.training.programs.program import NotCompilableError, Program, Programs
 from studies.training.programs.program_checks import BATCHES, difference, is_due
-from studies.training.programs.programs import Programs
 from studies.training.structures.structure import Structure
 from studies.training.trainer import NotTrainedError, OnEpoch, Training
-from studies.training.variables import make_variables
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +49,11 @@ _DATA_SETS_KEPT = 2
 
 
 class CompiledTrainer:
-    """Trains by programs; see `studies.training.programs.program`.
+    """Trains by programs.
 
-    Args:
-        mode: "auto" leaves to the plain trainer what can't be compiled exactly; "compiled" raises
-            BuilderError for it; "plain" leaves all to the plain trainer.
-        kept: The number of programs to keep, at least 1: those used last.
-        unfit: Why no program can train models of the study, or empty.
+    Mode "auto" leaves to the plain trainer what can't be compiled exactly; "compiled" raises
+    BuilderError for it; "plain" leaves all to the plain trainer. The `kept` programs used last
+    stay. `unfit` says why no program can train models of the study, or is empty.
     """
 
     concludes = False
@@ -73,7 +74,7 @@ class CompiledTrainer:
 
     @property
     def traced(self) -> Sequence[str] | None:
-        """See `Trainer.traced`."""
+        """What the training and the validation step were traced for."""
         if self.used[0] == "plain":
             return self._plain.traced
         return () if self._present is None else self._present.traced
@@ -85,11 +86,7 @@ class CompiledTrainer:
         return other
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """See `Trainer.train`.
-
-        Raises:
-            BuilderError: In the mode "compiled", if the training can't be compiled exactly.
-        """
+        """Trains by programs; in the mode "compiled", BuilderError says what they can't do."""
         model = training.model
         reason = "" if self._mode == "plain" else training.unfit or self._unfit
         if self._mode != "plain" and not reason:
@@ -139,8 +136,7 @@ class CompiledTrainer:
 
     def _train_compiled(self, training: Training, on_epoch: OnEpoch) -> None:
         model = training.model
-        assert isinstance(training.splits, Splits), "others are unfit"
-        arrays = self._arrays_of(training.splits)
+        arrays = self._arrays_of(training.splits.arrays)
         changes = may_change_model(training.callbacks)
         # With callbacks that may change the model, `fit` makes variables, and traces, once they
         # have begun the first epoch.
@@ -165,8 +161,7 @@ class CompiledTrainer:
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
         """Chooses a program for the present model; checks one that was traced for another trial."""
         spec = training.spec
-        assert isinstance(training.splits, Splits)
-        structure = self._structure_of(training.model, training.splits)
+        structure = self._structure_of(training.model, training.splits.arrays)
         program = self._program(training.model, structure, arrays.signature(spec.batch_size))
         chosen = Chosen(program, structure)
         if is_due(program.checked, spec.values):
@@ -185,12 +180,12 @@ class CompiledTrainer:
                 raise NotCompilableError(reason)
         return chosen
 
-    def why_not_traced(self, model: keras.Model, splits: AnySplits, batch_size: int) -> str:
+    def why_not_traced(self, model: keras.Model, splits: LoadedData, batch_size: int) -> str:
         """Returns why no program can be traced for a model that `why_not` accepts, or nothing."""
-        assert not isinstance(splits, StreamedSplits), "they are unfit"
+        arrays = splits.arrays
         try:
-            structure = self._structure_of(model, splits)
-            self._program(model, structure, self._arrays_of(splits).signature(batch_size))
+            structure = self._structure_of(model, arrays)
+            self._program(model, structure, self._arrays_of(arrays).signature(batch_size))
         except NotCompilableError as error:
             return str(error)
         except Exception as error:
@@ -236,3 +231,82 @@ def _is_want_of_memory(error: Exception) -> bool:
     import tensorflow as tf
 
     return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
+
+
+_BATCH_METHODS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+
+# Methods of `fit` that a program replaces.
+_PARTS_OF_FIT = ("fit", "evaluate", "make_train_function", "make_test_function", "reset_metrics")
+
+
+def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> str:
+    """Returns why a program can't train a model with its callbacks, or an empty text."""
+    import keras
+    import tensorflow as tf
+
+    watching = _watching_batches(callbacks)
+    if watching:
+        return f"the callback {watching} watches batches"
+    if has_own_steps(model):
+        return f"{type(model).__name__} has its own training step or validation step"
+    for name in _PARTS_OF_FIT:
+        if class_overrides(model, name):
+            return f"{type(model).__name__} has its own {name}"
+        if name in vars(model):
+            return f"the model was given its own {name}"
+    config, traced = keras.config, (model.train_function, model.test_function)
+    reasons = {
+        f"{type(model).__name__} decides itself which metrics it logs": logs_of_its_own(model),
+        # `fit` would continue with the functions traced then.
+        "the model was trained or evaluated by its builder": any(traced),
+        "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
+        "the model is compiled by XLA (jit_compile)": model.jit_compile,
+        "XLA compiles what runs (tf.config.optimizer.set_jit)": tf.config.optimizer.get_jit(),
+        "the model has steps_per_execution": model.steps_per_execution != 1,
+        "cells of StackedRNNCells have dropout, whose gradients round differently in a program": (
+            _has_stacked_dropout(model)
+        ),
+        "a distribution strategy is in force": tf.distribute.has_strategy(),
+        "keras.config limits epochs or steps": config.max_epochs() or config.max_steps_per_epoch(),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _has_stacked_dropout(model: keras.Model) -> bool:
+    import keras
+
+    return any(
+        getattr(cell, rate, 0.0) > 0
+        for layer in layers_within(model)
+        if isinstance(layer, keras.layers.StackedRNNCells)
+        for cell in layer.cells
+        for rate in ("dropout", "recurrent_dropout")
+    )
+
+
+def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
+    """Returns the class of the first callback that does something at each batch, or nothing.
+
+    Callbacks whose effect follows from the epoch are ignored.
+    """
+    for callback in callbacks:
+        if _saves_by_epoch(callback) or terminating([callback]):
+            continue
+        if any(overrides(callback, name) for name in _BATCH_METHODS):
+            return type(callback).__name__
+    return ""
+
+
+def _saves_by_epoch(callback: keras.callbacks.Callback) -> bool:
+    """Returns whether a callback's batch methods do nothing, as it saves at the end of epochs."""
+    import keras
+
+    saving = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
+    return type(callback) in saving and getattr(callback, "save_freq", None) == "epoch"

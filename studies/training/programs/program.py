@@ -12,6 +12,7 @@ import contextlib
 import random
 import warnings
 import weakref
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,13 @@ import numpy as np
 from search_spaces.errors import InternalError
 from studies.libraries.keras_parts import hold_value, value_held
 from studies.libraries.tensorflow_parts import forgetting_gradients, take_identity
-from studies.training.programs.epochs import OtherLogsError, trace_epoch, trace_validation
+from studies.training.programs.epochs import (
+    Loop,
+    OtherLogsError,
+    Signature,
+    trace_epoch,
+    trace_validation,
+)
 from studies.training.programs.graph_checks import entangled, hidden_state, place_of_captured
 from studies.training.programs.program_checks import Checked
 from studies.training.structures.lifting import Record, lifted
@@ -29,8 +36,6 @@ from studies.training.structures.structure import Structure
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-
-    from studies.training.programs.epochs import Loop, Signature
 
 
 class NotCompilableError(InternalError):
@@ -201,3 +206,75 @@ def _like(variable: keras.Variable) -> tf.Variable:
             aggregation=value.aggregation,
             synchronization=value.synchronization,
         )
+
+
+_REFUSALS_KEPT = 1000
+
+
+class Programs:
+    """The programs used last, by structure."""
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._programs: OrderedDict[tuple[tuple[str, Signature], int], Program] = OrderedDict()
+        self._refused: OrderedDict[object, str] = OrderedDict()
+        self._made = 0
+
+    def __len__(self) -> int:
+        """Returns how many are kept."""
+        return len(self._programs)
+
+    def __iter__(self) -> Iterator[Program]:
+        """Yields the kept ones, least recently used first."""
+        return iter(self._programs.values())
+
+    @property
+    def made(self) -> int:
+        """How many were traced so far."""
+        return self._made
+
+    def program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
+        """Returns a program that serves a model, traced now if needed.
+
+        Raises NotCompilableError if none can.
+        """
+        if structure.state:
+            raise NotCompilableError(f"the model holds {structure.state}")
+        key = (structure.key, signature)
+        reason = self._refused.get(structure.key) or self._refused.get(key)
+        if reason:
+            raise NotCompilableError(reason)
+        for place, program in reversed(self._programs.items()):
+            if place[0] == key and program.serves(structure):
+                self._programs.move_to_end(place)
+                return program
+        while len(self._programs) >= self._kept:
+            self._programs.popitem(last=False)
+        try:
+            program = Program(model, structure, signature)
+        except NotCompilableError as error:
+            self.refuse(key, str(error))
+            raise
+        self._made += 1
+        # No other trial can use the program of a unique structure.
+        if not structure.reason:
+            self._programs[key, self._made] = program
+        return program
+
+    def refuse(self, key: object, reason: str) -> None:
+        """Lends no more programs to models of a structure, alone or with the signature of data."""
+        self._refused[key] = reason
+        while len(self._refused) > _REFUSALS_KEPT:
+            self._refused.popitem(last=False)
+        for place in [place for place in self._programs if key in (place[0], place[0][0])]:
+            del self._programs[place]
+
+    def refuse_broken(self, reason: str) -> None:
+        """Lends no more programs to models whose program raised when it was run."""
+        for (key, _), program in list(self._programs.items()):
+            if program.broken:
+                self.refuse(key, reason)
+
+    def clear(self) -> None:
+        """Drops all programs."""
+        self._programs.clear()

@@ -25,7 +25,7 @@ from studies.training.programs.epochs import Arrays, in_order
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from studies.training.programs.chosen_programs import Chosen
+    from studies.training.programs.fitting import Chosen
     from studies.training.trainer import Training
 
 BATCHES = 3
@@ -65,8 +65,8 @@ def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
 def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
     """Compares a few batches by a program with the model's own steps; returns the difference.
 
-    First with its untraced steps. If these give other bits, as TensorFlow then fuses less, with
-    functions that Keras traces again. The model is restored afterwards.
+    First with the model's untraced steps. If these give other bits, as TensorFlow then fuses less,
+    with functions that Keras traces again. The model is restored afterwards.
     """
     model, spec, program = training.model, training.spec, chosen.program
     epoch = training.initial_epoch + 1

@@ -3,7 +3,6 @@
 | module | holds |
 |---|---|
 | `recording` | records the scores of a training |
-| `samples` | the scores of a model's samples, compared with the recorded value |
-| `predictions` | what a model predicts, many samples at a time |
+| `samples` | the scores of a model's samples, from predictions made many at a time |
 | `objectives` | how the samples of each objective are scored |
 """

@@ -1,7 +1,7 @@
 """How the samples of each objective are scored, from predictions that were made once.
 
 A mean over samples is scored by the function that Keras takes the mean of. Of what is no mean, such
-as AUC or F1, a sample has what a formula of `tracking.scores.formulas` adds up.
+as AUC or F1, a sample has what a formula of `tracking.scores` adds up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import InternalError
-from studies.libraries.keras_metrics import (
+from studies.libraries.keras_parts import (
     CompiledMetric,
     compiled_metrics,
     flat,
@@ -25,14 +25,14 @@ from studies.libraries.keras_metrics import (
     mask_of,
     thresholds_of,
 )
-from tracking.runs.mlflow_names import metric_name
+from tracking.runs.run_contents import metric_name
 from tracking.scores.sample_scores import ScoreKind
 
 if TYPE_CHECKING:
     import keras
 
+# The scores of some samples, and their weights or None.
 Scored = tuple[np.ndarray, np.ndarray | None]
-"""The scores of some samples, and their weights or None."""
 _Score = Callable[[Any, Any, Any], Scored]
 _Count = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -45,37 +45,22 @@ class NotScoredError(InternalError):
 
 @dataclass(frozen=True)
 class Rule:
-    """How the samples of an objective are scored.
-
-    Attributes:
-        kind: See `SampleScores.kind`.
-        score: Takes targets, predictions and sample weights (or None) of some samples, as a
-            validation step has them. Raises NotScoredError.
-        settings: Settings of the kind's formula.
-        constant: Returns what is added to the mean. To be called after `score`, with the model's
-            weights. Raises NotScoredError if it is none.
-        equal_batches: Whether Keras counts a smaller last batch of arrays as much as the others.
-    """
+    """How the samples of an objective are scored."""
 
     kind: ScoreKind
+    # Takes targets, predictions and sample weights (or None) of some samples, as a validation step
+    # has them. Raises NotScoredError.
     score: _Score
+    # Of the kind's formula.
     settings: Mapping[str, Any] = field(default_factory=dict)
+    # Returns what is added to the mean. To be called after `score`, with the model's weights.
     constant: Callable[[], float] = float
+    # Whether Keras counts a smaller last batch of arrays as much as the others.
     equal_batches: bool = False
 
 
 def rule_of(model: keras.Model, metric: str, y: Any, y_pred: Any) -> Rule:
-    """Returns how the samples of an objective are scored.
-
-    Args:
-        model: The compiled model.
-        metric: The objective's metric, as it is recorded, such as ``"val_accuracy"``.
-        y: Some targets.
-        y_pred: Predictions for them.
-
-    Raises:
-        NotScoredError: If nothing scores them.
-    """
+    """Returns how the samples of an objective are scored, by some targets and predictions."""
     if not metric.startswith("val_"):
         raise NotScoredError(f"{metric} is no metric of the validation data")
     for name, compiled in compiled_metrics(model, y, y_pred).items():
@@ -96,11 +81,11 @@ def _rule_of_metric(
     model: keras.Model, compiled: CompiledMetric, name: str, index: int | None
 ) -> Rule:
     metric = compiled.metric
-    found = (_averaging(metric) if index is None else None) or _counting(metric, index or 0)
-    if found is None:
+    rule = (_averaging(metric) if index is None else None) or _counting(metric, index or 0)
+    if rule is None:
         which = type(metric).__name__
         raise NotScoredError(f"{name} is of {which}, which has no rule for single samples")
-    kind, score, settings = found
+    kind, score, settings = rule
 
     def of_output(y: Any, y_pred: Any, weights: Any) -> Scored:
         return score(*_output_of(model, compiled, y, y_pred, weights))
@@ -212,9 +197,7 @@ def _penalties(model: keras.Model) -> float:
 def _samplewise(values: np.ndarray, weights: np.ndarray | None) -> Scored:
     """Returns a number for each sample, and its weight, as `keras.metrics.Mean` has them.
 
-    Args:
-        values: Shape (n, ...).
-        weights: Shape (n,), or (n, steps) for the steps of sequences; or None.
+    `weights` have the shape (n,), or (n, steps) for the steps of sequences.
     """
     if weights is None:
         return values.reshape(len(values), -1).mean(axis=1), None
@@ -240,12 +223,7 @@ def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
-    """Returns the rule of a metric that is a formula of sums over samples; None for others.
-
-    Args:
-        metric: The metric.
-        index: Which of its values, if it has several.
-    """
+    """Returns the rule of a metric that is a formula of sums over samples; None for others."""
     from keras import config, metrics
 
     kind: ScoreKind

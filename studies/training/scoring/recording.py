@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.error_texts import describe
+from studies.training.models import set_values, stateful_layers, values_of
 from studies.training.scoring.objectives import NotScoredError
 from studies.training.scoring.samples import sample_scores
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import cannot_write
 from studies.training.trainer import OnEpoch
-from studies.training.variables import set_values, stateful_layers, values_of
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
-from tracking.runs.mlflow_names import metric_name
+from tracking.runs.run_contents import metric_name
+from tracking.scores.files import write_scores
 from tracking.scores.sample_scores import SampleScores
-from tracking.scores.score_files import write_scores
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits
+    from studies.data import LoadedData
 
 _log = logging.getLogger(__name__)
 # Bytes that the weights of all epochs may take until the training ends.
@@ -39,12 +39,7 @@ class ScoreRecorder:
     """Records the scores of one training, in its task's file.
 
     Nothing is computed before the training has ended: its steps, random states and bits are those
-    of a training without scores.
-
-    Args:
-        task: The training.
-        model: Its model.
-        samples: The number of validation samples, 0 if it is unknown.
+    of a training without scores. `samples` is the number of validation samples, 0 if it is unknown.
     """
 
     def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:
@@ -95,19 +90,10 @@ class ScoreRecorder:
     def _rank(self, epoch: int) -> Rank:
         return self._epochs[epoch][1].rank(self._task.spec.objective)
 
-    def record(self, result: TrialResult, splits: AnySplits, weights: BestWeights) -> TrialResult:
+    def record(self, result: TrialResult, splits: LoadedData, weights: BestWeights) -> TrialResult:
         """Writes the scores of a model that no longer trains.
 
-        Args:
-            result: Of the training.
-            splits: The data that it was validated on.
-            weights: The weights after its best epoch, if they are known.
-
-        Returns:
-            The result with the size of the file, or why there is none.
-
-        Raises:
-            StudyError: If they can't be written.
+        Returns the result with the size of the file, or why there is none.
         """
         path = self._task.scores
         if path is None or result.best is None or result.state not in ("complete", "pruned"):
@@ -130,7 +116,7 @@ class ScoreRecorder:
             raise cannot_write(path, error) from None
 
     def _scores(
-        self, splits: AnySplits, best: BestEpoch, weights: BestWeights
+        self, splits: LoadedData, best: BestEpoch, weights: BestWeights
     ) -> list[SampleScores]:
         """Returns the scores of the best epoch, and of others if they can be made."""
         if weights.copy is None:
@@ -138,16 +124,16 @@ class ScoreRecorder:
         if stateful_layers(self._model):
             raise NotScoredError("its layers keep their state between batches")
         weights.restore()
-        found = {best.epoch: self._present(splits, best)}
+        by_epoch = {best.epoch: self._present(splits, best)}
         try:
             for epoch in self._others(best):
                 values, measured = self._epochs[epoch]
                 set_values(self._model.weights, values)
-                found[epoch] = self._present(splits, measured)
+                by_epoch[epoch] = self._present(splits, measured)
         except NotScoredError as error:
             self._why_not_every = str(error)
-            return [found[best.epoch]]
-        return [found[epoch] for epoch in sorted(found)]
+            return [by_epoch[best.epoch]]
+        return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
     def _others(self, best: BestEpoch) -> list[int]:
         """Returns the epochs that are scored beside the best one."""
@@ -159,7 +145,7 @@ class ScoreRecorder:
         self._why_not_every = "not all its epochs are known: it was resumed"
         return []
 
-    def _present(self, splits: AnySplits, measured: BestEpoch) -> SampleScores:
+    def _present(self, splits: LoadedData, measured: BestEpoch) -> SampleScores:
         """Returns the scores of the model's present weights: those of an epoch."""
         spec = self._task.spec
         return sample_scores(

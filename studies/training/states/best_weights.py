@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.training.variables import as_built, assign, copy_of
-from tracking.store.atomic import replacing
-from tracking.store.checkpoints import CheckpointError, checkpoint_digest
+from studies.training.models import as_built, assign, copy_of
+from tracking.store.files import CheckpointError, checkpoint_digest, replacing
 
 if TYPE_CHECKING:
     import keras
@@ -23,15 +22,13 @@ if TYPE_CHECKING:
 class BestWeights:
     """A copy of a model's weights and optimizer state after its best epoch so far.
 
-    In memory until the trial ends: an epoch of a small model takes less time than writing a
-    file, and most best epochs are soon surpassed.
-
-    Attributes:
-        copy: Weights, then the optimizer's variables; None if nothing was taken.
+    In memory until the trial ends: an epoch of a small model takes less time than writing a file,
+    and most best epochs are soon surpassed.
     """
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
+        # Weights, then the optimizer's variables; None if nothing was taken.
         self.copy: Sequence[np.ndarray] | None = None
         self._sha256, self._weights = "", 0
         self._restored = False
@@ -66,11 +63,8 @@ class BestWeights:
     def write(self, path: Path) -> str:
         """Writes the copy, whole or not at all, and returns the digest of the file's content.
 
-        The model has its values afterwards, unless it fails.
-
-        Raises:
-            OSError: If it can't be written.
-            Exception: Whatever Keras raises for a model that can't be saved.
+        The model has its values afterwards, unless it fails: with an OSError, or what Keras raises
+        for a model that can't be saved.
         """
         assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,33 +1,53 @@
-"""Keeps the state of a training after its epochs, written in the background."""
+"""Keeps the state of a training after its epochs, written in the background; resumes from it."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import StudyError
 from studies.error_texts import describe
-from studies.training.models import may_change_model
+from studies.training.building.build import build_variables
+from studies.training.models import (
+    assign,
+    copy_of,
+    make_variables,
+    may_change_model,
+    other_optimizers,
+    set_values,
+    stateful_layers,
+    values_of,
+)
 from studies.training.process.determinism import global_random_states
 from studies.training.process.users_state import UsersState
 from studies.training.programs.graph_checks import random_operation
-from studies.training.states import callback_states
-from studies.training.states.best_weights import BestWeights
-from studies.training.states.beyond_weights import Beyond, beyond_weights
-from studies.training.states.callback_states import CallbackStateError
-from studies.training.states.training_state import TrainingState, identity_of, write_state
+from studies.training.states.best_weights import BestWeights, weights_digest
+from studies.training.states.training_state import (
+    Beyond,
+    CallbackStateError,
+    StateError,
+    TrainingState,
+    beyond_weights,
+    capture,
+    identity_of,
+    read_state,
+    restore,
+    write_state,
+)
 from studies.training.trainer import Trainer
-from studies.training.variables import copy_of, other_optimizers, stateful_layers, values_of
 from tracking.records import BestEpoch, TrialTask
+from tracking.store.files import one_before
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
+
+    from studies.data import LoadedData
 
 _log = logging.getLogger(__name__)
 # The share of a training's time that may go into its states. Not each short epoch gets one: a kill
@@ -92,7 +112,7 @@ class Checkpoints:
             self._give_up(reason)
             return
         try:
-            callbacks = callback_states.capture(self._callbacks)
+            callbacks = capture(self._callbacks)
         except CallbackStateError as error:
             self._give_up(str(error))
             return
@@ -211,3 +231,88 @@ class StateWriter:
         except Exception as error:
             self._error = error
         self.seconds += time.thread_time() - began
+
+
+def last_state(
+    task: TrialTask,
+    model: keras.Model,
+    splits: LoadedData,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingState | None:
+    """Restores a new model from the last state of its trial, or of the trial that it continues.
+
+    If the newest state can't be used, the one before is; a message says what that costs. None if
+    neither can: then the model may have been changed, and the training starts from its first epoch,
+    to the same bits.
+    """
+    unfit = ""
+    for path, own in _states(task):
+        try:
+            state = _restored(path, task, model, splits, callbacks)
+        except Exception as error:
+            # Any fault: training from the first epoch needs no state.
+            why = str(error) if isinstance(error, StateError) else describe(error)
+            unfit = unfit or why
+            if own:
+                # Otherwise it would replace a sound one when the next one is written.
+                path.unlink(missing_ok=True)
+            continue
+        if unfit:
+            _tell(task, unfit, f"resumes from an earlier one, after epoch {len(state.epochs)}")
+        return state
+    if unfit:
+        _tell(task, unfit, "is trained from its first epoch")
+    return None
+
+
+def _states(task: TrialTask) -> Iterator[tuple[Path, bool]]:
+    """Yields the existing states, newest first, and whether each is the trial's own."""
+    for newest, own in ((task.state, True), (task.origin, False)):
+        if newest is not None:
+            yield from ((path, own) for path in (newest, one_before(newest)) if path.exists())
+
+
+def _tell(task: TrialTask, unfit: str, how: str) -> None:
+    """Logs the cost of a state that can't be used."""
+    number = task.spec.number
+    _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
+
+
+def _restored(
+    path: Path,
+    task: TrialTask,
+    model: keras.Model,
+    splits: LoadedData,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingState:
+    state = read_state(path)
+    if state.identity != identity_of(task.spec) or len(state.epochs) > task.spec.epochs:
+        raise StateError("it is of another training")
+    capture(callbacks)
+    if len(callbacks) != len(state.callbacks):
+        raise StateError("the trial has other callbacks")
+    build_variables(model, splits)
+    if state.beyond_names:
+        make_variables(model, splits)
+        beyond = beyond_weights(model)
+        if beyond.names != list(state.beyond_names):
+            raise StateError("the model holds other variables beyond its weights")
+        set_values(beyond.variables, state.beyond)
+    assign(model, state.best_weights)
+    if weights_digest(copy_of(model)[: len(model.weights)]) != state.weights_sha256:
+        raise StateError("its weights are not those that were recorded")
+    assign(model, state.last)
+    return state
+
+
+def restoring(
+    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
+) -> keras.callbacks.Callback:
+    """Returns a callback that sets the others to captured states, once they have begun."""
+    import keras
+
+    class Restoring(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            restore(callbacks, states)
+
+    return Restoring()

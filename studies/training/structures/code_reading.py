@@ -61,7 +61,7 @@ _LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
 
 
 class Reads(NamedTuple):
-    """What code reads, with inner functions: names of globals, and of attributes."""
+    """The names of globals, and of attributes, that code reads, with inner functions."""
 
     globals: frozenset[str] = frozenset()
     attributes: frozenset[str] = frozenset()

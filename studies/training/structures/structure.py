@@ -103,28 +103,19 @@ _RANDOM = (random.Random, np.random.Generator, np.random.RandomState, np.random.
 
 
 class Structure:
-    """A model's structure.
-
-    Attributes:
-        key: Equal for models with the same traced graph, except for `numbers`.
-        variables: All reachable Keras variables, in an order that the key fixes.
-        numbers: The numbers that are lifted out of the graph, likewise.
-        values: The values of the numbers.
-        others: Other objects that were read.
-        digest: Of the readable parts.
-        of_libraries: Whether all code is that of libraries.
-        reason: Why the structure is unique, or empty.
-        state: Something with state that a program can't get, or empty.
-    """
+    """A model's structure."""
 
     def __init__(self, model: object, *others: object) -> None:
         import keras
 
+        # All reachable Keras variables, in an order that the key fixes.
         self.variables: list[keras.Variable] = []
+        # Lifted out of the graph, in an order that the key fixes.
         self.numbers: list[LiftedNumber] = []
-        self.others = others
-        self.of_libraries = True
-        self.reason = self.state = ""
+        self.others = others  # Other objects that were read.
+        self.of_libraries = True  # Whether all code is that of libraries.
+        self.reason = ""  # Why the structure is unique.
+        self.state = ""  # Something with state that a program can't get.
         self._keras = keras
         self._digest = hashlib.sha256()
         # Attributes that decide initial values, unless code that runs later reads them.
@@ -140,9 +131,10 @@ class Structure:
             self._visit(self._queue.popleft())
         for name in sorted(self._initial & self._read):
             self._impure(f"the attribute {name!r}, which decides initial values")
-        self.digest = self._digest.hexdigest()
+        self.digest = self._digest.hexdigest()  # Of the readable parts.
+        # Equal for models with the same traced graph, except for `numbers`.
         self.key = self.digest if not self.reason else f"own {next(_own)}"
-        self.values = tuple(source.value for source in self.numbers)
+        self.values = tuple(source.value for source in self.numbers)  # Of the numbers.
         self._places, self._alive = {}, []
 
     @property

@@ -1,0 +1,253 @@
+"""A space altered: parameters fixed, replaced or added, and what that makes of conditions.
+
+What happens to the children of a parameter whose domain is altered:
+
+- A child keeps those values of its condition that the parent can still have.
+- If none is left, the child can never be active, and neither can its own children: they are
+  dropped. A child with an `otherwise` becomes Fixed at that value instead, so that `hp[name]` reads
+  as before.
+- If no value that the parent can still have is excluded, the condition on it is always met and is
+  removed; the condition under which the parent itself is active remains.
+
+Conditions on parents that are not altered stay as they were declared. A parameter that you name, to
+vary it or to set it, is never dropped: that is an error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.choices import Fixed, Listed
+from search_spaces.parameters.parameter import Parameter, condition_in_words
+from search_spaces.parameters.ranges import Int
+from search_spaces.parameters.scalars import (
+    NOT_GIVEN,
+    Scalar,
+    identity,
+    is_object,
+    plain_scalar,
+    plain_value,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+ByName = Mapping[str, Parameter]
+
+_LARGEST = sys.float_info.max
+
+
+def declared(groups: Iterable[object]) -> dict[str, Parameter]:
+    """Returns the parameters of groups by name, in their order."""
+    by_name: dict[str, Parameter] = {}
+    for parameter in _flattened(groups):
+        if parameter.name in by_name:
+            raise SearchSpaceError(
+                f"{parameter.name!r} is declared twice, as {by_name[parameter.name]!r} and as "
+                f"{parameter!r}: give one of them another name."
+            )
+        by_name[parameter.name] = parameter
+    return by_name
+
+
+def _flattened(groups: Iterable[object]) -> Iterator[Parameter]:
+    for each in groups:
+        if isinstance(each, Parameter):
+            yield each
+        elif isinstance(each, Iterable) and not isinstance(each, str | bytes | Mapping):
+            yield from _flattened(each)
+        else:
+            raise SearchSpaceError(
+                f"A search space takes parameters and groups of them, received {each!r} of type "
+                f"{type(each).__name__}: declare it with Float, Int, Choice, Boolean or Fixed."
+            )
+
+
+def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
+    """Returns all parameters but the named ones, Fixed at their defaults unless already Fixed."""
+    varying = tuple(names)
+    if not varying:
+        raise SearchSpaceError(
+            "only() needs the name of at least one parameter that varies, received none. To fix "
+            "some of them, use fix(name=value)."
+        )
+    for name in varying:
+        check_known(name, parameters)
+        if isinstance(parameters[name], Fixed):
+            raise SearchSpaceError(
+                f"{name!r} can't vary: it is {parameters[name]!r}. Give it a domain first, with "
+                f"replace(Float({name!r}, …)), or leave it out."
+            )
+    return {
+        name: _fixed(parameter, parameter.default)
+        for name, parameter in parameters.items()
+        if name not in varying and not isinstance(parameter, Fixed)
+    }
+
+
+def fixed(values: Mapping[str, object], parameters: ByName) -> dict[str, Parameter]:
+    """Returns the named parameters, Fixed at values, with their conditions."""
+    for name in values:
+        check_known(name, parameters)
+    return {
+        name: _fixed(parameters[name], value_of_kind(parameters[name], value))
+        for name, value in values.items()
+    }
+
+
+def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
+    """Returns new declarations of known parameters; they keep what they don't declare themselves.
+
+    One without a condition keeps the condition of the old one; one with a condition, its own or a
+    kept one, and without `otherwise` keeps that too.
+    """
+    merged = {}
+    for name, parameter in new.items():
+        check_known(name, parameters)
+        old = parameters[name]
+        kept = old.otherwise if parameter.otherwise is NOT_GIVEN else parameter.otherwise
+        merged[name] = parameter.conditioned(parameter.when or old.when, kept)
+    return merged
+
+
+def value_of_kind(parameter: Parameter, value: object) -> Any:
+    """Returns a value to fix a parameter at, if it is of the parameter's kind.
+
+    It may lie outside the domain, as the user asks for it explicitly: a Float takes any finite
+    number, an Int any int, a Boolean False and True; a Choice takes what is of the type of one of
+    its values (an int where there are floats counts as a float), and a Fixed likewise. Where one of
+    these is a tuple, list or dict, it takes any such.
+    """
+    what = f"The value to fix {parameter.subject} at"
+    if isinstance(parameter, Listed) and parameter.objects:
+        if parameter.contains(value):
+            return parameter.opened(parameter.canonical(value))
+        if is_object(value):
+            return plain_value(value, what)
+    plain = plain_scalar(value, what)
+    types = kinds_of(parameter)
+    if type(plain) in types:
+        return plain
+    if type(plain) is int and float in types and abs(plain) <= _LARGEST:
+        return float(plain)
+    known = " or ".join(sorted("None" if kind is type(None) else kind.__name__ for kind in types))
+    raise SearchSpaceError(
+        f"{parameter.subject} can't be fixed at {value!r} of type {type(value).__name__}: it takes "
+        f"values of type {known}. Another kind of value needs another declaration: replace(…)."
+    )
+
+
+def kinds_of(parameter: Parameter) -> frozenset[type]:
+    """Returns the types of the values that a parameter has."""
+    if isinstance(parameter, Listed):
+        return frozenset(type(value) for value in parameter.values)
+    return frozenset({int if isinstance(parameter, Int) else float})
+
+
+def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
+    """Returns what to say of a name that is not in the space."""
+    return f"{name!r} is not in the search space. {suggestion(name, by_name)}"
+
+
+def check_known(name: str, parameters: ByName) -> None:
+    """Checks that a name is that of a parameter. Raises SearchSpaceError if it is not."""
+    if name not in parameters:
+        raise SearchSpaceError(unknown_name(name, parameters))
+
+
+def altered(
+    before: ByName, changes: ByName, named: Collection[str], with_new: Collection[str] = ()
+) -> list[Parameter]:
+    """Returns the parameters of a space with changes, their conditions settled as this module says.
+
+    The named ones must not be dropped. The conditions of those in `with_new` are new: they stay
+    unchanged, and the new space checks them. What joins comes last.
+    """
+    after = {**before, **changes}
+    settled: dict[str, Parameter] = {}
+    never: set[str] = set()
+    waiting = dict(after)
+    while waiting:
+        ready = [each for each in waiting.values() if not any(p in waiting for p in each.when)]
+        if not ready:
+            # A circle: the new space reports it.
+            settled.update(waiting)
+            break
+        for parameter in ready:
+            name = waiting.pop(parameter.name).name
+            condition: Mapping[str, tuple[Scalar, ...]] | None = parameter.when
+            if any(parent in never for parent in parameter.when):
+                condition = None
+            elif name not in with_new:
+                condition = _settled_condition(parameter, before, changes, settled)
+            if condition is not None:
+                settled[name] = parameter.conditioned(condition, parameter.otherwise)
+                continue
+            if name in named:
+                raise _never_active(parameter, settled, never)
+            never.add(name)
+            if parameter.otherwise is not NOT_GIVEN:
+                settled[name] = Fixed(name, parameter.otherwise)
+    return [settled[name] for name in after if name in settled]
+
+
+def _settled_condition(
+    parameter: Parameter, before: ByName, changes: ByName, settled: ByName
+) -> dict[str, tuple[Scalar, ...]] | None:
+    """Returns the rest of a condition once its parents are settled; None if it can't be met."""
+    demands: list[tuple[str, tuple[Scalar, ...]]] = []
+    for name, values in parameter.when.items():
+        if name not in changes or name not in settled:
+            # Not altered; or unknown, which the new space reports.
+            demands.append((name, values))
+            continue
+        parent = settled[name]
+        left = _values_left(values, before.get(name), parent)
+        if parent.count == len({parent.identity(value) for value in left}):
+            # Always met while the parent is active.
+            demands += parent.when.items()
+        else:
+            demands.append((name, left))
+    condition: dict[str, tuple[Scalar, ...]] = {}
+    for name, values in demands:
+        same = settled[name].identity if name in settled else identity
+        others = {same(value) for value in condition.get(name, values)}
+        condition[name] = tuple(value for value in values if same(value) in others)
+    return condition if all(condition.values()) else None
+
+
+def _values_left(
+    values: Iterable[Scalar], old: Parameter | None, new: Parameter
+) -> tuple[Scalar, ...]:
+    """Returns the values of a condition that its parent can still have, in its spelling."""
+    left = []
+    for value in values:
+        # A condition on a Float may say 1, and a Fixed in its place has the value 1.0.
+        spelled = old.canonical(value) if old is not None and old.contains(value) else value
+        for each in (spelled, value):
+            if new.contains(each):
+                left.append(new.canonical(each))
+                break
+    return tuple(left)
+
+
+def _never_active(parameter: Parameter, settled: ByName, never: set[str]) -> SearchSpaceError:
+    parents = [
+        f"{name!r} is never active" if name in never else f"{name!r} is {settled[name]!r}"
+        for name in parameter.when
+        if name in never or name in settled
+    ]
+    return SearchSpaceError(
+        f"{parameter.subject} could never be active: {condition_in_words(parameter)}, and "
+        f"{' and '.join(parents)}. Let the condition be met, or don't name {parameter.name!r}."
+    )
+
+
+def _fixed(parameter: Parameter, value: Any) -> Fixed:
+    return Fixed(
+        parameter.name, parameter.opened(value), when=parameter.when, otherwise=parameter.otherwise
+    )

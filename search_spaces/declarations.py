@@ -1,0 +1,396 @@
+"""From a declaration in Keras Tuner's or Optuna's words to a parameter, and several of one name.
+
+The functions take the arguments of the libraries' own methods, and raise SearchSpaceError for a
+declaration that can't be searched. Where the libraries and our parameters differ:
+
+- A high that the step does not reach is lowered to the last value that it reaches, in decimal
+  arithmetic: `Float("x", 0, 0.5, step=0.1)` has 0.5 (keras-tuner issue 1001).
+- A range of one value becomes a `Fixed`.
+- Values of a choice keep their types, in any mixture; a value listed twice counts once.
+- Keras Tuner's steps on a reverse_log scale become a `Choice` of the values they lead to.
+- A default of Keras Tuner's that lies between two values of the domain becomes the nearest one:
+  Keras Tuner takes it unchanged, but never proposes it again. One outside the range is refused.
+- numpy's scalars become Python's.
+
+`hp.Float("learning_rate", …)` with one range for Adam and another for SGD is two parameters, as
+in Keras Tuner's conditional scopes. Their names differ after " when " in the space and in every
+record; the builder reads both as "learning_rate":
+
+    learning_rate when optimizer is adam
+    learning_rate when optimizer is sgd
+
+If no condition separates the declarations, they become one parameter, with the first domain that
+holds all values of the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranges import (
+    MOST_VALUES,
+    Float,
+    Grid,
+    Int,
+    decimal_of,
+    leads_to,
+    steps_between,
+    value_at,
+)
+from search_spaces.parameters.scalars import (
+    NOT_GIVEN,
+    MaybeScalar,
+    Scalar,
+    canonical_json,
+    identity,
+    is_integer,
+    is_number,
+    without_numpy,
+)
+from search_spaces.space import SearchSpace
+
+
+def keras_tuner_int(
+    name: str,
+    min_value: Any,
+    max_value: Any,
+    step: Any = None,
+    sampling: str | None = None,
+    default: Any = None,
+) -> Parameter:
+    """Returns what `HyperParameters.Int` declares; its default is `min_value` if not given."""
+    scale = _scale(sampling)
+    low, high = _whole(min_value), _whole(max_value)
+    declared = _range(Int, name, low, high, _whole(step), scale)
+    return _with_default(declared, low, high, _whole(default))
+
+
+def keras_tuner_float(
+    name: str,
+    min_value: Any,
+    max_value: Any,
+    step: Any = None,
+    sampling: str | None = None,
+    default: Any = None,
+) -> Parameter:
+    """Returns what `HyperParameters.Float` declares; its default is `min_value` if not given."""
+    scale = _scale(sampling)
+    low, high = without_numpy(min_value), without_numpy(max_value)
+    declared = _range(Float, name, low, high, without_numpy(step), scale)
+    return _with_default(declared, low, high, without_numpy(default))
+
+
+def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
+    """Returns what `HyperParameters.Choice` declares.
+
+    Its default, unless one is given, is None if that is among the values and the first of them
+    otherwise, as Keras Tuner documents it.
+    """
+    choice = Choice(name, _distinct(values))
+    if default is None:
+        return choice.with_default(None) if choice.contains(None) else choice
+    meant = value_meant(choice, default)
+    return choice.with_default(without_numpy(default) if meant is NOT_GIVEN else meant)
+
+
+def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
+    """Returns what `HyperParameters.Boolean` declares."""
+    value = without_numpy(default)
+    return Boolean(name, default=bool(value) if value in (0, 1) else value)
+
+
+def keras_tuner_fixed(name: str, value: Any) -> Fixed:
+    """Returns what `HyperParameters.Fixed` declares."""
+    return Fixed(name, without_numpy(value))
+
+
+def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = False) -> Parameter:
+    """Returns what `Trial.suggest_float` declares, with the default of our parameter."""
+    if log and step is not None:
+        raise _both_step_and_log("Float", name, step)
+    scale = "log" if log else "linear"
+    return _range(Float, name, without_numpy(low), without_numpy(high), without_numpy(step), scale)
+
+
+def optuna_int(name: str, low: Any, high: Any, step: Any = 1, log: bool = False) -> Parameter:
+    """Returns what `Trial.suggest_int` declares, with the default of our parameter."""
+    if log and step != 1:
+        raise _both_step_and_log("Int", name, step)
+    scale = "log" if log else "linear"
+    return _range(Int, name, _whole(low), _whole(high), _whole(step), scale)
+
+
+def optuna_categorical(name: str, choices: Any) -> Choice:
+    """Returns what `Trial.suggest_categorical` declares; its default is the first choice."""
+    return Choice(name, _distinct(choices))
+
+
+def same_domain(one: Parameter, other: Parameter) -> bool:
+    """Returns whether two parameters have the same values on the same scale."""
+    return one.kind == other.kind and canonical_json(one.domain()) == canonical_json(other.domain())
+
+
+def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
+    """Returns the value of a domain that equals what was written; NOT_GIVEN if none does.
+
+    For example `1` of an Int for `1.0`.
+    """
+    value = without_numpy(written)
+    if parameter.contains(value):
+        spelled: MaybeScalar = parameter.canonical(value)
+        return spelled
+    if isinstance(parameter, Listed):
+        return next((each for each in parameter.values if each == value), NOT_GIVEN)
+    whole = _whole(value)
+    return whole if is_number(whole) and parameter.contains(whole) else NOT_GIVEN
+
+
+def _whole(value: Any) -> Any:
+    """`32.0` as `32`, which Keras Tuner and Optuna take for an int; anything else unchanged."""
+    number = without_numpy(value)
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _scale(sampling: str | None) -> Any:
+    # Keras Tuner takes None for "linear", and any case. What is no scale, the parameter refuses.
+    if sampling is None:
+        return "linear"
+    return sampling.lower() if isinstance(sampling, str) else sampling
+
+
+def _distinct(values: Any) -> Any:
+    if isinstance(values, str | bytes | dict | set | frozenset) or not isinstance(values, Iterable):
+        return values  # Choice says what is wrong with these.
+    distinct: dict[tuple[str, object], Any] = {}
+    for value in map(without_numpy, values):
+        distinct.setdefault(identity(value), value)
+    return list(distinct.values())
+
+
+def _range(
+    kind: type[Float] | type[Int], name: str, low: Any, high: Any, step: Any, scale: Any
+) -> Parameter:
+    """Returns a range whose high is the last value that the step reaches."""
+    proper = is_integer if kind is Int else is_number
+    if proper(low) and proper(high) and low == high:
+        return Fixed(name, low if kind is Int else float(low))
+    # Refuses all that is wrong but a step that does not fit.
+    whole = kind(name, low, high, scale=scale)
+    if step in (None, whole.usual_step):
+        return whole
+    ratio = scale != "linear"
+    if not proper(step) or not (1 if ratio else 0) < step < math.inf:
+        return kind(name, low, high, scale="log" if ratio else scale, step=step)
+    low, high, step = whole.low, whole.high, step if kind is Int else float(step)
+    exact = steps_between(low, high, step, ratio)
+    steps, top = round(exact), high
+    # Beyond so many values a Float itself refuses the step.
+    refused = kind is Float and exact > MOST_VALUES
+    if not refused and not leads_to(low, high, step, ratio):
+        steps = math.floor(exact)
+        top = value_at(low, step, steps, ratio) if steps else low
+    if scale == "reverse_log":
+        reached = Grid(low, top, step, ratio, steps + 1).values()
+        if kind is Int:
+            return Choice(name, sorted(low + high - value for value in reached))
+        ends = decimal_of(low) + decimal_of(high)
+        return Choice(name, sorted(float(ends - decimal_of(value)) for value in reached))
+    return Fixed(name, low) if top == low else kind(name, low, top, scale=scale, step=step)
+
+
+def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:
+    """Returns the parameter with Keras Tuner's default: `low`, unless one is given."""
+    wanted = low if default is None else default
+    if isinstance(declared, Fixed) and default in (None, declared.value):
+        return declared
+    if not is_number(wanted) or not low <= wanted <= high:
+        raise SearchSpaceError(
+            f"{declared.subject}: default must be a number from {low!r} to {high!r}, received "
+            f"{default!r}: give one in the range, or none."
+        )
+    if isinstance(declared, Int | Float):
+        return declared.with_default(declared.nearest(wanted))
+    values: Any = declared.grid_values()
+    if isinstance(declared, Fixed):
+        return declared
+    return declared.with_default(min(values, key=lambda value: abs(value - wanted)))
+
+
+def _both_step_and_log(kind: str, name: str, step: object) -> SearchSpaceError:
+    return SearchSpaceError(
+        f"{kind} {name!r}: Optuna takes either step or log, received step={step!r} and log=True: "
+        f"leave one of them out."
+    )
+
+
+_WHEN: Final = " when "
+_LONGEST: Final = 120
+"""Characters of a name: MLflow takes 250, with other names around it."""
+_LISTED: Final = 4
+"""Values of a parent that a name lists."""
+
+
+def read_as(name: str) -> str:
+    """Returns the name by which a builder reads a parameter."""
+    return name.partition(_WHEN)[0]
+
+
+def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
+    """Returns the name of one of several parameters that a builder reads by one name."""
+    words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
+    wanted = f"{name}{_WHEN}{words}".replace("=", ":")
+    if len(wanted) > _LONGEST:
+        wanted = wanted[: _LONGEST - 1].rstrip() + "…"
+    unique, count = wanted, 1
+    while unique in taken:
+        count += 1
+        unique = f"{wanted} ({count})"
+    return unique
+
+
+def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
+    """Returns one parameter for several declarations of a name, without condition.
+
+    The first that has all values of the others; else one made of all of them, with the first one's
+    scale, step and default. None if they are of different kinds.
+    """
+    for each in declared:
+        if all(_holds(each, other) for other in declared):
+            return each
+    first = declared[0]
+    if all(isinstance(each, Listed) for each in declared):
+        values: dict[tuple[str, object], Any] = {}
+        for each in declared:
+            for value in each.grid_values() or ():
+                values.setdefault(identity(value), each.opened(value))
+        return Choice(first.name, list(values.values()), default=first.opened(first.default))
+    numbers = [each for each in declared if not isinstance(each, Listed)]
+    kinds = {type(each) for each in numbers}
+    if len(kinds) != 1 or not all(_is_number_of(numbers[0], each) for each in declared):
+        return None
+    return _hull(numbers[0], declared)
+
+
+def _hull(like: Any, declared: Sequence[Any]) -> Parameter:
+    """Returns a range over all declared ones, with the first one's steps if they fit."""
+    lows = [each.default if isinstance(each, Listed) else each.low for each in declared]
+    highs = [each.default if isinstance(each, Listed) else each.high for each in declared]
+    low, high = min(lows), max(highs)
+    scale = like.scale if low > 0 else "linear"
+    kind: Any = type(like)
+    default = declared[0].default
+    same_step = {each.step for each in declared if not isinstance(each, Listed)} == {like.step}
+    fits = like.scale == "linear" and same_step and like.step is not None
+    if fits and kind is Int and all((each - low) % like.step == 0 for each in [*lows, *highs]):
+        return Int(like.name, low, high, step=like.step, default=default)
+    return kind(like.name, low, high, scale=scale, default=default)  # type: ignore[no-any-return]
+
+
+def _is_number_of(like: Parameter, other: Parameter) -> bool:
+    if isinstance(other, Listed):
+        # A range of one value is a Fixed.
+        return other.kind == "fixed" and like.kind == (
+            "int" if type(other.default) is int else "float"
+        )
+    return type(other) is type(like)
+
+
+def _holds(one: Parameter, other: Parameter) -> bool:
+    """Returns whether a parameter has all values of another."""
+    if same_domain(one, other):
+        return True
+    values = other.grid_values() if isinstance(other, Listed) else None
+    if values is not None:
+        return all(one.contains(value) for value in values)
+    if isinstance(one, Int) and isinstance(other, Int):
+        return one.contains(other.low) and one.contains(other.high) and other.step % one.step == 0
+    if isinstance(one, Float) and isinstance(other, Float) and one.step is None:
+        return one.low <= other.low and other.high <= one.high
+    return False
+
+
+def _in_words(values: Sequence[Scalar]) -> str:
+    if len(values) > _LISTED:
+        return f"{values[0]} or {len(values) - 1} others"
+    return " or ".join(str(value) for value in values)
+
+
+def is_keras_tuners(space: object) -> bool:
+    """Returns whether something is a `keras_tuner.HyperParameters`."""
+    kinds = [kind for kind in type(space).__mro__ if kind.__module__.startswith("keras_tuner.")]
+    return any(kind.__name__ == "HyperParameters" for kind in kinds)
+
+
+def space_of_keras_tuners(declared: Any) -> SearchSpace:
+    """Returns the space that a `keras_tuner.HyperParameters` declares, with its conditions.
+
+    A name that it declares several times under different conditions becomes several parameters,
+    which a builder reads by that name.
+    """
+    hyperparameters = list(declared.space)
+    counts = Counter(str(each.name) for each in hyperparameters)
+    parameters: list[Parameter] = []
+    for each in hyperparameters:
+        parameter = _parameter(each)
+        condition = _condition(each.conditions, parameters)
+        if condition is None:
+            # Under a condition that can't be met.
+            continue
+        if counts[parameter.name] > 1:
+            taken = {*counts, *(other.name for other in parameters)}
+            parameter = parameter.renamed(variant_name(parameter.name, condition, taken))
+        parameters.append(parameter.conditioned(condition))
+    return SearchSpace(*parameters)
+
+
+def _parameter(each: Any) -> Parameter:
+    name, kind = str(each.name), type(each).__name__
+    if kind == "Int":
+        return keras_tuner_int(
+            name, each.min_value, each.max_value, _step(each), each.sampling, each.default
+        )
+    if kind == "Float":
+        return keras_tuner_float(
+            name, each.min_value, each.max_value, each.step, each.sampling, each.default
+        )
+    if kind == "Choice":
+        return keras_tuner_choice(name, each.values, each.default)
+    if kind == "Boolean":
+        return keras_tuner_boolean(name, each.default)
+    if kind == "Fixed":
+        return keras_tuner_fixed(name, each.value)
+    raise SearchSpaceError(
+        f"{name!r} is a hyperparameter of type {kind}, which kerastudy does not know: declare it "
+        "with Float, Int, Choice, Boolean or Fixed."
+    )
+
+
+def _step(each: Any) -> Any:
+    # Of one on a logarithmic scale, Keras Tuner may say 1 for none.
+    return None if each.sampling not in (None, "linear") and each.step in (None, 1) else each.step
+
+
+def _condition(
+    conditions: Sequence[Any], parameters: Sequence[Parameter]
+) -> Mapping[str, tuple[Scalar, ...]] | None:
+    """Returns a condition by the parents' names in the space; None if it can't be met."""
+    condition: dict[str, tuple[Scalar, ...]] = {}
+    for each in conditions:
+        parents = [p for p in parameters if each.name in (p.name, read_as(p.name))]
+        # Of several parents of one name, that under whose conditions this one stands too.
+        parent = next((p for p in parents if set(p.when) <= set(condition)), None)
+        if parent is None:
+            return None
+        meant = [value_meant(parent, value) for value in each.values]
+        values = tuple(value for value in meant if value is not NOT_GIVEN)
+        known = condition.get(parent.name, values)
+        condition[parent.name] = tuple(value for value in values if value in known)
+        if not condition[parent.name]:
+            return None
+    return condition

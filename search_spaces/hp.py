@@ -1,0 +1,472 @@
+"""The `hp` that a model builder receives: read by name, or declared inline.
+
+`hp.Float(…)` and the like have the signatures and meanings of `keras_tuner.HyperParameters`
+(https://keras.io/keras_tuner/api/hyperparameters/), `trial.suggest_int(…)` and the like those of
+`optuna.trial.Trial`
+(https://optuna.readthedocs.io/en/stable/reference/generated/optuna.trial.Trial.html).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+from search_spaces import declarations
+from search_spaces.declarations import read_as, same_domain
+from search_spaces.errors import HyperparameterError, suggestion
+from search_spaces.parameters.parameter import Parameter, condition_in_words
+from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
+from search_spaces.space import SearchSpace
+
+
+def opened_again(value: Any) -> Any:
+    """Returns a copy of a list or dict, which a builder may change; other values as they are."""
+    return copy.deepcopy(value) if isinstance(value, list | dict | tuple) else value
+
+
+class Scope(NamedTuple):
+    """An open conditional scope."""
+
+    parent: str
+    values: tuple[Scalar, ...]
+    """The parent's values under which the scope is active; maybe none."""
+    met: bool
+
+
+class InlineDeclarations:
+    """The methods of every `hp`: a builder reads a value, or declares it and receives it at once.
+
+    A subclass says what the values are. Under a Keras Tuner scope that is not active, or with
+    `parent_name` and `parent_values` that are not met, every declaration returns None.
+    """
+
+    def __init__(self, readable: dict[str, Any]) -> None:
+        """Takes the values that can be read without a declaration, by name; it grows."""
+        self._readable = readable
+        self._declared: dict[str, Parameter] = {}
+        self._out_of_scope: dict[str, Parameter] = {}
+        self._scopes: list[Scope] = []
+        self._name_scopes: list[str] = []
+        self._user_attrs: dict[str, Any] = {}
+
+    def _value_of(self, parameter: Parameter) -> Any:
+        """Returns the value of a parameter that a builder declares, and makes it readable."""
+        raise NotImplementedError
+
+    def _standing(self, name: str) -> tuple[Parameter | None, Any]:
+        """Returns the parent of a condition and its value; NOT_GIVEN if it is inactive."""
+        raise NotImplementedError
+
+    def _unreadable(self, name: str) -> HyperparameterError:
+        """Returns the error for reading a name that has no value."""
+        raise NotImplementedError
+
+    def _note_read(self, names: Iterable[str]) -> None:
+        """Notes names that are read."""
+
+    # Reading -------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Any:
+        """Returns the value of a parameter; its `otherwise` if it is not active.
+
+        Raises:
+            HyperparameterError: If there is no such parameter, or if it is not active and has no
+                `otherwise`.
+        """
+        name = self._scoped(name)
+        # To ask is to read: the builder uses the value if there is one.
+        self._note_read([name])
+        if name not in self._readable:
+            raise self._unreadable(name)
+        return opened_again(self._readable[name])
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Returns the value of a parameter, or a default where `hp[name]` would raise.
+
+        Args:
+            name: The name of a parameter.
+            default: What to return if it is not active and has no `otherwise`, or if the space has
+                no such parameter: a builder may serve several spaces.
+
+        Returns:
+            The value, or the default.
+        """
+        name = self._scoped(name)
+        self._note_read([name])
+        return opened_again(self._readable.get(name, default))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All values that can be read, as a new dict in declared order.
+
+        An attribute, not a method, as in Keras Tuner. All of them count as read.
+        """
+        self._note_read(self._readable)
+        return {name: opened_again(value) for name, value in self._readable.items()}
+
+    def keys(self) -> tuple[str, ...]:
+        """Returns the names that can be read, as declared; for `dict(hp)` and `f(**hp)`."""
+        return tuple(self._readable)
+
+    def __contains__(self, name: object) -> bool:
+        """Returns whether `hp[name]` has a value."""
+        return self._scoped(name) in self._readable
+
+    def __iter__(self) -> Iterator[str]:
+        """Returns the names that can be read, as declared."""
+        return iter(self._readable)
+
+    def __len__(self) -> int:
+        """Returns how many names can be read."""
+        return len(self._readable)
+
+    def copy(self) -> Self:
+        """Returns a copy: what is declared on it joins only there. Reading is recorded in both.
+
+        `keras_tuner.HyperModel(tunable=False)` builds with a copy.
+        """
+        copied = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, dict):
+                setattr(copied, name, dict(value))
+        copied._scopes, copied._name_scopes = [], []
+        return copied
+
+    @contextlib.contextmanager
+    def name_scope(self, name: str) -> Iterator[None]:
+        """Opens a scope that puts this name and a slash before names of Keras Tuner's methods."""
+        self._name_scopes.append(str(name))
+        try:
+            yield
+        finally:
+            self._name_scopes.pop()
+
+    def _scoped(self, name: object) -> str:
+        return "/".join([*self._name_scopes, str(name)])
+
+    # Keras Tuner ---------------------------------------------------------------------------
+
+    def Int(  # noqa: N802
+        self,
+        name: str,
+        min_value: int,
+        max_value: int,
+        step: int | None = None,
+        sampling: str | None = "linear",
+        default: int | None = None,
+        parent_name: str | None = None,
+        parent_values: Any = None,
+    ) -> Any:
+        """Keras Tuner's Int: a whole number from a range, both ends included."""
+        parameter = declarations.keras_tuner_int(
+            self._scoped(name), min_value, max_value, step, sampling, default
+        )
+        return self._declare_under(parent_name, parent_values, parameter)
+
+    def Float(  # noqa: N802
+        self,
+        name: str,
+        min_value: float,
+        max_value: float,
+        step: float | None = None,
+        sampling: str | None = "linear",
+        default: float | None = None,
+        parent_name: str | None = None,
+        parent_values: Any = None,
+    ) -> Any:
+        """Keras Tuner's Float: a number from a range, both ends included."""
+        parameter = declarations.keras_tuner_float(
+            self._scoped(name), min_value, max_value, step, sampling, default
+        )
+        return self._declare_under(parent_name, parent_values, parameter)
+
+    def Choice(  # noqa: N802
+        self,
+        name: str,
+        values: Any,
+        ordered: bool | None = None,
+        default: Any = None,
+        parent_name: str | None = None,
+        parent_values: Any = None,
+    ) -> Any:
+        """Keras Tuner's Choice; `ordered` is taken and makes no difference here."""
+        parameter = declarations.keras_tuner_choice(self._scoped(name), values, default)
+        return self._declare_under(parent_name, parent_values, parameter)
+
+    def Boolean(  # noqa: N802
+        self,
+        name: str,
+        default: bool = False,
+        parent_name: str | None = None,
+        parent_values: Any = None,
+    ) -> Any:
+        """Keras Tuner's Boolean."""
+        parameter = declarations.keras_tuner_boolean(self._scoped(name), default)
+        return self._declare_under(parent_name, parent_values, parameter)
+
+    def Fixed(  # noqa: N802
+        self, name: str, value: Any, parent_name: str | None = None, parent_values: Any = None
+    ) -> Any:
+        """Keras Tuner's Fixed: a value that is recorded and does not vary."""
+        parameter = declarations.keras_tuner_fixed(self._scoped(name), value)
+        return self._declare_under(parent_name, parent_values, parameter)
+
+    @contextlib.contextmanager
+    def conditional_scope(self, parent_name: str, parent_values: Any) -> Iterator[None]:
+        """Opens a scope: what is declared in it is active only if the parent has one of the values.
+
+        The code within runs in any case, as in Keras Tuner; declarations then return None.
+
+        Args:
+            parent_name: The name of a hyperparameter that was declared before.
+            parent_values: A value, or several in a list, tuple or set.
+
+        Raises:
+            HyperparameterError: If there is no such parent.
+        """
+        name = self._scoped(parent_name)
+        parent, value = self._standing(name)
+        if parent is None:
+            raise HyperparameterError(
+                f"A condition names {name!r}, which was not declared before it: declare the "
+                f"parent first. {suggestion(name, [*self._declared, *self._out_of_scope])}"
+            )
+        several = isinstance(parent_values, list | tuple | set | frozenset)
+        meant = [
+            declarations.value_meant(parent, each)
+            for each in (parent_values if several else [parent_values])
+        ]
+        values = tuple(each for each in meant if each is not NOT_GIVEN)
+        identities = [parent.identity(each) for each in values]
+        met = value is not NOT_GIVEN and parent.identity(value) in identities
+        self._scopes.append(Scope(name, values, met))
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
+    # Optuna --------------------------------------------------------------------------------
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> Any:
+        """Optuna's suggest_float."""
+        return self._declare(declarations.optuna_float(str(name), low, high, step, log))
+
+    def suggest_int(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> Any:
+        """Optuna's suggest_int; before Optuna 4, step and log could be given by position."""
+        return self._declare(declarations.optuna_int(str(name), low, high, step, log))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Optuna's suggest_categorical."""
+        return self._declare(declarations.optuna_categorical(str(name), choices))
+
+    def suggest_uniform(self, name: str, low: float, high: float) -> Any:
+        """Optuna's suggest_float, its name before Optuna 3."""
+        return self.suggest_float(name, low, high)
+
+    def suggest_loguniform(self, name: str, low: float, high: float) -> Any:
+        """Optuna's older word for suggest_float with log=True."""
+        return self.suggest_float(name, low, high, log=True)
+
+    def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> Any:
+        """Optuna's older word for suggest_float with a step."""
+        return self.suggest_float(name, low, high, step=q)
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Sets an attribute, which `user_attrs` has in the same build."""
+        self._user_attrs[key] = value
+
+    def set_system_attr(self, key: str, value: Any) -> None:
+        """Does nothing: Optuna's own notes are not for builders. Optuna 5 dropped it."""
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        """The attributes that `set_user_attr` has set, as a new dict."""
+        return dict(self._user_attrs)
+
+    @property
+    def study(self) -> Any:
+        """Optuna's study of a trial. There is none here: raises HyperparameterError."""
+        raise HyperparameterError(
+            "trial.study can't be used here: a trial depends on its own hyperparameters and seed "
+            "alone, so that it can be reproduced. Leave it out; trial.number, trial.params and "
+            "trial.set_user_attr work."
+        )
+
+    def report(self, value: float, step: int) -> None:
+        """Does nothing: metrics are reported while the model is trained, not where it is built."""
+
+    def should_prune(self) -> bool:
+        """False: trials are pruned while the model is trained, not where it is built."""
+        return False
+
+    # ---------------------------------------------------------------------------------------
+
+    def _declare(self, parameter: Parameter) -> Any:
+        name = parameter.name
+        if any(scope.parent == name for scope in self._scopes):
+            raise HyperparameterError(
+                f"{parameter.subject} is declared under a condition on itself: give it another "
+                f"name than its parent's."
+            )
+        if not all(scope.met for scope in self._scopes):
+            self._out_of_scope.setdefault(name, parameter)
+            return None
+        self._declared.setdefault(name, parameter)
+        return self._value_of(parameter)
+
+    def _declare_under(self, parent_name: str | None, values: Any, parameter: Parameter) -> Any:
+        if not parent_name:
+            return self._declare(parameter)
+        with self.conditional_scope(parent_name, values):
+            return self._declare(parameter)
+
+
+class Hyperparameters(InlineDeclarations):
+    """The values of one trial, read by name: `hp["dropout"]`.
+
+    A parameter that is not active reads as its `otherwise`, if it has one. The object records what
+    is read, so that unread parameters can be reported.
+
+    A builder written for Keras Tuner or Optuna declares its hyperparameters inline
+    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value; the domain
+    of the space holds, not the declared one. If the trial has no value of that name, because it is
+    not active or not in the space, the declaration returns its own default and adds it to `joined`.
+    A name that a build declares twice has one value in that build.
+
+    Parameters called "learning_rate when …" are read as "learning_rate"; `declarations` says why.
+
+    Example:
+        >>> hp = ks.Hyperparameters(ks.SearchSpace(ks.dropout()), {"dropout": 0.2})
+        >>> hp["dropout"], hp.get("units"), sorted(hp.read)
+        (0.2, None, ['dropout'])
+    """
+
+    def __init__(
+        self, space: SearchSpace, values: Mapping[str, Any], *, number: int | None = None
+    ) -> None:
+        """Takes the values of a trial.
+
+        Args:
+            space: The space that they are from.
+            values: The values of the active parameters.
+            number: The trial's number, from 0; None where there is none.
+
+        Raises:
+            SearchSpaceError: If the values are not in the space.
+        """
+        self._space, self._values = space, space.resolve(values)
+        self._active = frozenset(values)
+        # By a name, a builder reads that parameter, or an active variant of it.
+        self._named: dict[str, str] = {}
+        for name in self._values:
+            visible = name if name in space and read_as(name) == name else read_as(name)
+            if self._named.get(visible) not in self._active:
+                self._named[visible] = name
+        super().__init__(
+            {seen: space[name].opened(self._values[name]) for seen, name in self._named.items()}
+        )
+        self._number = number
+        self._read: set[str] = set()
+        self._joined: dict[str, Parameter] = {}
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space that the values are from."""
+        return self._space
+
+    @property
+    def number(self) -> int:
+        """The trial's number, as in Optuna; 0 where there is none."""
+        return self._number or 0
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The values of the active parameters and of those that joined; Optuna's word."""
+        self._read.update(self._active)
+        return {
+            name: opened_again(value)
+            for name, value in self._readable.items()
+            if self._called(name) in self._active or name in self._joined
+        }
+
+    @property
+    def read(self) -> frozenset[str]:
+        """The names of the space's parameters that were read so far."""
+        return frozenset(self._read)
+
+    @property
+    def joined(self) -> tuple[Parameter, ...]:
+        """Parameters that the builder declared and the trial has no value of, without condition."""
+        return tuple(self._joined.values())
+
+    def _value_of(self, parameter: Parameter) -> Any:
+        name = parameter.name
+        possible = self._possible(name)
+        if possible:
+            meant = [each for each in possible if same_domain(self._space[each], parameter)]
+            self._named[name] = chosen = [*meant, *possible][0]
+            self._readable[name] = self._space[chosen].opened(self._values[chosen])
+        elif name not in self._joined:
+            self._joined[name] = parameter
+            self._named.pop(name, None)
+            self._readable[name] = parameter.opened(parameter.default)
+        self._note_read([name])
+        return opened_again(self._readable[name])
+
+    def _possible(self, name: str) -> list[str]:
+        """Returns the active parameters that a builder reads by a name, mostly one."""
+        variants = [each for each in self._values if each != name and read_as(each) == name]
+        return [each for each in (name, *variants) if each in self._active]
+
+    def _called(self, name: str) -> str:
+        """Returns what a parameter that a builder reads by this name is called in the space."""
+        return self._named.get(name, name)
+
+    def _standing(self, name: str) -> tuple[Parameter | None, Any]:
+        called = self._called(name)
+        if name in self._joined:
+            return self._joined[name], self._readable[name]
+        if called in self._active:
+            return self._space[called], self._values[called]
+        known = next((each for each in self._space.names if name in (each, read_as(each))), None)
+        if known is not None:
+            return self._space[known], NOT_GIVEN
+        return self._out_of_scope.get(name), NOT_GIVEN
+
+    def _unreadable(self, name: str) -> HyperparameterError:
+        conditions = [
+            condition_in_words(each)
+            for each in self._space
+            if name in (each.name, read_as(each.name))
+        ]
+        if conditions:
+            return HyperparameterError(
+                f"{name!r} is not active in this trial: {'; '.join(conditions)}. "
+                f"Read it only then, declare what it is otherwise with otherwise=…, or use "
+                f"hp.get({name!r}), which returns None."
+            )
+        known = [*self._space.names, *self._joined]
+        return HyperparameterError(
+            f"{name!r} is not in the search space. {suggestion(name, known)}"
+        )
+
+    def _note_read(self, names: Iterable[str]) -> None:
+        for name in names:
+            # One that is not active is read by all the names that it may have.
+            called = self._named.get(name)
+            known = [called] if called else [n for n in self._space.names if read_as(n) == name]
+            self._read.update(each for each in [name, *known] if each in self._space)
+
+    def __repr__(self) -> str:
+        """Returns the values by name; those of parameters that are not active in brackets."""
+        shown = [
+            f"{name}={value!r}"
+            if self._called(name) in self._active or name in self._joined
+            else f"[{name}={value!r}]"
+            for name, value in self._readable.items()
+        ]
+        return f"Hyperparameters({', '.join(shown)})"

@@ -1,0 +1,278 @@
+"""Choice, Boolean and Fixed: parameters whose values are listed; and any parameter from JSON."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final
+
+import attrs
+
+from search_spaces.errors import SearchSpaceError, near_match, suggestion
+from search_spaces.parameters.parameter import Parameter, attrs_parameter, checked
+from search_spaces.parameters.ranges import Float, Int
+from search_spaces.parameters.scalars import (
+    NOT_GIVEN,
+    Scalar,
+    identity,
+    is_object,
+    meant,
+    opened,
+    plain_value,
+)
+
+_SWITCH: Final = (False, True)
+
+
+def _values(values: object, parameter: Parameter, field: object) -> tuple[Any, ...]:
+    # A string is iterable too, and its letters are never what was meant; a set has no order,
+    # and would make another space in every process.
+    if not isinstance(values, Iterable) or isinstance(
+        values, str | bytes | Mapping | set | frozenset
+    ):
+        raise SearchSpaceError(
+            f"{parameter.subject}: values must be a list or a tuple, received {values!r} of type "
+            f"{type(values).__name__}: write [value, value, …]."
+        )
+    plain = tuple(plain_value(each, f"{parameter.subject}: a value") for each in values)
+    if not plain:
+        raise SearchSpaceError(
+            f"{parameter.subject}: values must not be empty, received {values!r}: give at least "
+            f"one."
+        )
+    identities = [identity(value) for value in plain]
+    for index, value in enumerate(plain):
+        if identities[index] in identities[:index]:
+            raise SearchSpaceError(
+                f"{parameter.subject}: {value!r} is listed twice in {list(plain)!r}: list it once."
+            )
+    return plain
+
+
+def _value(value: object, parameter: Parameter, field: object) -> Any:
+    return plain_value(value, f"{parameter.subject}: the value")
+
+
+@attrs_parameter
+class Listed(Parameter):
+    """What Choice, Boolean and Fixed share: values, distinguished by type and content."""
+
+    @property
+    def _listed(self) -> tuple[Any, ...]:
+        """The values as declared, tuples, lists and dicts as they are."""
+        return _SWITCH
+
+    @functools.cached_property
+    def values(self) -> tuple[Scalar, ...]:
+        """The values of the domain, in declared order; tuples, lists and dicts as Python's text."""
+        return tuple(repr(each) if is_object(each) else each for each in self._listed)
+
+    @functools.cached_property
+    def objects(self) -> frozenset[str]:
+        """Those of the values that spell a tuple, list or dict."""
+        return frozenset(repr(each) for each in self._listed if is_object(each))
+
+    @functools.cached_property
+    def _indices(self) -> dict[tuple[str, object], int]:
+        return {identity(value): index for index, value in enumerate(self.values)}
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return len(self.values)
+
+    def reason_outside(self, value: object) -> str | None:
+        """Returns why a value is not in the domain; None if it is. `1`, `1.0` and `True` differ."""
+        if self._place(value) is not None:
+            return None
+        shown = ", ".join(map(repr, self._listed))
+        near = near_match(value, [each for each in self.values if isinstance(each, str)])
+        return (
+            f"{self.subject} must be one of {shown}; received {value!r} of type "
+            f"{type(value).__name__}. {near}".rstrip()
+        )
+
+    def index(self, value: Any) -> int:
+        """Returns the index of a value in `values`."""
+        place = self._place(value)
+        if place is None:
+            raise SearchSpaceError(self.reason_outside(value))
+        return place
+
+    def opened(self, value: Any) -> Any:
+        """Returns what a builder reads for a value: a new object if the value spells one."""
+        return opened(value) if isinstance(value, str) and value in self.objects else value
+
+    def _place(self, value: object) -> int | None:
+        """Returns the index of a value; a list stands for its tuple, as JSON has no tuples."""
+        place = self._indices.get(identity(value))
+        if place is None and self.objects and is_object(value):
+            spelling = meant(value, self.objects)
+            return None if spelling is None else self._indices[identity(spelling)]
+        return place
+
+    def canonical(self, value: Any) -> Scalar:
+        """Returns the value as it was declared."""
+        return self.values[self.index(value)]
+
+    def to_unit(self, value: Any) -> float:
+        """Returns the middle of the value's share of [0, 1]; all shares are equal."""
+        return (self.index(value) + 0.5) / self.count
+
+    def from_unit(self, unit: float) -> Scalar:
+        """Returns the value whose share of [0, 1] the coordinate lies in."""
+        return self.values[min(int(self._checked_unit(unit) * self.count), self.count - 1)]
+
+    def grid_values(self) -> tuple[Scalar, ...]:
+        """Returns all values, in declared order."""
+        return self.values
+
+    def _usual_default(self) -> Any:
+        return self.values[0]
+
+    def _with_objects(self, domain: dict[str, Any]) -> dict[str, Any]:
+        """Returns what the domain is made of, with the spellings among it where there are any."""
+        return {**domain, "objects": sorted(self.objects)} if self.objects else domain
+
+
+@attrs_parameter
+class Choice(Listed):
+    """One of several values that have no order, or none to rely on.
+
+    Args:
+        name: What it is called.
+        values: Strings, ints, finite floats, booleans and None, in any mixture. Types are
+            kept: 1, 1.0 and True are three values. Tuples, lists and dicts of such are values
+            too: a builder reads them as they are, all else as Python writes them.
+        default: The value to begin with; the first if left out (`None` is a value).
+        role: See `Parameter`; so are `when` and `otherwise`.
+
+    Raises:
+        SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.Choice("optimizer", ["adam", "sgd"]).default
+        'adam'
+        >>> ks.Choice("hidden", [(64,), (64, 32)]).values
+        ('(64,)', '(64, 32)')
+    """
+
+    kind: ClassVar[str] = "choice"
+
+    _given: Any = attrs.field(alias="values", converter=checked(_values))
+
+    @property
+    def _listed(self) -> tuple[Any, ...]:
+        return tuple(self._given)
+
+    def domain(self) -> dict[str, Any]:
+        """Returns the values."""
+        return self._with_objects({"values": list(self.values)})
+
+    def _arguments(self) -> list[str]:
+        return [repr(list(self._given))]
+
+
+@attrs_parameter
+class Boolean(Listed):
+    """A switch: False or True.
+
+    Args:
+        name: What it is called.
+        default: The value to begin with.
+        role: See `Parameter`; so are `when` and `otherwise`.
+
+    Raises:
+        SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.Boolean("batchnorm").values
+        (False, True)
+    """
+
+    kind: ClassVar[str] = "boolean"
+
+    default: Any = attrs.field(default=False, kw_only=True)
+
+    def domain(self) -> dict[str, Any]:
+        """Returns nothing: the values are always False and True."""
+        return {}
+
+    def _arguments(self) -> list[str]:
+        return []
+
+
+@attrs_parameter
+class Fixed(Listed):
+    """A value that does not vary, declared so that it is recorded with those that do.
+
+    Args:
+        name: What it is called.
+        value: A string, an int, a finite float, a boolean or None; or a tuple, list or dict.
+        when: The condition under which it is active; see `Parameter`.
+        otherwise: What a builder reads while it is not active.
+
+    Raises:
+        SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.Fixed("activation", "relu").value
+        'relu'
+    """
+
+    kind: ClassVar[str] = "fixed"
+
+    role: Any = attrs.field(default="fixed", init=False)
+    default: Any = attrs.field(default=NOT_GIVEN, init=False)
+    _given: Any = attrs.field(alias="value", converter=checked(_value))
+
+    @property
+    def value(self) -> Scalar:
+        """The value; a tuple, list or dict as Python's text."""
+        return self.values[0]
+
+    @property
+    def _listed(self) -> tuple[Any, ...]:
+        return (self._given,)
+
+    def domain(self) -> dict[str, Any]:
+        """Returns the value."""
+        return self._with_objects({"value": self.value})
+
+    def _arguments(self) -> list[str]:
+        return [repr(self._given)]
+
+
+_OPTIONAL: Final = ("when", "otherwise")
+_KINDS: Final = {each.kind: each for each in (Float, Int, Choice, Boolean, Fixed)}
+
+
+def parameter_from_dict(content: object) -> Parameter:
+    """Returns the parameter that `Parameter.to_dict` wrote."""
+    if not isinstance(content, Mapping):
+        raise SearchSpaceError(f"A parameter must be a JSON object, received {content!r}.")
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise SearchSpaceError(
+            f"Unknown kind {kind!r} of parameter in {dict(content)!r}. {suggestion(kind, _KINDS)}"
+        )
+    make: Any = _KINDS[kind]
+    known = [field.alias for field in attrs.fields(make) if field.init]
+    arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
+    if make in (Choice, Fixed):
+        objects = arguments.pop("objects", ())
+        if make is Fixed:
+            # Written for readers of the JSON; a Fixed derives both.
+            arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
+        if arguments.get("value") in objects:
+            arguments["value"] = opened(arguments["value"])
+        if isinstance(arguments.get("values"), list | tuple):
+            values = arguments["values"]
+            arguments["values"] = [opened(each) if each in objects else each for each in values]
+    if not set(known).difference(_OPTIONAL) <= set(arguments) <= set(known):
+        raise SearchSpaceError(
+            f"A parameter of kind {kind!r} has {', '.join(map(repr, known))}, of which "
+            f"{' and '.join(map(repr, _OPTIONAL))} may be missing; received {dict(content)!r}."
+        )
+    parameter: Parameter = make(**arguments)
+    return parameter

@@ -1,0 +1,496 @@
+"""Float and Int: a number from a closed range on a scale, perhaps in steps.
+
+The three scales are those of Keras Tuner (https://keras.io/keras_tuner/api/hyperparameters/):
+`linear`; `log`, for values that matter by their order of magnitude; and `reverse_log`, the mirror
+image of `log`, with its fine end at the top of the range. `low + high - value` turns one into the
+other, so a range with `low + high == 1` searches `1 - value` on a log scale.
+"""
+
+from __future__ import annotations
+
+import abc
+import decimal
+import functools
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
+
+import attrs
+
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.parameter import Parameter, attrs_parameter, checked
+from search_spaces.parameters.scalars import NOT_GIVEN, is_integer, is_number
+
+Scale: TypeAlias = Literal["linear", "log", "reverse_log"]
+
+SCALES: Final[tuple[Scale, ...]] = ("linear", "log", "reverse_log")
+
+LARGEST_INT: Final = 2**40
+"""Bounds of an Int lie within plus and minus this (about 1e12): engines compute in doubles, and
+beyond it, neighbouring ints have the same logarithm."""
+
+MOST_VALUES: Final = 1_000_000
+"""A Float of more values is refused: it is a continuous range in all but name."""
+
+FIT_TOLERANCE: Final = 1e-9
+"""How far off its end, in steps, a step may lead: room for one such as 1/3 or 10**0.5."""
+
+_DEFAULT_DIGITS: Final = 6
+# A context of our own: the caller's may have another precision or traps.
+_EXACT: Final = decimal.Context(prec=28)
+
+Number = TypeVar("Number", int, float)
+
+
+def unit_to_value(unit: float, low: float, high: float, scale: Scale) -> float:
+    """Returns the value at a coordinate from 0 to 1."""
+    # The ends are returned as declared, without rounding.
+    if unit <= 0.0:
+        return low
+    if unit >= 1.0:
+        return high
+    if scale == "linear":
+        value = low * (1.0 - unit) + high * unit
+    elif scale == "log":
+        value = _exponential(unit, low, high)
+    else:
+        value = low + high - _exponential(1.0 - unit, low, high)
+    return min(max(value, low), high)
+
+
+def middle_of(low: float, high: float, scale: Scale) -> float:
+    """Returns the middle of a range in its scale, to the same bit on every machine.
+
+    Logarithms differ in their last bit between machines; square roots don't. The middle becomes a
+    default, and so part of a space's digest, which must not differ.
+    """
+    if scale == "linear":
+        return low * 0.5 + high * 0.5
+    geometric = math.sqrt(low) * math.sqrt(high)
+    return geometric if scale == "log" else low + high - geometric
+
+
+def value_to_unit(value: float, low: float, high: float, scale: Scale) -> float:
+    """Returns the coordinate of a value: the inverse of `unit_to_value`."""
+    if scale == "linear":
+        unit = (value - low) / (high - low)
+    elif scale == "log":
+        unit = _logarithmic(value, low, high)
+    else:
+        unit = 1.0 - _logarithmic(low + high - value, low, high)
+    return min(max(unit, 0.0), 1.0)
+
+
+def _exponential(unit: float, low: float, high: float) -> float:
+    return math.exp(math.log(low) * (1.0 - unit) + math.log(high) * unit)
+
+
+def _logarithmic(value: float, low: float, high: float) -> float:
+    return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
+
+
+def decimal_of(number: float) -> Decimal:
+    """Returns the number as its shortest spelling says: `0.1` is a tenth."""
+    return Decimal(repr(number))
+
+
+def steps_between(low: float, high: float, step: float, ratio: bool) -> float:
+    """Returns how many steps, and what part of one, lead from low to high.
+
+    Differences are taken in decimals, as a person would: five steps of 0.1 lead from 0 to 0.5.
+    """
+    if ratio:
+        return math.log(high / low) / math.log(step)
+    distance = _EXACT.subtract(decimal_of(high), decimal_of(low))
+    return float(_EXACT.divide(distance, decimal_of(step)))
+
+
+@attrs.frozen
+class Grid(Generic[Number]):
+    """The values that a step allows, the ends among them, as a person would write them.
+
+    In floating-point arithmetic, the fourth value from 0 in steps of 0.1 is 0.30000000000000004,
+    and no step reaches 0.5 (keras-tuner issue 1001). Here it is 0.3, and 0.5 is the last value.
+    """
+
+    low: Number
+    high: Number
+    step: Number
+    """The difference between neighbours, or their ratio."""
+    ratio: bool
+    count: int
+
+    def value(self, index: int) -> Number:
+        """Returns the value at an index, from 0 to `count - 1`."""
+        # The ends are as declared, also where the step only fits within tolerance.
+        if index == self.count - 1:
+            return self.high
+        return self.low if index == 0 else value_at(self.low, self.step, index, self.ratio)
+
+    def values(self) -> tuple[Number, ...]:
+        """Returns all values, ascending."""
+        return tuple(self.value(index) for index in range(self.count))
+
+    def nearest_index(self, value: float) -> int:
+        """Returns the index of the value nearest to a number, in steps."""
+        if self.ratio:
+            steps = math.log(value / self.low) / math.log(self.step) if value > 0 else 0.0
+        else:
+            steps = (value - self.low) / self.step
+        return min(max(round(steps), 0), self.count - 1)
+
+
+def leads_to(low: float, high: float, step: float, ratio: bool) -> bool:
+    """Returns whether steps lead from low to high: of ints exactly, else within a tolerance."""
+    exact = steps_between(low, high, step, ratio)
+    if isinstance(step, int):
+        return value_at(low, step, round(exact), ratio) == high
+    return abs(exact - round(exact)) <= FIT_TOLERANCE
+
+
+def value_at(low: Number, step: Number, index: int, ratio: bool) -> Number:
+    """Returns where that many steps lead from low."""
+    if isinstance(low, int):
+        return low * step**index if ratio else low + step * index
+    if ratio:
+        exact = _EXACT.multiply(decimal_of(low), _EXACT.power(decimal_of(step), index))
+        # What a float holds of any decimal literal.
+        return float(f"{exact:.15g}")
+    return float(_EXACT.fma(index, decimal_of(step), decimal_of(low))) + 0.0
+
+
+def _scale(scale: object, parameter: Parameter, field: object) -> Any:
+    if scale not in SCALES:
+        raise SearchSpaceError(
+            f"{parameter.subject}: unknown scale {scale!r}. {suggestion(scale, SCALES)}"
+        )
+    return SCALES[SCALES.index(scale)]
+
+
+def _number(value: Any, parameter: Parameter, field: attrs.Attribute[Any]) -> float:
+    if not is_number(value):
+        raise SearchSpaceError(
+            f"{parameter.subject}: {field.name} must be a number, received {value!r} of type "
+            f"{type(value).__name__}."
+        )
+    try:
+        # Adding zero turns minus zero, which would print differently, into zero.
+        number = float(value) + 0.0
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise SearchSpaceError(
+            f"{parameter.subject}: {field.name} must be finite, received {value!r}: give a range "
+            f"that can be searched."
+        )
+    return number
+
+
+def _number_or_none(value: Any, parameter: Parameter, field: attrs.Attribute[Any]) -> float | None:
+    return None if value is None else _number(value, parameter, field)
+
+
+def _integer(value: Any, parameter: Parameter, field: attrs.Attribute[Any]) -> int:
+    if not is_integer(value):
+        raise SearchSpaceError(
+            f"{parameter.subject}: {field.name} must be an int, received {value!r} of type "
+            f"{type(value).__name__}: write it without a point, or declare a Float."
+        )
+    if abs(value) > LARGEST_INT:
+        raise SearchSpaceError(
+            f"{parameter.subject}: {field.name} must be from {-LARGEST_INT} to {LARGEST_INT}, "
+            f"received {value!r}: search its exponent, or a Float, instead."
+        )
+    return int(value)
+
+
+def _or_not_given(default: Any) -> Any:
+    return NOT_GIVEN if default is None else default
+
+
+@attrs_parameter
+class Ranged(Parameter):
+    """A number from a closed range: what Float and Int share."""
+
+    usual_step: ClassVar[int | None] = None
+
+    low: Any = attrs.field()
+    high: Any = attrs.field()
+    scale: Scale = attrs.field(default="linear", kw_only=True, converter=checked(_scale))
+    step: Any = attrs.field(default=None, kw_only=True)
+    default: Any = attrs.field(default=None, kw_only=True, converter=_or_not_given)
+
+    def __attrs_post_init__(self) -> None:
+        """Checks the range and the step; raises SearchSpaceError if they are wrong."""
+        wrong = self._wrong_range()
+        if wrong:
+            raise SearchSpaceError(f"{self.subject}: {wrong}")
+        super().__attrs_post_init__()
+
+    @functools.cached_property
+    def grid(self) -> Grid[Any] | None:
+        """The values that a step allows; None if the range is continuous."""
+        if self.step is None:
+            return None
+        count = round(steps_between(self.low, self.high, self.step, self._by_ratio)) + 1
+        return Grid(self.low, self.high, self.step, self._by_ratio, count)
+
+    @property
+    def count(self) -> int | None:
+        """How many values the domain has; None if it is continuous."""
+        return None if self.grid is None else self.grid.count
+
+    def nearest(self, value: float) -> Any:
+        """Returns the value of the domain nearest to a number, an end of it if beyond."""
+        clipped = min(max(value, self.low), self.high)
+        if self.grid is None:
+            return float(clipped)
+        return self.grid.value(self.grid.nearest_index(clipped))
+
+    def to_unit(self, value: Any) -> float:
+        """Returns the coordinate of a value in the sampling scale, from 0 to 1."""
+        self.validate(value)
+        if self._even and self.grid is not None:
+            return (self.grid.nearest_index(value) + 0.5) / self.grid.count
+        return value_to_unit(float(value), *self._edges(), self.scale)
+
+    def from_unit(self, unit: float) -> Any:
+        """Returns the value at a coordinate from 0 to 1 in the sampling scale."""
+        unit = self._checked_unit(unit)
+        if self._even and self.grid is not None:
+            return self.grid.value(min(int(unit * self.grid.count), self.grid.count - 1))
+        value = unit_to_value(unit, *self._edges(), self.scale)
+        return self.nearest(value if self.grid is None else round(value))
+
+    def grid_values(self) -> Sequence[Any] | None:
+        """Returns all values, ascending; None if the range is continuous."""
+        return None if self.grid is None else self.grid.values()
+
+    def domain(self) -> dict[str, Any]:
+        """Range, scale and step."""
+        return {"low": self.low, "high": self.high, "scale": self.scale, "step": self.step}
+
+    @property
+    def _by_ratio(self) -> bool:
+        return self.scale == "log" and self.step not in (None, self.usual_step)
+
+    @property
+    def _even(self) -> bool:
+        """Whether all values have the same share of the sampling scale."""
+        return self.step is not None and (self.scale == "linear" or self._by_ratio)
+
+    @abc.abstractmethod
+    def _edges(self) -> tuple[float, float]:
+        """Returns the ends of the sampling scale."""
+
+    def _reason_off(self, value: float) -> str | None:
+        """Returns why a number of the right type is not in the domain; None if it is."""
+        if not self.low <= value <= self.high:
+            return f"{self.subject} must be from {self.low!r} to {self.high!r}, received {value!r}."
+        nearest = self.nearest(value)
+        if nearest == value:
+            return None
+        how = "times" if self.scale == "log" else "in steps of"
+        return (
+            f"{self.subject} must be a value of its grid ({self.low!r} to {self.high!r} {how} "
+            f"{self.step!r}), received {value!r}: the nearest is {nearest!r}."
+        )
+
+    def _wrong_range(self) -> str:
+        """Returns what is wrong with range and step, and what to do; empty if nothing is."""
+        ends = f"low={self.low!r}, high={self.high!r}"
+        if self.low == self.high:
+            return (
+                f"low and high are equal, received {ends}: a value that never varies is declared "
+                f"as Fixed({self.name!r}, {self.low!r})."
+            )
+        if self.low > self.high:
+            return f"low must be below high, received {ends}: exchange them."
+        if self.scale != "linear" and self.low <= 0:
+            return (
+                f"on a {self.scale} scale low must be above 0, received low={self.low!r}: raise "
+                f"it, or take scale='linear'. A regularization that may be off has a switch of "
+                f"its own, as l2() makes."
+            )
+        if not math.isfinite(self.high - self.low) or not math.isfinite(self.high + self.low):
+            return f"the range from {ends} is wider than a float can measure: narrow it."
+        return "" if self.step is None else self._wrong_step(self.step)
+
+    def _wrong_step(self, step: float) -> str:
+        if self.scale == "reverse_log" and step != self.usual_step:
+            return (
+                f"step={step!r} has no meaning on a reverse_log scale: a step is a difference on a "
+                f"linear scale and a ratio on a log scale, and values mirrored from the top have "
+                f"neither. Leave the step out, or list the values in a Choice."
+            )
+        if self._by_ratio and step <= 1:
+            return (
+                f"on a log scale step is the ratio of neighbours and must be above 1, received "
+                f"{step!r}: 2 doubles, 10 goes through the powers of ten."
+            )
+        if step <= 0:
+            if isinstance(step, int):
+                return f"step must be 1 or more, received {step!r}: 1 takes every int."
+            return f"step must be above 0, received {step!r}."
+        by_ratio = self._by_ratio
+        steps = steps_between(self.low, self.high, step, by_ratio)
+        if steps > MOST_VALUES and isinstance(step, float):
+            return (
+                f"step={step!r} makes more than {MOST_VALUES:,} values between {self.low!r} and "
+                f"{self.high!r}: take a larger step, or none."
+            )
+        last = max(1, round(steps))
+        if not leads_to(self.low, self.high, step, by_ratio):
+            fitting = value_at(self.low, self.step, last, by_ratio)
+            return (
+                f"step={step!r} does not lead from low={self.low!r} to high={self.high!r}. The "
+                f"nearest high that fits is {fitting!r}."
+            )
+        second = value_at(self.low, self.step, 1, by_ratio)
+        last_but_one = value_at(self.low, self.step, last - 1, by_ratio)
+        if not (second > self.low and last_but_one < self.high):
+            return (
+                f"step={step!r} is lost in the rounding of numbers as large as {self.low!r} and "
+                f"{self.high!r}: take a larger step, or none."
+            )
+        return ""
+
+    def _arguments(self) -> list[str]:
+        arguments = [repr(self.low), repr(self.high)]
+        if self.scale != "linear":
+            arguments.append(f"scale={self.scale!r}")
+        if self.step != self.usual_step:
+            arguments.append(f"step={self.step!r}")
+        return arguments
+
+
+@attrs_parameter
+class Float(Ranged):
+    """A float from a closed range.
+
+    Args:
+        name: What it is called.
+        low: The lower end, included; above 0 if the scale is logarithmic.
+        high: The upper end, included.
+        scale: "linear"; "log" for what matters by its order of magnitude; "reverse_log", its
+            mirror image, for what matters by its distance from the top.
+        step: On a linear scale, the difference between neighbours; on a log scale their
+            ratio, above 1 (Keras Tuner's convention,
+            https://keras.io/keras_tuner/api/hyperparameters/). It must lead from `low` to
+            `high` exactly, in decimal arithmetic: `Float("x", 0, 0.5, step=0.1)` has the six
+            values 0.0, 0.1, 0.2, 0.3, 0.4, 0.5. None: the range is continuous.
+        default: The value to begin with. Left out: the middle of the range in its scale, to
+            six digits; with a step, the grid value there (the upper one of two).
+        role: See `Parameter`; so are `when` and `otherwise`.
+
+    Raises:
+        SearchSpaceError: If any of them is wrong, saying which, what was received, and what
+            to do.
+
+    Example:
+        >>> ks.Float("rate", 0.0, 0.5, step=0.1).grid_values()
+        (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+        >>> ks.Float("learning_rate", 1e-4, 1e-2, scale="log").default
+        0.001
+        >>> ks.Float("rate", 0.0, 0.5).contains(0.7)
+        False
+    """
+
+    kind: ClassVar[str] = "float"
+
+    low: float = attrs.field(converter=checked(_number))
+    high: float = attrs.field(converter=checked(_number))
+    step: float | None = attrs.field(default=None, kw_only=True, converter=checked(_number_or_none))
+
+    def reason_outside(self, value: object) -> str | None:
+        """Returns why a value is not in the domain; None if it is. `1` counts as `1.0`."""
+        if not isinstance(value, int | float) or not is_number(value):
+            return (
+                f"{self.subject} must be a number, received {value!r} of type "
+                f"{type(value).__name__}."
+            )
+        return self._reason_off(value)
+
+    def canonical(self, value: Any) -> float:
+        """Returns the value as a float."""
+        self.validate(value)
+        return float(value) + 0.0
+
+    def identity(self, value: Any) -> tuple[str, object]:
+        """Returns a key that is the same for `1` and `1.0`."""
+        return "float", float(value)
+
+    def _edges(self) -> tuple[float, float]:
+        return self.low, self.high
+
+    def _usual_default(self) -> float:
+        if self.grid is not None:
+            return float(self.from_unit(0.5))
+        middle = middle_of(self.low, self.high, self.scale)
+        rounded = float(f"{middle:.{_DEFAULT_DIGITS}g}")
+        return rounded if self.low <= rounded <= self.high else self.low
+
+
+@attrs_parameter
+class Int(Ranged):
+    """An int from a closed range.
+
+    Args:
+        name: What it is called.
+        low: The lower end, included; above 0 if the scale is logarithmic.
+        high: The upper end, included.
+        scale: "linear"; "log" for what matters by its order of magnitude; "reverse_log", its
+            mirror image, for what matters by its distance from the top.
+        step: 1 for every int. On a linear scale, the difference between neighbours; on a log
+            scale, their ratio: `Int("units", 16, 512, scale="log", step=2)` doubles. It must
+            lead from `low` to `high` exactly.
+        default: The value to begin with. Left out: the middle of the range in its scale.
+        role: See `Parameter`; so are `when` and `otherwise`.
+
+    Raises:
+        SearchSpaceError: If any of them is wrong, saying which, what was received, and what
+            to do.
+
+    Example:
+        >>> ks.Int("units", 16, 128, scale="log", step=2).grid_values()
+        (16, 32, 64, 128)
+        >>> ks.Int("layers", 1, 3).default
+        2
+    """
+
+    kind: ClassVar[str] = "int"
+    usual_step: ClassVar[int | None] = 1
+
+    low: int = attrs.field(converter=checked(_integer))
+    high: int = attrs.field(converter=checked(_integer))
+    step: int = attrs.field(default=1, kw_only=True, converter=checked(_integer))
+
+    def reason_outside(self, value: object) -> str | None:
+        """Returns why a value is not in the domain; None if it is. No float is, not even `3.0`."""
+        if not isinstance(value, int) or not is_integer(value):
+            return (
+                f"{self.subject} must be an int, received {value!r} of type {type(value).__name__}."
+            )
+        return self._reason_off(value)
+
+    def canonical(self, value: Any) -> int:
+        """Returns the value as a plain int."""
+        self.validate(value)
+        return int(value)
+
+    def grid_values(self) -> Sequence[int]:
+        """Returns all values, ascending."""
+        assert self.grid is not None, "an Int has a step"
+        return self.grid.values() if self._by_ratio else range(self.low, self.high + 1, self.step)
+
+    def _edges(self) -> tuple[float, float]:
+        # Half an int beyond each end, so that the ends have as much of the scale as they should:
+        # the convention of Optuna's IntDistribution(log=True).
+        return self.low - 0.5, self.high + 0.5
+
+    def _usual_default(self) -> int:
+        if self._even:
+            return int(self.from_unit(0.5))
+        # Of the range itself, without the halves beyond its ends: 64 for 16 to 256.
+        return round(middle_of(self.low, self.high, self.scale))

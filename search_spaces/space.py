@@ -1,0 +1,546 @@
+"""SearchSpace: the hyperparameters of a study, with their domains and conditions."""
+
+from __future__ import annotations
+
+import functools
+import graphlib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from search_spaces import alterations
+from search_spaces.alterations import unknown_name
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.choices import parameter_from_dict
+from search_spaces.parameters.parameter import Parameter, condition_in_words
+from search_spaces.parameters.scalars import NOT_GIVEN, canonical_json
+
+
+# Not a dataclass: importing those takes as long as importing all of this package.
+class Containment(NamedTuple):
+    """Whether values are in a space: true or false in a condition, with the reason.
+
+    Attributes:
+        reason: Why the values are not in the space; empty if they are.
+    """
+
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        """Returns whether the values are in the space."""
+        return not self.reason
+
+
+VERSION: Final = 1
+"""The version of the JSON. Readers refuse other versions."""
+
+
+class SearchSpace:
+    """Named parameters, immutable, in the order in which they were declared.
+
+    Values are a mapping of names to values: one for each parameter that is *active*. A parameter
+    is active if it has no condition, or if all parents that its condition names are active and
+    have a value that it names. Spaces compare by what they declare; the order does not matter.
+
+    `only`, `fix`, `replace` and `with_parameters` return a new space, for the same builder.
+    `alterations` says what becomes of the children of an altered parameter.
+
+    Example:
+        >>> space = ks.SearchSpace(
+        ...     ks.Choice("optimizer", ["adam", "sgd"]),
+        ...     ks.Float("momentum", 0.0, 0.9, when={"optimizer": "sgd"}),
+        ... )
+        >>> space.active({"optimizer": "adam"})
+        ('optimizer',)
+        >>> space.defaults()
+        {'optimizer': 'adam'}
+        >>> bool(space.contains({"optimizer": "adam", "momentum": 0.5}))
+        False
+    """
+
+    def __init__(self, *parameters: Parameter | Iterable[Parameter]) -> None:
+        """Declares the space.
+
+        Args:
+            *parameters: Parameters, and groups of them such as `l2()` returns.
+
+        Raises:
+            SearchSpaceError: If there are none; if two have the same name; if a condition names an
+                unknown parameter or a value that its parent can't take; if conditions form a
+                circle.
+        """
+        self._by_name = alterations.declared(parameters)
+        if not self._by_name:
+            raise SearchSpaceError(
+                "The search space is empty: give at least one parameter, such as learning_rate()."
+            )
+        check_parents(self._by_name)
+        self._parameters = tuple(self._by_name.values())
+        self._ordered = parents_first(self._parameters)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters, as declared."""
+        return self._parameters
+
+    @property
+    def parents_first(self) -> tuple[Parameter, ...]:
+        """The parameters with parents before their children, otherwise as declared."""
+        return self._ordered
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters, as declared."""
+        return tuple(self._by_name)
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The names of the parameters that vary: all but the Fixed ones, as declared."""
+        return tuple(each.name for each in self._parameters if each.role != "fixed")
+
+    @property
+    def conditional(self) -> bool:
+        """Whether any parameter has a condition."""
+        return any(parameter.when for parameter in self._parameters)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The SHA-256, in hex, of all that is declared: domains, conditions, defaults, roles.
+
+        It is the same on every machine and in every order of declaration.
+        """
+        ordered = sorted(self._parameters, key=lambda parameter: parameter.name)
+        content = {"version": VERSION, "parameters": [each.to_dict() for each in ordered]}
+        return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
+
+    def __getitem__(self, name: str) -> Parameter:
+        """Returns the parameter of that name.
+
+        Raises:
+            SearchSpaceError: If there is none, with the nearest names.
+        """
+        if name not in self._by_name:
+            raise SearchSpaceError(unknown_name(name, self._by_name))
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Returns whether there is a parameter of that name."""
+        return name in self._by_name
+
+    def __len__(self) -> int:
+        """Returns how many parameters there are."""
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Parameter]:
+        """Returns the parameters, as declared."""
+        return iter(self._parameters)
+
+    def __eq__(self, other: object) -> bool:
+        """Returns whether the other declares the same parameters, in whatever order."""
+        if not isinstance(other, SearchSpace):
+            return NotImplemented
+        return self._by_name == other._by_name
+
+    def __hash__(self) -> int:
+        """Returns a hash of all that is declared."""
+        return hash(frozenset(self._parameters))
+
+    def __repr__(self) -> str:
+        """Returns the space as Python code that makes it, a parameter a line."""
+        lines = "".join(f"    {parameter!r},\n" for parameter in self._parameters)
+        return f"SearchSpace(\n{lines})"
+
+    def active(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns which parameters are active.
+
+        Args:
+            values: The values, at least of the parents. Others, and unknown names, are ignored;
+                without its parent's value a child is not active.
+
+        Returns:
+            The names of the active parameters, as declared.
+        """
+        valid: dict[str, Any] = {}
+        active = set()
+        for parameter in self._ordered:
+            if holds(parameter, self._by_name, valid):
+                name = parameter.name
+                active.add(name)
+                # A value outside the domain meets no condition; `contains` is what reports it.
+                if name in values and parameter.contains(values[name]):
+                    valid[name] = values[name]
+        return tuple(name for name in self._by_name if name in active)
+
+    def contains(self, values: Mapping[str, Any]) -> Containment:
+        """Returns whether values are in the space.
+
+        Args:
+            values: Values by name.
+
+        Returns:
+            True, or False with the `reason`: an unknown name, a value outside its domain, an
+            active parameter without a value, or a value for one that is not active.
+        """
+        for name in values:
+            if name not in self._by_name:
+                return Containment(unknown_name(name, self._by_name))
+        active = self.active(values)
+        for name in active:
+            parameter = self._by_name[name]
+            if name not in values:
+                return Containment(f"{parameter.subject} is active and has no value: give one.")
+            reason = parameter.reason_outside(values[name])
+            if reason is not None:
+                return Containment(reason)
+        for name in values:
+            if name not in active:
+                parameter = self._by_name[name]
+                return Containment(
+                    f"{parameter.subject} has the value {values[name]!r} and is not active: "
+                    f"{condition_in_words(parameter)}. Leave it out."
+                )
+        return Containment()
+
+    def validate(self, values: Mapping[str, Any]) -> None:
+        """Does nothing if values are in the space.
+
+        Args:
+            values: Values by name.
+
+        Raises:
+            SearchSpaceError: If they are not, with the reason.
+        """
+        containment = self.contains(values)
+        if not containment:
+            raise SearchSpaceError(containment.reason)
+
+    def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what a builder reads: the values, and `otherwise` for what is not active.
+
+        Args:
+            values: Values of the active parameters.
+
+        Returns:
+            The values as their domains spell them (for a Float, `1` as `1.0`), and `otherwise` of
+            each parameter that has one and is not active; in declared order.
+
+        Raises:
+            SearchSpaceError: If the values are not in the space.
+        """
+        self.validate(values)
+        resolved: dict[str, Any] = {}
+        for name, parameter in self._by_name.items():
+            if name in values:
+                resolved[name] = parameter.canonical(values[name])
+            elif parameter.otherwise is not NOT_GIVEN:
+                resolved[name] = parameter.otherwise
+        return resolved
+
+    def defaults(self) -> dict[str, Any]:
+        """Returns the default values of the parameters that are active by default, as declared."""
+        values = {parameter.name: parameter.default for parameter in self._parameters}
+        return {name: values[name] for name in self.active(values)}
+
+    def to_unit(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Returns where values lie in the unit cube.
+
+        Args:
+            values: Values of the active parameters.
+
+        Returns:
+            A coordinate from 0 to 1 for each active parameter that varies, as declared.
+
+        Raises:
+            SearchSpaceError: If the values are not in the space.
+        """
+        self.validate(values)
+        return {
+            name: self._by_name[name].to_unit(values[name])
+            for name in self.dimensions
+            if name in values
+        }
+
+    def from_unit(self, point: Mapping[str, float]) -> dict[str, Any]:
+        """Returns the values at a point of the unit cube.
+
+        Args:
+            point: A coordinate from 0 to 1 for each of `dimensions`.
+
+        Returns:
+            The values of the parameters that are active there, as declared.
+
+        Raises:
+            SearchSpaceError: If a coordinate is missing, unknown, or not from 0 to 1.
+        """
+        for name in point:
+            if name not in self.dimensions:
+                known = suggestion(name, self.dimensions)
+                raise SearchSpaceError(f"{name!r} is not a dimension of the space. {known}")
+        for name in self.dimensions:
+            if name not in point:
+                raise SearchSpaceError(
+                    f"The point has no coordinate for {name!r}, received {dict(point)!r}: give "
+                    f"one for each of the space's dimensions, active or not."
+                )
+        values = {
+            name: parameter.from_unit(point[name]) if name in point else parameter.default
+            for name, parameter in self._by_name.items()
+        }
+        return {name: values[name] for name in self.active(values)}
+
+    def only(self, *names: str) -> SearchSpace:
+        """Returns the space in which only these vary, all others Fixed at their defaults.
+
+        Args:
+            *names: The names of parameters, at least one. Parents must be named too, unless their
+                defaults make a named child active.
+
+        Raises:
+            SearchSpaceError: If a name is unknown, with near matches, or that of a Fixed parameter;
+                if none is given; if one could never be active.
+
+        Example:
+            >>> ks.SearchSpace(ks.dropout(), ks.units()).only("dropout")["units"]
+            Fixed('units', 91)
+        """
+        others = alterations.fixed_others(names, self._by_name)
+        return SearchSpace(alterations.altered(self._by_name, others, names))
+
+    def fix(self, values: Mapping[str, object] | None = None, /, **named: object) -> SearchSpace:
+        """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
+
+        A value may lie outside the domain, as you ask for it explicitly, but must be of the
+        parameter's kind. A parameter keeps its condition.
+
+        Args:
+            values: Values by name, for names that are no identifiers of Python.
+            **named: Values by name.
+
+        Raises:
+            SearchSpaceError: If a name is unknown, with near matches, or given twice; if a value is
+                of another kind; if a parameter could never be active.
+
+        Example:
+            >>> ks.SearchSpace(ks.dropout(), ks.units()).fix(units=64).defaults()
+            {'dropout': 0.25, 'units': 64}
+        """
+        by_name = dict(values or {})
+        for name, value in named.items():
+            if name in by_name:
+                raise SearchSpaceError(
+                    f"{name!r} is fixed twice, at {by_name[name]!r} and at {value!r}: give one."
+                )
+        new = alterations.fixed({**by_name, **named}, self._by_name)
+        return SearchSpace(alterations.altered(self._by_name, new, new))
+
+    def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
+        """Returns the space with these declarations in place of those of the same names.
+
+        Args:
+            *parameters: Parameters and groups of them. One without a condition keeps the condition
+                of the one that it replaces, and one without `otherwise` its `otherwise`; all else
+                is as declared here. (`with_parameters` keeps nothing.)
+
+        Raises:
+            SearchSpaceError: If a name is unknown, with near matches; if a parameter given here
+                could never be active.
+
+        Example:
+            >>> space = ks.SearchSpace(ks.dropout())
+            >>> space.replace(ks.Float("dropout", 0.1, 0.3))["dropout"]
+            Float('dropout', 0.1, 0.3)
+        """
+        declared = alterations.declared(parameters)
+        new = alterations.replaced(declared, self._by_name)
+        conditioned = [name for name, parameter in declared.items() if parameter.when]
+        return SearchSpace(alterations.altered(self._by_name, new, new, conditioned))
+
+    def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
+        """Returns the space with these added, or put in place of those of their names.
+
+        Args:
+            *parameters: Parameters and groups of them; those with new names come last.
+
+        Raises:
+            SearchSpaceError: If the condition of one can't be met in the new space.
+        """
+        new = alterations.declared(parameters)
+        return SearchSpace(alterations.altered(self._by_name, new, new, new))
+
+    def grid(self) -> Iterator[dict[str, Any]]:
+        """Returns all configurations, each once, lazily; the first parameter varies slowest.
+
+        "First" is as declared, except that a parent comes before its children.
+
+        Returns:
+            An iterator of values, each in declared order.
+
+        Raises:
+            SearchSpaceError: If a parameter is continuous; at the call, not at the first value.
+        """
+        continuous = [each.name for each in self._parameters if each.count is None]
+        if continuous:
+            raise SearchSpaceError(
+                f"A grid needs finitely many values, and {', '.join(map(repr, continuous))} "
+                f"{'is' if len(continuous) == 1 else 'are'} continuous: give a step, or a Choice."
+            )
+
+        def complete(index: int, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+            if index == len(self._ordered):
+                yield {name: values[name] for name in self._by_name if name in values}
+                return
+            parameter = self._ordered[index]
+            if not holds(parameter, self._by_name, values):
+                yield from complete(index + 1, values)
+                return
+            for value in parameter.grid_values() or ():
+                yield from complete(index + 1, {**values, parameter.name: value})
+
+        return complete(0, {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the space in JSON's types; it carries the version of its schema."""
+        return {"version": VERSION, "parameters": [each.to_dict() for each in self._parameters]}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> SearchSpace:
+        """Returns the space that `to_dict` wrote.
+
+        Raises:
+            SearchSpaceError: If it is of an unknown version, or something is missing or wrong.
+        """
+        if not isinstance(content, Mapping):
+            raise SearchSpaceError(f"A search space must be a JSON object, received {content!r}.")
+        version, parameters = content.get("version"), content.get("parameters")
+        if version != VERSION or isinstance(version, bool):
+            raise SearchSpaceError(
+                f"Unknown version {version!r} of a search space: this kerastudy reads version "
+                f"{VERSION}. Use the kerastudy that wrote it, or a newer one."
+            )
+        if not isinstance(parameters, list | tuple):
+            raise SearchSpaceError(
+                f"A search space must have a list of 'parameters', received {parameters!r}."
+            )
+        unknown = [key for key in content if key not in ("version", "parameters")]
+        if unknown:
+            raise SearchSpaceError(
+                f"A search space has 'version' and 'parameters', received also {unknown[0]!r}: "
+                f"take it out."
+            )
+        return cls(*map(parameter_from_dict, parameters))
+
+    def to_json(self) -> str:
+        """Returns the space as JSON, in declared order. Types are kept: `1.0` is not `1`."""
+        return canonical_json(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> SearchSpace:
+        """Returns the space that `to_json` wrote.
+
+        Raises:
+            SearchSpaceError: If it is not JSON, or not a space, or of an unknown version.
+        """
+        try:
+            content = json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            shown = text if not isinstance(text, str) or len(text) <= 80 else text[:77] + "…"
+            raise SearchSpaceError(
+                f"A search space could not be read from JSON: {error}; received {shown!r}. Was the "
+                f"file cut short, or edited?"
+            ) from error
+        return cls.from_dict(content)
+
+    def differences(self, other: SearchSpace) -> list[str]:
+        """Returns what changes from this space to the other.
+
+        Args:
+            other: The space that this one is compared with.
+
+        Returns:
+            Sentences: what is gone, what is new, what changed and how. Empty if they are equal.
+        """
+        old, new = self._by_name, other._by_name
+        sentences = [f"{name!r} is gone; it was {old[name]!r}." for name in old if name not in new]
+        sentences += [f"{name!r} is new: {new[name]!r}." for name in new if name not in old]
+        for name, before in old.items():
+            after = new.get(name, before)
+            if before.kind != after.kind:
+                sentences.append(f"{name!r} was {before!r}, and is now {after!r}.")
+            elif before != after:
+                was, now = before.to_dict(), after.to_dict()
+                for key in dict.fromkeys([*was, *now]):
+                    # repr distinguishes 1, 1.0 and True, unlike ==.
+                    first, then = (repr(d[key]) if key in d else "not given" for d in (was, now))
+                    if first != then:
+                        sentences.append(f"{name!r}: {key} was {first}, and is now {then}.")
+        return sentences
+
+
+def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns values of the active parameters: these values, and defaults for the rest.
+
+    Values of parameters that are not active with them are left out.
+    """
+    by_name = {parameter.name: parameter for parameter in space}
+    for name in values:
+        if name not in by_name:
+            raise SearchSpaceError(unknown_name(name, by_name))
+    completed: dict[str, Any] = {}
+    for parameter in space.parents_first:
+        if holds(parameter, by_name, completed):
+            value = values.get(parameter.name, parameter.default)
+            completed[parameter.name] = parameter.canonical(value)
+    return {name: completed[name] for name in by_name if name in completed}
+
+
+def holds(
+    parameter: Parameter, parents: Mapping[str, Parameter], active: Mapping[str, Any]
+) -> bool:
+    """Returns whether a parameter is active, by the values of the active parameters before it."""
+    for name, values in parameter.when.items():
+        if name not in active:
+            return False
+        parent = parents[name]
+        if parent.identity(active[name]) not in map(parent.identity, values):
+            return False
+    return True
+
+
+def check_parents(parameters: Mapping[str, Parameter]) -> None:
+    """Checks every condition of a space against the parents that it names."""
+    for parameter in parameters.values():
+        for name, values in parameter.when.items():
+            if name not in parameters:
+                others = [other for other in parameters if other != parameter.name]
+                raise SearchSpaceError(
+                    f"{parameter.subject}: its condition names {name!r}, which is not in the "
+                    f"space. {suggestion(name, others)}"
+                )
+            for value in values:
+                reason = parameters[name].reason_outside(value)
+                if reason is not None:
+                    raise SearchSpaceError(
+                        f"{parameter.subject}: its condition {name!r}: {value!r} can't be met. "
+                        f"{reason}"
+                    )
+
+
+def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
+    """Returns the parameters with every parent before its children, and otherwise as declared."""
+    try:
+        graphlib.TopologicalSorter({each.name: each.when for each in parameters}).prepare()
+    except graphlib.CycleError as error:
+        circle = " depends on ".join(map(repr, reversed(error.args[1])))
+        raise SearchSpaceError(
+            f"Conditions form a circle, so none of these could ever be decided: {circle}. Take one "
+            f"of the conditions away."
+        ) from None
+    waiting = list(parameters)
+    placed: dict[str, Parameter] = {}
+    while waiting:
+        # The first that can be placed, each time: this keeps the declared order where possible.
+        ready = next(each for each in waiting if all(name in placed for name in each.when))
+        placed[ready.name] = ready
+        waiting.remove(ready)
+    return tuple(placed.values())

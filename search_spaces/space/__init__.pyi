@@ -1,1 +1,0 @@
-from .membership import complete as complete

@@ -1,0 +1,176 @@
+"""Order in the store: ``kerastudy rename``, ``delete`` and ``doctor``."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from studies.commands.command_line import (
+    EXIT_NO,
+    check_trusted,
+    json_option,
+    print_json,
+    store_option,
+    tell,
+    telling_errors,
+    trust_option,
+)
+from studies.lines import printable, wrapped
+
+if TYPE_CHECKING:
+    from studies.doctor import Diagnosis
+    from tracking.doctor.findings import Finding
+
+
+@click.command("rename", short_help="Give a study another name.")
+@click.argument("study")
+@click.argument("name")
+@store_option
+@json_option
+@telling_errors
+def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> None:
+    """Give a study another name; its registered model too.
+
+    To resume it, launch its file with --name. A copy on an MLflow server keeps the former name.
+
+    \b
+    kerastudy rename digits "digits, first look"
+    kerastudy launch digits --name "digits, first look"
+    """
+    from studies.commands.records import history_of
+    from tracking.history.renaming import rename_study
+
+    history = history_of(study, None, store)
+    former = history.description.name
+    name = rename_study(history.store, former, name)
+    if as_json:
+        print_json({"study": name, "former": former, "server": history.server or None})
+        return
+    tell(f"{former} is now {name}")
+    if history.server:
+        tell(f"its copy at {history.server} keeps the former name")
+    tell(f"to resume it: kerastudy launch … --name {shlex.quote(name)}")
+
+
+@click.command("delete", short_help="Delete a study for ever.")
+@click.argument("study")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@store_option
+@json_option
+@telling_errors
+def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> None:
+    """Delete a study for ever: trials, checkpoints, artifacts, registered model.
+
+    Also one that was deleted in MLflow, whose trash keeps everything. What was exported stays, and
+    so does a copy on an MLflow server. A study that runs is refused.
+
+    \b
+    kerastudy delete digits
+    kerastudy delete digits --yes
+    """
+    from search_spaces.errors import StoreError
+    from studies.commands.records import store_of
+    from studies.progress import waiting
+    from tracking.runs.experiments import delete_study, study_size
+
+    opened = store_of(store)
+    size = study_size(opened, study)
+    models = f", the registered model {' and '.join(size.models)}" if size.models else ""
+    what = f"{size.name}: {size.runs} runs{models}, {size.bytes / 1e6:.1f} MB of files"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise StoreError(f"{what}. Nothing was deleted: to delete it for ever, give --yes.")
+        if not click.confirm(f"{what}. Delete it for ever?", err=True):
+            click.echo("nothing was deleted", err=True)
+            sys.exit(EXIT_NO)
+    with waiting(f"deleting {size.name}"):
+        delete_study(opened, size.name)
+    if as_json:
+        document = {**dataclasses.asdict(size), "server": size.server or None}
+        print_json(
+            {"study": document.pop("name"), "was_in_trash": document.pop("deleted"), **document}
+        )
+        return
+    tell(f"deleted {what}")
+    if size.server:
+        tell(f"its copy at {size.server} is still there")
+
+
+@click.command("doctor")
+@click.option("--fix", is_flag=True, help="Mend what can be mended.")
+@trust_option
+@store_option
+@json_option
+@telling_errors
+def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) -> None:
+    """Find what is wrong in a store, and mend it.
+
+    Checks the database, the runs left RUNNING, the checkpoints by their checksums, the registered
+    models, and files without a study. Leaves running studies alone. Deletes only files that can be
+    made again; moves files without a study to the store's folder orphans. At the end, --fix trains
+    trials again, bit for bit, whose weights are missing or damaged, by the code recorded with the
+    study; Ctrl-C leaves them for later.
+
+    Exits with 0 if nothing is wrong, or all is mended; else with 1.
+
+    \b
+    kerastudy doctor
+    kerastudy doctor --fix
+    kerastudy doctor --store ~/studies --json
+    """
+    from studies.doctor import diagnose
+    from studies.progress import showing
+    from tracking.store.folder import default_store_path
+
+    if fix:
+        check_trusted(store, trust)
+    root = store if store is not None else default_store_path()
+    with showing() as progress:
+        if sys.stderr.isatty():
+            progress.wait(f"checking the store {str(root)!r}")
+        diagnosis = diagnose(root, fix=fix, progress=progress)
+    if as_json:
+        print_json(
+            {
+                "store": str(diagnosis.root),
+                "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
+                "running": sorted(diagnosis.at_work),
+                "deleted": dict(sorted(diagnosis.deleted.items())),
+                "unread": diagnosis.unread,
+            }
+        )
+    else:
+        tell(_diagnosis_text(diagnosis))
+    sys.exit(EXIT_NO if diagnosis.left else 0)
+
+
+def _diagnosis_text(diagnosis: Diagnosis) -> str:
+    lines = [line for finding in diagnosis.findings for line in _finding_lines(finding)]
+    lines += [
+        f"running   {study} ({holder}): left alone"
+        for study, holder in sorted(diagnosis.at_work.items())
+    ]
+    lines += [f"deleted   {study}: {left}" for study, left in sorted(diagnosis.deleted.items())]
+    if diagnosis.unread:
+        lines.append(f"not checked: {diagnosis.unread}")
+    found, left = len(diagnosis.findings), len(diagnosis.left)
+    mended = f", {found - left} mended" if found > left else ""
+    lines.append(f"{found or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
+    if not sys.stdout.isatty():
+        # A line each for programs.
+        return "\n".join(map(printable, lines))
+    return "\n".join(part for line in lines for part in wrapped(line, indent=10))
+
+
+def _finding_lines(finding: Finding) -> list[str]:
+    engine = f" ({finding.engine})" if finding.engine else ""
+    trial = "" if finding.trial is None else f", trial {finding.trial}"
+    about = f"{finding.study}{engine}{trial}: " if finding.study else ""
+    where = f" [{finding.path}]" if finding.path else ""
+    found = f"{'mended' if finding.mended else 'wrong':10}{about}{finding.what}{where}"
+    return [found] if finding.mended else [found, f"{'':10}{finding.how}"]

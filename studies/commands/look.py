@@ -1,0 +1,422 @@
+"""Commands that look at the record: ``list``, ``show``, ``compare`` and ``diagnose``."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from studies.commands.command_line import (
+    engine_option,
+    json_option,
+    print_json,
+    store_option,
+    tell,
+    telling_errors,
+)
+from studies.commands.texts.tables import in_blocks, states, table
+from studies.lines import COLUMNS, printable, terminal_columns, wrapped
+
+if TYPE_CHECKING:
+    from tracking.history.comparison import Comparison, Reached, Standing
+    from tracking.store.folder import Store
+
+
+@click.command("list")
+@click.option("--catalog", is_flag=True, help="List the ready studies instead.")
+@store_option
+@json_option
+@telling_errors
+def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
+    """List the studies of the store, the latest first.
+
+    \b
+    kerastudy list
+    kerastudy list --catalog
+    kerastudy list --store ~/studies --json
+    """
+    if catalog:
+        from studies.user_code.targets import catalog_names
+
+        if as_json:
+            print_json(catalog_names())
+        else:
+            tell("\n".join(_catalog()))
+        return
+    from tracking.store.folder import default_store_path, open_store
+
+    path = store if store is not None else default_store_path()
+    opened = open_store(path)
+    documents: list[dict[str, Any]] = []
+    if opened is not None:
+        from studies.progress import waiting
+
+        with waiting(f"reading the store {str(path)!r}"):
+            documents = _documents(opened)
+    if as_json:
+        print_json(documents)
+    elif documents:
+        tell("\n".join(_list_text(documents)))
+    else:
+        tell(f"no studies yet in {str(path)!r}; start with: kerastudy launch digits")
+
+
+def _catalog() -> Iterator[str]:
+    """Yields the ready studies by chapter, a line each, and how to start."""
+    from studies.catalog import COURSE
+    from studies.lines import width, wrapped
+    from studies.user_code.targets import catalog_questions
+
+    questions = catalog_questions()
+    indent = max(map(width, questions)) + 4
+    for chapter, names in COURSE.items():
+        yield chapter
+        for name in names:
+            yield from wrapped(f"  {name:<{indent - 2}}{questions[name]}", indent)
+    yield ""
+    yield "start with: kerastudy launch digits"
+
+
+def _list_text(documents: list[dict[str, Any]]) -> list[str]:
+    from studies.commands.texts.tables import shown, states, table
+    from studies.lines import wrapped
+
+    rows, faults = [], []
+    for found in documents:
+        if "fault" in found:
+            faults += wrapped(f"{found['study']}: {found['fault']}", indent=2)
+            continue
+        valued = found["best"] is not None
+        engines = len(found["engines"])
+        rows.append(
+            [
+                found["study"],
+                f"{found['objective']} {shown(found['best'])}" if valued else "no value yet",
+                (states(found["states"]) or "none yet")
+                + (f", by {engines} engines" if engines > 1 else ""),
+                "running" if found["running"] else _ago(found["last"]),
+            ]
+        )
+    header = ["study", "best", "trials", "last"]
+    return [*(table(header, rows, breaking=header[:3]) if rows else []), *faults]
+
+
+def _ago(milliseconds: int) -> str:
+    """Returns how long ago a time was, in milliseconds since the epoch (Unix time)."""
+    if not milliseconds:
+        return ""
+    seconds = time.time() - milliseconds / 1000
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return "just now"
+
+
+def _documents(store: Store) -> list[dict[str, Any]]:
+    """Returns an entry for each study."""
+    from collections import Counter
+
+    from search_spaces.errors import TrackingError
+    from tracking.history.study_history import best_of_engines, find_engines, study_names
+
+    documents: list[dict[str, Any]] = []
+    running = store.at_work()
+    for name in study_names(store):
+        try:
+            engines = find_engines(store, name)
+        except TrackingError as error:
+            # List the others nevertheless.
+            documents.append({"study": name, "fault": str(error)})
+            continue
+        if not engines:
+            # Its process was killed while making it.
+            continue
+        history = best_of_engines(engines)
+        best, trials = history.best, [trial for each in engines for trial in each.trials]
+        counts: Counter[str] = Counter()
+        for each in engines:
+            counts.update(each.counts())
+        documents.append(
+            {
+                "study": name,
+                "engine": history.description.engine,
+                "engines": list(history.engines),
+                "trials": len(trials),
+                "states": counts,
+                "objective": history.description.objective.metric,
+                "direction": history.description.objective.direction,
+                "best": None if best is None or best.best is None else best.best.value,
+                "running": name in running,
+                "last": max((trial.ended or trial.started for trial in trials), default=0),
+            }
+        )
+    return documents
+
+
+@click.command("show")
+@click.argument("study")
+@click.option("--trial", type=int, help="Show this trial in full, with each epoch's metrics.")
+@click.option("--top", type=click.IntRange(min=1), help="How many of the best trials to show.")
+@click.option("--all", "every", is_flag=True, help="List all trials.")
+@engine_option
+@store_option
+@json_option
+@telling_errors
+def show_command(
+    study: str,
+    trial: int | None,
+    top: int | None,
+    every: bool,
+    engine: str | None,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Show a study: the verdict, its best trials, and where to look.
+
+    The JSON document has all trials under "all".
+
+    \b
+    kerastudy show digits
+    kerastudy show digits --top 20
+    kerastudy show digits --all
+    kerastudy show digits --trial 7
+    kerastudy show digits --json
+    """
+    from studies.commands.records import history_of, study_document
+    from studies.commands.texts.study_text import study_text
+    from studies.commands.texts.trial_text import full_document, trial_text
+
+    if trial is not None and (top is not None or every):
+        raise click.UsageError("--trial goes with neither --top nor --all.")
+    if top is not None and every:
+        raise click.UsageError("Give --top or --all, not both.")
+    history = history_of(study, engine, store)
+    if trial is not None:
+        found = history.trial(trial)
+        if as_json:
+            print_json(full_document(history, found))
+        else:
+            tell(trial_text(history, found))
+    elif as_json:
+        print_json(study_document(history))
+    else:
+        tell(study_text(history, top=top, every=every))
+
+
+@click.command("compare", short_help="Compare studies, or the engines of one study.")
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    help="Which engine's trials; may be repeated.  [default: all of one study, else that of its "
+    "best trial]",
+)
+@click.option(
+    "--reach",
+    type=float,
+    multiple=True,
+    metavar="VALUE",
+    help="A value to reach: after how many trials? May be repeated.  [default: some that all do]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    help="Best trials whose regions are compared.  [default: a fifth of them, 3 to 10]",
+)
+@store_option
+@json_option
+@telling_errors
+def compare_command(
+    studies: tuple[str, ...],
+    engines: tuple[str, ...],
+    reach: tuple[float, ...],
+    top: int | None,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare studies, or the engines of one study: how good, how soon, and where.
+
+    They must have the same objective. Seconds are of training, summed over trials. An overlap of 0
+    means disjoint regions, 1 the same region.
+
+    \b
+    kerastudy compare digits digits-wide
+    kerastudy compare digits
+    kerastudy compare digits --engine tpe --engine random --reach 0.95
+    kerastudy compare digits digits-wide --top 5 --json
+    """
+    from studies.commands.records import histories_of, history_of
+    from tracking.history.comparison import compare
+
+    histories = histories_of(studies, engines, store)
+    if len(studies) == 1 and not engines:
+        histories = [history_of(studies[0], engine, store) for engine in histories[0].engines]
+    comparison = compare(histories, reach, top)
+    if as_json:
+        print_json(_comparison_document(comparison))
+    else:
+        tell(_comparison_text(comparison))
+
+
+def _comparison_document(comparison: Comparison) -> dict[str, Any]:
+    objective = comparison.objective
+    return {
+        "objective": {"metric": objective.metric, "direction": objective.direction},
+        "studies": [_standing_document(standing) for standing in comparison.standings],
+        "targets": list(comparison.targets),
+        "top": {
+            "trials": comparison.top,
+            "overlap": comparison.overlap,
+            "parameters": [
+                {
+                    "name": parameter.name,
+                    "kind": "interval" if parameter.numeric else "set",
+                    "regions": [list(region) for region in parameter.regions],
+                    "overlap": parameter.overlap,
+                }
+                for parameter in comparison.parameters
+            ],
+        },
+        "notes": list(comparison.notes),
+    }
+
+
+def _standing_document(standing: Standing) -> dict[str, Any]:
+    best, description = standing.best, standing.history.description
+    return {
+        "study": description.name,
+        "engine": description.engine,
+        "best": None
+        if best is None or best.best is None
+        else {
+            "value": best.best.value,
+            "epoch": best.epoch,
+            "trial": best.number,
+            "params": dict(best.spec.values),
+        },
+        "trials": standing.history.counts(),
+        "epochs": standing.epochs,
+        "seconds": standing.seconds,
+        "data_digest": description.data.digest,
+        "reached": [dataclasses.asdict(reached) for reached in standing.reached],
+    }
+
+
+def _comparison_text(comparison: Comparison) -> str:
+    objective = comparison.objective
+    labels = [standing.label for standing in comparison.standings]
+    header = ["study", "engine", "best", "epoch", "trial", "trials", "epochs", "seconds"]
+    rows = [_standing_row(standing) for standing in comparison.standings]
+    narrow = terminal_columns() < COLUMNS
+    if len({name for name, *_ in rows}) == 1:
+        # Its engines are compared.
+        header, rows = header[1:], [row[1:] for row in rows]
+    lines = [
+        f"objective  {objective.direction} {printable(objective.metric)}",
+        "",
+        # An engine is copied into other commands.
+        *table(header, rows, breaking=["study", "trials", *(["engine"] if narrow else [])]),
+    ]
+    if comparison.targets:
+        columns = [[f"to reach {objective.metric}", *(f"{t:.6g}" for t in comparison.targets)]]
+        columns += [
+            [standing.label, *map(_cost, standing.reached)] for standing in comparison.standings
+        ]
+        lines += ["", *in_blocks(columns)]
+    if comparison.parameters and comparison.overlap is not None:
+        found = comparison.parameters
+        overlaps = [*(f"{p.overlap:.2f}" for p in found), f"{comparison.overlap:.2f}"]
+        columns = [
+            [f"top {comparison.top} trials", *(p.name for p in found), "mean"],
+            *(
+                [label, *(_region(p.regions[i], p.numeric) for p in found), ""]
+                for i, label in enumerate(labels)
+            ),
+            ["overlap", *overlaps],
+        ]
+        lines += ["", *in_blocks(columns)]
+    for note in comparison.notes:
+        lines += ["", *wrapped(f"note: {note}", indent=6)]
+    return "\n".join(lines)
+
+
+def _standing_row(standing: Standing) -> list[str]:
+    counts = standing.history.counts()
+    by_state = states(counts)
+    trials = f"{counts['total']}: {by_state}" if by_state else "none yet"
+    best = standing.best.best if standing.best is not None else None
+    shown = ["no value yet", "", ""]
+    if standing.best is not None and best is not None:
+        epoch = standing.best.epoch
+        at = "-" if epoch is None else str(epoch)
+        shown = [f"{best.value:.6g}", at, str(standing.best.number)]
+    description = standing.history.description
+    return [
+        description.name,
+        description.engine,
+        *shown,
+        trials,
+        str(standing.epochs),
+        f"{standing.seconds:.1f}",
+    ]
+
+
+def _cost(reached: Reached) -> str:
+    if reached.trials is None or reached.epochs is None or reached.seconds is None:
+        return "not reached"
+    trials = f"{reached.trials} trial{'' if reached.trials == 1 else 's'}"
+    return f"{trials}, {reached.epochs} epochs, {reached.seconds:.1f} s"
+
+
+def _region(region: tuple[Any, ...], numeric: bool) -> str:
+    shown = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in region]
+    return " to ".join(dict.fromkeys(shown)) if numeric else ", ".join(shown)
+
+
+@click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")
+@click.argument("study")
+@engine_option
+@store_option
+@json_option
+@telling_errors
+def diagnose_command(study: str, engine: str | None, store: Path | None, as_json: bool) -> None:
+    """Read Google's Deep Learning Tuning Playbook off a study's record.
+
+    Are the best trials at an end of a range? Were there enough of them? Do they train long enough,
+    overfit, differ by more than noise? Where do trials fail? What does a scientific hyperparameter
+    do? Each finding has its figures, and the command that follows; the last line is the command
+    that follows from all. Nothing is trained. The report has the same with charts.
+
+    \b
+    kerastudy diagnose digits
+    kerastudy diagnose digits --json
+    """
+    from studies.commands.records import history_of
+    from studies.commands.texts.findings_text import COLORS, diagnosis_text
+    from tracking.diagnosis.diagnosing import diagnose, document
+    from tracking.store.folder import default_store_path
+
+    diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())
+    if as_json:
+        print_json(document(diagnosis))
+        return
+    text = diagnosis_text(diagnosis)
+    if not sys.stdout.isatty():
+        tell(text)
+        return
+    # It knows what a terminal can show, and NO_COLOR.
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in text.split("\n"):
+        shown, word = Text(line), line.partition(" ")[0]
+        if word in COLORS:
+            shown.stylize(COLORS[word], 0, len(word))
+        console.print(shown)

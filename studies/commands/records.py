@@ -1,0 +1,198 @@
+"""The study that a command's arguments name; studies and trials as JSON documents."""
+
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.data.replacing import spelled
+from studies.data.tables.files import is_table
+from studies.definition.settings import check_engine
+from studies.progress import waiting
+from studies.running.definitions import warnings_of
+from studies.running.study_trials import ValidationParts
+from tracking.diagnosis.value_checks import answers
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.trials import reasons
+from tracking.history.verdicts import StudyVerdict, study_verdict
+from tracking.records import EndedTrial, StudyDescription, TrialRecord
+from tracking.store.folder import Store, default_store_path, open_store
+
+
+def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
+    """Reads the study that a command names."""
+    engine = None if engine is None else check_engine(engine)
+    opened = store_of(store)
+    with waiting(f"reading the store {str(opened.root)!r}"):
+        return read_study(opened, unicodedata.normalize("NFC", study), engine)
+
+
+def store_of(store: Path | None) -> Store:
+    """Opens the store that a command names."""
+    path = store if store is not None else default_store_path()
+    opened = open_store(path)
+    if opened is None:
+        raise StudyNotFoundError(
+            f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
+            "kerastudy launch digits"
+        )
+    return opened
+
+
+def histories_of(
+    studies: Sequence[str], engines: Sequence[str], store: Path | None
+) -> list[StudyHistory]:
+    """Reads the studies that a command names, each under each of its engines."""
+    wanted: Sequence[str | None] = engines or (None,)
+    return [history_of(study, engine, store) for study in studies for engine in wanted]
+
+
+def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
+    """Returns the file that replaces a study's data, as `replacing.spelled` spells it, or empty."""
+    if column is not None and (data is None or not is_table(str(data))):
+        raise StudyError(
+            f"--target {column!r} names the column to predict of a csv or parquet file: give it by "
+            f"--data.{hint}"
+        )
+    return "" if data is None else spelled(str(data.expanduser().absolute()), column or "")
+
+
+def study_document(history: StudyHistory) -> dict[str, Any]:
+    """Returns a study as a JSON document."""
+    description, best = history.description, history.best
+    return {
+        "study": description.name,
+        "engine": description.engine,
+        "engines": list(history.engines),
+        "champion_engine": history.champion_engine or None,
+        "pruner": description.pruner,
+        "objective": {
+            "metric": description.objective.metric,
+            "direction": description.objective.direction,
+        },
+        "trials": history.counts(),
+        "unread": list(description.unread),
+        "wanted": description.trials,
+        "default_trial": description.default_trial,
+        "superseded": history.superseded,
+        "reasons": [each._asdict() for each in reasons(history.trials)],
+        "best": None if best is None else trial_document(history, best),
+        "verdict": verdict_document(study_verdict(history)),
+        "answers": dict(answers(history)),
+        "top": [short_document(trial) for trial in history.top(10)],
+        "all": [short_document(trial) for trial in history.trials],
+        "status": history.status,
+        "ended_by": history.ended_by or None,
+        "stopped": history.stopped or None,
+        "experiment_id": history.experiment_id,
+        "run_id": history.parent_run_id,
+        "objective_function": description.objective_function or None,
+        "data": {
+            "name": description.data.name,
+            "digest": description.data.digest,
+            "streams": description.data.details.get("streams"),
+            "made_by": description.data.made_by or None,
+            "validation_parts": ValidationParts(history.trials).count or 1,
+        },
+        "class_weight": description.class_weight,
+        "store": str(history.store.root),
+        "tracking_uri": history.store.mlflow_uri,
+        "server": history.server or None,
+    }
+
+
+def verdict_document(verdict: StudyVerdict) -> dict[str, Any]:
+    """Returns how much of a study's best value to believe as a JSON document."""
+    corrected = verdict.corrected
+    return {
+        "text": verdict.text,
+        "rests_on": list(verdict.grounds),
+        "reported": verdict.reported,
+        "corrected": None if corrected is None else dataclasses.asdict(corrected),
+        "unknown": verdict.unknown or None,
+        "confirmations": [dataclasses.asdict(each) for each in verdict.confirmations],
+    }
+
+
+def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
+    """Returns a trial as a JSON document."""
+    document = {
+        **short_document(trial),
+        "seed": trial.spec.seed,
+        "data_digest": trial.data_digest,
+        "goes_on_from": trial.spec.goes_on_from,
+        "verified": trial.verified or None,
+        "run_id": trial.run_id,
+    }
+    if not isinstance(trial, EndedTrial):
+        return document
+    checkpoint, result = history.checkpoint(trial), trial.result
+    return {
+        **document,
+        "class_weight": result.class_weight or trial.spec.class_weight,
+        "epochs": result.epochs,
+        "metrics": None if trial.best is None else dict(trial.best.metrics),
+        "spread": result.spread,
+        "repeats": [dataclasses.asdict(repeat) for repeat in result.repeats],
+        "on_all_folds": None if trial.whole is None else dataclasses.asdict(trial.whole),
+        "trainer": result.trainer,
+        "trainer_reason": result.trainer_reason,
+        "weights_sha256": result.weights_sha256,
+        "checkpoint": None if checkpoint is None else str(checkpoint),
+        "unsaved": result.unsaved or None,
+        "user_attrs": dict(result.user_attrs),
+        "model_uri": history.model_uri(trial),
+    }
+
+
+def short_document(trial: TrialRecord) -> dict[str, Any]:
+    """Returns a trial's outcome and hyperparameters as a JSON document."""
+    result, best = trial.result, trial.best
+    return {
+        "trial": trial.number,
+        "state": trial.state,
+        "value": None if best is None else best.value,
+        "epoch": trial.epoch,
+        "reason": None if result is None else result.reason or None,
+        "peak_memory_bytes": 0 if result is None else result.peak_memory_bytes,
+        "params": dict(trial.spec.values),
+    }
+
+
+def definition_document(description: StudyDescription) -> dict[str, Any]:
+    """Returns the plan of a study as a JSON document."""
+    return {
+        "study": description.name,
+        "engine": description.engine,
+        "pruner": description.pruner,
+        "objective": {
+            "metric": description.objective.metric,
+            "direction": description.objective.direction,
+        },
+        "trials": description.trials,
+        "repeats": description.repeats,
+        "folds": description.folds,
+        "cross_validation": description.cross_validation or None,
+        "epochs": description.epochs,
+        "batch_size": description.batch_size,
+        "seed": description.seed,
+        "discovered": description.discovered,
+        "declared": list(description.declared),
+        "unread": list(description.unread),
+        "space": description.space.to_dict(),
+        "try_defaults": description.try_defaults,
+        "initial": [dict(values) for values in description.initial],
+        "initial_from": description.initial_from or None,
+        "data": {
+            "name": description.data.name,
+            "sizes": dict(description.data.sizes),
+            "streams": description.data.details.get("streams"),
+        },
+        "class_weight": description.class_weight,
+        "said": list(description.code.said),
+        "warnings": warnings_of(description),
+    }

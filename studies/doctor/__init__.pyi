@@ -1,2 +1,0 @@
-from .diagnosis import Diagnosis as Diagnosis
-from .diagnosis import diagnose as diagnose

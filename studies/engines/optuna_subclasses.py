@@ -1,0 +1,160 @@
+"""Subclasses of Optuna's TPE sampler and of its storage.
+
+Optuna's TPE never treats an infeasible trial as good while there are feasible ones; so it leaves a
+failing region. But if the objective improves towards the region, TPE stays at its edge, and keeps
+proposing failing values. So `FeasibleTPESampler` multiplies the ratio by which TPE ranks candidates
+by the probability that a candidate is feasible, as in c-TPE (Watanabe and Hutter 2023,
+https://arxiv.org/abs/2211.14411), by the same Parzen estimators of feasible and of infeasible
+trials. Without infeasible trials every proposal is Optuna's own.
+
+Importing this imports Optuna. The sampler overrides private parts; where Optuna lacks one, Optuna's
+own sampler is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import optuna
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces.to_optuna import OptunaSpace
+from studies.engines.optuna_parts import INFEASIBLE
+from studies.libraries import optuna_parts
+from studies.libraries.optuna_parts import put_trial
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+
+_MOST: Final = 100
+"""The number of latest feasible and infeasible trials for the probability: a bound on its time."""
+
+
+class FeasibleTPESampler(TPESampler):
+    """TPE that avoids regions where trials were infeasible."""
+
+    _finished: tuple[list[FrozenTrial], list[FrozenTrial]] = [], []
+    _asked: tuple[Study, dict[str, BaseDistribution]]
+
+    def _sample(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        # Among the pruned ones, of which there are few or none: most studies pay next to nothing.
+        pruned = optuna_parts.trials_of(study, [TrialState.PRUNED])
+        infeasible = [t for t in pruned if INFEASIBLE in t.system_attrs]
+        if infeasible:
+            trials = optuna_parts.trials_of(study, [TrialState.COMPLETE, TrialState.PRUNED])
+            feasible = [t for t in trials if INFEASIBLE not in t.system_attrs]
+            # The good trials are a tenth, 25 at most, as in Optuna. If there are fewer feasible
+            # ones, it would fill up with infeasible ones.
+            optuna_parts.take_as_good(self, len(feasible))
+            self._finished = feasible, infeasible
+        self._asked = study, search_space
+        return optuna_parts.sample(TPESampler, self, study, trial, search_space)
+
+    def _compute_acquisition_func(
+        self, samples: dict[str, np.ndarray], mpe_below: Any, mpe_above: Any
+    ) -> np.ndarray:
+        values: np.ndarray = optuna_parts.rank(TPESampler, self, samples, mpe_below, mpe_above)
+        feasible, infeasible = self._finished
+        if not infeasible:
+            return values
+        log_odds = self._log_density(infeasible, samples) - self._log_density(feasible, samples)
+        # log(1 / (1 + odds)) is the logarithm of the probability.
+        values -= np.logaddexp(0.0, log_odds)
+        return values
+
+    def _log_density(
+        self, trials: Sequence[FrozenTrial], samples: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        """Returns the log density of trials at candidates, with the prior as one more trial."""
+        latest = list(trials[-_MOST:])
+        study, search_space = self._asked
+        estimator = optuna_parts.density_of(self, study, search_space, latest)
+        density: np.ndarray = estimator.log_pdf(samples)
+        return density + math.log(len(latest) + 1)
+
+
+class DeclaredTPESampler(FeasibleTPESampler):
+    """Uses the declared space, where Optuna searches for the one that all past trials share.
+
+    They share all of it, and a new sampler for each trial would search all trials: 8 of the 22 ms
+    of an ask at 1,000 trials.
+    """
+
+    def __init__(self, space: OptunaSpace, **options: Any) -> None:
+        super().__init__(**options)
+        self._declared = space
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Returns the declared space, without parameters of a single value."""
+        declared = sorted(self._declared.distributions.items())
+        return {name: d for name, d in declared if not d.single()}
+
+
+# The notes of halving pruners on a trial.
+_NOTED = "completed_rung_"
+
+
+class Memory(optuna.storages.InMemoryStorage):
+    """A storage in memory, from which trials can be hidden for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._judged: tuple[int, int] | None = None
+
+    @contextlib.contextmanager
+    def hiding_from(self, number: int, known: int | None) -> Iterator[None]:
+        """Hides, within, the trials from `known` on, but not the judged one; None hides nothing.
+
+        Pruners look at the storage's trials, some through studies that they make themselves.
+        """
+        self._judged = None if known is None else (number, known)
+        try:
+            yield
+        finally:
+            self._judged = None
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Any = None
+    ) -> list[optuna.trial.FrozenTrial]:
+        """Returns the trials that are not hidden."""
+        if self._judged is None:
+            return super().get_all_trials(study_id, deepcopy, states)
+        number, known = self._judged
+        if not known:
+            # Without a look through all trials, of which there may be thousands.
+            alone = self.get_trial(self.get_trial_id_from_study_id_trial_number(study_id, number))
+            return [alone] if states is None or alone.state in states else []
+        trials = super().get_all_trials(study_id, deepcopy, states)
+        return [trial for trial in trials if trial.number < known or trial.number == number]
+
+    def forget_from(self, trial_id: int, step: int) -> None:
+        """Drops a trial's reports from `step` onward, before it is trained again from there.
+
+        Pruners judge a trial by its last known step, and by their notes on it. If no report is
+        left, the notes go too.
+        """
+        trial = self.get_trial(trial_id)
+        if trial.last_step is None or trial.last_step < step:
+            return
+        trial = copy.copy(trial)
+        trial.intermediate_values = {
+            known: value for known, value in trial.intermediate_values.items() if known < step
+        }
+        if not trial.intermediate_values:
+            trial.system_attrs = {
+                key: value
+                for key, value in trial.system_attrs.items()
+                if not key.startswith(_NOTED)
+            }
+        put_trial(self, trial_id, trial)

@@ -1,0 +1,215 @@
+"""Files to take away: the trials as CSV or Parquet, a trial's model as `.keras`.
+
+At the end, what all exports need: the trial and the file that the user names.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.again.recorded import check_data, recorded_worker
+from studies.champion.checkpoints import weights_of
+from studies.lines import as_csv
+from studies.progress import NoProgress, Progress
+from tracking.history.study_history import StudyHistory
+from tracking.history.trials import trials_table
+from tracking.records import EndedTrial
+from tracking.registry.models import local_model
+from tracking.runs.champion_versions import champion_version
+from tracking.store.files import followed, is_device, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class TableExport:
+    """An exported table."""
+
+    study: str
+    file: Path
+    rows: int
+
+
+def export_table(
+    histories: Sequence[StudyHistory],
+    format_: Literal["csv", "parquet"],
+    output: str | Path | None = None,
+    *,
+    force: bool = False,
+) -> TableExport:
+    """Writes a study's trials into a file, a row for each.
+
+    Columns are those of `ks.read_study(…).to_dataframe()`, after one for the engine. In CSV, a text
+    that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    whole = table_of(histories)
+    name = histories[0].description.name
+    with written(output, f"{name}.{format_}", force) as (file, partial):
+        if format_ == "csv":
+            partial.write_text(as_csv(whole), encoding="utf-8")
+        else:
+            _of_one_type(whole).to_parquet(partial, index=False)
+    return TableExport(name, file, len(whole))
+
+
+def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
+    """Returns a study's trials under some of its engines, a row for each."""
+    import pandas as pd
+
+    tables = []
+    for history in histories:
+        table = trials_table(history)
+        table.insert(0, "engine", history.description.engine)
+        tables.append(table)
+    # Without columns that are empty in one table, whose types pandas would have to guess.
+    return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table in which columns of mixed types are texts: Parquet takes one type each."""
+    for column in _of_objects(table):
+        given = table[column].dropna()
+        types = set(map(type, given))
+        if len(types) > 1 or types & {list, tuple, dict}:
+            table[column] = given.map(str).reindex(table.index)
+    return table
+
+
+def _of_objects(table: pd.DataFrame) -> list[str]:
+    """Returns the columns that are neither numbers nor times."""
+    return [name for name, kind in table.dtypes.items() if kind.kind in "OUST"]
+
+
+_MODEL = Path("data", "model.keras")
+
+
+@dataclass(frozen=True)
+class KerasExport:
+    """An exported model."""
+
+    study: str
+    engine: str
+    trial: int
+    file: Path
+
+
+def export_keras(
+    history: StudyHistory,
+    number: int | None = None,
+    output: str | Path | None = None,
+    *,
+    force: bool = False,
+    data: str = "",
+    progress: Progress | None = None,
+) -> KerasExport:
+    """Writes a trial's model, with the weights of its best epoch, as a `.keras` file.
+
+    It takes samples as they were passed to the study. The champion's file is a copy of the
+    registered one; any other trial's model is built again by the recorded code.
+    """
+    progress = progress or NoProgress()
+    trial = trial_to_export(history, number)
+    name = history.description.name
+    default = f"{name}-trial-{trial.number}.keras"
+    file = file_for(output, default, force)
+    with tempfile.TemporaryDirectory() as folder:
+        model = _registered(history) if trial.run_id == history.champion_run_id else None
+        if model is None:
+            made = Path(folder, "model")
+            with recorded_worker(history, trial, data=data, progress=progress) as (
+                worker,
+                _,
+            ):
+                check_data(trial, worker)
+                checkpoint, trial = weights_of(history, trial, worker, Path(folder), progress)
+                spec, _ = trial.best_training
+                worker.save_champion(spec, checkpoint, history.description.space, made)
+            model = made / _MODEL
+        with written(file, default, force) as (_, partial):
+            shutil.copyfile(model, partial)
+    return KerasExport(name, history.description.engine, trial.number, file)
+
+
+def _registered(history: StudyHistory) -> Path | None:
+    """Returns the file of the registered model, if it is there."""
+    name = history.description.name
+    version = champion_version(history.store.client, name, history.experiment_id)
+    if version is None:
+        return None
+    file = local_model(history.store, version.source) / _MODEL
+    return file if file.is_file() else None
+
+
+def file_for(output: str | Path | None, default: str, force: bool) -> Path:
+    """Returns the file or folder to write."""
+    path = path_for(output, default)
+    check_free(path, force)
+    return followed(path)
+
+
+def path_for(output: str | Path | None, default: str) -> Path:
+    """Returns the path that the user named, or one made of a study's name."""
+    return Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
+
+
+def check_free(path: Path, force: bool) -> None:
+    """Checks that a file may be written."""
+    if path.is_dir():
+        raise StudyError(f"{str(path)!r} is a folder. Name a file with --output.")
+    if path.exists() and not force and not is_device(path):
+        raise StudyError(
+            f"{str(path)!r} exists. Name another file with --output, or replace it with --force."
+        )
+    if not path.parent.is_dir():
+        raise StudyError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
+
+
+def check_folder(folder: Path, ours: bool, force: bool) -> None:
+    """Checks that a folder may be written; `ours` is whether an export of this kind is in it."""
+    if not folder.parent.is_dir():
+        raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
+    if folder.exists() and not (ours and force):
+        what = ", or replace it with --force." if ours else ": this one holds other files."
+        raise StudyError(f"{str(folder)!r} exists. Name another folder with --output{what}")
+
+
+@contextmanager
+def written(output: str | Path | None, default: str, force: bool) -> Iterator[tuple[Path, Path]]:
+    """Yields a file, and the path to write instead, which becomes that file at the end."""
+    file = file_for(output, default, force)
+    with explained(file), replacing(file) as partial:
+        yield file, partial
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Makes a clear error of a failure to write."""
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(
+            f"{str(path)!r} can't be written: {error.strerror or error}. Name another place with "
+            "--output."
+        ) from None
+
+
+def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
+    """Returns a trial with a value: the best one, or that of a number."""
+    trial = history.best if number is None else history.trial(number)
+    name = history.description.name
+    if trial is None:
+        raise StudyNotFoundError(f"The study {name!r} has no trial with a value to export.")
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is {trial.state} and has no value to export."
+        )
+    return trial

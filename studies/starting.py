@@ -1,0 +1,441 @@
+"""Writes a study file to start from: what it must know of the user's data, and its text."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from search_spaces.errors import DataError, StudyFileError
+from studies.data.folders import classes_in, folders_of_parts, kind_of, read_columns
+from studies.data.npz_files import absolute_path, read_arrays
+from studies.data.tables.columns import check_names, columns_of
+from studies.data.tables.files import is_table, read_table
+from studies.data.tables.table import Table, table
+from studies.user_code.targets import resolve_target
+from tracking.store.folder import check_study_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def check_new(file: Path) -> Path:
+    """Returns the file's path."""
+    file = file.expanduser()
+    if file.suffix != ".py":
+        raise StudyFileError(
+            f"A study is a Python file, such as {file.with_suffix('.py').name}. "
+            f"Received: {str(file)!r}."
+        )
+    if file.exists():
+        raise StudyFileError(f"{str(file)!r} exists already. Give another name, or remove it.")
+    if not file.parent.is_dir():
+        raise StudyFileError(f"There is no folder {str(file.parent)!r}. Make it first.")
+    return file
+
+
+def write_study(
+    file: Path,
+    *,
+    data: Path | None = None,
+    target: str | None = None,
+    kind: Kind | None = None,
+    catalog: str | None = None,
+) -> tuple[str, tuple[str, ...]]:
+    """Writes a study file, and returns the study's name, and what the user should know."""
+    file = check_new(file)
+    name = check_study_name(file.stem.replace("_", " ").strip() or file.stem)
+    notes: tuple[str, ...] = ()
+    if catalog is not None:
+        text = _copied(catalog, name)
+    else:
+        samples: Samples = DIGITS if data is None else read_samples(data, target, kind)
+        text, notes = study_text(name, file.as_posix(), samples), samples.notes
+    try:
+        # Not over a file that was made in the meantime.
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise StudyFileError(f"{str(file)!r} can't be written: {error.strerror}.") from None
+    return name, notes
+
+
+def _copied(catalog: str, name: str) -> str:
+    """Returns the text of a catalog study, under another name."""
+    source = Path(resolve_target(catalog).path)
+    text = source.read_text(encoding="utf-8")
+    return re.sub(
+        r'(ks\.Study\(\s*)"[^"\n]+"', lambda found: found[1] + quoted(name), text, count=1
+    )
+
+
+_OBJECTIVES = {
+    "classification": "val_accuracy",
+    "binary": "val_accuracy",
+    "regression": "val_mean_absolute_error",
+}
+
+
+_STUDY = Template('''"""$name: a tuning study.
+
+What would be tuned, the study itself, and its outcome:
+
+    kerastudy launch $file --dry-run
+    kerastudy launch $file
+    kerastudy show $study
+"""
+
+import keras
+
+import kerastudy as ks
+
+# Preprocessing. 60 % of the samples train, 20 % validate, 20 % are sealed for the end.
+# What is fitted, such as means and categories, is fitted on the training part alone.
+${notes}data = $data
+
+# The last layer, the loss function and the metrics that fit the targets.
+output = ks.outputs.$output
+
+
+def build(hp):
+    """Returns a compiled model; hp has the values that a trial tries."""
+${targets}    # Building.
+    model = keras.Sequential()
+${first}    for _ in range(hp["num_layers"]):
+        model.add(keras.layers.Dense(hp["units"], activation="relu"))
+        model.add(keras.layers.Dropout(hp["dropout"]))
+    model.add(output.layer())
+${scaled}    # Compiling.
+    model.compile(
+        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
+        loss=output.loss,
+        metrics=output.metrics,
+    )
+    return model
+
+
+def callbacks(hp):
+    """Ends a training when the validation loss has not fallen for 5 epochs."""
+    return [keras.callbacks.EarlyStopping(monitor="val_loss", patience=5)]
+
+
+study = ks.Study(
+    $quoted,
+    data=data,
+    build=build,
+    # What may be tried: usual ranges, which you can change.
+    space=ks.SearchSpace(
+        ks.learning_rate(1e-4, 1e-1),
+        ks.layers(1, 3),
+        ks.units(16, 128, step=2),
+        ks.dropout(0.0, 0.5),
+    ),
+    # Validating: the metric that decides which trial, and which of its epochs, is best.
+    objective="$objective",
+    # Training.
+    epochs=20,
+    batch_size=32,
+    callbacks=callbacks,
+${weights}    # How many trials, and what ends hopeless ones early.
+    trials=20,
+    pruner="median",
+    seed=0,
+)
+
+# Predicting: after the launch, by the best trial's model.
+#
+#     kerastudy predict $study --input $new
+''')
+_TARGETS = """\
+    # Of the training part, so that the layers work on numbers about 0.
+    targets = data.load().train.y
+"""
+_SCALED = """\
+    # Back to the unit of the targets.
+    scale, offset = {}
+    model.add(keras.layers.Rescaling(scale, offset))
+"""
+_ONE = "float(targets.std()), float(targets.mean())"
+_SEVERAL = "targets.std(axis=0).tolist(), targets.mean(axis=0).tolist()"
+_WEIGHTS = '    # class_weight="balanced",  # if some classes have few samples\n'
+
+
+def study_text(name: str, file: str, samples: Samples) -> str:
+    """Returns the text of a study file."""
+    of_numbers = samples.kind == "regression"
+    comments = (
+        textwrap.fill(note, 88, initial_indent="# ", subsequent_indent="# ")
+        for note in samples.notes
+    )
+    return _STUDY.substitute(
+        name=name,
+        quoted=quoted(name),
+        study=shlex.quote(name),
+        file=shlex.quote(file),
+        notes="".join(f"{comment}\n" for comment in comments),
+        data=samples.call,
+        output=samples.output,
+        targets=_TARGETS if of_numbers else "",
+        first="".join(f"    model.add({layer})\n" for layer in samples.first),
+        scaled=_SCALED.format(_ONE if samples.output == "regression()" else _SEVERAL)
+        if of_numbers
+        else "",
+        objective=_OBJECTIVES[samples.kind],
+        weights="" if of_numbers else _WEIGHTS,
+        new=samples.new,
+    )
+
+
+_WHAT = "a csv, parquet or npz file, or a folder with images or texts of each class in a subfolder"
+_IMAGE = 3
+_SIDE = 64
+_PIXELS = (
+    f"keras.layers.Input(({_SIDE}, {_SIDE}, 3))",
+    "keras.layers.Rescaling(1 / 255)",
+    'keras.layers.Conv2D(16, 3, activation="relu")',
+    "keras.layers.MaxPooling2D()",
+    'keras.layers.Conv2D(32, 3, activation="relu")',
+    "keras.layers.GlobalMaxPooling2D()",
+)
+
+
+def columns(file: Path) -> list[str]:
+    """Returns the names of a table's columns."""
+    return [str(name) for name in _frame(file).columns]
+
+
+def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
+    """Reads what a study file must know of the user's data."""
+    if not file.expanduser().exists():
+        raise DataError(f"There is no file {str(file)!r}. --data takes {_WHAT}.")
+    if is_table(file.name) and not file.is_dir():
+        return _of_table(file, target, kind)
+    if target is not None:
+        raise DataError(f"--target is for tables, and {str(file)!r} is none.")
+    if file.is_dir():
+        return _of_folder(file, kind)
+    if file.suffix.lower() != ".npz":
+        raise DataError(f"--data takes {_WHAT}. Received: {str(file)!r}.")
+    return _of_arrays(file, kind)
+
+
+def _frame(file: Path) -> pd.DataFrame:
+    return read_table(absolute_path(file))
+
+
+def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
+    frame, called = _frame(file), repr(str(file))
+    names = [str(name) for name in frame.columns]
+    if target is None:
+        raise DataError(f"Say which column of {str(file)!r} to predict: --target {names[-1]}")
+    check_names(frame, {"target": [target]}, called)
+    columns, refused = columns_of(frame.drop(columns=target)) if len(frame) else ([], {})
+    usable = any(column.kind != "dates" for column in columns)
+    texts = [name for name in refused if _are_texts(frame[name].dropna())]
+    if not usable and len(texts) == 1:
+        return _of_texts(file, texts[0], target, kind)
+    found = guessed(frame[target]) if kind is None else kind
+    left_out = tuple(refused) if usable else ()
+    # As a launch would read it, so that it says the same now.
+    described = table(file, target=target, classes=found != "regression", drop=left_out).read
+    assert isinstance(described, Table), "it reads a table"
+    read = described.contents_of(frame).pool
+    if found != "regression":
+        check_values(len(set(read.y)), found, str(file))
+    options = f", drop=[{', '.join(map(quoted, left_out))}]" if left_out else ""
+    call = (
+        f"ks.datasets.table({quoted_path(file)}, target={quoted(target)}, "
+        f"classes={found != 'regression'}{options})"
+    )
+    output = {"binary": "binary()", "regression": "regression()"}.get(found)
+    return Samples(
+        call,
+        (),
+        output or f"classes({len(set(read.y))})",
+        (read.table.notes if read.table else ())
+        + tuple(
+            f"The column {name!r} is left out: it {refused[name]}."
+            + (" For a model that reads it, see ks.datasets.text." if name in texts else "")
+            for name in left_out
+        ),
+        "new_samples.csv",
+    )
+
+
+def _are_texts(values: pd.Series) -> bool:
+    return len(values) > 0 and bool(values.map(type).eq(str).all())
+
+
+def _of_texts(file: Path, text: str, target: str, kind: Kind | None) -> Samples:
+    _, y = read_columns(absolute_path(file), text, target)
+    call = f"ks.datasets.text({quoted_path(file)}, text={quoted(text)}, target={quoted(target)})"
+    return Samples(call, WORDS, output_for(y, kind, str(file)), (), "new_samples.csv")
+
+
+def _of_folder(folder: Path, kind: Kind | None) -> Samples:
+    place = absolute_path(folder)
+    texts = kind_of(place) == "texts"
+    classes = classes_in(folders_of_parts(place)["train"])
+    output = output_for(np.arange(len(classes)), kind, str(folder))
+    if texts:
+        return Samples(f"ks.datasets.text({quoted_path(folder)})", WORDS, output, (), "new.txt")
+    call = f"ks.datasets.images({quoted_path(folder)}, image_size=({_SIDE}, {_SIDE}))"
+    note = f"All images are resized to {_SIDE} × {_SIDE}: larger ones show more and take longer."
+    return Samples(call, _PIXELS, output, (note,), "new_images")
+
+
+def _of_arrays(file: Path, kind: Kind | None) -> Samples:
+    read = read_arrays(absolute_path(file), required=("x_train", "y_train"), optional=())
+    x, y = read["x_train"], read["y_train"]
+    output = output_for(y, kind, str(file))
+    if x.dtype.kind in "US":
+        return Samples(f"ks.datasets.npz({quoted_path(file)})", WORDS, output)
+    shape = f"({', '.join(map(str, x.shape[1:]))}{',' if x.ndim == 2 else ''})"
+    first = [f"keras.layers.Input({shape})"]
+    options = ""
+    if x.dtype == "uint8":
+        first.append("keras.layers.Rescaling(1 / 255)")
+    elif x.ndim == 2 and x.dtype.kind in "fiu":
+        options = ', preprocess="standardize"'
+    if x.ndim < 2:
+        first.append("keras.layers.Reshape((1,))")
+    if x.ndim >= _IMAGE:
+        first.append("keras.layers.Flatten()")
+    return Samples(f"ks.datasets.npz({quoted_path(file)}{options})", tuple(first), output)
+
+
+Kind = Literal["classification", "binary", "regression"]
+# Whole numbers with more different values are quantities.
+_MOST_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples and targets, as a study file describes them.
+
+    Attributes:
+        call: The expression that describes the data, such as ``ks.datasets.digits()``.
+        first: The layers that a model begins with, as lines of Python.
+        output: The call of `ks.outputs` that fits the targets, such as ``classes(10)``.
+        notes: What the user should know, a sentence or two each.
+        new: New samples in a file or folder, for the command that predicts them.
+    """
+
+    call: str
+    first: tuple[str, ...]
+    output: str
+    notes: tuple[str, ...] = ()
+    new: str = "new_samples.npy"
+
+    @property
+    def kind(self) -> Kind:
+        """What the targets are."""
+        function = self.output.partition("(")[0]
+        if function == "binary":
+            return "binary"
+        return "regression" if function == "regression" else "classification"
+
+
+DIGITS = Samples("ks.datasets.digits()", ("keras.layers.Input((64,))",), "classes(10)")
+
+WORDS = (
+    'keras.layers.Input((), dtype="string")',
+    "ks.preprocessing.adapted(\n"
+    "        keras.layers.TextVectorization(max_tokens=5_000, output_sequence_length=100), data\n"
+    "    )",
+    "keras.layers.Embedding(5_000, 16)",
+    "keras.layers.GlobalAveragePooling1D()",
+)
+"""The layers that make numbers of texts."""
+
+
+def guessed(targets: Any) -> Kind:
+    """Returns what targets look like: two values, some classes, or numbers."""
+    import pandas as pd
+
+    series = pd.Series(targets).dropna()
+    if series.nunique() == 2:
+        return "binary"
+    if not pd.api.types.is_numeric_dtype(series.dtype):
+        return "classification"
+    whole = bool((series == series.round()).all())
+    return "classification" if whole and series.nunique() <= _MOST_CLASSES else "regression"
+
+
+def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
+    """Returns the call of `ks.outputs` that fits targets."""
+    if y.ndim > 2:
+        raise DataError(
+            f"The targets of {of} have the shape {y.shape}. kerastudy new writes studies for one "
+            "target for each sample, or a row of them: change the output of one by hand."
+        )
+    if y.ndim == 2 and y.shape[1] > 1:
+        return _output_for_rows(y, kind, of)
+    y = y.reshape(-1)
+    found = guessed(y) if kind is None else kind
+    if found == "regression":
+        return "regression()"
+    values = np.unique(y)
+    check_values(len(values), found, of)
+    if y.dtype.kind not in "biuf":
+        # Texts get numbers in their order.
+        return "binary()" if found == "binary" else f"classes({len(values)})"
+    if values[0] < 0 or (values != np.round(values)).any():
+        raise DataError(
+            f"The targets of {of} are numbers such as {values[0]:g}, and classes are whole numbers "
+            "from 0 up. Number the classes 0, 1, 2 and so on, or pass --kind regression."
+        )
+    if found == "binary" and values[-1] != 1:
+        raise DataError(
+            f"--kind binary needs the targets 0 and 1; those of {of} are {values[0]:g} and "
+            f"{values[-1]:g}. Make them 0 and 1, or take --kind classification."
+        )
+    return "binary()" if found == "binary" else f"classes({int(values[-1]) + 1})"
+
+
+def check_values(count: int, kind: Kind, of: str) -> None:
+    """Checks how many different targets there are. Raises DataError if too few, or too many."""
+    if kind == "binary" and count != 2:
+        raise DataError(
+            f"--kind binary needs targets of two values; those of {of} have {count}. Take "
+            "--kind classification or regression."
+        )
+    if count < 2:
+        raise DataError(f"The targets of {of} all have the same value: there is nothing to learn.")
+
+
+def quoted(text: str) -> str:
+    """Returns a text as Python with double quotes, which formatters prefer."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def quoted_path(file: Path) -> str:
+    """Returns a path as Python."""
+    return quoted(file.as_posix())
+
+
+def _output_for_rows(y: np.ndarray, kind: Kind | None, of: str) -> str:
+    zeros_and_ones = bool(((y == 0) | (y == 1)).all())
+    one_hot = zeros_and_ones and bool((y.sum(axis=1) == 1).all())
+    if kind == "regression" or (kind is None and not zeros_and_ones):
+        return f"regression({y.shape[1]})"
+    if one_hot and kind != "binary":
+        check_values(len(np.unique(y.argmax(axis=1))), "classification", of)
+        return f"one_hot({y.shape[1]})"
+    if one_hot:
+        raise DataError(
+            f"--kind binary needs the targets 0 and 1; those of {of} are one-hot rows of "
+            f"{y.shape[1]}. Take --kind classification."
+        )
+    raise DataError(
+        f"The targets of {of} are rows of {y.shape[1]} that are not one-hot, such as several "
+        "labels for each sample. Pass --kind regression, and change the output of the study file: "
+        f'Dense({y.shape[1]}, "sigmoid") and "binary_crossentropy" for labels.'
+    )

@@ -1,0 +1,276 @@
+"""The checks of curves: trainings that are too short or too long, that over- or underfit.
+
+Each is a row of `CURVE_CHECKS`: what a trial must show, how many of the best trials must show it,
+and what is said then. All of the best tenth of trials count that nothing stopped on their way:
+`EarlyStopping` of the study's own is part of its training.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from search_spaces.parameters.ranges import Float, Int
+from tracking.diagnosis.diagnosed import (
+    Array,
+    Changes,
+    Curve,
+    DiagnosedStudy,
+    Finding,
+    Severity,
+    TooThinError,
+    difference,
+    of_best,
+)
+from tracking.diagnosis.relaunch import part, wider
+from tracking.texts import shown
+
+_LEAST_CURVES: Final = 3
+_LAST_QUARTER: Final = 0.75
+_EARLY: Final = 0.25
+_GAIN: Final = 0.02
+_RISE: Final = 0.05
+_POOR_ERROR: Final = 0.1
+_POOR_SHARE: Final = 0.5
+_REGULARIZERS: Final = ("dropout", "l2", "l1", "weight_decay", "label_smoothing")
+
+
+@dataclass(frozen=True)
+class CurveCheck:
+    """A check of the curves of the best trials.
+
+    Attributes:
+        epochs: How many epochs a curve needs, of three trials at least.
+        measure: How far a trial shows it; None if it does not.
+        always: Whether all of them must show it; else more than half.
+        sentence: The finding: `{those}` are so many of the best, `{typical}`, `{largest}` and
+            `{first}` their measures, `{turn}` the median best epoch, `{epochs}` the longest.
+        follows: The advice, and what it changes, from the longest training and the largest measure.
+        fitted: Whether it needs the objective on training data too.
+    """
+
+    name: str
+    severity: Severity
+    title: str
+    epochs: int
+    measure: Callable[[DiagnosedStudy, Curve], float | None]
+    always: bool
+    sentence: str
+    follows: Callable[[DiagnosedStudy, int, float], tuple[str, Changes]]
+    fitted: bool = False
+
+    def __call__(self, study: DiagnosedStudy) -> Finding | None:
+        """Returns what it finds among the best trials that have enough epochs."""
+        curves = [
+            curve
+            for curve in study.top_curves
+            if len(curve.epochs) >= self.epochs and (curve.training is not None or not self.fitted)
+        ]
+        if len(curves) < _LEAST_CURVES:
+            what = f" with {study.objective.metric} on training data too" if self.fitted else ""
+            amount = len(curves)
+            raise TooThinError(
+                f"{_LEAST_CURVES} complete trials of {self.epochs} epochs or more{what} are "
+                f"needed, and there {'is' if amount == 1 else 'are'} {amount or 'none'}."
+            )
+        measures = [(curve, self.measure(study, curve)) for curve in curves]
+        shows = [(curve, by) for curve, by in measures if by is not None]
+        if len(shows) * 2 <= len(curves) or (self.always and len(shows) < len(curves)):
+            return None
+        typical, largest = statistics.median(by for _, by in shows), max(by for _, by in shows)
+        epochs = int(max(curve.epochs[-1] for curve in curves))
+        turn = round(statistics.median(int(curve.epochs[curve.best]) for curve, _ in shows))
+        advice, changes = self.follows(study, epochs, largest)
+        if not advice:
+            return None
+        sentence = self.sentence.format(
+            those=of_best(len(shows), len(curves)),
+            metric=study.objective.metric,
+            training=study.training_metric,
+            typical=difference(typical),
+            largest=shown(largest),
+            first=shown(shows[0][1]),
+            turn=turn,
+            epochs=epochs,
+        )
+        return Finding(
+            self.name,
+            self.severity,
+            self.title,
+            sentence[0].upper() + sentence[1:],
+            advice,
+            evidence={
+                "best trials": len(curves),
+                "of them": len(shows),
+                "measure": typical,
+                "epochs": epochs,
+                "best epochs": [int(curve.epochs[curve.best]) for curve in curves],
+            },
+            changes=changes,
+            trials=tuple(curve.trial.number for curve in curves),
+        )
+
+
+def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
+    """Returns how far a trial improved in its last quarter, if it trained all of its epochs.
+
+    By more than the noise from epoch to epoch, and more than 2 % of all that it improved (a rule of
+    thumb), against its best before. Else the best epoch of a converged training, which is any of
+    the later ones, would count.
+    """
+    start = math.ceil(len(curve.losses) * _LAST_QUARTER)
+    if curve.best < start or curve.ended_itself:
+        return None
+    gain = float(curve.losses[:start].min() - curve.losses[curve.best])
+    return gain if gain > max(curve.noise, _GAIN * curve.gained) else None
+
+
+def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
+    """Returns the epoch from which a trial is as good as at its best, if that is far from its end.
+
+    As good: within 2 % of all that it improved, or within the noise from epoch to epoch. Far: in
+    the first quarter; the playbook's tenth is less than an epoch where trainings are short.
+    """
+    near = max(curve.noise, _GAIN * curve.gained)
+    place = int((curve.losses <= curve.losses[curve.best] + near).argmax())
+    early = place < _EARLY * len(curve.epochs) and _turned(study, curve) is None
+    return int(curve.epochs[place]) if early else None
+
+
+def _turned(study: DiagnosedStudy, curve: Curve) -> float | None:
+    """Returns by how much a trial's objective gets worse after its best epoch, if it overfits.
+
+    By more than three times the noise from epoch to epoch and 5 % of all that it had improved, on
+    the mean of the last epochs, while training data is fitted better still (rules of thumb).
+    """
+    after = len(curve.losses) - 1 - curve.best
+    rise = _end(curve.losses) - float(curve.losses[curve.best])
+    enough = max(3 * curve.noise, _RISE * curve.gained)
+    if after < max(2, len(curve.losses) // 5) or rise <= enough:
+        return None
+    # Whatever gets worse on training data too does not overfit.
+    fitted = curve.training
+    return rise if fitted is None or _end(fitted) <= float(fitted[curve.best]) else None
+
+
+def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
+    """Returns what a trial reaches on training data, if that is poor, and no better elsewhere.
+
+    Poor is, by a rule of thumb, an accuracy below 0.9, or a loss above half of that in the first
+    epoch. Of another objective that is maximized, no scale says what is poor.
+    """
+    accuracy = "accuracy" in study.objective.metric.split("_")
+    if curve.training is None or (not accuracy and study.objective.direction == "max"):
+        return None
+    # At its best: what fits its training data later does not underfit.
+    fit, first = float(curve.training.min()), float(curve.training[0])
+    no_gap = fit >= float(curve.losses[curve.best]) - curve.noise
+    poor = 1 + fit > _POOR_ERROR if accuracy else first > 0 and fit > _POOR_SHARE * first
+    return study.value(fit) if no_gap and poor else None
+
+
+def _end(losses: Array) -> float:
+    """Returns the mean of the last epochs: two, or a tenth of all."""
+    return float(losses[-max(2, len(losses) // 10) :].mean())
+
+
+def _epochs(study: DiagnosedStudy) -> Float | Int | None:
+    return next((each for each in study.ranges if each.name == "epochs"), None)
+
+
+def _longer(study: DiagnosedStudy, epochs: int, _: float) -> tuple[str, Changes]:
+    parameter = _epochs(study)
+    if parameter is not None:
+        domain = wider(parameter, "upper")
+        advice = f"Widen epochs to {domain}." if domain else ""
+        return advice, Changes({"epochs": domain})
+    if study.history.description.objective_function:
+        return f"Let the objective function train {2 * epochs} epochs.", Changes()
+    return f"Train {2 * epochs} epochs.", Changes(settings={"epochs": 2 * epochs})
+
+
+def _shorter(study: DiagnosedStudy, epochs: int, latest: float) -> tuple[str, Changes]:
+    wanted = max(2 * int(latest), 4)
+    if wanted >= epochs:
+        return "", Changes()
+    advice = f"Train {wanted} epochs: more trials for the same time."
+    parameter = _epochs(study)
+    if parameter is not None:
+        domain = part(parameter, 0.0, parameter.to_unit(parameter.nearest(wanted)))
+        return advice, Changes({"epochs": domain} if domain else {})
+    of_function = study.history.description.objective_function
+    return advice, Changes(settings={} if of_function else {"epochs": wanted})
+
+
+def _regularize(study: DiagnosedStudy, *_: float) -> tuple[str, Changes]:
+    names = study.history.description.space.names
+    there = [name for name in names if any(word in name for word in _REGULARIZERS)]
+    advice = "Add regularization to the space: ks.dropout(), ks.l2(), ks.label_smoothing()."
+    if there:
+        advice = f"Search stronger regularization ({', '.join(there[:3])}), or add another kind."
+    return advice, Changes()
+
+
+def _enlarge(study: DiagnosedStudy, *_: float) -> tuple[str, Changes]:
+    advice = "Try a larger model, more epochs, a higher learning rate, or less regularization."
+    return advice, Changes()
+
+
+CURVE_CHECKS: Final = (
+    # Deep Learning Tuning Playbook, "Deciding how long to train when training is not
+    # compute-bound": "if the best step is consistently in the last 25% of training we might
+    # benefit from training longer".
+    CurveCheck(
+        "too short",
+        "problem",
+        "Trainings end too early",
+        4,
+        _late_gain,
+        always=False,
+        sentence="in the last quarter of {epochs} epochs, {those} trials were at their best, and "
+        "improved by {typical} (median).",
+        follows=_longer,
+    ),
+    # The same, "Examining the training curves": "Problematic overfitting occurs when the
+    # validation error starts increasing at some point during training."
+    CurveCheck(
+        "overfitting",
+        "problem",
+        "The best trials overfit",
+        4,
+        _turned,
+        always=False,
+        sentence="in {those} trials, {metric} gets worse after epoch {turn} (median), by {typical} "
+        "at the end.",
+        follows=_regularize,
+    ),
+    # Goodfellow, Bengio and Courville 2016, Deep Learning, 5.2: a model underfits that does not
+    # obtain a sufficiently low error on the training set.
+    CurveCheck(
+        "underfitting",
+        "hint",
+        "The best trials underfit",
+        4,
+        _underfits,
+        always=True,
+        sentence="they fit training data no better than validation data, and poorly: {training} "
+        "{first} in the best trial.",
+        follows=_enlarge,
+        fitted=True,
+    ),
+    # The playbook again: "if the best step is always during the first 10% of training, then the
+    # maximum number of steps is way too high".
+    CurveCheck(
+        "too long",
+        "hint",
+        "Trainings are far longer than needed",
+        8,
+        _saturated,
+        always=True,
+        sentence="{those} trials were as good as at their best by epoch {largest} of {epochs}.",
+        follows=_shorter,
+    ),
+)

@@ -1,0 +1,220 @@
+"""The checks of the space: do the best trials crowd at an end, and where do trials fail?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from search_spaces.parameters.choices import Listed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranges import Float, Int
+from search_spaces.tailoring import spell_values
+from tracking.diagnosis.diagnosed import Array, Changes, DiagnosedStudy, Finding, of_best
+from tracking.diagnosis.relaunch import part, wider
+from tracking.history.trials import reasons
+from tracking.records import EndedTrial
+from tracking.texts import counted, shown
+
+_LEAST_TRIALS: Final = 10
+_MANY_TRIALS: Final = 50
+_EDGE: Final = 0.1
+_EDGE_OF_FEW: Final = 0.2
+_UNLIKELY: Final = 0.01
+_SIGNIFICANT: Final = 1.645
+
+_MANY_FAILED: Final = 0.2
+_LEAST_FAILED: Final = 2
+_PURE: Final = 0.7
+
+
+def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
+    """Finds an end of a range at which the best trials crowd.
+
+    Deep Learning Tuning Playbook, "Identifying bad search space boundaries": "if the best points
+    cluster towards the edge of a search space (in some dimension), then the search space boundaries
+    might need to be expanded".
+
+    The rule: at least half of the best tenth of trials (3 to 10 of them) lie in the last tenth of
+    the range in its sampling scale, or at the last value of a short grid; so many would rarely lie
+    there by chance (binomial, below 1 %); and in the half of the range next to the end, trials get
+    better towards it (Spearman's rank correlation, one-sided, 5 %). The last keeps a sampler's own
+    preference for a region from counting as evidence. Of fewer than fifty trials, a tenth of the
+    range holds too few to tell: then it is the last fifth.
+    """
+    name = parameter.name
+    active = [t for t in study.ranked if parameter.contains(t.params.get(name))]
+    study.check_trials(_LEAST_TRIALS, active)
+    units = np.array([parameter.to_unit(trial.params[name]) for trial in active])
+    losses = np.array([study.loss(trial) for trial in active])
+    best, edge = len(study.top(active)), _EDGE if len(active) >= _MANY_TRIALS else _EDGE_OF_FEW
+    # A short grid has more than that in its last value.
+    width = max(edge, 1 / parameter.count) if parameter.count else edge
+    if there := _crowded(1 - units, losses, best, width):
+        domain, way, end = wider(parameter, "upper"), "upper", parameter.high
+    elif there := _crowded(units, losses, best, width):
+        domain, way, end = wider(parameter, "lower"), "lower", parameter.low
+    else:
+        return None
+    where = f"in the {'tenth' if edge == _EDGE else 'fifth'} of the range next to"
+    crowd = f"{of_best(there, best)} trials lie {where if width == edge else 'at'} its {way} "
+    crowd = f"{crowd[0].upper()}{crowd[1:]}end, {shown(end)}"
+    title, verdict = (
+        f"{name}: the best trials crowd at its {way} end",
+        "trials get better towards it",
+    )
+    advice = f"Widen it to {domain}."
+    if not domain:
+        title, verdict = f"{name}: best at its natural end", "nothing lies beyond"
+        advice = f"Compare with {name} fixed at {shown(end)}: it may not be needed."
+    return Finding(
+        "boundary",
+        "problem" if domain else "ok",
+        title,
+        f"{crowd}, and {verdict}.",
+        advice,
+        evidence={
+            "end": end,
+            "best trials": best,
+            "of them at the end": there,
+            "best value": study.ranked[0].params.get(name),
+        },
+        parameter=name,
+        changes=Changes({name: domain} if domain else {}),
+    )
+
+
+def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
+    """Returns how many of the best trials lie at an end, if they crowd there; else 0.
+
+    Distances are those of trials from that end, the best trial first; a width is that of the end.
+    """
+    # It takes half a second to import, and lists of studies need none of it.
+    from scipy import stats
+
+    there = int((distances[:best] <= width + 1e-9).sum())
+    if there * 2 < best or stats.binom.sf(there - 1, best, width) >= _UNLIKELY:
+        return 0
+    near = distances <= 0.5
+    if np.ptp(distances[near]) == 0 or np.ptp(losses[near]) == 0:
+        return 0
+    correlation = float(stats.spearmanr(distances[near], losses[near]).statistic)
+    return there if correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT else 0
+
+
+class _Region(NamedTuple):
+    """A part of a hyperparameter's domain in which trials fail.
+
+    ``chance`` is how likely so many would be in it by chance, ``rest`` what is left of the domain,
+    in the text form of `--set`, or empty.
+    """
+
+    parameter: Parameter
+    text: str
+    failed: int
+    total: int
+    chance: float
+    rest: str
+
+
+def infeasible_share(study: DiagnosedStudy) -> Finding | None:
+    """Finds a space, or code, in which many trials fail.
+
+    Deep Learning Tuning Playbook, "Extracting insight from experimental results": "When a very
+    large fraction of points in a study are infeasible we should try to adjust the search space to
+    avoid sampling such points [...]. In some cases, a large number of infeasible points can
+    indicate a bug in the training code."
+
+    Very large is, by a rule of thumb, a fifth of the trials, of two at least. Of all places at
+    which a range can be cut, and all values of a choice, that is named where failures gather most
+    surely (Fisher's exact test, at 1 % over all hyperparameters), if most trials there failed.
+    """
+    ended, failed = [*study.ranked, *study.infeasible], study.infeasible
+    if len(failed) < _LEAST_FAILED or len(failed) < _MANY_FAILED * len(ended):
+        return None
+    why = reasons(failed)
+    region = _where(study, ended)
+    verdict = f"{len(failed)} of {counted(len(ended), 'trial')} have no value"
+    evidence = {
+        "infeasible": len(failed),
+        "trials": len(ended),
+        "reasons": {each.text: len(each.trials) for each in why[:5]},
+    }
+    advice, changes = "No single hyperparameter says where: look at the reasons.", Changes()
+    if why:
+        verdict += f": most often, {why[0].text}"
+    if region is not None:
+        verdict += f"; {region.failed} of {region.total} fail where {region.text}"
+        evidence |= {"where": region.text, "failed there": region.failed}
+        changes = Changes({region.parameter.name: region.rest} if region.rest else {})
+        advice = (
+            f"Search {region.parameter.name} where trials train: {region.rest or 'elsewhere'}; or "
+            "make training more stable there, by warm-up, gradient clipping or normalization."
+        )
+    if sum(bool(trial.result.raised) for trial in failed) * 2 > len(failed):
+        changes = Changes(settings={"retry_infeasible": True}, resumes=True)
+        advice = "Code raised an error: mend it, then train them again."
+    return Finding(
+        "infeasible",
+        "problem",
+        "Many trials are infeasible",
+        f"{verdict}.",
+        advice,
+        evidence=evidence,
+        parameter="" if region is None else region.parameter.name,
+        changes=changes,
+    )
+
+
+def _where(study: DiagnosedStudy, ended: list[EndedTrial]) -> _Region | None:
+    """Returns the part of one hyperparameter's domain in which failures gather, if there is one."""
+    regions = [
+        region
+        for parameter in study.varying
+        for region in _regions(parameter, [t for t in ended if parameter.name in t.params])
+    ]
+    if not regions:
+        return None
+    best = min(regions, key=lambda each: (each.chance, -each.failed))
+    return best if best.chance * len(study.varying) < _UNLIKELY else None
+
+
+def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]:
+    # It takes half a second to import, and lists of studies need none of it.
+    from scipy import stats
+
+    name = parameter.name
+    active = [trial for trial in ended if parameter.contains(trial.params[name])]
+    failed = [trial for trial in active if trial.state == "infeasible"]
+    total, marked = len(active), len(failed)
+    if not marked or marked == total:
+        return
+
+    def region(text: str, inside: int, there: int, rest: str) -> Iterator[_Region]:
+        if inside >= _LEAST_FAILED and inside >= _PURE * there:
+            chance = float(stats.hypergeom.sf(inside - 1, total, marked, there))
+            yield _Region(parameter, f"{name} {text}", inside, there, chance, rest)
+
+    if isinstance(parameter, Listed):
+        for value in parameter.values:
+            there = [t for t in active if parameter.canonical(t.params[name]) == value]
+            inside = sum(trial.state == "infeasible" for trial in there)
+            left = [other for other in parameter.values if other != value]
+            rest = spell_values(parameter, left) if left else ""
+            yield from region(f"is {shown(parameter.opened(value))}", inside, len(there), rest)
+        return
+    assert isinstance(parameter, Float | Int)
+    placed = sorted((parameter.to_unit(t.params[name]), t.state == "infeasible") for t in active)
+    units = [unit for unit, _ in placed]
+    before = 0
+    for place in range(1, total):
+        before += placed[place - 1][1]
+        # Where a failing trial begins or ends a region: other places are never better.
+        if units[place] == units[place - 1] or placed[place][1] == placed[place - 1][1]:
+            continue
+        cut = (units[place - 1] + units[place]) / 2
+        limit, inside = shown(parameter.from_unit(cut)), marked - before
+        yield from region(f"is above {limit}", inside, total - place, part(parameter, 0.0, cut))
+        yield from region(f"is below {limit}", before, place, part(parameter, cut, 1.0))

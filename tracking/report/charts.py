@@ -1,0 +1,390 @@
+"""The charts of trials and of the champion: best so far, curves, intervals, predictions."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from tracking.history.verdicts import StudyVerdict
+from tracking.records.checks import Interval
+from tracking.records.validation_predictions import ValidationPredictions
+from tracking.report import theme
+from tracking.report.axes import value_text
+from tracking.report.trial_data import StudyData
+from tracking.texts import counted, number, significant
+
+_TOP = 10
+
+REPORTED, CORRECTED = "reported", "corrected"
+CONFIRMED, DEFAULT = "confirmed, test part", "default, test part"
+_COLORS = {REPORTED: theme.ORANGE, CONFIRMED: theme.GREEN, DEFAULT: theme.GREY}
+
+_MOST_LABELED = 25
+# Numbers in the colour of ink can be read on it, by light and in the dark: a contrast of 4.5.
+_DARKEST = 0.55
+_MOST_WORST = 18
+_TARGET, _FOUND, _RULE = "target", "prediction", "true"
+
+
+def optimization_history(data: StudyData) -> alt.LayerChart:
+    """Returns each trial's value, and the best so far."""
+    objective = data.history.description.objective
+    scale = theme.objective_scale(data.trials["value"], objective)
+    y = alt.Y("value:Q", title=objective.metric, scale=scale)
+    x = theme.whole_numbers("trial", "trial", data.trials["trial"])
+    line = theme.chart().mark_line(
+        interpolate="step-after", color=theme.ORANGE, strokeWidth=2, clip=True
+    )
+    best_so_far = alt.Y("best_so_far:Q", title=objective.metric, scale=scale)
+    points = theme.scatter(
+        data, theme.chart(), "history", size=55, x=x, y=y, tooltip=theme.tooltips(data)
+    )
+    best = data.ranked[0]
+    assert best.value is not None, "ranked trials have a value"
+    return theme.finished(
+        theme.layers(line.encode(x=x, y=best_so_far), *points),
+        "history",
+        f"{objective.metric} by trial",
+        300,
+        f"{objective.metric} of {counted(len(data.history.trials), 'trial')} in order, and the "
+        f"best so far. The best is {number(best.value)} in trial {best.number}.",
+    )
+
+
+def learning_curves(data: StudyData, of: Collection[int] = ()) -> alt.LayerChart:
+    """Returns the curves of the top trials, the others behind, and the picked one in front.
+
+    Of some trials: these are in front instead, with their curves on training data dashed.
+    """
+    objective = data.history.description.objective
+    top = [each.number for each in data.ranked[:_TOP] if each.state != "pruned"]
+    is_top = f"{json.dumps({str(number): 1 for number in of or top})}[datum.trial]"
+    heights = [*data.curves["value"], *(data.curves["training"] if of else ())]
+    scale = theme.objective_scale(heights, objective)
+    x = theme.whole_numbers("epoch", "epoch", data.curves["epoch"], 1)
+    y = alt.Y("value:Q", title=objective.metric, scale=scale)
+    tooltip = [
+        alt.Tooltip("trial:Q", title="trial"),
+        alt.Tooltip("epoch:Q", title="epoch"),
+        alt.Tooltip("value:Q", title=objective.metric, format=".5~g"),
+    ]
+    if data.training_metric:
+        training = alt.Tooltip("training:Q", title=data.training_metric, format=".5~g")
+        tooltip.append(training)
+    lines = theme.chart("curves").encode(x=x, y=y, detail="trial:N")
+    ahead, picked = lines.transform_filter(is_top), lines.transform_filter(theme.PICKED)
+    behind = lines.transform_filter(f"!{is_top}").mark_line(
+        color=theme.GREY, strokeWidth=1, cursor="pointer"
+    )
+    dashed = ahead.mark_line(color=theme.ORANGE, strokeWidth=1, strokeDash=[4, 3], opacity=0.6)
+    best = ahead.transform_filter("datum.best").mark_point(
+        filled=True, color=theme.BLUE, size=45, cursor="pointer"
+    )
+    drawn = [
+        behind.encode(opacity=theme.faint(0.35, 0.03)),
+        *([dashed.encode(y=alt.Y("training:Q", scale=scale))] if of else []),
+        ahead.mark_line(color=theme.BLUE, strokeWidth=1.8, cursor="pointer").encode(
+            opacity=theme.faint(0.75)
+        ),
+        best.encode(opacity=theme.faint(1.0), tooltip=tooltip).add_params(theme.brush("curves")),
+        picked.mark_line(color=theme.ORANGE, strokeWidth=2.8),
+        picked.transform_filter("datum.best").mark_point(filled=True, color=theme.ORANGE, size=110),
+    ]
+    return theme.finished(
+        theme.layers(*drawn),
+        "curves",
+        f"Learning curves: {objective.metric}",
+        320,
+        f"{objective.metric} by epoch: the best of {counted(len(data.ranked), 'trial')} in front, "
+        "a point at each one's best epoch.",
+    )
+
+
+def one_curve(data: StudyData) -> alt.LayerChart:
+    """Returns the picked trial's curve, of training and validation data."""
+    names = {"value": data.history.description.objective.metric}
+    if data.training_metric:
+        names["training"] = data.training_metric
+    colors = alt.Scale(domain=[*names.values()], range=[theme.ORANGE, theme.BLUE][: len(names)])
+    legend = alt.Legend(orient="top", title=None, columns=1)
+    picked = theme.chart("curves").transform_filter(theme.PICKED)
+    scale = alt.Scale(zero=False, nice=False)
+    x = alt.X("epoch:Q", title="epoch", axis=theme.whole_axis(), scale=scale)
+    best = (
+        # Not filtered: of repeated trainings no epoch is the best, and a scale needs ends.
+        picked.mark_rule(color=theme.MUTED, strokeDash=[3, 3]).encode(
+            x=x, opacity=alt.condition("datum.best", alt.value(1), alt.value(0))
+        )
+    )
+    lines = [
+        picked.transform_filter(f"isValid(datum.{field})")
+        .mark_line(point=alt.OverlayMarkDef(size=22))
+        .encode(
+            x=x,
+            # A format of its own: where all values are the same, Vega's is for no digits.
+            y=alt.Y(
+                f"{field}:Q",
+                title=None,
+                scale=alt.Scale(zero=False),
+                axis=alt.Axis(format=".5~g"),
+            ),
+            color=alt.ColorDatum(name, scale=colors, legend=legend),
+            tooltip=[
+                alt.Tooltip("epoch:Q", title="epoch"),
+                alt.Tooltip(f"{field}:Q", title=name, format=".5~g"),
+            ],
+        )
+        for field, name in names.items()
+    ]
+    return theme.finished(
+        theme.layers(best, *lines),
+        "one_curve",
+        "Its curve",
+        170,
+        "The chosen trial's metric by epoch, of validation and training data.",
+    )
+
+
+def belief(data: StudyData) -> alt.LayerChart:
+    """Returns the best value as reported, its intervals, and the values under new seeds."""
+    verdict = data.verdict
+    title = f"{verdict.metric}: reported and to expect"
+    return intervals(_rows(verdict), verdict.metric, "belief", title, verdict.text)
+
+
+def intervals(
+    rows: Sequence[Mapping[str, Any]], metric: str, name: str, title: str, description: str
+) -> alt.LayerChart:
+    """Returns values by place, each with its interval if it has one; those of a seed as rings.
+
+    A row has a ``place`` and a ``value``; it may have ``low`` and ``high``, the ``interval`` in
+    words, and a ``seed``.
+    """
+    shown = [dict(row) for row in rows if math.isfinite(row["value"])]
+    places = list(dict.fromkeys(row["place"] for row in shown))
+    ends = [
+        row[end] for row in shown for end in ("value", "low", "high") if row.get(end) is not None
+    ]
+    scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
+    # Else the labels at both ends are moved inwards.
+    axis = alt.Axis(labelFlush=False)
+    x = alt.X("value:Q", title=metric, scale=scale, axis=axis)
+    low = alt.X("low:Q", title=metric, scale=scale, axis=axis)
+    y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
+    colors = [_COLORS.get(place, theme.BLUE) for place in places]
+    color = alt.Color("place:N", legend=None, scale=alt.Scale(domain=places, range=colors))
+    tooltip = [
+        alt.Tooltip("place:N", title="what"),
+        alt.Tooltip("value:Q", title=metric, format=".5~g"),
+        alt.Tooltip("interval:N", title="interval"),
+        alt.Tooltip("seed:N", title="seed"),
+    ]
+    base = alt.Chart(alt.InlineData(values=shown)).encode(y=y, color=color, tooltip=tooltip)
+    lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=4, strokeCap="round")
+    seeds = base.transform_filter("isValid(datum.seed)").mark_point(
+        size=60, strokeWidth=1.6, fill=theme.PAPER
+    )
+    points = base.transform_filter("!isValid(datum.seed)").mark_point(
+        filled=True, size=120, opacity=1
+    )
+    drawn = theme.layers(lines.encode(x=low, x2="high:Q"), seeds.encode(x=x), points.encode(x=x))
+    return theme.finished(drawn, name, title, 36 * len(places) + 20, description)
+
+
+def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
+    """Returns what the chart shows, from top to bottom."""
+    rows: list[dict[str, Any]] = []
+    if verdict.reported is not None:
+        rows.append({"place": REPORTED, "value": verdict.reported})
+    if verdict.corrected is not None:
+        rows.append(_row(CORRECTED, verdict.corrected.estimate))
+    confirmation = verdict.confirmation
+    if confirmation is None:
+        return rows
+    winner = confirmation.racer(confirmation.winner)
+    rows += _seeded(f"trial {winner.trial}, new seeds", winner.values, confirmation.seeds)
+    if confirmation.confirmed is not None:
+        rows.append(_row(CONFIRMED, confirmation.confirmed))
+        rows += _seeded(CONFIRMED, confirmation.winner_on_test, confirmation.test_seeds)
+        rows += _seeded(DEFAULT, confirmation.default_on_test, confirmation.test_seeds)
+    return rows
+
+
+def _row(place: str, interval: Interval) -> dict[str, Any]:
+    low, high = significant(interval.low), significant(interval.high)
+    words = f"{interval.low:.4g} to {interval.high:.4g} ({100 * interval.level:.3g} %)"
+    return {"place": place, "value": interval.value, "low": low, "high": high, "interval": words}
+
+
+def _seeded(
+    place: str, values: Sequence[float | None], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    # Infeasible trainings have no value, and are left out of those on the test part.
+    names = seeds if len(seeds) == len(values) else [0] * len(values)
+    return [
+        {"place": place, "value": value, "seed": str(seed or "new")}
+        for value, seed in zip(values, names, strict=True)
+        if value is not None
+    ]
+
+
+def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
+    """Returns the samples by true and predicted class, coloured by their share of the class.
+
+    The suffix ends its name, of the second output and others.
+    """
+    names = _distinct(output.class_names)
+    rows = [
+        {
+            "true": names[i],
+            "predicted": names[j],
+            "samples": amount,
+            "share": significant(amount / max(sum(line), 1), 3),
+            "right": int(i == j),
+        }
+        for i, line in enumerate(output.confusion)
+        for j, amount in enumerate(line)
+    ]
+    few = len(names) <= _MOST_LABELED
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X(
+            "predicted:N",
+            sort=None,
+            title="predicted class",
+            axis=alt.Axis(labelAngle=0 if max(map(len, names)) < 5 else -45, labelLimit=90),
+            scale=alt.Scale(paddingInner=0.04),
+        ),
+        y=alt.Y("true:N", sort=None, title="true class", axis=alt.Axis(labelLimit=90)),
+        tooltip=["true:N", "predicted:N", "samples:Q", alt.Tooltip("share:Q", format=".1%")],
+    )
+    cells = base.mark_rect(cornerRadius=2).encode(
+        color=alt.condition("datum.right", alt.value(theme.BLUE), alt.value(theme.ORANGE)),
+        opacity=alt.Opacity(
+            # Mistakes are few; by a root they can be seen.
+            "share:Q",
+            scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0.02, _DARKEST]),
+            legend=None,
+        ),
+    )
+    layers = [cells]
+    if few:
+        shown = base.transform_filter("datum.samples > 0").mark_text(fontSize=11, color=theme.INK)
+        layers.append(shown.encode(text="samples:Q"))
+    return theme.finished(
+        theme.layers(*layers),
+        f"confusion{suffix}",
+        "Confusion matrix",
+        max(180, min(520, 28 * len(names))),
+        f"Of {output.samples} validation samples {output.correct} are classified rightly.",
+    )
+
+
+def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
+    """Returns predictions and targets.
+
+    By the only feature, with the rule that made the targets; else the predictions by their targets.
+    """
+    of_feature = bool(output.feature)
+    places = output.feature or output.truth
+    order = sorted(range(len(places)), key=places.__getitem__)
+    kinds = {_TARGET: output.truth, _FOUND: output.predicted, _RULE: output.rule}
+    shown = [kind for kind, values in kinds.items() if values]
+    rows = [
+        {"x": significant(places[i]), "y": significant(kinds[kind][i]), "kind": kind}
+        for kind in shown
+        for i in order
+    ]
+    colors = dict(zip(kinds, (theme.GREY, theme.BLUE, theme.ORANGE), strict=True))
+    color = alt.Color(
+        "kind:N",
+        sort=None,
+        title=None,
+        scale=alt.Scale(domain=shown, range=[colors[kind] for kind in shown]),
+        legend=alt.Legend(orient="top"),
+    )
+    scale = alt.Scale(zero=False, nice=True)
+    x = alt.X("x:Q", title=output.feature_name if of_feature else _TARGET, scale=scale)
+    y = alt.Y("y:Q", title=_TARGET if of_feature else _FOUND, scale=scale)
+    table = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y, color=color)
+
+    def of(kind: str) -> alt.Chart:
+        return table.transform_filter(f"datum.kind == '{kind}'")
+
+    def points(kind: str) -> alt.Chart:
+        drawn: alt.Chart = of(kind).mark_point(filled=True, size=28, opacity=0.6)
+        return drawn
+
+    # On the line of targets by themselves, the prediction is right.
+    layers = [of(_TARGET).mark_line(strokeWidth=1.2, strokeDash=[4, 3]), points(_FOUND)]
+    if of_feature:
+        layers = [points(_TARGET), of(_FOUND).mark_line(strokeWidth=2.5)]
+    if output.rule:
+        # In front and dashed: where both agree, both can be seen.
+        layers.append(of(_RULE).mark_line(strokeWidth=2.5, strokeDash=[6, 5]))
+    return theme.finished(
+        theme.layers(*layers),
+        f"targets{suffix}",
+        "What was found, and what is true"
+        if output.rule
+        else f"Prediction by {output.feature_name if of_feature else _TARGET}",
+        340,
+        equations(output) or f"Targets and predictions of {len(order)} samples.",
+    )
+
+
+def equations(output: ValidationPredictions) -> str:
+    """Returns the line that was found, and the true one, as equations; empty if it is no line."""
+    line = _line(output.feature, output.predicted)
+    if line is None:
+        return ""
+    text = f"Found: {_equation(line, output.feature_name)}."
+    true = _line(output.feature, output.rule)
+    return text if true is None else f"{text} True: {_equation(true, output.feature_name)}."
+
+
+def _line(x: tuple[float, ...], y: tuple[float, ...]) -> tuple[float, float] | None:
+    """Returns the slope and the intercept of points on a line; None if they are on none."""
+    if len(y) < 3 or len(set(x)) < 3:
+        return None
+    first, last = min(range(len(x)), key=x.__getitem__), max(range(len(x)), key=x.__getitem__)
+    slope = (y[last] - y[first]) / (x[last] - x[first])
+    intercept = y[first] - slope * x[first]
+    # Predictions are float32.
+    near = 1e-4 * max(map(abs, y), default=0.0)
+    on_it = all(abs(b - slope * a - intercept) <= near for a, b in zip(x, y, strict=True))
+    return (slope, intercept) if on_it else None
+
+
+def _equation(line: tuple[float, float], name: str) -> str:
+    slope, intercept = line
+    sign = "-" if intercept < 0 else "+"
+    return f"y = {slope:.3g} {name} {sign} {abs(intercept):.3g}"
+
+
+def worst_samples(output: ValidationPredictions) -> list[dict[str, Any]]:
+    """Returns the misclassified samples as texts, the worst first: an image each, or a row."""
+    names = output.class_names
+    wrong = [each for each in output.worst if each.true != each.predicted][:_MOST_WORST]
+    return [
+        {
+            "index": f"{each.index:,}",
+            "true": names[each.true],
+            "predicted": names[each.predicted],
+            "probability": number(each.probability, 2),
+            "confidence": number(each.confidence, 2),
+            "image": base64.b64encode(each.png).decode("ascii"),
+            "row": {name: value_text(value) for name, value in each.row.items()},
+        }
+        for each in wrong
+    ]
+
+
+def _distinct(names: tuple[str, ...]) -> list[str]:
+    if len(set(names)) == len(names):
+        return list(names)
+    return [f"{place}: {name}" for place, name in enumerate(names)]

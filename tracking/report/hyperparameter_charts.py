@@ -1,0 +1,334 @@
+"""What hyperparameters do: parallel coordinates, importance, slices, a contour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from search_spaces.parameters.ranges import Float, Int
+from tracking.report import theme
+from tracking.report.axes import HyperparameterAxis, value_text
+from tracking.report.trial_data import Columns, StudyData, columns_of
+from tracking.texts import counted, number, significant
+
+_MOST_AXES = 12
+_MOST_LINES = 400
+# Of the names of all axes, if each were as long as the longest, to be written level.
+_LEVEL_LETTERS = 115
+# Where a trial's line passes the axis of a hyperparameter that is not active.
+_OFF = -0.12
+_CELLS = 40
+_BANDS = 9
+_LEAST_POINTS = 12
+# Of the kernel, in the sampling scales; and how much of a trial must be near a cell.
+_KERNEL = 0.07
+_NEAR = 0.2
+
+
+def parallel_axes(data: StudyData) -> list[HyperparameterAxis]:
+    """Returns the axes that parallel coordinates show, the most important last."""
+    return list(reversed(data.by_importance()[:_MOST_AXES]))
+
+
+def parallel_rows(data: StudyData) -> Columns:
+    """Returns a row for each trial and axis: ``trial``, ``axis``, ``at``, ``unit`` and ``tier``.
+
+    ``at`` is the value, ``unit`` its place in the sampling scale, from 0 to 1; below 0 where not
+    active. Of more than 400 trials the best quarter and each n-th of the others are shown.
+    """
+    objective = data.history.description.objective
+    chosen = data.ranked
+    if len(chosen) > _MOST_LINES:
+        first = _MOST_LINES // 4
+        step = -(-(len(chosen) - first) // (_MOST_LINES - first))
+        chosen = [*chosen[:first], *chosen[first::step]]
+    axes, (low, high) = parallel_axes(data), _ends(data)
+    best = max(1, len(data.ranked) // 10)
+    rows: list[dict[str, Any]] = []
+    for place, trial in enumerate(chosen):
+        assert trial.value is not None, "ranked trials have a value"
+        key = objective.sort_key(trial.value)
+        tier = "best" if place == 0 else "top" if place < best else "other"
+        units = {axis.name: axis.unit(trial.spec.values) for axis in axes}
+        height = 1 - min(max((key - low) / (high - low), 0.0), 1.0)
+        at = {**trial.params, objective.metric: trial.value}
+        for name, unit in {**units, objective.metric: round(height, 4)}.items():
+            rows.append(
+                {
+                    "trial": trial.number,
+                    "axis": name,
+                    "at": "" if unit is None else value_text(at.get(name)),
+                    "unit": _OFF if unit is None else unit,
+                    "tier": tier,
+                }
+            )
+    # The best ones are drawn last, over the others.
+    return columns_of(rows[::-1])
+
+
+def _keys(data: StudyData) -> list[float]:
+    """Returns the sort keys of the trials with a value: the best first, which are lowest."""
+    key = data.history.description.objective.sort_key
+    return [key(trial.value) for trial in data.ranked if trial.value is not None]
+
+
+def _ends(data: StudyData) -> tuple[float, float]:
+    """Returns the ends of the objective's axis; far-off values stand at its edge."""
+    keys = _keys(data)
+    best, end = theme.visible_ends(keys) if keys else (0.0, 0.0)
+    return (best, end) if end > best else (best, best + 1.0)
+
+
+def parallel_coordinates(data: StudyData) -> alt.LayerChart:
+    """Returns a line for each trial through the axes of its hyperparameters and the objective."""
+    objective = data.history.description.objective
+    axes = parallel_axes(data)
+    names = [*(axis.name for axis in axes), objective.metric]
+    low, high = _ends(data)
+    ticks = [
+        {"axis": axis.name, "unit": place, "text": text}
+        for axis in axes
+        for place, text in axis.ticks()
+    ]
+    ticks += [
+        {
+            "axis": objective.metric,
+            "unit": 1 - part,
+            # Twice negated it is the value again.
+            "text": number(objective.sort_key(low + part * (high - low)), 3),
+        }
+        for part in (0.0, 0.5, 1.0)
+    ]
+    off = any(axis.parameter.when for axis in axes)
+    if off:
+        ticks += [
+            {"axis": axis.name, "unit": _OFF, "text": "not active"}
+            for axis in axes
+            if axis.parameter.when
+        ]
+    x = alt.X(
+        "axis:N",
+        sort=None,
+        title=None,
+        scale=alt.Scale(type="point", domain=names, padding=0.3),
+        axis=alt.Axis(
+            orient="top",
+            labelAngle=0 if len(names) * max(map(len, names)) < _LEVEL_LETTERS else -20,
+            labelLimit=180,
+            labelFontSize=12,
+            labelColor=theme.INK,
+            domain=False,
+            ticks=False,
+            grid=True,
+        ),
+    )
+    y = alt.Y("unit:Q", axis=None, scale=alt.Scale(domain=[_OFF - 0.04 if off else -0.03, 1.03]))
+    tiers = alt.Color(
+        "tier:N",
+        title=None,
+        scale=alt.Scale(
+            domain=["best", "top", "other"], range=[theme.ORANGE, theme.BLUE, theme.GREY]
+        ),
+        legend=alt.Legend(
+            orient="bottom",
+            labelExpr="{best: 'best trial', top: 'best tenth', other: 'others'}[datum.label]",
+        ),
+    )
+    lines = (
+        theme.chart("parallel")
+        .mark_line(cursor="pointer", strokeJoin="round")
+        .encode(
+            x=x,
+            y=y,
+            detail="trial:N",
+            color=tiers,
+            strokeWidth=alt.condition("datum.tier === 'other'", alt.value(1), alt.value(2)),
+            opacity=theme.faint(0.6, 0.04),
+            tooltip=[alt.Tooltip("trial:Q", title="trial")],
+        )
+        .add_params(theme.brush("parallel"))
+    )
+    labels = alt.Chart(alt.InlineData(values=ticks)).encode(x=x, y=y, text="text:N")
+    look: dict[str, Any] = {
+        "align": "left",
+        "dx": 5,
+        "fontSize": 10,
+        "limit": alt.ExprRef(f"width / {len(names)} - 8"),
+    }
+    behind = labels.mark_text(stroke=theme.PAPER, strokeWidth=3, strokeJoin="round", **look)
+    picked = (
+        theme.chart("parallel")
+        .transform_filter(theme.PICKED)
+        .mark_line(color=theme.ORANGE, strokeWidth=3.5)
+        .encode(x=x, y=y)
+    )
+    return theme.finished(
+        theme.layers(lines, picked, behind, labels.mark_text(color=theme.INK, **look)),
+        "parallel",
+        "Parallel coordinates",
+        340,
+        f"A line for each of {counted(len(data.ranked), 'trial')} with a value through its "
+        f"hyperparameters, each in its sampling scale, to {objective.metric} at the right, the "
+        "best at the top.",
+    )
+
+
+def importance(data: StudyData) -> alt.LayerChart:
+    """Returns the importance of each hyperparameter."""
+    shares = data.importances
+    rows = [
+        {"name": name, "share": significant(share, 4), "text": f"{100 * share:.0f} %"}
+        for name, share in list(shares.items())[:20]
+    ]
+    shown = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X(
+            "share:Q",
+            title="share of importance",
+            axis=alt.Axis(format=".0%", grid=True, tickCount=6),
+            # Room for the text of the longest one.
+            scale=alt.Scale(domain=[0, 1.15 * max(shares.values(), default=1.0)], nice=False),
+        ),
+        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
+    )
+    bars = shown.mark_bar(color=theme.BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
+        tooltip=[alt.Tooltip("name:N"), alt.Tooltip("share:Q", format=".1%")]
+    )
+    first = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
+    return theme.finished(
+        theme.layers(
+            bars, shown.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")
+        ),
+        "importance",
+        "Importance of hyperparameters",
+        max(80, 26 * len(rows)),
+        f"Importance of hyperparameters by fANOVA: {first}.",
+    )
+
+
+def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.LayerChart:
+    """Returns each trial's value by one hyperparameter, in its sampling scale."""
+    objective = data.history.description.objective
+    scale = theme.objective_scale(data.trials["value"], objective)
+    y = alt.Y("value:Q", title=objective.metric, scale=scale)
+    further: dict[str, Any] = {}
+    if not axis.numeric:
+        # Side by side, so that they don't hide each other.
+        further = {"xOffset": alt.XOffset("spread:Q", scale=alt.Scale(domain=[-0.2, 1.2]))}
+    active = theme.chart().transform_filter(f"isValid(datum.{axis.drawn})")
+    active = active.transform_calculate(spread="(datum.trial * 0.618034) % 1")
+    tooltip = [*theme.tooltips(data, 0), axis.tooltip()]
+    further |= {"x": axis.x(), "y": y, "tooltip": tooltip}
+    points = theme.scatter(data, active, axis.field, size=40, legend=False, **further)
+    return theme.finished(
+        theme.layers(*points),
+        f"slice_{axis.field}",
+        f"{objective.metric} by {axis.name}",
+        190,
+        f"{objective.metric} of each trial by {axis.name}, in its sampling scale.",
+    )
+
+
+def contour(
+    data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
+) -> alt.LayerChart:
+    """Returns the objective over two hyperparameters; between trials, where both are numbers.
+
+    That is a mean of the trials nearby, with Gaussian weights (Nadaraya-Watson).
+    """
+    objective = data.history.description.objective
+    colors = _contour_colors(data)
+    points = theme.chart().transform_filter(
+        f"isValid(datum.value) && isValid(datum.{first.drawn}) && isValid(datum.{second.drawn})"
+    )
+    marks = (
+        points.mark_point(filled=True, size=45, stroke="white", strokeWidth=1, cursor="pointer")
+        .encode(
+            x=first.x(),
+            y=second.y(),
+            color=colors,
+            opacity=theme.faint(1.0, 0.1),
+            tooltip=[*theme.tooltips(data, 0), first.tooltip(), second.tooltip()],
+        )
+        .add_params(theme.brush("contour"))
+    )
+    layers = [marks, theme.picked_ring(points).encode(x=first.x(), y=second.y())]
+    cells = _cells(data, first, second)
+    if cells:
+        surface = alt.Chart(alt.InlineData(values=cells)).mark_rect(opacity=0.55, clip=True)
+        x, y = first.x(), second.y()
+        x["field"], y["field"] = "left", "low"
+        layers.insert(
+            0,
+            surface.encode(
+                x=x, x2="right:Q", y=y, y2="high:Q", color=colors, tooltip=alt.value(None)
+            ),
+        )
+    return theme.finished(
+        theme.layers(*layers),
+        "contour",
+        f"{objective.metric} over {first.name} and {second.name}",
+        340,
+        f"{objective.metric} of trials over {first.name} and {second.name}, and the mean of the "
+        "trials nearby.",
+    )
+
+
+def _contour_colors(data: StudyData) -> alt.Color:
+    """Returns the colour of the objective, in bands; the best band is yellow."""
+    objective = data.history.description.objective
+    keys = _keys(data)
+    best, usual = keys[0], keys[int(0.9 * (len(keys) - 1))]
+    ends = sorted(
+        (objective.sort_key(best), objective.sort_key(usual if usual > best else best + 1))
+    )
+    return alt.Color(
+        "value:Q",
+        title=objective.metric,
+        scale=alt.Scale(
+            type="quantize",
+            domain=ends,
+            scheme=alt.SchemeParams("viridis", count=_BANDS),
+            reverse=objective.direction == "min",
+        ),
+        legend=alt.Legend(orient="top", gradientLength=220, format=".3~g", titleOrient="left"),
+    )
+
+
+def _cells(
+    data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
+) -> list[dict[str, Any]]:
+    """Returns cells with the mean objective of the trials nearby; none where there are none."""
+    if not (isinstance(first.parameter, Float | Int) and isinstance(second.parameter, Float | Int)):
+        return []
+    import numpy as np
+
+    places, values = [], []
+    for trial in data.ranked:
+        x, y = first.unit(trial.params), second.unit(trial.params)
+        if x is not None and y is not None and trial.value is not None:
+            places.append((x, y))
+            values.append(trial.value)
+    if len(places) < _LEAST_POINTS:
+        return []
+    edges = np.linspace(0, 1, _CELLS + 1)
+    middle = (edges[:-1] + edges[1:]) / 2
+    across, along = np.array(places).T
+    distance = (middle[:, None, None] - along) ** 2 + (middle[None, :, None] - across) ** 2
+    weights = np.exp(-distance / (2 * _KERNEL**2))
+    near = weights.sum(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        grid = np.where(near > _NEAR, (weights @ np.array(values)) / near, np.nan)
+    ends = [round(float(edge), 4) for edge in edges]
+    return [
+        {
+            "left": ends[i],
+            "right": ends[i + 1],
+            "low": ends[j],
+            "high": ends[j + 1],
+            "value": significant(float(grid[j, i]), 4),
+        }
+        for j in range(_CELLS)
+        for i in range(_CELLS)
+        if np.isfinite(grid[j, i])
+    ]

@@ -1,0 +1,231 @@
+"""What all charts share: colours, fonts, scales of the objective, linked selections.
+
+Colours of marks are of the Okabe-Ito palette, which colour-blind people tell apart, and states have
+shapes too. Neutral colours are replaced in a page, which knows a dark mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from tracking.records import Objective
+from tracking.report.trial_data import Columns, StudyData, rows_of
+
+INK, MUTED, LINE, PAPER = "#1c2733", "#5b6876", "#dfe4ea", "#fefefe"
+BLUE, ORANGE, GREEN, PURPLE, GREY, SKY = (
+    "#1f78b4",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#98a3b0",
+    "#56b4e9",
+)
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#e69f00", SKY)
+
+# State, colour, shape: in the order of legends.
+_STATES = (
+    ("complete", BLUE, "circle"),
+    ("pruned", GREY, "triangle-down"),
+    ("infeasible", PURPLE, "cross"),
+    ("interrupted", "#e69f00", "square"),
+    ("running", GREEN, "diamond"),
+    ("contradicted", INK, "stroke"),
+)
+CHOSEN = "!chosen || chosen[datum.trial]"
+PICKED = "datum.trial === picked"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', sans-serif"
+
+
+def layers(*drawn: alt.Chart) -> alt.LayerChart:
+    """Returns charts over each other, the last on top."""
+    return alt.LayerChart(layer=list(drawn))
+
+
+def chart(name: str = "trials") -> alt.Chart:
+    """Returns a chart of a named table, without marks."""
+    return alt.Chart(alt.NamedData(name=name))
+
+
+def finished(
+    drawn: alt.LayerChart, name: str, title: str, height: int, description: str
+) -> alt.LayerChart:
+    """Returns a chart with its title, size and description, and the parameters that link it.
+
+    ``chosen`` maps trials to 1, and those not in it are faint; null chooses all. ``picked`` is the
+    number of the trial in focus. The description is for those who can't see the chart.
+    """
+    parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
+    made: alt.LayerChart = drawn.add_params(*parameters).properties(
+        name=name, title=title, width=640, height=height, description=description
+    )
+    return made
+
+
+def brush(name: str) -> alt.Parameter:
+    """Returns the selection of an area, by dragging."""
+    mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
+    return alt.selection_interval(name=f"brush_{name}", encodings=["x", "y"], mark=mark)
+
+
+def picked_ring(base: alt.Chart) -> alt.Chart:
+    """Returns a ring around the trial in focus."""
+    picked = base.transform_filter(PICKED)
+    ring: alt.Chart = picked.mark_point(size=180, color=ORANGE, strokeWidth=2.5, filled=False)
+    return ring
+
+
+def faint(shown: float = 0.85, hidden: float = 0.07) -> Any:
+    """Returns the opacity of marks: less for trials that are not chosen."""
+    return alt.condition(CHOSEN, alt.value(shown), alt.value(hidden))
+
+
+def scatter(
+    data: StudyData, base: alt.Chart, name: str, *, size: int, legend: bool = True, **encoding: Any
+) -> list[alt.Chart]:
+    """Returns a mark for each trial by its state, and a ring around the trial in focus.
+
+    Trials without a value stand at the lower edge, with their reasons.
+    """
+    there = set(data.trials.get("state", ()))
+    names, colors, shapes = zip(*(each for each in _STATES if each[0] in there), strict=True)
+    shown = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
+    color = alt.Scale(domain=list(names), range=list(colors))
+    shape = alt.Scale(domain=list(names), range=list(shapes))
+    look = {
+        "color": alt.Color("state:N", scale=color, legend=shown, title="state"),
+        "shape": alt.Shape("state:N", scale=shape, title="state"),
+        "opacity": faint(),
+    }
+    valued = base.transform_filter("isValid(datum.value)")
+    points = valued.mark_point(filled=False, size=size, cursor="pointer")
+    places = {channel: encoding[channel] for channel in encoding if channel != "tooltip"}
+    drawn = [
+        points.encode(**encoding, **look).add_params(brush(name)),
+        picked_ring(base).encode(**places),
+    ]
+    if len(data.ranked) < len(data.history.trials):
+        without = base.transform_filter("!isValid(datum.value)").mark_point(filled=False, size=size)
+        why = [
+            alt.Tooltip("trial:Q", title="trial"),
+            alt.Tooltip("state:N", title="state"),
+            alt.Tooltip("reason:N", title="reason"),
+        ]
+        places = {**places, "y": alt.value("height"), "tooltip": why}
+        drawn.append(without.encode(**places, **look))
+    return drawn
+
+
+def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
+    """Returns what a trial shows under the pointer."""
+    metric = data.history.description.objective.metric
+    return [
+        alt.Tooltip("trial:Q", title="trial"),
+        alt.Tooltip("state:N", title="state"),
+        alt.Tooltip("value:Q", title=metric, format=".5~g"),
+        alt.Tooltip("best_epoch:Q", title="best epoch"),
+        *(axis.tooltip() for axis in data.by_importance()[:axes]),
+    ]
+
+
+def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
+    """Returns the ends of an axis of ascending sort keys, the best first.
+
+    What is far off stands at its edge.
+    """
+    best, worst, usual = keys[0], keys[-1], keys[int(0.9 * (len(keys) - 1))]
+    far = worst - best > 6 * (usual - best) > 0
+    return best, best + 1.5 * (usual - best) if far else worst
+
+
+def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:
+    """Returns the scale of objectives: far-off values are drawn at its edge, or on a log scale."""
+    keys = sorted(objective.sort_key(value) for value in values if value is not None)
+    if not keys:
+        return alt.Scale(domain=[0, 1])
+    # Twice negated it is the value again.
+    low, high = sorted(map(objective.sort_key, (keys[0], keys[-1])))
+    if low == high:
+        pad = abs(low) * 0.05 or 0.5
+        return alt.Scale(domain=[low - pad, low + pad], zero=False)
+    if low > 0 and high / low > 200:
+        return alt.Scale(type="log", domain=[low, high], nice=False)
+    best, end = visible_ends(keys)
+    ends = sorted(map(objective.sort_key, (best, end)))
+    clamp = alt.Undefined if end == keys[-1] else True
+    return alt.Scale(domain=ends, clamp=clamp, zero=False, nice=True)
+
+
+def whole_numbers(name: str, title: str, values: Sequence[int | None], first: int = 0) -> alt.X:
+    """Returns the horizontal channel of whole numbers: trials, epochs."""
+    known = [value for value in values if value is not None]
+    scale = alt.Scale(domain=[first, max([first + 1, *known])], nice=False)
+    return alt.X(f"{name}:Q", title=title, axis=whole_axis(labelFlush=False), scale=scale)
+
+
+def whole_axis(**further: Any) -> alt.Axis:
+    """Returns an axis with whole numbers alone."""
+    # Vega puts ticks at halves where there is room.
+    label = "datum.value % 1 ? '' : datum.label"
+    return alt.Axis(tickMinStep=1, format="d", labelExpr=label, **further)
+
+
+def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
+    """Returns a chart with the rows of its named tables, to show it by itself."""
+    made: alt.LayerChart = drawn.copy(deep=False)
+    made.layer = [each.copy(deep=False) for each in drawn.layer]
+    for each in (made, *made.layer):
+        if isinstance(each.data, alt.NamedData):
+            each.data = alt.InlineData(values=rows_of(tables[str(each.data.name)]))
+    return made
+
+
+def config() -> dict[str, Any]:
+    """Returns the look of all charts, as Vega-Lite's config."""
+    text = {"font": FONT, "fontSize": 12, "color": MUTED}
+    axis = {
+        "labelFont": FONT,
+        "titleFont": FONT,
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "titleFontWeight": 500,
+        "labelColor": MUTED,
+        "titleColor": MUTED,
+        "gridColor": LINE,
+        "domainColor": LINE,
+        "tickColor": LINE,
+        "titlePadding": 8,
+        "labelPadding": 5,
+    }
+    return {
+        "background": "transparent",
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": axis,
+        "axisX": {"grid": False, "domain": True},
+        "axisY": {"domain": False, "ticks": False},
+        "axisQuantitative": {"labelOverlap": True, "labelSeparation": 6},
+        "legend": {
+            "labelFont": FONT,
+            "titleFont": FONT,
+            "labelColor": INK,
+            "titleColor": MUTED,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": 500,
+        },
+        "title": {
+            "font": FONT,
+            "color": INK,
+            "subtitleColor": MUTED,
+            "subtitleFont": FONT,
+            "anchor": "start",
+            "fontSize": 15,
+            "fontWeight": 600,
+            "offset": 12,
+        },
+        "text": text,
+        "point": {"size": 55, "strokeWidth": 1.5},
+    }
