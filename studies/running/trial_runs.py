@@ -71,7 +71,10 @@ class TrialRuns:
 
     def _begin_fit(self, running: Running, now: float) -> None:
         """Begins the run of a trial's next fit; a single fit has the trial's own."""
-        spec, run_id = running.fits[len(running.results)], running.trial.run_id
+        run_id = running.trial.run_id
+        # Hyperparameters may have joined the space since the trial began.
+        values = running.trial.spec.values
+        spec = replace(running.fits[len(running.results)], values=values)
         if len(running.fits) > 1:
             run_id = self._runs.begin_repeat(run_id, spec)
         running.begin_fit(run_id, now)

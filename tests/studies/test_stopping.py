@@ -24,7 +24,7 @@ from studies import Study, catching_interrupts, raising_interrupts
 from studies.executors import Handler
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
-from tracking.records import TrialResult, TrialSpec
+from tracking.records import TrialResult, TrialSpec, TrialTask
 from tracking.store import Store, open_store
 
 
@@ -73,16 +73,13 @@ def test_a_worker_that_the_same_signal_ends_is_no_loss(folder: Path) -> None:
 
 
 class StoppedBetweenRepeats(ScriptedExecutor):
-    """Its user presses Ctrl-C when trial 1 is between its first and second repeat."""
+    """Its user presses Ctrl-C when the first repeat of trial 1 has ended."""
 
-    stopped = False
-
-    @property
-    def free(self) -> int:
-        if self.ran[-1:] == [(1, 1)] and not self.stopped:
-            self.stopped = True
+    def _run(self, task: TrialTask, handler: Handler) -> TrialResult | None:
+        result = super()._run(task, handler)
+        if (task.spec.number, task.spec.repeat) == (1, 0):
             ctrl_c()
-        return super().free
+        return result
 
 
 def test_a_trial_that_is_between_repeats_ends_with_the_study(folder: Path) -> None:

@@ -90,18 +90,18 @@ class OneByOne(ScriptedExecutor):
         if self._replacing:
             self._replacing = False
         else:
-            self._run(self._waiting.popleft(), handler)
+            self._run_job(self._waiting.popleft(), handler)
 
 
 class LastFirst(ScriptedExecutor):
     """Ends one of its trials at each wait, the one that was begun last."""
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        self._run(self._waiting.pop(), handler)
+        self._run_job(self._waiting.pop(), handler)
 
 
 def test_what_mlflow_shows_as_the_best_is_the_best_whichever_trial_ended_last(folder: Path) -> None:
-    """MLflow shows the value at the highest step: of all launches, and of an old record too."""
+    """MLflow shows the value at the highest step, of all launches."""
     for trials in (8, 20):
         executor = LastFirst(
             describe(name="last first", trials=trials), workers=4, infeasible={1, 2}
@@ -115,10 +115,6 @@ def test_what_mlflow_shows_as_the_best_is_the_best_whichever_trial_ended_last(fo
         assert all(1 <= point.step <= trials for point in points)
         values = [point.value for point in points]
         assert values == sorted(set(values), reverse=True) and len(values) > 1
-    client.log_metric(parent, "study/best_val_loss", 77.0, step=90)
-    executor = LastFirst(describe(name="last first", trials=21), workers=4)
-    run_study(executor, store=folder, progress=NoProgress())
-    assert client.get_run(parent).data.metrics["study/best_val_loss"] == history.best.best.value
 
 
 @pytest.mark.parametrize("repeats", [1, 2])

@@ -207,10 +207,10 @@ def test_a_machine_that_is_gone_does_not_count(folder: Path) -> None:
         losses = 5
 
         def wait(self, handler: Any, seconds: float | None = None) -> None:
-            if self.losses and any(task.trainer is not None for task in self._waiting):
+            if self.losses and any(fits[0].trainer is not None for fits in self._waiting):
                 self.losses -= 1
                 gone = WorkerError("the node far is gone", killed=True, machine_gone=True)
-                handler.on_lost(self._waiting.popleft().spec, gone)
+                handler.on_lost(self._waiting.popleft()[0].spec, gone)
             else:
                 super().wait(handler, seconds)
 

@@ -174,13 +174,16 @@ class ScriptedExecutor:
             return
         self.together.append({fits[0].spec.number for fits in self._waiting})
         for _ in range(len(self._waiting)):
-            for task in self._waiting.popleft():
-                result = self._run(task, handler)
-                if result is None:
-                    break
-                handler.on_result(result)
-                if result.state != "complete":
-                    break
+            self._run_job(self._waiting.popleft(), handler)
+
+    def _run_job(self, fits: Sequence[TrialTask], handler: Handler) -> None:
+        for task in fits:
+            result = self._run(task, handler)
+            if result is None:
+                return
+            handler.on_result(result)
+            if result.state != "complete":
+                return
 
     def _run(self, task: TrialTask, handler: Handler) -> TrialResult | None:
         """Runs a fit; returns its result, or None if its process died."""
