@@ -74,8 +74,8 @@ def test_a_call_that_lets_no_thread_run_is_no_stop(process: Process) -> None:
 
 def training(clock: AwakeClock) -> Running:
     spec = TrialSpec(0, 1, {}, 0, 3, 32, 1, "d" * 64, describe().objective)
-    running = Running(TrialRecord("run", spec, "running", None, "", {}, "", 0))
-    running.begin_training(spec, "run", clock.seconds)
+    running = Running(TrialRecord("run", spec, "running", None, "", {}, "", 0), [spec])
+    running.begin_fit("run", clock.seconds)
     return running
 
 
