@@ -83,7 +83,7 @@ def check(style: str, history: StudyHistory) -> TrialRecord:
 @pytest.mark.parametrize(
     "style",
     # Others run again below, or train under another engine.
-    exhaustive_but(["reading_values", "subclassed_model"], STYLES),
+    exhaustive_but(["subclassed_model"], STYLES),
 )
 def test_random_search_and_its_best_trial_again(style: str, store: Path, tmp_path: Path) -> None:
     history = random_search(style, store)

@@ -132,6 +132,7 @@ def test_columns_that_have_one_value() -> None:
     assert found(look(X, np.full(300, 0.5)), "target") == ["problem"]
 
 
+@pytest.mark.exhaustive
 def test_p_values_are_uniform_if_nothing_differs() -> None:
     found = [
         told_apart(RANDOM.normal(size=(50, 5)), RANDOM.normal(size=(50, 5)), seed).p

@@ -168,6 +168,7 @@ def test_its_report_says_what_it_is_about(
         assert re.search(r"Found: y = [-.0-9]+ x [+-] [.0-9]+\. True: y = 3 x \+ 1\.", page)
 
 
+@pytest.mark.exhaustive
 def test_one_hot_rows_and_labels_give_the_same_bits_of_accuracy(
     launch: Callable[[str], StudyHistory],
 ) -> None:
