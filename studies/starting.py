@@ -215,7 +215,7 @@ def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
     """Reads what a study file must know of the user's data."""
     if not file.expanduser().exists():
         raise DataError(f"There is no file {str(file)!r}. --data takes {_WHAT}.")
-    if is_table(file.name) and not file.is_dir():
+    if is_table(file):
         return _of_table(file, target, kind)
     if target is not None:
         raise DataError(f"--target is for tables, and {str(file)!r} is none.")

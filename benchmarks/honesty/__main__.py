@@ -6,7 +6,7 @@
 
 Parts: a, 1,000 synthetic studies in each of six settings, about 20 minutes of CPU in all; b, 100
 small studies on MNIST, trained; c, 200 synthetic studies in which no setting matters; d, 300
-synthetic studies for the regret; e, 1,000 in each of 57 settings with few samples, values near 1,
+synthetic studies for the regret; e, 1,000 in each of 61 settings with few samples, values near 1,
 groups, weights or AUC. Goals: in a, at least 930 of 1,000 intervals hold, and the corrected value
 is within 0.3 points of the truth on average; in b, at least 90 of 100 hold; in c, no gain is
 claimed in at least 95 %; in e, at least 930 of 1,000 hold (900 for groups at 0.2 and 0.5), at most
