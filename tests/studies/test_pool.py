@@ -66,8 +66,7 @@ class TestPool(ExecutorConformance):
             if both and not killed:
                 killed.append(epoch.number)
                 # The other trial may have ended before this one began.
-                busy = [worker for worker in executor._workers if worker._running is not None]
-                (runs,) = (w for w in busy if w._running.number == epoch.number)
+                (runs,) = (w for w in executor._workers if w.trial == epoch.number)
                 os.kill(runs._process._process.pid, signal.SIGKILL)
             return "continue"
 
