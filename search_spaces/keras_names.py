@@ -19,7 +19,7 @@ INITIALIZERS: Final = tuple(
 )
 """Every initializer that Keras makes from its name alone and that can fill a Dense kernel.
 
-Not among them: see `UNUSABLE_INITIALIZERS`.
+Not among them: `UNUSABLE_INITIALIZERS`.
 """
 
 INITIALIZER_ALIASES: Final[Mapping[str, str]] = {

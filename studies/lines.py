@@ -90,7 +90,7 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
 
 
 def all_wrapped(lines: Iterable[str]) -> list[str]:
-    """Breaks each line that does not fit; see `wrapped`."""
+    """Breaks each line that does not fit."""
     return [part for line in lines for part in wrapped(line) or [""]]
 
 

@@ -58,7 +58,7 @@ _ADDRESSES: Final = (
     ("model_versions", "storage_location"),
 )
 
-# What `mlflow server` runs; see `tracking.ui.token_app`.
+# What `mlflow server` runs.
 _APP: Final = ModulePart("mlflow", "mlflow.server.fastapi_app", "app")
 
 _TABLES: Final[Mapping[str, str]] = {

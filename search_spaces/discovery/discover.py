@@ -70,7 +70,7 @@ def discover(
 
     Discovery does not find what a builder declares only if three parameters at once have values
     other than their defaults, or only for a number between two for which it declares the same. Such
-    parameters join at run time (see `Hyperparameters.joined`).
+    parameters join at run time.
 
     Args:
         build: The builder, called with an `hp` (or `trial`); what it returns is ignored.

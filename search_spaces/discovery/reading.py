@@ -156,19 +156,15 @@ class RecordedHyperparameters:
         return self._method(name) if callable(attribute) else self._noted(name, None, attribute)
 
     def __getitem__(self, name: str) -> Any:
-        """See `Hyperparameters`."""
         return self._method("__getitem__")(name)
 
     def __contains__(self, name: object) -> bool:
-        """See `Hyperparameters`."""
         return bool(self._method("__contains__")(name))
 
     def __iter__(self) -> Iterator[str]:
-        """See `Hyperparameters`."""
         return iter(self._method("keys")())
 
     def __len__(self) -> int:
-        """See `Hyperparameters`."""
         return len(self._method("keys")())
 
     def _method(self, name: str) -> Callable[..., Any]:

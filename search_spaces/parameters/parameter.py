@@ -49,7 +49,7 @@ tuned to compare the scientific ones fairly, *fixed* ones stay as they are."""
 
 
 class Declared(TypedDict, total=False):
-    """What every parameter may declare, besides its domain and its default; see `Parameter`."""
+    """What every parameter may declare, besides its domain and its default."""
 
     role: str
     when: Mapping[str, object] | None

@@ -193,7 +193,7 @@ def reproduce_study(
     trainer: TrainerName,
     progress: bool,
 ) -> Reproduction:
-    """Runs a trial again with the study of this process; see `Study.reproduce`."""
+    """Runs a trial again with the study of this process."""
     path = Path(store) if store is not None else default_store_path()
     opened = open_store(path)
     if opened is None:

@@ -79,7 +79,7 @@ class Verifier:
         return True
 
     def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
-        """Returns the outcome of comparing a trial; see `tracking.records.checks`.
+        """Returns the outcome of comparing a trial.
 
         `restore` writes its lost checkpoint again: then all of it is trained and compared, whatever
         `verify` says. Raises VerificationStopped if `stop` was called.
@@ -126,7 +126,7 @@ class Verifier:
     def train_on_all_folds(
         self, runs: StudyRuns, history: StudyHistory, trial: EndedTrial
     ) -> EndedTrial:
-        """Trains the future champion of a cross-validated study; see `AllFolds`."""
+        """Trains the future champion of a cross-validated study."""
         training = AllFolds(runs, history, trial, self._progress)
         self._compared = training
         try:

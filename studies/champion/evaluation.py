@@ -102,7 +102,7 @@ def read_test_part(
     data: str = "",
     progress: Progress | None = None,
 ) -> Reading:
-    """Evaluates a checkpoint on the test part, and records it; see `evaluate`.
+    """Evaluates a checkpoint on the test part, and records it.
 
     `study` is the study of this process, instead of the recorded code; `data` the file with the
     data, if it has moved.

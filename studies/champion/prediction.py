@@ -86,7 +86,7 @@ def predict_file(
     *,
     trust: bool = False,
 ) -> Predictions:
-    """Predicts the samples of a file; see `predict`."""
+    """Predicts the samples of a file."""
     from studies.training.champion.champion_loader import can_not_be_loaded
 
     path = path.expanduser()

@@ -136,7 +136,7 @@ def promote_trial(
     data: str = "",
     progress: Progress | None = None,
 ) -> Promotion:
-    """Registers a checkpoint as the champion, a refit, or both; see `promote`.
+    """Registers a checkpoint as the champion, a refit, or both.
 
     `study` is the study of this process, instead of the recorded code; `data` the file with the
     data, if it has moved.

@@ -112,7 +112,7 @@ def confirm_study(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Confirmation:
-    """Confirms a study's choice under one engine; see `confirm`.
+    """Confirms a study's choice under one engine.
 
     `study` is the study of this process, instead of the recorded code; `data` the file with the
     data, if it has moved.

@@ -28,7 +28,7 @@ class Dataset(DescribedData):
     """A description of data in arrays. Make one by a function of `datasets`.
 
     Attributes:
-        rule: the function that made the targets, for reports; see `datasets.arrays`.
+        rule: the function that made the targets, for reports.
     """
 
     options: Options
@@ -37,11 +37,9 @@ class Dataset(DescribedData):
 
     if TYPE_CHECKING:
 
-        def load(self) -> Splits:
-            """See `DescribedData`."""
+        def load(self) -> Splits: ...
 
-        def load_shared(self, folder: Path) -> Splits:
-            """See `DescribedData`."""
+        def load_shared(self, folder: Path) -> Splits: ...
 
     def _read(self) -> Splits:
         contents = self.read()
@@ -50,7 +48,6 @@ class Dataset(DescribedData):
         return make_splits(contents, self.options)
 
     def load_folds(self, how: CrossValidation, folder: Path | None = None) -> FoldedSplits:
-        """See `DescribedData`."""
         if folder is None:
             return make_folds(self.read(), self.options, how)
         return shared_folds(partial(self._written_folds, how), folder)

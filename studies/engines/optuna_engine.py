@@ -131,7 +131,7 @@ class OptunaTrials:
         self._fold_steps = settings.epochs if settings.folds > 1 else None
         # By how much epochs are ahead of steps.
         self._ahead = int(settings.from_zero)
-        # By number: see `Proposal.known`.
+        # By number.
         self._known: dict[int, int] = {}
         self._study = optuna.create_study(
             study_name=settings.name,

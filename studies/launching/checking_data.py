@@ -38,7 +38,7 @@ from tracking.store.folder import default_store_path, open_store
 
 
 def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFindings:
-    """Looks at data before a model is trained on it; see ``kerastudy data``.
+    """Looks at data before a model is trained on it.
 
     Sizes, classes by part, missing and constant columns, samples that are in two parts, and whether
     the parts come from the same distribution. Of a test part only the inputs are looked at.

@@ -89,7 +89,7 @@ class TrialRuns:
     def take_epoch(self, running: Running, epoch: EpochResult, now: float) -> bool:
         """Records an epoch; returns whether the pruner ends the trial with it.
 
-        The epoch is written with others; see `StudyRuns.write_epochs`.
+        The epoch is written with others.
         """
         self._runs.keep_epoch(running.run_ids[epoch.repeat], epoch)
         running.take_epoch(epoch, now)

@@ -154,7 +154,7 @@ def _batch_by_batch(data: Any, samples: int, order: Any, batch_size: int) -> _Ep
 
 
 def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) -> tf.data.Dataset:
-    """Cuts arrays into batches, by cheap slices of a reshaped array; see `known_size`."""
+    """Cuts arrays into batches, by cheap slices of a reshaped array."""
     import tensorflow as tf
 
     batches = samples // batch_size

@@ -92,7 +92,7 @@ def _adapter(
 
         @property
         def num_batches(self) -> int:
-            # A training epoch may have a batch more or less than another; see `ended`.
+            # A training epoch may have a batch more or less than another.
             some = source.part == "train" and source.steps is None
             return _UNTIL_THE_END if some else known or _UNTIL_THE_END
 

@@ -167,7 +167,7 @@ class _Run:
                     model, callbacks = _build(self.study, hp, spec, splits)
         except Exception as error:
             # It may return nothing, or read an inactive name, for these values only: the default
-            # ones were checked before (see `check_study`).
+            # ones were checked before.
             if is_fatal(error):
                 raise fatal(error) from None
             if isinstance(error, BuilderError):

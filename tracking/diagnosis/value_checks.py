@@ -46,10 +46,10 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
 
     Deep Learning Tuning Playbook, "Not sampling enough points in the search space": one should get
     "a sense of how many points are in the 'good' region of the search space". Good are the trials
-    that are as good as the best one but for noise; see `DiagnosedStudy.worth`.
+    that are as good as the best one but for noise.
 
     The mean of the best of k of the trials, over all samples of k of them, is what a search of k
-    trials would have found (see `weights_of_best`). What the last doubling brought, from half of
+    trials would have found. What the last doubling brought, from half of
     the trials to all, is the most that the next one can be expected to bring, since gains shrink.
     If it is no more than the noise, the search is long enough. For a sampler that learns, the order
     of the trials matters too; this mean forgets it.

@@ -47,7 +47,7 @@ _MOST_ROWS: Final = 30
 _MOST_COLUMNS: Final = 7
 _SIDE_BY_SIDE: Final = 5
 _BEST: Final = "study/best_"
-# So does a verdict begin, after flaws of the data; see `tracking.statistics.sentences`.
+# So does a verdict begin, after flaws of the data.
 _REPORTED: Final = "Reported "
 
 

@@ -213,7 +213,7 @@ class StudyCopy:
         parent = found.get(tags.PARENT)
         if parent is not None:
             found[tags.PARENT] = self._copy_there(parent)
-        # It names other runs, which may have to be made first: see `_send`.
+        # It names other runs, which may have to be made first.
         found.pop(tags.NOTE, None)
         return found
 

@@ -165,7 +165,7 @@ def with_verdict(text: str, former: str, verdict: str) -> str:
 
 
 VIEWS: Final[Mapping[str, str]] = {"trials": "TABLE", "charts": "CHART", "curves": "CHART"}
-"""The prepared views of a study (see `tracking.ui.views`), each with its part of the page."""
+"""The prepared views of a study, each with its part of the page."""
 # Among trainings, not among prompts and judges.
 _TRAINING: Final = "workflowType=machine_learning"
 

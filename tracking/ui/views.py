@@ -26,7 +26,7 @@ _LONGEST: Final = 20_000
 _MOST_COLUMNS: Final = 40
 _MOST_CHARTS: Final = 12
 _MOST_AXES: Final = 8
-# Metrics of each trial that are no curves; see `tracking.runs.run_contents.result_metrics`.
+# Metrics of each trial that are no curves.
 _SINGLE: Final = ("system/seconds", "system/peak_memory_bytes", "system/model_parameters")
 
 # The column with the runs' names.

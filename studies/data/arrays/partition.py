@@ -153,7 +153,7 @@ def _sorted_out(
 
 
 def rows_of(arrays: Arrays, chosen: np.ndarray | None) -> Any:
-    """Returns a copy of some rows of arrays, or of all; see `taken`."""
+    """Returns a copy of some rows of arrays, or of all."""
     return map_arrays(lambda array: taken(array, chosen), arrays)
 
 

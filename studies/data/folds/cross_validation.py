@@ -77,7 +77,6 @@ class Drawn(CrossValidation):
     times: int = 1
 
     def __post_init__(self) -> None:
-        """See `CrossValidation`."""
         super().__post_init__()
         _check_seed(self.seed)
         _check_whole("times", self.times, 1)
@@ -91,7 +90,6 @@ class Drawn(CrossValidation):
 
     @property
     def trainings(self) -> int:
-        """See `CrossValidation`."""
         return self.folds * self.times
 
     def _splitter(
@@ -130,7 +128,6 @@ class Grouped(CrossValidation):
     drawn_test: ClassVar[str] = "some groups would be in both"
 
     def __post_init__(self) -> None:
-        """See `CrossValidation`."""
         super().__post_init__()
         _check_seed(self.seed)
         if self.groups.ndim != 1 or self.groups.dtype.kind not in "biufUSO":
@@ -144,7 +141,6 @@ class Grouped(CrossValidation):
         return _call("grouped", f"<{len(self.groups)} samples>", self.folds, seed=self.seed)
 
     def groups_of(self, samples: int) -> np.ndarray | None:
-        """See `CrossValidation`."""
         if len(self.groups) != samples:
             raise DataError(
                 f"groups holds {len(self.groups)} group(s) for {samples} samples. Pass one for "
@@ -185,7 +181,6 @@ class Forward(CrossValidation):
     drawn_test: ClassVar[str] = "some of its samples would be earlier than those trained on"
 
     def __post_init__(self) -> None:
-        """See `CrossValidation`."""
         super().__post_init__()
         _check_whole("gap", self.gap, 0)
         for name in ("test_size", "max_train_size"):

@@ -192,7 +192,7 @@ def make_folds(
 
 
 def _made(divided: Divided, part: Part, folds: tuple[Indices, ...], fold: int) -> Splits:
-    """Returns the data of a fold, or of all folds; see `FoldedSplits.of`."""
+    """Returns the data of a fold, or of all folds."""
     if fold == ALL_FOLDS:
         test = {name: each for name, each in divided.parts.items() if name == "test"}
         return divided.sealed({"train": part, **test})

@@ -143,7 +143,7 @@ class StreamedSplits:
         return told
 
     def unseal_test(self) -> Stream:
-        """Returns the test part; see `Splits.unseal_test`."""
+        """Returns the test part."""
         if self._test is None:
             raise NoTestPartError(
                 "This data has no test part. Pass one to datasets.batches(test=...)."
@@ -186,8 +186,7 @@ class StreamedDataset(DescribedData):
 
     if TYPE_CHECKING:
 
-        def load(self) -> StreamedSplits:
-            """See `DescribedData`."""
+        def load(self) -> StreamedSplits: ...
 
     def _read(self) -> dict[str, Profile]:
         profiles = {name: profile_of(source) for name, source in self.sources.items()}

@@ -174,7 +174,7 @@ class Table:
         return self.contents_of(self._frame(self.source))
 
     def contents_of(self, frame: Any) -> Contents:
-        """Returns the contents where the table is read already; see `__call__`."""
+        """Returns the contents where the table is read already."""
         called = _called(self.source)
         named = {"target": [self.target], "drop": self.drop, "categories": self.categories}
         check_names(frame, {**named, "time": [self.time] if self.time else []}, called)

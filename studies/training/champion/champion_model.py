@@ -117,7 +117,7 @@ def rebuilt(
     spec: TrialSpec,
     checkpoint: Path,
 ) -> keras.Model:
-    """Returns a trial's model with its best weights; see `save_champion`."""
+    """Returns a trial's model with its best weights."""
     begin_trial(spec.seed)
     model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as), splits)
     build_variables(model, splits)

@@ -56,7 +56,7 @@ def validation_predictions(
 
     Without run and epoch: those of the first output, with those of others. Outputs that are neither
     a class for each sample nor a number are left out; None if all are. `rule` is the function that
-    made the targets; see `datasets.arrays`.
+    made the targets.
     """
     counting: dict[str, _Counting] = {}
     start = 0

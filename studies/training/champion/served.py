@@ -231,7 +231,7 @@ def _check_alike(made: np.ndarray, expected: np.ndarray, name: str) -> None:
 
 
 def _on_columns(model: keras.Model, x: np.ndarray, given: Given, table: FittedTable) -> keras.Model:
-    """Returns a model with an input for each column of a table; see `served_model`."""
+    """Returns a model with an input for each column of a table."""
     import keras
 
     taken = {layer.name for layer in layers_within(model)}

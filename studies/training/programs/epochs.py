@@ -51,7 +51,7 @@ class Signature:
     training: BatchLayout
     validation: BatchLayout
     batch_size: int
-    # Samples of a batch, if TensorFlow knows them; see `known_size`.
+    # Samples of a batch, if TensorFlow knows them.
     training_size: int | None
     validation_size: int | None
 
