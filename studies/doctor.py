@@ -10,74 +10,42 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from search_spaces.errors import (
     KerastudyError,
     StoreError,
     StoreLockedError,
     StudyNotFoundError,
-    TrackingError,
 )
 from studies.again.reproduction import reproduce
 from studies.again.reruns import unsound_checkpoints
 from studies.progress import NoProgress, Progress
 from studies.training.states.training_state import StateError, read_state
-from tracking.doctor.definitions import check_champion, check_code, check_definitions
-from tracking.doctor.files import (
-    check_artifacts,
+from tracking.doctor.checks import (
+    check_champion,
     check_checkpoints,
+    check_code,
     check_facts,
+    check_folders,
+    check_journal,
     check_leftovers,
-    check_orphan_studies,
     check_orphans,
-    check_record,
-)
-from tracking.doctor.findings import (
-    Ailment,
-    Finding,
-    StudyRecord,
-    attended,
-    file_of_trial,
-    read_record,
-)
-from tracking.doctor.runs import (
-    check_half_deleted,
-    check_lost_parents,
-    check_places,
-    check_readable,
     check_running,
-    check_tags,
-    check_unmade,
-    deleted_studies,
 )
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.doctor.findings import Ailment, Finding, attended, file_of_trial
+from tracking.history.study_history import StudyHistory, histories_in
 from tracking.records import EndedTrial
-from tracking.runs.parents import parent_runs, study_experiments
-from tracking.store.database import check_can_be_read
-from tracking.store.folder import (
-    FOLDER,
-    Store,
-    check_writable,
-    move_to_orphans,
-    open_store,
-    real_folder,
-)
-from tracking.store.study_locks import locked_store
+from tracking.store.folder import FOLDER, Store, check_writable, move_to_orphans, real_folder
+from tracking.store.study_locks import holder_of, locked_store
 from tracking.store.trust import is_store
 
-if TYPE_CHECKING:
-    from mlflow.entities import Experiment
 
-
-def check_states(record: StudyRecord) -> Iterator[Ailment]:
-    """Checks a study's states by their checksums."""
-    store = record.store
-    folder = record.folder
-    engines = sorted(folder.iterdir()) if folder.is_dir() else []
-    for path in (path for engine in engines for path in sorted(engine.glob("*.safetensors*"))):
-        found = file_of_trial(path.name)
-        if found is None or found[1] != "state.safetensors":
+def check_states(history: StudyHistory) -> Iterator[Ailment]:
+    """Checks the states of a study's trainings by their checksums."""
+    folder = history.files.folder
+    for path in sorted(folder.glob("*.safetensors*")) if folder.is_dir() else ():
+        of_trial = file_of_trial(path.name)
+        if of_trial is None or of_trial[1] != "state.safetensors":
             continue
         try:
             read_state(path)
@@ -87,10 +55,10 @@ def check_states(record: StudyRecord) -> Iterator[Ailment]:
                 f"the state of a training is damaged: {error}",
                 f"--fix moves it to {FOLDER}/: its trial resumes from the state before "
                 "it, or is trained from its first epoch, to the same bits",
-                study=record.name,
-                trial=found[0],
+                study=history.description.name,
+                trial=of_trial[0],
                 path=str(path),
-                mend=partial(move_to_orphans, store, path),
+                mend=partial(move_to_orphans, history.store, path),
             )
 
 
@@ -100,35 +68,26 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
     The study's own trainer trains it: it must restore the same weights, and the digest shows
     whether it did. `reproduce` compares them with `model.fit`.
     """
-    from mlflow.exceptions import MlflowException
-
     trial = history.trial(number)
     assert isinstance(trial, EndedTrial), "its checkpoints are kept"
     if repeat not in dict(unsound_checkpoints(history, trial)):
         return
     try:
         outcome = reproduce(history, number, trainer=None, progress=progress)
-    except (KerastudyError, MlflowException) as error:
+    except KerastudyError as error:
         raise StoreError(str(error)) from error
     if repeat in dict(unsound_checkpoints(history, trial)):
         raise StoreError("; ".join(outcome.notes))
 
 
 # In this order: each check reads what the former ones have mended.
-_OF_TAGS = (check_places, check_lost_parents, check_tags)
-_OF_RECORD: tuple[Callable[[StudyRecord], Iterable[Ailment]], ...] = (
-    check_unmade,
-    check_definitions,
+_CHECKS: tuple[Callable[[StudyHistory], Iterable[Ailment]], ...] = (
     check_code,
-    check_readable,
     check_running,
     check_states,
     check_orphans,
     check_champion,
 )
-
-
-_Look = Callable[[Store, "Experiment"], Iterable[Finding]]
 
 
 @dataclass(frozen=True)
@@ -140,14 +99,12 @@ class Diagnosis:
         findings: All findings.
         at_work: Studies that run now, with their processes: they were not checked.
         unread: Why the rest could not be checked, or empty.
-        deleted: Studies that were deleted in MLflow and can be restored, each with its rest.
     """
 
     root: Path
     findings: tuple[Finding, ...]
     at_work: dict[str, str] = field(default_factory=dict)
     unread: str = ""
-    deleted: dict[str, str] = field(default_factory=dict)
 
     @property
     def left(self) -> list[Finding]:
@@ -175,78 +132,65 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
             return Diagnosis(root, tuple(findings), unread="all else, until store.json is mended")
         for folder in (root, root / FOLDER):
             findings += attended(check_leftovers(folder), fix=fix)
-    store = Store(root)
-    check_can_be_read(root / "mlflow.db")
-    at_work = store.at_work()
-    of_record = list(attended(check_record(store), fix=fix))
-    if of_record:
-        unread = "the studies, as long as mlflow.db is damaged"
-        return Diagnosis(root, (*of_record, *findings), at_work, unread)
-    # This updates the addresses of a moved store.
-    store = open_store(root) or store
-    findings += attended(check_half_deleted(store), fix=fix)
-    experiments = list(study_experiments(store))
-
-    left_alone: set[str] = set()
-
-    def looked(look: _Look) -> Iterator[Finding]:
-        for experiment in experiments:
-            found = None
-            holder = store.holder(experiment.name, experiment.experiment_id)
-            if not holder and experiment.name not in left_alone:
-                found = _of_study(store, experiment, look, fix=fix)
-            if found is None:
-                at_work.setdefault(experiment.name, holder)
-                left_alone.add(experiment.name)
-                continue
-            yield from found
-
-    findings += looked(partial(_all_but_weights, fix=fix))
-    findings += attended(check_orphan_studies(store), fix=fix)
-    findings += attended(check_artifacts(store), fix=fix)
+    store, at_work = Store(root), dict[str, str]()
+    findings += attended(check_folders(store), fix=fix)
+    checked: list[Path] = []
+    for folder in store.folders():
+        damaged = list(attended(check_journal(folder), fix=fix))
+        if damaged:
+            findings += damaged
+            continue
+        of_study = _of_study(store, folder, at_work, partial(_all_but_weights, fix=fix), fix=fix)
+        if of_study is not None:
+            findings += of_study
+            checked.append(folder)
     # Last: training may take hours, and be interrupted.
-    findings += looked(partial(_weights, fix=fix, progress=progress))
-    return Diagnosis(root, tuple(findings), at_work, deleted=deleted_studies(store))
+    weights = partial(_weights, fix=fix, progress=progress)
+    for folder in checked:
+        findings += _of_study(store, folder, at_work, weights, fix=fix) or ()
+    return Diagnosis(root, tuple(findings), at_work)
 
 
 def _of_study(
-    store: Store, experiment: Experiment, look: _Look, *, fix: bool
+    store: Store,
+    folder: Path,
+    at_work: dict[str, str],
+    look: Callable[[Store, Path], Iterable[Finding]],
+    *,
+    fix: bool,
 ) -> list[Finding] | None:
-    """Checks a study; returns None if a process has begun to run it.
+    """Checks a study; None if a process runs it, which is then noted.
 
     While it is mended, no process can run it.
     """
-    held = experiment.name, experiment.experiment_id
-    try:
-        with store.lock_study(*held) if fix else contextlib.nullcontext():
-            findings = list(look(store, experiment))
-    except StoreLockedError:
-        return None
-    # Writes of a process that has just begun look like the rest of a killed one.
-    return None if not fix and store.holder(*held) else findings
-
-
-def _all_but_weights(store: Store, experiment: Experiment, *, fix: bool) -> Iterator[Finding]:
-    record = read_record(store, experiment.experiment_id)
-    of_tags = [each for check in _OF_TAGS for each in attended(check(record), fix=fix)]
-    yield from of_tags
-    if any(finding.mended for finding in of_tags):
-        record = read_record(store, experiment.experiment_id)
-    folders = [record.folder, *record.folders()]
-    for folder in folders:
-        yield from attended(check_leftovers(folder, record.name), fix=fix)
-    for check in _OF_RECORD:
-        yield from attended(check(record), fix=fix)
-
-
-def _weights(
-    store: Store, experiment: Experiment, *, fix: bool, progress: Progress
-) -> Iterator[Finding]:
-    again = partial(train_again, progress=progress)
-    for engine in parent_runs(store, experiment.experiment_id):
+    holder = holder_of(folder)
+    if not holder:
         try:
-            history = read_study(store, experiment.name, engine)
-        except TrackingError:
-            # Reported before.
-            continue
+            with store.lock_study(folder, folder.name) if fix else contextlib.nullcontext():
+                findings = list(look(store, folder))
+        except StoreLockedError:
+            holder = holder_of(folder) or "process unknown"
+        else:
+            # Writes of a process that has just begun look like the rest of a killed one.
+            holder = "" if fix else holder_of(folder)
+            if not holder:
+                return findings
+    name = next((h.name for each, h in store.studies() if each == folder), folder.name)
+    at_work[name] = holder
+    return None
+
+
+def _all_but_weights(store: Store, folder: Path, *, fix: bool) -> Iterator[Finding]:
+    histories = histories_in(store, folder)
+    if not histories:
+        return
+    yield from attended(check_leftovers(folder, histories[0].description.name), fix=fix)
+    for check in _CHECKS:
+        for history in histories:
+            yield from attended(check(history), fix=fix)
+
+
+def _weights(store: Store, folder: Path, *, fix: bool, progress: Progress) -> Iterator[Finding]:
+    again = partial(train_again, progress=progress)
+    for history in histories_in(store, folder):
         yield from attended(check_checkpoints(history, again), fix=fix)

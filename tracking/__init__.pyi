@@ -27,4 +27,3 @@ from .records import (
 from .store.folder import Store as Store
 from .store.folder import create_store as create_store
 from .store.folder import open_store as open_store
-from .tags import join_text as join_text

@@ -45,3 +45,13 @@ def significant(value: float | None, digits: int = 6) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return value if isinstance(value, int) else float(f"{value:.{digits}g}")
+
+
+def training_name(number: int, folds: int = 0) -> str:
+    """Returns the name of one of a trial's trainings, such as ``repeat 0`` or ``fold 1 of 5``.
+
+    The number after the last fold is that of the training on all folds.
+    """
+    if not folds:
+        return f"repeat {number}"
+    return "all folds" if number >= folds else f"fold {number + 1} of {folds}"

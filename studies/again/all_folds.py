@@ -23,7 +23,6 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.runs.study_runs import StudyRuns
 from tracking.store.files import one_before
 
 # Attempts, if its process dies.
@@ -31,25 +30,19 @@ _ATTEMPTS = 3
 
 
 class AllFolds:
-    """Trains one trial on all folds. A `Handler` of the executor's.
+    """Trains one trial on all folds, and records it. A `Handler` of the executor's."""
 
-    `runs` is the study, open for writing, perhaps under another engine than the trial's.
-    """
-
-    def __init__(
-        self, runs: StudyRuns, history: StudyHistory, trial: EndedTrial, progress: Progress
-    ) -> None:
+    def __init__(self, history: StudyHistory, trial: EndedTrial, progress: Progress) -> None:
         self._trial, self._progress = trial, progress
-        self._present, self._history = runs, history
-        self._runs = _runs_of(history, runs)
+        self._history, self._journal = history, history.writing()
         # Whether it ends after its present epoch.
         self.stopping = False
-        self._run_id = ""
+        self._fit = ""
         self._result: TrialResult | None = None
         self._lost, self._losses = "", 0
 
     def train(self, executor: Executor) -> EndedTrial | None:
-        """Trains it, from where an interrupted training ended; records it below the trial's run.
+        """Trains it, from where an interrupted training ended; records it with the trial.
 
         Returns the trial with its new training; None if it was stopped.
         """
@@ -68,13 +61,12 @@ class AllFolds:
                     break
         finally:
             self._progress.trial_gone(trial.number)
-            if self._runs is not self._present:
-                self._runs.release()
+            self._journal.close()
         raise self._failed(f"{_ATTEMPTS} attempts, and in each {self._lost}")
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Records an epoch; stops if asked to."""
-        self._runs.log_epoch(self._run_id, epoch)
+        self._journal.log_epoch(self._fit, epoch)
         self._progress.epoch_ended(epoch)
         ends = epoch.epoch >= self._trial.whole_spec.epochs
         return "stop" if self.stopping and not ends else "continue"
@@ -90,9 +82,9 @@ class AllFolds:
         self._losses += not error.machine_gone
 
     def _begin(self, executor: Executor, spec: TrialSpec) -> None:
-        files, space = self._runs.files, self._history.description.space
+        files, space = self._history.files, self._history.description.space
         self._lost = ""
-        self._run_id = self._runs.begin_repeat(self._trial.run_id, spec)
+        self._fit = self._journal.begin_fit(self._trial.uuid, spec)
         self._progress.trial_begins(spec)
         checkpoint = files.checkpoint(spec.number, spec.repeat)
         state = files.state(spec.number, spec.repeat)
@@ -105,14 +97,14 @@ class AllFolds:
                 executor.wait(self)
         finally:
             if self._result is None:
-                self._runs.close_left_running(self._run_id)
+                self._journal.end_training(self._fit, None)
 
     def _recorded(self, result: TrialResult) -> EndedTrial | None:
         """Records the result; returns the trial with it, or None if it was stopped."""
         spec, best = self._trial.whole_spec, self._trial.best
         assert best is not None, "it has a value"
-        # It has no value, and MLflow must not show its training loss as one.
-        self._runs.finish_trial(self._run_id, replace(result, best=None))
+        # It has no value: its training loss must not be shown as one.
+        self._journal.end_fit(self._fit, replace(result, best=None))
         if result.state == "interrupted":
             return None
         why = result.reason or result.unsaved
@@ -120,7 +112,7 @@ class AllFolds:
             raise self._failed(why or f"it is {result.state}")
         whole = Repeat(
             spec.seed,
-            self._run_id,
+            self._fit,
             result.epochs,
             replace(best, epoch=result.epochs),
             result.weights_sha256,
@@ -128,8 +120,8 @@ class AllFolds:
             result.checkpoint_sha256,
             fold=ALL_FOLDS,
         )
-        self._runs.set_whole(self._trial.run_id, whole)
-        state = self._runs.files.state(spec.number, spec.repeat)
+        self._journal.set_whole(self._trial.uuid, whole)
+        state = self._history.files.state(spec.number, spec.repeat)
         for path in (state, one_before(state)):
             path.unlink(missing_ok=True)
         return replace(self._trial, whole=whole)
@@ -138,15 +130,3 @@ class AllFolds:
         return StudyError(
             f"Trial {self._trial.number} can't be trained on all folds together: {why}"
         )
-
-
-def _runs_of(history: StudyHistory, present: StudyRuns) -> StudyRuns:
-    """Returns the study under the trial's engine, open for writing."""
-    if history.parent_run_id == present.parent_run_id:
-        return present
-    runs = StudyRuns(
-        history.store, history.experiment_id, history.parent_run_id, history.description
-    )
-    # What follows the present engine's runs follows these too.
-    runs.written, runs.on_written = present.written, present.on_written
-    return runs

@@ -22,11 +22,10 @@ from studies.user_code.loading import describe_code, load_study
 from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
 from studies.user_code.user_modules import place_of, text_of
+from tracking.history.commands import shell_commands
 from tracking.history.study_history import StudyHistory, read_code
-from tracking.history.summary import shell_commands
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
-from tracking.store.database import preload
 
 if TYPE_CHECKING:
     from tracking.records import CodeDescription
@@ -120,8 +119,6 @@ def opened_executor(
             folder=history.description.code.folder,
         )
         try:
-            # While the workers import TensorFlow.
-            preload()
             local.load()
             check_data(trial, local.pool)
             finished = local.pool.description.trials - trainings

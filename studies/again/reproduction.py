@@ -17,12 +17,12 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, make_progress
 from studies.training.process.environment import environment_differences
-from tracking.history.curves import epoch_metrics
+from tracking.history.champions import record_verified
+from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory, read_study
+from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.checks import differing, is_known, not_reproduced, reproduced
-from tracking.registry.champions import record_verified, renew_verdict
-from tracking.report.write import renew_report
 from tracking.store.folder import default_store_path, open_store
 from tracking.texts import counted
 
@@ -117,7 +117,7 @@ def reproduce(
             Rerun(
                 training,
                 pruned,
-                epoch_metrics(history.store, training.run_id),
+                fit_metrics(history.folder, training.uuid),
                 progress.epoch_ended,
             )
             for training in trainings_of(trial)
@@ -177,9 +177,7 @@ def _record(
         )
     try:
         record_verified(history, trial, text)
-        history = read_study(history.store, history.description.name, history.description.engine)
-        renew_verdict(history)
-        renew_report(history, default_store_path().absolute())
+        export_later(history.folder)
     except Exception as error:
         progress.say(f"warning: this outcome is not recorded, or not shown: {error}")
 

@@ -33,7 +33,7 @@ class RecordedTraining:
     """
 
     spec: TrialSpec
-    run_id: str
+    uuid: str
     epochs: int
     weights_sha256: str
     checkpoint_sha256: str
@@ -50,24 +50,24 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
     """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     trainings: list[tuple[TrialSpec, str, TrialResult | Repeat]] = [
-        (replace(spec, seed=each.seed, repeat=repeat, fold=each.fold), each.run_id, each)
+        (replace(spec, seed=each.seed, repeat=repeat, fold=each.fold), each.uuid, each)
         for repeat, each in enumerate(trial.result.repeats)
     ]
     if not trainings:
-        trainings = [(spec, trial.run_id, trial.result)]
+        trainings = [(spec, trial.uuid, trial.result)]
     elif trial.whole is not None:
-        trainings.append((trial.whole_spec, trial.whole.run_id, trial.whole))
+        trainings.append((trial.whole_spec, trial.whole.uuid, trial.whole))
     return [
         RecordedTraining(
             spec,
-            run_id,
+            uuid,
             each.epochs,
             each.weights_sha256,
             each.checkpoint_sha256,
             0 if each.best is None else each.best.epoch,
             trial.result.trainer == "objective",
         )
-        for spec, run_id, each in trainings
+        for spec, uuid, each in trainings
     ]
 
 

@@ -22,7 +22,7 @@ from studies.definition.settings import Verify
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.training.process.environment import environment_differences
-from tracking.history.curves import epoch_metrics
+from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult
 from tracking.records.checks import (
@@ -38,7 +38,6 @@ from tracking.records.checks import (
     not_comparable,
     not_run,
 )
-from tracking.runs.study_runs import StudyRuns
 
 # Attempts to train a trial again, if its process dies.
 _ATTEMPTS = 3
@@ -123,11 +122,9 @@ class Verifier:
             return self._judged(history, trial, compared)
         return identical(len(compared.epochs), training.epochs)
 
-    def train_on_all_folds(
-        self, runs: StudyRuns, history: StudyHistory, trial: EndedTrial
-    ) -> EndedTrial:
+    def train_on_all_folds(self, history: StudyHistory, trial: EndedTrial) -> EndedTrial:
         """Trains the future champion of a cross-validated study."""
-        training = AllFolds(runs, history, trial, self._progress)
+        training = AllFolds(history, trial, self._progress)
         self._compared = training
         try:
             if self.stopped:
@@ -145,7 +142,7 @@ class Verifier:
         seconds = math.inf
         if self._verify == "some" and not restore:
             seconds = _SHARE_OF_LAUNCH * self._seconds_so_far(history, trial)
-        recorded = epoch_metrics(history.store, training.run_id)
+        recorded = fit_metrics(history.folder, training.uuid)
         compared = _Compared(trial, training, recorded, seconds, self._progress.epoch_ended)
         number, epochs = training.spec.number, training.epochs
         why = " to restore its checkpoint" if restore else ""

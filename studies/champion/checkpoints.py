@@ -15,11 +15,11 @@ from studies.error_texts import describe
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.results.models import existing_store
-from tracking.history.curves import epoch_metrics
+from tracking.history.champions import record_verified
+from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial
 from tracking.records.checks import IDENTICAL, is_whole
-from tracking.registry.champions import record_verified
 from tracking.store.trust import check_trust
 from tracking.texts import counted
 
@@ -50,7 +50,7 @@ def champion_or(
     if number is None:
         if engine is None and history.champion_engine not in ("", history.description.engine):
             history = read_study(history.store, name, history.champion_engine)
-        champions = [each for each in history.trials if each.run_id == history.champion_run_id]
+        champions = [each for each in history.trials if history.is_champion(each)]
         if not champions:
             raise StudyNotFoundError(
                 f"The study {name!r} has no champion"
@@ -104,7 +104,7 @@ def weights_of(
         f"{counted(training.epochs, 'epoch')}"
     )
     progress.trial_begins(training.spec)
-    recorded = epoch_metrics(history.store, training.run_id)
+    recorded = fit_metrics(history.folder, training.uuid)
     rerun = Rerun(training, trial.cut_short, recorded, progress.epoch_ended)
     written = folder / "again.weights.h5"
     result = rerun.run(executor, history.description.space, written)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,12 +18,10 @@ from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.confirmations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory
-from tracking.history.summary import renew_note
 from tracking.history.verdicts import looked_at
+from tracking.mlflow.process import export_later
 from tracking.records import TrialSpec
 from tracking.records.checks import Evaluation, Measured
-from tracking.report.write import renew_report
-from tracking.store.folder import default_store_path
 
 if TYPE_CHECKING:
     from studies.executors.session import Session
@@ -134,7 +131,6 @@ def read_test_part(
     evaluation = Evaluation(
         study=description.name,
         engine=description.engine,
-        run_id=trial.run_id,
         trial=trial.number,
         epoch=best.epoch,
         samples=scores.samples,
@@ -146,10 +142,7 @@ def read_test_part(
     )
     # Before anyone sees it.
     record_evaluation(history, evaluation)
-    renew_note(history)
-    # `kerastudy report` makes it too.
-    with contextlib.suppress(Exception):
-        renew_report(history, default_store_path().absolute())
+    export_later(history.folder)
     looked = looked_at(history)
     return Reading(evaluation, earlier, () if looked is None else looked.problems)
 

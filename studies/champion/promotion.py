@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import tempfile
 from dataclasses import dataclass, replace
@@ -18,19 +17,12 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors.executor import Executor
 from studies.launching.choosing import register
 from studies.progress import NoProgress, Progress, showing
-from tracking.history.study_history import StudyHistory
-from tracking.history.summary import shell_commands
+from tracking.history.champions import champion_fault, register_refit, set_promotion
+from tracking.history.commands import shell_commands
+from tracking.history.study_history import PROMOTED, StudyHistory
 from tracking.history.verdicts import study_verdict, worth
+from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrialSpec
-from tracking.registry.champions import (
-    champion_fault,
-    register_refit,
-    set_promotion,
-    set_verdict,
-)
-from tracking.report.write import renew_report
-from tracking.runs.champion_versions import PROMOTED
-from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import default_store_path
 from tracking.texts import counted
 
@@ -169,7 +161,7 @@ def promote_trial(
         )
     champion = address = ""
     how: Refitted | None = None
-    with history.store.lock_study(description.name, history.experiment_id):
+    with history.store.lock_study(history.folder, description.name):
         if chooses and stays_champion(history, trial, why):
             champion = history.model_uri(trial) or ""
         if refit or not champion:
@@ -192,10 +184,7 @@ def promote_trial(
                     how = worker.ask(_refit_in_worker, spec, best.epoch, description.space, saved)
                     assert how is not None, "it is trained"
                     address = register_refit(history, trial, saved, best.epoch, how.samples)
-    if chooses:
-        # `kerastudy report` makes it too.
-        with contextlib.suppress(Exception):
-            renew_report(history, default_store_path().absolute())
+    export_later(history.folder)
     _, best = trial.best_training
     return Promotion(
         study=description.name,
@@ -214,7 +203,7 @@ def promote_trial(
 
 def stays_champion(history: StudyHistory, trial: EndedTrial, reason: str) -> bool:
     """Returns whether a trial is the champion already, and sound; then notes why it stays so."""
-    if trial.run_id != history.champion_run_id or champion_fault(history):
+    if not history.is_champion(trial) or champion_fault(history):
         return False
     set_promotion(history, reason)
     return True
@@ -236,7 +225,6 @@ def make_champion(
         trial = _on_all_folds(history, trial, executor, progress)
     weights, trial = weights_of(history, trial, executor, folder, progress)
     champion = register(executor, history, trial, weights, reason, progress)
-    set_verdict(history)
     return champion, trial
 
 
@@ -244,12 +232,7 @@ def _on_all_folds(
     history: StudyHistory, trial: EndedTrial, executor: Executor, progress: Progress
 ) -> EndedTrial:
     """Trains a trial of folds on all of them, and records that."""
-    description, place = history.description, history.experiment_id
-    runs = StudyRuns(history.store, place, history.parent_run_id, description)
-    try:
-        trained = AllFolds(runs, history, trial, progress).train(executor)
-    finally:
-        runs.release()
+    trained = AllFolds(history, trial, progress).train(executor)
     assert trained is not None, "nothing stops it"
     return trained
 
@@ -287,7 +270,6 @@ def _refit_in_worker(
     """Trains a trial's configuration on more data, and saves the model, where it is loaded."""
     from studies.training.building.made_data import MadeData
     from studies.training.champion.champion_model import refit, save_for_mlflow
-    from tracking.registry.champions import requirements
 
     what = f"Trial {spec.number} can't be trained again on training and validation data together"
     with in_worker(what):
@@ -296,5 +278,5 @@ def _refit_in_worker(
         if isinstance(session.data, MadeData):
             spec = replace(spec, class_weight=session.data.of(hp).class_weight)
         model, joined, how = refit(session.study, splits, spec, hp, epochs)
-        save_for_mlflow(model, joined, requirements(), folder, session.study.build)
+        save_for_mlflow(model, joined, folder, session.study.build)
         return how

@@ -34,26 +34,27 @@ if TYPE_CHECKING:
 @json_option
 @telling_errors
 def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> None:
-    """Give a study another name; its registered model too.
+    """Give a study another name, in MLflow too.
 
-    To resume it, launch its file with --name. A copy on an MLflow server keeps the former name.
+    To resume it, launch its file with --name. What a person renamed in MLflow stays so.
 
     \b
     kerastudy rename digits "digits, first look"
     kerastudy launch digits --name "digits, first look"
     """
     from studies.commands.records import history_of
-    from tracking.history.renaming import rename_study
+    from tracking.history.housekeeping import rename_study
+    from tracking.mlflow.process import export_later
 
     history = history_of(study, None, store)
     former = history.description.name
-    name = rename_study(history.store, former, name)
+    renamed = rename_study(history, name)
+    name = renamed.description.name
+    export_later(renamed.folder)
     if as_json:
         print_json({"study": name, "former": former, "server": history.server or None})
         return
     tell(f"{former} is now {name}")
-    if history.server:
-        tell(f"its copy at {history.server} keeps the former name")
     tell(f"to resume it: kerastudy launch … --name {shlex.quote(name)}")
 
 
@@ -64,10 +65,10 @@ def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> 
 @json_option
 @telling_errors
 def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> None:
-    """Delete a study for ever: trials, checkpoints, artifacts, registered model.
+    """Delete a study for ever: its folder, with trials, checkpoints and the champion.
 
-    Also one that was deleted in MLflow, whose trash keeps everything. What was exported stays, and
-    so does a copy on an MLflow server. A study that runs is refused.
+    In MLflow's trash, its runs stay until `mlflow gc` frees their space. What was exported stays,
+    and so does a copy on an MLflow server. A study that runs is refused.
 
     \b
     kerastudy delete digits
@@ -76,12 +77,13 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
     from search_spaces.errors import StoreError
     from studies.commands.records import store_of
     from studies.progress import waiting
-    from tracking.runs.experiments import delete_study, study_size
+    from tracking.history.housekeeping import delete_study, study_size
+    from tracking.mlflow.process import forget
+    from tracking.texts import counted
 
     opened = store_of(store)
     size = study_size(opened, study)
-    models = f", the registered model {' and '.join(size.models)}" if size.models else ""
-    what = f"{size.name}: {size.runs} runs{models}, {size.bytes / 1e6:.1f} MB of files"
+    what = f"{size.name}: {counted(size.trials, 'trial')}, {size.bytes / 1e6:.1f} MB of files"
     if not yes:
         if not sys.stdin.isatty():
             raise StoreError(f"{what}. Nothing was deleted: to delete it for ever, give --yes.")
@@ -89,12 +91,10 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
             click.echo("nothing was deleted", err=True)
             sys.exit(EXIT_NO)
     with waiting(f"deleting {size.name}"):
-        delete_study(opened, size.name)
+        delete_study(opened, size, forget)
     if as_json:
         document = {**dataclasses.asdict(size), "server": size.server or None}
-        print_json(
-            {"study": document.pop("name"), "was_in_trash": document.pop("deleted"), **document}
-        )
+        print_json({"study": document.pop("name"), **document, "folder": str(size.folder)})
         return
     tell(f"deleted {what}")
     if size.server:
@@ -110,8 +110,8 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
 def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) -> None:
     """Find what is wrong in a store, and mend it.
 
-    Checks the database, the runs left RUNNING, the checkpoints by their checksums, the registered
-    models, and files without a study. Leaves running studies alone. Deletes only files that can be
+    Checks the journals, studies left RUNNING, the checkpoints by their checksums, the champions,
+    and files without a trial. Leaves running studies alone. Deletes only files that can be
     made again; moves files without a study to the store's folder orphans. At the end, --fix trains
     trials again, bit for bit, whose weights are missing or damaged, by the code recorded with the
     study; Ctrl-C leaves them for later.
@@ -140,7 +140,6 @@ def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) ->
                 "store": str(diagnosis.root),
                 "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
                 "running": sorted(diagnosis.at_work),
-                "deleted": dict(sorted(diagnosis.deleted.items())),
                 "unread": diagnosis.unread,
             }
         )
@@ -155,7 +154,6 @@ def _diagnosis_text(diagnosis: Diagnosis) -> str:
         f"running   {study} ({holder}): left alone"
         for study, holder in sorted(diagnosis.at_work.items())
     ]
-    lines += [f"deleted   {study}: {left}" for study, left in sorted(diagnosis.deleted.items())]
     if diagnosis.unread:
         lines.append(f"not checked: {diagnosis.unread}")
     found, left = len(diagnosis.findings), len(diagnosis.left)

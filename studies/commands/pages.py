@@ -6,10 +6,7 @@ import contextlib
 import sys
 import threading
 import webbrowser
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -20,9 +17,6 @@ from studies.commands.command_line import (
     tell,
     telling_errors,
 )
-
-if TYPE_CHECKING:
-    from tracking.store.folder import Store
 
 
 @click.command("report", short_help="Make a report of a study, or of several side by side.")
@@ -36,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write.  [default: among the study's artifacts; of several: comparison.html]",
+    help="The file to write.  [default: in the study's folder; of several: comparison.html]",
 )
 @click.option(
     "--open/--no-open",
@@ -57,8 +51,8 @@ def report_command(
 ) -> None:
     """Make a report of a study: one HTML file, which needs no network.
 
-    It is among the artifacts of the study's run too. Several studies, or several engines of one,
-    make a report that compares them.
+    MLflow shows it among the artifacts of the study's run. Several studies, or several engines of
+    one, make a report that compares them.
 
     \b
     kerastudy report digits
@@ -162,33 +156,33 @@ def ui_command(
     from search_spaces.errors import StoreError
     from studies.commands.records import history_of, store_of
     from studies.interruption import catching_interrupts
-    from tracking.history.summary import describe_study
-    from tracking.mlflow_parts import knows_views
-    from tracking.runs.pages import VIEWS
-    from tracking.runs.parents import study_experiments
-    from tracking.ui.server import free_place, serving
-    from tracking.ui.views import prepare_views
+    from tracking.journal import JournalReader
+    from tracking.mlflow.exports import read_runs
+    from tracking.mlflow.pages import VIEWS
+    from tracking.mlflow.process import bring_up_to_date
+    from tracking.mlflow.ui import free_place, serving
 
     place, pages, studies = free_place(host, port, token=token), {}, {}
-    known = knows_views()
     if study is not None:
         history = history_of(study, engine, store)
-        opened, experiment_id = history.store, history.experiment_id
-        if known:
-            # The launch may have been killed before it could.
-            prepare_views(history)
-            describe_study(opened, experiment_id)
-        pages = {each: place.study_page(experiment_id, each if known else "") for each in VIEWS}
+        opened, folders = history.store, [history.folder]
     else:
         opened = store_of(store)
+        folders = [folder for folder, _ in opened.studies()]
+    click.echo("bringing MLflow up to date …", err=True)
+    for folder in folders:
+        bring_up_to_date(opened, folder, lambda line: click.echo(line, err=True))
+    for folder in folders[:_SHOWN]:
+        experiment, _ = read_runs(folder)
+        if not experiment:
+            continue
+        name = JournalReader(folder).header().name
         # A click in MLflow's own list leads to the side of traces.
-        newest = sorted(study_experiments(opened), key=lambda e: -(e.last_update_time or 0))
-        studies = {
-            each.name: place.study_page(each.experiment_id, view if known else "")
-            for each in newest[:_SHOWN]
-        }
-        # While the server starts, which takes longer.
-        threading.Thread(target=_describe_studies, args=(opened,)).start()
+        studies[name] = place.study_page(experiment, view)
+        if study is not None:
+            pages = {each: place.study_page(experiment, each) for each in VIEWS}
+    if study is not None:
+        studies = {}
 
     stopped = threading.Event()
     click.echo("starting MLflow's server …", err=True)
@@ -226,18 +220,6 @@ def ui_command(
     raise StoreError("MLflow's server ended by itself.")
 
 
-def _describe_studies(store: Store) -> None:
-    """Writes each study's description again: a process that was killed could not."""
-    from tracking.history.summary import describe_study
-    from tracking.runs.parents import study_experiments
-
-    # The UI shows a store whose record is damaged, too.
-    with contextlib.suppress(Exception):
-        for experiment in study_experiments(store):
-            with contextlib.suppress(Exception):
-                describe_study(store, experiment.experiment_id)
-
-
 @click.command("push", short_help="Send a study to an MLflow server.")
 @click.argument("study")
 @click.option(
@@ -245,10 +227,13 @@ def _describe_studies(store: Store) -> None:
     help="The MLflow server, such as http://127.0.0.1:5000.  "
     "[default: the one it was launched with, or $MLFLOW_TRACKING_URI]",
 )
+@click.option("--again", is_flag=True, help="Also what a person has deleted there.")
 @store_option
 @json_option
 @telling_errors
-def push_command(study: str, tracking_uri: str | None, store: Path | None, as_json: bool) -> None:
+def push_command(
+    study: str, tracking_uri: str | None, again: bool, store: Path | None, as_json: bool
+) -> None:
     """Send a study to an MLflow server: its runs, its definition and its champion.
 
     `kerastudy launch --tracking-uri` does so while the study runs. This sends the rest, or a study
@@ -261,37 +246,26 @@ def push_command(study: str, tracking_uri: str | None, store: Path | None, as_js
     from search_spaces.errors import StudyError
     from studies.commands.records import history_of
     from studies.launching.opening import server_for
-    from tracking.mirror import StudyCopy
+    from studies.progress import waiting
+    from tracking.mlflow.exporter import StudyExporter
 
     history = history_of(study, None, store)
-    opened, name = history.store, history.description.name
-    address = server_for(opened, name, tracking_uri)
+    name = history.description.name
+    address = server_for(history.store, name, tracking_uri)
     if address is None:
         raise StudyError(
             f"No MLflow server is known for the study {name!r}. Name it with --tracking-uri, "
             "such as --tracking-uri http://127.0.0.1:5000."
         )
-    copy = StudyCopy(opened, name, address)
-    with opened.lock_study(name, history.experiment_id):
-        copy.open()
-        missing = copy.missing()
-        with _progress(missing) as runs:
-            for run_id in runs:
-                copy.send(run_id)
-        if copy.fault:
-            raise StudyError(f"{copy.fault} The study's runs are there; its files are not.")
-        copy.send_page()
-        copy.send_champion()
+    exporter = StudyExporter(history.store, history.folder, address)
+    with waiting(f"sending {name} to {address}"):
+        sent = exporter.update(whole=True, again=again)
+    if not exporter.page:
+        raise StudyError(
+            f"The study {name!r} was deleted on the MLflow server {address}, and is left so. "
+            "Send it all the same with --again."
+        )
     if as_json:
-        print_json({"study": name, "server": address, "sent": len(missing), "page": copy.page})
+        print_json({"study": name, "server": address, "sent": sent, "page": exporter.page})
     else:
-        tell(f"{len(missing)} runs of {name} sent; all of it is at {copy.page}")
-
-
-@contextmanager
-def _progress(missing: list[str]) -> Iterator[Iterable[str]]:
-    if not sys.stderr.isatty():
-        yield missing
-        return
-    with click.progressbar(missing, label="runs", file=sys.stderr) as bar:
-        yield bar
+        tell(f"{sent} runs of {name} sent; all of it is at {exporter.page}")

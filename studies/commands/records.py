@@ -88,8 +88,6 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "status": history.status,
         "ended_by": history.ended_by or None,
         "stopped": history.stopped or None,
-        "experiment_id": history.experiment_id,
-        "run_id": history.parent_run_id,
         "objective_function": description.objective_function or None,
         "data": {
             "name": description.data.name,
@@ -102,6 +100,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "store": str(history.store.root),
         "tracking_uri": history.store.mlflow_uri,
         "server": history.server or None,
+        "folder": str(history.folder),
     }
 
 
@@ -126,7 +125,7 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
         "data_digest": trial.data_digest,
         "goes_on_from": trial.spec.goes_on_from,
         "verified": trial.verified or None,
-        "run_id": trial.run_id,
+        "uuid": trial.uuid,
     }
     if not isinstance(trial, EndedTrial):
         return document

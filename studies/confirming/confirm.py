@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import StudyError
@@ -21,19 +20,14 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors import ExecutorName
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress, Progress, showing
-from tracking.history.confirmations import confirmation_of, runs_of
-from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.verdicts import study_verdict, verdict_by
-from tracking.mirror import mirrored
+from tracking.history.champions import record_verified
+from tracking.history.confirmations import confirmation_of
+from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
+from tracking.history.verdicts import study_verdict
+from tracking.mlflow.process import export_later
 from tracking.records.checks import Confirmation
-from tracking.registry.champions import record_verified, renew_verdict
-from tracking.report.write import renew_report
-from tracking.runs.champion_versions import CONFIRMED
-from tracking.runs.confirmation_runs import ConfirmationRuns
-from tracking.runs.pages import plain
 from tracking.statistics.race import survivors
 from tracking.store.files import remove_pieces
-from tracking.store.folder import default_store_path
 
 
 def confirm(
@@ -119,7 +113,7 @@ def confirm_study(
     """
     progress = progress or NoProgress()
     make_plan(history, options)
-    with history.store.lock_study(history.description.name, history.experiment_id):
+    with history.store.lock_study(history.folder, history.description.name):
         # As no process changes it any more.
         history = read_study(history.store, history.description.name, history.description.engine)
         plan = make_plan(history, options)
@@ -128,10 +122,8 @@ def confirm_study(
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(ended.time / 1000))
             if _settle(plan, ended, keep=keep):
                 progress.say(f"confirmed on {when}, and nothing has changed since")
-                renew_verdict(history)
                 return ended
             progress.say(f"confirmed on {when}; its winner becomes the champion")
-        runs = runs_of(history)
         with (
             opened_executor(
                 history,
@@ -143,17 +135,13 @@ def confirm_study(
                 trainings=plan.trainings,
                 progress=progress,
             ) as executor,
-            _mirrored(history, runs, progress),
+            contextlib.closing(history.writing()) as journal,
         ):
-            outcome = ended or _carried_out(Trainings(plan, executor, runs, progress), unfinished)
+            trainings = Trainings(plan, executor, journal, progress)
+            outcome = ended or _carried_out(trainings, unfinished)
             if not keep:
                 _make_champion(plan, outcome, executor, progress)
-            engine = history.description.engine
-            history = read_study(history.store, history.description.name, engine)
-            renew_verdict(history)
-            # `kerastudy report` makes it too.
-            with contextlib.suppress(Exception):
-                renew_report(history, default_store_path().absolute())
+            export_later(history.folder)
             return outcome
 
 
@@ -177,17 +165,16 @@ def where_trainings_run(
 def _carried_out(done: Trainings, unfinished: str) -> Confirmation:
     """Trains, chooses, reads the test part, and records the outcome.
 
-    `unfinished` is the run of a confirmation of the same plan that was interrupted, or empty.
+    `unfinished` is the uuid of a confirmation of the same plan that was interrupted, or empty.
     """
-    plan, runs = done.plan, done.runs
+    plan, journal = done.plan, done.journal
     _check_scored(plan)
-    runs.begin(plan.to_json(), unfinished)
+    done.uuid = journal.begin_confirmation(plan.to_json(), unfinished)
     ended = False
     try:
         remove_pieces(done.folder)
         outcome = _outcome(done)
-        said = verdict_by(plan.history, outcome)
-        runs.finish(outcome, f"**{plain(said.text)}**\n\n{plain(' '.join(said.grounds))}")
+        journal.end_confirmation(done.uuid, outcome)
         ended = True
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -197,7 +184,7 @@ def _carried_out(done: Trainings, unfinished: str) -> Confirmation:
         if not ended:
             # The first error counts, not later failures to write.
             with contextlib.suppress(Exception):
-                runs.stop()
+                journal.end_confirmation(done.uuid, None)
     done.clear()
     return outcome
 
@@ -209,7 +196,7 @@ def _outcome(done: Trainings) -> Confirmation:
         notes.append(f"The best value can't be corrected for the choice: {verdict.unknown}.")
     digest = history.description.data.digests.get("test", "")
     if plan.tests:
-        done.progress.say_all(warning_of(earlier_readings(history, digest, done.runs.run_id)))
+        done.progress.say_all(warning_of(earlier_readings(history, digest, done.uuid)))
     race, folds = plan.race_size, f" on {plan.folds} folds each" if plan.folds else ""
     tested = f", {plan.test_size} for the test part" if plan.tests else ""
     done.progress.begin_trainings(
@@ -307,16 +294,3 @@ def _why_not_tested(plan: Plan) -> str:
         "training alone: the choice was made on these samples, so an interval from them would be "
         "too narrow."
     )
-
-
-@contextlib.contextmanager
-def _mirrored(history: StudyHistory, runs: ConfirmationRuns, progress: Progress) -> Iterator[None]:
-    """Sends what is recorded to the study's MLflow server too, if it has one."""
-    if not history.server:
-        yield
-        return
-    name = history.description.name
-    with mirrored(history.store, name, history.server, progress.say) as mirror:
-        runs.on_written = mirror.changed
-        yield
-        mirror.changed(history.parent_run_id)

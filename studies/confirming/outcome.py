@@ -110,16 +110,16 @@ def _scored(done: Trainings, trainings: Sequence[Training]) -> tuple[dict[int, T
 
 def _time_of_reading(done: Trainings, digest: str) -> tuple[int, list[Evaluation]]:
     """Returns when this confirmation read the test part first, and the readings before."""
-    history, run_id = done.plan.history, done.runs.run_id
-    before = [each for each in read_evaluations(history) if each.confirmation == run_id]
+    history, uuid = done.plan.history, done.uuid
+    before = [each for each in read_evaluations(history) if each.confirmation == uuid]
     now = before[0].time if before else time.time_ns() // 1_000_000
-    return now, [e for e in earlier_readings(history, digest, run_id) if e.time <= now]
+    return now, [e for e in earlier_readings(history, digest, uuid) if e.time <= now]
 
 
 def _record(done: Trainings, winner: int, reading: TestReading, now: int, note: str) -> None:
     """Records a reading as `evaluate` does, unless it is recorded."""
-    plan, history, run_id = done.plan, done.plan.history, done.runs.run_id
-    if any(each.confirmation == run_id for each in read_evaluations(history)):
+    plan, history, uuid = done.plan, done.plan.history, done.uuid
+    if any(each.confirmation == uuid for each in read_evaluations(history)):
         return
     described, trial = history.description, plan.racer(winner)
     assert trial.best is not None, "it races"
@@ -139,7 +139,6 @@ def _record(done: Trainings, winner: int, reading: TestReading, now: int, note: 
     evaluation = Evaluation(
         study=described.name,
         engine=described.engine,
-        run_id=trial.run_id,
         trial=winner,
         epoch=trial.best.epoch,
         samples=len(next(iter(reading.winner.values()), ())),
@@ -147,14 +146,14 @@ def _record(done: Trainings, winner: int, reading: TestReading, now: int, note: 
         metrics=metrics,
         note=note,
         time=now,
-        confirmation=run_id,
+        confirmation=uuid,
     )
     record_evaluation(history, evaluation)
 
 
-def earlier_readings(history: StudyHistory, digest: str, run_id: str) -> list[Evaluation]:
+def earlier_readings(history: StudyHistory, digest: str, uuid: str) -> list[Evaluation]:
     """Returns the readings of a test part by other studies, or other than by a confirmation."""
-    return [e for e in evaluations_on(history.store, digest) if e.confirmation != run_id]
+    return [e for e in evaluations_on(history.store, digest) if e.confirmation != uuid]
 
 
 def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
@@ -242,7 +241,7 @@ def make_outcome(
     return Confirmation(
         study=described.name,
         engine=described.engine,
-        run_id=done.runs.run_id,
+        uuid=done.uuid,
         metric=described.objective.metric,
         direction=described.objective.direction,
         reported_trial=plan.reported.number,

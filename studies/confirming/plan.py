@@ -22,6 +22,7 @@ from tracking.records import (
     TrialRecord,
     TrialSpec,
 )
+from tracking.records.converting import to_json
 from tracking.statistics.race import Round, rounds
 from tracking.texts import counted
 
@@ -236,7 +237,7 @@ class Plan:
             begun_as=spec.built_as,
         )
         limit = self.history.description.trial_timeout
-        facts = [spec.to_json(), self.reported.code_digest, repr(limit)]
+        facts = [to_json(spec), self.reported.code_digest, repr(limit)]
         identity = hashlib.sha256("\n".join(facts).encode()).hexdigest()
         return Training(trial, place, spec, identity)
 

@@ -17,7 +17,8 @@ from studies.error_texts import describe
 from studies.progress import Progress
 from studies.running.running_trial import common_best
 from tracking.history.confirmations import ConfirmationTraining, read_trainings
-from tracking.history.curves import epoch_metrics
+from tracking.history.curves import fit_metrics
+from tracking.journal import Journal
 from tracking.records import (
     ALL_FOLDS,
     BestEpoch,
@@ -30,7 +31,6 @@ from tracking.records import (
 )
 from tracking.records.checks import differs
 from tracking.records.studies import ConstantGuess
-from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.scores.sample_scores import SampleScores
 from tracking.store.files import CheckpointError, check_checkpoint
 
@@ -48,16 +48,18 @@ class _Running:
 
     training: Training
     spec: TrialSpec
-    run_id: str
+    uuid: str
 
 
 class Trainings:
     """Runs a plan's trainings as an executor has places. A `Handler` of the executor's."""
 
     def __init__(
-        self, plan: Plan, executor: AnyExecutor, runs: ConfirmationRuns, progress: Progress
+        self, plan: Plan, executor: AnyExecutor, journal: Journal, progress: Progress
     ) -> None:
-        self.plan, self.runs, self.progress = plan, runs, progress
+        self.plan, self.journal, self.progress = plan, journal, progress
+        # The uuid of the confirmation, once that has begun.
+        self.uuid = ""
         self._executor, self._description = executor, plan.history.description
         # Where checkpoints stay until the confirmation ends, to score samples by.
         self.folder = plan.history.files.folder / "confirming"
@@ -112,9 +114,9 @@ class Trainings:
     def _of_epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
         """Returns the metrics of a training that has run by epoch, of epochs that have all."""
         if training.identity not in self._epochs:
-            run_id = self._recorded[training.identity].run_id
-            metrics = epoch_metrics(self.runs.store, run_id)
-            # MLflow has no metric that is not finite.
+            fit = self._recorded[training.identity].uuid
+            metrics = fit_metrics(self.plan.history.folder, fit)
+            # Metrics that are not finite are left out.
             names = set().union(*metrics.values())
             whole = {epoch: each for epoch, each in metrics.items() if set(each) == names}
             self._epochs[training.identity] = whole
@@ -128,6 +130,7 @@ class Trainings:
             self._submit()
             # With nothing running it waits for a worker that is being replaced.
             self._executor.wait(self, None if self._running else _SECONDS_TO_NOTICE)
+            self.journal.flush()
 
     def scored(self, training: Training, *, compared: bool) -> TestScores | str:
         """Returns the scores of the test samples by a training's weights, or why there are none."""
@@ -161,7 +164,7 @@ class Trainings:
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Records an epoch; ends a training whose time is up."""
         running = self._running[epoch.number]
-        self.runs.log_epoch(running.run_id, epoch)
+        self.journal.log_epoch(running.uuid, epoch)
         self.progress.epoch_ended(epoch)
         limit = self._description.trial_timeout
         over = limit is not None and epoch.seconds >= limit
@@ -187,7 +190,7 @@ class Trainings:
             self._record(running, TrialResult(spec.number, "infeasible", reason=reason))
             return
         self.progress.trial_gone(spec.number)
-        self.runs.give_up_training(running.run_id)
+        self.journal.end_training(running.uuid, None)
         self._waiting.appendleft(training)
 
     def _submit(self) -> None:
@@ -197,9 +200,8 @@ class Trainings:
             training = self._waiting.popleft()
             number, self._begun = self._begun, self._begun + 1
             spec = replace(training.spec, number=number)
-            what = {"identity": training.identity, "trial": training.trial, "seed": spec.seed}
-            run_id = self.runs.begin_training(spec, training.name, what)
-            self._running[number] = _Running(training, spec, run_id)
+            uuid = self.journal.begin_training(self.uuid, spec, training.name, training.identity)
+            self._running[number] = _Running(training, spec, uuid)
             self.progress.trial_begins(spec, training.name)
             self.folder.mkdir(parents=True, exist_ok=True)
             checkpoint, space = self.checkpoint(training), self._description.space
@@ -208,9 +210,9 @@ class Trainings:
     def _record(self, running: _Running, result: TrialResult) -> None:
         # On all folds together there is nothing to validate on.
         valued = running.spec.fold != ALL_FOLDS
-        self.runs.finish_training(running.run_id, result, valued=valued)
+        self.journal.end_training(running.uuid, result)
         identity = running.training.identity
-        self._recorded[identity] = ConfirmationTraining(identity, result, running.run_id)
+        self._recorded[identity] = ConfirmationTraining(identity, result, running.uuid)
         self.progress.trial_ended(result if valued else replace(result, best=None), None)
 
 

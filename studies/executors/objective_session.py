@@ -30,7 +30,6 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.registry.champions import requirements
 
 _DATA = DataDescription(
     "the data of its objective function", "the objective function loads it", "", {}, {}, {}
@@ -51,7 +50,7 @@ class ObjectiveSession(Session):
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         with at_work(self.state):
-            save_objective_champion(self.study, space, spec, checkpoint, requirements(), folder)
+            save_objective_champion(self.study, space, spec, checkpoint, folder)
             return {}
 
     def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> NoReturn:

@@ -36,6 +36,7 @@ from studies.training.programs.compiled import CompiledTrainer
 from studies.training.trainer import Trainer
 from studies.training.trial_run import run_trial
 from studies.training.watch import OnEpochResult
+from tracking.history.commands import data_command
 from tracking.records import (
     ALL_FOLDS,
     CodeDescription,
@@ -46,8 +47,6 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.registry.champions import requirements
-from tracking.runs.commands import data_command
 
 
 @dataclass(frozen=True)
@@ -166,9 +165,7 @@ class Session:
         with at_work(self.state):
             hp = Hyperparameters(space, spec.values, number=spec.built_as)
             splits = self.splits_of(hp, spec.fold)
-            return save_champion(
-                self.study, space, splits, spec, checkpoint, requirements(), folder
-            )
+            return save_champion(self.study, space, splits, spec, checkpoint, folder)
 
     def answer(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls a function with the session and arguments."""

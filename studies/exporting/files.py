@@ -22,8 +22,6 @@ from studies.progress import NoProgress, Progress
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import trials_table
 from tracking.records import EndedTrial
-from tracking.registry.models import local_model
-from tracking.runs.champion_versions import champion_version
 from tracking.store.files import followed, is_device, replacing
 
 if TYPE_CHECKING:
@@ -122,7 +120,7 @@ def export_keras(
     default = f"{name}-trial-{trial.number}.keras"
     file = file_for(output, default, force)
     with tempfile.TemporaryDirectory() as folder:
-        model = _registered(history) if trial.run_id == history.champion_run_id else None
+        model = _registered(history) if history.is_champion(trial) else None
         if model is None:
             made = Path(folder, "model")
             with recorded_worker(history, trial, data=data, progress=progress) as (
@@ -141,11 +139,9 @@ def export_keras(
 
 def _registered(history: StudyHistory) -> Path | None:
     """Returns the file of the registered model, if it is there."""
-    name = history.description.name
-    version = champion_version(history.store.client, name, history.experiment_id)
-    if version is None:
+    if history.registered is None:
         return None
-    file = local_model(history.store, version.source) / _MODEL
+    file = history.store.inside(history.registered.folder) / _MODEL
     return file if file.is_file() else None
 
 

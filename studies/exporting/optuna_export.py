@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
 
-RUN: Final = "mlflow_run"
+UUID: Final = "kerastudy_uuid"
 """The attribute of an exported trial that names its run in MLflow."""
 
 # Fields that must be equal for a trial not to be written again.
@@ -157,10 +157,10 @@ def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) ->
     reason = ""
     if [each.name.lower() for each in study.directions] != [direction]:
         reason = f"one that does not {direction} one value"
-    runs = [trial.user_attrs.get(RUN) for trial in study.get_trials(deepcopy=False)]
+    runs = [trial.user_attrs.get(UUID) for trial in study.get_trials(deepcopy=False)]
     if None in runs:
         reason = f"its trial {runs.index(None)} is not of this study's record"
-    elif runs and not {trial.run_id for trial in history.trials}.intersection(runs):
+    elif runs and not {trial.uuid for trial in history.trials}.intersection(runs):
         reason = "none of its trials is of this study's record"
     if reason:
         raise StudyError(
@@ -186,7 +186,7 @@ def _trials(history: StudyHistory) -> list[FrozenTrial]:
         "interrupted": states.WAITING,
     }
     space = OptunaSpace(history.description.space)
-    curve = RecordedCurves(history.store, history.trials)
+    curve = RecordedCurves(history.folder, history.trials)
     found = []
     for trial in history.trials:
         state = by_state[trial.state]
@@ -218,7 +218,7 @@ def _time(milliseconds: int) -> datetime:
 
 def _attributes(trial: TrialRecord) -> dict[str, Any]:
     """Returns further facts of a trial, for people to read."""
-    found: dict[str, Any] = {RUN: trial.run_id, "trial": trial.number, "seed": trial.spec.seed}
+    found: dict[str, Any] = {UUID: trial.uuid, "trial": trial.number, "seed": trial.spec.seed}
     if trial.epoch is not None:
         found["best_epoch"] = trial.epoch
     if trial.spec.goes_on_from is not None:

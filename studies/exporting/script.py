@@ -32,7 +32,7 @@ from studies.training.building.build import build_model, build_variables
 from studies.training.building.hypermodel import has_own_fit
 from studies.training.process.determinism import begin_trial, seed_generator_states
 from studies.user_code.user_modules import imported_names
-from tracking.history.curves import epoch_metrics
+from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
@@ -205,7 +205,7 @@ def write_script(
         path.write_text(text, encoding="utf-8")
     np.savez_compressed(folder / "data.npz", **parts.arrays)  # type: ignore[arg-type]
     training = trainings_of(trial)[trial.result.best_repeat]
-    curves = epoch_metrics(history.store, training.run_id)
+    curves = fit_metrics(history.folder, training.uuid)
     record = {
         "weights_sha256": training.weights_sha256,
         "best_epoch": trial.best_training[1].epoch,

@@ -15,11 +15,8 @@ from typing import Any
 
 from search_spaces.errors import StudyError
 from studies.exporting.files import check_folder, explained, path_for
-from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import metric_by_step
 from tracking.records import EndedTrial
-from tracking.runs.run_contents import to_mlflow
 
 
 @dataclass(frozen=True)
@@ -65,22 +62,18 @@ def _curves(history: StudyHistory) -> dict[int, dict[int, dict[str, float]]]:
 
     Of a repeated one those of its best training, of a cross-validated one the means over folds.
     """
-    runs = {t.number: _run_of(t) for t in history.ended if t.best is not None}
-    names = {name for t in history.ended if t.best is not None for name in t.best.metrics}
-    found: dict[int, dict[int, dict[str, float]]] = {number: {} for number in runs}
-    for name in names:
-        by_run = metric_by_step(history.store, list(runs.values()), to_mlflow(name))
-        if by_run is None:
-            return {number: epoch_metrics(history.store, run) for number, run in runs.items()}
-        for number, run in runs.items():
-            for epoch, value in by_run.get(run, {}).items():
-                found[number].setdefault(epoch, {})[name] = value
-    return found
+    fits = {t.number: _fit_of(t) for t in history.ended if t.best is not None}
+    curves = history.journal.curves(fits.values())
+    return {
+        trial.number: curves.get(fits[trial.number]) or history.curve(trial)
+        for trial in history.ended
+        if trial.number in fits
+    }
 
 
-def _run_of(trial: EndedTrial) -> str:
+def _fit_of(trial: EndedTrial) -> str:
     repeats = () if trial.result.folds else trial.result.repeats
-    return repeats[trial.result.best_repeat].run_id if repeats else trial.run_id
+    return repeats[trial.result.best_repeat].uuid if repeats else trial.uuid
 
 
 def _experiment(

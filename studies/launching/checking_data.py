@@ -29,10 +29,8 @@ from studies.training.process.determinism import (
 from studies.user_code.loading import describe_code, load_study
 from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import find_engines
+from tracking.mlflow.process import export_later
 from tracking.records.studies import DataFindings
-from tracking.registry.champions import renew_verdict
-from tracking.report.write import renew_report
-from tracking.runs.run_contents import write_data_findings
 from tracking.store.files import as_store_errors
 from tracking.store.folder import default_store_path, open_store
 
@@ -143,11 +141,11 @@ def _recorded(
             engines = [] if opened is None else find_engines(opened, study.name)
             alike = [each for each in engines if each.description.data.digest == found.digest]
             for history in alike:
-                parent = history.store.client.get_run(history.parent_run_id)
-                write_data_findings(history.store, parent, found)
-            for history in alike:
-                renew_verdict(history)
-                renew_report(history, default_store_path().absolute())
+                journal = history.writing()
+                journal.write_findings(found)
+                journal.close()
+            for folder in {history.folder for history in alike}:
+                export_later(folder)
     except TrackingError as error:
         progress.say(f"warning: what was found could not be recorded: {error}")
         return []

@@ -12,18 +12,16 @@ from studies.again.verification import Verifier
 from studies.data.arrays.large import temporary_folder
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from tracking.history.study_history import StudyHistory
-from tracking.history.trials import ranked
-from tracking.history.validation_samples import write_validation_predictions
-from tracking.records import EndedTrial
-from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
-from tracking.registry.champions import (
+from tracking.history.champions import (
     champion_fault,
     record_verified,
     register_champion,
     withdraw_champion,
 )
-from tracking.runs.study_runs import StudyRuns
+from tracking.history.study_history import StudyHistory
+from tracking.history.trials import ranked
+from tracking.records import EndedTrial
+from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 
 _SHOWN = 10
 # Trials of folds that can't be trained on all of them: others would fail alike.
@@ -32,7 +30,6 @@ _MOST_FAILED = 3
 
 def choose_champion(
     executor: Executor,
-    runs: StudyRuns,
     engines: Sequence[StudyHistory],
     progress: Progress,
     verifier: Verifier,
@@ -54,7 +51,7 @@ def choose_champion(
             unsaved.append(trial)
             passed_over = True
             continue
-        registered = trial.run_id == history.champion_run_id
+        registered = history.is_champion(trial)
         fault = champion_fault(history) if registered else ""
         if trial.holds:
             if registered and not fault:
@@ -62,13 +59,13 @@ def choose_champion(
             else:
                 # Trials after the best ones have no checkpoint: don't train them all again.
                 checkpoint, text = _verified(history, trial, verifier, progress, fault, again=again)
-            trial, again = _noted(runs, history, trial, text, progress), False
+            trial, again = _noted(history, trial, text, progress), False
         if registered and not trial.holds:
             withdraw_champion(history)
         if registered and trial.holds and not fault:
             return
         if trial.holds and trial.result.folds and trial.whole is None:
-            trial, checkpoint = _on_all_folds(verifier, runs, history, trial, progress)
+            trial, checkpoint = _on_all_folds(verifier, history, trial, progress)
             failed += checkpoint is None
         if trial.holds and checkpoint is not None:
             if passed_over:
@@ -89,14 +86,13 @@ def choose_champion(
 
 def _on_all_folds(
     verifier: Verifier,
-    runs: StudyRuns,
     history: StudyHistory,
     trial: EndedTrial,
     progress: Progress,
 ) -> tuple[EndedTrial, Path | None]:
     """Trains a trial of folds on all of them; returns it, and its weights if that was possible."""
     try:
-        trained = verifier.train_on_all_folds(runs, history, trial)
+        trained = verifier.train_on_all_folds(history, trial)
     except StudyError as error:
         progress.say(f"warning: {error}")
         return trial, None
@@ -117,14 +113,11 @@ def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
         )
 
 
-def _noted(
-    runs: StudyRuns, history: StudyHistory, trial: EndedTrial, text: str, progress: Progress
-) -> EndedTrial:
+def _noted(history: StudyHistory, trial: EndedTrial, text: str, progress: Progress) -> EndedTrial:
     """Records the outcome of comparing a trial with `model.fit`; returns the trial with it."""
     if text == trial.verified:
         return trial
     trial = record_verified(history, trial, text)
-    runs.touch(trial.run_id)
     if trial.holds:
         if text.startswith(IDENTICAL):
             progress.say(f"verified trial {trial.number}: {text}")
@@ -139,7 +132,7 @@ def _noted(
         str(each.number)
         for each in history.ended
         if each.result.trainer == "compiled"
-        and each.run_id != trial.run_id
+        and each.uuid != trial.uuid
         and not is_whole(each.verified)
     ]
     if suspects:
@@ -157,12 +150,12 @@ def _candidates(
 ) -> list[tuple[StudyHistory, EndedTrial]]:
     """Returns the trials that may become the champion, the first choice first."""
     found = list(_best_first(engines))
-    reason, champion = engines[0].promoted, engines[0].champion_run_id
-    if not reason or champion not in [trial.run_id for _, trial in found]:
+    reason, champion = engines[0].promoted, engines[0].registered
+    if not reason or champion is None or champion.trial not in [t.uuid for _, t in found]:
         return found
     best = found[0][1]
     # Sorting is stable.
-    found.sort(key=lambda each: each[1].run_id != champion)
+    found.sort(key=lambda each: each[1].uuid != champion.trial)
     if best is not found[0][1]:
         name = shlex.quote(engines[0].description.name)
         progress.say(
@@ -175,11 +168,11 @@ def _candidates(
 
 def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory, EndedTrial]]:
     """Yields the trials with a value, of all engines of a study, best first."""
-    by_run = {trial.run_id: history for history in engines for trial in history.trials}
+    by_uuid = {trial.uuid: history for history in engines for trial in history.trials}
     # Sorting is stable: the present engine wins ties.
     objective = engines[0].description.objective
     for trial in ranked([t for h in engines for t in h.trials], objective):
-        yield by_run[trial.run_id], trial
+        yield by_uuid[trial.uuid], trial
 
 
 def _verified(
@@ -240,5 +233,4 @@ def register(
                 f"warning: the champion's {metric} is {found!r} when it is evaluated, "
                 f"and was {epoch.value!r} in training"
             )
-        write_validation_predictions(history, trial, folder)
         return register_champion(history, trial, folder, reason)

@@ -29,8 +29,7 @@ from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
-from tracking.store.database import preload
-from tracking.store.folder import open_store, prepare_store
+from tracking.store.folder import open_store
 
 if TYPE_CHECKING:
     from studies.executors.ray.workers import RayWorkers
@@ -130,15 +129,9 @@ def _launch_in_workers(
             on_output=_without_repeats(progress),
         )
         try:
-            # While the workers import TensorFlow.
-            preload()
-            prepared = None
-            if existing is None:
-                prepared = Path(folder) / "store"
-                prepare_store(options.place, prepared)
             started.load()
             description = started.pool.description
-            with held_study(existing, description, options, progress, prepared) as held:
+            with held_study(existing, description, options, progress) as held:
                 finished = held.finished(options.retry_infeasible)
                 started.suit(threads=held.threads, finished=finished)
                 return run_held(

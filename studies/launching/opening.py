@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -23,7 +22,6 @@ from studies.launching.starting_values import starting_values
 from studies.progress import Progress
 from studies.running.budget import AtTheEnd
 from studies.running.definitions import (
-    check_complete,
     check_definition,
     check_unchanged,
     differences,
@@ -31,16 +29,18 @@ from studies.running.definitions import (
     with_defaults_of,
     with_lag,
 )
-from tracking import tags
-from tracking.history.study_history import StudyHistory, best_of_engines, find_engines, read_study
+from tracking.history.study_history import (
+    StudyHistory,
+    best_of_engines,
+    histories_in,
+    refreshed,
+)
 from tracking.history.trials import with_joined
-from tracking.mirror import check_free, check_server, mirrored, server_of_environment
+from tracking.journal import FILE_NAME, Journal, JournalReader, check_sound
+from tracking.mlflow.process import Exporter
+from tracking.mlflow.server import OFF, check_server, server_of_environment
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
-from tracking.runs.experiments import make_experiment, take_folder
-from tracking.runs.parents import check_parents, renamed_from
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.database import check_sound
-from tracking.store.files import one_before
+from tracking.store.files import files_of, one_before
 from tracking.store.folder import (
     Store,
     check_writable,
@@ -126,7 +126,7 @@ class HeldStudy:
     Attributes:
         store: Its store.
         name: Its name.
-        experiment_id: MLflow's experiment of it.
+        folder: The study's folder.
         server: The MLflow server that gets it too, or None.
         before: The study under its present engine; None if it is new.
         others: The study under its other engines, the one that was launched last first.
@@ -135,7 +135,7 @@ class HeldStudy:
 
     store: Store
     name: str
-    experiment_id: str
+    folder: Path
     server: str | None
     before: StudyHistory | None
     others: Sequence[StudyHistory]
@@ -161,10 +161,7 @@ class HeldStudy:
 def check_store(place: Path) -> Store | None:
     """Opens the store in a folder to write into it; returns None if there is none yet."""
     check_writable(real_folder(place))
-    opened = open_store(place)
-    if opened is not None:
-        check_sound(opened.root / "mlflow.db")
-    return opened
+    return open_store(place)
 
 
 @contextlib.contextmanager
@@ -173,12 +170,8 @@ def held_study(
     description: StudyDescription,
     options: LaunchOptions,
     progress: Progress,
-    prepared: Path | None = None,
 ) -> Iterator[HeldStudy]:
-    """Holds a study while it runs, after checking everything that can be wrong with it.
-
-    ``prepared`` is the folder that `prepare_store` made for a new store.
-    """
+    """Holds a study while it runs, after checking everything that can be wrong with it."""
     name = description.name
     check_definition(description)
     progress.say_all(description.code.said)
@@ -186,30 +179,25 @@ def held_study(
         progress.say(f"warning: {warning}")
     initial = starting_values(description, existing, progress)
     server = server_for(existing, name, options.tracking_uri)
-    if server is not None:
-        check_free(existing, name, server)
-    store = create_store(options.place, prepared)
-    # The lock is that of the experiment, which may be renamed while it runs.
-    experiment_id = make_experiment(store, name)
-    with store.lock_study(name, experiment_id):
-        histories = find_engines(store, name)
-        if not histories and existing is not None:
-            _report_renamed(store, name, progress)
+    store = create_store(options.place)
+    folder = store.folder_of(name) or store.new_folder(name)
+    with store.lock_study(folder, name):
+        histories: list[StudyHistory] = []
+        if (folder / FILE_NAME).exists():
+            check_sound(folder / FILE_NAME)
+            histories = histories_in(store, folder)
         engine = description.engine
         before = next((h for h in histories if h.description.engine == engine), None)
-        if before is None or not _any_finished(before):
-            # A new parent run's trials would overwrite those of a deleted one.
-            check_parents(store, experiment_id, engine)
         others = [history for history in histories if history is not before]
-        yield HeldStudy(store, name, experiment_id, server, before, others, initial)
+        yield HeldStudy(store, name, folder, server, before, others, initial)
 
 
-def open_runs(
+def open_journal(
     held: HeldStudy, executor: Executor, description: StudyDescription, progress: Progress
-) -> tuple[StudyRuns, StudyHistory]:
-    """Makes or opens a study's runs.
+) -> tuple[Journal, StudyHistory]:
+    """Makes or opens a study's journal.
 
-    Returns its runs, and the recorded study under its present engine.
+    Returns it, and the recorded study under its present engine.
     """
     store, before = held.store, held.before
     description = replace(description, initial=held.initial)
@@ -218,7 +206,6 @@ def open_runs(
         if kept:
             progress.say(f"note: defaults stay as the study was begun: {', '.join(kept)}")
     check_unchanged(held.known, description)
-    take_folder(store, held.experiment_id, progress.say)
     if before is not None:
         asked = description.lag
         description = with_lag(with_joined(description, before.trials), before)
@@ -228,15 +215,14 @@ def open_runs(
             before.description.lag != description.lag
         ):
             # Nothing was finished under the old definition (see check_unchanged).
-            _runs(before, before.description).close_left_over(before.trials)
             before = None
     if before is None:
-        runs = StudyRuns.create(store, description, executor.environment)
-        return runs, read_study(store, held.name, description.engine)
+        journal = Journal.begin(held.folder, description, executor.environment)
+        return journal, histories_in(store, held.folder, description.engine)[0]
     if before.trials:
         # Its trials were numbered by it.
         description = replace(description, try_defaults=before.description.try_defaults)
-    runs = _runs(before, description)
+    journal = Journal(held.folder, before.search, description)
     changed = description.code.changes_since(before.description.code)
     if changed:
         progress.say(
@@ -245,44 +231,27 @@ def open_runs(
             "study, give another name with --name."
         )
         report_infeasible(before.trials, progress)
-    runs.write_definition()
-    runs.close_left_over(before.trials)
-    check_complete(before)
-    return runs, before
-
-
-def _report_renamed(store: Store, name: str, progress: Progress) -> None:
-    """Reports that a study of this name was renamed, and that a new one begins."""
-    for now in renamed_from(store, name):
-        progress.say(
-            f"note: the study {name!r} was renamed to {now!r} in MLflow; a new study {name!r} "
-            f"begins. To resume the renamed one: --name {shlex.quote(now)}"
-        )
-
-
-def _any_finished(history: StudyHistory) -> bool:
-    return any(trial.state in FINISHED_STATES for trial in history.trials)
-
-
-def _runs(history: StudyHistory, description: StudyDescription) -> StudyRuns:
-    return StudyRuns(history.store, history.experiment_id, history.parent_run_id, description)
+    journal.write_definition()
+    journal.end_left_over()
+    return journal, refreshed(before)
 
 
 def superseded(
-    runs: StudyRuns, recorded: Sequence[TrialRecord], progress: Progress
+    journal: Journal, recorded: Sequence[TrialRecord], progress: Progress
 ) -> list[TrialRecord]:
     """Returns a record in which infeasible trials wait to be trained again.
 
-    They keep their numbers and values, and get new runs, like interrupted trials. Their old runs do
-    not change, and no longer count once the new ones have begun.
+    They keep their numbers and values, and are attempted anew, like interrupted trials. The former
+    attempts do not change, and no longer count once the new ones have begun.
     """
     infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
     if infeasible:
         progress.say(f"training {_counted(infeasible)} again")
+    files = files_of(journal.folder, journal.description.engine)
     for number in infeasible:
-        for repeat in range(runs.description.trainings):
+        for repeat in range(journal.description.trainings):
             # Results of other code.
-            path = runs.files.state(number, repeat)
+            path = files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
     return [_again(trial) if trial.number in infeasible else trial for trial in recorded]
@@ -297,7 +266,7 @@ def report_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> No
 
 def _again(trial: TrialRecord) -> TrialRecord:
     return TrialRecord(
-        trial.run_id,
+        trial.uuid,
         trial.spec,
         "interrupted",
         None,
@@ -322,27 +291,24 @@ def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
     if asked is not None:
         address: str | None = check_server(asked)
     else:
-        here = None if store is None else store.client.get_experiment_by_name(name)
-        address = None if here is None else here.tags.get(tags.SERVER)
+        folder = None if store is None else store.folder_of(name)
+        address = "" if folder is None else JournalReader(folder).header().server
         address = address or server_of_environment()
-    return None if address == tags.NO_SERVER else address
+    return None if address == OFF else address
 
 
 @contextlib.contextmanager
-def mirroring(runs: StudyRuns, address: str | None, say: Callable[[str], None]) -> Iterator[None]:
-    """Sends a study's record to a server in the background, and the rest at the end.
+def exporting(
+    held: HeldStudy, journal: Journal, progress: Progress, *, report: bool
+) -> Iterator[Exporter]:
+    """Brings MLflow up to date while a study runs, in a process of its own, and at the end.
 
-    Without an address nothing is sent, now and in the next launch.
+    Without a server's address the study is sent to none, now and in the next launch.
     """
-    store, name = runs.store, runs.description.name
-    before = store.client.get_experiment(runs.experiment_id).tags.get(tags.SERVER)
-    wanted = address or tags.NO_SERVER
-    if before != wanted and (before or address):
-        store.client.set_experiment_tag(runs.experiment_id, tags.SERVER, wanted)
-    if address is None:
-        yield
-        return
-    say(f"the MLflow server {address} gets this study too")
-    with mirrored(store, name, address, say) as mirror:
-        runs.on_written = mirror.changed
-        yield
+    known, wanted = JournalReader(held.folder).header().server, held.server or OFF
+    if known != wanted and (known or held.server):
+        journal.set_server(wanted)
+    if held.server is not None:
+        progress.say(f"the MLflow server {held.server} gets this study too")
+    with Exporter(held.folder, progress.say, report=report) as exporter:
+        yield exporter

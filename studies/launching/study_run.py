@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,28 +18,24 @@ from studies.launching.opening import (
     HeldStudy,
     LaunchOptions,
     check_store,
+    exporting,
     held_study,
-    mirroring,
-    open_runs,
+    open_journal,
     superseded,
 )
 from studies.progress import Progress
 from studies.running.budget import INTERRUPTED, Ending
 from studies.running.definitions import most_epochs, with_hardware
 from studies.running.driver import Driver
-from studies.user_code.user_modules import commit_tags
-from tracking import tags
+from studies.user_code.user_modules import commit_of
 from tracking.history.curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
-from tracking.history.summary import describe_study, study_note
 from tracking.history.verdicts import record_corrected
+from tracking.journal import Journal
+from tracking.mlflow.process import Exporter
 from tracking.records import StudyDescription, TrialRecord
-from tracking.registry.champions import set_verdict
-from tracking.report.write import warm_up, write_report
-from tracking.runs.study_runs import StudyRuns
-from tracking.store.files import remove_pieces
-from tracking.store.folder import Store, default_store_path
-from tracking.ui.views import prepare_views
+from tracking.records.checks import differs
+from tracking.store.files import files_of, remove_pieces
 
 
 def run_study(
@@ -65,23 +60,23 @@ def run_held(
     if description.deterministic:
         description = replace(description, lag=workers)
     description = with_hardware(held.known, description, options.any_hardware)
-    runs, before = open_runs(held, executor, description, progress)
-    with mirroring(runs, held.server, progress.say):
-        report = ReportWriter(progress, wanted=options.reports)
-        return _run_opened(held, runs, before, executor, options, progress, verifier, report)
+    journal, before = open_journal(held, executor, description, progress)
+    with exporting(held, journal, progress, report=options.reports) as exporter:
+        return _run_opened(held, journal, before, executor, options, progress, verifier, exporter)
 
 
 def _run_opened(
     held: HeldStudy,
-    runs: StudyRuns,
+    journal: Journal,
     before: StudyHistory,
     executor: Executor,
     options: LaunchOptions,
     progress: Progress,
     verifier: Verifier,
-    report: ReportWriter,
+    exporter: Exporter,
 ) -> StudyHistory:
-    store, description, recorded = runs.store, runs.description, before.trials
+    description, recorded = journal.description, before.trials
+    checkpoints = files_of(journal.folder, description.engine).folder
     status, ending = "FAILED", Ending("error", "an error")
     driver: Driver | None = None
 
@@ -102,10 +97,11 @@ def _run_opened(
     try:
         with catching_interrupts(stop):
             if options.retry_infeasible:
-                recorded = tuple(superseded(runs, recorded, progress))
-            _show_running(runs, before)
-            remove_pieces(runs.files.folder)
-            differing = runs.differing_trials()
+                recorded = tuple(superseded(journal, recorded, progress))
+            journal.set_running(commit_of(description.code))
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            remove_pieces(checkpoints)
+            differing = _differing(description, (before, *held.others))
             if differing:
                 progress.say(
                     "model.fit trains the study's trials, since the compiled trainer differed from "
@@ -114,9 +110,9 @@ def _run_opened(
             driver = Driver(
                 executor,
                 lambda space: _engine(replace(description, space=space)),
-                runs,
+                journal,
                 recorded,
-                _curves(store, description, recorded),
+                _curves(journal, recorded),
                 progress,
                 options.at_the_end,
                 "plain" if differing else None,
@@ -124,29 +120,25 @@ def _run_opened(
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
             # Partial files of killed workers.
-            remove_pieces(runs.files.folder)
+            remove_pieces(checkpoints)
             if ending != INTERRUPTED:
-                # A user may have renamed it while it ran.
-                engines = [refreshed(each, runs.written) for each in (before, *held.others)]
-                runs.description = replace(runs.description, name=engines[0].description.name)
-                report.prepare()
+                engines = [refreshed(each) for each in (before, *held.others)]
                 try:
-                    choose_champion(executor, runs, engines, progress, verifier)
+                    choose_champion(executor, engines, progress, verifier)
                 except VerificationStopped:
                     # The next launch does it.
                     status, ending = "KILLED", INTERRUPTED
-            history = _close(runs, before, status, ending, report)
+            history = _close(journal, before, status, ending)
+            progress.wait("bringing MLflow up to date")
+            exporter.finish()
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             status, ending = "KILLED", INTERRUPTED
         elif isinstance(error, FailedAlikeError):
             ending = Ending("error", "its first trials failed alike")
         # The first error counts, not later failures to write.
-        with catching_interrupts(finish):
-            for _ in range(2):
-                with contextlib.suppress(Exception):
-                    _close(runs, before, status, ending)
-                    break
+        with catching_interrupts(finish), contextlib.suppress(Exception):
+            _close(journal, before, status, ending)
         raise
     finally:
         progress.end()
@@ -155,40 +147,29 @@ def _run_opened(
     return history
 
 
-def _show_running(runs: StudyRuns, before: StudyHistory) -> None:
-    """Marks a study as running, and prepares what people see of it in MLflow's UI."""
-    now = replace(before, description=runs.description)
-    runs.set_running({**commit_tags(runs.description.code), tags.NOTE: study_note(now)})
-    describe_study(runs.store, runs.experiment_id)
-    prepare_views(now)
-    runs.on_grown = lambda description: prepare_views(replace(now, description=description))
+def _close(journal: Journal, before: StudyHistory, status: str, ending: Ending) -> StudyHistory:
+    """Ends a study's launch in the record; returns the recorded study."""
+    journal.end(status, *ending)
+    history = refreshed(before)
+    if status == "FINISHED":
+        record_corrected(history)
+        history = refreshed(history)
+    return history
 
 
-def _close(
-    runs: StudyRuns,
-    before: StudyHistory,
-    status: str,
-    ending: Ending,
-    report: ReportWriter | None = None,
-) -> StudyHistory:
-    """Ends a study's parent run with its summary and report; returns the recorded study."""
-    history = refreshed(before, runs.written)
-    ended = replace(history, status=status, ended_by=ending.by, stopped=ending.text)
-    if report is not None and status == "FINISHED":
-        record_corrected(ended)
-        set_verdict(ended)
-        report.write(ended)
-    prepare_views(history)
-    runs.close(status, study_note(history, ending.text), *ending)
-    describe_study(runs.store, runs.experiment_id)
-    return ended
+def _differing(description: StudyDescription, engines: Sequence[StudyHistory]) -> list[int]:
+    """Returns the trials of the study's present code that `model.fit` contradicts."""
+    same = description.code.same_as
+    trials = [trial for history in engines for trial in history.trials]
+    return sorted(t.number for t in trials if differs(t.verified) and same(t.code_digest))
 
 
-def _curves(store: Store, description: StudyDescription, recorded: Sequence[TrialRecord]) -> Curve:
+def _curves(journal: Journal, recorded: Sequence[TrialRecord]) -> Curve:
     """Returns what reads recorded trials as pruners saw them."""
+    folder, description = journal.folder, journal.description
     if description.folds:
-        return FoldCurves(store, description, recorded, most_epochs(description))
-    return RecordedCurves(store, recorded)
+        return FoldCurves(folder, description, recorded, most_epochs(description))
+    return RecordedCurves(folder, recorded)
 
 
 def _engine(description: StudyDescription) -> Engine:
@@ -205,32 +186,3 @@ def _engine(description: StudyDescription) -> Engine:
             from_zero=bool(description.objective_function),
         )
     )
-
-
-class ReportWriter:
-    """Writes a study's report at the end of its launch."""
-
-    def __init__(self, progress: Progress, *, wanted: bool) -> None:
-        self._progress = progress
-        self._wanted = wanted
-        self._thread: threading.Thread | None = None
-
-    def prepare(self) -> None:
-        """Begins to import what charts need, while a worker verifies the champion."""
-        if self._wanted:
-            self._thread = threading.Thread(target=warm_up, daemon=True)
-            self._thread.start()
-
-    def write(self, history: StudyHistory) -> None:
-        """Writes the report. If that fails, it says so: the study is what counts."""
-        if self._thread is None:
-            return
-        self._progress.wait("writing the report")
-        self._thread.join()
-        try:
-            write_report(history, default_store_path().absolute())
-        except Exception as error:
-            self._progress.say(
-                f"warning: the report could not be written ({type(error).__name__}: {error}). "
-                "To make it: kerastudy report"
-            )

@@ -15,18 +15,15 @@ from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe
 from studies.user_code.loading import load_study
 from studies.user_code.targets import Target
-from tracking import tags
-from tracking.history.study_history import StudyHistory, read_source, read_study
+from tracking.history.study_history import ALIAS, StudyHistory, read_source, read_study
+from tracking.journal import Champion
 from tracking.records import EndedTrial, TrialRecord
-from tracking.registry.models import local_model
-from tracking.runs.champion_versions import ALIAS, champion_version
 from tracking.store.folder import Store, default_store_path, open_store
 from tracking.store.trust import check_trust
 from tracking.texts import counted
 
 if TYPE_CHECKING:
     import keras
-    from mlflow.entities.model_registry import ModelVersion
 
     from studies.data import LoadedData
 
@@ -72,14 +69,14 @@ def existing_store(store: str | Path | Store | None) -> Store:
 
 def registered_folder(history: StudyHistory, alias: str = ALIAS) -> Path:
     """Returns the folder of a study's registered model."""
-    return local_model(history.store, _registered(history, alias).source)
+    return history.store.inside(_registered(history, alias).folder)
 
 
-def _registered(history: StudyHistory, alias: str) -> ModelVersion:
+def _registered(history: StudyHistory, alias: str) -> Champion:
     study = history.description.name
-    version = champion_version(history.store.client, study, history.experiment_id, alias)
-    if version is not None:
-        return version
+    registered = history.journal.champions(alias)
+    if registered:
+        return registered[-1]
     if alias != ALIAS:
         raise StudyError(
             f"The study {study!r} has no registered model {alias!r}. Make one: "
@@ -106,8 +103,8 @@ def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = AL
 
     store, study = history.store, history.description.name
     check_trust(store.root, trust)
-    version = _registered(history, alias)
-    folder = local_model(store, version.source)
+    registered = _registered(history, alias)
+    folder = store.inside(registered.folder)
     try:
         if not champion_loader.can_not_be_loaded(folder):
             return champion_loader.load_keras_model(folder)
@@ -117,8 +114,8 @@ def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = AL
                 "can't save safely, such as a lambda, so it can't be loaded. Use a function of "
                 "the study's file instead."
             )
-        history = read_study(store, study, version.tags[tags.ENGINE])
-        return _rebuilt(history, history.trial(int(version.tags[tags.NUMBER])), None)
+        history = read_study(store, study, registered.engine)
+        return _rebuilt(history, history.trial(registered.trial_number), None)
     except StudyError:
         raise
     except Exception as error:
@@ -141,7 +138,7 @@ def load_trial_model(
     The champion's is the registered one. Any other is built again, by the study of this process or
     by the recorded text of its file.
     """
-    if trial.run_id == history.champion_run_id:
+    if history.is_champion(trial):
         return load_champion(history, trust=trust)
     if definition is None:
         check_trust(history.store.root, trust)

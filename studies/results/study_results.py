@@ -14,14 +14,14 @@ from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe
 from studies.results.models import existing_store, load_champion, samples_for
-from tracking.history import renaming
+from tracking.history import housekeeping
 from tracking.history.study_history import StudyHistory, study_names
 from tracking.history.study_history import read_study as read_record
 from tracking.history.trials import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
+from tracking.mlflow.process import export_later, forget
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.checks import Confirmation, Corrected
-from tracking.runs import experiments
 from tracking.store.folder import Store, default_store_path
 
 if TYPE_CHECKING:
@@ -335,7 +335,9 @@ def delete_study(study: str, *, store: str | Path | Store | None = None) -> None
         StudyNotFoundError: If there is no such store or study.
         StoreError: If a process runs the study, or its files can't be removed.
     """
-    experiments.delete_study(existing_store(store), study)
+    opened = existing_store(store)
+    size = housekeeping.study_size(opened, study)
+    housekeeping.delete_study(opened, size, forget)
 
 
 def rename_study(study: str, to: str, *, store: str | Path | Store | None = None) -> None:
@@ -353,4 +355,5 @@ def rename_study(study: str, to: str, *, store: str | Path | Store | None = None
         StudyNameError: If the new name can't be one, or is taken.
         StoreError: If a process runs the study.
     """
-    renaming.rename_study(existing_store(store), study, to)
+    renamed = housekeeping.rename_study(read_record(existing_store(store), study), to)
+    export_later(renamed.folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Fixed, SearchSpace
-from search_spaces.errors import EngineError, StudyChangedError, StudyError
+from search_spaces.errors import EngineError, StudyChangedError
 from search_spaces.parameters.choices import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter
 from studies.data.replacing import path_in
@@ -18,10 +18,9 @@ from studies.definition.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOC
 from studies.engines.make import check_engine_serves
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import joined, with_joined
+from tracking.mlflow.names import check_names
 from tracking.records import FINISHED_STATES, StudyDescription
 from tracking.records.studies import ANY_HARDWARE
-from tracking.runs.parents import deleted_trials, restore_run
-from tracking.runs.run_contents import check_names
 
 
 def check_definition(description: StudyDescription) -> None:
@@ -189,22 +188,6 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
         if old != new:
             found.append(f"{name} was {_shown(old)} and is {_shown(new)}")
     return found
-
-
-def check_complete(history: StudyHistory) -> None:
-    """Raises StudyError if a trial of a study is missing in the record."""
-    numbers = {trial.number for trial in history.trials}
-    deleted = deleted_trials(history.store, history.experiment_id, history.parent_run_id)
-    missing = set(range(max([*numbers, *deleted], default=-1) + 1)) - numbers
-    if missing:
-        restore = [restore_run(history.store, deleted[n]) for n in sorted(missing) if n in deleted]
-        how = "; ".join(restore[:3]) or "put mlflow.db back from a backup"
-        raise StudyError(
-            f"The study {history.description.name!r} can't be resumed: the runs of "
-            f"trials {', '.join(map(str, sorted(missing)))} were deleted in MLflow, and proposals "
-            f"depend on every trial. Restore them ({how}), or start a new study under another name "
-            "with --name."
-        )
 
 
 def most_epochs(description: StudyDescription) -> int:

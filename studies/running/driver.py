@@ -1,7 +1,7 @@
 """The loop that ties engine, executor and tracking together.
 
-It alone talks to MLflow and, by `search`, to the engine. What must not be lost is written in this
-order: the trial's run before it trains; its checkpoint when it has ended; its run's result. A
+It alone writes the journal and, by `search`, talks to the engine. What must not be lost is written
+in this order: the trial before it trains; its checkpoint when it has ended; its result. A
 process killed in between leaves a study that the next launch resumes.
 """
 
@@ -24,6 +24,7 @@ from studies.running.search import Search
 from studies.running.study_trials import FirstTrials, StudyTrials, ValidationParts
 from studies.running.trial_runs import TrialRuns
 from tracking.history.trials import best_trial
+from tracking.journal import Journal
 from tracking.records import (
     Decision,
     EndedTrial,
@@ -35,7 +36,7 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.runs.study_runs import StudyRuns
+from tracking.store.files import files_of
 
 # A trial whose process ends by itself so often is the cause.
 _ATTEMPTS = 3
@@ -57,7 +58,7 @@ class Driver:
         self,
         executor: Executor,
         engine_of: EngineOf,
-        runs: StudyRuns,
+        journal: Journal,
         recorded: Sequence[TrialRecord],
         curve: Curve,
         progress: Progress,
@@ -65,9 +66,10 @@ class Driver:
         trainer: TrainerName | None = None,
     ) -> None:
         self._trainer = trainer
-        self._executor, self._runs, self._progress = executor, runs, progress
+        self._executor, self._journal, self._progress = executor, journal, progress
         self._at_the_end = at_the_end
-        description = runs.description
+        description = journal.description
+        self._files = files_of(journal.folder, description.engine)
         self._trials = StudyTrials(recorded)
         # Running trials whose process died.
         self._lost: dict[int, WorkerError] = {}
@@ -78,16 +80,15 @@ class Driver:
         self._first_trials = FirstTrials(description, recorded)
         self._validated_on = ValidationParts(recorded)
         self._stopping = False
-        self._search = Search(engine_of, curve, runs, self._trials, self._clock, progress.say)
-        self._trial_runs = TrialRuns(runs, self._trials, self._search)
+        self._search = Search(engine_of, curve, journal, self._trials, self._clock, progress.say)
+        self._trial_runs = TrialRuns(journal, self._trials, self._search)
         self._shown = best_trial(self._trials.finished.values(), description.objective)
-        self._retention = Retention(runs.files, description, self._trials.finished.values())
+        self._retention = Retention(self._files, description, self._trials.finished.values())
 
     def run(self) -> Ending:
         """Runs trials; returns why it ended."""
         # A kill may have left superseded checkpoints; --keep may be less.
         self._retention.tidy(self._search.engine)
-        self._search.begin()
         finished = len(self._trials.finished)
         self._progress.begin(
             self._description, finished, self._description.trials, self._best_shown()
@@ -103,13 +104,10 @@ class Driver:
                     self._submit()
             self._search.tell_all()
         except BaseException:
-            # An interrupt may have come during the database's own work, which then fails once more.
-            # The next launch closes runs that can't be closed now.
-            for _ in range(2):
-                with contextlib.suppress(Exception):
-                    for running in self._trials.running.values():
-                        self._trial_runs.close(running)
-                    break
+            # The next launch ends trials that can't be ended now.
+            with contextlib.suppress(Exception):
+                self._journal.settle()
+                self._journal.end_left_over()
             raise
         return self._why_it_ended()
 
@@ -153,16 +151,14 @@ class Driver:
         if result.state != "complete" or result.repeat + 1 == len(running.fits):
             self._results.append(result)
             return
-        self._runs.write_epochs()
-        with self._runs.together():
+        with self._journal.together():
             self._trial_runs.end_fit(running, result, self._clock.seconds)
 
     def _take_results(self) -> None:
         """Records new epochs and results, together, and acts on them."""
-        self._runs.write_epochs()
         results, self._results = self._results, []
         if results:
-            with self._runs.together():
+            with self._journal.together():
                 ended = [
                     self._trial_runs.end(self._trials.running[result.number], result)
                     for result in results
@@ -172,9 +168,10 @@ class Driver:
             self._first_trials.check()
         lost, self._lost = self._lost, {}
         if lost:
-            with self._runs.together():
+            with self._journal.together():
                 for number, error in lost.items():
                     self._lose(number, error)
+        self._journal.flush()
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """Takes a trial whose process ended by itself, to train it again."""
@@ -282,7 +279,7 @@ class Driver:
         """Begins the trials that are found soon, together; returns whether there may be more."""
         begun: list[Running] = []
         ends = time.monotonic() + _SECONDS_TOGETHER
-        with self._runs.together():
+        with self._journal.together():
             while more := len(begun) < self._executor.free and not self._stopping:
                 running = self._begin_next()
                 if running is None:
@@ -296,7 +293,7 @@ class Driver:
             last_kept = self._retention.last_kept(running.trial.known)
             self._executor.submit(
                 *(
-                    task_of(fit, self._description, self._runs.files, self._trainer, last_kept)
+                    task_of(fit, self._description, self._files, self._trainer, last_kept)
                     for fit in running.fits
                 )
             )

@@ -31,8 +31,7 @@ from tracking.records import (
     TrialTask,
     finished_trials,
 )
-from tracking.runs.study_files import StudyFiles
-from tracking.store.files import as_store_errors
+from tracking.store.files import StudyFiles, as_store_errors
 
 EngineOf = Callable[[SearchSpace], Engine]
 

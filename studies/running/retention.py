@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from studies.engines.engine import Engine
 from tracking.history.trials import rank_of, ranked
 from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
-from tracking.runs.study_files import StudyFiles
 from tracking.scores.files import KeptScores
-from tracking.store.files import one_before
+from tracking.store.files import StudyFiles, one_before
 
 
 class Retention:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tracking.history.curves import mean_so_far, pruner_step
+from tracking.history.curves import mean_metrics, mean_so_far, pruner_step
 from tracking.records import (
     BestEpoch,
     EpochResult,
@@ -18,7 +18,7 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.runs.pages import training_name
+from tracking.texts import training_name
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Running:
 
     trial: TrialRecord
     fits: Sequence[TrialSpec]  # One, or one for each repeat or fold.
-    run_ids: list[str] = field(default_factory=list)  # Of the fits that have begun.
+    uuids: list[str] = field(default_factory=list)  # Of the fits that have begun.
     results: list[TrialResult] = field(default_factory=list)  # Of the fits that have ended.
     epochs: list[EpochResult] = field(default_factory=list)  # Of all fits so far.
     # The objective by epoch, by fit.
@@ -36,9 +36,9 @@ class Running:
     last_epoch: float = 0.0  # When its last epoch ended, or it began.
     longest_epoch: float = 0.0  # In seconds.
 
-    def begin_fit(self, run_id: str, now: float) -> None:
-        """Begins its next fit, which has this run."""
-        self.run_ids.append(run_id)
+    def begin_fit(self, uuid: str, now: float) -> None:
+        """Begins its next fit."""
+        self.uuids.append(uuid)
         self.began = self.last_epoch = now
         self.longest_epoch = 0.0
 
@@ -76,17 +76,6 @@ class Running:
         step = pruner_step(epoch.repeat, epoch.epoch, longest)
         return EpochResult(epoch.number, step, {metric: mean}, epoch.seconds)
 
-    def mean_epochs(self) -> Iterator[EpochResult]:
-        """Yields the mean of all repeats at each epoch; of folds, at epochs that all had."""
-        by_epoch: dict[int, list[EpochResult]] = {}
-        for epoch in self.epochs:
-            by_epoch.setdefault(epoch.epoch, []).append(epoch)
-        folds = len(self.run_ids) if self.fits[0].fold is not None else 0
-        for number, epochs in sorted(by_epoch.items()):
-            if len({epoch.repeat for epoch in epochs}) >= folds:
-                mean = mean_metrics([epoch.metrics for epoch in epochs])
-                yield EpochResult(self.trial.number, number, mean, 0.0)
-
     def combined(self, description: StudyDescription) -> TrialResult:
         """Returns the combined result of all repeats, or folds.
 
@@ -96,7 +85,7 @@ class Running:
         """
         last, results, folds = self.results[-1], self.results, description.folds
         objective = description.objective
-        trained = zip(results, self.fits, self.run_ids, strict=False)
+        trained = zip(results, self.fits, self.uuids, strict=False)
         repeats = tuple(_repeat(*each) for each in trained if each[0].best is not None)
         common = TrialResult(
             last.number,
@@ -137,11 +126,11 @@ class Running:
         )
 
 
-def _repeat(result: TrialResult, spec: TrialSpec, run_id: str) -> Repeat:
+def _repeat(result: TrialResult, spec: TrialSpec, uuid: str) -> Repeat:
     assert result.best is not None, "it has a value"
     return Repeat(
         spec.seed,
-        run_id,
+        uuid,
         result.epochs,
         result.best,
         result.weights_sha256,
@@ -212,12 +201,6 @@ def common_best(
     means = ((e, mean_metrics([curve[e] for curve in curves])) for e in everywhere)
     found = [BestEpoch(e, metrics[metric], metrics) for e, metrics in means]
     return min(found, key=lambda each: each.rank(objective))
-
-
-def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Returns the mean of each metric that all have."""
-    names = [name for name in several[0] if all(name in metrics for metrics in several)]
-    return {name: statistics.fmean(metrics[name] for metrics in several) for name in names}
 
 
 def _sound(metrics: Mapping[str, float], metric: str) -> bool:

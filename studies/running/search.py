@@ -12,8 +12,8 @@ from studies.running.proposals import EngineOf, Proposals
 from studies.running.running_trial import Running
 from studies.running.study_trials import StudyTrials
 from tracking.history.trials import best_trial, joined
+from tracking.journal import Journal
 from tracking.records import EndedTrial, EpochResult, Proposal, TrialRecord
-from tracking.runs.study_runs import StudyRuns
 
 
 class Search:
@@ -23,13 +23,13 @@ class Search:
         self,
         engine_of: EngineOf,
         curve: Curve,
-        runs: StudyRuns,
+        journal: Journal,
         trials: StudyTrials,
         clock: AwakeClock,
         say: Callable[[str], None],
     ) -> None:
-        self._runs, self._trials, self._clock, self._say = runs, trials, clock, say
-        self.description = description = runs.description
+        self._journal, self._trials, self._clock, self._say = journal, trials, clock, say
+        self.description = description = journal.description
         self.exhausted = False
         self.ending: Ending | None = None
         # Trials that the engine knows, with hyperparameters that the space lacks.
@@ -38,16 +38,12 @@ class Search:
         self._proposals.begin(description.space, [*trials.all.values()])
         told = self._proposals.told_of(trials.finished)
         self._counted = Counted(told)
-        self._best = BestSoFar(runs, [trials.finished[number] for number in told])
+        self._best = best_trial([trials.finished[n] for n in told], description.objective)
 
     @property
     def engine(self) -> Engine:
         """The engine, until a hyperparameter joins the space."""
         return self._proposals.engine
-
-    def begin(self) -> None:
-        """Records what a killed launch did not."""
-        self._best.complete()
 
     def report(self, epoch: EpochResult) -> bool:
         """Takes an epoch; True to prune the trial."""
@@ -58,12 +54,6 @@ class Search:
         folds = self.description.folds
         seen = running.for_pruner(epoch, folds, most_epochs(self.description) if folds else 0)
         return seen is not None and self.report(seen)
-
-    def record(self, trial: EndedTrial) -> None:
-        """Records that a finished trial is the best so far, if it is."""
-        if not self.description.lag:
-            # Together with its result, or it might be lost: the engine does not get it again.
-            self._best.take(trial, told_before=False)
 
     def take(self, trial: EndedTrial) -> None:
         """Takes a finished trial, for the next step."""
@@ -103,10 +93,8 @@ class Search:
     def spent(self) -> bool:
         """Returns whether the study's budget is spent, apart from its number of trials."""
         if self.ending is None:
-            best = self._best.trial
-            self.ending = reached(
-                self.description, self._clock.seconds, self._counted.above(best), best
-            )
+            since = self._counted.above(self._best)
+            self.ending = reached(self.description, self._clock.seconds, since, self._best)
         return self.ending is not None
 
     def _tell_next(self) -> bool:
@@ -117,10 +105,7 @@ class Search:
         if trial.result.joined:
             self._showed.append(trial)
         self._counted.add(trial.number)
-        if self.description.lag:
-            # An engine that gets results by number gets the last trials again in each launch.
-            told_before = trial.number in self._trials.finished_before
-            self._best.take(trial, told_before=told_before)
+        self._best = best_trial([self._best, trial], self.description.objective)
         self.spent()
         return True
 
@@ -143,7 +128,7 @@ class Search:
                 how = "left at its default, as the engine can't tune it"
             self._say(f"trial {trial.number} declared {names}: {how}")
         self.description = replace(self.description, space=space)
-        self._runs.grow(self.description)
+        self._journal.grow(self.description)
         self._trials.complete(space)
         trials = [self._trials.all[number] for number in sorted(self._trials.all)]
         running = self._trials.running.values()
@@ -173,44 +158,3 @@ class Counted:
             # Seldom: when there is a new best trial.
             self._above, self._last = sum(number > last for number in self._numbers), last
         return self._above
-
-
-class BestSoFar:
-    """Follows the best trial, and adds a point to its curve for each better one.
-
-    A point's step is the number of trials that had finished by then, over all launches. (Trials
-    end in another order than that of their numbers.)
-    """
-
-    def __init__(self, runs: StudyRuns, counted: Iterable[TrialRecord]) -> None:
-        counted = list(counted)
-        self._runs, self._objective = runs, runs.description.objective
-        self._count = len(counted)
-        self._last = runs.last_best_so_far()
-        self.trial = best_trial(counted, self._objective)
-
-    def complete(self) -> None:
-        """Adds the point of the best trial if the curve does not end with it.
-
-        A kill may have come between a trial's result and its point.
-        """
-        if self.trial is None or self.trial.best is None:
-            return
-        value = self.trial.best.value
-        if self._last is None or self._objective.is_better(value, self._last[1]):
-            self._log(value)
-
-    def take(self, trial: TrialRecord, *, told_before: bool) -> None:
-        """Takes a finished trial; ``told_before`` if an earlier launch may have taken it too."""
-        self._count += 1
-        before, self.trial = self.trial, best_trial([self.trial, trial], self._objective)
-        if self.trial is before:
-            return
-        if told_before:
-            self.complete()
-        elif trial.best is not None:
-            self._log(trial.best.value)
-
-    def _log(self, value: float) -> None:
-        self._runs.log_best_so_far(self._count, value)
-        self._last = self._count, value

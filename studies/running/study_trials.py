@@ -30,8 +30,6 @@ class StudyTrials:
         # By number; a running one as when it began.
         self.all = {trial.number: trial for trial in recorded}
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
-        # Numbers of those that an earlier launch finished.
-        self.finished_before = frozenset(self.finished)
         self.running: dict[int, Running] = {}
         # To train again, the next one first.
         self.again = deque(t for n, t in self.all.items() if n not in self.finished)

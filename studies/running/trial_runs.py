@@ -1,4 +1,4 @@
-"""The runs of trials and of their fits: begun, ended, closed."""
+"""Records trials and their fits as they begin and end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from studies.running.running_trial import Running
 from studies.running.search import Search
 from studies.running.study_trials import StudyTrials
 from tracking.history.curves import epoch_metrics
+from tracking.journal import Journal
 from tracking.records import (
-    FINISHED_STATES,
     EndedTrial,
     EpochResult,
     Proposal,
@@ -20,14 +20,13 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.runs.study_runs import StudyRuns
 
 
 class TrialRuns:
     """Records the trials of a study as they begin and end."""
 
-    def __init__(self, runs: StudyRuns, trials: StudyTrials, search: Search) -> None:
-        self._runs, self._trials, self._search = runs, trials, search
+    def __init__(self, journal: Journal, trials: StudyTrials, search: Search) -> None:
+        self._journal, self._trials, self._search = journal, trials, search
 
     def begin(
         self,
@@ -39,13 +38,13 @@ class TrialRuns:
     ) -> Running:
         """Begins a trial, and its first fit."""
         trial = TrialRecord(
-            run_id=self._runs.begin_trial(spec, proposal, environment, losses),
+            uuid=self._journal.begin_trial(spec, proposal, environment, losses),
             spec=spec,
             state="running",
             result=None,
             engine_state=proposal.state,
             environment=environment,
-            code_digest=self._runs.description.code.digest,
+            code_digest=self._journal.description.code.digest,
             started=0,
             known=proposal.known,
             losses=losses,
@@ -56,7 +55,7 @@ class TrialRuns:
 
     def _fits(self, spec: TrialSpec) -> list[TrialSpec]:
         """Returns the fits of a trial: one, or one for each repeat or fold."""
-        description = self._runs.description
+        description = self._journal.description
         if description.trainings == 1:
             return [spec]
         return [
@@ -70,20 +69,19 @@ class TrialRuns:
         ]
 
     def _begin_fit(self, running: Running, now: float) -> None:
-        """Begins the run of a trial's next fit; a single fit has the trial's own."""
-        run_id = running.trial.run_id
+        """Begins a trial's next fit."""
         # Hyperparameters may have joined the space since the trial began.
         values = running.trial.spec.values
         spec = replace(running.fits[len(running.results)], values=values)
-        if len(running.fits) > 1:
-            run_id = self._runs.begin_repeat(run_id, spec)
-        running.begin_fit(run_id, now)
+        only = len(running.fits) == 1
+        fit = self._journal.begin_fit(running.trial.uuid, spec, only=only)
+        running.begin_fit(fit, now)
         if spec.goes_on_from is not None and spec.initial_epoch:
             # It continues another trial, and gets the epochs of that one.
             parent = self._trials.finished[spec.goes_on_from]
-            for epoch, metrics in epoch_metrics(self._runs.store, parent.run_id).items():
+            for epoch, metrics in epoch_metrics(self._journal.folder, parent).items():
                 known = EpochResult(spec.number, epoch, metrics, 0.0)
-                self._runs.log_epoch(run_id, known)
+                self._journal.log_epoch(fit, known)
                 self._search.report(known)
 
     def take_epoch(self, running: Running, epoch: EpochResult, now: float) -> bool:
@@ -91,43 +89,27 @@ class TrialRuns:
 
         The epoch is written with others.
         """
-        self._runs.keep_epoch(running.run_ids[epoch.repeat], epoch)
+        self._journal.log_epoch(running.uuids[epoch.repeat], epoch)
         running.take_epoch(epoch, now)
         return self._search.prunes(running, epoch)
 
     def end_fit(self, running: Running, result: TrialResult, now: float) -> None:
         """Records the result of a fit that another one follows, and begins that."""
-        self._runs.finish_trial(running.run_ids[result.repeat], result)
+        self._journal.end_fit(running.uuids[result.repeat], result)
         running.results.append(result)
         self._begin_fit(running, now)
 
     def end(self, running: Running, result: TrialResult) -> EndedTrial:
         """Records the result of a trial's last fit; returns the trial."""
-        description = self._runs.description
+        description = self._journal.description
         if len(running.fits) > 1:
-            self._runs.finish_trial(running.run_ids[result.repeat], result)
+            self._journal.end_fit(running.uuids[result.repeat], result)
             running.results.append(result)
-            for epoch in running.mean_epochs():
-                self._runs.log_epoch(running.trial.run_id, epoch)
             result = running.combined(description)
         result = replace(result, joined=joinable(description, result.joined))
-        self._runs.finish_trial(running.trial.run_id, result)
-        trial = running.trial.with_result(result)
-        if trial.state in FINISHED_STATES:
-            self._search.record(trial)
-        return trial
+        self._journal.end_trial(running.trial.uuid, result)
+        return running.trial.with_result(result)
 
     def lose(self, running: Running, losses: int) -> None:
-        """Ends the runs of an attempt whose process died; ``losses`` count against the trial."""
-        trial = running.trial
-        repeats = [run_id for run_id in _without_result(running) if run_id != trial.run_id]
-        self._runs.lose_trial(trial.run_id, repeats, trial.losses + losses)
-
-    def close(self, running: Running) -> None:
-        """Ends the runs of a trial that has no result."""
-        for run_id in dict.fromkeys([*_without_result(running), running.trial.run_id]):
-            self._runs.close_left_running(run_id)
-
-
-def _without_result(running: Running) -> list[str]:
-    return running.run_ids[len(running.results) :]
+        """Ends an attempt whose process died; ``losses`` count against the trial."""
+        self._journal.lose_trial(running.trial.uuid, running.trial.losses + losses)

@@ -31,8 +31,8 @@ from studies.user_code.causes import (
     out_of_memory,
     prunes_trial,
 )
+from tracking.mlflow.names import metric_name
 from tracking.records import BestEpoch, EpochResult, TrialResult, TrialSpec, TrialState, TrialTask
-from tracking.runs.run_contents import metric_name
 
 if TYPE_CHECKING:
     import keras

@@ -12,6 +12,7 @@ from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import Checkpoints
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import Trainer
+from tracking.mlflow.names import metric_name
 from tracking.records import (
     ALL_FOLDS,
     BestEpoch,
@@ -21,7 +22,6 @@ from tracking.records import (
     TrialSpec,
     TrialState,
 )
-from tracking.runs.run_contents import metric_name
 
 OnEpochResult = Callable[[EpochResult], Decision]
 

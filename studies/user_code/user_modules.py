@@ -25,7 +25,6 @@ from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 from studies.user_code.same_names import NAMES, places_of
-from tracking import tags
 from tracking.records import CodeDescription
 
 _LIBRARIES = ("site-packages", "dist-packages")
@@ -322,13 +321,13 @@ class _TextLoader(SourceLoader):
 _SECONDS = 10.0
 
 
-def commit_tags(code: CodeDescription) -> dict[str, str]:
-    """Returns the tags with the commit of a study's code; empty ones if there is none.
+def commit_of(code: CodeDescription) -> dict[str, str]:
+    """Returns the commit of a study's code, and whether it is dirty; empty texts if there is none.
 
     It is dirty if a tracked file has changed, or if git does not track one of the study's own
     files. Other untracked files, such as a store, don't count.
     """
-    found = {tags.COMMIT: "", tags.DIRTY: ""}
+    found = {"commit": "", "dirty": ""}
     path = Path(code.path or Path(code.folder or ".") / "notebook")
     git = shutil.which("git")
     if git is None or not path.parent.is_dir():
@@ -342,7 +341,7 @@ def commit_tags(code: CodeDescription) -> dict[str, str]:
     if not changed and files:
         known = _asked(git, path.parent, "ls-files", "--error-unmatch", "--", *files)
         changed = "untracked" if known is None else ""
-    return {tags.COMMIT: commit.strip(), tags.DIRTY: "false" if changed == "" else "true"}
+    return {"commit": commit.strip(), "dirty": "false" if changed == "" else "true"}
 
 
 def _asked(git: str, folder: Path, *arguments: str) -> str | None:

@@ -17,12 +17,11 @@ from search_spaces.errors import InternalError
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.ranges import Float, Int
 from tracking.history.confirmations import read_confirmations
-from tracking.history.curves import RecordedCurves
+from tracking.history.curves import RecordedCurves, metric_by_epoch
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import holding, metric_by_step
+from tracking.history.trials import holding
 from tracking.history.validation_samples import best_scores, scores_of
 from tracking.records import EndedTrial, Objective
-from tracking.runs.run_contents import to_mlflow
 from tracking.scores.files import ScoresError
 from tracking.texts import counted
 
@@ -214,12 +213,11 @@ class DiagnosedStudy:
 
         A trial that continues another one has the epochs of that one, too.
         """
-        read = RecordedCurves(self.history.store, self.history.trials)
+        read = RecordedCurves(self.history.folder, self.history.trials)
         objective = {trial.number: read(trial) for trial in self.ranked}
-        runs = {_run_of(trial): trial.number for trial in self.ranked}
-        name = to_mlflow(self.training_metric)
-        read_fit = metric_by_step(self.history.store, list(runs), name) if name else {}
-        training = {runs[run_id]: epochs for run_id, epochs in (read_fit or {}).items()}
+        training: Mapping[int, Mapping[int, float]] = {}
+        if self.training_metric:
+            training = metric_by_epoch(self.history.folder, self.ranked, self.training_metric)
         before = {trial.number: trial.spec.goes_on_from for trial in self.ranked}
         sign = -1.0 if self.objective.direction == "max" else 1.0
         curves = {}
@@ -347,11 +345,6 @@ def of_best(amount: int, best: int) -> str:
 def difference(value: float) -> str:
     """Returns a difference or a spread as people read it: a number to two digits."""
     return f"{value:.2g}"
-
-
-def _run_of(trial: EndedTrial) -> str:
-    """Returns the run whose curves count; of a repeated trial, that of its first repeat."""
-    return trial.result.repeats[0].run_id if trial.result.repeats else trial.run_id
 
 
 def _whole(

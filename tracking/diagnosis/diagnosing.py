@@ -13,8 +13,8 @@ from tracking.diagnosis.diagnosed import SEVERITIES, Chart, DiagnosedStudy, Find
 from tracking.diagnosis.relaunch import NextLaunch, next_launch
 from tracking.diagnosis.space_checks import boundary, infeasible_share
 from tracking.diagnosis.value_checks import isolation, sufficiency, trial_variance
+from tracking.history.commands import shell_command
 from tracking.history.study_history import StudyHistory
-from tracking.runs.commands import shell_command
 
 
 class Check(NamedTuple):

@@ -15,8 +15,8 @@ from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.ranges import Float, Int
 from search_spaces.tailoring import Tailoring, read_domain, spell_domain
 from tracking.diagnosis.diagnosed import Finding
+from tracking.history.commands import launch_command
 from tracking.history.study_history import StudyHistory
-from tracking.runs.commands import launch_command
 
 # The playbook gives no amount. By a rule of thumb a range grows by half of itself in its sampling
 # scale, and by a factor of ten at most.

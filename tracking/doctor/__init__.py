@@ -1,14 +1,11 @@
-"""Checks of a store, and how damage is mended. One function for each check.
+"""Checks a store, and mends it.
 
-| module | looks at |
+| module | holds |
 |---|---|
-| `findings` | findings of checks, mending them, and the studies that are checked |
-| `files` | `store.json`, the databases, artifacts, weights: missing, damaged, or of no study |
-| `runs` | runs left RUNNING, incomplete or unreadable; what was deleted in MLflow |
-| `definitions` | the study's definition, the text of its file, the registered model |
+| `findings` | the findings of checks, and mending them |
+| `checks` | the checks: of the store's file, of journals, and of files beside them |
 
-Checks that need the states of trainings are in `studies.doctor`, which runs them all.
-Only files that can be made again are ever deleted; others are moved to ``orphans/``.
+The checks of trainings' states, and training again what is lost, are in `studies.doctor`.
 """
 
 import lazy_loader

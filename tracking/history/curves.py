@@ -6,52 +6,113 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
-from tracking.history.trials import metric_by_step
+from tracking.journal import JournalReader
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, finished_trials
-from tracking.runs.run_contents import from_mlflow, to_mlflow
-from tracking.store.folder import Store
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
+Epochs = dict[int, dict[str, float]]
+"""Metrics by epoch, which counts from 1."""
 
 
-def epoch_metrics(store: Store, run_id: str) -> dict[int, dict[str, float]]:
-    """Reads every metric that Keras logged in a run, by epoch."""
-    client = store.client
-    epochs: dict[int, dict[str, float]] = {}
-    for name in client.get_run(run_id).data.metrics:
-        for metric in client.get_metric_history(run_id, name):
-            # Steps count from 1; metrics of the trial as a whole have step 0.
-            if metric.step > 0:
-                epochs.setdefault(metric.step, {})[from_mlflow(name)] = metric.value
-    return dict(sorted(epochs.items()))
+def epoch_metrics(folder: Path, trial: TrialRecord) -> Epochs:
+    """Reads a trial's metrics by epoch; of one with several fits, their means.
+
+    `folder` is the study's. Metrics that are not finite are left out.
+    """
+    curves = JournalReader(folder).curves([trial.uuid])
+    if trial.uuid in curves:
+        return _finite(curves[trial.uuid])
+    repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
+    folds = any(each.fold is not None for each in repeats)
+    # Not the training on all folds, which is not validated.
+    of_fits = [curves[each.uuid] for each in repeats if each.uuid in curves]
+    return _finite(mean_epochs(of_fits or list(curves.values()), len(of_fits) if folds else 0))
+
+
+def fit_metrics(folder: Path, fit: str) -> Epochs:
+    """Reads the metrics of a fit by epoch, those that are finite."""
+    return _finite(JournalReader(folder).curves([fit]).get(fit, {}))
+
+
+def metric_by_epoch(
+    folder: Path, trials: Iterable[TrialRecord], metric: str
+) -> dict[int, dict[int, float]]:
+    """Reads a metric by epoch, of trials by number.
+
+    Of a repeated one that of its first repeat; of a cross-validated one the mean over folds. Values
+    that are not finite are left out.
+    """
+    wanted = list(trials)
+    curves = JournalReader(folder).curves(each.uuid for each in wanted)
+    read: dict[int, dict[int, float]] = {}
+    for trial in wanted:
+        repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
+        if not repeats:
+            epochs: Mapping[int, Mapping[str, float]] = curves.get(trial.uuid, {})
+        elif repeats[0].fold is None:
+            epochs = curves.get(repeats[0].uuid, {})
+        else:
+            epochs = mean_epochs([curves.get(each.uuid, {}) for each in repeats], len(repeats))
+        read[trial.number] = {
+            epoch: metrics[metric]
+            for epoch, metrics in epochs.items()
+            if math.isfinite(metrics.get(metric, math.nan))
+        }
+    return {number: curve for number, curve in read.items() if curve}
+
+
+def mean_epochs(curves: Sequence[Mapping[int, Mapping[str, float]]], least: int) -> Epochs:
+    """Returns the mean metrics of fits at each epoch that at least so many of them have."""
+    by_epoch: dict[int, list[Mapping[str, float]]] = {}
+    for curve in curves:
+        for epoch, metrics in curve.items():
+            by_epoch.setdefault(epoch, []).append(metrics)
+    return {
+        epoch: mean_metrics(several)
+        for epoch, several in sorted(by_epoch.items())
+        if len(several) >= least
+    }
+
+
+def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns the mean of each metric that all have."""
+    names = [name for name in several[0] if all(name in metrics for metrics in several)]
+    return {name: statistics.fmean(metrics[name] for metrics in several) for name in names}
+
+
+def _finite(epochs: Mapping[int, Mapping[str, float]]) -> Epochs:
+    finite = {
+        epoch: {name: value for name, value in metrics.items() if math.isfinite(value)}
+        for epoch, metrics in sorted(epochs.items())
+    }
+    return {epoch: metrics for epoch, metrics in finite.items() if metrics}
 
 
 class RecordedCurves:
-    """Reads the objective of recorded trials by epoch.
+    """Reads the objective of recorded trials by epoch, all together when the first is asked for.
 
     Of a repeated one that of its first repeat; of a cross-validated one the mean over folds.
     """
 
-    def __init__(self, store: Store, recorded: Iterable[TrialRecord]) -> None:
-        self._store = store
+    def __init__(self, folder: Path, recorded: Iterable[TrialRecord]) -> None:
+        self._folder = folder
         self._ended = finished_trials(recorded)
 
     def __call__(self, trial: TrialRecord) -> dict[int, float]:
         """Returns a trial's objective by epoch."""
-        run_id, metric = _run_of(trial), trial.spec.objective.metric
-        if run_id in self._together:
-            return self._together[run_id]
-        return _curve_of_run(self._store, run_id, metric)
+        if trial.number in self._together:
+            return self._together[trial.number]
+        metric = trial.spec.objective.metric
+        return metric_by_epoch(self._folder, [trial], metric).get(trial.number, {})
 
     @cached_property
-    def _together(self) -> dict[str, dict[int, float]]:
+    def _together(self) -> dict[int, dict[int, float]]:
         if not self._ended:
             return {}
-        run_ids = [_run_of(trial) for trial in self._ended]
-        name = to_mlflow(self._ended[0].spec.objective.metric)
-        return metric_by_step(self._store, run_ids, name) or {}
+        return metric_by_epoch(self._folder, self._ended, self._ended[0].spec.objective.metric)
 
 
 def pruner_step(fold: int, epoch: int, longest: int) -> int:
@@ -73,19 +134,26 @@ class FoldCurves:
 
     def __init__(
         self,
-        store: Store,
+        folder: Path,
         description: StudyDescription,
         recorded: Iterable[TrialRecord],
         longest: int,
     ) -> None:
-        self._longest = longest
-        run_ids = [each.run_id for t in finished_trials(recorded) for each in t.result.repeats]
-        self._curves = _curves_of_runs(store, run_ids, description.objective.metric)
+        self._longest, self._metric = longest, description.objective.metric
+        trials = [trial.uuid for trial in finished_trials(recorded)]
+        self._curves = JournalReader(folder).curves(trials) if trials else {}
 
     def __call__(self, trial: TrialRecord) -> dict[int, float]:
         """Returns the values that pruners saw of a trial."""
         folds = trial.result.repeats if isinstance(trial, EndedTrial) else ()
-        curves = {fold: self._curves.get(each.run_id, {}) for fold, each in enumerate(folds)}
+        curves = {
+            fold: {
+                epoch: metrics[self._metric]
+                for epoch, metrics in self._curves.get(each.uuid, {}).items()
+                if math.isfinite(metrics.get(self._metric, math.nan))
+            }
+            for fold, each in enumerate(folds)
+        }
         seen = {}
         for fold, curve in curves.items():
             for epoch in curve:
@@ -119,23 +187,3 @@ def sparkline(values: Sequence[float], columns: int = 40) -> str:
         else _BARS[round((mean - low) / (high - low) * (len(_BARS) - 1)) if high > low else 3]
         for mean in means
     )
-
-
-def _run_of(trial: TrialRecord) -> str:
-    repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
-    return repeats[0].run_id if repeats and repeats[0].fold is None else trial.run_id
-
-
-def _curves_of_runs(
-    store: Store, run_ids: Sequence[str], metric: str
-) -> Mapping[str, Mapping[int, float]]:
-    """Reads a metric of runs by epoch."""
-    together = metric_by_step(store, run_ids, to_mlflow(metric))
-    if together is not None:
-        return together
-    return {run_id: _curve_of_run(store, run_id, metric) for run_id in run_ids}
-
-
-def _curve_of_run(store: Store, run_id: str, metric: str) -> dict[int, float]:
-    epochs = epoch_metrics(store, run_id)
-    return {epoch: metrics[metric] for epoch, metrics in epochs.items() if metric in metrics}

@@ -1,42 +1,38 @@
-"""Reading studies back from MLflow, with the code that their trials ran from."""
+"""Reading studies back from their journals, with the code that their trials ran from."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from search_spaces.errors import StoreError, StudyDeletedError, StudyNotFoundError
-from tracking import tags
+from search_spaces.errors import StudyNotFoundError
 from tracking.history.curves import epoch_metrics
 from tracking.history.trials import (
     best_trial,
     completed,
     holding,
+    latest_attempts,
     ranked,
-    read_trials,
     with_joined,
 )
+from tracking.journal import Champion, Journal, JournalReader, Search
 from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
-from tracking.runs.champion_versions import ALIAS, champion_version
-from tracking.runs.parents import (
-    in_trash,
-    lost_parent,
-    parent_runs,
-    renamed_from,
-    study_experiments,
-)
-from tracking.runs.run_contents import code_path, definition_path, digests_of_code
-from tracking.runs.study_files import StudyFiles, files_of
-from tracking.store.database import check_database
+from tracking.store.files import StudyFiles, files_of
 from tracking.store.folder import Store, known_names
 
-if TYPE_CHECKING:
-    from mlflow.entities import Experiment, Run
+ALIAS = "champion"
+"""The alias of the champion among the versions of a study's registered model."""
+REFIT = "refit"
+"""The alias of the champion's configuration, trained on validation data too."""
+CONFIRMED = "it won under new seeds"
+"""Why the winner of `kerastudy confirm` is the champion."""
+PROMOTED = "promoted"
+"""Why a trial that a person promoted is the champion; the person's words may follow."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,17 +41,13 @@ class StudyHistory:
 
     Attributes:
         store: Where it is.
+        folder: The study's folder.
         description: Its definition.
         engines: All engines that the study was launched with, the latest last.
-        experiment_id: MLflow's experiment of the study.
-        parent_run_id: MLflow's parent run of the study under this engine.
-        status: Status of the parent run.
+        search: The number of the study under this engine, in its journal.
+        status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. A killed process leaves RUNNING.
         trials: Its trials by number, each as of its last attempt.
-        champion_run_id: The run of the trial behind the registered champion, or empty.
-        champion_engine: The engine that proposed it, or empty.
-        promoted: Why it was chosen, if not as the best.
-        champion_model: The name of that registered model, which is the study's unless one of the
-            two was renamed; or empty.
+        registered: The saved model that is the study's champion, perhaps of another engine.
         ended_by: Why its last launch ended, in one word: ``"trials"`` (all done), ``"space"``
             (everything was tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or
             ``"error"``; empty while it runs, or if it was killed.
@@ -65,24 +57,23 @@ class StudyHistory:
         server: The MLflow server that gets a copy, or empty.
         superseded: How many finished trainings of infeasible trials were repeated, and no longer
             count as infeasible.
+        recorded_correction: The correction of the best value, as JSON, or empty.
     """
 
     store: Store
+    folder: Path
     description: StudyDescription
     engines: tuple[str, ...]
-    experiment_id: str
-    parent_run_id: str
+    search: int
     status: str
     trials: tuple[TrialRecord, ...]
-    champion_run_id: str
-    champion_model: str = ""
+    registered: Champion | None = None
     ended_by: str = ""
     stopped: str = ""
     keeps: int | None = None
     server: str = ""
-    champion_engine: str = ""
-    promoted: str = ""
     superseded: int = 0
+    recorded_correction: str = ""
 
     def __repr__(self) -> str:
         """Returns one line: its name, engine, trials and best trial."""
@@ -108,7 +99,26 @@ class StudyHistory:
     @property
     def champion(self) -> EndedTrial | None:
         """The trial behind the registered champion, if it is one of this engine."""
-        return next((t for t in self.ended if t.run_id == self.champion_run_id), None)
+        return next((trial for trial in self.ended if self.is_champion(trial)), None)
+
+    def is_champion(self, trial: TrialRecord) -> bool:
+        """Returns whether a trial is the one behind the registered champion."""
+        return self.registered is not None and trial.uuid == self.registered.trial
+
+    @property
+    def promoted(self) -> str:
+        """Why the champion was chosen, if not as the best."""
+        return "" if self.registered is None else self.registered.reason
+
+    @property
+    def champion_engine(self) -> str:
+        """The engine that proposed the champion, or empty."""
+        return "" if self.registered is None else self.registered.engine
+
+    @property
+    def champion_address(self) -> str:
+        """The champion's address in MLflow's registry, or empty."""
+        return f"models:/{self.description.name}@{ALIAS}" if self.registered is not None else ""
 
     @property
     def default(self) -> EndedTrial | None:
@@ -143,7 +153,16 @@ class StudyHistory:
     @cached_property
     def files(self) -> StudyFiles:
         """The folder of its trials' checkpoints and states."""
-        return files_of(self.store, self.experiment_id, self.description.engine)
+        return files_of(self.folder, self.description.engine)
+
+    @property
+    def journal(self) -> JournalReader:
+        """Reads the study's journal."""
+        return JournalReader(self.folder)
+
+    def writing(self) -> Journal:
+        """Opens the journal for writing, while this process holds the study."""
+        return Journal(self.folder, self.search, self.description)
 
     def checkpoint(self, trial: TrialRecord) -> Path | None:
         """Returns the path of a trial's best weights, or None if they are not kept."""
@@ -153,24 +172,16 @@ class StudyHistory:
 
     def model_uri(self, trial: TrialRecord) -> str | None:
         """Returns the address of the registered model, if this trial is the champion."""
-        if trial.run_id != self.champion_run_id:
-            return None
-        return f"models:/{self.champion_model}@{ALIAS}"
+        return self.champion_address if self.is_champion(trial) else None
 
     def curve(self, trial: TrialRecord) -> dict[int, dict[str, float]]:
         """Returns a trial's metrics by epoch."""
-        return epoch_metrics(self.store, trial.run_id)
+        return epoch_metrics(self.folder, trial)
 
 
 def study_names(store: Store) -> list[str]:
     """Returns the names of the store's studies, the one launched last first."""
-    check_database(store.root / "mlflow.db")
-    if not any((store.root / "mlartifacts").iterdir()):
-        # A new store has none: MLflow need not start.
-        return []
-    studies = study_experiments(store)
-    studies.sort(key=lambda e: int(e.tags.get(tags.LAUNCHED) or e.creation_time), reverse=True)
-    return [experiment.name for experiment in studies]
+    return [header.name for _, header in store.studies()]
 
 
 def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
@@ -180,8 +191,8 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
     none has a value.
 
     Raises:
-        StudyDeletedError: If it was deleted in MLflow, or its parent run was.
         StudyNotFoundError: If there is no such study, or it was not launched with this engine.
+        StoreError: If its journal can't be read.
     """
     return best_of_engines(read_engines(store, name, engine))
 
@@ -199,28 +210,39 @@ def read_engines(store: Store, name: str, engine: str | None = None) -> list[Stu
     """
     histories = find_engines(store, name, engine)
     if not histories:
-        raise _not_found(store, name)
+        raise StudyNotFoundError(
+            f"The store {str(store.root)!r} has no study {name!r}. "
+            f"{known_names(name, study_names(store))}"
+        )
     return histories
 
 
 def find_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
     """Does what `read_engines` does, but returns an empty list if there is no such study."""
-    experiment = store.client.get_experiment_by_name(name)
-    if experiment is None:
-        return []
-    parents = _parents(store, experiment, engine)
-    wanted = [engine] if parents and engine is not None else list(reversed(parents))
-    return [_history(store, experiment, parents, each) for each in wanted]
+    folder = store.folder_of(name)
+    return [] if folder is None else histories_in(store, folder, engine)
 
 
-def refreshed(history: StudyHistory, written: Collection[str]) -> StudyHistory:
-    """Returns a study as it stands now: reads what was written, not its other trials again."""
-    store, engine = history.store, history.description.engine
-    experiment = store.client.get_experiment(history.experiment_id)
-    parents = _parents(store, experiment, engine)
-    if not parents:
-        raise _not_found(store, experiment.name)
-    return _history(store, experiment, parents, engine, history, written)
+def histories_in(store: Store, folder: Path, engine: str | None = None) -> list[StudyHistory]:
+    """Reads the study in a folder under each of its engines, or one; the last launched first."""
+    journal = JournalReader(folder)
+    header = journal.header()
+    searches = journal.searches(engine)
+    if engine is not None and header.engines and not searches:
+        raise StudyNotFoundError(
+            f"The study {header.name!r} was not launched with the engine {engine!r}, but with "
+            f"{', '.join(header.engines)}."
+        )
+    champion = next(reversed(journal.champions(ALIAS)), None)
+    return [
+        _history(store, folder, header.engines, header.server, champion, search)
+        for search in reversed(searches)
+    ]
+
+
+def refreshed(history: StudyHistory) -> StudyHistory:
+    """Returns a study as it stands now."""
+    return histories_in(history.store, history.folder, history.description.engine)[0]
 
 
 def read_source(history: StudyHistory, digest: str) -> str:
@@ -236,108 +258,63 @@ def read_code(history: StudyHistory, digest: str) -> CodeDescription:
     code = replace(history.description.code, source="", texts={}, modules=None)
     if not digest:
         return replace(code, digest="", source_digest="")
-    store = history.store
-    parent = store.client.get_run(history.parent_run_id)
-    own, modules = digests_of_code(store, parent, digest)
-    found = {place: _read_text(store, parent, each) for place, each in modules.items()}
+    own, modules = digest, dict[str, str]()
+    manifest = _sound(history.journal.code([digest])).get(digest, "")
+    # The digest of code that imports modules is that of its manifest.
+    try:
+        fields = json.loads(manifest)
+        own, modules = str(fields["source"]), dict(fields["modules"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    texts = _sound(history.journal.code([own, *modules.values()]))
     return replace(
         code,
-        source=_read_text(store, parent, own),
+        source=texts.get(own, ""),
         digest=digest,
         source_digest=own,
         modules=modules or None,
-        texts={place: text for place, text in found.items() if text},
+        texts={place: texts[each] for place, each in modules.items() if each in texts},
     )
 
 
-def _parents(store: Store, experiment: Experiment, engine: str | None) -> dict[str, Run]:
-    """Returns a study's parent runs by engine, among them that of one engine; or none at all."""
-    if experiment.lifecycle_stage == "deleted":
-        raise StudyDeletedError(in_trash(store, experiment))
-    parents = parent_runs(store, experiment.experiment_id)
-    if not parents or engine not in (None, *parents):
-        lost = lost_parent(store, experiment, engine)
-        if lost:
-            raise StudyDeletedError(lost)
-        if parents:
-            raise StudyNotFoundError(
-                f"The study {experiment.name!r} was not launched with the engine {engine!r}, "
-                f"but with {', '.join(parents)}."
-            )
-    return parents
+def _sound(texts: Mapping[str, str]) -> dict[str, str]:
+    """Returns the texts that have their digests: a damaged one counts as missing."""
+    return {
+        digest: text
+        for digest, text in texts.items()
+        if hashlib.sha256(text.encode()).hexdigest() == digest
+    }
 
 
 def _history(
     store: Store,
-    experiment: Experiment,
-    parents: Mapping[str, Run],
-    engine: str,
-    before: StudyHistory | None = None,
-    written: Collection[str] | None = None,
+    folder: Path,
+    engines: tuple[str, ...],
+    server: str,
+    champion: Champion | None,
+    search: Search,
 ) -> StudyHistory:
-    """Reads a study under one of its engines: all of it, or what was written since before."""
-    parent = parents[engine]
-    known = () if before is None else before.trials
-    trials, superseded = read_trials(
-        store, experiment.experiment_id, parent.info.run_id, known, written
+    """Reads the trials of a study under one of its engines."""
+    trials, superseded = latest_attempts(
+        each.trial for each in JournalReader(folder).attempts(search.id)
     )
-    recorded = replace(_read_description(store, parent), name=experiment.name)
-    description = with_joined(recorded, trials)
+    description = with_joined(search.description, trials)
     if description.discovered:
         trials = [completed(trial, description.space) for trial in trials]
-    champion = champion_version(store.client, experiment.name, experiment.experiment_id)
+    running = search.status == "RUNNING"
     return StudyHistory(
         store=store,
+        folder=folder,
         description=description,
-        engines=tuple(parents),
-        experiment_id=experiment.experiment_id,
-        parent_run_id=parent.info.run_id,
-        status=parent.info.status,
+        engines=engines,
+        search=search.id,
+        status=search.status,
         trials=tuple(trials),
-        champion_run_id="" if champion is None else champion.tags.get(tags.CHAMPION_RUN, ""),
-        champion_model="" if champion is None else champion.name,
-        champion_engine="" if champion is None else champion.tags.get(tags.ENGINE, ""),
-        promoted="" if champion is None else champion.tags.get(tags.PROMOTED, ""),
-        ended_by=_while_ended(parent, tags.ENDED_BY),
-        stopped=_while_ended(parent, tags.STOPPED),
-        keeps=tags.read_count(parent.data.tags.get(tags.KEPT), description.keep),
-        server=experiment.tags.get(tags.SERVER, "").removeprefix(tags.NO_SERVER),
-        superseded=superseded + (0 if before is None else before.superseded),
+        registered=champion,
+        ended_by="" if running else search.ended_by,
+        stopped="" if running else search.stopped,
+        keeps=search.keeps,
+        server="" if server == "off" else server,
+        superseded=superseded,
+        recorded_correction=search.corrected,
     )
-
-
-def _not_found(store: Store, name: str) -> StudyNotFoundError:
-    missing = f"The store {str(store.root)!r} has no study {name!r}."
-    renamed = renamed_from(store, name)
-    if renamed:
-        return StudyNotFoundError(
-            f"{missing} It was renamed, to {' and '.join(map(repr, renamed))}."
-        )
-    return StudyNotFoundError(f"{missing} {known_names(name, study_names(store))}")
-
-
-def _read_description(store: Store, parent: Run) -> StudyDescription:
-    path = definition_path(store, parent)
-    try:
-        return StudyDescription.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"The study's definition {str(path)!r} cannot be read ({error}). "
-            "`kerastudy doctor --fix` makes it again from the run's tags; else restore the file "
-            "from a backup, or launch the study under another name with --name."
-        ) from None
-
-
-def _while_ended(parent: Run, tag: str) -> str:
-    # The value of the last launch stays while the next one runs.
-    return "" if parent.info.status == "RUNNING" else parent.data.tags.get(tag) or ""
-
-
-def _read_text(store: Store, parent: Run, digest: str) -> str:
-    path = code_path(store, parent, digest)
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return ""
-    # A damaged file counts as missing.
-    return content.decode() if hashlib.sha256(content).hexdigest() == digest else ""

@@ -12,15 +12,12 @@ from functools import cached_property
 from typing import Any
 
 from search_spaces.errors import StatisticsError
-from tracking import tags
 from tracking.history.confirmations import read_confirmations
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import rank_of
 from tracking.records import EndedTrial
 from tracking.records.checks import Confirmation, Corrected, Interval
 from tracking.records.studies import DataFindings
-from tracking.runs.champion_versions import ALIAS
-from tracking.runs.run_contents import read_data_findings
 from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
 
 # Raise it if the same trials get another correction.
@@ -116,8 +113,7 @@ def verdict_by(history: StudyHistory, found: Confirmation) -> StudyVerdict:
 
 def looked_at(history: StudyHistory) -> DataFindings | None:
     """Returns what was found in the data that a study has, if that is recorded."""
-    parent = history.store.client.get_run(history.parent_run_id)
-    found = read_data_findings(history.store, parent)
+    found = history.journal.findings(history.search)
     same = found is not None and found.digest == history.description.data.digest
     return found if same else None
 
@@ -153,9 +149,9 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
 
     Empty if none is registered.
     """
-    if not history.champion_run_id:
+    if history.registered is None:
         return ()
-    address, trial = f"models:/{history.champion_model}@{ALIAS}", history.champion
+    address, trial = history.champion_address, history.champion
     if trial is None:
         return (f"{address}: a trial of {history.champion_engine}",)
     which = ", ".join(filter(None, (f"trial {trial.number}", history.promoted)))
@@ -174,26 +170,21 @@ def record_corrected(history: StudyHistory) -> None:
     corrected, unknown = _computed(history, trials)
     found = None if corrected is None else dataclasses.asdict(corrected)
     text = json.dumps({"key": key, "corrected": found, "unknown": unknown}, ensure_ascii=False)
-    for name, part in tags.split_text(tags.CORRECTED, text).items():
-        history.store.client.set_tag(history.parent_run_id, name, part)
+    journal = history.writing()
+    journal.set_corrected(text)
+    journal.close()
 
 
 def _recorded(
     history: StudyHistory, trials: Sequence[EndedTrial]
 ) -> tuple[Corrected | None, str] | None:
     """Returns what `record_corrected` recorded, or None if that is of other trials."""
-    run = history.store.client.get_run(history.parent_run_id)
-    text = tags.join_text(run.data.tags, tags.CORRECTED)
-    if text is None:
+    if not history.recorded_correction:
         return None
-    try:
-        fields = json.loads(text)
-        if fields["key"] != _key(history, trials):
-            return None
-        return _read(fields["corrected"]), str(fields["unknown"])
-    except (ValueError, KeyError, TypeError):
-        # Changed in MLflow.
+    fields = json.loads(history.recorded_correction)
+    if fields["key"] != _key(history, trials):
         return None
+    return _read(fields["corrected"]), str(fields["unknown"])
 
 
 def _read(fields: dict[str, Any] | None) -> Corrected | None:

@@ -1,7 +1,6 @@
 """The outcomes of checks: by plain `model.fit`, on the sealed test part, under new seeds.
 
-The tag ``kerastudy.verified``, on a trial's run and on a registered model's version, has the
-outcome of training the trial once more, by plain `model.fit`:
+A trial's `verified` has the outcome of training it once more, by plain `model.fit`:
 
 | text | says |
 |---|---|
@@ -23,11 +22,8 @@ only if no comparison is known.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tracking.records.studies import ConstantGuess, Direction
 
@@ -128,7 +124,6 @@ class Evaluation:
 
     study: str
     engine: str
-    run_id: str  # Of the trial.
     trial: int
     epoch: int  # Its best epoch, whose weights were evaluated.
     samples: int
@@ -137,7 +132,7 @@ class Evaluation:
     resamples: int = 0  # Drawn with seed 0; 0 if there are no intervals.
     note: str = ""  # Why metrics lack intervals, or empty.
     time: int = 0  # In milliseconds since the epoch (Unix time).
-    # The MLflow run of the confirmation that read it: trainings of the trial under new seeds, and
+    # The uuid of the confirmation that read it: trainings of the trial under new seeds, and
     # of the space's defaults, together. Empty for a trial's checkpoint.
     confirmation: str = ""
 
@@ -149,17 +144,6 @@ class Evaluation:
             for name, each in self.metrics.items()
         )
         return f"<Evaluation of {self.study} trial {self.trial}, {self.samples} samples: {metrics}>"
-
-    def to_json(self) -> str:
-        """Returns it as one line of JSON."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Evaluation:
-        """Reads what `to_json` wrote; raises ValueError, KeyError or TypeError for other texts."""
-        fields = json.loads(text)
-        metrics = {name: Measured(**each) for name, each in fields["metrics"].items()}
-        return cls(**{**fields, "metrics": metrics})
 
 
 @dataclass(frozen=True)
@@ -212,7 +196,7 @@ class Confirmation:
 
     study: str
     engine: str
-    run_id: str
+    uuid: str
     metric: str
     direction: Direction
     reported_trial: int  # The trial with the best value.
@@ -244,32 +228,3 @@ class Confirmation:
     def racer(self, trial: int) -> Racer:
         """Returns a trial of the race."""
         return next(each for each in self.race if each.trial == trial)
-
-    def to_json(self) -> str:
-        """Returns it as one line of JSON."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Confirmation:
-        """Reads what `to_json` wrote; raises ValueError, KeyError or TypeError for other texts."""
-        fields: dict[str, Any] = json.loads(text)
-        corrected = fields["corrected"]
-        read = {
-            "corrected": None
-            if corrected is None
-            else Corrected(**{**corrected, "estimate": Interval(**corrected["estimate"])}),
-            "race": tuple(_racer(each) for each in fields["race"]),
-            "default": None if fields["default"] is None else _racer(fields["default"]),
-            "confirmed": None if fields["confirmed"] is None else Interval(**fields["confirmed"]),
-            "gain": None if fields["gain"] is None else Interval(**fields["gain"]),
-            "guess": ConstantGuess(**fields["guess"]) if fields.get("guess") else None,
-        }
-        plain = {name: tuple(fields[name]) for name in _TUPLES if name in fields}
-        return cls(**{**fields, **read, **plain})
-
-
-_TUPLES = ("seeds", "notes", "test_seeds", "winner_on_test", "default_on_test")
-
-
-def _racer(fields: dict[str, Any]) -> Racer:
-    return Racer(**{**fields, "values": tuple(fields["values"])})

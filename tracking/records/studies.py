@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import hashlib
 import json
@@ -142,20 +141,6 @@ class DataFindings:
         del fields["picture"], fields["picture_rows"]
         return fields
 
-    def to_json(self) -> str:
-        """Returns it as JSON; the picture in base64."""
-        fields = dataclasses.asdict(self)
-        fields["picture"] = base64.b64encode(self.picture).decode("ascii")
-        return json.dumps(fields, ensure_ascii=False, allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> DataFindings:
-        """Reads what `to_json` wrote; raises ValueError, KeyError or TypeError for other texts."""
-        fields: dict[str, Any] = json.loads(text)
-        fields["findings"] = tuple(DataFinding(**each) for each in fields["findings"])
-        fields["picture"] = base64.b64decode(fields["picture"], validate=True)
-        return cls(**fields)
-
 
 ANY_HARDWARE = "any"
 """The hardware of a study whose trials may run on any: bits may differ among them."""
@@ -164,11 +149,6 @@ DIFFERENT_HARDWARE = "of any kind: bits may differ between trials"
 
 ClassWeight = Mapping[int, float]
 """How much the training samples of each class count; a class without counts 1."""
-
-
-def read_class_weight(fields: Mapping[str, float] | None) -> ClassWeight | None:
-    """Returns class weights that were read from JSON."""
-    return None if fields is None else {int(label): weight for label, weight in fields.items()}
 
 
 @dataclass(frozen=True)
@@ -194,8 +174,8 @@ class CodeDescription:
 
     path: str  # Absolute; empty where there is none (a notebook, an interactive session).
     variable: str  # Holds the study; or empty.
-    source: str  # The file's text.
-    digest: str  # SHA-256 of the text; where there are modules, of `manifest`.
+    source: str = ""  # The file's text.
+    digest: str = ""  # SHA-256 of the text; where there are modules, of `manifest`.
     study_name: str = ""  # In the file; the study may be launched under another name.
     folder: str = ""  # The study was launched in it; relative paths start from it.
     source_digest: str = ""  # SHA-256 of the text.
@@ -348,30 +328,3 @@ class StudyDescription:
             same = canonical_json(defaults)
             firsts = [defaults, *(v for v in firsts if canonical_json(v) != same)]
         return firsts[number] if number < len(firsts) else None
-
-    def to_json(self) -> str:
-        """Returns the description as indented JSON, without the code's text."""
-        fields = {
-            f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
-            if f.name not in ("space", "warnings", "looked")
-        }
-        fields["objective"] = dataclasses.asdict(self.objective)
-        fields["data"] = dataclasses.asdict(self.data)
-        fields["code"] = {**dataclasses.asdict(self.code), "source": "", "texts": {}}
-        fields["space"] = self.space.to_dict()
-        return json.dumps(fields, indent=1, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> StudyDescription:
-        """Reads what `to_json` wrote; the code's text is recorded separately."""
-        fields = json.loads(text)
-        fields["objective"] = Objective(**fields["objective"])
-        fields["data"] = DataDescription(**fields["data"])
-        code = fields["code"]
-        fields["code"] = CodeDescription(**{**code, "said": tuple(code["said"])})
-        fields["space"] = SearchSpace.from_dict(fields["space"])
-        for name in ("initial", "declared", "unread"):
-            fields[name] = tuple(fields.get(name, ()))
-        fields["class_weight"] = read_class_weight(fields.get("class_weight"))
-        return cls(**fields)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 from search_spaces import SearchSpace
 from tracking.records.checks import differs
-from tracking.records.studies import ClassWeight, Objective, Rank, read_class_weight
+from tracking.records.studies import ClassWeight, Objective, Rank
 
 ALL_FOLDS = -1
 """The fold of a training on all folds together: that of a cross-validated study's champion."""
@@ -55,20 +54,6 @@ class TrialSpec:
     def built_as(self) -> int:
         """The number that the builder sees: a continued trial builds the same model again."""
         return self.number if self.begun_as is None else self.begun_as
-
-    def to_json(self) -> str:
-        """Returns the spec as one line of JSON with sorted keys."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> TrialSpec:
-        """Reads what `to_json` wrote."""
-        fields = json.loads(text)
-        read = {
-            "objective": Objective(**fields["objective"]),
-            "class_weight": read_class_weight(fields.get("class_weight")),
-        }
-        return cls(**{**fields, **read})
 
 
 @dataclass(frozen=True)
@@ -162,7 +147,7 @@ class Repeat:
     """One training of a repeated or cross-validated trial, under its own seed."""
 
     seed: int
-    run_id: str
+    uuid: str  # Of the fit.
     epochs: int
     best: BestEpoch
     weights_sha256: str  # Of the model's weights after the best epoch.
@@ -181,11 +166,6 @@ class Repeat:
     def counted(self) -> float:
         """The objective as it counts for the trial's value."""
         return self.best.value if self.value is None else self.value
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Repeat:
-        """Reads what `dataclasses.asdict` returns."""
-        return cls(**{**fields, "best": BestEpoch(**fields["best"])})
 
 
 @dataclass(frozen=True)
@@ -266,32 +246,12 @@ class TrialResult:
         values = [repeat.counted for repeat in self.repeats]
         return statistics.stdev(values) if len(values) > 1 else None
 
-    def to_json(self) -> str:
-        """Returns the result as one line of JSON with sorted keys."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> TrialResult:
-        """Reads what `to_json` wrote."""
-        fields = json.loads(text)
-        best = fields["best"]
-        repeats = tuple(map(Repeat.from_dict, fields.get("repeats", ())))
-        return cls(
-            **{
-                **fields,
-                "best": None if best is None else BestEpoch(**best),
-                "joined": tuple(fields.get("joined", ())),
-                "repeats": repeats,
-                "class_weight": read_class_weight(fields.get("class_weight")),
-            }
-        )
-
 
 @dataclass(frozen=True, repr=False)
 class TrialRecord:
     """A trial in the record; with a result, an `EndedTrial`."""
 
-    run_id: str  # Of its last attempt.
+    uuid: str  # Of its last attempt.
     spec: TrialSpec
     state: TrialState
     result: TrialResult | None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 PredictionKind = Literal["classes", "binary", "regression"]
 
@@ -57,7 +55,7 @@ class ValidationPredictions:
     All samples are counted, each once, whatever its weight; only some are kept.
     """
 
-    run_id: str
+    uuid: str  # Of the trial.
     trial: int
     epoch: int  # The trial's best epoch, whose weights predict.
     kind: PredictionKind  # ``"binary"``: one output of a probability.
@@ -80,42 +78,12 @@ class ValidationPredictions:
     output: str = ""  # Its name; empty if the model has just one output.
     others: tuple[ValidationPredictions, ...] = ()  # Of the model's other outputs.
 
-    def of(self, run_id: str, epoch: int) -> ValidationPredictions:
-        """Returns the predictions with the run and the epoch of their trial."""
-        others = tuple(each.of(run_id, epoch) for each in self.others)
-        return dataclasses.replace(self, run_id=run_id, epoch=epoch, others=others)
+    def of(self, uuid: str, epoch: int) -> ValidationPredictions:
+        """Returns the predictions with the uuid and the epoch of their trial."""
+        others = tuple(each.of(uuid, epoch) for each in self.others)
+        return dataclasses.replace(self, uuid=uuid, epoch=epoch, others=others)
 
     @property
     def correct(self) -> int:
         """Samples whose class is predicted; 0 for a regression."""
         return sum(each.correct for each in self.classes)
-
-    def to_json(self) -> str:
-        """Returns it as JSON; images in base64."""
-        fields = dataclasses.asdict(self)
-        for predictions in (fields, *fields["others"]):
-            for each in predictions["worst"]:
-                each["png"] = base64.b64encode(each["png"]).decode("ascii")
-        return json.dumps(fields, ensure_ascii=False, allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> ValidationPredictions:
-        """Reads what `to_json` wrote; raises ValueError, KeyError or TypeError for other texts."""
-        return cls._from_fields(json.loads(text))
-
-    @classmethod
-    def _from_fields(cls, fields: dict[str, Any]) -> ValidationPredictions:
-        worst = (
-            WorstSample(**{**each, "png": base64.b64decode(each["png"], validate=True)})
-            for each in fields["worst"]
-        )
-        read = {
-            "classes": tuple(ClassCounts(**each) for each in fields["classes"]),
-            "worst": tuple(worst),
-            "confusion": tuple(map(tuple, fields["confusion"])),
-            "others": tuple(cls._from_fields(each) for each in fields.get("others", ())),
-        }
-        plain = {name: tuple(fields[name]) for name in ("class_names", "truth", "predicted")}
-        # Older records lack these.
-        plain |= {name: tuple(fields.get(name, ())) for name in ("feature", "rule")}
-        return cls(**{**fields, **read, **plain})

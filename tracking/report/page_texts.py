@@ -8,8 +8,9 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tracking.history import commands as shell
+from tracking.history.commands import confirm_command, shell_command
 from tracking.history.confirmations import read_evaluations
-from tracking.history.summary import confirm_command
 from tracking.history.trials import reasons
 from tracking.history.verdicts import champion_sentences
 from tracking.records import EndedTrial, TrialRecord
@@ -23,8 +24,6 @@ from tracking.records.checks import (
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.report.axes import value_text
 from tracking.report.trial_data import StudyData
-from tracking.runs import commands as shell
-from tracking.runs.commands import shell_command
 from tracking.texts import counted, duration, number
 
 _NUMBERS_SHOWN = 12
@@ -211,7 +210,7 @@ def _commands(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]
         on = "" if history.description.objective_function else " and on the test part"
         commands += [(f"Confirm the choice, under new seeds{on}", command)] if command else []
     has_test = history.description.data.sizes.get("test") and not data.verdict.is_confirmed
-    if history.champion_run_id and has_test:
+    if history.registered is not None and has_test:
         command = shell_command("evaluate", history.description, store=store, several=several)
         commands.append(("Read the sealed test part with the champion", command))
     if several:

@@ -10,17 +10,16 @@ from typing import Any
 
 from tracking.diagnosis.diagnosed import training_metric
 from tracking.diagnosis.diagnosing import Diagnosis, diagnose
-from tracking.history.curves import RecordedCurves
+from tracking.history.commands import data_command
+from tracking.history.curves import RecordedCurves, metric_by_epoch
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import holding, metric_by_step
+from tracking.history.trials import holding
 from tracking.history.validation_samples import read_validation_predictions
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.studies import DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis, axes_of, importances
-from tracking.runs.commands import data_command
-from tracking.runs.run_contents import to_mlflow
 from tracking.texts import significant
 
 Columns = dict[str, list[Any]]
@@ -66,8 +65,7 @@ class StudyData:
     def predictions(self) -> ValidationPredictions | None:
         """What the champion predicts of the validation data, if it is a trial of this engine."""
         of_champion = read_validation_predictions(self.history)
-        runs = {trial.run_id for trial in self.history.trials}
-        return of_champion if of_champion is not None and of_champion.run_id in runs else None
+        return None if self.history.champion is None else of_champion
 
     @cached_property
     def looked(self) -> DataFindings | None:
@@ -165,11 +163,10 @@ class StudyData:
         """
         history = self.history
         ended = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
-        read = RecordedCurves(history.store, history.trials)
+        read = RecordedCurves(history.folder, history.trials)
         training = {}
         if self.training_metric:
-            runs = [trial.run_id for trial in ended]
-            training = metric_by_step(history.store, runs, to_mlflow(self.training_metric)) or {}
+            training = metric_by_epoch(history.folder, ended, self.training_metric)
         most = max(8, _MOST_POINTS // max(len(ended), 1))
         rows: list[dict[str, Any]] = []
         for trial in ended:
@@ -179,7 +176,7 @@ class StudyData:
             step = -(-len(curve) // most)
             epochs = sorted(curve)
             kept = {*epochs[::step], *epochs[-1:], *([best] if best in curve else [])}
-            of_training = training.get(trial.run_id, {})
+            of_training = training.get(trial.number, {})
             rows += [
                 {
                     "trial": trial.number,

@@ -4,8 +4,7 @@
 |---|---|
 | `folder` | the store: one folder with everything of its studies |
 | `study_locks` | locks of studies: one process at a time runs a study |
-| `trust` | the store's own file: its format, maker and last place; whose a store is |
-| `database` | MLflow's database: made, opened, checked |
+| `trust` | the store's own file: its format; whose a store is |
 | `files` | atomic writes, sound files of weights, errors of the file system |
 """
 

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,6 +154,34 @@ def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
             yield repeat, each.checkpoint_sha256
     if trial.whole is not None:
         yield trial.checkpoint_of, trial.whole.checkpoint_sha256
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """The files of a study under one engine, in a folder that may not exist yet."""
+
+    folder: Path
+
+    def checkpoint(self, number: int, repeat: int = 0) -> Path:
+        """Returns the path of the best weights of a trial, or of one of its repeats."""
+        return self.folder / f"{_stem(number, repeat)}.weights.h5"
+
+    def state(self, number: int, repeat: int = 0) -> Path:
+        """Returns the path of a trial's state after its last epoch, if it has one."""
+        return self.folder / f"{_stem(number, repeat)}.state.safetensors"
+
+    def scores(self, number: int, repeat: int = 0) -> Path:
+        """Returns the path of the scores of validation samples, if a training has them."""
+        return self.folder / f"{_stem(number, repeat)}.scores.safetensors"
+
+
+def files_of(folder: Path, engine: str) -> StudyFiles:
+    """Returns the files under one engine of the study in a folder."""
+    return StudyFiles(folder / "checkpoints" / re.sub(r"[^\w.-]", "-", engine))
+
+
+def _stem(number: int, repeat: int) -> str:
+    return f"trial-{int(number):05}" + (f".repeat-{int(repeat)}" if repeat else "")
 
 
 _MEND = "Recorded trials are safe. Fix this, then give the command again."

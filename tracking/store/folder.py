@@ -1,39 +1,30 @@
-"""The store: one folder with everything of its studies.
+"""The store: a folder with a folder for each study, and what MLflow shows of them.
 
-store.json      the store's format, owner, and last place
-mlflow.db       MLflow on SQLite      mlartifacts/   its artifacts
+store.json      the store's format, and whose it is
+NAME/           a study: journal.db, checkpoints/, champion/, report.html, exports.db
+mlflow.db       MLflow on SQLite, brought up to date from the journals; mlartifacts/ its artifacts
 optuna.db       the default file of `kerastudy export --as optuna`
-checkpoints/    best-validation weights:  STUDY@ID/ENGINE/trial-00007.weights.h5
-locks/          which process runs which study
-orphans/        files without a study, moved by `kerastudy doctor --fix`; damaged-… replaced ones
+orphans/        files without a study, moved by `kerastudy doctor --fix`
+
+A study's name is in its journal: its folder can be copied, moved and sent, under any name.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
-import sqlite3
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from search_spaces.errors import StoreError, StudyNameError
-from tracking import tags
-from tracking.mlflow_parts import rewrite_addresses, rewrite_tag
+from tracking.journal import FILE_NAME, Header, JournalReader
 from tracking.store.files import remove_pieces
-from tracking.store.study_locks import locked_store, locked_study, study_holder, study_holders
+from tracking.store.study_locks import holder_of, locked_store, locked_study
 from tracking.store.trust import read_facts, write_facts
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 DEFAULT_STORE = "kerastudy-store"
 
@@ -64,24 +55,55 @@ class Store:
         """Address of the folder that holds MLflow's artifacts."""
         return (self.root / "mlartifacts").as_uri()
 
-    @cached_property
-    def client(self) -> MlflowClient:
-        """MLflow's client on this store. Imports MLflow: 1 to 4 seconds of CPU."""
-        from tracking.store.database import open_client
+    def folders(self) -> list[Path]:
+        """Returns the folders of all studies, in the order of their names."""
+        return sorted(path.parent for path in self.root.glob(f"*/{FILE_NAME}"))
 
-        return open_client(self)
+    def studies(self) -> list[tuple[Path, Header]]:
+        """Returns the folders of all studies, with what their journals say; the latest first.
 
-    def lock_study(self, study: str, experiment_id: str = "") -> AbstractContextManager[None]:
+        Studies whose journals can't be read are left out; `kerastudy doctor` names them.
+        """
+        headers = []
+        for folder in self.folders():
+            with contextlib.suppress(StoreError):
+                headers.append((folder, JournalReader(folder).header()))
+        return sorted(headers, key=lambda each: -each[1].launched)
+
+    def folder_of(self, name: str) -> Path | None:
+        """Returns the folder of the study with a name; None if there is none."""
+        usual = self.root / name
+        for folder in (usual, *(each for each in self.folders() if each != usual)):
+            if (folder / FILE_NAME).is_file():
+                # Damage in another study's journal is not this study's.
+                unread = () if folder == usual else (StoreError,)
+                with contextlib.suppress(*unread):
+                    if JournalReader(folder).header().name == name:
+                        return folder
+        return None
+
+    def new_folder(self, name: str) -> Path:
+        """Returns a folder for a new study, which may not exist yet."""
+        for folder in self._names(name):
+            if not (folder / FILE_NAME).exists() and not _has_other_files(folder):
+                return folder
+        raise AssertionError("names don't end")
+
+    def _names(self, name: str) -> Iterator[Path]:
+        yield self.root / name
+        number = 2
+        while True:
+            yield self.root / f"{name} ({number})"
+            number += 1
+
+    def lock_study(self, folder: Path, study: str) -> AbstractContextManager[None]:
         """Holds a study while its trials run; raises StoreLockedError if another process does."""
-        return locked_study(self.root, study, experiment_id)
-
-    def holder(self, study: str, experiment_id: str = "") -> str:
-        """Returns which process holds a study; empty if none does. Changes nothing."""
-        return study_holder(self.root, study, experiment_id)
+        return locked_study(folder, study)
 
     def at_work(self) -> dict[str, str]:
         """Returns the studies that processes hold, and which process holds each."""
-        return study_holders(self.root)
+        held = {header.name: holder_of(folder) for folder, header in self.studies()}
+        return {name: process for name, process in held.items() if process}
 
     def inside(self, path: Path) -> Path:
         """Returns a path in the store; raises StoreError for any other.
@@ -101,11 +123,17 @@ class Store:
         return path
 
 
+def _has_other_files(folder: Path) -> bool:
+    """Returns whether a folder has other files than the lock of a study that never began."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(not path.name.startswith(("lock", "partial-")) for path in folder.iterdir())
+
+
 def open_store(path: str | Path) -> Store | None:
     """Opens the store in a folder; returns None if there is none.
 
-    If the store was moved since it was last opened, its addresses are updated. Raises StoreError if
-    the path is a file, or holds a store that this version can't read.
+    Raises StoreError if the path is a file, or holds a store that this version can't read.
     """
     root = real_folder(path)
     if any(character in str(root) for character in "?#%{}"):
@@ -122,12 +150,7 @@ def open_store(path: str | Path) -> Store | None:
         facts = read_facts(root)
     except PermissionError as error:
         raise StoreError(f"The store {str(root)!r} cannot be read: {error.strerror}.") from None
-    if facts is None:
-        return None
-    store = Store(root)
-    if facts["path"] != str(root):
-        _relocate(store)
-    return store
+    return None if facts is None else Store(root)
 
 
 def real_folder(path: str | Path) -> Path:
@@ -135,30 +158,8 @@ def real_folder(path: str | Path) -> Path:
     return Path(os.path.realpath(Path(path).expanduser()))
 
 
-def local_path(address: str) -> Path:
-    """Returns the path that an address of MLflow's names; StoreError if none on this machine."""
-    parts = urlsplit(address)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Path(url2pathname(parts.path))
-    if not parts.scheme:
-        return Path(address)
-    raise StoreError(f"The record names {address!r}, which is no place in a store.")
-
-
-def prepare_store(path: str | Path, folder: Path) -> None:
-    """Makes a store's database in another folder, ahead of `create_store`: it takes longest."""
-    from tracking.store.database import prepare_database
-
-    folder.mkdir()
-    prepare_database(Store(real_folder(path)), folder / "mlflow.db")
-
-
-def create_store(path: str | Path, prepared: Path | None = None) -> Store:
-    """Opens the store in a folder; makes it if there is none, with what `prepare_store` made.
-
-    Several processes may do so at once, and be killed in between: the database is made under
-    another name and renamed when it is complete.
-    """
+def create_store(path: str | Path) -> Store:
+    """Opens the store in a folder; makes it if there is none, as several processes may at once."""
     store = open_store(path)
     if store is not None:
         check_writable(store.root)
@@ -169,12 +170,6 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
         check_writable(root)
         with locked_store(root):
             if read_facts(root) is None:
-                from tracking.store.database import create_database
-
-                for folder in ("mlartifacts", "checkpoints", "locks"):
-                    (root / folder).mkdir(exist_ok=True)
-                made = None if prepared is None else prepared / "mlflow.db"
-                create_database(Store(root), made)
                 remove_pieces(root, "store.json")
                 write_facts(root, new=True)
     except OSError as error:
@@ -196,33 +191,11 @@ def check_writable(root: Path) -> None:
             "Choose another folder with --store."
         )
     # Ask the system instead of trying: a check must not leave files behind.
-    writable = os.access(folder, os.W_OK | os.X_OK)
-    database = root / "mlflow.db"
-    if not writable or (database.exists() and not os.access(database, os.W_OK)):
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreError(
             f"The store {str(root)!r} is not writable. Choose another folder with --store, or "
             "change its permissions."
         )
-
-
-def _relocate(store: Store) -> None:
-    """Rewrites the absolute addresses in MLflow's database after the folder was moved."""
-    from tracking.store.database import check_database
-
-    check_writable(store.root)
-    check_database(store.root / "mlflow.db")
-    with locked_store(store.root):
-        facts = read_facts(store.root)
-        if facts is None or facts["path"] == str(store.root):
-            # Another process has done it.
-            return
-        old = Path(facts["path"])
-        with contextlib.closing(sqlite3.connect(store.root / "mlflow.db")) as database, database:
-            rewrite_addresses(database, (old / "mlartifacts").as_uri(), store.artifacts_uri)
-            # The commands on the studies' pages.
-            rewrite_tag(database, tags.NOTE, shlex.quote(str(old)), shlex.quote(str(store.root)))
-        remove_pieces(store.root, "store.json")
-        write_facts(store.root)
 
 
 # A path's and an address's own characters. MLflow's registry refuses '/' and ':';

@@ -1,7 +1,7 @@
 """Locks: one process at a time runs a study, or writes `store.json`.
 
-A study's lock is bound to the id of its experiment, which stays when the study is renamed; that
-of a folder without a study to its name.
+A study's lock is in its folder, beside the file that names its holder. On a network disk the locks
+of other machines may not be seen: there another machine is refused by that file.
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+import platform
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
 from search_spaces.errors import StoreLockedError
+from tracking.journal import on_network_disk
 from tracking.store.files import remove_pieces, write_atomically
 
-_SECONDS_TO_LOOK = 0.3
+_SECONDS_TO_LOOK: Final = 0.3
+_LOCK: Final = "lock"
+_HOLDER: Final = "lock.json"
 
 
 @contextlib.contextmanager
@@ -28,77 +33,58 @@ def locked_store(root: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked_study(root: Path, study: str, experiment_id: str = "") -> Iterator[None]:
+def locked_study(folder: Path, study: str) -> Iterator[None]:
     """Holds a study for this process. Raises StoreLockedError if another process holds it."""
-    (root / "locks").mkdir(exist_ok=True)
-    path = _lock(root, study, experiment_id)
-    holder = path.with_suffix(".json")
-    lock = FileLock(path)
+    folder.mkdir(exist_ok=True)
+    holder, lock = folder / _HOLDER, FileLock(folder / _LOCK)
+    known = _read_holder(holder)
+    elsewhere = known and known["host"] != platform.node()
+    if elsewhere and on_network_disk(folder):
+        raise StoreLockedError(
+            f"The study {study!r} is on a network disk, and {_told(known)} is running it. Wait for "
+            f"it, or stop it; if that machine is gone, delete {str(holder)!r}."
+        )
     try:
         # A process that looks up the holder holds the lock for an instant.
         lock.acquire(timeout=_SECONDS_TO_LOOK)
     except Timeout:
         raise StoreLockedError(
-            f"Another process is running the study {study!r} in {str(root)!r} "
-            f"({_read_holder(holder)[1]}). Wait for it, stop it, or launch under another "
+            f"Another process is running the study {study!r} in {str(folder.parent)!r} "
+            f"({_told(_read_holder(holder))}). Wait for it, stop it, or launch under another "
             "name with --name."
         ) from None
     try:
-        remove_pieces(holder.parent, holder.name)
-        facts = {"process": os.getpid(), "host": _host(), "study": study}
-        write_atomically(holder, json.dumps(facts))
+        remove_pieces(folder)
+        write_atomically(holder, json.dumps({"process": os.getpid(), "host": platform.node()}))
         yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
 
 
-def study_holder(root: Path, study: str, experiment_id: str = "") -> str:
-    """Returns which process holds a study; empty if none does. Changes nothing."""
-    path = _lock(root, study, experiment_id)
-    return _read_holder(path.with_suffix(".json"))[1] if _is_held(path) else ""
-
-
-def study_holders(root: Path) -> dict[str, str]:
-    """Returns the studies that processes hold, by name, and the process of each."""
-    found = {}
-    for path in sorted((root / "locks").glob("*.lock")):
-        if _is_held(path):
-            study, process = _read_holder(path.with_suffix(".json"))
-            found[study or path.stem] = process
-    return found
-
-
-def _lock(root: Path, study: str, experiment_id: str) -> Path:
-    # No study's name has an '@'.
-    name = f"@{int(experiment_id)}" if experiment_id else study
-    return root / "locks" / f"{name}.lock"
-
-
-def _is_held(path: Path) -> bool:
-    if not path.exists():
-        return False
-    lock = FileLock(path)
+def holder_of(folder: Path) -> str:
+    """Returns which process holds the study in a folder; empty if none does. Changes nothing."""
+    if not (folder / _LOCK).exists():
+        return ""
+    lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return True
+        return _told(_read_holder(folder / _HOLDER))
     except OSError:
         # A folder that can't be written: no process runs a study in it.
-        return False
+        return ""
     lock.release()
-    return False
+    return ""
 
 
-def _read_holder(path: Path) -> tuple[str, str]:
+def _read_holder(path: Path) -> Mapping[str, Any]:
     try:
         holder = json.loads(path.read_text(encoding="utf-8"))
-        return holder.get("study", ""), f"process {holder['process']} on {holder['host']}"
-    except (OSError, ValueError, KeyError, AttributeError):
-        return "", "process unknown"
+        return {"process": int(holder["process"]), "host": str(holder["host"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
-def _host() -> str:
-    import platform
-
-    return platform.node()
+def _told(holder: Mapping[str, Any]) -> str:
+    return f"process {holder['process']} on {holder['host']}" if holder else "process unknown"

@@ -1,4 +1,4 @@
-"""The store's own file, ``store.json``: its format, its last place, and whose the store is.
+"""The store's own file, ``store.json``: its format, and whose the store is.
 
 Commands may run the code that is recorded in a store. So ``store.json`` has fingerprints of the
 user who made the store, and of those who trust it since: digests of user, machine and the store's
@@ -22,7 +22,7 @@ from search_spaces.errors import StoreError, StudyError
 from tracking.store.files import remove_pieces, write_atomically
 from tracking.store.study_locks import locked_store
 
-STORE_FORMAT = 2
+STORE_FORMAT = 3
 
 
 def read_facts(root: Path) -> dict[str, Any] | None:
@@ -35,7 +35,7 @@ def read_facts(root: Path) -> dict[str, Any] | None:
     if fault == "damaged":
         raise StoreError(
             f"{str(path)!r} is damaged. It should read like "
-            f'{{"format": {STORE_FORMAT}, "path": "{root.as_posix()}"}}. Mend it with: '
+            f'{{"format": {STORE_FORMAT}}}. Mend it with: '
             f"kerastudy doctor --fix --store {shlex.quote(str(root))}"
         )
     return None if fault else _parsed(path)
@@ -43,7 +43,7 @@ def read_facts(root: Path) -> dict[str, Any] | None:
 
 def is_store(root: Path) -> bool:
     """Returns whether a folder is a store, or the rest of one."""
-    return (root / "store.json").exists() or (root / "mlflow.db").exists()
+    return (root / "store.json").exists() or any(root.glob("*/journal.db"))
 
 
 def facts_fault(root: Path) -> str:
@@ -53,7 +53,7 @@ def facts_fault(root: Path) -> str:
         return "missing"
     try:
         found = int(_parsed(path)["format"])
-    except (ValueError, KeyError, TypeError, OverflowError):
+    except (ValueError, KeyError, TypeError, OverflowError, AttributeError):
         return "damaged"
     if found < STORE_FORMAT:
         raise StoreError(
@@ -69,17 +69,15 @@ def facts_fault(root: Path) -> str:
     return ""
 
 
-def write_facts(root: Path, stood: Path | None = None, *, new: bool = False) -> None:
-    """Writes a store's format, owner and last place; `new` if this user is making it."""
+def write_facts(root: Path, *, new: bool = False) -> None:
+    """Writes a store's format and owner; `new` if this user is making it."""
     users = maker_facts() if new else kept_facts(root)
-    facts = {"format": STORE_FORMAT, "path": str(stood or root), **users}
+    facts = {"format": STORE_FORMAT, **users}
     write_atomically(root / "store.json", json.dumps(facts) + "\n")
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    Path(facts["path"])
-    return dict(facts)
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 _SALT, _USERS, _MAKER = "salt", "users", "made_by"

@@ -12,9 +12,9 @@ from studies.lines import all_wrapped, printable, wrapped
 from studies.running.definitions import warnings_of
 from studies.running.study_trials import ValidationParts
 from tracking.diagnosis.value_checks import answers
+from tracking.history.commands import confirm_command, shell_commands
 from tracking.history.curves import RecordedCurves, sparkline_if_curve
 from tracking.history.study_history import StudyHistory
-from tracking.history.summary import confirm_command, shell_commands
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, StudyDescription
@@ -43,7 +43,7 @@ def study_text(
     """
     best = history.best
     if curve is None:
-        curve = RecordedCurves(history.store, history.trials if every else history.top(top or 5))
+        curve = RecordedCurves(history.folder, history.trials if every else history.top(top or 5))
     verdict = verdict or study_verdict(history)
     outcome = _outcome(history, curve, verdict)
     lines = all_wrapped([*outcome, *_reasons(history), *_notes(history)])
@@ -67,7 +67,7 @@ def study_text(
 
 def verdict_text(history: StudyHistory) -> str:
     """Returns the outcome of a study in a few lines."""
-    curve = RecordedCurves(history.store, history.top(1))
+    curve = RecordedCurves(history.folder, history.top(1))
     outcome = _outcome(history, curve, study_verdict(history))
     return "\n".join(all_wrapped([*outcome, *_reasons(history)]))
 

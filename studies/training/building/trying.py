@@ -18,8 +18,8 @@ from studies.training.models import fixed_batch_size, has_own_steps, parameters_
 from studies.training.process.determinism import begin_trial
 from studies.training.programs.compiled import CompiledTrainer, why_not
 from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
+from tracking.mlflow.names import check_names
 from tracking.records import Objective
-from tracking.runs.run_contents import check_names
 
 if TYPE_CHECKING:
     import keras

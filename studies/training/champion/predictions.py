@@ -172,7 +172,7 @@ class _Counting:
     ) -> ValidationPredictions:
         names = self._names(counts.shape[1])
         return ValidationPredictions(
-            run_id="",
+            uuid="",
             trial=number,
             epoch=0,
             kind=kind,
@@ -266,7 +266,7 @@ class _OfNumbers(_Counting):
         if self._rule is not None and given is not None:
             ruled = by_rule(self._rule, given).tolist()
         return ValidationPredictions(
-            run_id="",
+            uuid="",
             trial=number,
             epoch=0,
             kind="regression",

@@ -25,7 +25,7 @@ from studies.libraries.keras_parts import (
     mask_of,
     thresholds_of,
 )
-from tracking.runs.run_contents import metric_name
+from tracking.mlflow.names import metric_name
 from tracking.scores.sample_scores import ScoreKind
 
 if TYPE_CHECKING:

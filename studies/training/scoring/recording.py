@@ -17,8 +17,8 @@ from studies.training.scoring.samples import sample_scores
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import cannot_write
 from studies.training.trainer import OnEpoch
+from tracking.mlflow.names import metric_name
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
-from tracking.runs.run_contents import metric_name
 from tracking.scores.files import write_scores
 from tracking.scores.sample_scores import SampleScores
 

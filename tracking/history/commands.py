@@ -1,0 +1,119 @@
+"""The commands that people copy from pages and terminals."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tracking.history.study_history import StudyHistory
+from tracking.history.verdicts import StudyVerdict
+from tracking.records import StudyDescription, TrialRecord
+
+_USUAL: Final = "optuna:tpe"
+# Ready studies, which are launched by their names.
+_CATALOG: Final = Path(__file__).parents[2] / "studies" / "catalog"
+
+
+def shell_command(
+    verb: str,
+    description: StudyDescription,
+    options: str = "",
+    *,
+    store: Path | None = None,
+    several: bool = False,
+) -> str:
+    """Returns a command on a study, to copy into a shell.
+
+    `options` are quoted. With `store` None the command need not name it; with `several` engines of
+    the study it must name the engine.
+    """
+    words = [f"kerastudy {verb} {shlex.quote(description.name)}", options]
+    words.append(f"--engine {shlex.quote(description.engine)}" if several else "")
+    words.append(f"--store {shlex.quote(str(store))}" if store is not None else "")
+    return " ".join(word for word in words if word)
+
+
+def launch_command(
+    description: StudyDescription,
+    name: str,
+    options: Sequence[str],
+    *,
+    store: Path | None = None,
+) -> str:
+    """Returns the command that launches a study again, or another one of its file, as `name`."""
+    code = description.code
+    words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
+    words.append("" if name == (code.study_name or name) else f"--name {shlex.quote(name)}")
+    words.append(
+        "" if description.engine == _USUAL else f"--engine {shlex.quote(description.engine)}"
+    )
+    words += [*options, *_data_options(description)]
+    words.append(f"--store {shlex.quote(str(store))}" if store is not None else "")
+    return " ".join(word for word in words if word)
+
+
+def data_command(description: StudyDescription, store: Path | None = None) -> str:
+    """Returns the command that looks at a study's data; for a notebook, in Python."""
+    if not description.code.path:
+        return "print(kerastudy.check_data(study))"
+    words = [f"kerastudy data {shlex.quote(target_of(description))}"]
+    words += _data_options(description)
+    words += [f"--store {shlex.quote(str(store))}"] if store is not None else []
+    return " ".join(words)
+
+
+def _data_options(description: StudyDescription) -> list[str]:
+    """Returns the options by which a study was launched on other data than its file's."""
+    # As `studies.data.replacing` spells it: the column to predict follows the file.
+    file, _, column = description.data.override.partition("?target=")
+    found = [f"--data {shlex.quote(file)}"] if file else []
+    return [*found, f"--target {shlex.quote(column)}"] if column else found
+
+
+def target_of(description: StudyDescription) -> str:
+    """Returns what names a study on the command line: its file, or its name in the catalog."""
+    code = description.code
+    path = Path(code.path)
+    if path.parent == _CATALOG:
+        return path.stem.replace("_", "-")
+    # From the folder that it was launched in, as in a terminal there.
+    if code.folder and path.is_relative_to(code.folder) and Path(code.folder) == Path.cwd():
+        path = path.relative_to(code.folder)
+    return f"{path}:{code.variable}" if code.variable not in ("", "study") else str(path)
+
+
+def reproduce_command(
+    description: StudyDescription, number: int | str, store: Path | None, *, several: bool
+) -> str:
+    """Returns the command that reproduces a trial."""
+    options = f"--trial {number}"
+    return shell_command("reproduce", description, options, store=store, several=several)
+
+
+def shell_commands(
+    history: StudyHistory, best: TrialRecord, without: Path | None = None
+) -> list[str]:
+    """Returns the commands that show a study, report it, and reproduce its best trial.
+
+    They need not name the folder `without`.
+    """
+    root = None if history.store.root == without else history.store.root
+    several = len(history.engines) > 1
+    return [
+        shell_command("ui", history.description, store=root),
+        shell_command("report", history.description, store=root, several=several),
+        reproduce_command(history.description, best.number, root, several=several),
+    ]
+
+
+def confirm_command(
+    history: StudyHistory, verdict: StudyVerdict, without: Path | None = None
+) -> str:
+    """Returns the command that confirms a study, or nothing if its best value is confirmed."""
+    if verdict.is_confirmed:
+        return ""
+    root = None if history.store.root == without else history.store.root
+    several = len(history.engines) > 1
+    return shell_command("confirm", history.description, store=root, several=several)

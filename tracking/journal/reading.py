@@ -1,0 +1,412 @@
+"""Reading a study's journal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from search_spaces.errors import StoreError
+from tracking.journal.schema import FILE_NAME, reading
+from tracking.records import Repeat, StudyDescription, TrialRecord, TrialResult, TrialSpec
+from tracking.records.checks import Confirmation, Evaluation
+from tracking.records.converting import RecordError, from_json
+from tracking.records.studies import DataFindings
+
+Record = TypeVar("Record")
+Curve = Mapping[int, Mapping[str, float]]
+"""The metrics of a fit by epoch."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a store's list of studies says of one."""
+
+    uuid: str
+    name: str
+    created: int  # In milliseconds since the epoch (Unix time), as the next.
+    launched: int
+    server: str
+    engines: tuple[str, ...]  # The one that was launched last is the last.
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A saved model that is, or was, a study's champion or its refit."""
+
+    number: int
+    alias: str
+    search: int
+    engine: str
+    trial: str  # The uuid of the trial.
+    trial_number: int
+    folder: Path
+    reason: str
+    facts: Mapping[str, Any]
+    predictions: str
+    time: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """A study under one engine, without its trials."""
+
+    id: int
+    uuid: str
+    description: StudyDescription
+    status: str
+    ended_by: str
+    stopped: str
+    keeps: int | None
+    created: int
+    launched: int
+    ended: int
+    git: Mapping[str, str]
+    environment: Mapping[str, str]
+    corrected: str
+    revision: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt at a trial."""
+
+    trial: TrialRecord
+    revision: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fit of a trial, or a training of a confirmation."""
+
+    uuid: str
+    search: int | None  # The study's number under an engine; None of a confirmation's training.
+    trial: str
+    confirmation: str
+    name: str
+    identity: str
+    spec: TrialSpec
+    state: str
+    result: TrialResult | None
+    started: int
+    ended: int
+    revision: int
+
+
+class Point(NamedTuple):
+    """An epoch of a fit, and when it was recorded."""
+
+    epoch: int
+    time: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ConfirmationRecord:
+    """A confirmation, which may not have ended."""
+
+    uuid: str
+    plan: str
+    state: str
+    outcome: Confirmation | None
+    started: int
+    ended: int
+    revision: int
+
+
+class JournalReader:
+    """Reads the journal in a study's folder: each time anew, or within `as_of_now` as of then."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / FILE_NAME
+        self._opened: sqlite3.Connection | None = None
+
+    @contextlib.contextmanager
+    def as_of_now(self) -> Iterator[JournalReader]:
+        """Reads everything within as of one moment."""
+        with reading(self.path) as database:
+            self._opened = database
+            try:
+                yield self
+            finally:
+                self._opened = None
+
+    def _reading(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        return reading(self.path) if self._opened is None else contextlib.nullcontext(self._opened)
+
+    def header(self) -> Header:
+        """Returns the study's name, times and engines."""
+        with self._reading() as database:
+            row = database.execute(
+                "SELECT uuid, name, created, launched, server FROM study"
+            ).fetchone()
+            engines = database.execute("SELECT engine FROM searches ORDER BY launched, id")
+            return Header(row[0], row[1], row[2], row[3], row[4], tuple(e for (e,) in engines))
+
+    def revision(self) -> int:
+        """Returns the number of the last transaction."""
+        with self._reading() as database:
+            return int(database.execute("SELECT revision FROM study").fetchone()[0])
+
+    def searches(self, engine: str | None = None) -> list[Search]:
+        """Returns the study under each of its engines, or one, the last launched last."""
+        with self._reading() as database:
+            name = database.execute("SELECT name FROM study").fetchone()[0]
+            rows = database.execute(
+                "SELECT id, uuid, definition, status, ended_by, stopped, keeps, created, launched, "
+                "ended, git, environment, corrected, revision FROM searches "
+                "WHERE ? IS NULL OR engine = ? ORDER BY launched, id",
+                (engine, engine),
+            ).fetchall()
+        return [self._search(name, *row) for row in rows]
+
+    def _search(
+        self,
+        name: str,
+        search: int,
+        uuid: str,
+        definition: str,
+        status: str,
+        ended_by: str,
+        stopped: str,
+        keeps: str,
+        created: int,
+        launched: int,
+        ended: int,
+        git: str,
+        environment: str,
+        corrected: str,
+        revision: int,
+    ) -> Search:
+        description = replace(self._read(StudyDescription, definition), name=name)
+        kept = description.keep if not keeps else None if keeps == "all" else int(keeps)
+        return Search(
+            search,
+            uuid,
+            description,
+            status,
+            ended_by,
+            stopped,
+            kept,
+            created,
+            launched,
+            ended,
+            json.loads(git),
+            json.loads(environment),
+            corrected,
+            revision,
+        )
+
+    def attempts(self, search: int, since: int = 0) -> list[Attempt]:
+        """Returns the attempts at a study's trials that changed after a revision, in order."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
+                "started, known, losses, verified, ended, whole, revision FROM trials "
+                "WHERE search = ? AND revision > ? ORDER BY id",
+                (search, since),
+            ).fetchall()
+        return [Attempt(self._trial(*row[:-1]), row[-1]) for row in rows]
+
+    def _trial(
+        self,
+        uuid: str,
+        spec: str,
+        state: Any,
+        result: str | None,
+        engine_state: str,
+        environment: str,
+        code_digest: str,
+        started: int,
+        known: int | None,
+        losses: int,
+        verified: str,
+        ended: int,
+        whole: str | None,
+    ) -> TrialRecord:
+        trial = TrialRecord(
+            uuid=uuid,
+            spec=self._read(TrialSpec, spec),
+            state=state,
+            result=None,
+            engine_state=json.loads(engine_state),
+            environment=_environment(environment),
+            code_digest=code_digest,
+            started=started,
+            known=known,
+            losses=losses,
+            verified=verified,
+            ended=ended,
+            whole=None if whole is None else self._read(Repeat, whole),
+        )
+        return trial if result is None else trial.with_result(self._read(TrialResult, result))
+
+    def fits(self, since: int = 0, confirmation: str | None = None) -> list[Fit]:
+        """Returns the fits that changed after a revision, in order; or those of a confirmation."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT f.uuid, t.search, coalesce(f.trial, ''), coalesce(f.confirmation, ''), "
+                "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended, f.revision "
+                "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
+                "WHERE f.revision > ? AND (? IS NULL OR f.confirmation = ?) ORDER BY f.id",
+                (since, confirmation, confirmation),
+            ).fetchall()
+        return [
+            Fit(
+                uuid=row[0],
+                search=row[1],
+                trial=row[2],
+                confirmation=row[3],
+                name=row[4],
+                identity=row[5],
+                spec=self._read(TrialSpec, row[6]),
+                state=row[7],
+                result=None if row[8] is None else self._read(TrialResult, row[8]),
+                started=row[9],
+                ended=row[10],
+                revision=row[11],
+            )
+            for row in rows
+        ]
+
+    def curves(self, fits: Iterable[str]) -> dict[str, dict[int, dict[str, float]]]:
+        """Returns the metrics by epoch of each fit; of a trial with several fits, of each of them.
+
+        Keys are the uuids of fits. A trial's uuid stands for all of its fits.
+        """
+        wanted = list(fits)
+        condition = (
+            "SELECT id FROM fits WHERE uuid IN (SELECT value FROM json_each(?1)) "
+            "OR trial IN (SELECT value FROM json_each(?1))"
+        )
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT f.uuid, e.epoch, e.metrics FROM epochs e JOIN fits f ON f.id = e.fit "
+                f"WHERE e.fit IN ({condition}) ORDER BY e.id",
+                (json.dumps(wanted),),
+            ).fetchall()
+        found: dict[str, dict[int, dict[str, float]]] = {}
+        for uuid, epoch, metrics in rows:
+            # An objective function reports values at a step of a training, too.
+            found.setdefault(uuid, {}).setdefault(epoch, {}).update(json.loads(metrics))
+        return found
+
+    def points(self, after: int) -> tuple[dict[str, list[Point]], int]:
+        """Returns the epochs of each fit after a row, by the fit's uuid; and the last row."""
+        points: dict[str, list[Point]] = defaultdict(list)
+        last = after
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT e.id, f.uuid, e.epoch, e.time, e.metrics FROM epochs e "
+                "JOIN fits f ON f.id = e.fit WHERE e.id > ? ORDER BY e.id",
+                (after,),
+            )
+            for row, uuid, epoch, time, metrics in rows:
+                points[uuid].append(Point(epoch, time, json.loads(metrics)))
+                last = row
+        return points, last
+
+    def fits_of(self, trials: Collection[str]) -> dict[str, list[str]]:
+        """Returns the fits of trials by the trial's uuid, in order."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT trial, uuid FROM fits WHERE trial IN (SELECT value FROM json_each(?)) "
+                "ORDER BY id",
+                (json.dumps(list(trials)),),
+            ).fetchall()
+        found: dict[str, list[str]] = defaultdict(list)
+        for trial, uuid in rows:
+            found[trial].append(uuid)
+        return found
+
+    def confirmations(self, search: int) -> list[ConfirmationRecord]:
+        """Returns the confirmations of a study under one engine, the oldest first."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT uuid, plan, state, outcome, started, ended, revision FROM confirmations "
+                "WHERE search = ? ORDER BY id",
+                (search,),
+            ).fetchall()
+        return [
+            ConfirmationRecord(
+                row[0],
+                row[1],
+                row[2],
+                None if row[3] is None else self._read(Confirmation, row[3]),
+                *row[4:],
+            )
+            for row in rows
+        ]
+
+    def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
+        """Returns readings of test parts, by one engine's trials, or of one part."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "
+                "AND (?2 IS NULL OR digest = ?2) ORDER BY time, id",
+                (search, digest),
+            ).fetchall()
+        return [self._read(Evaluation, text) for (text,) in rows]
+
+    def champions(self, alias: str | None = None) -> list[Champion]:
+        """Returns the champions that are not withdrawn, the latest last."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT c.id, c.alias, c.search, s.engine, c.trial, t.number, c.folder, c.reason, "
+                "c.facts, c.predictions, c.time FROM champions c "
+                "JOIN searches s ON s.id = c.search JOIN trials t ON t.uuid = c.trial "
+                "WHERE NOT c.withdrawn AND (?1 IS NULL OR c.alias = ?1) ORDER BY c.id",
+                (alias,),
+            ).fetchall()
+        return [
+            Champion(
+                number=row[0],
+                alias=row[1],
+                search=row[2],
+                engine=row[3],
+                trial=row[4],
+                trial_number=row[5],
+                folder=self.folder / row[6],
+                reason=row[7],
+                facts=json.loads(row[8]),
+                predictions=row[9],
+                time=row[10],
+            )
+            for row in rows
+        ]
+
+    def findings(self, search: int) -> DataFindings | None:
+        """Returns what was found in a study's data, if it was looked at."""
+        with self._reading() as database:
+            row = database.execute("SELECT looked FROM searches WHERE id = ?", (search,)).fetchone()
+        return None if row is None or not row[0] else self._read(DataFindings, row[0])
+
+    def code(self, digests: Collection[str]) -> dict[str, str]:
+        """Returns the texts of code that are recorded, by their digests."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT digest, content FROM code WHERE digest IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(digests)),),
+            ).fetchall()
+        return dict(rows)
+
+    def _read(self, kind: type[Record], text: str) -> Record:
+        try:
+            return from_json(kind, text)
+        except RecordError as error:
+            raise StoreError(
+                f"The journal {str(self.path)!r} cannot be read: {error}. It is damaged, or was "
+                "changed by hand: restore it from a backup."
+            ) from None
+
+
+@lru_cache(maxsize=64)
+def _environment(text: str) -> Mapping[str, str]:
+    environment: dict[str, str] = json.loads(text)
+    return environment

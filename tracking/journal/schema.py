@@ -1,0 +1,229 @@
+"""The file of a journal: its tables, its version, and how it is opened.
+
+A journal is a SQLite database with tables of ours in the study's folder. One process writes it, the
+one that holds the study's lock; any number read it meanwhile.
+
+- On a local disk it has a write-ahead log: a commit costs microseconds, and readers never block the
+  writer. Where a trial begins or ends, the commit is synced to disk; a power failure may lose the
+  epochs of later commits, which a training's state carries too.
+- On a network disk a write-ahead log does not work, as its index is in shared memory
+  (https://www.sqlite.org/wal.html): there it has a rollback journal, which is slower.
+- In a folder that can't be written, such as a snapshot, it is read from a copy of the database and
+  of its write-ahead log. (SQLite's ``immutable=1`` would leave out the content of the log.)
+
+`revision` counts the transactions. Each row has that of its last change, so that a reader, such as
+the exporter, finds what has changed since it last looked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from search_spaces.errors import StoreError
+
+FILE_NAME: Final = "journal.db"
+FORMAT: Final = 1
+"""The version of the tables. Raise it whenever they change."""
+
+_SECONDS_TO_WAIT: Final = 60.0
+_NETWORK_DISKS: Final = ("nfs", "cifs", "smb", "9p", "afs", "fuse.sshfs", "lustre", "gpfs", "ceph")
+
+_TABLES: Final = """
+CREATE TABLE study (
+    uuid TEXT NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL, launched INTEGER NOT NULL,
+    server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE searches (
+    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL, engine TEXT NOT NULL UNIQUE,
+    definition TEXT NOT NULL, environment TEXT NOT NULL, created INTEGER NOT NULL,
+    launched INTEGER NOT NULL, status TEXT NOT NULL, ended INTEGER NOT NULL DEFAULT 0,
+    ended_by TEXT NOT NULL DEFAULT '', stopped TEXT NOT NULL DEFAULT '',
+    keeps TEXT NOT NULL DEFAULT '', git TEXT NOT NULL DEFAULT '{}',
+    looked TEXT NOT NULL DEFAULT '', corrected TEXT NOT NULL DEFAULT '',
+    revision INTEGER NOT NULL
+);
+CREATE TABLE code (digest TEXT PRIMARY KEY, content TEXT NOT NULL);
+CREATE TABLE trials (
+    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, search INTEGER NOT NULL,
+    number INTEGER NOT NULL, attempt INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL,
+    result TEXT, engine_state TEXT NOT NULL, environment TEXT NOT NULL, code_digest TEXT NOT NULL,
+    known INTEGER, losses INTEGER NOT NULL, started INTEGER NOT NULL,
+    ended INTEGER NOT NULL DEFAULT 0, verified TEXT NOT NULL DEFAULT '', whole TEXT,
+    revision INTEGER NOT NULL
+);
+CREATE INDEX trials_by_search ON trials (search, number);
+CREATE INDEX trials_by_revision ON trials (revision);
+CREATE TABLE fits (
+    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, trial TEXT, confirmation TEXT,
+    repeat INTEGER NOT NULL, name TEXT NOT NULL DEFAULT '', identity TEXT NOT NULL DEFAULT '',
+    spec TEXT NOT NULL, state TEXT NOT NULL, result TEXT, started INTEGER NOT NULL,
+    ended INTEGER NOT NULL DEFAULT 0, revision INTEGER NOT NULL
+);
+CREATE INDEX fits_by_trial ON fits (trial);
+CREATE INDEX fits_by_confirmation ON fits (confirmation);
+CREATE INDEX fits_by_revision ON fits (revision);
+CREATE TABLE epochs (
+    id INTEGER PRIMARY KEY, fit INTEGER NOT NULL, epoch INTEGER NOT NULL, time INTEGER NOT NULL,
+    metrics TEXT NOT NULL
+);
+CREATE INDEX epochs_by_fit ON epochs (fit);
+CREATE TABLE confirmations (
+    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, search INTEGER NOT NULL, plan TEXT NOT NULL,
+    state TEXT NOT NULL, outcome TEXT, started INTEGER NOT NULL, ended INTEGER NOT NULL DEFAULT 0,
+    revision INTEGER NOT NULL
+);
+CREATE TABLE evaluations (
+    id INTEGER PRIMARY KEY, search INTEGER NOT NULL, digest TEXT NOT NULL, time INTEGER NOT NULL,
+    content TEXT NOT NULL
+);
+CREATE TABLE champions (
+    id INTEGER PRIMARY KEY, alias TEXT NOT NULL, search INTEGER NOT NULL, trial TEXT NOT NULL,
+    folder TEXT NOT NULL, reason TEXT NOT NULL, facts TEXT NOT NULL,
+    predictions TEXT NOT NULL DEFAULT '', withdrawn INTEGER NOT NULL DEFAULT 0,
+    time INTEGER NOT NULL, revision INTEGER NOT NULL
+);
+"""
+
+
+def create(path: Path, uuid: str, name: str, now: int) -> None:
+    """Makes the journal of a new study, complete before it gets its name. Its lock is held."""
+    partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
+    partial.unlink(missing_ok=True)
+    try:
+        with contextlib.closing(sqlite3.connect(partial)) as database:
+            database.execute("PRAGMA synchronous=OFF")
+            with database:
+                database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={FORMAT};")
+                database.execute(
+                    "INSERT INTO study (uuid, name, created, launched) VALUES (?, ?, ?, ?)",
+                    (uuid, name, now, now),
+                )
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Opens a journal for the process that holds its study. Raises StoreError if it can't be."""
+    with as_journal_errors(path):
+        _check_there(path)
+        database = sqlite3.connect(path, timeout=_SECONDS_TO_WAIT, isolation_level=None)
+        _check_version(database, path)
+        mode = "DELETE" if on_network_disk(path.parent) else "WAL"
+        database.execute(f"PRAGMA journal_mode={mode}")
+        return database
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Opens a journal to read it, as of one moment. Raises StoreError if it can't be read."""
+    with as_journal_errors(path), contextlib.ExitStack() as stack:
+        _check_there(path)
+        if not os.access(path.parent, os.W_OK):
+            path = _copied(path, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        database = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=_SECONDS_TO_WAIT,
+            isolation_level=None,
+        )
+        stack.enter_context(contextlib.closing(database))
+        database.execute("PRAGMA query_only=1")
+        _check_version(database, path)
+        database.execute("BEGIN")
+        yield database
+
+
+@contextlib.contextmanager
+def as_journal_errors(path: Path) -> Iterator[None]:
+    """Turns SQLite's errors into a StoreError that says what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StoreError(
+            f"The journal {str(path)!r} cannot be used: {error}. Recorded trials are safe. Fix "
+            "this, then give the command again."
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(_damaged(path, str(error))) from error
+
+
+def check_sound(path: Path) -> None:
+    """Raises StoreError if a journal is damaged, before anything is written into it."""
+    fault = fault_of(path)
+    if fault:
+        raise StoreError(_damaged(path, fault))
+
+
+def fault_of(path: Path, *, thorough: bool = False) -> str:
+    """Returns what is wrong with a journal; empty if nothing is. `thorough` checks indexes too."""
+    check = "integrity_check" if thorough else "quick_check"
+    try:
+        with reading(path) as database:
+            lines = [str(row[0]) for row in database.execute(f"PRAGMA {check}(3)")]
+    except StoreError as error:
+        cause = error.__cause__
+        if isinstance(cause, sqlite3.DatabaseError):
+            return str(cause)
+        raise
+    return "" if lines == ["ok"] else "; ".join(lines)
+
+
+def on_network_disk(folder: Path) -> bool:
+    """Returns whether a folder is on a disk of another machine, such as NFS or SMB."""
+    import psutil
+
+    place, best, kind = str(folder.resolve()), "", ""
+    with contextlib.suppress(OSError):
+        for disk in psutil.disk_partitions(all=True):
+            mount = disk.mountpoint.rstrip("/") or "/"
+            inside = mount in ("/", place) or place.startswith(f"{mount}/")
+            if inside and len(mount) >= len(best):
+                best, kind = mount, disk.fstype
+    return kind.lower().startswith(_NETWORK_DISKS)
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise StoreError(f"The journal {str(path)!r} is gone. Restore the study from a backup.")
+
+
+def _check_version(database: sqlite3.Connection, path: Path) -> None:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version == FORMAT:
+        return
+    database.close()
+    if version > FORMAT:
+        raise StoreError(
+            f"The journal {str(path)!r} was written by a newer kerastudy (format {version}; this "
+            f"version reads {FORMAT}). Upgrade with: pip install -U kerastudy"
+        )
+    raise StoreError(_damaged(path, "it is no journal of kerastudy"))
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """Copies a journal and its write-ahead log, from where SQLite can't open them."""
+    copy = folder / path.name
+    shutil.copyfile(path, copy)
+    log = path.with_name(f"{path.name}-wal")
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(log, copy.with_name(log.name))
+    return copy
+
+
+def _damaged(path: Path, fault: str) -> str:
+    store = shlex.quote(str(path.parent.parent))
+    return (
+        f"The journal {str(path)!r} is damaged: {fault}. Nothing was written. Restore it from a "
+        f"backup; `kerastudy doctor --store {store}` says more."
+    )

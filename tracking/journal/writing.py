@@ -1,0 +1,500 @@
+"""Writing a study's journal, by the process that holds the study."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tracking.journal.schema import FILE_NAME, as_journal_errors, create, open_for_writing
+from tracking.records import (
+    EpochResult,
+    Proposal,
+    Repeat,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+)
+from tracking.records.checks import Confirmation, Evaluation
+from tracking.records.converting import to_json
+from tracking.records.studies import DataFindings, sha256
+
+ALL: Final = "all"
+"""The number of kept checkpoints of a study that keeps all."""
+
+
+class Journal:
+    """The journal of a study under one engine, open for writing.
+
+    Everything within `together` is written in one transaction. Trials that begin or end are synced
+    to disk; epochs wait for the next of them, or for `flush`.
+    """
+
+    def __init__(self, folder: Path, search: int, description: StudyDescription) -> None:
+        self.folder, self.search = folder, search
+        self.description = description
+        # Called with the study's definition after hyperparameters joined its space.
+        self.on_grown: Callable[[StudyDescription], None] = lambda description: None
+        self._path = folder / FILE_NAME
+        self._opened: sqlite3.Connection | None = None
+        # The revision of the open transaction; None if none is open.
+        self._revision: int | None = None
+        # Epochs that wait; the first `_sent` of them are in the open transaction.
+        self._epochs: list[tuple[str, EpochResult, int]] = []
+        self._sent = 0
+        # The rows of the fits that run, by their uuids.
+        self._fits: dict[str, int] = {}
+
+    @classmethod
+    def begin(
+        cls, folder: Path, description: StudyDescription, environment: Mapping[str, str]
+    ) -> Journal:
+        """Begins a study under an engine, in place of one without a finished trial."""
+        folder.mkdir(parents=True, exist_ok=True)
+        now, path = _now(), folder / FILE_NAME
+        if not path.exists():
+            with as_journal_errors(path):
+                create(path, _uuid(), description.name, now)
+        journal = cls(folder, 0, description)
+        with journal._transaction(synced=True) as database:
+            former = database.execute(
+                "SELECT id FROM searches WHERE engine = ?", (description.engine,)
+            ).fetchone()
+            for (search,) in [former] if former else []:
+                trials = "SELECT uuid FROM trials WHERE search = ?"
+                fits = f"SELECT id FROM fits WHERE trial IN ({trials})"
+                database.execute(f"DELETE FROM epochs WHERE fit IN ({fits})", (search,))
+                database.execute(f"DELETE FROM fits WHERE trial IN ({trials})", (search,))
+                database.execute("DELETE FROM trials WHERE search = ?", (search,))
+                database.execute("DELETE FROM searches WHERE id = ?", (search,))
+            row = database.execute(
+                "INSERT INTO searches (uuid, engine, definition, environment, created, launched, "
+                "status, revision) VALUES (?, ?, ?, ?, ?, ?, 'RUNNING', ?)",
+                (
+                    _uuid(),
+                    description.engine,
+                    to_json(description),
+                    json.dumps(dict(environment)),
+                    now,
+                    now,
+                    journal._revision,
+                ),
+            )
+            journal.search = int(row.lastrowid or 0)
+        journal.write_definition()
+        return journal
+
+    def write_definition(self) -> None:
+        """Writes the study's definition, and the texts of its code, each under its digest."""
+        code = self.description.code
+        texts = [text for text in (code.source, *code.texts.values()) if text]
+        texts += [code.manifest] if code.texts else []
+        with self._transaction() as database:
+            database.executemany(
+                "INSERT OR IGNORE INTO code (digest, content) VALUES (?, ?)",
+                [(sha256(text), text) for text in texts],
+            )
+            self._change(database, definition=to_json(self.description))
+        if self.description.looked is not None:
+            self.write_findings(self.description.looked)
+
+    def write_findings(self, findings: DataFindings) -> None:
+        """Records what was found in the study's data; a glance does not replace a thorough look."""
+        with self._transaction() as database:
+            before = self._value(database, "looked")
+            if before and not findings.thorough and json.loads(before)["digest"] == findings.digest:
+                return
+            self._change(database, looked=to_json(findings))
+
+    def grow(self, description: StudyDescription) -> None:
+        """Takes the study's definition with a space that hyperparameters have joined."""
+        self.description = description
+        self.on_grown(description)
+
+    def set_running(self, git: Mapping[str, str]) -> None:
+        """Marks the study as running, from a commit of git, and as the last launched."""
+        now = _now()
+        with self._transaction(synced=True) as database:
+            keeps = [self.description.keep, _count(self._value(database, "keeps"))]
+            known = [count for count in keeps if count is not None]
+            self._change(
+                database,
+                launched=now,
+                status="RUNNING",
+                git=json.dumps(dict(git)),
+                keeps=str(min(known, default=ALL)),
+                ended_by="",
+                stopped="",
+            )
+            database.execute("UPDATE study SET launched = ?", (now,))
+
+    def end(self, status: str, ended_by: str, stopped: str) -> None:
+        """Marks the study as ended: FINISHED, KILLED (interrupted) or FAILED, and why."""
+        self.settle()
+        with self._transaction(synced=True) as database:
+            self._change(database, status=status, ended=_now(), ended_by=ended_by, stopped=stopped)
+        self.close()
+
+    def set_server(self, address: str) -> None:
+        """Records the MLflow server that gets the study too; "off" is none from now on."""
+        with self._transaction() as database:
+            database.execute("UPDATE study SET server = ?", (address,))
+            self._change(database)
+
+    def set_corrected(self, text: str) -> None:
+        """Records the study's corrected value, as JSON."""
+        with self._transaction() as database:
+            self._change(database, corrected=text)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Writes everything within in one transaction."""
+        with self._transaction(synced=True):
+            yield
+
+    def begin_trial(
+        self,
+        spec: TrialSpec,
+        proposal: Proposal,
+        environment: Mapping[str, str],
+        losses: int = 0,
+    ) -> str:
+        """Records an attempt at a trial before it trains; returns its uuid."""
+        identity = _uuid()
+        with self._transaction(synced=True) as database:
+            database.execute(
+                "INSERT INTO trials (uuid, search, number, attempt, spec, state, engine_state, "
+                "environment, code_digest, known, losses, started, revision) "
+                "VALUES (?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    identity,
+                    self.search,
+                    spec.number,
+                    spec.attempt,
+                    to_json(spec),
+                    json.dumps(dict(proposal.state)),
+                    json.dumps(dict(environment)),
+                    self.description.code.digest,
+                    proposal.known,
+                    losses,
+                    _now(),
+                    self._revision,
+                ),
+            )
+        return identity
+
+    def begin_fit(self, trial: str, spec: TrialSpec, *, only: bool = False) -> str:
+        """Records that a trial's fit begins; returns its uuid, the trial's if it is the only."""
+        return self._begin_fit(trial if only else _uuid(), spec, trial=trial)
+
+    def log_epoch(self, fit: str, epoch: EpochResult) -> None:
+        """Records the metrics of an epoch, with the next transaction or `flush`."""
+        self._epochs.append((fit, epoch, _now()))
+
+    def flush(self) -> None:
+        """Writes the epochs that wait."""
+        if self._epochs:
+            with self._transaction():
+                pass
+
+    def end_fit(self, fit: str, result: TrialResult) -> None:
+        """Records the result of a fit that is one of several of its trial."""
+        self._end_fit(fit, result.state, to_json(result))
+
+    def end_trial(self, trial: str, result: TrialResult) -> None:
+        """Records the result of an attempt at a trial."""
+        with self._transaction(synced=True) as database:
+            database.execute(
+                "UPDATE trials SET state = ?, result = ?, ended = ?, revision = ? WHERE uuid = ?",
+                (result.state, to_json(result), _now(), self._revision, trial),
+            )
+            self._end_fits(database, trial, result.state)
+
+    def lose_trial(self, trial: str, losses: int) -> None:
+        """Ends an attempt whose process died, and so many attempts of the trial so far."""
+        with self._transaction(synced=True) as database:
+            database.execute(
+                "UPDATE trials SET state = 'interrupted', losses = ?, ended = ?, revision = ? "
+                "WHERE uuid = ?",
+                (losses, _now(), self._revision, trial),
+            )
+            self._end_fits(database, trial, "interrupted")
+
+    def end_left_over(self) -> None:
+        """Ends trials, fits and confirmations that a killed process left running."""
+        now = _now()
+        with self._transaction() as database:
+            for table in ("trials", "fits", "confirmations"):
+                database.execute(
+                    f"UPDATE {table} SET state = 'interrupted', ended = ?, revision = ? "
+                    "WHERE state = 'running'",
+                    (now, self._revision),
+                )
+
+    def set_verified(self, trial: str, text: str) -> None:
+        """Records whether plain `model.fit` verified a trial."""
+        self._set_of_trial(trial, "verified", text)
+
+    def set_whole(self, trial: str, whole: Repeat) -> None:
+        """Records that a cross-validated trial was trained on all folds together."""
+        self._set_of_trial(trial, "whole", to_json(whole))
+
+    def set_champion(
+        self,
+        trial: str,
+        folder: str,
+        reason: str,
+        *,
+        alias: str,
+        facts: Mapping[str, Any],
+        predictions: str = "",
+    ) -> int:
+        """Records a saved model as the study's champion, or its refit; returns its number.
+
+        Its files are in `folder`, below the study's.
+        """
+        with self._transaction(synced=True) as database:
+            made = database.execute(
+                "INSERT INTO champions (alias, search, trial, folder, reason, facts, predictions, "
+                "time, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    alias,
+                    self.search,
+                    trial,
+                    folder,
+                    reason,
+                    json.dumps(dict(facts)),
+                    predictions,
+                    _now(),
+                    self._revision,
+                ),
+            )
+            return int(made.lastrowid or 0)
+
+    def set_reason(self, champion: int, reason: str) -> None:
+        """Records why a champion was chosen; empty: launches choose again."""
+        self._set_of_champion(champion, "reason", reason)
+
+    def withdraw(self, champion: int) -> None:
+        """Records that a champion is none any more."""
+        self._set_of_champion(champion, "withdrawn", 1)
+
+    def add_evaluation(self, evaluation: Evaluation) -> None:
+        """Records a reading of the study's test part."""
+        with self._transaction(synced=True) as database:
+            database.execute(
+                "INSERT INTO evaluations (search, digest, time, content) VALUES (?, ?, ?, ?)",
+                (self.search, evaluation.digest, evaluation.time, to_json(evaluation)),
+            )
+            self._change(database)
+
+    def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
+        """Begins a confirmation, or resumes an unfinished one of the plan; returns its uuid."""
+        self.end_left_over()
+        identity = unfinished or _uuid()
+        with self._transaction(synced=True) as database:
+            if unfinished:
+                self._set_confirmation(database, identity, state="running", ended=0)
+            else:
+                database.execute(
+                    "INSERT INTO confirmations (uuid, search, plan, state, started, revision) "
+                    "VALUES (?, ?, ?, 'running', ?, ?)",
+                    (identity, self.search, plan, _now(), self._revision),
+                )
+        return identity
+
+    def begin_training(self, confirmation: str, spec: TrialSpec, name: str, identity: str) -> str:
+        """Records that a training of a confirmation begins; returns its uuid.
+
+        People see the name, such as ``"#12 · seed 2"``; `identity` digests what it depends on.
+        """
+        return self._begin_fit(_uuid(), spec, confirmation=confirmation, name=name, digest=identity)
+
+    def end_training(self, training: str, result: TrialResult | None) -> None:
+        """Records the result of a training; None if it was interrupted."""
+        state = "interrupted" if result is None else result.state
+        self._end_fit(training, state, None if result is None else to_json(result))
+
+    def end_confirmation(self, confirmation: str, outcome: Confirmation | None) -> None:
+        """Records the outcome of a confirmation; None if it was interrupted."""
+        self.settle()
+        with self._transaction(synced=True) as database:
+            if outcome is None:
+                self._set_confirmation(database, confirmation, state="interrupted", ended=_now())
+                database.execute(
+                    "UPDATE fits SET state = 'interrupted', ended = ?, revision = ? "
+                    "WHERE confirmation = ? AND state = 'running'",
+                    (_now(), self._revision, confirmation),
+                )
+            else:
+                self._set_confirmation(
+                    database,
+                    confirmation,
+                    state="complete",
+                    ended=_now(),
+                    outcome=to_json(outcome),
+                )
+
+    def rename(self, name: str) -> None:
+        """Gives the study another name."""
+        with self._transaction(synced=True) as database:
+            database.execute("UPDATE study SET name = ?", (name,))
+            database.execute("UPDATE searches SET revision = ?", (self._revision,))
+
+    def settle(self) -> None:
+        """Ends a transaction that an interrupt left open: nothing of it is written."""
+        self._revision, self._sent = None, 0
+        if self._opened is not None and self._opened.in_transaction:
+            self._opened.rollback()
+            self._fits.clear()
+
+    def close(self) -> None:
+        """Closes the file, until the next write; epochs that wait are written before."""
+        self.flush()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def _begin_fit(
+        self,
+        identity: str,
+        spec: TrialSpec,
+        *,
+        trial: str | None = None,
+        confirmation: str | None = None,
+        name: str = "",
+        digest: str = "",
+    ) -> str:
+        with self._transaction() as database:
+            made = database.execute(
+                "INSERT INTO fits (uuid, trial, confirmation, repeat, name, identity, spec, state, "
+                "started, revision) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, ?)",
+                (
+                    identity,
+                    trial,
+                    confirmation,
+                    spec.repeat,
+                    name,
+                    digest,
+                    to_json(spec),
+                    _now(),
+                    self._revision,
+                ),
+            )
+            self._fits[identity] = int(made.lastrowid or 0)
+        return identity
+
+    def _end_fit(self, fit: str, state: str, result: str | None) -> None:
+        with self._transaction(synced=True) as database:
+            database.execute(
+                "UPDATE fits SET state = ?, result = ?, ended = ?, revision = ? WHERE uuid = ?",
+                (state, result, _now(), self._revision, fit),
+            )
+
+    def _end_fits(self, database: sqlite3.Connection, trial: str, state: str) -> None:
+        """Ends the fits of a trial that has ended."""
+        database.execute(
+            "UPDATE fits SET state = CASE WHEN uuid = trial THEN ? ELSE 'interrupted' END, "
+            "ended = ?, revision = ? WHERE trial = ? AND state = 'running'",
+            (state, _now(), self._revision, trial),
+        )
+
+    def _set_of_trial(self, trial: str, column: str, value: str) -> None:
+        with self._transaction(synced=True) as database:
+            database.execute(
+                f"UPDATE trials SET {column} = ?, revision = ? WHERE uuid = ?",
+                (value, self._revision, trial),
+            )
+
+    def _set_of_champion(self, champion: int, column: str, value: object) -> None:
+        with self._transaction(synced=True) as database:
+            database.execute(
+                f"UPDATE champions SET {column} = ?, revision = ? WHERE id = ?",
+                (value, self._revision, champion),
+            )
+
+    def _set_confirmation(
+        self, database: sqlite3.Connection, confirmation: str, **values: object
+    ) -> None:
+        columns = ", ".join(f"{name} = ?" for name in values)
+        database.execute(
+            f"UPDATE confirmations SET {columns}, revision = ? WHERE uuid = ?",
+            (*values.values(), self._revision, confirmation),
+        )
+
+    def _change(self, database: sqlite3.Connection, **values: object) -> None:
+        """Changes the study under this engine."""
+        columns = "".join(f"{name} = ?, " for name in values)
+        database.execute(
+            f"UPDATE searches SET {columns}revision = ? WHERE id = ?",
+            (*values.values(), self._revision, self.search),
+        )
+
+    def _value(self, database: sqlite3.Connection, column: str) -> str:
+        row = database.execute(
+            f"SELECT {column} FROM searches WHERE id = ?", (self.search,)
+        ).fetchone()
+        return str(row[0])
+
+    @contextlib.contextmanager
+    def _transaction(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
+        """Opens a transaction, or continues the open one; writes the epochs that wait first."""
+        with as_journal_errors(self._path):
+            if self._opened is None:
+                self._opened = open_for_writing(self._path)
+            database = self._opened
+            if self._revision is not None:
+                self._write_epochs(database)
+                yield database
+                return
+            database.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                revision = database.execute(
+                    "UPDATE study SET revision = revision + 1 RETURNING revision"
+                ).fetchone()
+                self._revision = int(revision[0])
+                self._write_epochs(database)
+                yield database
+                self._write_epochs(database)
+                database.execute("COMMIT")
+                del self._epochs[: self._sent]
+            finally:
+                self._revision, self._sent = None, 0
+                if database.in_transaction:
+                    database.rollback()
+                    self._fits.clear()
+
+    def _write_epochs(self, database: sqlite3.Connection) -> None:
+        rows = [
+            (self._row_of(database, fit), epoch.epoch, now, json.dumps(dict(epoch.metrics)))
+            for fit, epoch, now in self._epochs[self._sent :]
+        ]
+        if rows:
+            database.executemany(
+                "INSERT INTO epochs (fit, epoch, time, metrics) VALUES (?, ?, ?, ?)", rows
+            )
+        self._sent = len(self._epochs)
+
+    def _row_of(self, database: sqlite3.Connection, fit: str) -> int:
+        if fit not in self._fits:
+            row = database.execute("SELECT id FROM fits WHERE uuid = ?", (fit,)).fetchone()
+            self._fits[fit] = int(row[0])
+        return self._fits[fit]
+
+
+def _count(text: str) -> int | None:
+    return None if text in ("", ALL) else int(text)
+
+
+def _uuid() -> str:
+    return uuid.uuid4().hex
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

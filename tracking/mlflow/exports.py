@@ -1,0 +1,281 @@
+"""What of a study has been sent where: the notes of the exporter, in ``exports.db``.
+
+They are beside the journal, but no part of the record: without them the exporter finds what a
+destination has by the uuids in its tags. Before a run is made its uuid is noted, and after it the
+run's id, so that the exporter can be killed at any moment and makes no run twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock
+
+FILE_NAME: Final = "exports.db"
+STORE: Final = "store"
+"""The destination that is the MLflow database beside the studies of a store."""
+_FORMAT: Final = 1
+_TABLES: Final = f"""
+BEGIN;
+CREATE TABLE destinations (
+    place TEXT PRIMARY KEY, database TEXT NOT NULL, experiment TEXT NOT NULL, study TEXT NOT NULL,
+    name TEXT NOT NULL, revision INTEGER NOT NULL DEFAULT 0, epochs INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE files (
+    place TEXT NOT NULL, name TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (place, name)
+);
+CREATE TABLE runs (
+    place TEXT NOT NULL, uuid TEXT NOT NULL, run TEXT NOT NULL DEFAULT '',
+    left_out INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (place, uuid)
+) WITHOUT ROWID;
+PRAGMA user_version={_FORMAT};
+COMMIT;
+"""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What is known of a study at a destination."""
+
+    database: str  # Tells the destination's database from another in its place.
+    experiment: str  # MLflow's id of the study's experiment.
+    study: str  # The study's name then,
+    name: str  # and the experiment's, as the exporter gave it.
+    revision: int  # The journal's, up to which everything has been sent.
+    epochs: int  # The last row of epochs that has been sent.
+
+
+class Exports:
+    """The notes of a study on one destination, open for writing by one process."""
+
+    def __init__(self, folder: Path, place: str) -> None:
+        self._folder, self._place = folder, place
+        self._stack = contextlib.ExitStack()
+        self._database: sqlite3.Connection | None = None
+        self._runs: dict[str, str] = {}
+        self._left_out: set[str] = set()
+
+    def __enter__(self) -> Exports:
+        """Waits until no other process sends the study, and reads the notes."""
+        self._stack.enter_context(FileLock(self._folder / "exports.lock"))
+        try:
+            self._database = self._stack.enter_context(
+                contextlib.closing(_opened(self._folder / FILE_NAME))
+            )
+        except BaseException:
+            self._stack.close()
+            raise
+        rows = self._database.execute(
+            "SELECT uuid, run, left_out FROM runs WHERE place = ?", (self._place,)
+        )
+        for uuid, run, left_out in rows:
+            self._runs[uuid] = run
+            if left_out:
+                self._left_out.add(uuid)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Lets other processes send the study."""
+        self._stack.close()
+        self._database = None
+
+    @property
+    def notes(self) -> Notes | None:
+        """The notes on the study as a whole, if it is known there."""
+        row = self._connection.execute(
+            "SELECT database, experiment, study, name, revision, epochs "
+            "FROM destinations WHERE place = ?",
+            (self._place,),
+        ).fetchone()
+        return None if row is None else Notes(*row)
+
+    @property
+    def runs(self) -> Mapping[str, str]:
+        """The ids of the runs there, by uuid."""
+        return {uuid: run for uuid, run in self._runs.items() if run}
+
+    def begin(
+        self, database: str, experiment: str, study: str, name: str, runs: Mapping[str, str]
+    ) -> None:
+        """Notes that the study has an experiment there, with runs by uuid; all else is unsent."""
+        self.forget()
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO destinations (place, database, experiment, study, name) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (self._place, database, experiment, study, name),
+            )
+            connection.executemany(
+                "INSERT INTO runs (place, uuid, run) VALUES (?, ?, ?)",
+                [(self._place, uuid, run) for uuid, run in runs.items()],
+            )
+        self._runs = dict(runs)
+
+    def forget(self) -> None:
+        """Drops the notes on this destination."""
+        with self._writing() as connection:
+            for table in ("destinations", "runs", "files"):
+                connection.execute(f"DELETE FROM {table} WHERE place = ?", (self._place,))
+        self._runs, self._left_out = {}, set()
+
+    def sent(self, revision: int, epochs: int) -> None:
+        """Notes up to where everything has been sent."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE destinations SET revision = ?, epochs = ? WHERE place = ?",
+                (revision, epochs, self._place),
+            )
+
+    def named(self, study: str, name: str) -> None:
+        """Notes the study's new name, and the experiment's."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE destinations SET study = ?, name = ? WHERE place = ?",
+                (study, name, self._place),
+            )
+
+    def has_file(self, name: str, mark: str) -> bool:
+        """Returns whether a file has been sent as it is now."""
+        row = self._connection.execute(
+            "SELECT mark FROM files WHERE place = ? AND name = ?", (self._place, name)
+        ).fetchone()
+        return row is not None and row[0] == mark
+
+    def sent_file(self, name: str, mark: str) -> None:
+        """Notes that a file has been sent."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO files (place, name, mark) VALUES (?, ?, ?)",
+                (self._place, name, mark),
+            )
+
+    def send_all_again(self) -> None:
+        """Notes that everything is to be sent, also to runs that a person had deleted."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE destinations SET revision = 0, epochs = 0 WHERE place = ?", (self._place,)
+            )
+            connection.execute("UPDATE runs SET left_out = 0 WHERE place = ?", (self._place,))
+            connection.execute("DELETE FROM files WHERE place = ?", (self._place,))
+        self._left_out.clear()
+
+    def forget_run(self, uuid: str) -> None:
+        """Drops the note on a run that is not there any more."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM runs WHERE place = ? AND uuid = ?", (self._place, uuid))
+        del self._runs[uuid]
+
+    def intends(self, uuid: str) -> bool:
+        """Returns whether a process that did not end may have made a run."""
+        return self._runs.get(uuid) == ""
+
+    def intend(self, uuids: Collection[str]) -> None:
+        """Notes the runs that are going to be made."""
+        new = [uuid for uuid in uuids if uuid not in self._runs]
+        if not new:
+            return
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT INTO runs (place, uuid) VALUES (?, ?)",
+                [(self._place, uuid) for uuid in new],
+            )
+
+    def made(self, uuid: str, run: str) -> None:
+        """Notes that a run was made."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO runs (place, uuid, run) VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET run = excluded.run",
+                (self._place, uuid, run),
+            )
+        self._runs[uuid] = run
+
+    def is_left_out(self, uuid: str) -> bool:
+        """Returns whether a person has deleted a run there."""
+        return uuid in self._left_out
+
+    def leave_out_run(self, uuid: str) -> None:
+        """Notes that a person has deleted a run there."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE runs SET left_out = 1 WHERE place = ? AND uuid = ?", (self._place, uuid)
+            )
+        self._left_out.add(uuid)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        assert self._database is not None, "the notes are open"
+        return self._database
+
+
+def read_runs(folder: Path, place: str = STORE) -> tuple[str, Mapping[str, str]]:
+    """Returns MLflow's id of a study's experiment at a destination, and of its runs by uuid.
+
+    Empty if the study is not known there.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return "", {}
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+            experiment = database.execute(
+                "SELECT experiment FROM destinations WHERE place = ?", (place,)
+            ).fetchone()
+            rows = database.execute(
+                "SELECT uuid, run FROM runs WHERE place = ? AND run != ''", (place,)
+            )
+            return ("" if experiment is None else str(experiment[0])), dict(rows)
+    except sqlite3.Error:
+        return "", {}
+
+
+def read_database(folder: Path) -> str:
+    """Returns what is noted of the database beside a study's store; empty if nothing is."""
+    path = folder / FILE_NAME
+    with contextlib.suppress(sqlite3.Error):
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+            row = database.execute(
+                "SELECT database FROM destinations WHERE place = ?", (STORE,)
+            ).fetchone()
+            return "" if row is None else str(row[0])
+    return ""
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Opens the notes; makes them anew if they are damaged, or of another version."""
+    for attempt in range(2):
+        database = sqlite3.connect(path, timeout=60, isolation_level=None)
+        try:
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if not tables:
+                database.executescript(_TABLES)
+            if not tables or version == _FORMAT:
+                # Notes that a power failure loses are found again by the runs' uuids.
+                database.execute("PRAGMA synchronous=OFF")
+                return database
+        except sqlite3.DatabaseError:
+            if attempt:
+                database.close()
+                raise
+        database.close()
+        path.unlink()
+    raise AssertionError("new notes have the present version")

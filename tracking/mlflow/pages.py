@@ -1,0 +1,223 @@
+"""What people see in the MLflow UI of trials and registered models: names, Markdown, addresses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+from tracking.history.commands import reproduce_command
+from tracking.mlflow import tags
+from tracking.records import EndedTrial, StudyDescription, TrialResult, TrialSpec
+from tracking.texts import training_name
+
+# Hyperparameters in a description; the page lists them all.
+_SHOWN: Final = 30
+
+
+def run_name(
+    spec: TrialSpec,
+    result: TrialResult | None = None,
+    *,
+    of_repeat: bool = False,
+    of_defaults: bool = False,
+    engine: str = "",
+    folds: int = 0,
+) -> str:
+    """Returns the name of a trial's run, such as ``#15 · val_accuracy 0.9743 @ epoch 5``.
+
+    `of_repeat` also means a fold; `engine` is empty unless the study has several.
+    """
+    number = f"#{spec.number}" + (" defaults" if of_defaults else "")
+    number += f" {training_name(spec.repeat, folds)}" if of_repeat else ""
+    outcome = _outcome(spec, result, 0 if of_repeat else folds)
+    return " · ".join(filter(None, (number, outcome, engine)))
+
+
+def trial_note(
+    spec: TrialSpec, values: Mapping[str, Any], result: TrialResult, reproduce: str
+) -> str:
+    """Returns the description of a trial in Markdown: its result, hyperparameters and command."""
+    lines = [f"**{_verdict(spec, result)}**"]
+    if result.reason:
+        lines.append(plain(result.reason))
+    shown = [f"{plain(name)} = {plain(short(value))}" for name, value in values.items()]
+    more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
+    lines += ["", ", ".join([*shown[:_SHOWN], *more])]
+    facts = [f"seed {spec.seed}", f"{result.seconds:.3g} s"]
+    if result.trainer:
+        facts.append(f"trainer {result.trainer}")
+    if result.model_parameters:
+        facts.append(f"{result.model_parameters:,} weights")
+    lines += ["", ", ".join(facts)]
+    if result.best is not None:
+        lines += code_block([reproduce])
+    return "\n".join(lines)[: tags.LONGEST]
+
+
+def short(value: object) -> str:
+    """Returns a hyperparameter's value for people: numbers to four digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _outcome(spec: TrialSpec, result: TrialResult | None, folds: int = 0) -> str:
+    if result is None:
+        return "running"
+    if result.state == "pruned" and result.folds:
+        return f"pruned in {training_name(result.folds - 1, folds)}"
+    if result.state == "pruned":
+        return f"pruned at epoch {result.epochs}"
+    if result.state != "complete" or result.best is None:
+        return result.state
+    metric = spec.objective.metric
+    if result.spread is not None:
+        at = f" @ epoch {result.best.epoch}" if result.folds else ""
+        return f"{metric} {result.best.value:.4g} ± {result.spread:.2g}{at}"
+    if result.of_no_epoch:
+        return f"{metric} {result.best.value:.4g}"
+    return f"{metric} {result.best.value:.4g} @ epoch {result.best.epoch}"
+
+
+def _verdict(spec: TrialSpec, result: TrialResult) -> str:
+    state = result.state.capitalize()
+    if result.state == "pruned" and result.folds:
+        state += f" in its fold {result.folds}"
+    elif result.state == "pruned":
+        of = f" of {spec.epochs}" if result.epochs <= spec.epochs else ""
+        state += f" after {result.epochs}{of} epochs"
+    elif result.state == "complete":
+        state += f" after {result.epochs} epochs"
+    if result.best is None:
+        return state
+    value = f"{plain(spec.objective.metric)} {result.best.value:.6g}"
+    if result.spread is not None:
+        what = f"folds, at epoch {result.best.epoch}" if result.folds else "repeats"
+        return f"{state}: {value} ± {result.spread:.2g} over {len(result.repeats)} {what}"
+    if result.of_no_epoch:
+        return f"{state}: {value}"
+    return f"{state}: {value} at epoch {result.best.epoch}"
+
+
+def model_description(name: str, experiment_id: str) -> str:
+    """Returns the description of a study's registered model: what it is, and how to load it."""
+    study = link(name, view_page(experiment_id, "trials"))
+    lines = [
+        f"Checkpoints of the study {study}. The alias `champion` is on the present choice: the "
+        "best trial, the winner of a confirmation, or one that a person promoted.",
+        "",
+        "It takes samples as the study's data has them: preprocessing is a part of it. The page of "
+        "a version shows its signature, and where it comes from. To load it:",
+    ]
+    address = f"models:/{name}@champion"
+    code = [
+        "import mlflow",
+        "",
+        'mlflow.set_tracking_uri("http://127.0.0.1:5000")  # the address of this page',
+        f"model = mlflow.keras.load_model({address!r})",
+        f"predict = mlflow.pyfunc.load_model({address!r}).predict",
+    ]
+    return "\n".join([*lines, *code_block(code)]).rstrip()
+
+
+def version_description(
+    description: StudyDescription,
+    trial: EndedTrial,
+    experiment_id: str,
+    run_id: str,
+    model_id: str,
+) -> str:
+    """Returns the description of a version: its trial, epoch and value, and its files."""
+    _, best = trial.best_training
+    command = reproduce_command(description, trial.number, None, several=True)
+    files = logged_model_page(experiment_id, model_id)
+    folds = trial.result.folds
+    of_folds = f" (the mean of {folds} folds; it is trained on all of them)" if folds else ""
+    lines = [
+        f"{plain(description.objective.metric)} {best.value:.6g} at epoch {best.epoch} of "
+        f"{link(f'trial {trial.number}', run_page(experiment_id, run_id))}{of_folds}. Its "
+        f"{link('files', files)} have the signature and an input example. To train it again by "
+        "plain model.fit, and compare:",
+    ]
+    return "\n".join([*lines, *code_block([command])]).rstrip()
+
+
+def with_verdict(text: str, former: str, verdict: str) -> str:
+    """Returns a version's description that begins with the verdict on it.
+
+    A person may have changed the text, which has the former verdict or not.
+    """
+    for known in filter(None, (former, verdict)):
+        text = text.removeprefix(f"**{plain(known)}**").lstrip()
+    return f"**{plain(verdict)}**\n\n{text}" if verdict else text
+
+
+VIEWS: Final[Mapping[str, str]] = {"trials": "TABLE", "charts": "CHART", "curves": "CHART"}
+"""The prepared views of a study, each with its part of the page."""
+# Among trainings, not among prompts and judges.
+_TRAINING: Final = "workflowType=machine_learning"
+
+
+def run_page(experiment_id: str, run_id: str) -> str:
+    """Returns the address of a run's page."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}?{_TRAINING}"
+
+
+def artifact_page(experiment_id: str, run_id: str, path: str) -> str:
+    """Returns the address of the page that shows an artifact of a run."""
+    page = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts"
+    return f"{page}/{quote(path)}?{_TRAINING}"
+
+
+def model_page(name: str) -> str:
+    """Returns the address of a registered model's page."""
+    return f"#/models/{quote(name, safe='')}?{_TRAINING}"
+
+
+def logged_model_page(experiment_id: str, model_id: str) -> str:
+    """Returns the address of the page with the files of a model that a run logged."""
+    return f"#/experiments/{experiment_id}/models/{model_id}/artifacts?{_TRAINING}"
+
+
+def view_id(view: str) -> str:
+    """Returns the id of a prepared view of a study, one of `VIEWS`."""
+    return f"kerastudy-{view}"
+
+
+def view_page(experiment_id: str, view: str = "") -> str:
+    """Returns the address of a prepared view of a study; of the plain page without one."""
+    page = f"#/experiments/{experiment_id}/runs?{_TRAINING}"
+    if not view:
+        return page
+    return f"{page}&viewStateShareKey={view_id(view)}&compareRunsMode={VIEWS[view]}"
+
+
+# The UI renders Markdown and harmless HTML, with links for "@name" and pictures from anywhere.
+_MARKS = re.compile(r"[\\`*\[\]<>&|!#~@{}]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def plain(text: str) -> str:
+    """Returns a user's text for Markdown: on one line, without any meaning as markup."""
+    return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", " ".join(text.split()))
+
+
+def link(text: str, address: str) -> str:
+    """Returns a link. The text may be a user's; the address is not."""
+    return f"[{plain(text)}]({address})"
+
+
+def code_block(lines: Iterable[str]) -> list[str]:
+    """Returns lines, without line breaks, that are shown unchanged."""
+    # No text can end an indented block; three backticks would end a fenced one.
+    return ["", *(f"    {' '.join(line.splitlines())}" for line in lines), ""]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns a table of cells in Markdown."""
+    # The UI puts no space between columns, and drops their alignment.
+    padded = [[f"{cell}&emsp;" for cell in row] for row in (header, *rows)]
+    padded.insert(1, ["---"] * len(header))
+    return [f"| {' | '.join(row)} |" for row in padded]

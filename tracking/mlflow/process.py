@@ -1,0 +1,245 @@
+"""The exporter's process, which brings MLflow up to date beside a launch, and without one.
+
+It is a process of its own, so that MLflow's import (2 s of CPU) delays nobody. It looks for changes
+once a second. MLflow may be slow, gone, full or refuse: the study goes on, and the next launch,
+`kerastudy ui` or `kerastudy push` sends what is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
+from tracking.history.housekeeping import StudySize
+from tracking.history.study_history import histories_in
+from tracking.journal import JournalReader
+from tracking.mlflow.exports import STORE, read_runs
+from tracking.mlflow.notes import REPORT
+from tracking.mlflow.server import OFF
+from tracking.store.folder import Store, default_store_path
+
+VARIABLE: Final = "KERASTUDY_MLFLOW"
+"""The environment variable that is "off" where MLflow is not kept up to date."""
+
+_SECONDS_BETWEEN: Final = 1.0
+_SECONDS_AWAY: Final = 5.0
+_SECONDS_TO_WAIT: Final = 10.0
+_SECONDS_AFTER_AN_ERROR: Final = 2.0
+# What the launch writes when its study has ended, and a report is wanted.
+_REPORT_WANTED: Final = "report\n"
+
+
+def is_on() -> bool:
+    """Returns whether MLflow is kept up to date."""
+    return os.environ.get(VARIABLE, "") not in ("off", "0")
+
+
+class Exporter:
+    """The exporter's process of a launch; a context. Its messages go to `say`."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None], *, report: bool) -> None:
+        self._folder, self._say, self._report = folder, say, report
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    def __enter__(self) -> Exporter:
+        """Starts it, if there is anything to do for it."""
+        if is_on() or self._report:
+            self._process = _start(self._folder, ["--follow"], piped=True)
+            self._reader = threading.Thread(target=self._pass_on, daemon=True)
+            self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Lets it send the rest, without waiting for it."""
+        self._end("", _SECONDS_AFTER_AN_ERROR)
+
+    def finish(self) -> None:
+        """Lets it send the rest, and draw the report; waits for that, but not for long."""
+        if not self._end(_REPORT_WANTED if self._report else "", _SECONDS_TO_WAIT):
+            self._say("MLflow is brought up to date in the background")
+
+    def _end(self, wanted: str, seconds: float) -> bool:
+        process, self._process = self._process, None
+        if process is None:
+            return True
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):
+            process.stdin.write(wanted)
+            process.stdin.close()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        if self._reader is not None:
+            self._reader.join(_SECONDS_BETWEEN)
+        return True
+
+    def _pass_on(self) -> None:
+        process = self._process
+        if process is not None and process.stdout is not None:
+            for line in process.stdout:
+                self._say(line.rstrip("\n"))
+
+
+def export_later(folder: Path) -> None:
+    """Brings MLflow and a study's report up to date in the background, if they are kept so."""
+    report = (folder / REPORT).is_file()
+    if is_on() or report:
+        _start(folder, ["--report"] if report else [], piped=False)
+
+
+def forget(store: Store, size: StudySize) -> None:
+    """Deletes a study's experiment and model in the store's MLflow, before its folder is deleted.
+
+    The experiment gets another name, since MLflow's trash keeps it.
+    """
+    experiment, _ = read_runs(size.folder, STORE)
+    if not experiment or not (store.root / "mlflow.db").is_file():
+        return
+    from mlflow.exceptions import MlflowException
+
+    from tracking.mlflow.registry import Registry
+    from tracking.mlflow.server import open_client
+
+    client = open_client(store.mlflow_uri)
+    header = JournalReader(size.folder).header()
+    with contextlib.suppress(MlflowException):
+        Registry(client, header).delete()
+        known = client.get_experiment(experiment)
+        client.rename_experiment(experiment, f"{known.name} (deleted {header.uuid[:8]})")
+        client.delete_experiment(experiment)
+
+
+def bring_up_to_date(
+    store: Store, folder: Path, say: Callable[[str], None] = lambda line: None
+) -> None:
+    """Brings the store's MLflow, and a study's server, up to date; for a process that waits."""
+    from tracking.mlflow.exporter import StudyExporter
+
+    server = JournalReader(folder).header().server
+    for address in dict.fromkeys(["", *([server] if server not in ("", OFF) else [])]):
+        try:
+            StudyExporter(store, folder, address).update(whole=True)
+        except TrackingError as error:
+            say(f"warning: {error}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the exporter's process: a study's folder, and ``--follow`` or ``--report``."""
+    # Ctrl-C is for the launch, which then says that it ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    folder, *options = arguments
+    with contextlib.suppress(BrokenPipeError):
+        _Follower(Path(folder), "--report" in options).run(follow="--follow" in options)
+
+
+class _Follower:
+    """Sends a study to its destinations, again and again until the launch ends."""
+
+    def __init__(self, folder: Path, report: bool) -> None:
+        self._folder, self._store = folder, Store(folder.parent)
+        self._report = report
+        self._ended = threading.Event()
+        self._away: set[str] = set()
+        self._refused: set[str] = set()
+        self._exporters: dict[str, object] = {}
+
+    def run(self, *, follow: bool) -> None:
+        """Sends until the launch has ended, and once more; then draws the report."""
+        if follow:
+            threading.Thread(target=self._wait_for_end, daemon=True).start()
+            while not self._ended.is_set():
+                self._round()
+                self._ended.wait(_SECONDS_AWAY if self._away else _SECONDS_BETWEEN)
+        self._round(whole=True)
+        if self._report and self._draw():
+            self._round()
+
+    def _wait_for_end(self) -> None:
+        # The launch closes the pipe, or is killed.
+        for line in sys.stdin:
+            self._report = self._report or line == _REPORT_WANTED
+        self._ended.set()
+
+    def _round(self, *, whole: bool = False) -> None:
+        if not is_on() or not (self._folder / "journal.db").is_file():
+            return
+        server = JournalReader(self._folder).header().server
+        for address in dict.fromkeys(["", *([server] if server not in ("", OFF) else [])]):
+            if address not in self._refused:
+                self._send(address, whole)
+
+    def _send(self, address: str, whole: bool) -> None:
+        from tracking.mlflow.exporter import StudyExporter
+
+        shown = address or "of the store"
+        try:
+            exporter = self._exporters.setdefault(
+                address, StudyExporter(self._store, self._folder, address)
+            )
+            assert isinstance(exporter, StudyExporter)
+            exporter.update(whole=whole)
+            if address in self._away:
+                self._away.discard(address)
+                _say(f"the MLflow server {shown} answers")
+        except ServerAwayError as error:
+            # What it took before it went away is unknown: ask again.
+            self._exporters.pop(address, None)
+            if address not in self._away:
+                self._away.add(address)
+                _say(f"warning: {error} The study continues; the rest is sent later.")
+        except (KerastudyError, OSError) as error:
+            self._refused.add(address)
+            _say(f"warning: {error} Nothing more is sent there; the journal has everything.")
+        except Exception as error:
+            # The record is the journal: no failure of MLflow's may harm it.
+            self._refused.add(address)
+            _say(f"warning: no more is sent to MLflow {shown}: {error!r}")
+
+    def _draw(self) -> bool:
+        """Draws the study's report; returns whether it could be."""
+        from tracking.report.write import write_report
+
+        try:
+            histories = histories_in(self._store, self._folder)
+            write_report(histories[0], default_store_path().absolute())
+        except Exception as error:
+            _say(
+                f"warning: the report could not be written ({type(error).__name__}: {error}). "
+                "To make it: kerastudy report"
+            )
+            return False
+        return True
+
+
+def _say(line: str) -> None:
+    print(" ".join(line.splitlines()), flush=True)
+
+
+def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            # -P: the folder it is started in stays off its path.
+            [sys.executable, "-P", _PROGRAM, str(folder), *options],
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            # Ctrl-C in the terminal, and closing it, do not reach it.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StoreError(f"MLflow's exporter can't be started: {error}.") from error
+
+
+_PROGRAM: Final = str(Path(__file__).with_name("exporter_main.py"))

@@ -1,0 +1,272 @@
+"""The champion of a study, and its refit, as versions of a registered model at a destination."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracking.history.study_history import ALIAS, StudyHistory
+from tracking.history.verdicts import study_verdict, worth
+from tracking.journal import Champion, Header, JournalReader
+from tracking.mlflow import tags
+from tracking.mlflow.names import param_name, spell, to_mlflow
+from tracking.mlflow.pages import model_description, version_description, with_verdict
+from tracking.mlflow.runs import Runs
+from tracking.records import EndedTrial, StudyDescription
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+
+class Registry:
+    """The registered model of a study, which names the study by its uuid."""
+
+    def __init__(self, client: MlflowClient, header: Header) -> None:
+        self._client, self._study = client, header
+
+    def rename(self, former: str) -> None:
+        """Renames the registered model as the study was, if it had the study's name."""
+        from mlflow.exceptions import MlflowException
+
+        for model in self._models():
+            if model.name == former:
+                # Another model may have the name.
+                with contextlib.suppress(MlflowException):
+                    self._client.rename_registered_model(former, self._study.name)
+
+    def delete(self) -> None:
+        """Deletes the registered model."""
+        for model in self._models():
+            self._client.delete_registered_model(model.name)
+
+    def update(self, journal: JournalReader, histories: Sequence[StudyHistory], runs: Runs) -> str:
+        """Registers the champion and the refit of the journal; withdraws the alias of others.
+
+        Returns the name of the registered model, or nothing if there is none. It continues the work
+        of a process that was killed in between, so that nothing exists twice.
+        """
+        saved = {champion.alias: champion for champion in journal.champions()}
+        for champion in saved.values():
+            for history in histories:
+                trial = next((t for t in history.ended if t.uuid == champion.trial), None)
+                if trial is not None and trial.uuid in runs.ids:
+                    self._register(history, trial, champion, journal, runs)
+        models = self._models()
+        if ALIAS not in saved:
+            for model in models:
+                if ALIAS in model.aliases:
+                    self._client.delete_registered_model_alias(model.name, ALIAS)
+        return models[0].name if models else ""
+
+    def _register(
+        self,
+        history: StudyHistory,
+        trial: EndedTrial,
+        champion: Champion,
+        journal: JournalReader,
+        runs: Runs,
+    ) -> None:
+        client, description = self._client, history.description
+        search = next(each for each in journal.searches() if each.id == champion.search)
+        parent = runs.ids[search.uuid]
+        facts = _facts(history, trial, champion, runs)
+        name = self._model(runs).name
+        versions = list(client.search_model_versions(_named(name)))
+        version = next((v for v in versions if v.tags.get(tags.UUID) == _mark(champion)), None)
+        if version is None:
+            logged = self._logged(champion, trial, facts, parent, runs)
+            # MLflow needs no version of a model that it has: one may have been made before a kill.
+            version = next((v for v in versions if v.source == logged.artifact_location), None)
+            version = version or client.create_model_version(
+                name,
+                # Its place, not "models:/ID": the registry would look that up in MLflow's global
+                # tracking address, which is not ours to set, and make a database there.
+                logged.artifact_location,
+                run_id=parent,
+                tags=facts,
+                description=_text(description, trial, champion, runs, logged),
+                model_id=logged.model_id,
+            )
+            self._log_metrics(trial, logged, parent, runs)
+            client.set_model_version_tag(name, version.version, tags.UUID, _mark(champion))
+        for tag, fact in facts.items():
+            if version.tags.get(tag) != fact:
+                client.set_model_version_tag(name, version.version, tag, fact)
+        if tags.PROMOTED in version.tags and tags.PROMOTED not in facts:
+            client.delete_model_version_tag(name, version.version, tags.PROMOTED)
+        if champion.alias not in version.aliases:
+            client.set_registered_model_alias(name, champion.alias, version.version)
+        if champion.alias == ALIAS:
+            self._write_verdict(history, trial, version)
+
+    def _write_verdict(
+        self, history: StudyHistory, trial: EndedTrial, version: ModelVersion
+    ) -> None:
+        """Writes on the champion how much of its value to believe.
+
+        If the verdict is on another trial, as another one was promoted, what this one is worth.
+        """
+        verdict = study_verdict(history)
+        other = worth(history, verdict, trial)
+        text = " ".join((*verdict.flaws, other)) if other else verdict.text
+        description, known = version.description or "", version.tags.get(tags.VERDICT, "")
+        changed = with_verdict(description, known, text)
+        if changed != description:
+            self._client.update_model_version(version.name, version.version, changed)
+        if text and text != known:
+            self._client.set_model_version_tag(
+                version.name, version.version, tags.VERDICT, text[: tags.LONGEST]
+            )
+
+    def _models(self) -> list[RegisteredModel]:
+        return list(
+            self._client.search_registered_models(f"tags.`{tags.UUID}` = '{self._study.uuid}'")
+        )
+
+    def _model(self, runs: Runs) -> RegisteredModel:
+        """Returns the study's registered model; makes it if there is none."""
+        known = self._models()
+        if known:
+            return known[0]
+        name, number = self._study.name, 1
+        while self._exists(name):
+            # Another study's, or a person's.
+            number += 1
+            name = f"{self._study.name} ({number})"
+        return self._client.create_registered_model(
+            name,
+            tags={tags.KIND: "study", tags.UUID: self._study.uuid},
+            description=model_description(name, runs.experiment),
+        )
+
+    def _exists(self, name: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True
+
+    def _logged(
+        self,
+        champion: Champion,
+        trial: EndedTrial,
+        facts: Mapping[str, str],
+        parent: str,
+        runs: Runs,
+    ) -> LoggedModel:
+        """Returns MLflow's complete model of a champion; makes it if there is none."""
+        from mlflow.entities import LoggedModelStatus
+        from mlflow.models import Model
+
+        client = self._client
+        known = client.search_logged_models(
+            [runs.experiment], f"tags.`{tags.UUID}` = '{_mark(champion)}'"
+        )
+        logged = next(iter(known), None) or client.create_logged_model(
+            runs.experiment,
+            name=champion.alias,
+            source_run_id=parent,
+            tags={**facts, tags.UUID: _mark(champion)},
+            params={param_name(k): spell(v) for k, v in trial.spec.values.items()},
+            model_type="keras",
+        )
+        if logged.status != LoggedModelStatus.READY:
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = Path(temporary, champion.alias)
+                shutil.copytree(champion.folder, folder)
+                saved = Model.load(str(folder))
+                saved.model_id, saved.run_id = logged.model_id, parent
+                saved.artifact_path = logged.artifact_location
+                saved.save(str(folder / "MLmodel"))
+                client.log_model_artifacts(logged.model_id, str(folder))
+            client.finalize_logged_model(logged.model_id, "READY")
+        return logged
+
+    def _log_metrics(self, trial: EndedTrial, logged: LoggedModel, parent: str, runs: Runs) -> None:
+        """Adds the model to the outputs of the study's run, and its metrics to the model.
+
+        They are the points of the training's own run: as further ones they would be drawn again.
+        """
+        from mlflow.entities import LoggedModelOutput, Metric
+
+        client = self._client
+        _, best = trial.best_training
+        outputs = client.get_run(parent).outputs
+        if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
+            client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
+        repeats = trial.result.repeats if trial.whole is None else ()
+        uuid = repeats[trial.result.best_repeat].uuid if repeats else trial.uuid
+        if uuid not in runs.ids:
+            return
+        run = runs.ids[uuid]
+        measured = [
+            Metric(point.key, point.value, point.timestamp, point.step, model_id=logged.model_id)
+            for name in map(to_mlflow, best.metrics)
+            for point in client.get_metric_history(run, name)
+            if point.step == best.epoch
+        ]
+        if measured:
+            client.log_batch(run, metrics=measured)
+
+
+def _mark(champion: Champion) -> str:
+    """Returns what identifies a saved model: its trial, and the folder that it was saved in."""
+    return f"{champion.trial} {champion.folder.name}"
+
+
+def _facts(
+    history: StudyHistory, trial: EndedTrial, champion: Champion, runs: Runs
+) -> dict[str, str]:
+    """Returns the tags of a champion's version, or of a refit's."""
+    facts = {
+        tags.NUMBER: str(trial.number),
+        tags.ENGINE: champion.engine,
+        **({tags.VERIFIED: trial.verified} if trial.verified else {}),
+    }
+    if champion.alias != ALIAS:
+        return {
+            **facts,
+            tags.REFIT_OF: runs.ids[trial.uuid],
+            "epochs": f"{champion.facts['epochs']}",
+        }
+    _, best = trial.best_training
+    metric = history.description.objective.metric
+    facts |= {
+        tags.CHAMPION_RUN: runs.ids[trial.uuid],
+        "epoch": str(best.epoch),
+        to_mlflow(metric): repr(best.value),
+    }
+    return {**facts, **({tags.PROMOTED: champion.reason} if champion.reason else {})}
+
+
+def _text(
+    description: StudyDescription,
+    trial: EndedTrial,
+    champion: Champion,
+    runs: Runs,
+    logged: LoggedModel,
+) -> str:
+    if champion.alias == ALIAS:
+        run = runs.ids[trial.uuid]
+        return version_description(description, trial, runs.experiment, run, logged.model_id)
+    return (
+        f"Trial {trial.number} trained again on training and validation data together, "
+        f"{champion.facts['samples']} samples, {champion.facts['epochs']} epochs. It has no "
+        "validation value."
+    )
+
+
+def _named(model: str) -> str:
+    """Returns MLflow's filter for the versions of a registered model."""
+    quote = '"' if "'" in model else "'"
+    return f"name = {quote}{model}{quote}"

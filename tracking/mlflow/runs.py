@@ -1,0 +1,168 @@
+"""Runs at a destination: found and made by the uuids of the journal, written, left alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from tracking.mlflow import tags
+from tracking.mlflow.exports import Exports
+from tracking.mlflow.names import LONGEST, portable, to_mlflow
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, Run
+
+# A batch of the client's holds 1,000 things at most, of which 100 params and 100 tags.
+_BATCH: Final = 1000
+_LAST_BATCH: Final = 800
+_MOST_PARAMS: Final = 100
+_MOST_TAGS: Final = 100
+_PAGE: Final = 1000
+
+
+class Runs:
+    """The runs of a study's experiment at a destination.
+
+    A run that a person deleted there is left so, and what belongs to it is not sent any more.
+    """
+
+    def __init__(self, client: MlflowClient, exports: Exports, experiment: str) -> None:
+        self.client, self.experiment = client, experiment
+        self._exports = exports
+
+    @property
+    def ids(self) -> Mapping[str, str]:
+        """The runs' ids by uuid."""
+        return self._exports.runs
+
+    def intend(self, uuids: Iterable[str]) -> None:
+        """Notes that runs are going to be made."""
+        self._exports.intend(list(uuids))
+
+    def run(
+        self, uuid: str, name: str, tagged: Mapping[str, str], started: int
+    ) -> tuple[str, bool]:
+        """Returns the run of a uuid, which is made if there is none; and whether it was made."""
+        known = self.ids.get(uuid, "")
+        if known:
+            return known, False
+        if self._exports.intends(uuid):
+            # A process that was killed may have made it, and even twice.
+            runs = search_runs(self.client, [self.experiment], f"tags.`{tags.UUID}` = '{uuid}'")
+            for double in runs[1:]:
+                self.client.delete_run(double.info.run_id)
+            if runs:
+                self._exports.made(uuid, runs[0].info.run_id)
+                return str(runs[0].info.run_id), False
+        run = self.client.create_run(
+            self.experiment,
+            started,
+            {tags.UUID: uuid, **{key: portable(text) for key, text in tagged.items()}},
+            portable(name)[:LONGEST],
+        )
+        self._exports.made(uuid, run.info.run_id)
+        return str(run.info.run_id), True
+
+    def write(
+        self,
+        uuid: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tagged: Mapping[str, str] | None = None,
+        status: str = "",
+        ended: int | None = None,
+    ) -> None:
+        """Adds to a run that there is, and ends it if a status is given, which is written last."""
+        if uuid in self._exports.runs and not self._exports.is_left_out(uuid):
+            run = self.ids[uuid]
+            self.unless_deleted(
+                uuid, lambda: self._write(run, metrics, params, tagged or {}, status, ended)
+            )
+
+    def unless_deleted(self, uuid: str, write: Any) -> None:
+        """Writes to a run; leaves it alone from now on if a person has deleted it there."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            write()
+        except MlflowException as error:
+            if error.get_http_status_code() >= 500 or not self._is_deleted(self.ids[uuid]):
+                raise
+            self._exports.leave_out_run(uuid)
+
+    def _is_deleted(self, run: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self.client.get_run(run).info.lifecycle_stage == "deleted")
+        except MlflowException as error:
+            # It was purged.
+            return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
+
+    def _write(
+        self,
+        run: str,
+        metrics: Sequence[Metric],
+        params: Sequence[Param],
+        tagged: Mapping[str, str],
+        status: str,
+        ended: int | None,
+    ) -> None:
+        from mlflow.entities import RunTag
+
+        texts = [RunTag(key, portable(text)) for key, text in tagged.items()]
+        while len(params) > _MOST_PARAMS:
+            self.client.log_batch(run, params=params[:_MOST_PARAMS])
+            params = params[_MOST_PARAMS:]
+        while len(texts) > _MOST_TAGS:
+            self.client.log_batch(run, tags=texts[:_MOST_TAGS])
+            texts = texts[_MOST_TAGS:]
+        while len(metrics) > _LAST_BATCH:
+            self.client.log_batch(run, metrics=metrics[:_BATCH])
+            metrics = metrics[_BATCH:]
+        if metrics or params or texts:
+            self.client.log_batch(run, metrics, params, texts)
+        if status == "RUNNING":
+            self.client.update_run(run, status)
+        elif status:
+            self.client.set_terminated(run, status, ended)
+
+
+def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
+    """Returns metrics for MLflow, those that are finite.
+
+    MLflow turns an infinity into 1.8e308, which then wins every sort.
+    """
+    from mlflow.entities import Metric
+
+    return [
+        Metric(to_mlflow(name), value, time, step)
+        for name, value in metrics.items()
+        if math.isfinite(value)
+    ]
+
+
+def search_runs(client: MlflowClient, experiments: Sequence[str], condition: str) -> list[Run]:
+    """Returns the runs of experiments, deleted ones too, the oldest first.
+
+    `condition` is a filter in MLflow's syntax.
+    """
+    from mlflow.entities import ViewType
+
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            list(experiments),
+            condition,
+            run_view_type=ViewType.ALL,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+            max_results=_PAGE,
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs

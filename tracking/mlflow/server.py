@@ -1,0 +1,192 @@
+"""An MLflow server, or the store's own MLflow database: its client, and what may go wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+
+from search_spaces.errors import ServerAwayError, ServerRefusedError, TrackingError
+from tracking.store.folder import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_VARIABLE: Final = "MLFLOW_TRACKING_URI"
+_SCHEMES: Final = ("http", "https")
+OFF: Final = "off"
+"""The address of a study that is sent to no server."""
+# They log exceptions with a traceback, the making of tables, and each model.
+_TOO_LOUD: Final = {
+    "alembic": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+    "mlflow.tracking": logging.WARNING,
+    "mlflow.store.model_registry": logging.WARNING,
+    # It misses pip, which environments made by uv don't have.
+    "mlflow.utils.environment": logging.ERROR,
+}
+_FORMER: Final = "former-"
+
+
+def check_server(address: str) -> str:
+    """Returns the address of an MLflow server, without a slash at its end; "off" unchanged."""
+    if address == OFF:
+        return address
+    try:
+        parts = urlsplit(address)
+        known = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        known = False
+    if not known:
+        raise TrackingError(
+            "The tracking URI must be the address of an MLflow server, such as "
+            f"http://127.0.0.1:5000, or off. Received: {address!r}. (The record itself is always "
+            "in the store, which --store chooses.)"
+        )
+    if parts.username or parts.password:
+        raise TrackingError(
+            "The tracking URI must not hold a user and a password, since it is recorded: give "
+            "them by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+        )
+    return address.rstrip("/")
+
+
+def server_of_environment() -> str | None:
+    """Returns the server that ``MLFLOW_TRACKING_URI`` names; None if it names none.
+
+    Raises TrackingError if its address has a user or a password in it.
+    """
+    address = os.environ.get(_VARIABLE, "")
+    # It may also name files and databases, which are no servers.
+    return check_server(address) if address.startswith(tuple(f"{s}:" for s in _SCHEMES)) else None
+
+
+def open_client(address: str) -> MlflowClient:
+    """Returns MLflow's client for an address; sends nothing yet. Imports MLflow: 2 s of CPU."""
+    # A repeated request may make a second run; the exporter repeats what failed, with a message.
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # It prints each run that ends, and each model.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    for name, level in _TOO_LOUD.items():
+        logging.getLogger(name).setLevel(level)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=address, registry_uri=address)
+
+
+def open_store_client(store: Store) -> MlflowClient:
+    """Returns MLflow's client for a store's own database, which is made if there is none."""
+    path = store.root / "mlflow.db"
+    with FileLock(store.root / "mlflow.lock"):
+        if path.exists():
+            return open_client(store.mlflow_uri)
+        partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
+        try:
+            # Complete before it gets its name, as several processes may begin at once.
+            made = open_client(f"sqlite:///{partial.as_posix()}")
+            # Nothing of a study is in MLflow's first experiment.
+            made.delete_experiment("0")
+            with contextlib.closing(sqlite3.connect(partial)) as database:
+                # Kept in the file: readers, such as the UI, never block the exporter.
+                database.execute("PRAGMA journal_mode=WAL")
+            os.replace(partial, path)
+        finally:
+            for left in path.parent.glob(f"{partial.name}*"):
+                left.unlink(missing_ok=True)
+    return open_client(store.mlflow_uri)
+
+
+def set_aside(store: Store) -> None:
+    """Sets a store's MLflow database aside, as the store was moved or copied since it was made.
+
+    MLflow writes absolute addresses of artifacts, which no call of it changes. A new database is
+    filled from the journals.
+    """
+    with FileLock(store.root / "mlflow.lock"):
+        for name in ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlartifacts"):
+            former = store.root / f"{_FORMER}{name}"
+            if (store.root / name).exists():
+                if former.is_dir():
+                    shutil.rmtree(former)
+                os.replace(store.root / name, former)
+
+
+def identity_of(client: MlflowClient) -> str:
+    """Returns what tells a database of MLflow's from another: when its first experiment was made.
+
+    Empty if a server has no such experiment.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.get_experiment("0").creation_time)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return ""
+
+
+@contextlib.contextmanager
+def as_server_errors(address: str) -> Iterator[None]:
+    """Turns a failure of MLflow's into ServerAwayError, to try again, or ServerRefusedError."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    try:
+        yield
+    except TrackingError:
+        raise
+    except (MlflowException, RequestException) as error:
+        status = _status(error)
+        if status >= 500 or status in (408, 429):
+            raise ServerAwayError(
+                f"The MLflow server {address} does not answer as it should: {_in_a_line(error)}."
+            ) from error
+        advice = ""
+        if status in (401, 403):
+            advice = (
+                " Log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN."
+            )
+        raise ServerRefusedError(
+            f"The MLflow server {address} refuses what it is sent: {_in_a_line(error)}.{advice}"
+        ) from error
+    except Exception as error:
+        # Storage of artifacts outside the server may lack its library or its password.
+        raise ServerRefusedError(
+            f"The study can't be sent to the MLflow server {address}: "
+            f"{type(error).__name__}: {_in_a_line(error)}."
+        ) from error
+
+
+def _status(error: Exception) -> int:
+    """Returns the HTTP status behind an error; 500 if there was no answer."""
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, MlflowException):
+        return int(error.get_http_status_code())
+    response = getattr(error, "response", None)
+    return 500 if response is None else int(response.status_code)
+
+
+def _in_a_line(error: BaseException) -> str:
+    """Returns an error's text; for a connection's, that of its root cause."""
+    from requests import RequestException
+
+    while isinstance(below := error.__cause__ or error.__context__, (RequestException, OSError)):
+        error = below
+    if isinstance(error, RequestException) and error.args:
+        reason = getattr(error.args[0], "reason", error)
+        # urllib3 puts the connection object in front.
+        text = str(reason).partition("): ")[2] or str(reason)
+    else:
+        text = str(error)
+    return (text or type(error).__name__).splitlines()[0][:300].rstrip(".")

@@ -1,0 +1,48 @@
+"""The tags that kerastudy puts on MLflow's experiments, runs and models."""
+
+from __future__ import annotations
+
+from typing import Final
+
+UUID: Final = "kerastudy.uuid"
+"""Of an experiment, a run and a registered model: its identity in the journal."""
+KIND: Final = "kerastudy.kind"
+"""``"study"`` for a parent run, ``"trial"`` for a child, ``"repeat"`` or ``"fold"`` below it."""
+CONFIRMATION_KIND: Final = "confirmation"
+"""Of a child that is no trial: the study's choice is checked."""
+TRAINING_KIND: Final = "confirmation training"
+"""Of a run below that."""
+REPEAT: Final = "kerastudy.repeat"
+ENGINE: Final = "kerastudy.engine"
+NUMBER: Final = "kerastudy.trial"
+STATE: Final = "kerastudy.state"
+REASON: Final = "kerastudy.reason"
+DEFAULTS: Final = "kerastudy.defaults"
+"""``"yes"``: the trial that has the defaults of the space."""
+STOPPED: Final = "kerastudy.stopped"
+"""Why the last launch of a study ended, for people to read."""
+BEST_EPOCH: Final = "kerastudy.best_epoch"
+TRAINER: Final = "kerastudy.trainer"
+VERIFIED: Final = "kerastudy.verified"
+CHAMPION_RUN: Final = "kerastudy.champion_run"
+PROMOTED: Final = "kerastudy.promoted"
+"""Of a champion that was not chosen as the best: why."""
+REFIT_OF: Final = "kerastudy.refit_of"
+"""Of a model that was trained on more data: the trial's run."""
+VERDICT: Final = "kerastudy.verdict"
+"""Of a champion: how much of its value to believe."""
+UNREAD: Final = "kerastudy.unread"
+"""Hyperparameters that the builder never reads."""
+
+VIEW: Final = "mlflow.sharedViewState."
+"""Of an experiment: a view in MLflow's UI, by its id."""
+PARENT: Final = "mlflow.parentRunId"
+RUN_NAME: Final = "mlflow.runName"
+NOTE: Final = "mlflow.note.content"
+USER: Final = "mlflow.user"
+SOURCE: Final = "mlflow.source.name"
+SOURCE_TYPE: Final = "mlflow.source.type"
+COMMIT: Final = "mlflow.source.git.commit"
+
+LONGEST: Final = 8000
+"""MLflow cuts a run's tag at so many characters, with no more than a warning."""

@@ -1,0 +1,60 @@
+"""Records as JSON and back, by converters that cattrs derives from their fields."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from search_spaces import SearchSpace
+from search_spaces.errors import InternalError
+
+if TYPE_CHECKING:
+    from cattrs.preconf.json import JsonConverter
+
+Record = TypeVar("Record")
+
+
+class RecordError(InternalError):
+    """A text is not the JSON of a record."""
+
+
+def to_json(record: object, kind: Any = None) -> str:
+    """Returns a record as one line of JSON, numbers to the last bit; NaN and infinities too.
+
+    `kind` is its type where that says more than its class, such as ``tuple[Racer, ...]``.
+    """
+    return _converter().dumps(record, unstructure_as=kind, ensure_ascii=False)
+
+
+def from_json(kind: type[Record], text: str) -> Record:
+    """Reads what `to_json` wrote. Raises RecordError for other texts."""
+    from cattrs.errors import BaseValidationError
+
+    try:
+        return _converter().loads(text, kind)
+    except (BaseValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"it is no {kind.__name__} ({type(error).__name__}: {error})") from error
+
+
+@cache
+def _converter() -> JsonConverter:
+    # Late, as commands that read no record need not import it.
+    from cattrs.gen import make_dict_unstructure_fn, override
+    from cattrs.preconf.json import make_converter
+
+    from tracking.records.studies import CodeDescription, StudyDescription
+
+    converter = make_converter(detailed_validation=False)
+    converter.register_unstructure_hook(SearchSpace, lambda space: space.to_dict())
+    converter.register_structure_hook(SearchSpace, lambda value, _: SearchSpace.from_dict(value))
+    # The texts of code, warnings and findings are recorded apart from the definition.
+    for kind, apart in ((CodeDescription, _TEXTS), (StudyDescription, _BESIDE)):
+        left_out: dict[str, Any] = {name: override(omit=True) for name in apart}
+        converter.register_unstructure_hook(
+            kind, make_dict_unstructure_fn(kind, converter, **left_out)
+        )
+    return converter
+
+
+_TEXTS = ("source", "texts")
+_BESIDE = ("warnings", "looked")
