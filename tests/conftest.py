@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import signal
 import sys
-import tempfile
 
 import pytest
 
@@ -19,10 +17,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     # Of the tests that launch, only those of the report need one: it costs two seconds of CPU.
     os.environ.setdefault("KERASTUDY_REPORT", "off")
-    # One for the whole session, which its workers inherit: making a database anew takes seconds.
-    if "KERASTUDY_CACHE" not in os.environ:
-        os.environ["KERASTUDY_CACHE"] = folder = tempfile.mkdtemp(prefix="kerastudy-cache-")
-        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # Likewise MLflow, whose import takes as long: tests of it bring it up to date themselves.
+    os.environ.setdefault("KERASTUDY_MLFLOW", "off")
     # Set by many images of containers: each process would compile TensorFlow and MLflow again,
     # which takes ten seconds of CPU.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
     EpochResult,
@@ -17,7 +18,6 @@ from tracking.records import (
     TrialSpec,
     TrialState,
 )
-from tracking.runs import StudyRuns
 
 ENVIRONMENT = {"python": "3.11.7", "keras": "3.15.1", "device": "a processor"}
 VALUES = {"rate": 0.001, "units": 8, "kind": "b", "momentum": 0.5}
@@ -68,20 +68,22 @@ def losses(*values: float) -> list[dict[str, float]]:
 
 
 def record_trial(
-    runs: StudyRuns,
+    journal: Journal,
     spec: TrialSpec,
     curve: Sequence[Mapping[str, float]] = (),
     state: TrialState = "complete",
     engine_state: Mapping[str, str] | None = None,
 ) -> str:
-    """Records a trial as the driver does; returns its run. State "running": it never ends."""
+    """Records a trial as the driver does; returns its uuid. State "running": it never ends."""
     proposal = Proposal(spec.number, spec.values, engine_state or {})
-    run_id = runs.begin_trial(spec, proposal, ENVIRONMENT)
+    uuid = journal.begin_trial(spec, proposal, ENVIRONMENT)
+    journal.begin_fit(uuid, spec, only=True)
     for epoch, metrics in enumerate(curve, start=1):
-        runs.log_epoch(run_id, EpochResult(spec.number, epoch, metrics, 0.1 * epoch))
+        journal.log_epoch(uuid, EpochResult(spec.number, epoch, metrics, 0.1 * epoch))
     if state != "running":
-        runs.finish_trial(run_id, make_result(spec, curve, state))
-    return run_id
+        journal.end_trial(uuid, make_result(spec, curve, state))
+    journal.flush()
+    return uuid
 
 
 def trial_record(
@@ -90,7 +92,7 @@ def trial_record(
     """A trial as read back, with this best value at this epoch."""
     best = None if value is None else BestEpoch(epoch, value, {"val_loss": value})
     trial = TrialRecord(
-        run_id=f"run-{number}",
+        uuid=f"trial-{number}",
         spec=make_spec(number),
         state="running",
         result=None,

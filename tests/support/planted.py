@@ -1,36 +1,33 @@
 """Studies made by hand, in which at most one fault is planted; nothing is trained or recorded.
 
-The trials are in memory, their curves in a database with MLflow's table of metrics and nothing
-else, which is all that a reading of curves needs: a study takes milliseconds.
+The trials are recorded in a journal, without their training: a study takes milliseconds.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from handmade import make_spec
+from handmade import ENVIRONMENT, make_spec
 from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.history import StudyHistory
+from tracking.history import StudyHistory, read_study
+from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
     DataDescription,
-    EndedTrial,
+    EpochResult,
     Objective,
+    Proposal,
     Repeat,
-    TrialRecord,
     TrialResult,
 )
-from tracking.runs import StudyFiles
+from tracking.store import create_store
 
 SPACE = SearchSpace(
     ks.Float("learning_rate", 1e-4, 1.0, scale="log"),
@@ -94,12 +91,7 @@ class Planted:
     def history(self, folder: Path) -> StudyHistory:
         """Makes the study in a folder."""
         random = np.random.default_rng(self.seed)
-        points: list[tuple[str, str, int, float]] = []
-        trials: list[TrialRecord] = []
-        for number in range(self.trials):
-            trials.append(self._trial(number, random, points))
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "mlflow.db", points)
+        store = create_store(folder)
         description = describe(
             **{
                 "name": "planted",
@@ -114,36 +106,25 @@ class Planted:
                 **self.settings,
             }
         )
-        run = SimpleNamespace(data=SimpleNamespace(tags={}))
-        client = SimpleNamespace(
-            get_run=lambda run_id: run, search_runs=lambda *given, **options: _Page()
-        )
-        store = SimpleNamespace(root=folder, client=client)
-        history = StudyHistory(
-            store=store,  # type: ignore[arg-type]
-            description=description,
-            engines=(description.engine,),
-            experiment_id="1",
-            parent_run_id="parent",
-            status="FINISHED",
-            trials=tuple(trials),
-            champion_run_id="",
-        )
-        history.__dict__["files"] = StudyFiles(folder / "files")
-        return history
+        journal = Journal.begin(store.root / "planted", description, ENVIRONMENT)
+        with journal.together():
+            for number in range(self.trials):
+                self._record(journal, number, random)
+        journal.end("FINISHED", "trials", "all trials are done")
+        return read_study(store, "planted")
 
-    def _trial(self, number: int, random: np.random.Generator, points: list[Any]) -> EndedTrial:
+    def _record(self, journal: Journal, number: int, random: np.random.Generator) -> None:
         values = drawn(self.space, random)
         spec = make_spec(number, values=values, epochs=self.epochs, objective=ACCURACY)
-        record = TrialRecord(f"run-{number}", spec, "running", None, {}, {}, "", 1)
+        uuid = journal.begin_trial(spec, Proposal(number, values), ENVIRONMENT)
         reason = self.infeasible(values)
         if reason:
-            return record.with_result(
-                TrialResult(number, "infeasible", reason=reason, **self.further(values))
-            )
+            result = TrialResult(number, "infeasible", reason=reason, **self.further(values))
+            journal.end_trial(uuid, result)
+            return
         repeats, bests = [], []
         for repeat in range(self.seeds):
-            run_id = f"run-{number}" if self.seeds == 1 else f"run-{number}-{repeat}"
+            fit = journal.begin_fit(uuid, replace(spec, repeat=repeat), only=self.seeds == 1)
             value = self.accuracy(values) + float(random.normal(0, self.spread))
             curve = self.curve(value, self.epochs, random)
             stop = self.pruned(curve, number)
@@ -154,12 +135,13 @@ class Planted:
                 "loss": self.loss(curve),
                 "val_loss": self.val_loss(curve),
             }
-            for name, by_epoch in metrics.items():
-                points += [(run_id, name, e, float(v)) for e, v in enumerate(by_epoch, start=1)]
+            for epoch in range(len(curve)):
+                of_epoch = {name: float(by_epoch[epoch]) for name, by_epoch in metrics.items()}
+                journal.log_epoch(fit, EpochResult(number, epoch + 1, of_epoch, 0.1, repeat))
             best = int(np.argmax(curve))
             at_best = {name: float(by_epoch[best]) for name, by_epoch in metrics.items()}
             bests.append(BestEpoch(best + 1, float(curve[best]), at_best))
-            repeats.append(Repeat(repeat, run_id, len(curve), bests[-1], "", 1.0))
+            repeats.append(Repeat(repeat, fit, len(curve), bests[-1], "", 1.0))
         mean = replace(bests[0], value=float(np.mean([best.value for best in bests])))
         result = TrialResult(
             number,
@@ -169,13 +151,7 @@ class Planted:
             seconds=1.0,
             repeats=tuple(repeats) if self.seeds > 1 else (),
         )
-        return record.with_result(replace(result, **self.further(values)))
-
-
-class _Page(list[Any]):
-    """A page of a search that finds nothing."""
-
-    token = None
+        journal.end_trial(uuid, replace(result, **self.further(values)))
 
 
 def drawn(space: SearchSpace, random: np.random.Generator) -> dict[str, Any]:
@@ -185,10 +161,3 @@ def drawn(space: SearchSpace, random: np.random.Generator) -> dict[str, Any]:
         if all(values.get(name) in allowed for name, allowed in parameter.when.items()):
             values[parameter.name] = parameter.from_unit(float(random.uniform()))
     return values
-
-
-def _write(path: Path, points: Sequence[tuple[str, str, int, float]]) -> None:
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute("CREATE TABLE metrics (run_uuid, key, step, value, is_nan, timestamp)")
-        database.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, 0, 0)", points)
-        database.commit()

@@ -12,8 +12,8 @@ from scripted import describe
 import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking.history import StudyHistory, read_study
+from tracking.journal import Journal
 from tracking.records import DataDescription, Objective
-from tracking.runs import StudyRuns
 from tracking.store import Store
 
 EVIL = "</script><script>document.title='evil'</script>"
@@ -57,7 +57,7 @@ def record(
     description = describe(
         **{"name": name, "space": SPACE, "objective": MAX, "trials": 99, "data": data, **settings}
     )
-    runs = StudyRuns.create(store, description, ENVIRONMENT)
+    journal = Journal.begin(store.new_folder(name), description, ENVIRONMENT)
     for number in range(trials):
         values: dict[str, Any] = {
             "rate": float(10 ** -random.uniform(1.01, 3.99)),
@@ -73,5 +73,5 @@ def record(
         pruned = number % 5 == 4
         curve = [metrics(float(random.uniform(0.5, 0.95))) for _ in range(2 if pruned else 4)]
         state = "pruned" if pruned else "complete"
-        record_trial(runs, spec, curve, "infeasible" if infeasible(number) else state)
+        record_trial(journal, spec, curve, "infeasible" if infeasible(number) else state)
     return read_study(store, name)

@@ -32,6 +32,8 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
     TrialTask,
+    from_json,
+    to_json,
 )
 from tracking.store import checkpoint_digest, replacing
 
@@ -91,7 +93,7 @@ def loss(spec: TrialSpec, epoch: int) -> float:
 
 def write_checkpoint(path: Path, spec: TrialSpec) -> str:
     """Writes a file of weights that says what was trained; returns its digest."""
-    text = dataclasses.replace(spec, attempt=1).to_json()
+    text = to_json(dataclasses.replace(spec, attempt=1))
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         with h5py.File(partial, "w") as file:
@@ -102,7 +104,7 @@ def write_checkpoint(path: Path, spec: TrialSpec) -> str:
 def read_checkpoint(path: Path) -> TrialSpec:
     """Reads what `write_checkpoint` wrote."""
     with h5py.File(path, "r") as file:
-        return TrialSpec.from_json(file["layers/scripted/vars/0"][()].tobytes().decode())
+        return from_json(TrialSpec, file["layers/scripted/vars/0"][()].tobytes().decode())
 
 
 def save_made_up_model(folder: Path, checkpoint: Path) -> dict[str, float]:

@@ -1,8 +1,7 @@
 """What a store holds of a study, and must hold however often its processes were killed.
 
-Read with MLflow's client; only the points of metrics, for which MLflow asks its
-database once a metric, all at once. What two undisturbed launches may differ in is left out: times,
-ids, how many attempts a trial took.
+Read from the journal by SQL and JSON alone, without the code that the product reads it by. What two
+undisturbed launches may differ in is left out: times, uuids, how many attempts a trial took.
 """
 
 from __future__ import annotations
@@ -14,91 +13,66 @@ import json
 import re
 import sqlite3
 import zipfile
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from mlflow import MlflowClient
-from mlflow.entities import Run
-
-from tracking.history import read_study
-from tracking.records import TrialSpec
-from tracking.store import open_store
 
 _FINISHED = ("complete", "pruned", "infeasible")
-# Tags that hold times, ids or attempts, or are read in another way.
-_OTHER_TAGS = (
-    "mlflow.kerastudy.corrected",
-    "mlflow.kerastudy.definition",
-    # Of this repository, which may be edited while tests run.
-    "mlflow.kerastudy.git_dirty",
-    "mlflow.kerastudy.launched",
-    "mlflow.kerastudy.losses",
-    "mlflow.kerastudy.result",
-    "mlflow.kerastudy.spec",
-    "kerastudy.champion_run",
-    # The time that a trial took, and the folder of the store.
-    "mlflow.note.content",
-    "mlflow.parentRunId",
-    "mlflow.runName",
-    "mlflow.source.",
-    "mlflow.user",
-    # How much of it there was time for.
-    "kerastudy.verified",
-    # It names a run.
-    "mlflow.kerastudy.whole",
-)
-_TIMES = ("system/",)
+# Of this repository, which may be edited while tests run; of this machine's load.
+_TIMES = ("seconds", "peak_memory_bytes")
 
-# Every point of every metric by run: a step that was written twice shows.
-Points = Mapping[str, Mapping[str, list[list[float]]]]
+Rows = list[dict[str, Any]]
 
 
 def read_record(root: Path, name: str, engine: str = "optuna:tpe") -> dict[str, Any]:
     """Returns the record of a study under one engine, as JSON has it."""
-    uri = f"sqlite:///{(root / 'mlflow.db').as_posix()}"
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    experiment = client.get_experiment_by_name(name)
-    runs = _runs(client, experiment.experiment_id)
-    parents = [run for run in runs if run.data.tags.get("kerastudy.kind") == "study"]
-    (parent,) = [run for run in parents if run.data.tags["kerastudy.engine"] == engine]
-    points = _points(root)
-    record = {
-        "study": _study(parent, points, root),
-        "definition": _definition(root, name, engine),
-        "trials": _trials(runs, points, parent.info.run_id),
-        "champion": _champion(client, name, experiment.experiment_id, runs),
-        "files": _files(
-            _study_folder(root, name, experiment.experiment_id) / engine.replace(":", "-")
-        ),
-    }
+    folder = folder_of(root, name)
+    with _database(folder) as database:
+        (search,) = _rows(database, "SELECT * FROM searches WHERE engine = ?", engine)
+        record = {
+            "study": _study(database, search),
+            "definition": _definition(search),
+            "trials": _trials(database, search["id"]),
+            "champion": _champion(database, folder),
+            "files": _files(folder / "checkpoints" / engine.replace(":", "-")),
+        }
     return json.loads(json.dumps(record))
 
 
+def folder_of(root: Path, name: str) -> Path:
+    """Returns the folder of a study."""
+    for journal in root.glob("*/journal.db"):
+        with _database(journal.parent) as database:
+            if _rows(database, "SELECT name FROM study")[0]["name"] == name:
+                return journal.parent
+    raise AssertionError(f"there is no study {name!r} in {root}")
+
+
 def left_behind(root: Path) -> list[str]:
-    """Returns what a finished study must not leave: running runs, pieces of files, locks."""
-    uri = f"sqlite:///{(root / 'mlflow.db').as_posix()}"
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    """Returns what a finished study must not leave: running trials, pieces of files, locks."""
     found = []
-    for experiment in client.search_experiments():
-        for run in _runs(client, experiment.experiment_id):
-            kind = run.data.tags.get("kerastudy.kind", "unmarked")
-            if run.info.status == "RUNNING":
-                found.append(f"a {kind} run {run.info.run_name!r} is RUNNING")
-            if run.data.tags.get("kerastudy.state") == "running":
-                found.append(f"a {kind} run {run.info.run_name!r} is tagged running")
-            if run.inputs is None:
-                found.append(f"{run.info.run_name!r} has no inputs")
-        models = client.search_logged_models([experiment.experiment_id])
-        found += [f"a model is {m.status}" for m in models if str(m.status) != "READY"]
+    for journal in root.glob("*/journal.db"):
+        with _database(journal.parent) as database:
+            for table in ("trials", "fits", "confirmations"):
+                running = _rows(database, f"SELECT uuid FROM {table} WHERE state = 'running'")
+                found += [f"{table}: {each['uuid']} is running" for each in running]
+            searches = _rows(database, "SELECT engine FROM searches WHERE status = 'RUNNING'")
+            found += [f"the study is RUNNING under {each['engine']}" for each in searches]
+            lost = "SELECT id FROM epochs WHERE fit NOT IN (SELECT id FROM fits)"
+            found += [f"an epoch of no fit: {each['id']}" for each in _rows(database, lost)]
+            named = {each["folder"] for each in _rows(database, "SELECT folder FROM champions")}
+        models = journal.parent.glob("champion/*")
+        found += [
+            f"a model of no champion: {m.name}" for m in models if f"champion/{m.name}" not in named
+        ]
     for path in root.rglob("*"):
         relative = path.relative_to(root).as_posix()
-        if path.name.startswith(("partial-", "unfinished-")):
+        if path.name.startswith(("partial-", "deleted-")):
             found.append(f"a piece of a file: {relative}")
-        if relative.startswith("locks/") and path.suffix == ".json":
+        if path.name == "lock.json":
             found.append(f"a lock's holder: {relative}")
     return found
 
@@ -137,134 +111,108 @@ def weights_in(path: Path | io.BytesIO) -> dict[str, str]:
     return found
 
 
-def _runs(client: MlflowClient, experiment_id: str) -> list[Run]:
-    runs: list[Run] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs(
-            [experiment_id], order_by=["attributes.start_time ASC"], page_token=token
-        )
-        runs += page
-        token = page.token
-        if not token:
-            return runs
+@contextlib.contextmanager
+def _database(folder: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(folder / "journal.db", timeout=60)) as database:
+        database.row_factory = sqlite3.Row
+        yield database
 
 
-def _study(parent: Run, points: Points, root: Path) -> dict[str, Any]:
-    artifacts = Path(parent.info.artifact_uri.removeprefix("file://")) / "study"
-    note = parent.data.tags.get("mlflow.note.content", "").replace(str(root), "STORE")
-    note = re.sub(r"(?<=/runs/)[0-9a-f]{32}", "RUN", note)
+def _rows(database: sqlite3.Connection, query: str, *given: Any) -> Rows:
+    return [dict(row) for row in database.execute(query, given)]
+
+
+def _study(database: sqlite3.Connection, search: dict[str, Any]) -> dict[str, Any]:
+    corrected = json.loads(search["corrected"] or "null")
+    if corrected is not None:
+        del corrected["key"]
     return {
-        "status": parent.info.status,
-        "note": note,
-        "tags": _tags(parent),
-        "corrected": _corrected(parent),
-        "params": dict(parent.data.params),
-        "metrics": points[parent.info.run_id],
-        "inputs": _inputs(parent),
-        "code": sorted(path.name for path in (artifacts / "code").iterdir()),
-        "models": len(parent.outputs.model_outputs) if parent.outputs else 0,
+        "status": search["status"],
+        "ended_by": search["ended_by"],
+        "stopped": search["stopped"],
+        "keeps": search["keeps"],
+        "corrected": corrected,
+        "code": sorted(row["digest"] for row in _rows(database, "SELECT digest FROM code")),
     }
 
 
-def _corrected(parent: Run) -> dict[str, Any] | None:
-    """Returns what was recorded of the corrected value, but what it depends on: ids of runs."""
-    if "mlflow.kerastudy.corrected" not in parent.data.tags:
-        return None
-    fields = json.loads(_joined(parent, "mlflow.kerastudy.corrected"))
-    return {name: value for name, value in fields.items() if name != "key"}
-
-
-def _definition(root: Path, name: str, engine: str) -> dict[str, Any]:
-    """Returns the definition as it is read: what trials have shown later is in their results."""
-    store = open_store(root)
-    assert store is not None
-    definition = json.loads(read_study(store, name, engine).description.to_json())
+def _definition(search: dict[str, Any]) -> dict[str, Any]:
+    definition = json.loads(search["definition"])
     for where in ("folder", "path"):
         definition["code"].pop(where, None)
     return definition
 
 
-def _trials(runs: list[Run], points: Points, parent_id: str) -> dict[str, Any]:
+def _trials(database: sqlite3.Connection, search: int) -> dict[str, Any]:
     trials: dict[str, Any] = {}
-    by_id = {run.info.run_id: run for run in runs}
-    for run in runs:
-        tags = run.data.tags
-        if tags.get("mlflow.parentRunId") != parent_id:
+    for row in _rows(database, "SELECT * FROM trials WHERE search = ? ORDER BY id", search):
+        if row["state"] not in _FINISHED:
+            # An attempt that was cut: what it has does not count.
+            assert row["state"] == "interrupted", row
             continue
-        state = tags["kerastudy.state"]
-        if state not in _FINISHED:
-            # An attempt that was cut. What it has is not looked at; that it is closed, is.
-            assert (state, run.info.status) == ("interrupted", "KILLED"), (state, run.info)
-            continue
-        number = tags["kerastudy.trial"]
-        assert number not in trials, f"trial {number} has two runs with a result"
-        trials[number] = _trial(run, points, by_id)
+        number = str(row["number"])
+        assert number not in trials, f"trial {number} has two attempts with a result"
+        trials[number] = _trial(database, row)
     return trials
 
 
-def _trial(run: Run, points: Points, by_id: Mapping[str, Run]) -> dict[str, Any]:
-    result = json.loads(_joined(run, "mlflow.kerastudy.result"))
-    del result["seconds"], result["peak_memory_bytes"]
-    repeats = []
-    for repeat in result.get("repeats", []):
-        del repeat["seconds"]
-        repeats.append(_trial(by_id[repeat.pop("run_id")], points, by_id))
+def _trial(database: sqlite3.Connection, row: dict[str, Any]) -> dict[str, Any]:
+    result = _without(json.loads(row["result"]), *_TIMES)
+    for repeat in result["repeats"]:
+        del repeat["seconds"], repeat["uuid"]
+    whole = json.loads(row["whole"] or "null")
+    fits = []
+    for fit in _rows(database, "SELECT * FROM fits WHERE trial = ? ORDER BY id", row["uuid"]):
+        if fit["state"] == "interrupted":
+            continue
+        fits.append(
+            {
+                "state": fit["state"],
+                "spec": _without(json.loads(fit["spec"]), "attempt"),
+                "result": _without(json.loads(fit["result"] or "{}"), *_TIMES),
+                "epochs": _epochs(database, fit["id"]),
+            }
+        )
     return {
-        "status": run.info.status,
-        "spec": _without_attempt(_joined(run, "mlflow.kerastudy.spec")),
+        "state": row["state"],
+        "spec": _without(json.loads(row["spec"]), "attempt"),
         "result": result,
-        "repeats": repeats,
-        "whole": _whole(run),
-        "tags": _tags(run),
-        "params": dict(run.data.params),
-        "metrics": points[run.info.run_id],
-        "inputs": _inputs(run),
+        "engine_state": json.loads(row["engine_state"]),
+        "known": row["known"],
+        "whole": None if whole is None else _without(whole, "uuid", "seconds"),
+        "code": row["code_digest"],
+        "fits": fits,
     }
 
 
-def _whole(run: Run) -> dict[str, Any] | None:
-    """Returns the training of a cross-validated trial on all folds, if there is one."""
-    if "mlflow.kerastudy.whole" not in run.data.tags:
-        return None
-    whole = json.loads(_joined(run, "mlflow.kerastudy.whole"))
-    return {name: value for name, value in whole.items() if name not in ("run_id", "seconds")}
+def _epochs(database: sqlite3.Connection, fit: int) -> dict[str, Any]:
+    """Returns a fit's metrics by epoch; an epoch that was written twice must be the same."""
+    epochs: dict[str, dict[str, Any]] = {}
+    for row in _rows(database, "SELECT epoch, metrics FROM epochs WHERE fit = ? ORDER BY id", fit):
+        epochs.setdefault(str(row["epoch"]), {}).update(json.loads(row["metrics"]))
+    return epochs
 
 
-def _champion(
-    client: MlflowClient, name: str, experiment_id: str, runs: list[Run]
-) -> dict[str, Any]:
-    numbers = {run.info.run_id: run.data.tags.get("kerastudy.trial") for run in runs}
-    # What a search finds lacks aliases.
-    versions = [
-        client.get_model_version(name, each.version)
-        for each in client.search_model_versions(f"name = '{name}'")
+def _champion(database: sqlite3.Connection, folder: Path) -> list[dict[str, Any]]:
+    query = (
+        "SELECT c.*, t.number FROM champions c JOIN trials t ON t.uuid = c.trial "
+        "WHERE NOT withdrawn ORDER BY c.id"
+    )
+    return [
+        {
+            "alias": row["alias"],
+            "trial": row["number"],
+            "reason": row["reason"],
+            "facts": json.loads(row["facts"]),
+            "predictions": re.sub(r"[0-9a-f]{32}", "UUID", row["predictions"]),
+            "files": _model_files(folder / row["folder"]),
+        }
+        for row in _rows(database, query)
     ]
-    models = {m.artifact_location: m for m in client.search_logged_models([experiment_id])}
-    found = []
-    for version in sorted(versions, key=lambda v: int(v.version)):
-        tags = dict(version.tags)
-        tags.pop("kerastudy.verified", None)
-        # A version's tags name the run of the attempt that counts.
-        assert numbers[tags.pop("kerastudy.champion_run")] == tags["kerastudy.trial"]
-        model = models.pop(version.source)
-        folder = Path(model.artifact_location.removeprefix("file://"))
-        found.append(
-            {
-                "version": int(version.version),
-                "aliases": list(version.aliases),
-                "tags": tags,
-                "description": re.sub(r"[0-9a-f]{32}", "ID", version.description),
-                "status": version.status,
-                "params": dict(model.params),
-                "metrics": sorted([m.key, m.step, m.value] for m in model.metrics or []),
-                "files": _model_files(folder),
-            }
-        )
-    return {"versions": found, "models of no version": len(models)}
 
 
 def _model_files(folder: Path) -> dict[str, Any]:
+    assert folder.is_dir(), f"{folder} is gone"
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -283,41 +231,5 @@ def _files(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _points(root: Path) -> Points:
-    found: dict[str, dict[str, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
-    uri = f"{(root / 'mlflow.db').as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
-        rows = database.execute(
-            "SELECT run_uuid, key, step, value FROM metrics ORDER BY 1, 2, 3, 4"
-        )
-        for run_id, name, step, value in rows:
-            if not name.startswith(_TIMES):
-                found[run_id][name].append([step, value])
-    return found
-
-
-def _inputs(run: Run) -> list[str]:
-    given = run.inputs.dataset_inputs if run.inputs else []
-    return sorted(f"{each.dataset.name} {each.dataset.digest}" for each in given)
-
-
-def _tags(run: Run) -> dict[str, str]:
-    return {key: text for key, text in run.data.tags.items() if not key.startswith(_OTHER_TAGS)}
-
-
-def _joined(run: Run, key: str) -> str:
-    from tracking import join_text
-
-    text = join_text(run.data.tags, key)
-    assert text is not None, f"{run.info.run_name!r} has no {key}"
-    return text
-
-
-def _without_attempt(text: str) -> dict[str, Any]:
-    fields = json.loads(TrialSpec.from_json(text).to_json())
-    del fields["attempt"]
-    return fields
-
-
-def _study_folder(root: Path, name: str, experiment_id: str) -> Path:
-    return root / "checkpoints" / f"{name}@{experiment_id}"
+def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in names}
