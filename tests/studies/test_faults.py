@@ -27,7 +27,7 @@ STUDY = {
 }
 # Trials of several trainings, and a hyperparameter that only training shows.
 REPEATS = {"trials": 1, "epochs": 1, "repeats": 2, "discovered": True, "joins": [0]}
-# Trials that begin and end together, whose runs are written in one transaction.
+# Trials that begin and end together, which are written in one transaction.
 TOGETHER = {
     "trials": 6,
     "epochs": 2,
@@ -112,7 +112,7 @@ EVERY = [False, pytest.param(True, marks=pytest.mark.exhaustive)]
 def test_killed_at_any_step(run: Faults, tmp_path: Path, every: bool) -> None:
     found = run(tmp_path, "kill", "all", STUDY, every)
     assert [t["result"]["state"] for t in found["record"]["trials"].values()] == STATES
-    assert len(found["record"]["champion"]["versions"]) == 1
+    assert len(found["record"]["champion"]) == 1
     # Far fewer would mean that the steps are not seen any more.
     assert len(found["tried"]) > (45 if every else 12)
     assert not found["failures"], told(found)
@@ -128,7 +128,7 @@ def test_killed_again_while_it_goes_on(run: Faults, tmp_path: Path, every: bool)
 @pytest.mark.exhaustive
 def test_killed_at_any_step_of_repeated_trials(run: Faults, tmp_path: Path) -> None:
     found = run(tmp_path, "kill", "trials", REPEATS)
-    assert [len(t["repeats"]) for t in found["record"]["trials"].values()] == [2]
+    assert [len(t["fits"]) for t in found["record"]["trials"].values()] == [2]
     assert len(found["tried"]) >= 15
     assert not found["failures"], told(found)
 
@@ -137,7 +137,7 @@ def test_killed_at_any_step_of_repeated_trials(run: Faults, tmp_path: Path) -> N
 def test_killed_at_any_step_of_trials_that_end_together(run: Faults, tmp_path: Path) -> None:
     found = run(tmp_path, "kill", "trials", TOGETHER)
     assert len(found["record"]["trials"]) == TOGETHER["trials"]
-    ends = [step for step in found["tried"] if "commit mlflow.db" in step and "UPDATE runs" in step]
+    ends = [step for step in found["tried"] if "commit journal.db" in step and "UPDATE trials" in step]
     assert 0 < len(ends) < TOGETHER["trials"], found["tried"]
     assert not found["failures"], told(found)
 

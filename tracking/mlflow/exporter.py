@@ -9,6 +9,7 @@ been sent is noted (see `exports`), and every write can be repeated: it may be b
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -410,7 +411,11 @@ class StudyExporter:
         objective = search.description.objective
         best: TrialRecord | None = None
         metrics: list[Any] = []
-        for count, trial in enumerate(sorted(ended.values(), key=lambda each: each.ended), 1):
+        in_order = sorted(ended.values(), key=lambda each: (each.ended, each.number))
+        if search.description.lag:
+            # Not by time: the trials count in the order in which the engine gets them.
+            in_order = [ended[n] for n in itertools.takewhile(ended.__contains__, itertools.count())]
+        for count, trial in enumerate(in_order, 1):
             before, best = best, best_trial([best, trial], objective)
             if best is not before and best is not None and best.value is not None:
                 # Not the name of its trials' metric: sorted by it, it would be among them.
