@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conformance.executor import STUDY_FILE
 from exact_training import taken
-from in_mlflow import InMlflow
+from in_mlflow import InMlflow, wait_for_exporters
 from kinds_study import Kinds
 from user_commands import as_json, kerastudy_here
 
@@ -41,12 +41,13 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     digest = module["study"].data.load().digests["test"]
     history = read_record(store, "kinds")
     metrics = {"loss": Measured(0.3)}
-    other = Evaluation("another", "", "", 8, 2, 50, digest, metrics, time=1_700_000_000_000)
+    other = Evaluation("another", "", 8, 2, 50, digest, metrics, time=1_700_000_000_000)
     record_evaluation(history, other)
     page = history.folder / "report.html"
     page.write_text("Sealed: not read yet.", encoding="utf-8")
     told = kinds.run("evaluate", "kinds", "--json")
     # There is a report, so it is renewed.
+    wait_for_exporters()
     assert "read 2 times" in page.read_text(encoding="utf-8")
     page.unlink()
     assert "read once before, last by another trial 8 on 2023-11-1" in " ".join(told.stderr.split())
@@ -84,6 +85,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     page = history.folder / "report.html"
     page.write_text("", encoding="utf-8")
     found = as_json(kinds.run("promote", "kinds", *options))
+    wait_for_exporters()
     assert f"What trial {worst}, at epoch" in page.read_text(encoding="utf-8")
     page.unlink()
     assert (found["champion"], found["refit"]) == ("models:/kinds@champion", "models:/kinds@refit")
@@ -152,6 +154,8 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     assert history.is_champion(history.trial(best))
     now = models(kinds, "champion").get_weights()
     assert all(map(np.array_equal, now, before))
+    in_mlflow = InMlflow(read_record(store, "kinds"))
+    assert in_mlflow.champion.tags["kerastudy.trial"] == str(best)
     assert len(client.search_model_versions("name = 'kinds'")) == 3
 
 

@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-import psutil
 from command_line import Launched, Told, kerastudy_here, run, write_study
+from in_mlflow import wait_for_exporters
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
@@ -34,15 +34,6 @@ def launch(folder: Path, *arguments: str, **variables: str) -> Told:
 def client_of(store: Path) -> MlflowClient:
     uri = f"sqlite:///{(store / 'mlflow.db').as_posix()}"
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
-
-
-def wait_for_exporters() -> None:
-    """A launch waits for MLflow ten seconds at most: a busy machine may need more."""
-    exporters = []
-    for process in psutil.Process().children(recursive=True):
-        if any(word.endswith("exporter_main.py") for word in process.cmdline()):
-            exporters.append(process)
-    assert not psutil.wait_procs(exporters, timeout=120)[1]
 
 
 def test_what_reads_the_record_imports_nothing_heavy(

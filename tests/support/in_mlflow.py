@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
+
+import psutil
 
 from tracking.history import StudyHistory
 from tracking.mlflow import bring_up_to_date
@@ -10,6 +13,20 @@ from tracking.mlflow import bring_up_to_date
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+
+
+def wait_for_exporters() -> None:
+    """Waits for processes that this one has started to bring MLflow and reports up to date.
+
+    A launch waits for them ten seconds at most, and other commands not at all.
+    """
+    exporters = []
+    for process in psutil.Process().children(recursive=True):
+        # Some may have ended by now.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(word.endswith("exporter_main.py") for word in process.cmdline()):
+                exporters.append(process)
+    assert not psutil.wait_procs(exporters, timeout=120)[1]
 
 
 class InMlflow:
