@@ -92,6 +92,12 @@ class StudyExporter:
         self._viewed: object = None
         self.page = ""
 
+    @property
+    def shown(self) -> str:
+        """The destination, for messages."""
+        database = str(self._store.root / "mlflow.db")
+        return f"MLflow server {self.address}" if self.address else f"MLflow database {database!r}"
+
     def update(self, *, whole: bool = False, again: bool = False) -> int:
         """Sends what has changed; returns how many runs were written.
 
@@ -99,9 +105,8 @@ class StudyExporter:
         what a person has deleted there. Raises ServerAwayError if the destination does not answer,
         ServerRefusedError if it refuses.
         """
-        shown = self.address or f"database {str(self._store.root / 'mlflow.db')!r}"
         with (
-            as_server_errors(shown),
+            as_server_errors(self.shown),
             Exports(self._folder, self._place) as exports,
             JournalReader(self._folder).as_of_now() as journal,
         ):
