@@ -11,6 +11,7 @@ import pytest
 from conformance.executor import STUDY_FILE
 from exact_training import taken
 from kinds_study import Kinds
+from tracking.runs import local_artifacts
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
@@ -20,7 +21,6 @@ from studies.results import read_study
 from tracking.history import evaluations_on, read_evaluations, record_evaluation
 from tracking.history import read_study as read_record
 from tracking.records import EndedTrial, Evaluation, Measured
-from tracking.runs import local_artifacts
 from tracking.store import open_store
 
 

@@ -26,9 +26,9 @@ from damages import (
 from doctored import Said, history_of, kinds, launch, outcome
 from handmade import contents
 from suite import exhaustive_but
+from tracking.runs import definition_path
 
 from studies.doctor import diagnose
-from tracking.runs import definition_path
 from tracking.store import Store, open_store
 
 

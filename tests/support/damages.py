@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from damage import cut_short, flip_byte
 from doctored import ENGINE, history_of
+from tracking.runs import definition_path
 
 from studies.doctor import diagnose
 from studies.training import TrainingState, write_state
 from tracking import tags
-from tracking.runs import definition_path
 from tracking.store import Store, one_before
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from handmade import ENVIRONMENT, losses, make_result, make_spec, record_trial
 from scripted import describe
+from tracking.runs import OUTCOME_FILE, ConfirmationRuns, StudyRuns, local_artifacts
 
 from tracking import tags
 from tracking.doctor import check_lost_parents, check_readable, check_running, read_record
@@ -23,7 +24,6 @@ from tracking.history import (
     trials_table,
 )
 from tracking.records import Confirmation, Corrected, EpochResult, Interval, Racer
-from tracking.runs import OUTCOME_FILE, ConfirmationRuns, StudyRuns, local_artifacts
 from tracking.store import Store
 
 PLAN = json.dumps({"options": {"top": 2, "seeds": 5, "budget": 3}, "trials": [1, 0]})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from handmade import ENVIRONMENT, losses, make_spec, record_trial
 from scripted import describe
+from tracking.runs import StudyRuns
 
 import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking import tags
 from tracking.history import StudyHistory, describe_study, read_study, renew_note
-from tracking.runs import StudyRuns
 from tracking.store import Store
 
 

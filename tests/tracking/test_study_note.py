@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from handmade import ENVIRONMENT, losses, make_spec, record_trial, trial_record
 from scripted import describe
+from tracking.runs import StudyRuns, local_artifacts
 
 import kerastudy as ks
 from search_spaces import SearchSpace
@@ -22,7 +23,6 @@ from tracking.history import (
     study_note,
 )
 from tracking.records import Evaluation, Measured
-from tracking.runs import StudyRuns, local_artifacts
 from tracking.store import Store
 
 MARKS = ["a|b", "`c`", "two\nlines", "![x](http://e.example/x.png)", "# @someone", "*<b>"]
