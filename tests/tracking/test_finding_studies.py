@@ -141,7 +141,7 @@ def test_a_record_that_cannot_be_read_is_told(new_store: Store, text: str) -> No
     for table, column in (("trials", "result"), ("searches", "definition")):
         with closing(sqlite3.connect(path)) as database, database:
             database.execute(f"UPDATE {table} SET {column} = ?", (text,))
-        with pytest.raises(StoreError, match="cannot be read.*from a backup"):
+        with pytest.raises(StoreError, match=r"cannot be read.*from a backup"):
             read_study(new_store, "lost")
 
 

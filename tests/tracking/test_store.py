@@ -128,7 +128,8 @@ def test_a_store_made_by_an_earlier_kerastudy(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "3", '{"path": "/x"}', '{"format": "one", "path": "/x"}', '{"format": null, "path": "/x"}', b"\xff\xfe{",
+    ["", "{", "[]", "null", "3", '{"path": "/x"}', '{"format": "one", "path": "/x"}',
+     '{"format": null, "path": "/x"}', b"\xff\xfe{",
      '{"format": 1e999, "path": "/x"}'],
 )  # fmt: skip
 @pytest.mark.parametrize("function", [open_store, create_store])
