@@ -11,7 +11,6 @@ import pytest
 from conformance.executor import STUDY_FILE
 from exact_training import taken
 from kinds_study import Kinds
-from tracking.runs import local_artifacts
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
@@ -21,6 +20,7 @@ from studies.results import read_study
 from tracking.history import evaluations_on, read_evaluations, record_evaluation
 from tracking.history import read_study as read_record
 from tracking.records import EndedTrial, Evaluation, Measured
+from tracking.runs import local_artifacts
 from tracking.store import open_store
 
 

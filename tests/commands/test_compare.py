@@ -12,13 +12,13 @@ from click.testing import CliRunner, Result
 from command_line import kerastudy_here
 from handmade import ENVIRONMENT, losses, make_spec, record_trial
 from scripted import describe
-from tracking.runs import StudyRuns
 
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.commands import kerastudy as group
 from tracking.history import read_study
 from tracking.records import Objective
+from tracking.runs import StudyRuns
 from tracking.store import Store, create_store, open_store
 
 SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]"]))

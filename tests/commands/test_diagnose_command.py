@@ -13,12 +13,12 @@ import pytest
 from command_line import Told, kerastudy_here, write_study
 from handmade import ENVIRONMENT, make_spec, record_trial
 from scripted import describe
-from tracking.runs import StudyRuns
 
 import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription, Objective
+from tracking.runs import StudyRuns
 from tracking.store import create_store, open_store
 
 SPACE = SearchSpace(ks.learning_rate(1e-3, 1.0))

@@ -21,7 +21,6 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from suite import exhaustive_but
-from tracking.ui import free_place, serving
 from user_commands import KERASTUDY, environment
 
 import kerastudy as ks
@@ -29,6 +28,7 @@ from search_spaces import SearchSpace
 from studies.progress import NoProgress
 from tracking.history import StudyHistory
 from tracking.records import TrialSpec
+from tracking.ui import free_place, serving
 
 ELSEWHERE = "elsewhere.example"
 PICTURE = f"![x](http://{ELSEWHERE}/x.png)"

@@ -12,13 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tracking.runs import champion_version
 from user_commands import KERASTUDY, environment, kerastudy
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.commands import study_document, study_text
 from tracking.history import read_study
+from tracking.runs import champion_version
 from tracking.store import open_store
 
 

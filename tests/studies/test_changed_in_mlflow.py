@@ -19,13 +19,13 @@ from handmade import contents
 from mlflow import MlflowClient
 from scripted import ScriptedExecutor, describe, run_study
 from suite import exhaustive_but
-from tracking.runs import study_experiments
 
 from search_spaces import StudyDeletedError, StudyError, StudyNotFoundError, TrackingError
 from studies.again import unsound_checkpoints
 from studies.doctor import diagnose
 from tracking import tags
 from tracking.history import StudyHistory, find_engines, read_study, study_names
+from tracking.runs import study_experiments
 from tracking.store import Store, open_store
 
 TRIALS = 6

@@ -8,12 +8,12 @@ import random
 import keras
 import numpy as np
 import pytest
-from tracking.runs import LONGEST_METRIC, from_mlflow, to_mlflow
 
 import kerastudy as ks
 from studies.launching import LaunchOptions, launch_target
 from studies.user_code import resolve_target
 from tracking.history import StudyHistory
+from tracking.runs import LONGEST_METRIC, from_mlflow, to_mlflow
 
 STUDY = """
 import os

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from handmade import trial_record
 from scripted import SPACE, describe
-from tracking.runs import StudyFiles
 
 from studies.engines import EngineSettings, make_engine
 from studies.running import Retention, task_of
 from tracking.records import EndedTrial, Rank, TrialRecord
+from tracking.runs import StudyFiles
 from tracking.scores import KeptScores
 
 # Values, best epochs and states: ties of both, pruned trials, and infeasible ones.

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
-from tracking.runs import champion_version
 
 from search_spaces import WorkerError
 from studies.progress import NoProgress
 from tracking.history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec
+from tracking.runs import champion_version
 
 
 class Compiled(ScriptedExecutor):
