@@ -28,11 +28,16 @@ def facts_damaged(store: Store) -> str:
 
 def left_running(store: Store) -> str:
     """As a killed process leaves its study and a trial."""
-    path = history_of(store).folder / "journal.db"
+    history = history_of(store)
+    path, uuid = history.folder / "journal.db", history.top(6)[-1].uuid
     with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE searches SET status = 'RUNNING'")
-        database.execute("UPDATE trials SET state = 'running', result = NULL WHERE number = 5")
-        database.execute("UPDATE fits SET state = 'running', ended = 0 WHERE id = 6")
+        for table, result in (("trials", "NULL"), ("fits", "result")):
+            database.execute(
+                f"UPDATE {table} SET state = 'running', result = {result}, ended = 0 "
+                "WHERE uuid = ?",
+                (uuid,),
+            )
     return "running"
 
 
