@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from damage import settle
 from doctored import launch, outcome
 
 from tracking.store import Store, open_store
@@ -17,7 +16,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with a study of six trials."""
     folder = tmp_path_factory.mktemp("made") / "store"
     launch(folder)
-    settle(folder / "mlflow.db")
     return folder
 
 

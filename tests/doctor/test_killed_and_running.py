@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from damages import definition_cut, left_running, orphans
+from damages import left_running, orphans
 from doctored import CODE, history_of, kinds, launch, outcome
 from handmade import contents
+from study_record import left_behind
 
 from studies.doctor import diagnose
 from tracking.store import Store
@@ -41,11 +41,10 @@ run_study(ScriptedExecutor(description, before), store={str(store.root)!r}, prog
     killed = subprocess.run([sys.executable, "-c", script])
     assert killed.returncode == -signal.SIGKILL
     told = diagnose(store.root)
-    assert kinds(told) == ["running"] and "#7 · running" in told.findings[0].what
+    assert kinds(told) == ["running"] and "with 1 trials" in told.findings[0].what
     assert diagnose(store.root, fix=True).left == []
     assert diagnose(store.root).findings == ()
-    runs = store.client.search_runs([history_of(store).experiment_id])
-    assert "RUNNING" not in {run.info.status for run in runs}
+    assert left_behind(store.root) == []
     assert outcome(launch(store.root, trials=9)) == undisturbed
 
 
@@ -102,15 +101,10 @@ def mend_all(store: Store) -> None:
 
 # As the test above, whose process goes on.
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(
-    ("damage", "what", "calls"), [(definition_cut, "os.replace", 1), (orphans, "os.rename", 2)]
-)
-def test_killed_while_it_mends_it_is_done_again(
-    store: Store, undisturbed: list[tuple], damage: Callable[[Store], str], what: str, calls: int
-) -> None:
-    damage(store)
+def test_killed_while_it_mends_it_is_done_again(store: Store, undisturbed: list[tuple]) -> None:
+    orphans(store)
     path = [str(Path(__file__).parents[1] / "support")]
-    script = KILLED.format(path=path, what=what, calls=calls, store=str(store.root))
+    script = KILLED.format(path=path, what="os.rename", calls=2, store=str(store.root))
     assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
     mend_all(store)
     assert outcome(launch(store.root, trials=9)) == undisturbed
@@ -118,11 +112,11 @@ def test_killed_while_it_mends_it_is_done_again(
 
 def test_a_study_that_runs_is_left_alone(store: Store) -> None:
     left_running(store)
-    before = contents(store.root / "mlartifacts")
-    experiment = history_of(store).experiment_id
+    before = contents(store.root / "scripted" / "checkpoints")
     script = (
         "import sys; from tracking.store import open_store\n"
-        f"with open_store({str(store.root)!r}).lock_study('scripted', {experiment!r}):\n"
+        f"store = open_store({str(store.root)!r})\n"
+        "with store.lock_study(store.root / 'scripted', 'scripted'):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -134,7 +128,7 @@ def test_a_study_that_runs_is_left_alone(store: Store) -> None:
         assert list(told.at_work) == ["scripted"]
         assert f"process {process.pid}" in told.at_work["scripted"]
         assert told.findings == ()
-    assert contents(store.root / "mlartifacts") == before
+    assert contents(store.root / "scripted" / "checkpoints") == before
     assert history_of(store).status == "RUNNING"
     assert launch(store.root, name="another", trials=2).counts()["complete"] == 2
     process.kill()

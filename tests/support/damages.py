@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 from damage import cut_short, flip_byte
-from doctored import ENGINE, history_of
+from doctored import history_of
 
 from studies.doctor import diagnose
 from studies.training import TrainingState, write_state
-from tracking import tags
-from tracking.runs import definition_path
 from tracking.store import Store, one_before
 
 
@@ -26,44 +27,25 @@ def facts_damaged(store: Store) -> str:
 
 
 def left_running(store: Store) -> str:
+    """As a killed process leaves its study and a trial."""
     history = history_of(store)
-    for run_id in (history.parent_run_id, history.trials[-1].run_id):
-        store.client.update_run(run_id, status="RUNNING")
+    path, uuid = history.folder / "journal.db", history.top(6)[-1].uuid
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE searches SET status = 'RUNNING'")
+        for table, result in (("trials", "NULL"), ("fits", "result")):
+            database.execute(
+                f"UPDATE {table} SET state = 'running', result = {result}, ended = 0 "
+                "WHERE uuid = ?",
+                (uuid,),
+            )
     return "running"
 
 
-def of_a_given_up_definition_left_running(store: Store) -> str:
-    experiment = history_of(store).experiment_id
-    tagged = {tags.KIND: "study", tags.ENGINE: ENGINE}
-    store.client.create_run(experiment, start_time=1, tags=tagged)
-    return "running"
-
-
-def parent_unmade(store: Store) -> str:
-    store.client.create_run(history_of(store).experiment_id, tags={tags.ENGINE: ENGINE})
-    return "unmade"
-
-
-def experiment_empty(store: Store) -> str:
-    experiment = store.client.create_experiment("never begun", tags={tags.KIND: "study"})
-    store.client.create_run(experiment, tags={tags.ENGINE: ENGINE})
-    return "unmade"
-
-
-def definition_gone(store: Store) -> str:
-    definition_path(store, store.client.get_run(history_of(store).parent_run_id)).unlink()
-    return "definition"
-
-
-def definition_cut(store: Store) -> str:
-    cut_short(definition_path(store, store.client.get_run(history_of(store).parent_run_id)))
-    return "definition"
-
-
-def definition_changed(store: Store) -> str:
-    path = definition_path(store, store.client.get_run(history_of(store).parent_run_id))
-    path.write_text(path.read_text().replace('"threads": 1', '"threads": 7'))
-    return "definition"
+def half_deleted(store: Store) -> str:
+    folder = store.root / "deleted-another"
+    shutil.copytree(history_of(store).folder, folder)
+    (folder / "journal.db").rename(folder / "deleted.db")
+    return "leftover"
 
 
 def state_damaged(store: Store) -> str:
@@ -103,17 +85,12 @@ def pieces(store: Store) -> str:
     folder = history_of(store).files.folder
     (folder / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
     (store.root / "partial-1-store.json").write_bytes(b"{")
-    (store.root / "unfinished-mlflow.db").write_bytes(b"")
     return "leftover"
 
 
 def orphans(store: Store) -> str:
     folder = history_of(store).files.folder
-    (folder / "trial-00077.weights.h5").write_bytes(b"of trial 77")
-    other = store.root / "checkpoints" / "forgotten" / "optuna-tpe"
-    other.mkdir(parents=True)
-    (other / "trial-00000.weights.h5").write_bytes(b"of another study")
-    for folder in (store.root / "mlartifacts" / "1" / ("f" * 32), store.root / "mlartifacts/99"):
-        (folder / "artifacts").mkdir(parents=True)
-        (folder / "artifacts" / "plot.txt").write_text("a plot")
+    for number in (77, 79):
+        (folder / f"trial-{number:05}.weights.h5").write_bytes(b"of trial %d" % number)
+    (folder / "trial-00078.scores.safetensors").write_bytes(b"of trial 78")
     return "orphan"

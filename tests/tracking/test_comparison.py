@@ -22,8 +22,8 @@ from search_spaces import (
     TrackingError,
 )
 from tracking.history import Comparison, Reached, StudyHistory, compare, overlap_of, read_study
+from tracking.journal import Journal
 from tracking.records import DataDescription, Objective, Repeat, TrialRecord
-from tracking.runs import StudyRuns
 from tracking.store import Store
 
 SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "b", "c"]))
@@ -34,8 +34,8 @@ def history_of(
 ) -> StudyHistory:
     """A study with these trials, as read back; nothing is written."""
     description = describe(**{"name": name, "space": SPACE, **settings})
-    engines = (description.engine,)
-    return StudyHistory(store, description, engines, "1", "parent", "FINISHED", tuple(trials), "")
+    engines, folder = (description.engine,), store.root / description.name
+    return StudyHistory(store, folder, description, engines, 1, "FINISHED", tuple(trials))
 
 
 def trials_of(*values: float | None, **values_of_all: Any) -> list[TrialRecord]:
@@ -70,19 +70,21 @@ def recorded(shared_store: Store) -> Store:
         "optuna:random": ([0.8, 0.7], [1e-4, 1e-3]),
     }
     for engine, (values, rates) in by_engine.items():
-        runs = StudyRuns.create(shared_store, describe(engine=engine, space=SPACE), ENVIRONMENT)
+        described = describe(engine=engine, space=SPACE)
+        journal = Journal.begin(shared_store.root / "scripted", described, ENVIRONMENT)
         for number, (value, rate) in enumerate(zip(values, rates, strict=True)):
             spec = make_spec(number, values={"rate": rate, "kind": "a"})
-            record_trial(runs, spec, losses(1.0, value, value + 0.1))
-    runs = StudyRuns.create(
-        shared_store, describe(name="other", space=SPACE, engine="optuna:tpe"), ENVIRONMENT
-    )
+            record_trial(journal, spec, losses(1.0, value, value + 0.1))
+    described = describe(name="other", space=SPACE, engine="optuna:tpe")
+    journal = Journal.begin(shared_store.root / "other", described, ENVIRONMENT)
     first = make_spec(0, values={"rate": 0.1, "kind": "b"}, epochs=2)
-    record_trial(runs, first, losses(0.9, 0.6), state="pruned")
+    record_trial(journal, first, losses(0.9, 0.6), state="pruned")
     more = {"goes_on_from": 0, "initial_epoch": 2, "epochs": 5}
-    record_trial(runs, make_spec(1, values=first.values, **more), losses(0.9, 0.6, 0.5, 0.2, 0.4))
-    record_trial(runs, make_spec(2, values=first.values), losses(0.7), state="infeasible")
-    record_trial(runs, make_spec(3, values=first.values), losses(0.1), state="running")
+    record_trial(
+        journal, make_spec(1, values=first.values, **more), losses(0.9, 0.6, 0.5, 0.2, 0.4)
+    )
+    record_trial(journal, make_spec(2, values=first.values), losses(0.7), state="infeasible")
+    record_trial(journal, make_spec(3, values=first.values), losses(0.1), state="running")
     return shared_store
 
 

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from handmade import ENVIRONMENT, losses, make_result, make_spec, record_trial
 from scripted import describe
 
-from tracking import tags
-from tracking.doctor import check_lost_parents, check_readable, check_running, read_record
 from tracking.history import (
     StudyHistory,
     confirmation_of,
+    fit_metrics,
     read_confirmations,
     read_study,
     read_trainings,
-    runs_of,
+    rename_study,
     trials_table,
 )
-from tracking.records import Confirmation, Corrected, EpochResult, Interval, Racer
-from tracking.runs import OUTCOME_FILE, ConfirmationRuns, StudyRuns, local_artifacts
+from tracking.journal import Journal
+from tracking.records import (
+    Confirmation,
+    Corrected,
+    EpochResult,
+    Interval,
+    Racer,
+    from_json,
+    to_json,
+)
 from tracking.store import Store
 
 PLAN = json.dumps({"options": {"top": 2, "seeds": 5, "budget": 3}, "trials": [1, 0]})
+OTHER = PLAN.replace("5", "6")
 CURVE = losses(0.5, 0.25, 0.75)
 FOUND = Confirmation(
     study="confirmed",
     engine="optuna:tpe",
-    run_id="",
+    uuid="",
     metric="val_loss",
     direction="min",
     reported_trial=1,
@@ -56,28 +62,27 @@ FOUND = Confirmation(
 
 def recorded(store: Store, name: str) -> StudyHistory:
     """A study of two trials, one confirmation that has ended, and one that was killed."""
-    made = StudyRuns.create(store, describe(name=name), ENVIRONMENT)
+    journal = Journal.begin(store.new_folder(name), describe(name=name), ENVIRONMENT)
     for number in range(2):
-        record_trial(made, make_spec(number), CURVE)
-    history = read_study(store, name)
+        record_trial(journal, make_spec(number), CURVE)
     for ends in (True, False):
-        runs = runs_of(history)
-        runs.begin(PLAN if ends else PLAN.replace("5", "6"))
+        confirmation = journal.begin_confirmation(PLAN if ends else OTHER)
         for seed in range(2):
-            train(runs, f"{ends}{seed}", seed, ends=ends)
+            train(journal, confirmation, seed, ends=ends)
         if ends:
-            runs.finish(dataclasses.replace(FOUND, study=name), "**In words.**")
-    return history
+            journal.end_confirmation(confirmation, replace(FOUND, uuid=confirmation, study=name))
+    journal.close()
+    return read_study(store, name)
 
 
-def train(runs: ConfirmationRuns, identity: str, seed: int, *, ends: bool) -> None:
+def train(journal: Journal, confirmation: str, seed: int, *, ends: bool) -> None:
     spec = make_spec(seed + 2, begun_as=1)
-    what = {"identity": identity, "trial": 1, "seed": seed}
-    run_id = runs.begin_training(spec, f"#1 · seed {seed + 1}", what)
+    name = f"#1 · seed {seed + 1}"
+    uuid = journal.begin_training(confirmation, spec, name, f"{ends}{seed}")
     for epoch, metrics in enumerate(CURVE, start=1):
-        runs.log_epoch(run_id, EpochResult(spec.number, epoch, metrics, 0.1))
+        journal.log_epoch(uuid, EpochResult(spec.number, epoch, metrics, 0.1))
     if ends:
-        runs.finish_training(run_id, make_result(spec, CURVE))
+        journal.end_training(uuid, make_result(spec, CURVE))
 
 
 @pytest.fixture(scope="module")
@@ -87,21 +92,15 @@ def history(shared_store: Store) -> StudyHistory:
 
 def test_an_outcome_is_read_back(history: StudyHistory) -> None:
     (found,) = read_confirmations(history)
-    assert dataclasses.replace(found, run_id="") == FOUND
-    assert confirmation_of(history, PLAN) == (found.run_id, found)
-    run = history.store.client.get_run(found.run_id)
-    written = local_artifacts(history.store, run) / OUTCOME_FILE
-    assert Confirmation.from_json(written.read_text()) == FOUND
-    assert run.info.run_name == "confirmation · trial 1 · loss 0.31 on the test part"
-    assert run.data.params == {"top": "2", "seeds": "5", "budget": "3"}
-    assert run.data.metrics["confirmation/gain_low"] == 0.05
+    assert found.uuid and replace(found, uuid="") == FOUND
+    assert confirmation_of(history, PLAN) == (found.uuid, found)
 
 
-def test_an_outcome_of_an_older_version_is_read(history: StudyHistory) -> None:
-    fields = json.loads(FOUND.to_json())
+def test_an_outcome_of_an_older_version_is_read() -> None:
+    fields = json.loads(to_json(FOUND))
     for new in ("test_seeds", "winner_on_test", "default_on_test"):
         del fields[new]
-    found = Confirmation.from_json(json.dumps(fields))
+    found = from_json(Confirmation, json.dumps(fields))
     assert found.test_seeds == () and found.race == FOUND.race
 
 
@@ -109,66 +108,38 @@ def test_trainings_are_read_back_with_their_curves(history: StudyHistory) -> Non
     found = read_trainings(history)
     assert set(found) == {"True0", "True1"}
     assert found["True1"].result == make_result(make_spec(3), CURVE)
-    run = history.store.client.get_run(found["True1"].run_id)
-    assert run.info.run_name == "#1 · seed 2 · val_loss 0.25"
-    points = history.store.client.get_metric_history(run.info.run_id, "val_loss")
-    assert {point.step: point.value for point in points} == {1: 0.5, 2: 0.25, 3: 0.75}
-    assert run.data.params["trial"] == "1" and "best_val_loss" not in run.data.metrics
+    curve = fit_metrics(history.folder, found["True1"].uuid)
+    assert curve == dict(enumerate(CURVE, start=1))
 
 
 def test_a_killed_one_is_found_by_its_plan(history: StudyHistory) -> None:
-    run_id, outcome = confirmation_of(history, PLAN.replace("5", "6"))
-    assert run_id and outcome is None
+    uuid, outcome = confirmation_of(history, OTHER)
+    assert uuid and outcome is None
     assert confirmation_of(history, "another") == ("", None)
 
 
 def test_no_reader_takes_them_for_trials(history: StudyHistory) -> None:
-    again = read_study(history.store, "confirmed")
-    assert [trial.number for trial in again.trials] == [0, 1]
-    assert again.counts()["total"] == 2 and again.superseded == 0
-    assert len(trials_table(again)) == 2
-    record = read_record(history.store, history.experiment_id)
-    assert not [*check_readable(record), *check_lost_parents(record)]
+    assert [trial.number for trial in history.trials] == [0, 1]
+    assert history.counts()["total"] == 2 and history.superseded == 0
+    assert len(trials_table(history)) == 2
 
 
-@pytest.fixture
-def copy(new_store: Store) -> StudyHistory:
-    return recorded(new_store, "copied")
+def test_what_a_kill_left_running_is_ended_and_resumed(new_store: Store) -> None:
+    history = recorded(new_store, "copied")
+    journal = history.writing()
+    journal.end_left_over()
+    states = [each.state for each in history.journal.confirmations(history.search)]
+    assert states == ["complete", "interrupted"]
+    unfinished, _ = confirmation_of(history, OTHER)
+    assert {fit.state for fit in history.journal.fits(confirmation=unfinished)} == {"interrupted"}
+    assert journal.begin_confirmation(OTHER, unfinished) == unfinished
+    train(journal, unfinished, 5, ends=True)
+    journal.end_confirmation(unfinished, replace(FOUND, uuid=unfinished, time=9))
+    journal.close()
+    assert [each.time for each in read_confirmations(history)] == [5, 9]
+    assert "True5" in read_trainings(history)
 
 
-def statuses(history: StudyHistory) -> dict[str, str]:
-    found: list[Any] = history.store.client.search_runs([history.experiment_id])
-    kinds = (tags.CONFIRMATION_KIND, tags.TRAINING_KIND)
-    of_these = [run for run in found if run.data.tags[tags.KIND] in kinds]
-    return {run.info.run_name: run.info.status for run in of_these}
-
-
-def test_a_launch_ends_runs_that_a_kill_left_running(copy: StudyHistory) -> None:
-    assert statuses(copy)["confirmation · running"] == "RUNNING"
-    record = read_record(copy.store, copy.experiment_id)
-    assert len([*check_running(record)]) == 1
-    made = StudyRuns(copy.store, copy.experiment_id, copy.parent_run_id, copy.description)
-    made.close_left_over(copy.trials)
-    assert statuses(copy)["confirmation · interrupted"] == "KILLED"
-    assert statuses(copy)["#1 · seed 2 · interrupted"] == "KILLED"
-    assert "RUNNING" not in statuses(copy).values()
-    # Also if its run was purged by hand.
-    assert [*check_lost_parents(record)] == []
-
-
-def test_what_was_changed_in_mlflow_is_left_out(copy: StudyHistory) -> None:
-    (found,) = read_confirmations(copy)
-    for run_id in (found.run_id, *(each.run_id for each in read_trainings(copy).values())):
-        for tag in (tags.CONFIRMATION, tags.TRAINED):
-            copy.store.client.set_tag(run_id, tag, '{"other": 1}')
-    assert read_confirmations(copy) == [] and read_trainings(copy) == {}
-
-
-def test_a_deleted_study_takes_them_along(copy: StudyHistory, tmp_path: Path) -> None:
-    from tracking.runs import delete_study
-
-    (found,) = read_confirmations(copy)
-    folder = local_artifacts(copy.store, copy.store.client.get_run(found.run_id))
-    assert folder.exists()
-    assert delete_study(copy.store, "copied").runs == 9
-    assert not folder.exists()
+def test_it_follows_a_new_name(new_store: Store) -> None:
+    history = rename_study(recorded(new_store, "copied"), "renamed")
+    assert [each.study for each in read_confirmations(history)] == ["renamed"]

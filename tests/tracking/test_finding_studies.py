@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
+import sqlite3
+from contextlib import closing
 
 import pytest
 from handmade import (
@@ -21,8 +18,9 @@ from handmade import (
 )
 from scripted import describe
 
-from search_spaces import StoreError, StudyDeletedError, StudyNotFoundError
+from search_spaces import StoreError, StudyNotFoundError
 from tracking.history import find_engines, read_study, study_names
+from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -30,8 +28,9 @@ from tracking.records import (
     EpochResult,
     Proposal,
     StudyDescription,
+    from_json,
+    to_json,
 )
-from tracking.runs import StudyRuns
 from tracking.store import Store, open_store
 
 DATA = DataDescription(
@@ -45,8 +44,9 @@ DATA = DataDescription(
 CODE = CodeDescription("/home/me/내 연구.py", "study", "print('안녕')\n", "c" * 64)
 
 
-def create(store: Store, name: str, **settings: object) -> StudyRuns:
-    return StudyRuns.create(store, describe(name=name, **settings), ENVIRONMENT)
+def create(store: Store, name: str, **settings: object) -> Journal:
+    folder = store.folder_of(name) or store.new_folder(name)
+    return Journal.begin(folder, describe(name=name, **settings), ENVIRONMENT)
 
 
 def test_an_unknown_study_names_near_ones(shared_store: Store) -> None:
@@ -74,9 +74,9 @@ def test_the_latest_study_is_named_first(new_store: Store) -> None:
 def test_two_engines_are_kept_apart(new_store: Store) -> None:
     """That of the best trial is read, else the one launched last, unless another is asked for."""
     tpe = create(new_store, "two engines")
-    tpe.set_running()
+    tpe.set_running({})
     random = create(new_store, "two engines", engine="optuna:random")
-    random.set_running()
+    random.set_running({})
     assert read_study(new_store, "two engines").description.engine == "optuna:random"
     record_trial(tpe, make_spec(0), losses(0.5))
     record_trial(random, make_spec(0), losses(0.25))
@@ -86,10 +86,9 @@ def test_two_engines_are_kept_apart(new_store: Store) -> None:
     assert latest.description.engine == "optuna:random"
     assert [t.best and t.best.value for t in latest.trials] == [0.25, 0.75]
     other = read_study(new_store, "two engines", "optuna:tpe")
-    assert other.experiment_id == latest.experiment_id
-    assert other.parent_run_id == tpe.parent_run_id
+    assert (other.folder, other.search) == (latest.folder, tpe.search)
     assert [t.best and t.best.value for t in other.trials] == [0.5]
-    tpe.set_running()
+    tpe.set_running({})
     again = read_study(new_store, "two engines")
     assert again.description.engine == "optuna:random"
     assert again.engines[-1] == "optuna:tpe"
@@ -101,94 +100,71 @@ def test_two_engines_are_kept_apart(new_store: Store) -> None:
     assert "optuna:random" in str(told.value)
 
 
-def test_a_study_deleted_in_mlflow_is_not_written_over(new_store: Store) -> None:
-    runs = create(new_store, "deleted")
-    new_store.client.delete_experiment(runs.experiment_id)
-    assert study_names(new_store) == []
-    with pytest.raises(StudyDeletedError, match="experiments restore --experiment-id 1\n"):
-        find_engines(new_store, "deleted")
-    with pytest.raises(StudyDeletedError, match="deleted in MLflow"):
-        create(new_store, "deleted")
-
-
-def test_what_others_keep_in_the_store_is_no_study(new_store: Store) -> None:
-    """An experiment made in the MLflow UI has no runs of ours."""
+def test_folders_of_others_are_no_studies(new_store: Store) -> None:
     create(new_store, "ours")
-    kind = {"mlflow.experimentKind": "custom_model_development"}
-    for name, given in (("theirs", {}), ("theirs too", kind)):
-        experiment = new_store.client.create_experiment(name, tags=given)
-        new_store.client.create_run(experiment)
+    (new_store.root / "theirs").mkdir()
+    (new_store.root / "theirs" / "notes.txt").write_text("mine")
     assert study_names(new_store) == ["ours"]
-    with pytest.raises(StudyNotFoundError) as told:
+    with pytest.raises(StudyNotFoundError, match="'ours'"):
         read_study(new_store, "theirs")
-    assert "'ours'" in str(told.value)
+    # A study of that name gets another folder.
+    assert create(new_store, "theirs").folder.name == "theirs (2)"
+    assert read_study(new_store, "theirs").counts()["total"] == 0
 
 
-def test_a_lost_definition_is_told(new_store: Store) -> None:
-    runs = create(new_store, "lost")
-    (path,) = new_store.root.glob(f"mlartifacts/*/{runs.parent_run_id}/**/definition.json")
-    for text in (None, "{", "{}", "[]"):
-        path.unlink(missing_ok=True)
-        if text is not None:
-            path.write_text(text)
-        with pytest.raises(StoreError, match=r"definition\.json"):
+def test_a_folder_under_another_name_has_its_study(new_store: Store) -> None:
+    """It was copied, moved or sent: the name in the journal counts."""
+    create(new_store, "digits").close()
+    create(new_store, "other").close()
+    (new_store.root / "digits").rename(new_store.root / "from grace")
+    (new_store.root / "other").rename(new_store.root / "digits")
+    assert read_study(new_store, "digits").folder.name == "from grace"
+    assert read_study(new_store, "other").folder.name == "digits"
+
+
+def test_damage_in_one_journal_is_not_anothers(new_store: Store) -> None:
+    for name in ("damaged", "sound"):
+        create(new_store, name).close()
+    (new_store.root / "damaged" / "journal.db").write_bytes(b"no database " * 99)
+    assert study_names(new_store) == ["sound"]
+    assert read_study(new_store, "sound").counts()["total"] == 0
+    with pytest.raises(StoreError, match="is damaged"):
+        read_study(new_store, "damaged")
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"number": 3, "st'])
+def test_a_record_that_cannot_be_read_is_told(new_store: Store, text: str) -> None:
+    journal = create(new_store, "lost")
+    record_trial(journal, make_spec(0), losses(0.5))
+    journal.close()
+    path = journal.folder / "journal.db"
+    for table, column in (("trials", "result"), ("searches", "definition")):
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(f"UPDATE {table} SET {column} = ?", (text,))
+        with pytest.raises(StoreError, match=r"cannot be read.*from a backup"):
             read_study(new_store, "lost")
-
-
-BEGIN = """
-import os, signal, sys
-from scripted import describe
-from tracking.runs import StudyRuns
-from tracking.store import open_store
-
-class Killed(StudyRuns):
-    def write_definition(self):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Killed.create(open_store(sys.argv[1]), describe(name="killed early"), {})
-"""
-
-
-# At any step in `test_faults`.
-@pytest.mark.exhaustive
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_killed_while_the_study_was_made(new_store: Store) -> None:
-    """Launching again goes on, and the other studies are as they were."""
-    from scripted import ScriptedExecutor, run_study
-
-    from studies.progress import NoProgress
-
-    create(new_store, "another")
-    support = str(Path(__file__).parents[1] / "support")
-    run = subprocess.run(
-        [sys.executable, "-c", BEGIN, str(new_store.root)],
-        env={**os.environ, "PYTHONPATH": support},
-    )
-    assert run.returncode == -signal.SIGKILL
-    store = open_store(new_store.root)
-    assert store is not None
-    assert read_study(store, "another").counts()["total"] == 0
-    executor = ScriptedExecutor(describe(name="killed early", trials=2))
-    history = run_study(executor, store=store.root, progress=NoProgress())
-    assert history.counts()["complete"] == 2
 
 
 def test_a_description_survives_json() -> None:
     described = describe(data=DATA, code=CODE, keep=None, notes="줄 1\n줄 2")
-    assert StudyDescription.from_json(described.to_json()) == dataclasses.replace(
+    assert from_json(StudyDescription, to_json(described)) == dataclasses.replace(
         described, code=dataclasses.replace(CODE, source="")
     )
 
 
 def test_an_epoch_shows_before_the_trial_ends(new_store: Store) -> None:
-    """What was logged is there once the trial has ended, whoever reads it."""
-    runs = create(new_store, "by another")
-    run_id = runs.begin_trial(make_spec(), Proposal(0, VALUES), ENVIRONMENT)
-    assert read_study(new_store, "by another").trial(0).state == "running"
-    runs.log_epoch(run_id, EpochResult(0, 1, {"val_loss": 0.5}, 0.1))
-    runs.finish_trial(run_id, make_result(make_spec(), losses(0.5)))
+    """To whoever reads it."""
+    journal = create(new_store, "by another")
+    uuid = journal.begin_trial(make_spec(), Proposal(0, VALUES), ENVIRONMENT)
+    journal.begin_fit(uuid, make_spec(), only=True)
+    journal.log_epoch(uuid, EpochResult(0, 1, {"val_loss": 0.5}, 0.1))
+    journal.flush()
     other = open_store(new_store.root)
     assert other is not None
+    history = read_study(other, "by another")
+    assert history.trial(0).state == "running"
+    assert history.curve(history.trial(0)) == {1: {"val_loss": 0.5}}
+    journal.end_trial(uuid, make_result(make_spec(), losses(0.5)))
     trial = read_study(other, "by another").trial(0)
     assert trial.best == BestEpoch(1, 0.5, {"loss": 0.25, "val_loss": 0.5})
     assert trial.spec.objective == LOSS

@@ -9,15 +9,13 @@ from typing import Any
 
 from scripted import describe
 
-from tracking import tags
+from tracking.mlflow import view_id, view_tags
 from tracking.records import Objective
-from tracking.runs import view_id
-from tracking.ui import view_tags
 
 
 def view(name: str, *metrics: str, **settings: Any) -> dict[str, Any]:
     made = view_tags(describe(**settings), 0, several=False, metrics=metrics)
-    state = json.loads(made[tags.VIEW + view_id(name)])["state"]
+    state = json.loads(made[f"mlflow.sharedViewState.{view_id(name)}"])["state"]
     found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(state.split(";")[1])))
     return found
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from handmade import contents
+from handmade import ENVIRONMENT, contents
+from mlflow import MlflowClient
+from scripted import describe
 
 from search_spaces import StoreError
 from tracking.history import study_names
+from tracking.journal import Journal
+from tracking.mlflow import bring_up_to_date
 from tracking.store import (
     STORE_FORMAT,
     Store,
@@ -24,7 +26,6 @@ from tracking.store import (
     create_store,
     default_store_path,
     open_store,
-    prepare_store,
 )
 
 
@@ -34,18 +35,12 @@ def write_facts(folder: Path, text: str | bytes) -> None:
     (folder / "store.json").write_bytes(data)
 
 
-def test_the_database_has_a_write_ahead_log(empty_store_folder: Path) -> None:
-    with closing(sqlite3.connect(empty_store_folder / "mlflow.db")) as database:
-        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
 def test_a_new_store_is_whole(empty_store_folder: Path) -> None:
-    """Its database opens in MLflow's hands, and nothing unfinished lies about."""
+    """It has no database yet, and nothing unfinished lies about."""
     store = open_store(empty_store_folder)
     assert store is not None
     assert study_names(store) == []
-    assert not list(empty_store_folder.glob("unfinished*"))
-    assert not list(empty_store_folder.glob("partial*"))
+    assert contents(empty_store_folder).keys() <= {"store.json", "store.lock"}
 
 
 def test_making_a_store_that_is_there_changes_nothing(new_store: Store) -> None:
@@ -62,10 +57,11 @@ def test_no_store_is_none_and_looking_makes_none(tmp_path: Path) -> None:
 
 def test_a_path_with_a_space_and_korean(tmp_path: Path) -> None:
     store = create_store(tmp_path / "내 연구" / "my store")
-    experiment = store.client.create_experiment("one", f"{store.artifacts_uri}/1")
-    run = store.client.create_run(experiment)
-    store.client.log_text(run.info.run_id, "text", "a/note.txt")
-    assert (store.root / "mlartifacts/1" / run.info.run_id / "artifacts/a/note.txt").is_file()
+    Journal.begin(store.root / "하나", describe(name="하나"), ENVIRONMENT).close()
+    bring_up_to_date(store, store.root / "하나")
+    (run,) = MlflowClient(store.mlflow_uri).search_runs(["1"])
+    files = f"mlartifacts/*/{run.info.run_id}/artifacts/study/definition.json"
+    assert len(list(store.root.glob(files))) == 1
 
 
 def test_a_relative_path_is_made_absolute(
@@ -124,10 +120,16 @@ def test_a_store_made_by_a_newer_kerastudy(tmp_path: Path, function: object) -> 
     assert contents(folder) == before
 
 
+def test_a_store_made_by_an_earlier_kerastudy(tmp_path: Path) -> None:
+    write_facts(tmp_path / "store", '{"format": 1, "path": "/x"}')
+    with pytest.raises(StoreError, match=r"earlier kerastudy \(store format 1.*--store"):
+        open_store(tmp_path / "store")
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "3", '{"format": 1}', '{"path": "/x"}', '{"format": 1, "path": null}',
-     '{"format": "one", "path": "/x"}', '{"format": null, "path": "/x"}', b"\xff\xfe{",
+    ["", "{", "[]", "null", "3", '{"path": "/x"}', '{"format": "one", "path": "/x"}',
+     '{"format": null, "path": "/x"}', b"\xff\xfe{",
      '{"format": 1e999, "path": "/x"}'],
 )  # fmt: skip
 @pytest.mark.parametrize("function", [open_store, create_store])
@@ -141,75 +143,6 @@ def test_a_damaged_store_says_which_file(
         function(folder)  # type: ignore[operator]
     assert str(folder / "store.json") in str(told.value)
     assert contents(folder) == before
-
-
-def test_killed_while_it_was_created(tmp_path: Path) -> None:
-    """What a killed process left unfinished is in nobody's way."""
-    folder = tmp_path / "store"
-    folder.mkdir()
-    for name in ("unfinished-mlflow.db", "unfinished-mlflow.db-wal", "unfinished-mlflow.db-shm"):
-        (folder / name).write_bytes(b"garbage " * 1000)
-    (folder / "mlartifacts").mkdir()
-    store = create_store(folder)
-    assert study_names(store) == []
-    assert not list(folder.glob("unfinished*"))
-
-
-def test_killed_before_it_was_called_a_store(new_store: Store) -> None:
-    new_store.client.create_experiment("kept")
-    (new_store.root / "store.json").unlink()
-    store = create_store(new_store.root)
-    assert store.client.get_experiment_by_name("kept") is not None
-
-
-def test_a_store_whose_database_is_gone_is_told_and_not_made_anew(new_store: Store) -> None:
-    """An empty database in place of the lost one would hide the loss."""
-    (new_store.root / "mlflow.db").unlink()
-    before = contents(new_store.root)
-    with pytest.raises(StoreError, match=r"mlflow\.db"):
-        study_names(new_store)
-    assert contents(new_store.root) == before
-
-
-def test_killed_while_a_moved_store_was_opened(new_store: Store) -> None:
-    """The piece of `store.json` that it leaves is removed by the next process."""
-    moved = new_store.root.rename(new_store.root.parent / "moved")
-    (moved / "partial-1-store.json").write_text("{")
-    before = set(contents(moved))
-    assert open_store(moved) is not None
-    assert before - set(contents(moved)) == {"partial-1-store.json"}
-
-
-def test_a_moved_store_whose_database_is_gone_is_told(new_store: Store) -> None:
-    (new_store.root / "mlflow.db").unlink()
-    moved = new_store.root.rename(new_store.root.parent / "moved")
-    with pytest.raises(StoreError, match=r"mlflow\.db"):
-        open_store(moved)
-
-
-READ = """
-import sys
-from search_spaces import StoreError
-from tracking.history import study_names
-from tracking.store import open_store
-try:
-    study_names(open_store(sys.argv[1]))
-except StoreError as error:
-    print("told:", error)
-"""
-
-
-def test_a_database_that_is_none_is_told_before_long(new_store: Store) -> None:
-    """MLflow by itself tries again for minutes, without a word."""
-    (new_store.root / "mlflow.db").write_bytes(b"this is no database " * 500)
-    run = subprocess.run(
-        [sys.executable, "-c", READ, str(new_store.root)],
-        capture_output=True,
-        text=True,
-        timeout=40,
-    )
-    assert run.stdout.startswith("told:"), run.stderr[-500:]
-    assert str(new_store.root / "mlflow.db") in run.stdout
 
 
 AS_NOBODY = """
@@ -257,35 +190,22 @@ def test_a_store_that_cannot_be_made(open_to_all: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs POSIX users")
-def test_a_store_that_cannot_be_written(open_to_all: Path, empty_store_folder: Path) -> None:
+def test_a_store_that_cannot_be_written(open_to_all: Path) -> None:
     folder = open_to_all / "store"
     folder.mkdir()
     write_facts(folder, json.dumps({"format": STORE_FORMAT, "path": str(folder)}))
-    database = folder / "mlflow.db"
-    database.write_bytes((empty_store_folder / "mlflow.db").read_bytes())
     before = contents(folder)
-    for mode in (0o555, 0o777):
-        # The second time the folder may be written, and its database may not.
-        os.chmod(folder, mode)
-        os.chmod(database, 0o444)
-        assert all("not writable" in line for line in as_nobody(folder))
-        assert contents(folder) == before
+    os.chmod(folder, 0o555)
+    assert all("not writable" in line for line in as_nobody(folder))
+    assert contents(folder) == before
 
 
-def test_a_store_that_was_prepared_elsewhere_is_put_in_its_place(tmp_path: Path) -> None:
-    """Until then its place is untouched."""
-    place, made = tmp_path / "store", tmp_path / "made"
-    prepare_store(place, made)
-    assert not place.exists()
-    store = create_store(place, made)
-    assert store.client.get_experiment("0").artifact_location.startswith(store.artifacts_uri)
-    with closing(sqlite3.connect(place / "mlflow.db")) as database:
-        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    # Another process may have been quicker: its store is left alone.
-    run = store.client.create_run(store.client.create_experiment("mine"))
-    prepare_store(place, tmp_path / "again")
-    again = create_store(place, tmp_path / "again")
-    assert again.client.get_run(run.info.run_id).info.run_id == run.info.run_id
+def test_killed_before_it_was_called_a_store(new_store: Store) -> None:
+    """The piece of `store.json` that it leaves is removed by the next process."""
+    Journal.begin(new_store.root / "kept", describe(name="kept"), ENVIRONMENT).close()
+    (new_store.root / "store.json").rename(new_store.root / "partial-1-store.json")
+    assert study_names(create_store(new_store.root)) == ["kept"]
+    assert not list(new_store.root.glob("partial*"))
 
 
 @pytest.mark.parametrize("way", ["elsewhere", "upwards", "by a link"])
@@ -293,6 +213,7 @@ def test_paths_of_a_record_do_not_lead_out_of_the_store(tmp_path: Path, way: str
     store, outside = create_store(tmp_path / "store"), tmp_path / "secret"
     outside.mkdir()
     folder = store.root / "mlartifacts"
+    folder.mkdir()
     (folder / "link").symlink_to(outside)
     path = {
         "elsewhere": outside / "model",

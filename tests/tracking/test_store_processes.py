@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -12,12 +13,13 @@ import pytest
 
 from search_spaces import StoreLockedError
 from tracking.history import study_names
-from tracking.store import Store, open_store
+from tracking.store import Store, open_store, study_locks
 
 # Each is a process of its own, forked from one that has imported what takes seconds.
 CREATE = """
 import os, sys
 from tracking.store import create_store
+from tracking.mlflow.server import open_store_client
 import mlflow
 
 begin, go = os.pipe()
@@ -28,7 +30,7 @@ for _ in range(4):
         os.close(go)
         os.read(begin, 1)
         store = create_store(sys.argv[1])
-        assert store.client.search_experiments() == []
+        assert open_store_client(store).search_experiments() == []
         os._exit(0)
     children.append(child)
 os.close(begin)
@@ -40,7 +42,8 @@ sys.exit(max(os.waitpid(child, 0)[1] for child in children) != 0)
 HOLD = """
 import sys
 from tracking.store import open_store
-with open_store(sys.argv[1]).lock_study(sys.argv[2]):
+store = open_store(sys.argv[1])
+with store.lock_study(store.root / sys.argv[2], sys.argv[2]):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -76,7 +79,6 @@ def test_several_processes_make_one_store_at_once(tmp_path: Path) -> None:
     store = open_store(folder)
     assert store is not None
     assert study_names(store) == []
-    assert not list(folder.glob("unfinished*"))
     assert not list(folder.glob("partial*"))
 
 
@@ -86,16 +88,19 @@ def test_a_study_has_one_process_at_a_time(new_store: Store) -> None:
     holder = start(HOLD, str(new_store.root), name)
     try:
         assert said(holder) == "held"
-        with pytest.raises(StoreLockedError) as told, new_store.lock_study(name):
+        with (
+            pytest.raises(StoreLockedError) as told,
+            new_store.lock_study(new_store.root / name, name),
+        ):
             pass
         assert f"process {holder.pid} " in str(told.value)
         assert repr(name) in str(told.value)
-        with new_store.lock_study("another study"):
+        with new_store.lock_study(new_store.root / "another", "another"):
             pass
     finally:
         os.kill(holder.pid, signal.SIGKILL)
         holder.communicate()
-    with new_store.lock_study(name):
+    with new_store.lock_study(new_store.root / name, name):
         pass
 
 
@@ -108,7 +113,7 @@ def test_the_refused_process_leaves_the_holders_name(new_store: Store) -> None:
         for _ in range(2):
             with (
                 pytest.raises(StoreLockedError, match=f"process {holder.pid} "),
-                new_store.lock_study("digits"),
+                new_store.lock_study(new_store.root / "digits", "digits"),
             ):
                 pass
         let_go(holder)
@@ -116,7 +121,26 @@ def test_the_refused_process_leaves_the_holders_name(new_store: Store) -> None:
     finally:
         holder.kill()
         holder.communicate()
-    with new_store.lock_study("digits"):
+    with new_store.lock_study(new_store.root / "digits", "digits"):
         pass
-    with new_store.lock_study("digits"):
+    with new_store.lock_study(new_store.root / "digits", "digits"):
         pass
+
+
+def test_on_a_network_disk_another_machine_is_refused(
+    new_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock may not be seen there, but the file that names it is."""
+    monkeypatch.setattr(study_locks, "on_network_disk", lambda folder: True)
+    folder = new_store.root / "digits"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(platform, "node", lambda: "another-desk")
+        with new_store.lock_study(folder, "digits"):
+            holder = (folder / "lock.json").read_bytes()
+    (folder / "lock.json").write_bytes(holder)
+    with (
+        pytest.raises(StoreLockedError, match="on another-desk is running it"),
+        new_store.lock_study(folder, "digits"),
+    ):
+        pass
+    assert (folder / "lock.json").read_bytes() == holder

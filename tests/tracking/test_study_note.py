@@ -11,20 +11,13 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking import tags
-from tracking.history import (
-    StudyHistory,
-    read_study,
-    record_evaluation,
-    rename_study,
-    renew_note,
-    shell_commands,
-    study_note,
-)
+from tracking.history import StudyHistory, read_study, record_evaluation, shell_commands
+from tracking.journal import Journal
+from tracking.mlflow import Pages, study_description, study_note
 from tracking.records import Evaluation, Measured
-from tracking.runs import StudyRuns, local_artifacts
 from tracking.store import Store
 
+PAGES = Pages("1", "parent")
 MARKS = ["a|b", "`c`", "two\nlines", "![x](http://e.example/x.png)", "# @someone", "*<b>"]
 SPACE = SearchSpace(
     ks.Float("rate", 0.0, 1.0),
@@ -39,11 +32,13 @@ def values_of(kind: str) -> dict[str, object]:
 
 def study(store: Store, name: str, trials: int = 3, **settings: object) -> StudyHistory:
     described = describe(name=name, space=SearchSpace(ks.Float("rate", 0.0, 1.0)), **settings)
-    runs = StudyRuns.create(store, described, ENVIRONMENT)
+    folder = store.folder_of(name) or store.new_folder(name)
+    journal = Journal.begin(folder, described, ENVIRONMENT)
     for number in range(trials):
         spec = make_spec(number, values={"rate": number / 100})
-        record_trial(runs, spec, losses(0.9, 0.5 - number / 100, 0.8))
-    return read_study(store, name)
+        record_trial(journal, spec, losses(0.9, 0.5 - number / 100, 0.8))
+    journal.close()
+    return read_study(store, name, described.engine)
 
 
 def table(note: str) -> list[list[str]]:
@@ -57,9 +52,9 @@ def table(note: str) -> list[list[str]]:
 
 def test_the_verdict_comes_first(shared_store: Store) -> None:
     history = study(shared_store, "손글씨 연구 1", notes="Why.")
-    note = study_note(history, "all 3 trials are done")
+    note = study_note(history, PAGES, "all 3 trials are done")
     first, _, verdict, _, links, _, states, *rest = note.splitlines()
-    assert first.startswith("**Best: val_loss 0.48 at epoch 2, [trial 2](#/experiments/")
+    assert first.startswith("**Best: val_loss 0.48 at epoch 2, trial 2**")
     # From the first trial's value to the best.
     assert first.endswith("0.5 `█▅▁` 0.48") and "not verified" in first
     assert verdict.startswith("Reported 0.48. What to expect is unknown")
@@ -76,71 +71,59 @@ def test_the_verdict_comes_first(shared_store: Store) -> None:
 
 def test_its_links_lead_to_runs(shared_store: Store) -> None:
     history = study(shared_store, "links")
-    parent = shared_store.client.get_run(history.parent_run_id)
-    (local_artifacts(shared_store, parent) / "report.html").write_text("A report.")
-    note = study_note(history, "done")
-    runs = set(re.findall(rf"#/experiments/{history.experiment_id}/runs/(\w{{32}})", note))
-    assert f"/{history.parent_run_id}/artifacts/report.html" in note
-    assert runs == {history.parent_run_id, *(trial.run_id for trial in history.trials)}
+    runs = {trial.uuid: f"{trial.number:032}" for trial in history.trials}
+    pages = Pages("7", "parent", runs, report=True, model="links")
+    note = study_note(history, pages, "done")
+    assert "(#/experiments/7/runs/parent/artifacts/report.html?" in note
+    assert "(#/models/links?" in note
+    assert set(re.findall(r"#/experiments/7/runs/(\w{32})", note)) == set(runs.values())
 
 
 def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
     history = study(shared_store, "evaluated")
-    shared_store.client.set_tag(history.parent_run_id, tags.STOPPED, "done")
-    shared_store.client.set_terminated(history.parent_run_id)
     for time in (1, 2):
         metrics = {"accuracy": Measured(0.5, 0.25, 0.75), "<i>loss": Measured(2.0)}
-        trial = history.trials[0]
         record_evaluation(
-            history,
-            Evaluation("evaluated", "optuna:tpe", trial.run_id, 0, 2, 9, "d", metrics, time=time),
+            history, Evaluation("evaluated", "optuna:tpe", 0, 2, 9, "d", metrics, time=time)
         )
-    renew_note(read_study(shared_store, "evaluated"))
-    parent = shared_store.client.get_run(history.parent_run_id)
     assert (
         "On the sealed test part, trial 0: accuracy 0.5 (0.25 to 0.75), &#60;i&#62;loss 2. "
-        "It was read 2 times.\n" in parent.data.tags[tags.NOTE]
+        "It was read 2 times.\n" in study_note(history, PAGES, "done")
     )
-
-
-def test_a_renamed_study_is_called_by_its_new_name(shared_store: Store) -> None:
-    history = study(shared_store, "a former name")
-    rename_study(shared_store, "a former name", "a new one")
-    note = shared_store.client.get_run(history.trials[0].run_id).data.tags[tags.NOTE]
-    assert "kerastudy reproduce 'a new one' --trial 0" in note and "former" not in note
 
 
 def test_while_it_runs_it_says_so(shared_store: Store) -> None:
     """Nothing that the next trial makes wrong, and nothing to do."""
-    note = study_note(study(shared_store, "runs", notes="Why."))
+    note = study_note(study(shared_store, "runs", notes="Why."), PAGES)
     first, _, links, _, before, *rest = note.splitlines()
     assert first.startswith("**It is running: its best trial so far is the first of the [trials](")
     assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["trials", "charts", "curves"]
     assert before.startswith("Before this launch, with 3 of 12 trials: 3 complete: Best: val_loss")
     assert rest[1] == "This text is written again when it stops." and rest[-1] == "Why."
     assert "Stopped" not in note and "Next" not in note and table(note) == []
-    none = study_note(study(shared_store, "begins", trials=0))
+    none = study_note(study(shared_store, "begins", trials=0), PAGES)
     assert "No trial has" not in none and "Before" not in none
 
 
 def test_it_has_a_table_of_the_best_first(shared_store: Store) -> None:
-    note = study_note(study(shared_store, "a table", trials=12), "done")
+    note = study_note(study(shared_store, "a table", trials=12), PAGES, "done")
     header, rule, *rows = table(note)
     assert header == ["trial", "value", "epoch", "state", "rate"]
     assert rule == ["---"] * len(header)
     numbers = [row[0].partition("]")[0] for row in rows]
-    assert numbers == [f"[&#35;{number}" for number in range(11, 1, -1)]
+    assert numbers == [f"&#35;{number}" for number in range(11, 1, -1)]
     assert rows[0][1:] == ["0.39", "2", "complete", "0.11"]
 
 
 def test_many_hyperparameters_are_below_each_other(shared_store: Store) -> None:
     names = [f"p{i}" for i in range(20)]
     space = SearchSpace(ks.Float(name, 0.0, 1.0) for name in names)
-    runs = StudyRuns.create(shared_store, describe(name="wide", space=space), ENVIRONMENT)
+    described = describe(name="wide", space=space)
+    journal = Journal.begin(shared_store.root / "wide", described, ENVIRONMENT)
     for number in range(8):
         values = {name: number / 10 for name in names}
-        record_trial(runs, make_spec(number, values=values), losses(0.5 - number / 100))
-    rows = table(study_note(read_study(shared_store, "wide"), "done"))
+        record_trial(journal, make_spec(number, values=values), losses(0.5 - number / 100))
+    rows = table(study_note(read_study(shared_store, "wide"), PAGES, "done"))
     assert [row[0] for row in rows] == ["trial", "---", "value", "epoch", "state", *names]
     assert {len(row) for row in rows} == {6}
     assert rows[-1] == ["p19", "0.7", "0.6", "0.5", "0.4", "0.3"]
@@ -150,7 +133,7 @@ def test_it_has_commands_that_a_shell_reads(shared_store: Store) -> None:
     """Quoted, since names and folders may have spaces."""
     name = "it's 손글씨 1"
     history = study(shared_store, name)
-    note = study_note(history, "done")
+    note = study_note(history, PAGES, "done")
     for command in shell_commands(history, history.trials[0]):
         words = shlex.split(command)
         assert words[0] == "kerastudy"
@@ -171,7 +154,8 @@ def test_commands_name_the_engine_where_there_are_several(shared_store: Store) -
 
 def with_kinds(store: Store, name: str, *kinds: str) -> StudyHistory:
     """A study whose trials, made by hand, have these values."""
-    StudyRuns.create(store, describe(name=name, space=SPACE, notes="a | <i>b"), ENVIRONMENT)
+    described = describe(name=name, space=SPACE, notes="a | <i>b")
+    Journal.begin(store.root / "of marks", described, ENVIRONMENT).close()
     trials = []
     for number, kind in enumerate(kinds):
         trial = trial_record(number, number / 10)
@@ -180,7 +164,9 @@ def with_kinds(store: Store, name: str, *kinds: str) -> StudyHistory:
 
 
 def test_users_texts_are_no_markup(shared_store: Store) -> None:
-    note = study_note(with_kinds(shared_store, "<script>alert(1)<", *MARKS), "a <b>reason</b>")
+    note = study_note(
+        with_kinds(shared_store, "<script>alert(1)<", *MARKS), PAGES, "a <b>reason</b>"
+    )
     # Commands are in a block of code.
     prose = [line for line in note.splitlines() if not line.startswith("    ")]
     shown = "\n".join(prose).replace("&emsp;", "")
@@ -197,7 +183,41 @@ def test_users_texts_are_no_markup(shared_store: Store) -> None:
 
 def test_a_study_without_a_value_says_so(shared_store: Store) -> None:
     history = study(shared_store, "nothing yet", trials=0)
-    note = study_note(history, "interrupted; launch again to resume")
+    note = study_note(history, PAGES, "interrupted; launch again to resume")
     assert "No trial has a value of val_loss yet" in note
     assert "interrupted" in note
     assert table(note) == []
+
+
+# The line above the views.
+
+
+def line(*histories: StudyHistory, running: bool = False) -> str:
+    pages = {history.description.engine: PAGES for history in histories}
+    return study_description(histories, pages, running=running)
+
+
+def test_the_line_says_what_to_believe_and_links_to_the_views(shared_store: Store) -> None:
+    history = replace(study(shared_store, "손글씨 *1*"), status="FINISHED")
+    text = line(history)
+    assert text.startswith("Reported val_loss 0.48. What to expect is unknown")
+    assert " [summary](#/experiments/1/runs/parent?" in text
+    page = "(#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=kerastudy-"
+    assert text.count(page) == 3
+
+
+def test_the_engine_with_the_best_value_comes_first(shared_store: Store) -> None:
+    one, other = (
+        replace(study(shared_store, "by two engines", trials, engine=engine), status="FINISHED")
+        for trials, engine in ((2, "optuna:random"), (3, "optuna:tpe"))
+    )
+    first, second = line(one, other).split("\n\n")
+    assert first.startswith("Reported val_loss 0.48") and " (optuna:tpe) [summary]" in first
+    assert second.startswith("Reported val_loss 0.49") and " (optuna:random) [summary]" in second
+
+
+def test_while_it_runs_the_line_says_so(shared_store: Store) -> None:
+    history = study(shared_store, "it runs")
+    assert line(history, running=True).startswith("It is running: its best trial so far")
+    assert "Reported" not in line(history, running=True)
+    assert line(history).startswith("It was killed; launch it again to resume it")

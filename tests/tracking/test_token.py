@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from search_spaces import StoreError
-from tracking.ui import behind_token, free_place
+from tracking.mlflow import behind_token, free_place
 
 TOKEN = "a-token_1"
 

@@ -16,7 +16,6 @@ from scripted import describe
 import kerastudy as ks
 from studies.commands import study_document, study_text
 from studies.results import StudyResults
-from tracking import tags
 from tracking.history import (
     StudyHistory,
     StudyVerdict,
@@ -24,17 +23,18 @@ from tracking.history import (
     confirm_command,
     read_study,
     record_corrected,
-    runs_of,
-    study_note,
+    record_verified,
     study_verdict,
 )
+from tracking.journal import Champion, Journal
+from tracking.mlflow import Pages, study_note
 from tracking.records import Confirmation, Interval, Objective, Racer
 from tracking.report import StudyData, belief, verdict
-from tracking.runs import StudyRuns
 from tracking.scores import SampleScores, write_scores
-from tracking.store import Store
+from tracking.store import Store, files_of
 
 SAMPLES = 200
+PAGES = Pages("1", "parent")
 
 
 def study(store: Store, name: str, shares: list[float], scored: int = 99) -> StudyHistory:
@@ -42,14 +42,14 @@ def study(store: Store, name: str, shares: list[float], scored: int = 99) -> Stu
     objective = Objective("val_accuracy", "max")
     space = ks.SearchSpace(ks.Float("rate", 0.0, 1.0))
     described = describe(name=name, space=space, objective=objective)
-    runs = StudyRuns.create(store, described, ENVIRONMENT)
+    journal = Journal.begin(store.new_folder(described.name), described, ENVIRONMENT)
     for number, share in enumerate(shares):
         right = rights(number, share)
         spec = make_spec(number, values={"rate": 0.5}, objective=objective)
-        record_trial(runs, spec, [{"val_accuracy": float(right.mean())}])
+        record_trial(journal, spec, [{"val_accuracy": float(right.mean())}])
         if number < scored:
             scores = SampleScores("val_accuracy", "mean", right, 1)
-            path = runs.files.scores(number)
+            path = files_of(journal.folder, described.engine).scores(number)
             write_scores(path, [scores], weights_sha256=f"{number:064x}")
     return read_study(store, name)
 
@@ -81,9 +81,8 @@ SHARES = [0.9, 0.91, 0.905, 0.92, 0.9, 0.915]
 
 def test_it_corrects_the_trials_that_count(shared_store: Store) -> None:
     history = study(shared_store, "corrected", SHARES)
-    client = shared_store.client
     # Contradicted by `model.fit`, so that the next best is the best.
-    client.set_tag(history.trials[3].run_id, tags.VERIFIED, "model.fit, differs: in epoch 1")
+    record_verified(history, history.ended[3], "model.fit, differs: in epoch 1")
     history = read_study(shared_store, "corrected")
     assert history.best is not None and history.best.number == 5
     found = study_verdict(history)
@@ -128,26 +127,27 @@ def test_what_a_launch_recorded_is_used_only_for_the_same_trials(shared_store: S
     record_corrected(history)
     assert study_verdict(history).corrected == computed
     # It is read, not computed: another number is believed.
-    client, run = shared_store.client, history.parent_run_id
-    fields = json.loads(client.get_run(run).data.tags[tags.CORRECTED])
+    history = read_study(shared_store, "recorded")
+    fields = json.loads(history.recorded_correction)
     fields["corrected"]["estimate"]["value"] = 0.5
-    client.set_tag(run, tags.CORRECTED, json.dumps(fields))
+    history = replace(history, recorded_correction=json.dumps(fields))
     changed = study_verdict(history).corrected
     assert changed is not None and changed.estimate.value == 0.5
-    # Unless a trial does not count, a file of scores is gone, or the tag is damaged.
+    # Unless a trial does not count, a file of scores is gone, or the record is damaged.
     fewer = study_verdict(replace(history, trials=history.trials[:-1])).corrected
     assert fewer is not None and fewer.trials == len(SHARES) - 1 and fewer.estimate.value != 0.5
     history.files.scores(0).unlink()
     without = study_verdict(history).corrected
     assert without is not None and without.trials == len(SHARES) - 1
-    client.set_tag(run, tags.CORRECTED, "{")
-    assert study_verdict(history).corrected == without
+    damaged = replace(history, recorded_correction="{")
+    assert study_verdict(damaged).corrected == without
 
 
 def record_confirmation(history: StudyHistory, confirmation: Confirmation) -> None:
-    runs = runs_of(history)
-    runs.begin('{"options": {}}')
-    runs.finish(confirmation)
+    journal = history.writing()
+    uuid = journal.begin_confirmation('{"options": {}}')
+    journal.end_confirmation(uuid, replace(confirmation, uuid=uuid))
+    journal.close()
 
 
 def confirmed(history: StudyHistory, **changes: Any) -> Confirmation:
@@ -155,7 +155,7 @@ def confirmed(history: StudyHistory, **changes: Any) -> Confirmation:
     made = Confirmation(
         study=history.description.name,
         engine=history.description.engine,
-        run_id="",
+        uuid="",
         metric="val_accuracy",
         direction="max",
         reported_trial=history.best.number,
@@ -195,7 +195,9 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
     assert "This is the last of 2 confirmations." in results.verdict.grounds
     assert f"<p>{escape(expected)}</p>" in results._repr_html_()
     assert expected in " ".join(study_text(history).split())
-    assert expected in study_note(history, "done") and expected not in study_note(history)
+    assert expected in study_note(history, PAGES, "done") and expected not in study_note(
+        history, PAGES
+    )
     data = StudyData(history)
     assert verdict(data).believe == expected
     drawn = belief(data).to_dict()
@@ -223,15 +225,15 @@ def test_ties_are_counted_and_go_to_the_lower_validation_loss(shared_store: Stor
     objective = Objective("val_accuracy", "max")
     space = ks.SearchSpace(ks.Float("rate", 0.0, 1.0))
     described = describe(name="ties", space=space, objective=objective)
-    runs = StudyRuns.create(shared_store, described, ENVIRONMENT)
+    journal = Journal.begin(shared_store.new_folder(described.name), described, ENVIRONMENT)
     for number, (value, loss) in enumerate([(1.0, 0.3), (0.9, 0.1), (1.0, 0.2), (1.0, 0.4)]):
         spec = make_spec(number, values={"rate": 0.5}, objective=objective)
-        record_trial(runs, spec, [{"val_accuracy": value, "val_loss": loss}])
+        record_trial(journal, spec, [{"val_accuracy": value, "val_loss": loss}])
     history = read_study(shared_store, "ties")
     assert [trial.number for trial in history.top(4)] == [2, 0, 3, 1]
     said = "Reported 1. 3 trials reach that; trial 2 has the lowest validation loss. "
     assert study_verdict(history).text.startswith(said)
-    assert study_note(history, "done").split("\n")[2].startswith(said)
+    assert study_note(history, PAGES, "done").split("\n")[2].startswith(said)
 
 
 def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_store: Store) -> None:
@@ -240,9 +242,10 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
     address = "models:/of one trial@champion: trial"
 
     def with_champion(number: int, promoted: str) -> StudyHistory:
-        run_id = history.trials[number].run_id
-        named = {"champion_run_id": run_id, "champion_model": "of one trial"}
-        return replace(history, promoted=promoted, **named)
+        uuid = history.trials[number].uuid
+        folder, engine = history.folder / "champion", history.description.engine
+        champion = Champion(1, "champion", 1, engine, uuid, number, folder, promoted, {}, "", 1)
+        return replace(history, registered=champion)
 
     before, values = study_verdict(history), [trial.value for trial in history.trials]
     told = champion_sentences(with_champion(3, ""), before)
@@ -267,7 +270,7 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
         said = f"Trial {number} has a validation value of {value} {won}"
         assert champion_sentences(other, after) == (f"{address} {number}, promoted", said)
         assert said in " ".join(study_text(other).split())
-        assert said in study_note(other, "done")
+        assert said in study_note(other, PAGES, "done")
         assert said in dict(verdict(StudyData(other)).trust)["Champion"]
 
 

@@ -179,12 +179,14 @@ def _recorded(
     history: StudyHistory, trials: Sequence[EndedTrial]
 ) -> tuple[Corrected | None, str] | None:
     """Returns what `record_corrected` recorded, or None if that is of other trials."""
-    if not history.recorded_correction:
+    try:
+        fields = json.loads(history.recorded_correction)
+        if fields["key"] != _key(history, trials):
+            return None
+        return _read(fields["corrected"]), str(fields["unknown"])
+    except (ValueError, KeyError, TypeError):
+        # None is recorded, or a damaged one: it is computed again.
         return None
-    fields = json.loads(history.recorded_correction)
-    if fields["key"] != _key(history, trials):
-        return None
-    return _read(fields["corrected"]), str(fields["unknown"])
 
 
 def _read(fields: dict[str, Any] | None) -> Corrected | None:

@@ -170,7 +170,8 @@ def fault_of(path: Path, *, thorough: bool = False) -> str:
     check = "integrity_check" if thorough else "quick_check"
     try:
         with reading(path) as database:
-            lines = [str(row[0]) for row in database.execute(f"PRAGMA {check}(3)")]
+            rows = database.execute(f"PRAGMA {check}(3)").fetchall()
+            lines = [line for (text,) in rows for line in str(text).splitlines()]
     except StoreError as error:
         cause = error.__cause__
         if isinstance(cause, sqlite3.DatabaseError):

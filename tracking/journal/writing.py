@@ -471,9 +471,11 @@ class Journal:
                     self._fits.clear()
 
     def _write_epochs(self, database: sqlite3.Connection) -> None:
+        # The beginning of a fit may have been rolled back: then its epochs are of nothing.
         rows = [
-            (self._row_of(database, fit), epoch.epoch, now, json.dumps(dict(epoch.metrics)))
+            (row, epoch.epoch, now, json.dumps(dict(epoch.metrics)))
             for fit, epoch, now in self._epochs[self._sent :]
+            if (row := self._row_of(database, fit)) is not None
         ]
         if rows:
             database.executemany(
@@ -481,9 +483,11 @@ class Journal:
             )
         self._sent = len(self._epochs)
 
-    def _row_of(self, database: sqlite3.Connection, fit: str) -> int:
+    def _row_of(self, database: sqlite3.Connection, fit: str) -> int | None:
         if fit not in self._fits:
             row = database.execute("SELECT id FROM fits WHERE uuid = ?", (fit,)).fetchone()
+            if row is None:
+                return None
             self._fits[fit] = int(row[0])
         return self._fits[fit]
 

@@ -7,6 +7,7 @@ from .names import LONGEST_METRIC as LONGEST_METRIC
 from .names import from_mlflow as from_mlflow
 from .names import to_mlflow as to_mlflow
 from .notes import Pages as Pages
+from .notes import study_description as study_description
 from .notes import study_note as study_note
 from .pages import view_id as view_id
 from .process import VARIABLE as VARIABLE

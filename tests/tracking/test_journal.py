@@ -1,0 +1,267 @@
+"""A study's journal: what is written is read back, whatever happens to its process or its file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import sqlite3
+import struct
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from damage import cut_short, tear_pages
+from handmade import ENVIRONMENT, VALUES, contents, losses, make_result, make_spec, record_trial
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import describe
+
+from search_spaces import StoreError
+from tracking.history import RecordedCurves, read_study
+from tracking.journal import FORMAT, Journal, JournalReader, check_sound, schema
+from tracking.records import EpochResult, Proposal
+from tracking.store import create_store
+
+NUMBERS = [0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, 2.0**-149, math.nan, math.inf]
+
+
+def begin(folder: Path) -> Journal:
+    return Journal.begin(folder / "scripted", describe(), ENVIRONMENT)
+
+
+def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
+    with contextlib.closing(sqlite3.connect(folder / "journal.db")) as database:
+        return database.execute(query).fetchall()
+
+
+def bits(values: list[float]) -> list[bytes]:
+    return [struct.pack("<d", value) for value in values]
+
+
+def test_numbers_are_kept_to_the_last_bit(tmp_path: Path) -> None:
+    journal = begin(tmp_path)
+    spec = make_spec(values={**VALUES, "rate": 0.1 / 3})
+    uuid = record_trial(journal, spec, [{"val_loss": 1.0, "m": number} for number in NUMBERS])
+    journal.close()
+    stored = rows(journal.folder, "SELECT metrics FROM epochs ORDER BY id")
+    assert bits([json.loads(text)["m"] for (text,) in stored]) == bits(NUMBERS)
+    reader = JournalReader(journal.folder)
+    curve = reader.curves([uuid])[uuid]
+    assert bits([metrics["m"] for metrics in curve.values()]) == bits(NUMBERS)
+    (attempt,) = reader.attempts(journal.search)
+    assert attempt.trial.spec == spec
+
+
+def _newer(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(f"PRAGMA user_version={FORMAT + 1}")
+
+
+def _another(path: Path) -> None:
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE mine (x)")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (_newer, r"newer kerastudy \(format 2; .* pip install -U kerastudy"),
+        (tear_pages, "damaged: .* backup"),
+        (cut_short, "damaged: .* backup"),
+        (lambda path: path.write_bytes(b"this is no database " * 99), "damaged: .* backup"),
+        (lambda path: path.write_bytes(b""), "damaged: .* backup"),
+        (_another, "no journal of kerastudy"),
+        (Path.unlink, "is gone. Restore .* backup"),
+    ],
+)
+def test_a_journal_that_cannot_be_used_is_told_and_left(
+    tmp_path: Path, damage: Any, told: str
+) -> None:
+    journal = begin(tmp_path)
+    for number in range(9):
+        record_trial(journal, make_spec(number), losses(0.5))
+    journal.close()
+    path = journal.folder / "journal.db"
+    damage(path)
+    for left in ("journal.db-wal", "journal.db-shm"):
+        (journal.folder / left).unlink(missing_ok=True)
+    before = contents(tmp_path)
+    # As a launch does before it writes anything.
+    with pytest.raises(StoreError, match=told) as raised:
+        check_sound(path)
+    assert str(path) in str(raised.value) and "\n" not in str(raised.value)
+    if damage is not tear_pages:
+        with pytest.raises(StoreError, match=told):
+            Journal(journal.folder, journal.search, describe()).set_running({})
+    assert contents(tmp_path) == before
+
+
+def test_it_is_read_while_it_is_written(tmp_path: Path) -> None:
+    """As of one moment: neither waits for the other."""
+    journal = begin(tmp_path)
+    record_trial(journal, make_spec(0), losses(0.5))
+    reader = JournalReader(journal.folder)
+    with reader.as_of_now():
+        before = reader.revision()
+        with journal.together():
+            record_trial(journal, make_spec(1), losses(0.4))
+            assert len(JournalReader(journal.folder).attempts(journal.search)) == 1
+        assert len(JournalReader(journal.folder).attempts(journal.search)) == 2
+        assert (len(reader.attempts(journal.search)), reader.revision()) == (1, before)
+    assert len(reader.attempts(journal.search, since=before)) == 1
+
+
+@contextlib.contextmanager
+def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Makes a folder one that can't be written, by a mount if this user may mount."""
+    mount = ["mount", "--bind", "-o", "ro", str(folder), str(folder)]
+    with contextlib.suppress(OSError):
+        if subprocess.run(mount, capture_output=True).returncode == 0:
+            try:
+                yield
+            finally:
+                subprocess.run(["umount", str(folder)], check=True)
+            return
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+        yield
+
+
+def test_a_folder_that_cannot_be_written_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what is only in the write-ahead log, as in a snapshot of a running study."""
+    journal = begin(tmp_path)
+    record_trial(journal, make_spec(0), losses(0.5))
+    snapshot = tmp_path / "snapshot"
+    shutil.copytree(journal.folder, snapshot / "scripted")
+    (snapshot / "scripted" / "journal.db-shm").unlink()
+    alone = tmp_path / "alone.db"
+    shutil.copy(snapshot / "scripted" / "journal.db", alone)
+    with contextlib.closing(sqlite3.connect(alone)) as database:
+        assert database.execute("SELECT count(*) FROM trials").fetchone() == (0,)
+    before = sorted(snapshot.rglob("*"))
+    with read_only(snapshot, monkeypatch):
+        reader = JournalReader(snapshot / "scripted")
+        (attempt,) = reader.attempts(journal.search)
+        assert reader.curves([attempt.trial.uuid])[attempt.trial.uuid] == {
+            1: {"loss": 0.25, "val_loss": 0.5}
+        }
+    assert sorted(snapshot.rglob("*")) == before
+
+
+def test_a_transaction_that_fails_keeps_the_epochs_that_wait(tmp_path: Path) -> None:
+    journal = begin(tmp_path)
+    fit = journal.begin_trial(make_spec(0), Proposal(0, VALUES), ENVIRONMENT)
+    journal.begin_fit(fit, make_spec(0), only=True)
+    journal.log_epoch(fit, EpochResult(0, 1, {"val_loss": 0.5}, 0.1))
+    with pytest.raises(RuntimeError), journal.together():
+        lost = journal.begin_trial(make_spec(1), Proposal(1, VALUES), ENVIRONMENT)
+        journal.begin_fit(lost, make_spec(1), only=True)
+        journal.log_epoch(lost, EpochResult(1, 1, {"val_loss": 0.1}, 0.1))
+        journal.log_epoch(fit, EpochResult(0, 2, {"val_loss": 0.4}, 0.1))
+        raise RuntimeError
+    journal.log_epoch(fit, EpochResult(0, 3, {"val_loss": 0.3}, 0.1))
+    journal.close()
+    assert rows(journal.folder, "SELECT number FROM trials") == [(0,)]
+    stored = rows(journal.folder, "SELECT epoch, metrics FROM epochs ORDER BY id")
+    assert [(epoch, json.loads(text)["val_loss"]) for epoch, text in stored] == [
+        (1, 0.5),
+        (2, 0.4),
+        (3, 0.3),
+    ]
+
+
+@pytest.mark.parametrize(("network", "mode"), [(False, "wal"), (True, "delete")])
+def test_the_log_suits_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool, mode: str
+) -> None:
+    """A write-ahead log does not work on a network disk."""
+    monkeypatch.setattr(schema, "on_network_disk", lambda folder: network)
+    journal = begin(tmp_path)
+    record_trial(journal, make_spec(0), losses(0.5))
+    assert rows(journal.folder, "PRAGMA journal_mode") == [(mode,)]
+    assert (journal.folder / "journal.db-wal").exists() != network
+    journal.close()
+    assert len(rows(journal.folder, "SELECT 1 FROM trials")) == 1
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["begin", "epoch", "epoch", "end", "lose", "flush", "resume"]),
+        st.integers(0, 3),
+        st.floats(),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(STEPS)
+def test_any_sequence_reads_back_as_it_was_written(steps: list[tuple[str, int, float]]) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as root:
+        journal = begin(Path(root))
+        # The attempts: number, state, values by epoch.
+        written: dict[str, list[Any]] = {}
+        for step, number, value in steps:
+            at_work = {a[0]: uuid for uuid, a in written.items() if a[1] == "running"}
+            uuid = at_work.get(number, "")
+            if step == "begin" and not uuid:
+                attempt = 1 + sum(a[0] == number for a in written.values())
+                spec = make_spec(number, attempt=attempt)
+                uuid = journal.begin_trial(spec, Proposal(number, VALUES), ENVIRONMENT)
+                journal.begin_fit(uuid, spec, only=True)
+                written[uuid] = [number, "running", []]
+            elif step == "epoch" and uuid:
+                epoch = len(written[uuid][2]) + 1
+                journal.log_epoch(uuid, EpochResult(number, epoch, {"val_loss": value}, 0.1))
+                written[uuid][2].append(value)
+            elif step == "end" and uuid:
+                journal.end_trial(uuid, make_result(make_spec(number), losses(0.5), "pruned"))
+                written[uuid][1] = "pruned"
+            elif step == "lose" and uuid:
+                journal.lose_trial(uuid, 1)
+                written[uuid][1] = "interrupted"
+            elif step == "flush":
+                journal.flush()
+            elif step == "resume":
+                journal.close()
+                journal = Journal(journal.folder, journal.search, journal.description)
+                journal.end_left_over()
+                for left in at_work.values():
+                    written[left][1] = "interrupted"
+        journal.close()
+        reader = JournalReader(journal.folder)
+        read = {each.trial.uuid: each.trial for each in reader.attempts(journal.search)}
+        assert {u: (t.number, t.state) for u, t in read.items()} == {
+            uuid: (number, state) for uuid, (number, state, _) in written.items()
+        }
+        states = dict(rows(journal.folder, "SELECT uuid, state FROM fits"))
+        assert states == {uuid: state for uuid, (_, state, _) in written.items()}
+        curves = reader.curves(written)
+        for uuid, (_, _, values) in written.items():
+            curve = curves.get(uuid, {})
+            assert list(curve) == list(range(1, len(values) + 1))
+            assert repr([metrics["val_loss"] for metrics in curve.values()]) == repr(values)
+
+
+def test_a_large_study_is_read(tmp_path: Path) -> None:
+    store = create_store(tmp_path)
+    journal = begin(store.root)
+    with journal.together():
+        for number in range(5000):
+            record_trial(journal, make_spec(number, epochs=20), losses(*[1 / (number + 1)] * 20))
+    journal.end("FINISHED", "trials", "all are done")
+    history = read_study(store, "scripted")
+    assert history.counts()["complete"] == 5000
+    assert history.best is not None and history.best.number == 4999
+    curves = RecordedCurves(history.folder, history.trials)
+    assert curves(history.trial(77)) == dict.fromkeys(range(1, 21), 1 / 78)
+    assert all(len(curves(trial)) == 20 for trial in history.trials)
