@@ -419,7 +419,9 @@ class StudyExporter:
         in_order = sorted(ended.values(), key=lambda each: (each.ended, each.number))
         if search.description.lag:
             # Not by time: the trials count in the order in which the engine gets them.
-            in_order = [ended[n] for n in itertools.takewhile(ended.__contains__, itertools.count())]
+            in_order = [
+                ended[n] for n in itertools.takewhile(ended.__contains__, itertools.count())
+            ]
         for count, trial in enumerate(in_order, 1):
             before, best = best, best_trial([best, trial], objective)
             if best is not before and best is not None and best.value is not None:
