@@ -11,7 +11,7 @@ from dataclasses import replace
 from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from studies.running.jobs import Job, Jobs, result_of_lost, run_jobs
+from studies.running.jobs import Job, Jobs, run_jobs
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     ALL_FOLDS,
@@ -74,13 +74,11 @@ class AllFolds(Jobs):
         """Keeps the result."""
         self._result = result
 
-    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
         """Tells why its process ended."""
         self._progress.say(f"trial {spec.number}: {error}")
-        if why:
-            return result_of_lost(spec, why)
-        self._close()
-        return None
+        if not why:
+            self._close()
 
     def _begin(self) -> list[TrialTask]:
         files, space = self._runs.files, self._history.description.space

@@ -15,7 +15,7 @@ from studies.again.recorded import AnyExecutor
 from studies.confirming.plan import DEFAULTS, Plan, Training
 from studies.error_texts import describe
 from studies.progress import Progress
-from studies.running.jobs import Job, Jobs, result_of_lost, run_jobs
+from studies.running.jobs import Job, Jobs, run_jobs
 from studies.running.running_trial import common_best
 from tracking.history.confirmations import ConfirmationTraining, read_trainings
 from tracking.history.curves import epoch_metrics
@@ -165,14 +165,12 @@ class Trainings(Jobs):
         """Records a result."""
         self._record(self._running.pop(result.number), result)
 
-    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
-        """Trains it once more, or gives it up after some losses."""
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
+        """Tells the loss, and gives up the run of the attempt."""
         running = self._running[spec.number]
         self.progress.say(f"{running.training.name}: {error}")
-        if why:
-            return result_of_lost(spec, why)
-        self.runs.give_up_training(running.run_id)
-        return None
+        if not why:
+            self.runs.give_up_training(running.run_id)
 
     def _begin(self, number: int, training: Training) -> list[TrialTask]:
         spec = replace(training.spec, number=number)

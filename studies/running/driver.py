@@ -175,9 +175,8 @@ class Driver(Jobs):
             return result_of_lost(spec, f"stopped: {error}", "interrupted")
         how = "; it is tried once more, alone" if error.out_of_memory and not why else ""
         self._progress.say(f"trial {number}: {error}{how}")
-        if why:
-            return result_of_lost(spec, why)
-        self._lost[number] = int(not error.machine_gone)
+        if not why:
+            self._lost[number] = int(not error.machine_gone)
         return None
 
     def _follow(self, trial: EndedTrial) -> None:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 
 from search_spaces.errors import WorkerError
 from studies.executors.executor import Executor
@@ -105,8 +106,8 @@ class Jobs(ABC):
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
         """Takes a job whose process ended by itself.
 
-        Returns None to begin it again, before all others; else the result of the fit that ran.
-        `why` is the reason if it was begun often enough, or empty.
+        It begins again, before all others; if it was begun often enough, it ends as infeasible, and
+        `why` is the reason (else empty). Returns another result of the fit that ran, or None.
         """
 
 
@@ -161,8 +162,8 @@ class _Run:
                 why = f"{error}, with no other trial running"
         job.alone = job.alone or error.out_of_memory
         result = self._jobs.on_lost(spec, error, why)
-        if result is not None:
-            self.on_result(result)
+        if result is not None or why:
+            self.on_result(result or result_of_lost(spec, why))
             return
         self._again.appendleft(self._running.pop(job.number))
         self._progress.trial_gone(job.number)
@@ -214,8 +215,8 @@ class _Run:
         """Returns the job that begins next; None if there is none to begin."""
         if self._jobs.stopping:
             return None
-        # Running jobs must end first where one of them runs alone, or the next one must.
-        candidates = [*self._running.values(), *list(self._again)[:1]]
-        if self._running and any(job.alone for job in candidates):
+        # Running jobs must end first where one runs alone (it is the only one), or is to do so.
+        first = [*islice(self._running.values(), 1), *islice(self._again, 1)]
+        if self._running and any(job.alone for job in first):
             return None
         return self._again.popleft() if self._again else self._jobs.next_job()

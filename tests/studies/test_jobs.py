@@ -46,10 +46,8 @@ class Trained(Jobs):
         self.results.append(result)
         self.ended.append((result.number, result.state))
 
-    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
-        if not why:
-            return None
-        return TrialResult(spec.number, "infeasible", reason=why, repeat=spec.repeat)
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
+        assert error.killed or error.out_of_memory
 
 
 def run(jobs: Jobs, **executor: Any) -> ScriptedExecutor:
