@@ -59,6 +59,7 @@ class AllFolds(Jobs):
             run_jobs(executor, self, self._progress)
             return None if self._result is None else self._recorded(self._result)
         finally:
+            self._progress.trial_gone(number)
             if self._result is None:
                 self._close()
             if self._runs is not self._present:

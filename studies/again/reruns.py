@@ -117,7 +117,10 @@ class Rerun(Jobs):
             return [task]
 
         self.queue.append(Job(task.spec.number, begin))
-        run_jobs(executor, self, self.progress)
+        try:
+            run_jobs(executor, self, self.progress)
+        finally:
+            self.progress.trial_gone(task.spec.number)
         return self.result
 
     @property
