@@ -2,7 +2,8 @@
 
 | module | holds |
 |---|---|
-| `driver` | the loop that ties engine, executor and tracking together |
+| `jobs` | runs jobs on an executor: trials, and what other rooms train |
+| `driver` | a study's trials as jobs, which tie engine, executor and tracking together |
 | `search` | the next trial, the space, the best so far, and whether the budget is spent |
 | `proposals` | from the engine, with results as they come or in order, to an executor's task |
 | `running_trial` | a running trial: its record, its fits, their combined result |

@@ -4,6 +4,9 @@ from .budget import TimeLimit as TimeLimit
 from .budget import spelled as spelled
 from .definitions import differences as differences
 from .definitions import warnings_of as warnings_of
+from .jobs import Job as Job
+from .jobs import Jobs as Jobs
+from .jobs import run_jobs as run_jobs
 from .proposals import task_of as task_of
 from .retention import Retention as Retention
 from .running_trial import Running as Running

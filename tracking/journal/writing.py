@@ -208,6 +208,12 @@ class Journal:
                 # A commit writes them.
                 pass
 
+    @contextlib.contextmanager
+    def flushing(self) -> Iterator[None]:
+        """Writes the epochs that were logged within."""
+        yield
+        self.flush()
+
     def end_fit(self, fit: str, result: TrialResult) -> None:
         """Records the result of a fit that is one of several of its trial."""
         self._end_fit(fit, result.state, to_json(result))
