@@ -13,19 +13,20 @@ from dataclasses import replace
 from functools import partial
 
 from search_spaces.errors import WorkerError
+from studies.definition.seeds import trial_seed
 from studies.engines.engine import Curve
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.running.budget import AtTheEnd, AwakeClock, Ending, TimeLimit, why_it_ended
+from studies.running.definitions import joinable
 from studies.running.jobs import Job, Jobs, result_of_lost, run_jobs
-from studies.running.proposals import EngineOf, spec_of, task_of
 from studies.running.retention import Retention
 from studies.running.running_trial import Running
-from studies.running.search import Search
+from studies.running.search import EngineOf, Search, spec_of, task_of
 from studies.running.study_trials import FirstTrials, StudyTrials, ValidationParts
-from studies.running.trial_runs import TrialRuns
+from tracking.history.curves import epoch_metrics
 from tracking.history.trials import best_trial
-from tracking.journal import Journal
+from tracking.journal import Journal, JournalReader
 from tracking.records import (
     Decision,
     EndedTrial,
@@ -80,7 +81,6 @@ class Driver(Jobs):
         self._first_trials = FirstTrials(description, recorded)
         self._validated_on = ValidationParts(recorded)
         self._search = Search(engine_of, curve, journal, self._trials, self._clock, progress.say)
-        self._trial_runs = TrialRuns(journal, self._trials, self._search)
         self._shown = best_trial(self._trials.finished.values(), description.objective)
         self._retention = Retention(self._files, description, self._trials.finished.values())
 
@@ -112,7 +112,7 @@ class Driver(Jobs):
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Takes an epoch; returns whether the fit, or its trial, continues."""
         running, description = self._trials.running[epoch.number], self._description
-        prune = self._trial_runs.take_epoch(running, epoch, self._clock.seconds)
+        prune = self._take_epoch(running, epoch)
         another = epoch.repeat + 1 < len(running.fits)
         # Only an objective function itself knows its last epoch.
         last = epoch.epoch >= running.trial.spec.epochs and not description.objective_function
@@ -140,7 +140,8 @@ class Driver(Jobs):
             self._results.append(result)
             return
         with self._journal.together():
-            self._trial_runs.end_fit(running, result, self._clock.seconds)
+            self._end_fit(running, result)
+            self._begin_fit(running)
 
     def _take_results(self) -> None:
         """Records new epochs and results, together, and acts on them."""
@@ -148,8 +149,7 @@ class Driver(Jobs):
         if results:
             with self._journal.together():
                 ended = [
-                    self._trial_runs.end(self._trials.running[result.number], result)
-                    for result in results
+                    self._end(self._trials.running[result.number], result) for result in results
                 ]
             for trial in ended:
                 self._follow(trial)
@@ -159,7 +159,8 @@ class Driver(Jobs):
             with self._journal.together():
                 for number, losses in lost.items():
                     # It is trained again.
-                    self._trial_runs.lose(self._trials.lose(number, losses), losses)
+                    lost_trial = self._trials.lose(number, losses).trial
+                    self._journal.lose_trial(lost_trial.uuid, lost_trial.losses + losses)
         self._journal.flush()
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
@@ -260,12 +261,99 @@ class Driver(Jobs):
         else:
             assert asked is not None, "it is new"
             spec = spec_of(asked, self._description, self._trials.finished)
-        environment, now = self._executor.environment, self._clock.seconds
-        return self._tasks(self._trial_runs.begin(spec, asked, environment, losses, now))
+        environment = self._executor.environment
+        trial = TrialRecord(
+            uuid=self._journal.begin_trial(spec, asked, environment, losses),
+            spec=spec,
+            state="running",
+            result=None,
+            engine_state=asked.state,
+            environment=environment,
+            code_digest=self._description.code.digest,
+            started=0,
+            known=asked.known,
+            losses=losses,
+        )
+        running = self._trials.begin(trial, self._fits(spec))
+        if before is not None and len(running.fits) > 1:
+            self._take_over(running, before)
+        self._begin_fit(running)
+        return self._tasks(running)
 
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
         """Yields the tasks of a trial that is being submitted: by now its run exists."""
         running.delay(self._clock.seconds)
         last_kept = self._retention.last_kept(running.trial.known)
-        for fit in running.fits:
+        for fit in running.fits[len(running.results) :]:
             yield task_of(fit, self._description, self._files, self._trainer, last_kept)
+
+    def _fits(self, spec: TrialSpec) -> list[TrialSpec]:
+        """Returns the fits of a trial: one, or one for each repeat or fold."""
+        description = self._description
+        if description.trainings == 1:
+            return [spec]
+        return [
+            replace(
+                spec,
+                repeat=repeat,
+                seed=trial_seed(description.seed, spec.number, repeat),
+                fold=repeat if description.folds else None,
+            )
+            for repeat in range(description.trainings)
+        ]
+
+    def _take_over(self, running: Running, before: TrialRecord) -> None:
+        """Takes the fits that an earlier attempt at a trial ended, by the same code."""
+        if before.code_digest != running.trial.code_digest:
+            return
+        journal = JournalReader(self._journal.folder)
+        former = {each.spec.repeat: each for each in journal.fits(trial=before.uuid)}
+        curves = journal.curves([before.uuid])
+        # The last fit is run again, which ends the trial.
+        for fit in running.fits[:-1]:
+            ended = former.get(fit.repeat)
+            if ended is None or ended.result is None or ended.state != "complete":
+                return
+            if replace(ended.spec, attempt=fit.attempt) != fit:
+                return
+            self._begin_fit(running)
+            for epoch, metrics in curves.get(ended.uuid, {}).items():
+                self._take_epoch(running, EpochResult(fit.number, epoch, metrics, 0.0, fit.repeat))
+            self._end_fit(running, ended.result)
+
+    def _begin_fit(self, running: Running) -> None:
+        """Begins a trial's next fit."""
+        # Hyperparameters may have joined the space since the trial began.
+        values = running.trial.spec.values
+        spec = replace(running.fits[len(running.results)], values=values)
+        only = len(running.fits) == 1
+        fit = self._journal.begin_fit(running.trial.uuid, spec, only=only)
+        running.begin_fit(fit, self._clock.seconds)
+        if spec.goes_on_from is not None and spec.initial_epoch:
+            # It continues another trial, and gets the epochs of that one.
+            parent = self._trials.finished[spec.goes_on_from]
+            for epoch, metrics in epoch_metrics(self._journal.folder, parent).items():
+                known = EpochResult(spec.number, epoch, metrics, 0.0)
+                self._journal.log_epoch(fit, known)
+                self._search.report(known)
+
+    def _take_epoch(self, running: Running, epoch: EpochResult) -> bool:
+        """Records an epoch; returns whether the pruner ends the trial with it."""
+        self._journal.log_epoch(running.uuids[epoch.repeat], epoch)
+        running.take_epoch(epoch, self._clock.seconds)
+        return self._search.prunes(running, epoch)
+
+    def _end_fit(self, running: Running, result: TrialResult) -> None:
+        """Records the result of a fit that is one of several of its trial."""
+        self._journal.end_fit(running.uuids[result.repeat], result)
+        running.results.append(result)
+
+    def _end(self, running: Running, result: TrialResult) -> EndedTrial:
+        """Records the result of a trial's last fit; returns the trial."""
+        description = self._description
+        if len(running.fits) > 1:
+            self._end_fit(running, result)
+            result = running.combined(description)
+        result = replace(result, joined=joinable(description, result.joined))
+        self._journal.end_trial(running.trial.uuid, result)
+        return running.trial.with_result(result)
