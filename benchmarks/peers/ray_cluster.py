@@ -19,7 +19,7 @@ ADDRESS_VARIABLE = "RAY_ADDRESS"
 _AUTH_MODE_VARIABLE, _TOKEN_VARIABLE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"
 _SECONDS_TO_START = 120
 _SECONDS_TO_CONNECT = 5.0
-# Not `ray start --head`, which dies where the path of the environment has a space.
+# Not `ray start --head --block`, which ends where the path of the environment has a space.
 _HEAD = """
 import sys
 import ray

@@ -186,7 +186,7 @@ def test_the_path_of_the_environment_has_a_space(folder: Path, expected: Any) ->
     assert refused.returncode == 2
     told = refused.stderr.splitlines()[-1]
     assert "There is no Ray cluster at '127.0.0.1:9'" in told
-    assert "'ray start --head' can't run where the path has a space" in told
+    assert "'ray start --head --block' ends at once, as the path has a space" in told
 
 
 def test_a_benchmark_ends_when_its_head_has_died(tmp_path: Path) -> None:

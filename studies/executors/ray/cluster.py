@@ -32,8 +32,8 @@ _TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
 # One for all launches of this process: Ray reads it once.
 _TOKEN = secrets.token_hex(32)
 _OF_SPACES = (
-    " A head that was started from this environment has died: 'ray start --head' can't run where "
-    f"the path has a space, as {sys.executable!r}."
+    " Started from this environment, 'ray start --head --block' ends at once, as the path has a "
+    f"space: {sys.executable!r}. Leave --block out."
 )
 
 
