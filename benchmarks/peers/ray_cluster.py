@@ -75,7 +75,8 @@ def ray_cluster(cpus: int, environment: Mapping[str, str], log: Path) -> Iterato
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-c", _HEAD, str(cpus), folder],
+                # Ray lets everybody into its own folder.
+                [sys.executable, "-c", _HEAD, str(cpus), f"{folder}/r"],
                 env={**environment, **with_token},
                 # It ends with this process.
                 stdin=subprocess.PIPE,

@@ -27,7 +27,7 @@ _SECONDS_TO_CONNECT = 5.0
 _ATTEMPTS = 3
 _SECONDS_BETWEEN_ATTEMPTS = 2.0
 # Below its folder, Ray's sockets have names of about 70 characters; with it, 107 are the most.
-_LONGEST_FOLDER = 35
+_LONGEST_FOLDER = 25
 _TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
 # One for all launches of this process: Ray reads it once.
 _TOKEN = secrets.token_hex(32)
@@ -174,7 +174,8 @@ def _own_ray() -> Iterator[dict[str, Any]]:
             token.write_text(_TOKEN, encoding="ascii")
             os.environ[_TOKEN_VARIABLE] = str(token)
         cores = this_machine().cores
-        yield {"num_cpus": cores, "include_dashboard": False, "_temp_dir": str(folder)}
+        # Ray lets everybody into its own folder.
+        yield {"num_cpus": cores, "include_dashboard": False, "_temp_dir": str(folder / "r")}
     finally:
         set_variables(before)
         shutil.rmtree(folder, ignore_errors=True)
