@@ -129,7 +129,8 @@ def _run_opened(
                     # The next launch does it.
                     status, ending = "KILLED", INTERRUPTED
             history = _close(journal, before, status, ending)
-            progress.wait("bringing MLflow up to date")
+            if exporter.is_running:
+                progress.wait("bringing MLflow up to date")
             exporter.finish()
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):

@@ -290,7 +290,7 @@ class StudyExporter:
         if name == notes.name:
             name = self._free_name(header.name)
             self._opened().rename_experiment(experiment.experiment_id, name)
-        Registry(self._opened(), header).rename(notes.study)
+        Registry(self._opened(), header).rename(notes.study, experiment.experiment_id)
         exports.named(header.name, name)
 
     def _send_parent(self, search: Search, runs: Runs) -> None:
@@ -419,7 +419,9 @@ class StudyExporter:
         in_order = sorted(ended.values(), key=lambda each: (each.ended, each.number))
         if search.description.lag:
             # Not by time: the trials count in the order in which the engine gets them.
-            in_order = [ended[n] for n in itertools.takewhile(ended.__contains__, itertools.count())]
+            in_order = [
+                ended[n] for n in itertools.takewhile(ended.__contains__, itertools.count())
+            ]
         for count, trial in enumerate(in_order, 1):
             before, best = best, best_trial([best, trial], objective)
             if best is not before and best is not None and best.value is not None:

@@ -58,6 +58,11 @@ class Exporter:
             self._reader.start()
         return self
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process, and `finish` was not called."""
+        return self._process is not None
+
     def __exit__(self, *_: object) -> None:
         """Lets it send the rest, without waiting for it."""
         self._end("", _SECONDS_AFTER_AN_ERROR)
