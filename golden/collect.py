@@ -32,6 +32,7 @@ def main(store: str) -> None:
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
     client = MlflowClient(address, address)
+    fill_mlflow(store)
     studies: dict[str, Any] = {}
     ids: dict[str, str] = {}
     for name in ks.list_studies(store):
@@ -55,6 +56,19 @@ def main(store: str) -> None:
     packages = {each.name.lower(): each.version for each in importlib.metadata.distributions()}
     packages.pop("kerastudy", None)
     print(json.dumps({"studies": studies, "ids": ids, "packages": packages}, default=plain))
+
+
+def fill_mlflow(store: str) -> None:
+    """Waits until MLflow has all of the store, if its record is elsewhere."""
+    try:
+        from tracking.mlflow import bring_up_to_date
+        from tracking.store import open_store
+    except ImportError:
+        return
+    opened = open_store(store)
+    assert opened is not None
+    for folder in opened.folders():
+        bring_up_to_date(opened, folder, lambda line: print(line, file=sys.stderr))
 
 
 def plain(value: Any) -> Any:
