@@ -28,7 +28,7 @@ OF_TRIALS = ("state", "value", "epoch", "params", "seed", "reason", "metrics", "
 
 def main(store: str) -> None:
     """Prints the document: `studies` by name, `ids` that texts may name, `packages`."""
-    bring_up_to_date(Path(store))
+    fill_mlflow(store)
     address = f"sqlite:///{Path(store).resolve() / 'mlflow.db'}"
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
@@ -58,18 +58,17 @@ def main(store: str) -> None:
     print(json.dumps({"studies": studies, "ids": ids, "packages": packages}, default=plain))
 
 
-def bring_up_to_date(store: Path) -> None:
-    """Waits until MLflow shows all of the studies, where another process sees to that."""
+def fill_mlflow(store: str) -> None:
+    """Waits until MLflow has all of the store, if its record is elsewhere."""
     try:
-        # No public name: users open the pages by `kerastudy ui`, which does this first.
-        from tracking import mlflow as shown
-        from tracking import open_store
+        from tracking.mlflow import bring_up_to_date
+        from tracking.store import open_store
     except ImportError:
         return
     opened = open_store(store)
-    assert opened is not None, "it has studies"
+    assert opened is not None
     for folder in opened.folders():
-        shown.bring_up_to_date(opened, folder)
+        bring_up_to_date(opened, folder, lambda line: print(line, file=sys.stderr))
 
 
 def plain(value: Any) -> Any:

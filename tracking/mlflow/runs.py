@@ -81,6 +81,11 @@ class Runs:
                 uuid, lambda: self._write(run, metrics, params, tagged or {}, status, ended)
             )
 
+    def delete(self, uuid: str) -> None:
+        """Deletes a run, which the journal does not have any more."""
+        self.unless_deleted(uuid, lambda: self.client.delete_run(self.ids[uuid]))
+        self._exports.forget_run(uuid)
+
     def unless_deleted(self, uuid: str, write: Any) -> None:
         """Writes to a run; leaves it alone from now on if a person has deleted it there."""
         from mlflow.exceptions import MlflowException
