@@ -94,8 +94,6 @@ class Side:
         self._variables |= {
             "COLUMNS": "80",
             "TMPDIR": str(folder / "tmp"),
-            # A database made by the other side is not taken.
-            "KERASTUDY_CACHE": str(folder / "cache"),
             "KERASTUDY_REPORT": "off",
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "CUDA_VISIBLE_DEVICES": "",

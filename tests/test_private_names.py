@@ -7,7 +7,6 @@ itself is ours.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -28,7 +27,7 @@ FENCES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("keras.src",),
     ),
     "mlflow": (
-        ("tracking/mlflow_parts.py",),
+        ("tracking/mlflow/token_app.py",),
         ("mlflow.store", "mlflow.utils", "mlflow.server", "mlflow.protos"),
     ),
     "optuna": (("studies/libraries/optuna_parts.py",), ()),
@@ -46,7 +45,6 @@ SHARED: Mapping[str, set[str]] = {
         "_out_of_scope",
         "_declare",
     },
-    "tracking/runs/study_runs.py": {"_dataset"},
 }
 
 
@@ -157,16 +155,6 @@ def test_private_modules_are_imported_in_the_module_for_their_library(library: s
             ):
                 found.append(f"{path}:{line}: {name}")
     assert not found
-
-
-def test_only_three_modules_read_or_write_tables_of_mlflow() -> None:
-    tables = "runs|tags|params|metrics|latest_metrics|inputs|input_tags|datasets|experiments"
-    statement = re.compile(rf"\b(FROM|INTO|UPDATE) ({tables}|logged_models|model_versions)\b")
-    found = {
-        str(file.relative_to(ROOT)) for file in sources() if statement.search(file.read_text())
-    }
-    modules = ("mlflow_parts", "runs/run_writer", "history/trials")
-    assert found == {f"tracking/{module}.py" for module in modules}
 
 
 def test_all_that_is_allowed_is_needed() -> None:

@@ -152,7 +152,7 @@ def _launch(job: Job) -> list[str]:
 
 
 def _read_store(job: Job) -> Sequence[Trial]:
-    """Reads the trials of a study from its record; their end is that of their MLflow runs."""
+    """Reads the trials of a study from its record."""
     import kerastudy as ks
 
     history = ks.read_study(job.work.name, store=job.folder / "store")
@@ -161,8 +161,7 @@ def _read_store(job: Job) -> Sequence[Trial]:
         if trial.state != "complete" or trial.result is None or trial.best is None:
             reason = "" if trial.result is None else f": {trial.result.reason}"
             raise ValueError(f"trial {trial.number} is {trial.state}{reason}")
-        run = history.store.client.get_run(trial.run_id)
         best = trial.best.metrics[OBJECTIVE]
         values = dict(trial.spec.values)
-        trials.append(Trial(run.info.end_time / 1000, values, trial.result.epochs, best))
+        trials.append(Trial(trial.ended / 1000, values, trial.result.epochs, best))
     return sorted(trials, key=lambda trial: trial.ended)

@@ -6,7 +6,9 @@ import contextlib
 import sys
 import threading
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +19,10 @@ from studies.commands.command_line import (
     tell,
     telling_errors,
 )
+
+if TYPE_CHECKING:
+    from tracking.mlflow.ui import Place
+    from tracking.store.folder import Store
 
 
 @click.command("report", short_help="Make a report of a study, or of several side by side.")
@@ -156,32 +162,19 @@ def ui_command(
     from search_spaces.errors import StoreError
     from studies.commands.records import history_of, store_of
     from studies.interruption import catching_interrupts
-    from tracking.journal import JournalReader
-    from tracking.mlflow.exports import read_runs
-    from tracking.mlflow.pages import VIEWS
-    from tracking.mlflow.process import bring_up_to_date
     from tracking.mlflow.ui import free_place, serving
 
-    place, pages, studies = free_place(host, port, token=token), {}, {}
+    place, name = free_place(host, port, token=token), None
     if study is not None:
         history = history_of(study, engine, store)
-        opened, folders = history.store, [history.folder]
+        opened, folders, name = history.store, [history.folder], history.description.name
     else:
         opened = store_of(store)
         folders = [folder for folder, _ in opened.studies()]
-    click.echo("bringing MLflow up to date …", err=True)
-    for folder in folders:
-        bring_up_to_date(opened, folder, lambda line: click.echo(line, err=True))
-    for folder in folders[:_SHOWN]:
-        experiment, _ = read_runs(folder)
-        if not experiment:
-            continue
-        name = JournalReader(folder).header().name
-        # A click in MLflow's own list leads to the side of traces.
-        studies[name] = place.study_page(experiment, view)
-        if study is not None:
-            pages = {each: place.study_page(experiment, each) for each in VIEWS}
-    if study is not None:
+    pages, studies = _pages(opened, folders, place, view)
+    if name is None:
+        pages = {}
+    else:
         studies = {}
 
     stopped = threading.Event()
@@ -197,7 +190,7 @@ def ui_command(
             if as_json:
                 print_json(
                     {
-                        "study": None if study is None else history.description.name,
+                        "study": name,
                         "url": page,
                         "views": pages,
                         "studies": studies,
@@ -218,6 +211,32 @@ def ui_command(
         click.echo("stopped", err=True)
         return
     raise StoreError("MLflow's server ended by itself.")
+
+
+def _pages(
+    store: Store, folders: Sequence[Path], place: Place, view: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Brings MLflow up to date with studies.
+
+    Returns the addresses of the views of the last one, and of a view of each by its name.
+    """
+    from tracking.journal import JournalReader
+    from tracking.mlflow.exports import read_runs
+    from tracking.mlflow.pages import VIEWS
+    from tracking.mlflow.process import bring_up_to_date
+
+    click.echo("bringing MLflow up to date …", err=True)
+    for folder in folders:
+        bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
+    views, studies = {}, {}
+    for folder in folders[:_SHOWN]:
+        experiment, _ = read_runs(folder)
+        if experiment:
+            # A click in MLflow's own list leads to the side of traces.
+            name = JournalReader(folder).header().name
+            studies[name] = place.study_page(experiment, view)
+            views = {each: place.study_page(experiment, each) for each in VIEWS}
+    return views, studies
 
 
 @click.command("push", short_help="Send a study to an MLflow server.")

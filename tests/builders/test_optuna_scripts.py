@@ -126,7 +126,7 @@ def test_trainings_of_folds_are_told_apart(folder: Path) -> None:
     ]
     assert "trains 3 models" in trial.result.unsaved
     assert trial.result.fits_epochs == 3 * trial.result.epochs and trial.epoch is None
-    assert study.champion_run_id == ""
+    assert study.registered is None
 
 
 def test_a_pruning_callback_ends_a_trial(folder: Path) -> None:

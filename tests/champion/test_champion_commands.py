@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conformance.executor import STUDY_FILE
 from exact_training import taken
+from in_mlflow import InMlflow, wait_for_exporters
 from kinds_study import Kinds
 from user_commands import as_json, kerastudy_here
 
@@ -19,8 +20,7 @@ from studies.commands import evaluation_text, study_text
 from studies.results import read_study
 from tracking.history import evaluations_on, read_evaluations, record_evaluation
 from tracking.history import read_study as read_record
-from tracking.records import EndedTrial, Evaluation, Measured
-from tracking.runs import local_artifacts
+from tracking.records import EndedTrial, Evaluation, Measured, to_json
 from tracking.store import open_store
 
 
@@ -41,12 +41,13 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     digest = module["study"].data.load().digests["test"]
     history = read_record(store, "kinds")
     metrics = {"loss": Measured(0.3)}
-    other = Evaluation("another", "", "", 8, 2, 50, digest, metrics, time=1_700_000_000_000)
+    other = Evaluation("another", "", 8, 2, 50, digest, metrics, time=1_700_000_000_000)
     record_evaluation(history, other)
-    page = local_artifacts(store, store.client.get_run(history.parent_run_id)) / "report.html"
+    page = history.folder / "report.html"
     page.write_text("Sealed: not read yet.", encoding="utf-8")
     told = kinds.run("evaluate", "kinds", "--json")
     # There is a report, so it is renewed.
+    wait_for_exporters()
     assert "read 2 times" in page.read_text(encoding="utf-8")
     page.unlink()
     assert "read once before, last by another trial 8 on 2023-11-1" in " ".join(told.stderr.split())
@@ -60,7 +61,7 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
         assert measured["low"] <= value <= measured["high"]
     assert found["metrics"]["loss"]["validation"] == kinds.trials[0]["value"]
     earlier, recorded = read_evaluations(history)
-    assert earlier == other and recorded.to_json() == json.dumps(
+    assert earlier == other and to_json(recorded) == json.dumps(
         {name: each for name, each in found.items() if name not in ("earlier", "flaws")},
         ensure_ascii=False,
     )
@@ -81,19 +82,21 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     store = open_store(kinds.store)
     assert store is not None
     history = read_study("kinds", store=kinds.store)
-    page = local_artifacts(store, store.client.get_run(history.parent_run_id)) / "report.html"
+    page = history.folder / "report.html"
     page.write_text("", encoding="utf-8")
     found = as_json(kinds.run("promote", "kinds", *options))
+    wait_for_exporters()
     assert f"What trial {worst}, at epoch" in page.read_text(encoding="utf-8")
     page.unlink()
     assert (found["champion"], found["refit"]) == ("models:/kinds@champion", "models:/kinds@refit")
     history = read_study("kinds", store=kinds.store)
     trial = history.trial(worst)
-    assert history.champion_run_id == trial.run_id
-    client = store.client
+    assert history.is_champion(trial)
+    in_mlflow = InMlflow(read_record(store, "kinds"))
+    client = in_mlflow.client
     versions = {v.version: v for v in client.search_model_versions("name = 'kinds'")}
-    assert len(versions) == 3
-    champion = client.get_model_version_by_alias("kinds", "champion")
+    assert len(versions) == 2
+    champion = in_mlflow.champion
     assert champion.tags["kerastudy.promoted"] == "promoted: it is small"
     # The verdict is on the best trial, which is another one.
     worth = (
@@ -148,9 +151,11 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     assert "launches choose the champion again" in kinds.run("promote", "kinds").stdout
     kinds.launch(2)
     history = read_study("kinds", store=kinds.store)
-    assert history.champion_run_id == history.trial(best).run_id
+    assert history.is_champion(history.trial(best))
     now = models(kinds, "champion").get_weights()
     assert all(map(np.array_equal, now, before))
+    in_mlflow = InMlflow(read_record(store, "kinds"))
+    assert in_mlflow.champion.tags["kerastudy.trial"] == str(best)
     assert len(client.search_model_versions("name = 'kinds'")) == 3
 
 

@@ -53,7 +53,7 @@ assert "kerastudy" not in sys.modules
 
 def alone(folder: Path, code: str, *arguments: Any) -> np.ndarray:
     """What a process without kerastudy predicts by the champion's file."""
-    (model,) = (folder / "kerastudy-store").glob("mlartifacts/**/model.keras")
+    (model,) = (folder / "kerastudy-store").glob("*/champion/**/model.keras")
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, str(model), *map(str, arguments)],
         capture_output=True,

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import uvicorn
+from in_mlflow import InMlflow
 from kinds_study import Kinds
 from mlflow_server import free_port
 from user_commands import as_json, environment
@@ -27,6 +28,8 @@ from search_spaces import DataError
 from studies import as_csv
 from studies.champion import Inputs, Taken, predictions_table, read_inputs
 from studies.training import load_keras_model
+from tracking.history import read_study
+from tracking.store import open_store
 
 ROWS = pd.DataFrame({"size": [3.3e4, 2.6e4, 3.0e4], "age": [80, 3, 40]})
 
@@ -81,6 +84,9 @@ def served(kinds: Kinds) -> Any:
 
 
 def test_a_table_is_predicted_as_a_server_does(kinds: Kinds) -> None:
+    store = open_store(kinds.store)
+    assert store is not None
+    InMlflow(read_study(store, "kinds"))
     with served(kinds) as ask:
         answered = ask({"dataframe_split": ROWS.to_dict("split", index=False)})
     odds = np.array([list(each.values()) for each in answered])

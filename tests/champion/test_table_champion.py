@@ -106,7 +106,7 @@ def test_programs_train_it_and_model_fit_gets_the_same_bits(houses: Houses) -> N
 
 
 def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses: Houses) -> None:
-    (model,) = houses.store.glob("mlartifacts/**/model.keras")
+    (model,) = houses.store.glob("*/champion/**/model.keras")
     done = subprocess.run(
         [sys.executable, "-P", "-c", LOADED, str(model), str(houses.folder / "new.csv")],
         capture_output=True,
@@ -152,7 +152,7 @@ def other_ways(houses: Houses, made: np.ndarray) -> None:
     study = ks.read_study("houses", store=houses.store)
     by_frame = study.predict(houses.new).ravel()
     np.testing.assert_allclose(by_frame, made, rtol=1e-5)
-    (folder,) = {each.parent for each in houses.store.glob("mlartifacts/**/MLmodel")}
+    (folder,) = {each.parent for each in houses.store.glob("*/champion/**/MLmodel")}
     served = mlflow.pyfunc.load_model(str(folder)).predict(houses.new)
     assert served.index.equals(houses.new.index)
     np.testing.assert_allclose(served.to_numpy().ravel(), made, rtol=1e-5)

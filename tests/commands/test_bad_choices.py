@@ -60,8 +60,7 @@ def test_confirm_says_what_is_missing(
 def test_confirm_waits_for_no_launch(folder: Path) -> None:
     store = open_store(folder / "kerastudy-store")
     assert store is not None
-    experiment = store.client.get_experiment_by_name("three")
-    with store.lock_study("three", experiment.experiment_id):
+    with store.lock_study(store.root / "three", "three"):
         check_one_line(told_by(folder, "confirm", "three"), "'three'", "process")
 
 

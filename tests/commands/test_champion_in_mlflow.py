@@ -16,10 +16,11 @@ import mlflow
 import numpy as np
 import pytest
 from command_line import Launched, kerastudy_here, run
+from in_mlflow import InMlflow
 from suite import exhaustive_but
 
 from kerastudy import datasets
-from tracking.history import read_study, read_validation_predictions
+from tracking.history import StudyHistory, read_study, read_validation_predictions
 from tracking.store import open_store
 
 # Plain MLflow, as a user's program would have it.
@@ -41,6 +42,20 @@ print(json.dumps({
     "ours": "kerastudy" in sys.modules,
 }))
 """
+
+
+@pytest.fixture(scope="module")
+def shown(launched: Launched, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, InMlflow]:
+    """A copy of the launched store, and what its MLflow shows."""
+    store = tmp_path_factory.mktemp("shown") / "my store"
+    shutil.copytree(launched.store, store)
+    return store, InMlflow(history_in(store))
+
+
+def history_in(folder: Path) -> StudyHistory:
+    store = open_store(folder)
+    assert store is not None
+    return read_study(store, "blobs")
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +98,13 @@ def evaluate_here(store: Path, validation: Path, cwd: Path) -> Any:
 # That it needs nothing of kerastudy's, `end_to_end/test_own_layers` shows in a new process.
 @pytest.mark.parametrize("how", exhaustive_but([evaluate_here], [evaluate_here, evaluate]))
 def test_mlflow_loads_the_champion(
-    launched: Launched, validation: Path, tmp_path: Path, how: Callable[..., Any]
+    launched: Launched,
+    shown: tuple[Path, InMlflow],
+    validation: Path,
+    tmp_path: Path,
+    how: Callable[..., Any],
 ) -> None:
-    found = how(launched.store, validation, tmp_path)
+    found = how(shown[0], validation, tmp_path)
     best = launched.document["best"]
     assert found["scores"]["accuracy"] == best["value"]
     assert found["scores"]["loss"] == pytest.approx(best["metrics"]["val_loss"], rel=1e-6)
@@ -94,13 +113,11 @@ def test_mlflow_loads_the_champion(
 
 
 def test_the_record_has_what_the_champion_predicts(launched: Launched, validation: Path) -> None:
-    store = open_store(launched.store)
-    assert store is not None
-    found = read_validation_predictions(read_study(store, "blobs"))
+    found = read_validation_predictions(history_in(launched.store))
     best = launched.document["best"]
     assert found is not None
-    assert (found.run_id, found.trial, found.epoch) == (
-        best["run_id"],
+    assert (found.uuid, found.trial, found.epoch) == (
+        best["uuid"],
         best["trial"],
         best["epoch"],
     )
@@ -111,34 +128,35 @@ def test_the_record_has_what_the_champion_predicts(launched: Launched, validatio
 
 @pytest.mark.exhaustive
 def test_mlflow_loads_the_champion_of_a_moved_store(
-    launched: Launched, validation: Path, tmp_path: Path
+    launched: Launched, shown: tuple[Path, InMlflow], validation: Path, tmp_path: Path
 ) -> None:
-    """Once kerastudy has opened it in its new place; the old place is not read."""
+    """Once MLflow is brought up to date in its new place; the old place is not read."""
     away, moved = tmp_path / "away", tmp_path / "옮긴 store"
-    shutil.copytree(launched.store, away)
-    assert open_store(away) is not None
+    shutil.copytree(shown[0], away)
     away.rename(moved)
     told = kerastudy_here("show", "blobs", "--json", "--store", moved, cwd=tmp_path)
     assert told.code == 0, told.err
     best = json.loads(told.out)["best"]
     assert best["model_uri"] == "models:/blobs@champion"
     assert Path(best["checkpoint"]).is_relative_to(moved)
+    artifacts = InMlflow(history_in(moved)).experiment.artifact_location
+    assert artifacts.startswith((moved / "mlartifacts").as_uri())
     found = evaluate(moved, validation, tmp_path)
     assert found["scores"]["accuracy"] == launched.document["best"]["value"]
 
 
-def test_the_registry_says_where_the_champion_comes_from(launched: Launched) -> None:
-    store = open_store(launched.store)
-    assert store is not None
-    best = launched.document["best"]
-    version = store.client.get_model_version_by_alias("blobs", "champion")
-    assert version.run_id == launched.document["run_id"]
-    assert version.tags["kerastudy.champion_run"] == best["run_id"]
+def test_the_registry_says_where_the_champion_comes_from(
+    launched: Launched, shown: tuple[Path, InMlflow]
+) -> None:
+    store, in_mlflow = shown
+    best, version = launched.document["best"], in_mlflow.champion
+    assert version.run_id == in_mlflow.parent.info.run_id
+    assert version.tags["kerastudy.champion_run"] == in_mlflow.run(best["uuid"]).info.run_id
     assert version.tags["kerastudy.verdict"] == launched.document["verdict"]["text"]
     assert "**Reported" in version.description
     assert version.tags["epoch"] == str(best["epoch"])
-    (folder,) = launched.store.glob("mlartifacts/**/requirements.txt")
-    fixed = [line for line in folder.read_text().splitlines() if line]
+    (file,) = store.glob("mlartifacts/**/requirements.txt")
+    fixed = [line for line in file.read_text().splitlines() if line]
     assert all("==" in line for line in fixed)
     assert {"keras", "tensorflow"} <= {line.partition("==")[0] for line in fixed}
 

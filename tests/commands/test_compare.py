@@ -17,8 +17,8 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.commands import kerastudy as group
 from tracking.history import read_study
+from tracking.journal import Journal
 from tracking.records import Objective
-from tracking.runs import StudyRuns
 from tracking.store import Store, create_store, open_store
 
 SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]"]))
@@ -27,7 +27,8 @@ ACCURACY = Objective("val_accuracy", "max")
 
 def study(store: Store, name: str, engine: str, values: list[float], **settings: Any) -> None:
     description = describe(name=name, engine=engine, space=SPACE, **settings)
-    runs = StudyRuns.create(store, description, ENVIRONMENT)
+    folder = store.folder_of(name) or store.new_folder(name)
+    journal = Journal.begin(folder, description, ENVIRONMENT)
     for number, value in enumerate(values):
         spec = make_spec(
             number,
@@ -36,7 +37,7 @@ def study(store: Store, name: str, engine: str, values: list[float], **settings:
         )
         metric = description.objective.metric
         record_trial(
-            runs, spec, [{**each, metric: each["val_loss"]} for each in losses(9.0, value)]
+            journal, spec, [{**each, metric: each["val_loss"]} for each in losses(9.0, value)]
         )
 
 
@@ -149,7 +150,7 @@ def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(
     (led,) = [each for each in json.loads(told.stdout) if each["study"] == "led"]
     assert (led["engine"], led["trials"], led["best"]) == ("optuna:random", 5, 0.1)
     assert led["states"]["complete"] == 5 and not led["running"]
-    with opened(store).lock_study("led", read_study(opened(store), "led").experiment_id):
+    with opened(store).lock_study(store / "led", "led"):
         told = CliRunner().invoke(group, ["list", "--store", str(store)])
     assert ["led", "val_loss 0.1", "5 complete, by 2 engines", "running"] in [
         re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()

@@ -17,8 +17,8 @@ from scripted import describe
 import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking.history import StudyHistory, read_study
+from tracking.journal import Journal
 from tracking.records import CodeDescription, Objective
-from tracking.runs import StudyRuns
 from tracking.store import create_store, open_store
 
 SPACE = SearchSpace(ks.learning_rate(1e-3, 1.0))
@@ -36,14 +36,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name="blobs", space=SPACE, objective=OBJECTIVE, trials=24, epochs=2, code=code,
         declared=["learning_rate"],
     )  # fmt: skip
-    runs = StudyRuns.create(store, description, ENVIRONMENT)
+    journal = Journal.begin(store.new_folder("blobs"), description, ENVIRONMENT)
     for number, unit in enumerate(np.sqrt(np.random.default_rng(0).permutation(24) / 24)):
         rate = SPACE["learning_rate"].from_unit(float(unit))
         spec = make_spec(number, values={"learning_rate": rate}, objective=OBJECTIVE, epochs=2)
         value = 0.5 + 0.4 * float(unit) ** 2
         curve = [{"accuracy": each, "val_accuracy": each} for each in (value - 0.1, value)]
-        record_trial(runs, spec, curve)
-    runs.close("FINISHED", "a summary", "trials", "all 24 trials are done")
+        record_trial(journal, spec, curve)
+    journal.end("FINISHED", "trials", "all 24 trials are done")
     return folder
 
 

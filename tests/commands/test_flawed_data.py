@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mlflow import MlflowClient
+from in_mlflow import InMlflow
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
+from tracking.history import read_study
+from tracking.store import open_store
 
 STUDY = """
 import keras
@@ -63,12 +65,13 @@ def check_all(folder: Path, share: str) -> None:
     page = (folder / "report.html").read_text(encoding="utf-8")
     (believed,) = re.findall(r'<p class="believe">(.*?)</p>', page)
     check(believed, share)
-    client = MlflowClient(shown["tracking_uri"])
-    check(client.get_experiment(shown["experiment_id"]).tags["mlflow.note.content"], share)
-    check(client.get_run(shown["run_id"]).data.tags["mlflow.note.content"], share)
-    champion = client.get_model_version_by_alias("flawed", "champion")
-    check(champion.description, share)
-    check(champion.tags["kerastudy.verdict"], share)
+    store = open_store(folder / "kerastudy-store")
+    assert store is not None
+    in_mlflow = InMlflow(read_study(store, "flawed"))
+    check(in_mlflow.experiment.tags["mlflow.note.content"], share)
+    check(in_mlflow.parent.data.tags["mlflow.note.content"], share)
+    check(in_mlflow.champion.description, share)
+    check(in_mlflow.champion.tags["kerastudy.verdict"], share)
 
 
 def test_it_stands_in_the_verdict_wherever_that_is_shown(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ def test_show_has_what_the_issue_lists(launched: Launched, shown: Any) -> None:
         "epoch",
         "params",
         "seed",
-        "run_id",
+        "uuid",
         "checkpoint",
         "model_uri",
     } <= set(best)
@@ -69,10 +71,12 @@ def test_show_says_what_is_recorded(launched: Launched, shown: Any) -> None:
     assert shown["best"]["epoch"] == best.best.epoch
     assert shown["best"]["params"] == best.spec.values
     assert shown["best"]["seed"] == best.spec.seed
-    assert shown["best"]["run_id"] == best.run_id
-    run = store.client.get_run(best.run_id)
-    assert float(run.data.params["learning_rate"]) == best.spec.values["learning_rate"]
-    assert run.data.metrics["best_val_accuracy"] == best.best.value
+    assert shown["best"]["uuid"] == best.uuid
+    with closing(sqlite3.connect(launched.store / "blobs" / "journal.db")) as journal:
+        (row,) = journal.execute("SELECT spec, result FROM trials WHERE uuid = ?", (best.uuid,))
+    spec, result = map(json.loads, row)
+    assert spec["values"] == shown["best"]["params"]
+    assert result["best"]["value"] == shown["best"]["value"]
 
 
 def test_the_best_is_the_best_of_all_epochs(launched: Launched, shown: Any) -> None:
@@ -109,7 +113,7 @@ def test_launching_a_finished_study_runs_nothing(launched: Launched, copied_stor
     assert told.code == 0, told.err
     again, before = document(told), document(launched.told)
     assert again["trials"] == before["trials"]
-    assert again["best"]["run_id"] == before["best"]["run_id"]
+    assert again["best"]["uuid"] == before["best"]["uuid"]
 
 
 def test_list_names_the_studies(launched: Launched, shown: Any) -> None:

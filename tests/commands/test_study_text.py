@@ -39,7 +39,13 @@ def trial(number: int, **values: object) -> TrialRecord:
 def history_of(*trials: TrialRecord) -> StudyHistory:
     description = describe(space=SPACE, warnings=(WARNING,))
     return StudyHistory(
-        Store(Path("/store")), description, ("optuna:tpe",), "1", "2", "FINISHED", trials, ""
+        Store(Path("/store")),
+        Path("/store/scripted"),
+        description,
+        ("optuna:tpe",),
+        1,
+        "FINISHED",
+        trials,
     )
 
 

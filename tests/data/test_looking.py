@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 import kerastudy as ks
 from studies.data import glance_at, look_at, marks, told_apart
-from tracking.records import ConstantGuess, DataFindings
+from tracking.records import ConstantGuess, DataFindings, from_json, to_json
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(300, 4)).astype("float32")
@@ -51,7 +51,7 @@ def test_nothing_is_wrong_with_sound_data() -> None:
     assert {each.severity for each in looked.findings} == {"ok"}
     assert looked.sizes == {"train": 180, "validation": 60, "test": 60}
     assert looked.problems == ()
-    assert DataFindings.from_json(looked.to_json()) == looked
+    assert from_json(DataFindings, to_json(looked)) == looked
 
 
 def test_samples_in_two_parts_are_counted_as_python_counts_them() -> None:

@@ -56,7 +56,7 @@ def test_it_runs_as_it_stands(tmp_path: Path, page: str) -> None:
     """In a process of its own: MLflow opens a relative address once in a process."""
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(ROOT / page), str(tmp_path)],
-        env=environment(PYTHONPATH=str(Path(support.__file__).parent)),
+        env=environment(PYTHONPATH=str(Path(support.__file__).parent), **support.IN_MLFLOW),
         capture_output=True,
         text=True,
     )

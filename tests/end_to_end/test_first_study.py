@@ -13,11 +13,14 @@ from typing import Any
 import mlflow
 import pexpect
 import pytest
+from in_mlflow import InMlflow
 from rich.cells import cell_len
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
+from tracking.history import read_study
 from tracking.report import StudyData, verdict
+from tracking.store import open_store
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +94,15 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     try:
         again = reproduced_at_a_terminal(tmp_path, ["reproduce", "digits", *store], launched)
         shown = as_json(kerastudy_here(tmp_path, "show", "digits", *store))
+        opened = open_store(moved)
+        assert opened is not None
+        in_mlflow = InMlflow(read_study(opened, "digits"))
         mlflow.set_tracking_uri(shown["tracking_uri"])
         model = mlflow.keras.load_model("models:/digits@champion")
-        client = mlflow.MlflowClient(shown["tracking_uri"])
-        version = client.get_model_version_by_alias("digits", "champion")
         recorded = {
-            "run": client.get_run(shown["best"]["run_id"]).data.tags["kerastudy.verified"],
-            "version": version.tags["kerastudy.verified"],
-            "note": client.get_run(shown["run_id"]).data.tags["mlflow.note.content"],
+            "run": in_mlflow.run(shown["best"]["uuid"]).data.tags["kerastudy.verified"],
+            "version": in_mlflow.champion.tags["kerastudy.verified"],
+            "note": in_mlflow.parent.data.tags["mlflow.note.content"],
         }
     finally:
         mlflow.set_tracking_uri(None)

@@ -9,7 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from in_mlflow import InMlflow
 from user_commands import as_json, environment, kerastudy_here
+
+from tracking.history import read_study
+from tracking.store import open_store
 
 STUDY = """
 import keras
@@ -129,6 +133,9 @@ def test_they_load_where_nothing_of_the_study_is(folder: Path, tmp_path: Path) -
     store = tmp_path / "store"
     shutil.copytree(folder / "kerastudy-store", store)
     assert as_json(kerastudy_here(tmp_path, "show", "own", "--json", "--store", str(store)))
+    opened = open_store(store)
+    assert opened is not None
+    InMlflow(read_study(opened, "own"))
     shutil.rmtree(folder)
     uri = f"sqlite:///{(store / 'mlflow.db').as_posix()}"
     done = subprocess.run(

@@ -16,6 +16,7 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
+from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -27,8 +28,8 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.progress import NoProgress
 from tracking.history import StudyHistory
+from tracking.mlflow import free_place, serving
 from tracking.records import TrialSpec
-from tracking.ui import free_place, serving
 
 ELSEWHERE = "elsewhere.example"
 PICTURE = f"![x](http://{ELSEWHERE}/x.png)"
@@ -64,6 +65,12 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
     )
     executor = WithModel(described, infeasible={2})
     return run_study(executor, store=store, progress=NoProgress())
+
+
+@pytest.fixture(scope="module")
+def in_mlflow(history: StudyHistory, server: dict[str, Any]) -> InMlflow:
+    """What `kerastudy ui` has brought up to date."""
+    return InMlflow(history)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +128,7 @@ def test_a_closed_terminal_leaves_no_server_even_while_it_starts(
         text=True,
     )
     assert process.stderr is not None
-    assert "starting" in process.stderr.readline()
+    assert any("starting" in line for line in iter(process.stderr.readline, ""))
     started = psutil.Process(process.pid)
     while not (children := started.children(recursive=True)):
         assert process.poll() is None
@@ -240,9 +247,9 @@ def test_training_and_validation_share_a_chart(
 
 
 def test_the_parent_run_reads_as_a_summary(
-    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
+    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory, in_mlflow: InMlflow
 ) -> None:
-    page = f"{server['address']}/#/experiments/{history.experiment_id}/runs/{history.parent_run_id}"
+    page = in_mlflow.page(server["address"], in_mlflow.parent)
     best = history.best
     assert best is not None and best.best is not None
     verdict = f"Best: val_loss {best.best.value:.6g} at epoch {best.best.epoch}"
@@ -256,10 +263,9 @@ def test_the_parent_run_reads_as_a_summary(
 
 
 def test_a_trials_curves_come_before_single_numbers(
-    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
+    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory, in_mlflow: InMlflow
 ) -> None:
-    trial = history.top(1)[0]
-    page = f"{server['address']}/#/experiments/{history.experiment_id}/runs/{trial.run_id}"
+    page = in_mlflow.page(server["address"], in_mlflow.run(history.top(1)[0].uuid))
     text = see(browser, f"{page}/model-metrics", "Model metrics (3)", "val_loss")
     assert "seconds" not in text and "model_parameters" not in text
 
@@ -293,12 +299,14 @@ def test_no_page_has_an_error_or_asks_another_host(
 
 
 @pytest.mark.exhaustive
-def test_other_machines_need_the_token(browser: webdriver.Chrome, history: StudyHistory) -> None:
+def test_other_machines_need_the_token(
+    browser: webdriver.Chrome, history: StudyHistory, in_mlflow: InMlflow
+) -> None:
     place, stopped = free_place("0.0.0.0"), threading.Event()
     with serving(history.store, place, stopped):
         # Not every machine finds itself by its name.
         here = place.address.replace(socket.gethostname(), "127.0.0.1")
         with pytest.raises(HTTPError, match="401"):
             urlopen(f"{here}/ajax-api/2.0/mlflow/experiments/search?max_results=9")
-        page = place.study_page(history.experiment_id)
+        page = place.study_page(in_mlflow.experiment.experiment_id)
         see(browser, page.replace(place.address, here), "연구 1", "matching runs")

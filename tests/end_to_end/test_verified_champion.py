@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from in_mlflow import InMlflow
 from user_commands import KERASTUDY, environment, kerastudy
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.commands import study_document, study_text
 from tracking.history import read_study
-from tracking.runs import champion_version
 from tracking.store import open_store
 
 
@@ -70,10 +72,9 @@ def test_the_champion_is_the_trial_that_holds(
     assert "other trials" in told and "0, 1, 2. `kerastudy reproduce`" in told
     assert f"the champion is the next best, trial {best.number}" in told
 
-    version = champion_version(history.store.client, "holds", history.experiment_id)
-    assert version is not None
-    run = history.store.client.get_run(best.run_id)
-    assert version.tags["kerastudy.champion_run"] == best.run_id
+    in_mlflow = InMlflow(history)
+    version, run = in_mlflow.champion, in_mlflow.run(best.uuid)
+    assert version.tags["kerastudy.champion_run"] == run.info.run_id
     assert version.tags["kerastudy.verified"] == "model.fit, identical"
     assert run.data.tags["kerastudy.verified"] == "model.fit, identical"
     shown = " ".join(study_text(history).split())
@@ -94,7 +95,7 @@ def simple(hp: Hyperparameters) -> keras.Model:
 
 
 def test_what_reproduce_contradicts_no_longer_counts(tmp_path: Path) -> None:
-    """A record that plain Keras does not give: changed by MLflow's client."""
+    """A record that plain Keras does not give: an epoch in the journal was changed by hand."""
     x = np.random.default_rng(0).normal(size=(100, 6)).astype("float32")
     data = ks.datasets.arrays(x, (x[:, 0] > 0).astype("int64"), validation=30, test=None)
     space = ks.SearchSpace(ks.Float("learning_rate", 1e-3, 1.0))
@@ -102,10 +103,14 @@ def test_what_reproduce_contradicts_no_longer_counts(tmp_path: Path) -> None:
     fields: dict[str, Any] = {"store": tmp_path / "store", "trials": 2, "epochs": 2}
     fields |= {"verify": "off", "progress": False, "executor": "in-process"}
     history = study.launch(**fields)
-    best, client = history.best, history.store.client
+    best = history.best
     assert best is not None and best.result.trainer == "compiled"
-    assert history.champion_run_id == best.run_id
-    client.log_metric(best.run_id, "loss", 9.0, step=1)
+    assert history.is_champion(best)
+    with closing(sqlite3.connect(history.folder / "journal.db")) as journal, journal:
+        (fit,) = journal.execute("SELECT id FROM fits WHERE trial = ?", (best.uuid,)).fetchone()
+        where = "WHERE fit = ? AND epoch = 1"
+        change = f"UPDATE epochs SET metrics = json_set(metrics, '$.loss', 9.0) {where}"
+        assert journal.execute(change, (fit,)).rowcount == 1
     assert not study.reproduce(store=fields["store"], progress=False).identical
 
     later = read_study(history.store, "changed")
@@ -113,15 +118,16 @@ def test_what_reproduce_contradicts_no_longer_counts(tmp_path: Path) -> None:
     said = "model.fit, differs: loss of epoch 1 was 9.0, and is "
     assert wrong.verified.startswith(said) and not wrong.holds
     assert later.best is not None and later.best.number != best.number
-    assert client.get_run(best.run_id).data.tags["kerastudy.verified"] == wrong.verified
-    version = client.get_model_version_by_alias("changed", "champion")
+    in_mlflow = InMlflow(later)
+    assert in_mlflow.run(best.uuid).data.tags["kerastudy.verified"] == wrong.verified
+    version = in_mlflow.champion
     assert version.tags["kerastudy.verified"] == wrong.verified
     told = f"Trial {best.number} does not count: {wrong.verified}."
     assert version.tags["kerastudy.verdict"] == told
     assert told in " ".join(study_text(later).split())
-    assert told in client.get_run(later.parent_run_id).data.tags["mlflow.note.content"]
+    assert told in in_mlflow.parent.data.tags["mlflow.note.content"]
     again = study.launch(**fields)
-    assert again.champion_run_id == later.best.run_id
+    assert again.is_champion(later.best)
 
 
 HELD = """
@@ -185,16 +191,16 @@ def test_a_worker_and_a_driver_that_are_killed_while_they_verify_lose_nothing(
     store = open_store(tmp_path / "store")
     assert store is not None
     history = read_study(store, "held")
-    assert champion_version(store.client, "held", history.experiment_id) is None
+    assert history.registered is None
     (trial,) = history.trials
     assert (trial.state, trial.verified) == ("complete", "")
     (tmp_path / "go").touch()
     kerastudy(tmp_path, *arguments)
     history = read_study(store, "held")
     (again,) = history.trials
-    assert (again.run_id, again.best, again.spec) == (trial.run_id, trial.best, trial.spec)
+    assert (again.uuid, again.best, again.spec) == (trial.uuid, trial.best, trial.spec)
     assert again.verified == "model.fit, identical"
-    assert history.champion_run_id == again.run_id
+    assert history.is_champion(again)
 
 
 def waiting(folder: Path, driver: subprocess.Popen[bytes], known: set[int]) -> int:

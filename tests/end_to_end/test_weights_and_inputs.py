@@ -10,9 +10,12 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from in_mlflow import InMlflow
 from user_commands import as_json, kerastudy_here
 
 from kerastudy import datasets
+from tracking.history import read_study
+from tracking.store import open_store
 
 DATA = """
 import numpy as np
@@ -131,6 +134,9 @@ def test_several_inputs_are_reproduced(several: tuple[Path, Any]) -> None:
 def test_their_champion_predicts_by_name(several: tuple[Path, Any]) -> None:
     """In plain MLflow: what its process needs is in `commands/test_champion_in_mlflow`."""
     _, launched = several
+    store = open_store(launched["store"])
+    assert store is not None
+    in_mlflow = InMlflow(read_study(store, "several"))
     names: dict[str, Any] = {}
     exec(DATA, names)
     x, kind = names["x"], names["kind"]
@@ -141,7 +147,6 @@ def test_their_champion_predicts_by_name(several: tuple[Path, Any]) -> None:
     try:
         model = mlflow.keras.load_model("models:/several@champion")
         info = mlflow.models.get_model_info("models:/several@champion")
-        run = mlflow.get_run(launched["run_id"])
     finally:
         mlflow.set_tracking_uri(None)
     zeros = {"image": np.zeros((7, 4, 4), "uint8"), "tabular": np.zeros((7, 5), "float32")}
@@ -162,7 +167,7 @@ def test_their_champion_predicts_by_name(several: tuple[Path, Any]) -> None:
     best = launched["best"]
     assert scores["kind_accuracy"] == best["value"]
     assert scores["loss"] == pytest.approx(best["metrics"]["val_loss"], rel=1e-6)
-    profile = json.loads(run.inputs.dataset_inputs[0].dataset.profile)
+    profile = json.loads(in_mlflow.parent.inputs.dataset_inputs[0].dataset.profile)
     assert profile["shapes"]["train"]["x"] == {"image": [72, 4, 4], "tabular": [72, 5]}
     assert profile["shapes"]["train"]["sample_weight"] == [72]
     assert profile["preprocessing"] == "tabular: standardize"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_mlflow import InMlflow
 from scripted import describe, loss, run_study
 from simulated_workers import SimulatedWorkers
 
@@ -265,7 +266,7 @@ def test_an_error_ends_a_launch(launch: Any, recorded: Callable[[], StudyHistory
 def test_how_it_ended_is_recorded(launch: Any) -> None:
     history = launch(trials=2)
     assert (history.ended_by, history.stopped) == ("trials", "all 2 trials are done")
-    note = history.store.client.get_run(history.parent_run_id).data.tags["mlflow.note.content"]
+    note = InMlflow(history).parent.data.tags["mlflow.note.content"]
     assert "Stopped: all 2 trials are done" in note
 
 

@@ -128,7 +128,7 @@ def test_each_trains_and_says_what_it_is_for(
     assert history.description.warnings == ()
     assert history.best is not None and history.best.best is not None
     assert math.isfinite(history.best.best.value)
-    assert history.champion_run_id == history.best.run_id
+    assert history.is_champion(history.best)
 
 
 @pytest.mark.exhaustive

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conformance.models import SPACE, dense
 from handmade import make_spec
+from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -24,7 +25,6 @@ from studies.definition import resolve_class_weight, with_class_weight
 from studies.progress import NoProgress
 from studies.training import identity_of
 from tracking.history import StudyHistory, read_study
-from tracking.records import StudyDescription, TrialSpec
 from tracking.store import open_store
 
 X = np.random.default_rng(0).normal(size=(60, 12)).astype("float32")
@@ -175,8 +175,8 @@ def test_they_are_recorded_with_the_study_and_with_each_trial(tmp_path: Path) ->
     history = read_study(store, "scripted", "optuna:tpe")
     assert history.description.class_weight == {0: 1.0, 10: 5.5}
     assert [t.spec.class_weight for t in history.trials] == [{0: 1.0, 10: 5.5}] * 2
-    run = store.client.get_run(history.parent_run_id)
-    assert run.data.params["class_weight"] == '{"0": 1.0, "10": 5.5}'
+    params = InMlflow(history).parent.data.params
+    assert params["class_weight"] == '{"0": 1.0, "10": 5.5}'
     line = "weights    of classes 0: 1, 10: 5.5; of others 1"
     assert line in study_text(history) and line in definition_text(history.description)
 
@@ -188,15 +188,6 @@ def test_going_on_with_others_is_refused(tmp_path: Path, later: Any) -> None:
         launch(tmp_path / "store", trials=3, class_weight=later)
     history = launch(tmp_path / "store", trials=3, class_weight={1: 5.0, 0: 1.0})
     assert history.counts()["total"] == 3
-
-
-def test_records_from_before_class_weights_are_read() -> None:
-    text = make_spec().to_json()
-    assert TrialSpec.from_json(text.replace('"class_weight": null, ', "")) == make_spec()
-    description = describe()
-    text = description.to_json().replace(' "class_weight": null,\n', "")
-    assert "class_weight" not in text
-    assert StudyDescription.from_json(text).class_weight is None
 
 
 def test_a_state_is_of_one_weighting_and_older_ones_stay_good() -> None:

@@ -18,6 +18,7 @@ import h5py
 import mlflow
 import numpy as np
 import pytest
+from in_mlflow import InMlflow
 from scipy.stats import beta
 from scipy.stats import norm as normal
 from scipy.stats import t as student
@@ -27,7 +28,6 @@ import kerastudy as ks
 from search_spaces import StoreLockedError, StudyError
 from studies.confirming import ConfirmOptions, confirm_study, make_plan
 from studies.progress import NoProgress
-from tracking import tags
 from tracking.history import (
     StudyHistory,
     evaluations_on,
@@ -36,9 +36,10 @@ from tracking.history import (
     record_evaluation,
     study_verdict,
 )
+from tracking.journal import Fit
 from tracking.records import Confirmation, Evaluation, TrialResult
 from tracking.statistics import interval_text
-from tracking.store import local_path, open_store
+from tracking.store import open_store
 
 STUDY = """
 import numpy as np
@@ -126,10 +127,8 @@ def found(folder: Path) -> Confirmation:
     return only
 
 
-def runs_of_kind(folder: Path, kind: str) -> list[Any]:
-    history = history_in(folder)
-    runs: list[Any] = history.store.client.search_runs([history.experiment_id])
-    return [run for run in runs if run.data.tags[tags.KIND] == kind]
+def trainings_in(folder: Path) -> list[Fit]:
+    return [fit for fit in history_in(folder).journal.fits() if fit.confirmation]
 
 
 @pytest.mark.exhaustive
@@ -245,18 +244,18 @@ def test_trainings_of_the_race_are_those_of_plain_keras(folder: Path, found: Con
 
 
 def test_runs_are_below_the_study_and_named_readably(folder: Path, found: Confirmation) -> None:
-    (parent,) = runs_of_kind(folder, tags.CONFIRMATION_KIND)
     history = history_in(folder)
-    assert parent.data.tags[tags.PARENT] == history.parent_run_id
-    trainings = runs_of_kind(folder, tags.TRAINING_KIND)
+    shown = InMlflow(history)
+    (parent,) = shown.of_kind("confirmation")
+    assert parent in shown.below(shown.parent)
+    trainings = shown.below(parent)
     assert len(trainings) == 6 + 10
-    assert {run.data.tags[tags.PARENT] for run in trainings} == {parent.info.run_id}
     assert {run.info.status for run in [parent, *trainings]} == {"FINISHED"}
     first = next(racer for racer in found.race)
     name = f"#{first.trial} · seed 2 · val_accuracy {first.values[1]:.4g}"
     (named,) = [run for run in trainings if run.info.run_name == name]
-    points = history.store.client.get_metric_history(named.info.run_id, "val_accuracy")
-    assert max(point.value for point in points) == first.values[1] and len(points) == 2
+    points = shown.points(named, "val_accuracy")
+    assert max(value for _, value in points) == first.values[1] and len(points) == 2
     assert not list((history.files.folder / "confirming").glob("*"))
 
 
@@ -272,7 +271,7 @@ def test_no_command_takes_them_for_trials(folder: Path) -> None:
 
 def test_again_nothing_is_trained(folder: Path, found: Confirmation) -> None:
     done = kerastudy_here(folder, "confirm", NAME, *OPTIONS, "--store", "store", "--json")
-    assert as_json(done)["run_id"] == found.run_id
+    assert as_json(done)["uuid"] == found.uuid
     assert "nothing has changed since" in done.stderr
     text = kerastudy_here(folder, "confirm", NAME, *OPTIONS, "--store", "store").stdout
     assert text.startswith("Reported ") and max(map(len, text.splitlines())) <= 100
@@ -282,8 +281,8 @@ def test_again_nothing_is_trained(folder: Path, found: Confirmation) -> None:
 def check_champion(folder: Path, found: Confirmation) -> None:
     """The registered model, by MLflow's client, is the winner's, with the verdict on it."""
     history = history_in(folder)
-    client = history.store.client
-    version = client.get_model_version_by_alias(history.champion_model, "champion")
+    shown = InMlflow(history)
+    version = shown.client.get_model_version_by_alias(NAME, "champion")
     winner = history.trial(found.winner)
     assert version.tags["kerastudy.trial"] == str(found.winner)
     assert version.tags["kerastudy.promoted"] == "it won under new seeds"
@@ -291,11 +290,11 @@ def check_champion(folder: Path, found: Confirmation) -> None:
     told = study_verdict(history).text
     assert version.tags["kerastudy.verdict"] == told
     assert version.description.startswith("**Reported ")
-    model = mlflow.keras.load_model(history.store.inside(local_path(version.source)).as_uri())
+    model = mlflow.keras.load_model(version.source)
     with h5py.File(history.files.checkpoint(winner.number)) as kept:
         saved = {array.tobytes() for array in arrays_in(kept)}
     assert {array.tobytes() for array in model.get_weights()} <= saved
-    note = client.get_run(history.parent_run_id).data.tags["mlflow.note.content"]
+    note = shown.parent.data.tags["mlflow.note.content"]
     assert f"champion: trial {found.winner}, it won under new seeds." in note
 
 
@@ -324,7 +323,7 @@ def test_the_winner_is_the_champion(folder: Path, found: Confirmation, tmp_path:
     kerastudy_here(copied, "confirm", NAME, *OPTIONS, "--keep", *store)
     now = history_in(copied)
     assert now.champion is not None and now.champion.number == left
-    version = now.store.client.get_model_version_by_alias(now.champion_model, "champion")
+    version = InMlflow(now).client.get_model_version_by_alias(NAME, "champion")
     assert version.tags["kerastudy.verdict"] == worth
     assert version.description.startswith(f"**Trial {left} has ")
     shown = " ".join(kerastudy_here(copied, "show", NAME, *store).stdout.split())
@@ -334,7 +333,7 @@ def test_the_winner_is_the_champion(folder: Path, found: Confirmation, tmp_path:
     assert "its winner becomes the champion" in done.stderr
     check_champion(copied, found)
     done = kerastudy_here(copied, "launch", "study.py", "--executor", "in-process", *store)
-    assert history_in(copied).champion_run_id == now.trial(found.winner).run_id
+    assert history_in(copied).is_champion(now.trial(found.winner))
 
 
 @pytest.mark.exhaustive
@@ -365,7 +364,7 @@ def test_the_test_part_stays_sealed_if_asked(folder: Path, found: Confirmation) 
     made = study_in(folder).study
     sealed = ks.confirm(made, top=4, budget=6, test=False, store=folder / "store", progress=False)
     # Nothing is trained: the race is recorded.
-    assert len(runs_of_kind(folder, tags.TRAINING_KIND)) == 16
+    assert len(trainings_in(folder)) == 16
     assert sealed.race == found.race
     assert sealed.confirmed is None and sealed.gain is None and sealed.test_seeds == ()
     assert "The test part was left sealed, as asked." in sealed.notes
@@ -406,7 +405,7 @@ class Interrupting(NoProgress):
 
 def without_run(found: Confirmation) -> dict[str, Any]:
     kept = vars(found).copy()
-    del kept["run_id"], kept["time"]
+    del kept["uuid"], kept["time"]
     return kept
 
 
@@ -416,7 +415,8 @@ def test_ctrl_c_loses_only_what_runs(copy: Path, found: Confirmation) -> None:
     options = ConfirmOptions(top=4, budget=6)
     with pytest.raises(KeyboardInterrupt, match=r"^3 of 16 trainings are recorded; confirm again"):
         confirm_study(history, options, in_process=True, progress=Interrupting(3))
-    assert "RUNNING" not in {run.info.status for run in runs_of_kind(copy, "confirmation")}
+    (confirmation,) = history.journal.confirmations(history.search)
+    assert confirmation.state == "interrupted"
     check_resumed(copy, found)
 
 
@@ -444,11 +444,11 @@ def check_resumed(folder: Path, found: Confirmation) -> None:
     options = ConfirmOptions(top=4, budget=6)
     resumed = confirm_study(history_in(folder), options, in_process=True)
     assert without_run(resumed) == without_run(found)
-    assert len(runs_of_kind(folder, tags.CONFIRMATION_KIND)) == 1
-    trainings = runs_of_kind(folder, tags.TRAINING_KIND)
-    assert "RUNNING" not in {run.info.status for run in trainings}
-    ended = [run for run in trainings if tags.TRAINED in run.data.tags]
-    assert set(Counter(run.data.tags[tags.TRAINING] for run in ended).values()) == {1}
+    history, trainings = history_in(folder), trainings_in(folder)
+    assert len(history.journal.confirmations(history.search)) == 1
+    assert "running" not in {fit.state for fit in trainings}
+    ended = [fit.identity for fit in trainings if fit.result is not None]
+    assert set(Counter(ended).values()) == {1}
     assert len(evaluations_on(history_in(folder).store, found.test_digest)) == 1
 
 
@@ -482,7 +482,7 @@ def test_a_winner_whose_test_samples_cannot_be_scored_is_a_result(tmp_path: Path
     assert "a sample is out of range" in why and "gives no value" in " ".join(done.stdout.split())
     # Whoever saw why has read something of it.
     (reading,) = evaluations_on(history.store, history.description.data.digests["test"])
-    assert reading.confirmation == outcome.run_id and not reading.metrics
+    assert reading.confirmation == outcome.uuid and not reading.metrics
     assert history.champion is not None and history.champion.number == outcome.winner
 
 

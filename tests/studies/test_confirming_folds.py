@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from in_mlflow import InMlflow
 from scipy.stats import beta
 from scipy.stats import norm as normal
 from scipy.stats import t as student
@@ -21,8 +22,8 @@ import kerastudy as ks
 from studies.confirming import DEFAULTS, ConfirmOptions, confirm_study, make_plan, not_paired
 from studies.definition import fold_seed
 from studies.progress import NoProgress
-from tracking import tags
 from tracking.history import StudyHistory, read_evaluations, read_study
+from tracking.journal import Fit
 from tracking.records import Confirmation, TrialResult
 from tracking.store import open_store
 
@@ -105,9 +106,8 @@ def found(folder: Path) -> Confirmation:
     return again
 
 
-def trainings_in(history: StudyHistory) -> list[Any]:
-    runs: list[Any] = history.store.client.search_runs([history.experiment_id])
-    return [run for run in runs if run.data.tags[tags.KIND] == tags.TRAINING_KIND]
+def trainings_in(history: StudyHistory) -> list[Fit]:
+    return [fit for fit in history.journal.fits() if fit.confirmation]
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +239,7 @@ def test_the_test_part_is_read_by_models_trained_on_all_folds_for_the_common_bes
     )
     assert (found.test_samples, found.readings) == (60, 1)
     (reading,) = read_evaluations(history)
-    assert reading.confirmation == found.run_id
+    assert reading.confirmation == found.uuid
     assert reading.metrics["accuracy"].validation == winner.value
 
 
@@ -256,7 +256,7 @@ def interval_of(scores: np.ndarray) -> tuple[float, float, float]:
 @pytest.mark.exhaustive
 def test_what_people_read_of_it(folder: Path, found: Confirmation) -> None:
     history = history_in(folder)
-    names = {str(run.info.run_name) for run in trainings_in(history)}
+    names = {str(run.info.run_name) for run in InMlflow(history).runs}
     assert any(name.startswith(f"#{found.winner} · seed 1 · fold 3 · val_acc") for name in names)
     whole = f"#{found.winner} · seed 3 · all folds · complete"
     assert whole in names, "on all folds it has no value"
@@ -265,7 +265,7 @@ def test_what_people_read_of_it(folder: Path, found: Confirmation) -> None:
     assert "kerastudy confirm" not in shown, "it is confirmed"
     command = ("confirm", "folds", "--top", "2", "--budget", "4", "--store", "store", "--json")
     again = as_json(kerastudy_here(folder, *command))
-    assert again["run_id"] == found.run_id and again["corrected"]["samples"] == 90
+    assert again["uuid"] == found.uuid and again["corrected"]["samples"] == 90
 
 
 class Interrupting(NoProgress):
@@ -286,7 +286,7 @@ def test_ctrl_c_loses_only_what_runs(launched: Path, found: Confirmation, tmp_pa
     with pytest.raises(KeyboardInterrupt, match=r"^[0-9]+ of 22 trainings are recorded"):
         confirm_study(history_in(copy), OPTIONS, in_process=True, progress=Interrupting())
     resumed = confirm_study(history_in(copy), OPTIONS, in_process=True)
-    ended = [run for run in trainings_in(history_in(copy)) if tags.TRAINED in run.data.tags]
+    ended = [fit for fit in trainings_in(history_in(copy)) if fit.result is not None]
     assert len(ended) == 22
     assert before in (0, 6), "those of a race before are not run twice"
     same = ("race", "winner", "confirmed", "gain", "winner_on_test", "readings")

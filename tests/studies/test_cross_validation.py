@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from user_commands import as_json, kerastudy, kerastudy_here
 
 import kerastudy as ks
-from tracking.history import StudyHistory, epoch_metrics, read_study
+from tracking.history import StudyHistory, fit_metrics, read_study
 from tracking.store import open_store
 
 STUDY = '''
@@ -130,7 +130,7 @@ def test_a_fold_is_model_fit_on_the_indices_of_scikit_learn(
         _, epochs = trained_by_hand(
             made, trial.params, recorded.seed, train, validation, recorded.epochs
         )
-        assert epochs == list(epoch_metrics(history.store, recorded.run_id).values())
+        assert epochs == list(fit_metrics(history.folder, recorded.uuid).values())
         curves.append([metrics["val_loss"] for metrics in epochs])
     means = np.mean(curves, axis=0)
     assert trial.epoch == means.argmin() + 1

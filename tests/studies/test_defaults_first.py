@@ -8,10 +8,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import optuna
 import pytest
 from command_line import kerastudy_here, write_study
+from in_mlflow import InMlflow
 from optuna.exceptions import ExperimentalWarning
 from scripted import SPACE as SCRIPTED
 from scripted import ScriptedExecutor, describe, loss, run_study
@@ -22,8 +22,9 @@ import kerastudy as ks
 from search_spaces import OptunaSpace, SearchSpace, StudyError
 from studies.definition import ENGINES, sampler_seed
 from studies.progress import NoProgress
-from tracking.history import StudyHistory
-from tracking.records import StudyDescription, TrialSpec
+from tracking.history import StudyHistory, read_study
+from tracking.records import TrialSpec
+from tracking.store import open_store
 
 # What `scripted.SPACE` declares: the middle of each range, in its scale; the first choice.
 MIDDLE = {"rate": pytest.approx(10**-2.5), "units": 34, "kind": "a"}
@@ -140,13 +141,7 @@ def test_a_deterministic_study_is_the_same_whatever_the_timing(folder: Path) -> 
     assert found[0][0] == MIDDLE
 
 
-class TestRecordsOfOlderVersions:
-    def test_they_have_no_defaults_first(self) -> None:
-        fields = json.loads(describe(try_defaults=True).to_json())
-        del fields["try_defaults"]
-        read = StudyDescription.from_json(json.dumps(fields))
-        assert (read.try_defaults, read.default_trial, read.given(0)) == (False, None, None)
-
+class TestResumed:
     @pytest.mark.parametrize(
         "before, now", exhaustive_but([(False, True)], [(False, True), (True, False)])
     )
@@ -205,14 +200,11 @@ class TestOfACommand:
             "kind": "b",
             "use_l2": False,
         }
-        client = mlflow.MlflowClient(document["tracking_uri"])
-        first, second = (
-            client.search_runs(
-                [document["experiment_id"]],
-                f"tags.`kerastudy.trial` = '{n}' and tags.`kerastudy.engine` = '{engine}'",
-            )[0]
-            for n in (0, 1)
-        )
+        store = open_store(folder / "kerastudy-store")
+        assert store is not None
+        history = read_study(store, document["study"], engine)
+        shown = InMlflow(history)
+        first, second = (shown.run(trial.uuid) for trial in history.trials)
         assert first.info.run_name.startswith("#0 defaults · val_accuracy ")
         assert second.info.run_name.startswith("#1 · ")
         assert first.data.tags["kerastudy.defaults"] == "yes"

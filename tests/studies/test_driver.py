@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,16 +14,14 @@ from typing import Any
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
 from simulated_workers import SimulatedWorkers
+from study_record import attempts
 from suite import exhaustive_but
 
 from search_spaces import EngineError, StoreError, StudyChangedError, StudyError
 from studies.commands import study_text
 from studies.engines import Engine, EngineSettings, make_engine
-from studies.launching import LaunchOptions
-from studies.launching import study_run as running_studies
 from studies.progress import NoProgress
-from tracking.history import RecordedCurves, StudyHistory, read_study
-from tracking.history import trials as recorded
+from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription, TrialSpec
 from tracking.store import open_store
 
@@ -46,55 +43,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
     return launch(tmp_path_factory.mktemp("undisturbed") / "store", pruner="median", trials=14)
 
 
-def statuses(history: StudyHistory) -> list[str]:
-    runs = history.store.client.search_runs([history.experiment_id])
-    return sorted(run.info.status for run in runs)
-
-
 def test_runs_its_trials_and_closes_all(undisturbed: StudyHistory) -> None:
     assert undisturbed.counts()["total"] == 14
     assert undisturbed.counts()["pruned"] > 0
-    assert "RUNNING" not in statuses(undisturbed)
+    assert set(attempts(undisturbed.store.root, "scripted")) == {"complete", "pruned"}
     assert undisturbed.status == "FINISHED"
-
-
-def test_mlflows_client_reads_the_same_if_its_tables_are_others(
-    undisturbed: StudyHistory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    curves = RecordedCurves(undisturbed.store, undisturbed.trials)
-    together = [curves(trial) for trial in undisturbed.trials]
-    assert [list(curve) for curve in together] == [
-        list(range(1, trial.result.epochs + 1)) for trial in undisturbed.trials if trial.result
-    ]
-
-    def unknown(*_: object) -> None:
-        raise sqlite3.OperationalError("no such column")
-
-    monkeypatch.setattr(recorded, "_rows", unknown)
-    read = read_study(undisturbed.store, "scripted")
-    assert replace(read, store=undisturbed.store) == undisturbed
-    curves = RecordedCurves(undisturbed.store, undisturbed.trials)
-    assert [curves(trial) for trial in undisturbed.trials] == together
-
-
-def test_a_launch_reads_the_record_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "store"
-    launch(folder, trials=3)
-    read, runs_of = [], recorded._runs
-
-    def noting(*arguments: Any) -> Any:
-        read.append(arguments[-1])
-        return runs_of(*arguments)
-
-    monkeypatch.setattr(recorded, "_runs", noting)
-    executor = ScriptedExecutor(describe(trials=4))
-    options = LaunchOptions(store=folder)
-    history = running_studies.run_study(executor, options, progress=NoProgress())
-    assert read[0] is None, "all trials, before any runs"
-    assert history.best is not None
-    written = {history.trial(3).run_id, history.parent_run_id, history.best.run_id}
-    # To choose the champion, and for the summary: only what was written.
-    assert [only <= written for only in read[1:]] == [True, True]
 
 
 def test_the_best_epoch_counts(undisturbed: StudyHistory) -> None:
@@ -168,7 +121,7 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
     store = open_store(folder)
     assert store is not None
     stopped = read_study(store, "scripted")
-    assert "RUNNING" not in statuses(stopped)
+    assert "running" not in attempts(folder, "scripted")
     assert stopped.status == "FAILED"
     history = launch()
     assert history.counts()["complete"] + history.counts()["pruned"] == 9
@@ -176,7 +129,7 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
         now = history.trial(before.number)
         assert now.spec.attempt == 1 + (before.state == "interrupted")
         if before.state != "interrupted":
-            assert (now.run_id, now.best) == (before.run_id, before.best)
+            assert (now.uuid, now.best) == (before.uuid, before.best)
 
 
 class TestInterruption:
@@ -198,7 +151,7 @@ class TestInterruption:
         store = open_store(tmp_path / "store")
         assert store is not None
         stopped = read_study(store, "scripted")
-        assert "RUNNING" not in statuses(stopped)
+        assert "running" not in attempts(store.root, "scripted")
         assert stopped.status == "KILLED"
         executor = ScriptedExecutor(describe(pruner="median", trials=14))
         history = launch(tmp_path / "store", executor)
@@ -241,7 +194,7 @@ def test_a_killed_driver_loses_no_trial(tmp_path: Path, undisturbed: StudyHistor
     assert killed.returncode == -signal.SIGKILL
     history = launch(tmp_path / "store", pruner="median", trials=14)
     assert outcome(history) == outcome(undisturbed)
-    assert "RUNNING" not in statuses(history)
+    assert "running" not in attempts(history.store.root, "scripted")
 
 
 def test_a_trial_whose_worker_dies_is_tried_again(tmp_path: Path) -> None:
@@ -249,7 +202,7 @@ def test_a_trial_whose_worker_dies_is_tried_again(tmp_path: Path) -> None:
     history = launch(tmp_path / "store", executor)
     assert executor.ran == [(0, 1), (1, 1), (1, 2), (1, 3), (2, 1), (3, 1)]
     assert history.counts()["complete"] == 4
-    assert "RUNNING" not in statuses(history)
+    assert "running" not in attempts(history.store.root, "scripted")
 
 
 def test_a_trial_that_kills_three_workers_is_infeasible(tmp_path: Path) -> None:
@@ -282,9 +235,9 @@ def test_infeasible_trials_are_recorded_with_their_reason(tmp_path: Path) -> Non
     executor = ScriptedExecutor(describe(trials=6), infeasible={0, 3})
     history = launch(tmp_path / "store", executor)
     assert history.counts()["infeasible"] == 2
-    run = history.store.client.get_run(history.trial(3).run_id)
-    assert run.info.status == "FAILED"
-    assert "ValueError: no" in run.data.tags["kerastudy.reason"]
+    trial = history.trial(3)
+    assert trial.state == "infeasible" and trial.result is not None
+    assert "ValueError: no" in trial.result.reason
 
 
 def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_mended(
@@ -309,10 +262,10 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_
     history = launch_again(executor, retry_infeasible=True)
     assert executor.ran == [(0, 2), (1, 2), (2, 2), (3, 1), (4, 1), (5, 1)]
     assert (history.counts()["complete"], history.superseded) == (6, 3)
-    assert statuses(history) == ["FAILED"] * 3 + ["FINISHED"] * 7
+    assert attempts(store.root, "scripted") == ["infeasible"] * 3 + ["complete"] * 6
     for before, now in zip(stopped.trials, history.trials, strict=False):
         assert dict(before.spec.values) == dict(now.spec.values)
-        assert before.run_id != now.run_id
+        assert before.uuid != now.uuid
 
     executor = ScriptedExecutor(describe(trials=8, code=mended))
     assert launch_again(executor, retry_infeasible=True).superseded == 3
@@ -376,7 +329,6 @@ class TestChangedDefinition:
         assert outcome(read_study(store, "scripted")) == outcome(before)
 
     def test_a_changed_space_or_data_is_refused(self, tmp_path: Path) -> None:
-        from dataclasses import replace
 
         import kerastudy as ks
 
@@ -397,7 +349,7 @@ class TestChangedDefinition:
             launch(tmp_path / "store", ScriptedExecutor(describe(), stop))
         history = launch(tmp_path / "store", epochs=5, trials=2)
         assert [t.spec.epochs for t in history.trials] == [5, 5]
-        assert "RUNNING" not in statuses(history)
+        assert "running" not in attempts(history.store.root, "scripted")
 
     def test_another_engine_is_a_configuration_beside_the_first(self, tmp_path: Path) -> None:
         launch(tmp_path / "store", trials=3)
@@ -443,16 +395,6 @@ def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: P
     assert "3 attempts" in trial.result.reason
 
 
-@pytest.mark.exhaustive
-def test_a_run_that_was_deleted_in_mlflow_is_told(tmp_path: Path) -> None:
-    history = launch(tmp_path / "store", trials=4)
-    history.store.client.delete_run(history.trial(2).run_id)
-    with pytest.raises(StudyError, match=r"trials 2 were deleted.*--name"):
-        launch(tmp_path / "store", trials=6)
-    history.store.client.restore_run(history.trial(2).run_id)
-    assert launch(tmp_path / "store", trials=6).counts()["complete"] == 6
-
-
 def test_pieces_of_checkpoints_are_swept(tmp_path: Path) -> None:
     history = launch(tmp_path / "store", trials=1)
     folder = history.files.folder
@@ -463,10 +405,9 @@ def test_pieces_of_checkpoints_are_swept(tmp_path: Path) -> None:
 
 def test_a_study_that_runs_elsewhere_is_refused(tmp_path: Path) -> None:
     first = launch(tmp_path / "store", trials=1)
-    held = f"lock_study('scripted', {first.experiment_id!r})"
     script = (
-        "import sys; from tracking.store import open_store\n"
-        f"with open_store({str(first.store.root)!r}).{held}:\n"
+        "import sys; from pathlib import Path; from tracking.store import locked_study\n"
+        f"with locked_study(Path({str(first.folder)!r}), 'scripted'):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(

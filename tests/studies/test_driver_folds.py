@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, loss, read_checkpoint, run_study
+from study_record import left_behind
 
 from search_spaces import WorkerError
 from studies.definition import trial_seed
 from studies.executors import Handler
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, epoch_metrics
+from tracking.history import StudyHistory, fit_metrics
 from tracking.records import ALL_FOLDS, EndedTrial, TrialResult, TrialSpec, TrialTask
 
 FOLDS = 3
@@ -41,34 +44,39 @@ def history(folder: Path) -> StudyHistory:
 
 
 def curves(history: StudyHistory, trial: EndedTrial) -> list[dict[int, float]]:
-    """The objective of each fold by epoch, as MLflow has it."""
-    runs = [fold.run_id for fold in trial.result.repeats]
-    epochs = [epoch_metrics(history.store, run) for run in runs]
+    """The objective of each fold by epoch."""
+    epochs = [fit_metrics(history.folder, fold.uuid) for fold in trial.result.repeats]
     return [{epoch: metrics["val_loss"] for epoch, metrics in each.items()} for each in epochs]
 
 
-def test_every_fold_is_a_run_of_its_own_below_the_trial(history: StudyHistory) -> None:
-    client = history.store.client
+@pytest.fixture(scope="module")
+def shown(history: StudyHistory) -> InMlflow:
+    return InMlflow(history)
+
+
+def test_every_fold_is_a_run_of_its_own_below_the_trial(
+    history: StudyHistory, shown: InMlflow
+) -> None:
     for trial in history.ended:
         folds = trial.result.repeats
         assert [f.fold for f in folds] == [0, 1, 2]
         assert [f.seed for f in folds] == [trial_seed(0, trial.number, i) for i in range(FOLDS)]
         for number, fold in enumerate(folds):
-            run = client.get_run(fold.run_id)
-            assert run.data.tags["mlflow.parentRunId"] == trial.run_id
+            run = shown.run(fold.uuid)
+            parent = shown.run(trial.uuid).info.run_id
+            assert run.data.tags["mlflow.parentRunId"] == parent
             assert run.data.tags["kerastudy.kind"] == "fold"
             assert run.info.run_name.startswith(
                 f"#{trial.number} fold {number + 1} of 3 · val_loss"
             )
-            spec = TrialSpec.from_json(run.data.tags["mlflow.kerastudy.spec"])
-            assert (spec.seed, spec.repeat, spec.fold) == (fold.seed, number, number)
-            assert list(curves(history, trial)[number].values()) == [
-                loss(spec, epoch) for epoch in range(1, spec.epochs + 1)
-            ]
+            spec = replace(trial.spec, seed=fold.seed, repeat=number, fold=number)
+            wanted = [(epoch, loss(spec, epoch)) for epoch in range(1, spec.epochs + 1)]
+            assert list(curves(history, trial)[number].items()) == wanted
+            assert shown.points(run, "val_loss") == wanted
 
 
 def test_the_value_is_the_mean_over_folds_at_their_best_common_epoch(
-    history: StudyHistory,
+    history: StudyHistory, shown: InMlflow
 ) -> None:
     differ = 0
     for trial in history.ended:
@@ -79,16 +87,17 @@ def test_the_value_is_the_mean_over_folds_at_their_best_common_epoch(
         values = [curve[best] for curve in of_folds]
         assert trial.result.spread == statistics.stdev(values)
         differ += trial.value != statistics.fmean(min(curve.values()) for curve in of_folds)
-        run = history.store.client.get_run(trial.run_id)
+        run = shown.run(trial.uuid)
         assert run.data.metrics["best_val_loss"] == trial.value
         assert run.info.run_name.endswith(f"± {trial.result.spread:.2g} @ epoch {best}")
-        shown = {epoch: m["val_loss"] for epoch, m in history.curve(trial).items()}
-        assert shown == pytest.approx(means, abs=1e-12)
+        curve = {epoch: m["val_loss"] for epoch, m in history.curve(trial).items()}
+        assert curve == pytest.approx(means, abs=1e-12)
+        assert shown.points(run, "val_loss") == list(curve.items())
     assert differ, "else this shows nothing"
 
 
 def test_the_champion_is_trained_on_all_folds_for_the_best_common_epoch(
-    history: StudyHistory,
+    history: StudyHistory, shown: InMlflow
 ) -> None:
     best = history.best
     assert best is not None and best.whole is not None and best.value is not None
@@ -97,11 +106,11 @@ def test_the_champion_is_trained_on_all_folds_for_the_best_common_epoch(
     spec = read_checkpoint(path)
     assert (spec.fold, spec.epochs, spec.seed) == (ALL_FOLDS, best.epoch, best.spec.seed)
     assert spec.values == best.spec.values
-    run = history.store.client.get_run(best.whole.run_id)
+    run = shown.run(best.whole.uuid)
     assert re.fullmatch(rf"#{best.number} all folds · complete", run.info.run_name)
-    assert run.data.tags["mlflow.parentRunId"] == best.run_id
+    assert run.data.tags["mlflow.parentRunId"] == shown.run(best.uuid).info.run_id
     assert "best_val_loss" not in run.data.metrics, "it has no validation data"
-    assert len(epoch_metrics(history.store, best.whole.run_id)) == best.epoch
+    assert len(fit_metrics(history.folder, best.whole.uuid)) == best.epoch
     assert [t.number for t in history.ended if t.whole is not None] == [best.number]
 
 
@@ -133,8 +142,7 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not(
         launch(folder, ScriptedExecutor(description, before=interrupt))
     resumed = launch(folder, ScriptedExecutor(description))
     assert outcome(resumed) == outcome(history)
-    runs = resumed.store.client.search_runs([resumed.experiment_id])
-    assert not [run for run in runs if run.info.status == "RUNNING"]
+    assert not left_behind(resumed.store.root)
 
 
 def outcome(history: StudyHistory) -> list[Any]:
@@ -165,8 +173,6 @@ class Shifted:
         self.handler, self.spec = handler, spec
 
     def on_epoch(self, epoch: Any) -> Any:
-        from dataclasses import replace
-
         shifted = epoch.metrics["val_loss"] / (100 if epoch.repeat == 0 else 1)
         return self.handler.on_epoch(replace(epoch, metrics={**epoch.metrics, "val_loss": shifted}))
 
@@ -185,7 +191,8 @@ def test_trials_end_within_later_folds_too_and_then_have_no_value(pruned: StudyH
     assert pruned.best is not None and pruned.best.state == "complete"
     complete = [t.value for t in pruned.ended if t.state == "complete"]
     assert pruned.best.value == min(v for v in complete if v is not None)
-    names = {pruned.store.client.get_run(t.run_id).info.run_name for t in found}
+    shown = InMlflow(pruned)
+    names = {shown.run(trial.uuid).info.run_name for trial in found}
     assert any(re.fullmatch(r"#\d+ · pruned in fold 2 of 3", name) for name in names)
 
 
@@ -213,8 +220,6 @@ class Short(ScriptedExecutor):
     """The second fold ends after two epochs, as by a callback; that of trial 1 has none."""
 
     def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
-        from dataclasses import replace
-
         spec = task.spec
         if spec.fold == 1:
             if spec.number == 1:

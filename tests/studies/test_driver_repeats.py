@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, loss, read_checkpoint, run_study
+from study_record import left_behind
 
 from studies.definition import trial_seed
 from studies.executors import Handler
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, epoch_metrics
+from tracking.history import StudyHistory, fit_metrics
 from tracking.records import TrialRecord, TrialResult, TrialSpec, TrialTask
 
 
@@ -38,29 +41,35 @@ def repeat_values(trial: TrialRecord) -> list[float]:
     return [repeat.best.value for repeat in trial.result.repeats]
 
 
-def test_every_repeat_has_a_seed_and_a_run_of_its_own(history: StudyHistory) -> None:
+@pytest.fixture(scope="module")
+def shown(history: StudyHistory) -> InMlflow:
+    return InMlflow(history)
+
+
+def test_every_repeat_has_a_seed_and_a_run_of_its_own(
+    history: StudyHistory, shown: InMlflow
+) -> None:
     for trial in history.trials:
         assert trial.result is not None
         repeats = trial.result.repeats
         assert [r.seed for r in repeats] == [trial_seed(0, trial.number, i) for i in range(3)]
-        assert len({r.run_id for r in repeats}) == 3
+        assert len({r.uuid for r in repeats}) == 3
         for i, repeat in enumerate(repeats):
-            run = history.store.client.get_run(repeat.run_id)
+            run = shown.run(repeat.uuid)
             assert run.info.status == "FINISHED"
-            assert run.data.tags["mlflow.parentRunId"] == trial.run_id
-            spec = TrialSpec.from_json(run.data.tags["mlflow.kerastudy.spec"])
-            assert (spec.seed, spec.repeat) == (repeat.seed, i)
-            curve = epoch_metrics(history.store, repeat.run_id)
+            assert run.data.tags["mlflow.parentRunId"] == shown.run(trial.uuid).info.run_id
+            spec = replace(trial.spec, seed=repeat.seed, repeat=i)
+            curve = fit_metrics(history.folder, repeat.uuid)
             assert [m["val_loss"] for m in curve.values()] == [loss(spec, e) for e in curve]
 
 
-def test_a_trials_value_is_the_mean_of_its_repeats(history: StudyHistory) -> None:
+def test_a_trials_value_is_the_mean_of_its_repeats(history: StudyHistory, shown: InMlflow) -> None:
     for trial in history.trials:
         values = repeat_values(trial)
         assert trial.best is not None and trial.result is not None
         assert trial.best.value == statistics.fmean(values)
         assert trial.result.spread == statistics.stdev(values)
-        metrics = history.store.client.get_run(trial.run_id).data.metrics
+        metrics = shown.run(trial.uuid).data.metrics
         assert metrics["best_val_loss"] == trial.best.value
         assert metrics["best_val_loss_std"] == pytest.approx(statistics.stdev(values))
 
@@ -68,7 +77,7 @@ def test_a_trials_value_is_the_mean_of_its_repeats(history: StudyHistory) -> Non
 def test_the_trials_own_curve_is_the_mean(history: StudyHistory) -> None:
     trial = history.trials[0]
     assert trial.result is not None
-    curves = [epoch_metrics(history.store, r.run_id) for r in trial.result.repeats]
+    curves = [fit_metrics(history.folder, r.uuid) for r in trial.result.repeats]
     for epoch, metrics in history.curve(trial).items():
         mean = statistics.fmean(curve[epoch]["val_loss"] for curve in curves)
         assert metrics["val_loss"] == pytest.approx(mean, abs=1e-12)
@@ -104,8 +113,7 @@ def test_interrupted_between_repeats_it_goes_on_as_if_it_had_not(
         launch(folder, ScriptedExecutor(description, before=interrupt))
     resumed = launch(folder, ScriptedExecutor(description))
     assert [repeat_values(t) for t in resumed.trials] == [repeat_values(t) for t in history.trials]
-    runs = resumed.store.client.search_runs([resumed.experiment_id])
-    assert not [run for run in runs if run.info.status == "RUNNING"]
+    assert not left_behind(resumed.store.root)
 
 
 def test_a_trial_pruned_in_its_first_repeat_has_no_further_one(folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from in_mlflow import InMlflow
 from scripted import SPACE, ScriptedExecutor, describe, run_study
 from suite import exhaustive_but
 
@@ -47,12 +48,9 @@ class TestJoining:
         assert len(set(late[4:])) > 1
         for trial in history.trials:
             assert history.description.space.contains(trial.spec.values)
-        shown = [
-            history.store.client.get_run(t.run_id).data.params.get("late") for t in history.trials
-        ]
-        assert shown[:3] == [None] * 3
-        assert shown[3] == "0.25"
-        assert shown[4:] == [repr(value) for value in late[4:]]
+        shown = InMlflow(history)
+        params = [shown.run(t.uuid).data.params.get("late") for t in history.trials]
+        assert params[3:] == ["0.25", *(repr(value) for value in late[4:])]
 
     @pytest.mark.parametrize("engine", exhaustive_but(ENGINES[::2], ENGINES))
     @pytest.mark.parametrize("cut", exhaustive_but([6], [4, 6]))
@@ -76,7 +74,7 @@ class TestJoining:
         description = describe(name="declared", trials=5)
         history = launch(folder, ScriptedExecutor(description, joined={1: [LATE]}))
         assert history.description.space == SPACE
-        run = history.store.client.get_run(history.trial(1).run_id)
+        run = InMlflow(history).run(history.trial(1).uuid)
         assert run.data.params["late"] == "0.25", "it is recorded all the same"
 
 
@@ -212,6 +210,6 @@ def test_the_longest_names_are_recorded_and_longer_ones_that_show_late(tmp_path:
     history = run_study(executor, store=tmp_path / "s", progress=NoProgress())
     assert history.counts()["complete"] == 4
     assert late.name in history.trial(3).spec.values
-    run = history.store.client.get_run(history.trial(3).run_id)
+    run = InMlflow(history).run(history.trial(3).uuid)
     assert long_name(250) in run.data.params
     assert len([name for name in run.data.params if name.startswith("aaa")]) == 2

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
+from study_record import left_behind
 
 from search_spaces import WorkerError
 from studies.executors import Handler
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, epoch_metrics
+from tracking.history import StudyHistory, fit_metrics
 from tracking.records import Decision, EpochResult, TrialSpec, TrialTask
 
 FOLDS, WORKERS = 4, 3
@@ -132,17 +133,12 @@ def one_worker(folder: Path) -> list[Any]:
 
 
 def outcome(history: StudyHistory) -> list[Any]:
-    """What is recorded of the trials and of the runs below them, but for times."""
-    client, found = history.store.client, []
+    """What is recorded of the trials and of the fits below them, but for times."""
+    found = []
     for trial in history.ended:
-        run = client.get_run(trial.run_id)
-        children = client.search_runs(
-            [history.experiment_id], f"tags.`mlflow.parentRunId` = '{trial.run_id}'"
-        )
+        fits = [fit for fit in history.journal.fits() if fit.trial == trial.uuid]
         found.append(
             (
-                run.info.run_name,
-                run.info.status,
                 trial.state,
                 trial.value,
                 trial.epoch,
@@ -150,9 +146,9 @@ def outcome(history: StudyHistory) -> list[Any]:
                 trial.result.reason,
                 [(f.seed, f.fold, f.value, f.best, f.weights_sha256) for f in trial.result.repeats],
                 None if trial.whole is None else trial.whole.weights_sha256,
-                sorted((c.info.run_name, c.info.status, c.info.lifecycle_stage) for c in children),
-                [epoch_metrics(history.store, f.run_id) for f in trial.result.repeats],
-                epoch_metrics(history.store, trial.run_id),
+                sorted((fit.spec.repeat, fit.state) for fit in fits),
+                [fit_metrics(history.folder, f.uuid) for f in trial.result.repeats],
+                history.curve(trial),
             )
         )
     return found
@@ -185,7 +181,7 @@ def test_a_fold_that_fails_ends_the_trial_as_on_one_worker(
 
     found = failing(f"failing {fold} {order}", Interleaved, order=order)
     assert found == failing(f"failing {fold} {order} alone", OneAtATime)
-    assert f"in fold {fold + 1} of {FOLDS}" in found[1][6]
+    assert f"in fold {fold + 1} of {FOLDS}" in found[1][4]
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -195,10 +191,9 @@ def test_a_fold_whose_process_dies_is_trained_again_with_the_others(
     dies = {(0, 1, 2), (2, 3, 1), (2, 0, 3)}
     executor = Interleaved(folded(f"dying {order}"), order=order, dies=dies)
     history = launch(folder, executor)
-    assert [each[3:9] for each in outcome(history)] == [each[3:9] for each in one_worker]
+    assert [each[1:7] for each in outcome(history)] == [each[1:7] for each in one_worker]
     assert not dies and history.ended[0].losses == 1
-    runs = history.store.client.search_runs([history.experiment_id])
-    assert not [run for run in runs if run.info.status == "RUNNING"]
+    assert not left_behind(history.store.root)
 
 
 def test_interrupted_in_a_fold_it_resumes_as_if_it_had_not(
@@ -208,4 +203,4 @@ def test_interrupted_in_a_fold_it_resumes_as_if_it_had_not(
     with pytest.raises(KeyboardInterrupt):
         launch(folder, interrupted)
     history = launch(folder, Interleaved(folded("interrupted"), order=1))
-    assert [each[3:9] for each in outcome(history)] == [each[3:9] for each in one_worker]
+    assert [each[1:7] for each in outcome(history)] == [each[1:7] for each in one_worker]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from studies.commands import study_text
 from studies.progress import NoProgress
 from studies.training import environment, hardware_class
 from tracking.history import StudyHistory, study_note
-from tracking.records import StudyDescription, TrialSpec
 
 OURS, OTHER = "vendor_id A cpu family 6 model 85 avx512", "vendor_id B cpu family 25 model 1 avx2"
 DIFFER = "of any kind: bits may differ between trials"
@@ -43,18 +41,6 @@ def test_another_class_is_refused_until_a_user_allows_it(tmp_path: Path) -> None
     assert DIFFER in study_text(history) and DIFFER in study_note(history)
     # From then on, on each.
     assert specs(launch(tmp_path, OURS, 5)) == [*[OURS] * 3, "any", "any"]
-
-
-def test_older_records_have_none(tmp_path: Path) -> None:
-    launch(tmp_path, "", 2)
-    assert specs(launch(tmp_path, OURS, 3)) == ["", "", OURS]
-    for kind, value in (
-        (StudyDescription, describe(hardware=OURS)),
-        (TrialSpec, launch(tmp_path, OURS, 3).trials[-1].spec),
-    ):
-        fields = json.loads(value.to_json())
-        del fields["hardware"]
-        assert kind.from_json(json.dumps(fields)).hardware == ""
 
 
 def test_the_class_of_this_machine() -> None:

@@ -14,7 +14,7 @@ from scripted import describe, loss, run_study
 from benchmarks.many_workers.cluster import Faults, SimulatedCluster
 from studies.progress import NoProgress
 from studies.running import driver
-from tracking.history import StudyHistory, epoch_metrics
+from tracking.history import StudyHistory
 
 TRIALS, EPOCHS = 48, 2
 ROOM = str(Path(driver.__file__).parent)
@@ -64,5 +64,5 @@ def test_what_comes_late_or_twice_from_lost_workers_is_recorded_once(store: Path
     assert cluster.figures.dropped > 5
     assert [trial.state for trial in history.ended] == ["complete"] * TRIALS
     for trial in history.ended:
-        curve = epoch_metrics(history.store, trial.run_id)
+        curve = history.curve(trial)
         assert curve == {e: {"val_loss": loss(trial.spec, e)} for e in range(1, EPOCHS + 1)}

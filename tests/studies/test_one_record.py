@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
 from suite import exhaustive_but
 
@@ -20,9 +21,7 @@ KNOWN = (
 # What tells one engine, one run or one moment from another.
 OWN = (
     "kerastudy.engine",
-    "mlflow.kerastudy.engine_state.",
-    "mlflow.kerastudy.launched",
-    "mlflow.kerastudy.definition",
+    "kerastudy.uuid",
     "mlflow.parentRunId",
     "mlflow.note.content",
 )
@@ -38,9 +37,10 @@ def launch(folder: Path, engine: str, **settings: Any) -> StudyHistory:
     return run_study(ScriptedExecutor(description), store=folder, progress=NoProgress())
 
 
-def record(history: StudyHistory, run_id: str) -> dict[str, Any]:
-    client = history.store.client
-    run = client.get_run(run_id)
+def record(history: StudyHistory, shown: InMlflow, uuid: str = "") -> dict[str, Any]:
+    """What MLflow shows of a trial, or of the study."""
+    client, run = shown.client, shown.run(uuid) if uuid else shown.parent
+    run_id = run.info.run_id
     tags = {k: v for k, v in run.data.tags.items() if not k.startswith(OWN)}
     # The runs of a study's second engine name it.
     name = tags["mlflow.runName"].removesuffix(f" · {history.description.engine}")
@@ -69,17 +69,19 @@ def record(history: StudyHistory, run_id: str) -> dict[str, Any]:
 )
 def test_the_same_values_leave_the_same_record(folder: Path, engine: str) -> None:
     first, second = launch(folder, "optuna:tpe"), launch(folder, engine)
+    here, there = InMlflow(first), InMlflow(second)
     for one, other in zip(first.trials, second.trials, strict=True):
-        assert record(first, one.run_id) == record(second, other.run_id)
-    assert record(first, first.parent_run_id) == record(second, second.parent_run_id)
+        assert record(first, here, one.uuid) == record(second, there, other.uuid)
+    assert record(first, here) == record(second, there)
 
 
 @pytest.mark.exhaustive
 def test_hyperbands_trials_have_the_same_kinds_of_entries(folder: Path) -> None:
     """It decides on the epochs, so the values differ."""
     first, second = launch(folder, "optuna:tpe"), launch(folder, "keras-tuner:hyperband")
+    here, there = InMlflow(first), InMlflow(second)
     for one, other in zip(first.trials, second.trials, strict=True):
-        a, b = record(first, one.run_id), record(second, other.run_id)
+        a, b = record(first, here, one.uuid), record(second, there, other.uuid)
         for kind in ("params", "metrics", "tags"):
             assert a[kind].keys() == b[kind].keys()
         assert a["artifacts"] == b["artifacts"]

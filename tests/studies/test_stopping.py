@@ -15,8 +15,6 @@ from typing import Any, NoReturn
 import faults
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 import kerastudy as ks
 from search_spaces import WorkerError
@@ -24,6 +22,7 @@ from studies import Study, catching_interrupts, raising_interrupts
 from studies.executors import Handler
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
+from tracking.journal import Journal
 from tracking.records import TrialResult, TrialSpec, TrialTask
 from tracking.store import Store, open_store
 
@@ -49,8 +48,8 @@ def store_in(folder: Path) -> Store:
 
 
 def running(history: StudyHistory) -> list[str]:
-    runs = history.store.client.search_runs([history.experiment_id])
-    return [run.info.run_id for run in runs if run.info.status == "RUNNING"]
+    states = [trial.state for trial in history.trials] + [f.state for f in history.journal.fits()]
+    return [state for state in states if state == "running"]
 
 
 def test_a_worker_that_the_same_signal_ends_is_no_loss(folder: Path) -> None:
@@ -272,7 +271,7 @@ def test_a_study_is_finished_though_a_signal_comes_while_its_champion_is_saved(
     description = describe(name="champion", trials=2)
     history = launch_to_the_end(folder, SavingAChampion(description))
     assert (history.status, history.ended_by) == ("FINISHED", "trials")
-    assert history.champion_run_id
+    assert history.registered is not None
 
 
 def test_and_is_interrupted_if_another_one_comes(folder: Path) -> None:
@@ -282,28 +281,28 @@ def test_and_is_interrupted_if_another_one_comes(folder: Path) -> None:
     with raising_interrupts(), pytest.raises(KeyboardInterrupt):
         launch(folder, executor)
     stopped = read_study(store_in(folder), description.name)
-    assert (stopped.status, stopped.champion_run_id) == ("KILLED", "")
+    assert (stopped.status, stopped.registered) == ("KILLED", None)
     history = launch(folder, SavingAChampion(description))
     assert (history.status, history.counts()["complete"]) == ("FINISHED", 2)
-    assert history.champion_run_id
+    assert history.registered is not None
 
 
 @contextmanager
-def when_the_summary_is_written(action: Callable[[], None]) -> Iterator[None]:
-    """Does something in the midst of closing a study's parent run, once."""
+def when_its_end_is_recorded(action: Callable[[], None]) -> Iterator[None]:
+    """Does something in the midst of recording that a study has ended, once."""
     done: list[bool] = []
+    end = Journal.end
 
-    def see(_connection: Any, _cursor: Any, _statement: str, values: Any, *_: Any) -> None:
-        if "mlflow.note.content" in str(values) and "Stopped: " in str(values) and not done:
+    def ending(journal: Journal, status: str, ended_by: str, stopped: str) -> None:
+        if not done:
             done.append(True)
             action()
+        end(journal, status, ended_by, stopped)
 
-    event.listen(Engine, "before_cursor_execute", see)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "end", ending)
         yield
-    finally:
-        event.remove(Engine, "before_cursor_execute", see)
-    assert done, "the summary was not written"
+    assert done, "its end was not recorded"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -311,7 +310,7 @@ def test_no_study_is_left_running_by_a_signal_while_it_is_closed(
     folder: Path, number: signal.Signals
 ) -> None:
     description = describe(name=f"closing, {number.name}", trials=2)
-    with when_the_summary_is_written(lambda: os.kill(os.getpid(), number)):
+    with when_its_end_is_recorded(lambda: os.kill(os.getpid(), number)):
         history = launch_to_the_end(folder, ScriptedExecutor(description))
     assert (history.status, history.ended_by) == ("FINISHED", "trials")
     assert not running(history)
@@ -325,7 +324,7 @@ def test_nor_by_one_while_it_is_closed_since_it_was_interrupted(folder: Path) ->
         ctrl_c()
         ctrl_c()
 
-    with pytest.raises(KeyboardInterrupt), when_the_summary_is_written(ctrl_c):
+    with pytest.raises(KeyboardInterrupt), when_its_end_is_recorded(ctrl_c):
         launch(folder, ScriptedExecutor(description, stop))
     stopped = read_study(store_in(folder), description.name)
     assert (stopped.status, running(stopped)) == ("KILLED", [])

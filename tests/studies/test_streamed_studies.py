@@ -17,6 +17,7 @@ from command_line import kerastudy_here
 from conformance.models import make_spec, seeing
 from conformance.trainer import TrainerConformance
 from exact_training import by_trainer, spec_of
+from in_mlflow import InMlflow
 from streamed import model, study
 
 import kerastudy as ks
@@ -60,7 +61,7 @@ def test_the_record_says_what_trained_and_why_and_what_its_digest_is_of(
     data = history.description.data
     assert dict(data.sizes) == {"train": 44, "validation": 20, "test": 20}
     assert history.trials[0].spec.batch_size == streamed.SIZE
-    run = history.store.client.get_run(history.parent_run_id)
+    run = InMlflow(history).parent
     (first, *_) = run.inputs.dataset_inputs
     assert "all 6 batches" in first.dataset.profile
     assert "data       batches: 44 train, 20 validation" in definition_text(history.description)

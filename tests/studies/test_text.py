@@ -122,7 +122,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 def test_a_study_of_texts_registers_a_model_that_takes_texts(launched: tuple[Path, Any]) -> None:
     folder, history = launched
     assert history.best.result.trainer == "plain"
-    assert history.champion_run_id == history.best.run_id
+    assert history.is_champion(history.best)
     (file,) = (folder / "store").rglob("MLmodel")
     registered = Model.load(str(file.parent))
     assert registered.signature is not None and registered.metadata is not None

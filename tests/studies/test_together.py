@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
@@ -14,7 +15,6 @@ from studies.engines import OptunaEngine
 from studies.executors import Handler
 from studies.progress import NoProgress
 from studies.running import driver
-from tracking import tags
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialResult, TrialTask
 from tracking.store import create_store, open_store
@@ -72,15 +72,12 @@ def test_what_has_ended_stays_so_whatever_comes_then(folder: Path) -> None:
         run_study(executor, store=folder, progress=Interrupted())
     history = read(folder, "interrupted")
     assert [trial.state for trial in history.trials] == ["complete"] * 3
-    runs = [history.store.client.get_run(trial.run_id) for trial in history.trials]
-    assert [run.info.status for run in runs] == ["FINISHED"] * 3
-    assert [run.data.tags[tags.STATE] for run in runs] == ["complete"] * 3
     # The curve of the best so far has each that was the best when it ended.
     values = [trial.best.value for trial in history.trials if trial.best]
     assert values[0] > values[1], "or this shows nothing"
-    points = history.store.client.get_metric_history(history.parent_run_id, "study/best_val_loss")
+    shown = InMlflow(history)
     best = [n + 1 for n in range(3) if values[n] == min(values[: n + 1])]
-    assert sorted(point.step for point in points) == best
+    assert [step for step, _ in shown.points(shown.parent, "study/best_val_loss")] == best
 
 
 class OneByOne(ScriptedExecutor):
@@ -108,12 +105,12 @@ def test_what_mlflow_shows_as_the_best_is_the_best_whichever_trial_ended_last(fo
         )
         history = run_study(executor, store=folder, progress=NoProgress())
         assert history.best is not None and history.best.best is not None
-        client, parent = history.store.client, history.parent_run_id
-        assert client.get_run(parent).data.metrics["study/best_val_loss"] == history.best.best.value
-        points = client.get_metric_history(parent, "study/best_val_loss")
-        assert [p.step for p in points] == sorted({p.step for p in points})
-        assert all(1 <= point.step <= trials for point in points)
-        values = [point.value for point in points]
+        shown = InMlflow(history)
+        assert shown.parent.data.metrics["study/best_val_loss"] == history.best.best.value
+        points = shown.points(shown.parent, "study/best_val_loss")
+        assert [step for step, _ in points] == sorted({step for step, _ in points})
+        assert all(1 <= step <= trials for step, _ in points)
+        values = [value for _, value in points]
         assert values == sorted(set(values), reverse=True) and len(values) > 1
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
 from search_spaces import WorkerError
 from studies.progress import NoProgress
 from tracking.history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec
-from tracking.runs import champion_version
 
 
 class Compiled(ScriptedExecutor):
@@ -65,12 +65,10 @@ def launch(
 
 
 def tags_of(history: StudyHistory) -> tuple[str, str, Mapping[str, str]]:
-    """Returns what is recorded of the champion: its trial, on its run and on its version."""
-    version = champion_version(
-        history.store.client, history.description.name, history.experiment_id
-    )
-    assert version is not None
-    run = history.store.client.get_run(version.tags["kerastudy.champion_run"])
+    """Returns what MLflow says of the champion: its trial, on its run and on its version."""
+    shown = InMlflow(history)
+    version = shown.client.get_model_version_by_alias(history.description.name, "champion")
+    run = shown.client.get_run(version.tags["kerastudy.champion_run"])
     return version.tags["kerastudy.trial"], run.data.tags["kerastudy.verified"], version.tags
 
 
@@ -120,9 +118,8 @@ def test_nothing_is_champion_if_nothing_holds(folder: Path) -> None:
     assert tags_of(history)[1] == tags_of(history)[2]["kerastudy.verified"] == "off"
     history, _, _ = launch(folder, description, wrong={0: 1, 1: 1})
     assert history.best is None
-    assert champion_version(history.store.client, description.name, history.experiment_id) is None
-    versions = history.store.client.search_model_versions(f"name = '{description.name}'")
-    assert [v.tags["kerastudy.verified"][:18] for v in versions] == ["model.fit, differs"]
+    assert history.registered is None
+    assert InMlflow(history).client.get_registered_model(description.name).aliases == {}
 
 
 def test_only_epochs_that_fit_in_a_tenth_of_the_launch_are_compared(folder: Path) -> None:

@@ -142,4 +142,4 @@ def test_an_autoencoder_is_launched_and_registered(tmp_path: Path) -> None:
     )
     history = study.launch(store=tmp_path / "store", progress=False, verify="off")
     assert history.best is not None
-    assert history.champion_run_id == history.best.run_id
+    assert history.is_champion(history.best)

@@ -1,7 +1,7 @@
 """Faults at each step of what a driver writes.
 
-A program of its own, so that what it forks from has MLflow and Optuna in memory, TensorFlow not,
-and no database open. It reads plans, a line each, and answers each with a line:
+A program of its own, so that what it forks from has Optuna in memory, TensorFlow not, and no
+database open. It reads plans, a line each, and answers each with a line:
 
     echo '{"folder": "/tmp/x", "fault": "kill", "part": "all", "settings": {…}, "every": true}' |
         python tests/support/faults.py /tmp/y
@@ -38,11 +38,10 @@ from search_spaces import SearchSpace
 from studies.commands import telling_errors
 from studies.progress import NoProgress
 from tracking.records import TrialSpec
-from tracking.store import forget_database
 
 # "kill" leaves what a killed process would; "kill twice" has the launch after that killed too, at
-# a step that is drawn; "power" leaves what a power failure may: MLflow's database lacks what it was
-# told last. The others refuse every write from there on.
+# a step that is drawn; "power" leaves what a power failure may: the journal lacks what it was told
+# last. The others refuse every write from there on.
 Fault = Literal["kill", "kill twice", "power", "full", "read-only"]
 # Where: in making the store, in a launch in a store that is there, in the trials of that launch.
 Part = Literal["store", "all", "trials"]
@@ -127,19 +126,14 @@ _COPIES = ("kill", "kill twice", "power")
 # What takes long is tried at some of the steps: at each of so many, or at a third of those.
 _EVERY = {"power": 6, "kill twice": 8}
 _PARTS = {
-    "store": ("", "open locks/"),
+    "store": ("", "commit journal.db: INSERT searches"),
     "all": ("", "the end"),
-    "trials": (
-        "commit mlflow.db: INSERT experiment_tags",
-        "commit mlflow.db: INSERT registered_models",
-    ),
+    "trials": ("commit journal.db: INSERT trials", "commit journal.db: INSERT champions"),
 }
 
 
 def _kind(step: str) -> str:
     """Returns a step without the numbers and ids in it."""
-    if "unfinished-" in step and step.startswith("commit"):
-        step = step.partition(":")[0]
     if "/" not in step and step.startswith("os.mkdir"):
         step = "os.mkdir"
     return re.sub(r"[0-9a-f]{32}|\d+", "…", step)
@@ -176,7 +170,6 @@ class Cases:
         """Returns the steps, and what went wrong at which."""
         self.folder.mkdir(exist_ok=True)
         if self.part != "store":
-            # Making a store takes as long as ten launches: each case has a copy.
             self._told(self._make_store)
             shutil.copytree(self._store, self._template)
         self._told(lambda: self._undisturbed(self._copies if fault in _COPIES else None))
@@ -206,8 +199,7 @@ class Cases:
                 places = {_place(step): at for at, step in tried.items()}
                 tried = {at: step for at, step in tried.items() if places[_place(step)] == at}
         if fault != "kill" or self.part == "store":
-            # What is refused at one trial's writes is refused at another's. A store's databases
-            # are made in many commits, under another name.
+            # What is refused at one trial's writes is refused at another's.
             kind = _kind if self.every or self.part == "store" else _place
             kinds = {kind(step): at for at, step in reversed(tried.items())}
             tried = {at: step for at, step in tried.items() if kinds[kind(step)] == at}
@@ -239,7 +231,8 @@ class Cases:
             if copy.exists():
                 copy.rename(self._store)
             if fault == "power":
-                _lose_the_last(self._store / "mlflow.db-wal", random.Random(at))
+                for log in self._store.glob("*/journal.db-wal"):
+                    _lose_the_last(log, random.Random(at))
             if fault == "kill twice":
                 # About as many steps are left.
                 self._killed_again(random.Random(at).randrange(steps - at))
@@ -253,8 +246,8 @@ class Cases:
         answer = json.loads(self._answer.read_text())
         found += study_record.differences(expected, answer["record"])
         if fault == "power":
-            # Artifacts of a run that the record has lost: nobody sees them.
-            answer["left"] = [left for left in answer["left"] if "mlartifacts" not in left]
+            # A model that the record has lost: nobody sees it.
+            answer["left"] = [left for left in answer["left"] if "a model of no" not in left]
         return found + answer["left"]
 
     def _killed_again(self, step: int) -> None:
@@ -288,10 +281,6 @@ class Cases:
         return 0
 
     def _undisturbed(self, copies: Path | None, copied: int | None = None) -> int:
-        if self.part == "store":
-            # What is faulty is the making of the first one; others are made from it, in no time.
-            os.environ["KERASTUDY_CACHE"] = str(self.folder / "cache")
-            forget_database()
         steps = Steps(self._store, copies=copies, copied=copied)
         steps.watch()
         code = launch(self._store, self.settings)

@@ -18,6 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 import click
+from in_mlflow import wait_for_exporters
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 from user_commands import kerastudy_here
@@ -37,6 +38,8 @@ FEW_OPTIONS = {
 }
 # Unless they run as they stand, only their arguments are checked: they start a process.
 CHECKED = ("push", "reproduce", "evaluate", "promote", "export")
+# The variables under which launches bring MLflow up to date.
+IN_MLFLOW = {"KERASTUDY_MLFLOW": ""}
 
 
 def pages() -> list[Path]:
@@ -161,7 +164,9 @@ def runs_command(words: list[str], expect: int, place: str, short: bool) -> None
         return
     if short:
         words = shortened(words)
-    done = kerastudy_here(Path.cwd(), *words, expect=None)
+    # Later blocks may read MLflow.
+    done = kerastudy_here(Path.cwd(), *words, expect=None, **({} if short else IN_MLFLOW))
+    wait_for_exporters()
     assert done.returncode == expect, f"{place}\n{done.stdout}{done.stderr}"
 
 

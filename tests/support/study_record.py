@@ -233,3 +233,9 @@ def _files(folder: Path) -> dict[str, Any]:
 
 def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
+
+
+def attempts(root: Path, name: str) -> list[str]:
+    """Returns the states of all attempts at a study's trials, in order."""
+    with _database(folder_of(root, name)) as database:
+        return [row["state"] for row in _rows(database, "SELECT state FROM trials ORDER BY id")]

@@ -17,7 +17,12 @@ from unittest.mock import patch
 
 from conformance.executor import STUDY_FILE
 
-_USUAL = {"COLUMNS": "100", "KERASTUDY_WORKERS": "1", "KERASTUDY_REPORT": "off"}
+_USUAL = {
+    "COLUMNS": "100",
+    "KERASTUDY_WORKERS": "1",
+    "KERASTUDY_MLFLOW": "off",
+    "KERASTUDY_REPORT": "off",
+}
 
 KERASTUDY = [sys.executable, "-P", "-m", "kerastudy"]
 
@@ -25,13 +30,12 @@ KERASTUDY = [sys.executable, "-P", "-m", "kerastudy"]
 def environment(**more: str) -> dict[str, str]:
     """The test's environment, as little of it as a new terminal would have.
 
-    With one worker: each more costs seconds of CPU, and its trials end in another order. Without a
-    report, which costs two.
+    With one worker: each more costs seconds of CPU, and its trials end in another order. Without
+    MLflow and a report, which cost two each.
     """
     ours = ("KERASTUDY_", "MLFLOW_", "PYTHONPATH", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    cache = {"KERASTUDY_CACHE": os.environ["KERASTUDY_CACHE"]}
-    return {**kept, **cache, **_USUAL, **more}
+    return {**kept, **_USUAL, **more}
 
 
 def kerastudy(

@@ -51,17 +51,9 @@ class Steps:
 
     def watch(self) -> None:
         """Begins. There is no end: audit hooks stay for the life of a process."""
-        from sqlalchemy import event
-        from sqlalchemy.engine import Engine
-
         sys.addaudithook(self._on_audit)
         _Watched.steps = self
 
-        def connect(_dialect: object, _record: object, _args: object, options: Any) -> None:
-            options["factory"] = _Watched
-
-        event.listen(Engine, "do_connect", connect)
-        # What opens a database without SQLAlchemy.
         sqlite3.connect = functools.partial(sqlite3.connect, factory=_Watched)
 
     def step(self, what: str, error: Callable[[], Exception]) -> None:
@@ -128,17 +120,18 @@ class _Watched(sqlite3.Connection):
         found = re.match(
             r"(INSERT|UPDATE|DELETE)\b.*?(?:\b(?:INTO|FROM)|(?<=UPDATE))\s+(\w+)", statement
         )
-        if found:
+        # Each transaction counts itself there.
+        if found and found.groups() != ("UPDATE", "study"):
             self._written.append(" ".join(found.groups()))
 
-    def commit(self) -> None:
-        if self.in_transaction and self._written:
-            path = Path(self.execute("PRAGMA database_list").fetchone()[2])
+    def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+        if statement == "COMMIT":
+            path = Path(super().execute("PRAGMA database_list").fetchone()[2])
             if path.is_relative_to(self.steps.root):
-                what = ", ".join(dict.fromkeys(self._written))
+                what = ", ".join(dict.fromkeys(self._written)) or "nothing else"
                 self.steps.step(f"commit {path.name}: {what}", self._error)
-        self._written.clear()
-        super().commit()
+            self._written.clear()
+        return super().execute(statement, *arguments)
 
     def _error(self) -> Exception:
         return sqlite3.OperationalError(_ERRORS[str(self.steps.fault)][1])

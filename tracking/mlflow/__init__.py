@@ -2,7 +2,7 @@
 
 | module | holds |
 |---|---|
-| `process` | the exporter's process, beside a launch and without one |
+| `process`, `exporter_main` | the exporter's process, beside a launch and without one |
 | `exporter` | brings a destination up to date with a study |
 | `exports` | the notes on what has been sent where |
 | `runs` | runs at a destination: found and made by uuid, written, left alone |

@@ -9,6 +9,7 @@ been sent is noted (see `exports`), and every write can be repeated: it may be b
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -91,6 +92,12 @@ class StudyExporter:
         self._viewed: object = None
         self.page = ""
 
+    @property
+    def shown(self) -> str:
+        """The destination, for messages."""
+        database = str(self._store.root / "mlflow.db")
+        return f"MLflow server {self.address}" if self.address else f"MLflow database {database!r}"
+
     def update(self, *, whole: bool = False, again: bool = False) -> int:
         """Sends what has changed; returns how many runs were written.
 
@@ -98,9 +105,8 @@ class StudyExporter:
         what a person has deleted there. Raises ServerAwayError if the destination does not answer,
         ServerRefusedError if it refuses.
         """
-        shown = self.address or f"database {str(self._store.root / 'mlflow.db')!r}"
         with (
-            as_server_errors(shown),
+            as_server_errors(self.shown),
             Exports(self._folder, self._place) as exports,
             JournalReader(self._folder).as_of_now() as journal,
         ):
@@ -423,7 +429,13 @@ class StudyExporter:
         objective = search.description.objective
         best: TrialRecord | None = None
         metrics: list[Any] = []
-        for count, trial in enumerate(sorted(ended.values(), key=lambda each: each.ended), 1):
+        in_order = sorted(ended.values(), key=lambda each: (each.ended, each.number))
+        if search.description.lag:
+            # Not by time: the trials count in the order in which the engine gets them.
+            in_order = [
+                ended[n] for n in itertools.takewhile(ended.__contains__, itertools.count())
+            ]
+        for count, trial in enumerate(in_order, 1):
             before, best = best, best_trial([best, trial], objective)
             if best is not before and best is not None and best.value is not None:
                 # Not the name of its trials' metric: sorted by it, it would be among them.

@@ -65,7 +65,8 @@ class Exporter:
     def finish(self) -> None:
         """Lets it send the rest, and draw the report; waits for that, but not for long."""
         if not self._end(_REPORT_WANTED if self._report else "", _SECONDS_TO_WAIT):
-            self._say("MLflow is brought up to date in the background")
+            left = " and ".join(["MLflow"] * is_on() + ["the report"] * self._report)
+            self._say(f"still being written, in the background: {left}")
 
     def _end(self, wanted: str, seconds: float) -> bool:
         process, self._process = self._process, None
@@ -181,16 +182,15 @@ class _Follower:
     def _send(self, address: str, whole: bool) -> None:
         from tracking.mlflow.exporter import StudyExporter
 
-        shown = address or "of the store"
+        exporter = self._exporters.setdefault(
+            address, StudyExporter(self._store, self._folder, address)
+        )
+        assert isinstance(exporter, StudyExporter)
         try:
-            exporter = self._exporters.setdefault(
-                address, StudyExporter(self._store, self._folder, address)
-            )
-            assert isinstance(exporter, StudyExporter)
             exporter.update(whole=whole)
             if address in self._away:
                 self._away.discard(address)
-                _say(f"the MLflow server {shown} answers")
+                _say(f"the {exporter.shown} answers")
         except ServerAwayError as error:
             # What it took before it went away is unknown: ask again.
             self._exporters.pop(address, None)
@@ -203,7 +203,7 @@ class _Follower:
         except Exception as error:
             # The record is the journal: no failure of MLflow's may harm it.
             self._refused.add(address)
-            _say(f"warning: no more is sent to MLflow {shown}: {error!r}")
+            _say(f"warning: no more is sent to the {exporter.shown}: {error!r}")
 
     def _draw(self) -> bool:
         """Draws the study's report; returns whether it could be."""

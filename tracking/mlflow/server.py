@@ -137,8 +137,11 @@ def identity_of(client: MlflowClient) -> str:
 
 
 @contextlib.contextmanager
-def as_server_errors(address: str) -> Iterator[None]:
-    """Turns a failure of MLflow's into ServerAwayError, to try again, or ServerRefusedError."""
+def as_server_errors(place: str) -> Iterator[None]:
+    """Turns a failure of MLflow's into ServerAwayError, to try again, or ServerRefusedError.
+
+    `place` names the destination, such as ``"MLflow server http://127.0.0.1:5000"``.
+    """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
 
@@ -150,7 +153,7 @@ def as_server_errors(address: str) -> Iterator[None]:
         status = _status(error)
         if status >= 500 or status in (408, 429):
             raise ServerAwayError(
-                f"The MLflow server {address} does not answer as it should: {_in_a_line(error)}."
+                f"The {place} does not answer as it should: {_in_a_line(error)}."
             ) from error
         advice = ""
         if status in (401, 403):
@@ -159,13 +162,12 @@ def as_server_errors(address: str) -> Iterator[None]:
                 "MLFLOW_TRACKING_TOKEN."
             )
         raise ServerRefusedError(
-            f"The MLflow server {address} refuses what it is sent: {_in_a_line(error)}.{advice}"
+            f"The {place} refuses what it is sent: {_in_a_line(error)}.{advice}"
         ) from error
     except Exception as error:
         # Storage of artifacts outside the server may lack its library or its password.
         raise ServerRefusedError(
-            f"The study can't be sent to the MLflow server {address}: "
-            f"{type(error).__name__}: {_in_a_line(error)}."
+            f"The study can't be sent to the {place}: {type(error).__name__}: {_in_a_line(error)}."
         ) from error
 
 

@@ -5,6 +5,7 @@
 | `studies` | a study's definition, its objective, and what is known of its data |
 | `trials` | a trial: proposed, specified, run, recorded |
 | `checks` | the outcomes of checks: by `model.fit`, on the test part, under new seeds |
+| `converting` | records as JSON and back |
 | `validation_predictions` | what the champion predicts of the validation data |
 
 All are frozen values: made once, never changed. Nothing here imports TensorFlow, MLflow or
