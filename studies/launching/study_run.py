@@ -129,8 +129,7 @@ def _run_opened(
                     # The next launch does it.
                     status, ending = "KILLED", INTERRUPTED
             history = _close(journal, before, status, ending)
-            progress.wait("bringing MLflow up to date")
-            exporter.finish()
+            exporter.finish(progress.wait)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             status, ending = "KILLED", INTERRUPTED

@@ -114,7 +114,8 @@ def test_a_read_only_disk_is_told_and_then_forgotten(
     store = open_store(disk / "store")
     assert store is not None
     assert len(read_study(store, "faults").trials) == SETTINGS["trials"]
-    assert diagnose(disk / "store").findings == ()
+    # (The scripted champion is no model of Keras.)
+    assert {finding.kind for finding in diagnose(disk / "store").findings} <= {"champion"}
     remount("rw")
     launch(disk / "store")
     assert not [*differences(undisturbed, read_record(disk / "store", "faults"))]

@@ -154,6 +154,14 @@ class JournalReader:
         with self._reading() as database:
             return int(database.execute("SELECT revision FROM study").fetchone()[0])
 
+    def uuids(self) -> set[str]:
+        """Returns the uuids of studies under their engines, trials, fits and confirmations."""
+        tables = ("searches", "trials", "fits", "confirmations")
+        with self._reading() as database:
+            return {
+                uuid for each in tables for (uuid,) in database.execute(f"SELECT uuid FROM {each}")
+            }
+
     def searches(self, engine: str | None = None) -> list[Search]:
         """Returns the study under each of its engines, or one, the last launched last."""
         with self._reading() as database:

@@ -88,6 +88,7 @@ class StudyExporter:
         # by search.
         self._ended: dict[int, dict[int, TrialRecord]] = {}
         self._points: dict[int, int] = {}
+        self._looked_for_gone = False
         # What the prepared views were made of.
         self._viewed: object = None
         self.page = ""
@@ -122,6 +123,9 @@ class StudyExporter:
         notes = exports.notes
         assert notes is not None, "the experiment is noted"
         runs = Runs(self._opened(), exports, experiment.experiment_id)
+        if not self._looked_for_gone:
+            _delete_gone(journal, runs)
+            self._looked_for_gone = True
         searches = journal.searches()
         if notes.study != header.name:
             self._rename(exports, notes, header, experiment, searches, runs)
@@ -175,7 +179,7 @@ class StudyExporter:
         there = {
             run.info.run_id: run for run in search_runs(client, [experiment.experiment_id], "")
         }
-        for uuid, run in exports.runs.items():
+        for uuid, run in list(exports.runs.items()):
             if run in there and there[run].info.lifecycle_stage == "deleted":
                 client.restore_run(run)
             elif run not in there:
@@ -252,9 +256,11 @@ class StudyExporter:
             return None
         experiment = min(known, key=lambda each: each.lifecycle_stage != "active")
         runs: dict[str, str] = {}
+        # A copy of the study in another store may have further runs there.
+        ours = JournalReader(self._folder).uuids()
         for run in search_runs(client, [experiment.experiment_id], ""):
             uuid = run.data.tags.get(tags.UUID)
-            if uuid is not None:
+            if uuid in ours:
                 runs.setdefault(uuid, run.info.run_id)
         exports.begin(database, experiment.experiment_id, header.name, experiment.name, runs)
         return experiment
@@ -308,7 +314,7 @@ class StudyExporter:
         if name == notes.name:
             name = self._free_name(header.name)
             self._opened().rename_experiment(experiment.experiment_id, name)
-        Registry(self._opened(), header).rename(notes.study)
+        Registry(self._opened(), header).rename(notes.study, experiment.experiment_id)
         exports.named(header.name, name)
 
     def _send_parent(self, search: Search, runs: Runs) -> None:
@@ -736,6 +742,13 @@ class _Changed:
 
 def _parent_name(search: Search) -> str:
     return f"{search.description.name} ({search.description.engine})"
+
+
+def _delete_gone(journal: JournalReader, runs: Runs) -> None:
+    """Deletes the runs of a definition that was given up before a trial had finished."""
+    known = journal.uuids()
+    for uuid in [each for each in runs.ids if each not in known]:
+        runs.delete(uuid)
 
 
 def _origin(search: Search) -> dict[str, str]:

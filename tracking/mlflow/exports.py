@@ -60,6 +60,8 @@ class Exports:
         self._stack = contextlib.ExitStack()
         self._database: sqlite3.Connection | None = None
         self._runs: dict[str, str] = {}
+        # The uuids of runs that a process that did not end may have made.
+        self._intended: set[str] = set()
         self._states: dict[str, int] = {}
 
     def __enter__(self) -> Exports:
@@ -76,7 +78,11 @@ class Exports:
             "SELECT uuid, run, state FROM runs WHERE place = ?", (self._place,)
         )
         for uuid, run, state in rows:
-            self._runs[uuid], self._states[uuid] = run, state
+            self._states[uuid] = state
+            if run:
+                self._runs[uuid] = run
+            else:
+                self._intended.add(uuid)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,7 +103,7 @@ class Exports:
     @property
     def runs(self) -> Mapping[str, str]:
         """The ids of the runs there, by uuid."""
-        return {uuid: run for uuid, run in self._runs.items() if run}
+        return self._runs
 
     def begin(
         self, database: str, experiment: str, study: str, name: str, runs: Mapping[str, str]
@@ -122,6 +128,7 @@ class Exports:
             for table in ("destinations", "runs", "files"):
                 connection.execute(f"DELETE FROM {table} WHERE place = ?", (self._place,))
         self._runs, self._states = {}, {}
+        self._intended.clear()
 
     def sent(self, revision: int, epochs: int) -> None:
         """Notes up to where everything has been sent."""
@@ -173,11 +180,11 @@ class Exports:
 
     def intends(self, uuid: str) -> bool:
         """Returns whether a process that did not end may have made a run."""
-        return self._runs.get(uuid) == ""
+        return uuid in self._intended
 
     def intend(self, uuids: Collection[str]) -> None:
         """Notes the runs that are going to be made."""
-        new = [uuid for uuid in uuids if uuid not in self._runs]
+        new = [uuid for uuid in uuids if uuid not in self._runs and uuid not in self._intended]
         if not new:
             return
         with self._writing() as connection:

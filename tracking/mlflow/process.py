@@ -62,8 +62,13 @@ class Exporter:
         """Lets it send the rest, without waiting for it."""
         self._end("", _SECONDS_AFTER_AN_ERROR)
 
-    def finish(self) -> None:
-        """Lets it send the rest, and draw the report; waits for that, but not for long."""
+    def finish(self, wait: Callable[[str], None]) -> None:
+        """Lets it send the rest, and draw the report; waits for that, but not for long.
+
+        `wait` shows what the user waits for.
+        """
+        if self._process is not None:
+            wait("bringing MLflow up to date")
         if not self._end(_REPORT_WANTED if self._report else "", _SECONDS_TO_WAIT):
             left = " and ".join(["MLflow"] * is_on() + ["the report"] * self._report)
             self._say(f"still being written, in the background: {left}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ class Registry:
     def __init__(self, client: MlflowClient, header: Header) -> None:
         self._client, self._study = client, header
 
-    def rename(self, former: str) -> None:
+    def rename(self, former: str, experiment: str) -> None:
         """Renames the registered model as the study was, if it had the study's name."""
         from mlflow.exceptions import MlflowException
 
@@ -39,6 +40,7 @@ class Registry:
                 # Another model may have the name.
                 with contextlib.suppress(MlflowException):
                     self._client.rename_registered_model(former, self._study.name)
+                    self._rename_shown(former, experiment)
 
     def delete(self) -> None:
         """Deletes the registered model."""
@@ -101,6 +103,7 @@ class Registry:
                 description=_text(description, trial, champion, runs, logged),
                 model_id=logged.model_id,
             )
+            self._show_registered(logged, [{"name": name, "version": str(version.version)}])
             self._log_metrics(trial, logged, parent, runs)
             client.set_model_version_tag(name, version.version, tags.UUID, mark)
         runs.exports.sent_file(f"model {mark}", "")
@@ -200,6 +203,25 @@ class Registry:
                 client.log_model_artifacts(logged.model_id, str(folder))
             client.finalize_logged_model(logged.model_id, "READY")
         return logged
+
+    def _show_registered(self, logged: LoggedModel, versions: list[dict[str, str]]) -> None:
+        """Lets the page of a model say which version of a registered model it is.
+
+        MLflow's server does so by itself.
+        """
+        text = json.dumps(versions, ensure_ascii=False)
+        self._client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: text})
+
+    def _rename_shown(self, former: str, experiment: str) -> None:
+        """Renames the registered model on the pages of the study's models."""
+        for logged in self._client.search_logged_models([experiment]):
+            known = json.loads(logged.tags.get(tags.REGISTERED, "[]"))
+            if any(each["name"] == former for each in known):
+                renamed = [
+                    {**each, "name": self._study.name} if each["name"] == former else each
+                    for each in known
+                ]
+                self._show_registered(logged, renamed)
 
     def _log_metrics(self, trial: EndedTrial, logged: LoggedModel, parent: str, runs: Runs) -> None:
         """Adds the model to the outputs of the study's run, and its metrics to the model.

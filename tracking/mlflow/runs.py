@@ -90,6 +90,11 @@ class Runs:
         ):
             self.exports.wrote(uuid, ended=status not in ("", "RUNNING"))
 
+    def delete(self, uuid: str) -> None:
+        """Deletes a run, which the journal does not have any more."""
+        self.unless_deleted(uuid, lambda: self.client.delete_run(self.ids[uuid]))
+        self.exports.forget_run(uuid)
+
     def unless_deleted(self, uuid: str, write: Callable[[], object]) -> bool:
         """Writes to a run, and returns whether that was done.
 
