@@ -122,14 +122,17 @@ class StudyExporter:
             self._restore(exports, experiment)
         notes = exports.notes
         assert notes is not None, "the experiment is noted"
-        self._rename(exports, notes, header, experiment)
-        self.page = f"{self.address}/{view_page(experiment.experiment_id, 'trials')}"
-        revision, since = journal.revision(), notes.revision
         runs = Runs(self._opened(), exports, experiment.experiment_id)
         if not self._looked_for_gone:
             _delete_gone(journal, runs)
             self._looked_for_gone = True
         searches = journal.searches()
+        if notes.study != header.name:
+            self._rename(exports, notes, header, experiment, searches, runs)
+        self.page = f"{self.address}/{view_page(experiment.experiment_id, 'trials')}"
+        notes = exports.notes
+        assert notes is not None, "the experiment is noted"
+        revision, since = journal.revision(), notes.revision
         written = 0
         if revision > since:
             written = self._send_changes(journal, runs, searches, since, notes.epochs, exports)
@@ -176,7 +179,7 @@ class StudyExporter:
         there = {
             run.info.run_id: run for run in search_runs(client, [experiment.experiment_id], "")
         }
-        for uuid, run in exports.runs.items():
+        for uuid, run in list(exports.runs.items()):
             if run in there and there[run].info.lifecycle_stage == "deleted":
                 client.restore_run(run)
             elif run not in there:
@@ -208,7 +211,7 @@ class StudyExporter:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-                if database and not again:
+                if not again:
                     # A person has purged it: the database is the same.
                     return None
                 exports.forget()
@@ -263,20 +266,26 @@ class StudyExporter:
         return experiment
 
     def _made(self, exports: Exports, header: Header, database: str) -> Experiment:
+        from mlflow.exceptions import MlflowException
+
         client = self._opened()
-        name = self._free_name(header.name)
         place = None if self.address else f"{self._store.artifacts_uri}/{header.uuid[:12]}"
-        made = client.create_experiment(
-            name,
-            artifact_location=place,
-            tags={
-                "mlflow.experimentKind": "custom_model_development",
-                tags.KIND: "study",
-                tags.UUID: header.uuid,
-            },
-        )
-        exports.begin(database, made, header.name, name, {})
-        return client.get_experiment(made)
+        tagged = {
+            "mlflow.experimentKind": "custom_model_development",
+            tags.KIND: "study",
+            tags.UUID: header.uuid,
+        }
+        while True:
+            name = self._free_name(header.name)
+            try:
+                made = client.create_experiment(name, place, tagged)
+            except MlflowException as error:
+                # Another process may have been quicker to take the name.
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                continue
+            exports.begin(database, made, header.name, name, {})
+            return client.get_experiment(made)
 
     def _free_name(self, name: str) -> str:
         """Returns a name that no other experiment has, one in MLflow's trash neither."""
@@ -287,11 +296,20 @@ class StudyExporter:
         return free
 
     def _rename(
-        self, exports: Exports, notes: Notes, header: Header, experiment: Experiment
+        self,
+        exports: Exports,
+        notes: Notes,
+        header: Header,
+        experiment: Experiment,
+        searches: Sequence[Search],
+        runs: Runs,
     ) -> None:
-        """Renames the experiment as the study was, unless a person has given it another name."""
-        if notes.study == header.name:
-            return
+        """Renames the experiment as the study was, unless a person has given it another name.
+
+        What has the study's name in it is sent again.
+        """
+        for search in searches:
+            runs.write(search.uuid, tagged={tags.RUN_NAME: _parent_name(search)})
         name = experiment.name
         if name == notes.name:
             name = self._free_name(header.name)
@@ -308,13 +326,10 @@ class StudyExporter:
             tags.ENGINE: description.engine,
         }
         runs.intend([search.uuid])
-        name = f"{description.name} ({description.engine})"
-        run, made = runs.run(search.uuid, name, tagged, search.created)
+        _, made = runs.run(search.uuid, _parent_name(search), tagged, search.created)
         if made:
+            runs.log_inputs(search.uuid, dataset_inputs(description))
             runs.write(search.uuid, params=params_of(settings(description)))
-            inputs = dataset_inputs(description)
-            if inputs:
-                runs.client.log_inputs(run, inputs)
         if search.status == "RUNNING":
             runs.write(search.uuid, status="RUNNING")
 
@@ -348,16 +363,19 @@ class StudyExporter:
         # The number is what charts of the UI have on their axis.
         params = params_of({"trial": spec.number, **values}) if made else []
         if made and not description.data.made_by:
-            inputs = dataset_inputs(description)
-            if inputs:
-                runs.client.log_inputs(run, inputs)
-        for fit in changed.fits_of(trial.uuid):
+            runs.log_inputs(trial.uuid, dataset_inputs(description))
+        fits = changed.fits_of(trial.uuid)
+        if runs.exports.is_left_out(trial.uuid):
+            return
+        for fit in fits:
             self._send_fit(search, fit, run, changed)
         metrics = changed.metrics(trial.uuid)
         if trial.state == "running":
             runs.write(trial.uuid, metrics, params)
             return
-        ended, more = trial.ended, {tags.RUN_NAME: name, tags.STATE: trial.state}
+        ended, more = trial.ended, dict[str, str]({tags.STATE: trial.state})
+        if not runs.exports.has_ended(trial.uuid):
+            more[tags.RUN_NAME] = name
         if isinstance(trial, EndedTrial):
             if trial.result.repeats:
                 for epoch, means in changed.means(trial).items():
@@ -398,7 +416,9 @@ class StudyExporter:
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)
             return
-        more = {tags.RUN_NAME: name, tags.STATE: fit.state}
+        more = {tags.STATE: fit.state}
+        if not runs.exports.has_ended(fit.uuid):
+            more[tags.RUN_NAME] = name
         if result is not None:
             metrics += metrics_of(result_metrics(result, description.objective), fit.ended, 0)
             more |= result_tags(result)
@@ -411,14 +431,7 @@ class StudyExporter:
 
         A point's step is the number of trials that had finished by then.
         """
-        if search.id not in self._ended:
-            attempts = journal.attempts(search.id)
-            self._ended[search.id] = {}
-        ended = self._ended[search.id]
-        trials, _ = latest_attempts(each.trial for each in attempts)
-        for trial in trials:
-            if isinstance(trial, EndedTrial) and trial.state != "interrupted":
-                ended[trial.number] = trial
+        ended = self._trials(search, journal, attempts)
         objective = search.description.objective
         best: TrialRecord | None = None
         metrics: list[Any] = []
@@ -438,6 +451,19 @@ class StudyExporter:
         if new:
             runs.write(search.uuid, new)
         self._points[search.id] = len(metrics)
+
+    def _trials(
+        self, search: Search, journal: JournalReader, changed: Sequence[Attempt] = ()
+    ) -> dict[int, TrialRecord]:
+        """Returns the trials of a study that have ended, by number, and notes what has changed."""
+        if search.id not in self._ended:
+            changed = journal.attempts(search.id)
+        ended = self._ended.setdefault(search.id, {})
+        trials, _ = latest_attempts(each.trial for each in changed)
+        for trial in trials:
+            if isinstance(trial, EndedTrial) and trial.state != "interrupted":
+                ended[trial.number] = trial
+        return ended
 
     def _send_confirmations(
         self,
@@ -554,8 +580,8 @@ class StudyExporter:
         """Sends what people read of the study: summaries, views, files, the registered model."""
         metrics = frozenset(
             name
-            for ended in self._ended.values()
-            for trial in ended.values()
+            for search in searches
+            for trial in self._trials(search, journal).values()
             if trial.best is not None
             for name in trial.best.metrics
         )
@@ -563,13 +589,18 @@ class StudyExporter:
         running = any(each.status == "RUNNING" for each in searches)
         if running and not whole and not any(each.revision > since for each in searches):
             return
-        histories = histories_in(self._store, self._folder)
+        by_engine = {each.description.engine: each for each in searches}
+        histories = [
+            history
+            for history in histories_in(self._store, self._folder)
+            # Another engine may have been launched since the journal was read.
+            if history.description.engine in by_engine
+        ]
         registry = Registry(runs.client, journal.header())
         models = ""
         if not running:
             models = registry.update(journal, histories, runs)
         pages = {}
-        by_engine = {each.description.engine: each for each in searches}
         for history in histories:
             search = by_engine[history.description.engine]
             report = (self._folder / REPORT).is_file()
@@ -707,6 +738,10 @@ class _Changed:
         curves = self._journal.curves(each.uuid for each in repeats)
         folds = sum(each.fold is not None for each in repeats)
         return mean_epochs([curves.get(each.uuid, {}) for each in repeats], folds)
+
+
+def _parent_name(search: Search) -> str:
+    return f"{search.description.name} ({search.description.engine})"
 
 
 def _delete_gone(journal: JournalReader, runs: Runs) -> None:

@@ -78,9 +78,17 @@ class Registry:
         search = next(each for each in journal.searches() if each.id == champion.search)
         parent = runs.ids[search.uuid]
         facts = _facts(history, trial, champion, runs)
+        mark = _mark(champion)
+        versions = [
+            version
+            for model in self._models()
+            for version in client.search_model_versions(_named(model.name))
+        ]
+        version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
+        if version is None and runs.exports.has_file(f"model {mark}", ""):
+            # A person has deleted it there.
+            return
         name = self._model(runs).name
-        versions = list(client.search_model_versions(_named(name)))
-        version = next((v for v in versions if v.tags.get(tags.UUID) == _mark(champion)), None)
         if version is None:
             logged = self._logged(champion, trial, facts, parent, runs)
             # MLflow needs no version of a model that it has: one may have been made before a kill.
@@ -97,7 +105,8 @@ class Registry:
             )
             self._show_registered(logged, [{"name": name, "version": str(version.version)}])
             self._log_metrics(trial, logged, parent, runs)
-            client.set_model_version_tag(name, version.version, tags.UUID, _mark(champion))
+            client.set_model_version_tag(name, version.version, tags.UUID, mark)
+        runs.exports.sent_file(f"model {mark}", "")
         for tag, fact in facts.items():
             if version.tags.get(tag) != fact:
                 client.set_model_version_tag(name, version.version, tag, fact)
