@@ -105,8 +105,8 @@ def _check_trial(run: Run, trial: Row, definition: Row) -> None:
     params = run.data.params
     assert params["trial"] == str(trial["number"])
     for name, value in spec["values"].items():
-        spelled = value if isinstance(value, str) else json.dumps(value)
-        assert params[to_mlflow(name)] == spelled
+        spelled = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        assert params[to_mlflow(name)] == spelled.replace("\0", "\N{SYMBOL FOR NULL}")
     digests = sorted(each.dataset.digest for each in run.inputs.dataset_inputs)
     parts = definition["data"]["digests"]
     assert digests == sorted(parts[part][:36] for part in ("train", "validation"))
@@ -154,7 +154,7 @@ def _check_champions(client: MlflowClient, folder: Path, runs: dict[str, Run]) -
         assert [each.model_id for each in outputs].count(model.model_id) == 1
         _check_files(client, model.artifact_location, folder / champions[alias]["folder"])
     for model in models:
-        versions = client.search_model_versions(f"name = '{model.name}'")
+        versions = [v for v in client.search_model_versions() if v.name == model.name]
         assert len({version.source for version in versions}) == len(versions) == len(logged)
 
 

@@ -85,7 +85,12 @@ class Registry:
             for version in client.search_model_versions(_named(model.name))
         ]
         version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
-        if version is None and runs.exports.has_file(f"model {mark}", ""):
+        if not runs.exports.has_file(f"model {mark}", ""):
+            if version is not None and not self._find_logged(champion, runs):
+                # Its files were purged, with the experiment.
+                client.delete_model_version(version.name, version.version)
+                version = None
+        elif version is None:
             # A person has deleted it there.
             return
         name = self._model(runs).name
@@ -143,30 +148,29 @@ class Registry:
 
     def _model(self, runs: Runs) -> RegisteredModel:
         """Returns the study's registered model; makes it if there is none."""
+        from mlflow.exceptions import MlflowException
+
         known = self._models()
         if known:
             return known[0]
         name, number = self._study.name, 1
-        while self._exists(name):
-            # Another study's, or a person's.
-            number += 1
-            name = f"{self._study.name} ({number})"
-        return self._client.create_registered_model(
-            name,
-            tags={tags.KIND: "study", tags.UUID: self._study.uuid},
-            description=model_description(name, runs.experiment),
-        )
+        while True:
+            try:
+                return self._client.create_registered_model(
+                    name,
+                    tags={tags.KIND: "study", tags.UUID: self._study.uuid},
+                    description=model_description(name, runs.experiment),
+                )
+            except MlflowException as error:
+                # It is another study's, or a person's.
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                number += 1
+                name = f"{self._study.name} ({number})"
 
-    def _exists(self, name: str) -> bool:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.get_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return False
-        return True
+    def _find_logged(self, champion: Champion, runs: Runs) -> Sequence[LoggedModel]:
+        condition = f"tags.`{tags.UUID}` = '{_mark(champion)}'"
+        return list(self._client.search_logged_models([runs.experiment], condition))
 
     def _logged(
         self,
@@ -181,9 +185,7 @@ class Registry:
         from mlflow.models import Model
 
         client = self._client
-        known = client.search_logged_models(
-            [runs.experiment], f"tags.`{tags.UUID}` = '{_mark(champion)}'"
-        )
+        known = self._find_logged(champion, runs)
         logged = next(iter(known), None) or client.create_logged_model(
             runs.experiment,
             name=champion.alias,
