@@ -28,6 +28,7 @@ OF_TRIALS = ("state", "value", "epoch", "params", "seed", "reason", "metrics", "
 
 def main(store: str) -> None:
     """Prints the document: `studies` by name, `ids` that texts may name, `packages`."""
+    fill_mlflow(store)
     address = f"sqlite:///{Path(store).resolve() / 'mlflow.db'}"
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
@@ -55,6 +56,19 @@ def main(store: str) -> None:
     packages = {each.name.lower(): each.version for each in importlib.metadata.distributions()}
     packages.pop("kerastudy", None)
     print(json.dumps({"studies": studies, "ids": ids, "packages": packages}, default=plain))
+
+
+def fill_mlflow(store: str) -> None:
+    """Waits until MLflow has all of the store, if its record is elsewhere."""
+    try:
+        from tracking.mlflow import bring_up_to_date
+        from tracking.store import open_store
+    except ImportError:
+        return
+    opened = open_store(store)
+    assert opened is not None
+    for folder in opened.folders():
+        bring_up_to_date(opened, folder, lambda line: print(line, file=sys.stderr))
 
 
 def plain(value: Any) -> Any:

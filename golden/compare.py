@@ -27,13 +27,17 @@ LEFT_OUT = {
     "show/**/peak_memory_bytes": "what the allocator had taken",
     "show/best/repeats/*/seconds": "a duration",
     "show/best/on_all_folds/seconds": "a duration",
+    "mlflow/**/tag/kerastudy.uuid": "an id",
     "show/**/run_id": "an id",
+    "show/**/uuid": "an id",
     "show/verdict/confirmations/*/time": "when it was confirmed",
     "confirm/run_id": "an id",
+    "confirm/uuid": "an id",
     "confirm/time": "when it was confirmed",
     "evaluate/time": "when the test part was read",
     "evaluate/**/time": "when the test part was read",
     "evaluate/**/run_id": "an id",
+    "evaluate/**/confirmation": "an id",
 }
 # What texts say of the time. The rest of the text is compared.
 REPLACED = {

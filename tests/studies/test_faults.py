@@ -137,7 +137,9 @@ def test_killed_at_any_step_of_repeated_trials(run: Faults, tmp_path: Path) -> N
 def test_killed_at_any_step_of_trials_that_end_together(run: Faults, tmp_path: Path) -> None:
     found = run(tmp_path, "kill", "trials", TOGETHER)
     assert len(found["record"]["trials"]) == TOGETHER["trials"]
-    ends = [step for step in found["tried"] if "commit journal.db" in step and "UPDATE trials" in step]
+    ends = [
+        step for step in found["tried"] if "commit journal.db" in step and "UPDATE trials" in step
+    ]
     assert 0 < len(ends) < TOGETHER["trials"], found["tried"]
     assert not found["failures"], told(found)
 

@@ -47,10 +47,10 @@ class InMlflow:
     def __init__(self, history: StudyHistory) -> None:
         from mlflow.entities import ViewType
 
-        self.client = client_of(history.store)
         said: list[str] = []
         bring_up_to_date(history.store, history.folder, said.append)
         assert not said, said
+        self.client = client_of(history.store)
         self._name, self._engine = history.description.name, history.description.engine
         self.experiment = self.client.get_experiment_by_name(self._name)
         self.runs: list[Run] = self.client.search_runs(

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,8 +38,6 @@ class Journal:
     def __init__(self, folder: Path, search: int, description: StudyDescription) -> None:
         self.folder, self.search = folder, search
         self.description = description
-        # Called with the study's definition after hyperparameters joined its space.
-        self.on_grown: Callable[[StudyDescription], None] = lambda description: None
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
         self._revision = 0  # Of the open transaction, or the last one.
@@ -111,9 +109,9 @@ class Journal:
             self._change(database, looked=to_json(findings))
 
     def grow(self, description: StudyDescription) -> None:
-        """Takes the study's definition with a space that hyperparameters have joined."""
+        """Writes the study's definition with a space that hyperparameters have joined."""
         self.description = description
-        self.on_grown(description)
+        self.write_definition()
 
     def set_running(self, git: Mapping[str, str]) -> None:
         """Marks the study as running, from a commit of git, and as the last launched."""
@@ -207,6 +205,12 @@ class Journal:
             with self._transaction():
                 # A commit writes them.
                 pass
+
+    @contextlib.contextmanager
+    def flushing(self) -> Iterator[None]:
+        """Writes the epochs that were logged within."""
+        yield
+        self.flush()
 
     def end_fit(self, fit: str, result: TrialResult) -> None:
         """Records the result of a fit that is one of several of its trial."""

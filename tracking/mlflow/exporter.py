@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,7 +54,7 @@ from tracking.mlflow.server import (
     set_aside,
 )
 from tracking.mlflow.views import view_tags
-from tracking.records import EndedTrial, TrialRecord, TrialResult
+from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
 from tracking.records.checks import Confirmation
 from tracking.records.converting import to_json
 from tracking.store.folder import Store
@@ -356,10 +356,12 @@ class StudyExporter:
             tags.KIND: "trial",
             tags.ENGINE: description.engine,
             tags.NUMBER: str(spec.number),
-            tags.STATE: trial.state,
             **({tags.DEFAULTS: "yes"} if of_defaults else {}),
         }
-        run, made = runs.run(trial.uuid, name, tagged, trial.started)
+        more: dict[str, str] = {tags.STATE: trial.state}
+        if trial.state != "running":
+            more |= self._end_tags(description, trial, values, several=several)
+        run, made = runs.run(trial.uuid, name, tagged | more, trial.started)
         # The number is what charts of the UI have on their axis.
         params = params_of({"trial": spec.number, **values}) if made else []
         if made and not description.data.made_by:
@@ -373,7 +375,7 @@ class StudyExporter:
         if trial.state == "running":
             runs.write(trial.uuid, metrics, params)
             return
-        ended, more = trial.ended, dict[str, str]({tags.STATE: trial.state})
+        ended = trial.ended
         if not runs.exports.has_ended(trial.uuid):
             more[tags.RUN_NAME] = name
         if isinstance(trial, EndedTrial):
@@ -381,16 +383,27 @@ class StudyExporter:
                 for epoch, means in changed.means(trial).items():
                     metrics += metrics_of(means, ended, epoch)
             metrics += metrics_of(result_metrics(trial.result, description.objective), ended, 0)
-            command = reproduce_command(description, spec.number, self._store.root, several=several)
-            more |= result_tags(trial.result)
-            more[tags.NOTE] = trial_note(spec, values, trial.result, command)
             joined = {str(each["name"]): each["default"] for each in trial.result.joined}
             params += params_of({k: v for k, v in joined.items() if k not in values})
-        else:
-            more[tags.REASON] = "its process ended before it did"
-        if trial.verified:
-            more[tags.VERIFIED] = trial.verified
         runs.write(trial.uuid, metrics, params, more, _STATUSES[trial.state], ended)
+
+    def _end_tags(
+        self,
+        description: StudyDescription,
+        trial: TrialRecord,
+        values: Mapping[str, Any],
+        *,
+        several: bool,
+    ) -> dict[str, str]:
+        """Returns the tags that a trial's run has from its end on."""
+        if not isinstance(trial, EndedTrial):
+            return {tags.REASON: "its process ended before it did"}
+        command = reproduce_command(description, trial.number, self._store.root, several=several)
+        return {
+            **result_tags(trial.result),
+            tags.NOTE: trial_note(trial.spec, values, trial.result, command),
+            **({tags.VERIFIED: trial.verified} if trial.verified else {}),
+        }
 
     def _send_fit(self, search: Search, fit: Fit, parent: str, changed: _Changed) -> None:
         """Sends a repeat or a fold of a trial."""
@@ -406,22 +419,20 @@ class StudyExporter:
             tags.ENGINE: description.engine,
             tags.NUMBER: str(spec.number),
             tags.REPEAT: str(spec.repeat),
-            tags.STATE: fit.state,
         }
+        more = {tags.STATE: fit.state, **({} if result is None else result_tags(result))}
         runs.intend([fit.uuid])
         values = hyperparameters(description, spec)
-        _, made = runs.run(fit.uuid, name, tagged, fit.started)
+        _, made = runs.run(fit.uuid, name, tagged | more, fit.started)
         params = params_of({"trial": spec.number, **values}) if made else []
         metrics = changed.metrics(fit.uuid)
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)
             return
-        more = {tags.STATE: fit.state}
         if not runs.exports.has_ended(fit.uuid):
             more[tags.RUN_NAME] = name
         if result is not None:
             metrics += metrics_of(result_metrics(result, description.objective), fit.ended, 0)
-            more |= result_tags(result)
         runs.write(fit.uuid, metrics, params, more, _STATUSES[fit.state], fit.ended)
 
     def _send_best(

@@ -31,6 +31,8 @@ class Runs:
     def __init__(self, client: MlflowClient, exports: Exports, experiment: str) -> None:
         self.client, self.experiment = client, experiment
         self.exports = exports
+        # The tags that runs were made with: they are not written again.
+        self._tags: dict[str, dict[str, str]] = {}
 
     @property
     def ids(self) -> Mapping[str, str]:
@@ -59,12 +61,10 @@ class Runs:
             if runs:
                 self.exports.made(uuid, runs[0].info.run_id)
                 return str(runs[0].info.run_id), True
-        run = self.client.create_run(
-            self.experiment,
-            started,
-            {tags.UUID: uuid, **{key: portable(text) for key, text in tagged.items()}},
-            portable(name)[:LONGEST],
-        )
+        name = portable(name)[:LONGEST]
+        texts = {tags.UUID: uuid, **{key: portable(text) for key, text in tagged.items()}}
+        run = self.client.create_run(self.experiment, started, texts, name)
+        self._tags[uuid] = {**texts, tags.RUN_NAME: name}
         self.exports.made(uuid, run.info.run_id)
         return str(run.info.run_id), True
 
@@ -84,9 +84,11 @@ class Runs:
         ended: int | None = None,
     ) -> None:
         """Adds to a run that there is, and ends it if a status is given, which is written last."""
-        run = self.ids.get(uuid)
+        run, has = self.ids.get(uuid), self._tags.pop(uuid, {})
+        texts = {key: portable(text) for key, text in (tagged or {}).items()}
+        new = {key: text for key, text in texts.items() if has.get(key) != text}
         if run is not None and self.unless_deleted(
-            uuid, lambda: self._write(run, metrics, params, tagged or {}, status, ended)
+            uuid, lambda: self._write(run, metrics, params, new, status, ended)
         ):
             self.exports.wrote(uuid, ended=status not in ("", "RUNNING"))
 
@@ -133,7 +135,7 @@ class Runs:
     ) -> None:
         from mlflow.entities import RunTag
 
-        texts = [RunTag(key, portable(text)) for key, text in tagged.items()]
+        texts = [RunTag(key, text) for key, text in tagged.items()]
         while len(params) > _MOST_PARAMS:
             self.client.log_batch(run, params=params[:_MOST_PARAMS])
             params = params[_MOST_PARAMS:]
