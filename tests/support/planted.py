@@ -111,7 +111,7 @@ class Planted:
             for number in range(self.trials):
                 self._record(journal, number, random)
         journal.end("FINISHED", "trials", "all trials are done")
-        return read_study(store, "planted")
+        return read_study(store, description.name)
 
     def _record(self, journal: Journal, number: int, random: np.random.Generator) -> None:
         values = drawn(self.space, random)

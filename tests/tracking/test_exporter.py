@@ -36,6 +36,7 @@ from tracking.history import (
 )
 from tracking.journal import Journal
 from tracking.mlflow import StudyExporter, process
+from tracking.mlflow.server import open_store_client
 from tracking.records import Confirmation, EpochResult, Interval, Proposal, Racer, TrialSpec
 from tracking.store import Store, create_store, open_store
 
@@ -104,7 +105,7 @@ def store(made: Path, tmp_path: Path) -> Store:
 
 
 def client_of(store: Store) -> MlflowClient:
-    return MlflowClient(store.mlflow_uri, store.mlflow_uri)
+    return open_store_client(store)
 
 
 def export(store: Store, name: str = NAME, address: str = "", **options: bool) -> int:

@@ -114,9 +114,9 @@ def forget(store: Store, size: StudySize) -> None:
     from mlflow.exceptions import MlflowException
 
     from tracking.mlflow.registry import Registry
-    from tracking.mlflow.server import open_client
+    from tracking.mlflow.server import open_store_client
 
-    client = open_client(store.mlflow_uri)
+    client = open_store_client(store)
     header = JournalReader(size.folder).header()
     with contextlib.suppress(MlflowException):
         Registry(client, header).delete()

@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -75,8 +76,6 @@ def open_client(address: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # It prints each run that ends, and each model.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    # Else it keeps connections to a database that has been moved, or deleted, by now.
-    os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     for name, level in _TOO_LOUD.items():
         logging.getLogger(name).setLevel(level)
     from mlflow import MlflowClient
@@ -89,7 +88,7 @@ def open_store_client(store: Store) -> MlflowClient:
     path = store.root / "mlflow.db"
     with FileLock(store.root / "mlflow.lock"):
         if path.exists():
-            return open_client(store.mlflow_uri)
+            return open_client(_address(path))
         partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
         try:
             # Complete before it gets its name, as several processes may begin at once.
@@ -103,7 +102,22 @@ def open_store_client(store: Store) -> MlflowClient:
         finally:
             for left in path.parent.glob(f"{partial.name}*"):
                 left.unlink(missing_ok=True)
-    return open_client(store.mlflow_uri)
+    return open_client(_address(path))
+
+
+# The databases that this process has opened, by path: the numbers of their files.
+_opened: Final[dict[Path, list[int]]] = {}
+
+
+def _address(path: Path) -> str:
+    """Returns the address of a database, another one for each file that takes its place.
+
+    MLflow keeps connections for each address, also to a file that was moved or deleted since.
+    """
+    files, file = _opened.setdefault(path, []), path.stat().st_ino
+    if file not in files:
+        files.append(file)
+    return f"sqlite:///{path.parent.as_posix()}{'/.' * files.index(file)}/{path.name}"
 
 
 def set_aside(store: Store) -> None:
