@@ -28,11 +28,11 @@ OF_TRIALS = ("state", "value", "epoch", "params", "seed", "reason", "metrics", "
 
 def main(store: str) -> None:
     """Prints the document: `studies` by name, `ids` that texts may name, `packages`."""
+    fill_mlflow(store)
     address = f"sqlite:///{Path(store).resolve() / 'mlflow.db'}"
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
     client = MlflowClient(address, address)
-    fill_mlflow(store)
     studies: dict[str, Any] = {}
     ids: dict[str, str] = {}
     for name in ks.list_studies(store):

@@ -89,6 +89,7 @@ class Training:
         epoch: Its last epoch.
         best: Its best epoch.
         lost: Whether its worker has died.
+        left: The fits of its job that follow.
     """
 
     task: TrialTask
@@ -100,6 +101,7 @@ class Training:
     epoch: int
     best: BestEpoch | None = None
     lost: bool = False
+    left: Sequence[TrialTask] = ()
 
     @property
     def spec(self) -> TrialSpec:
@@ -186,11 +188,18 @@ class SimulatedCluster:
     def free(self) -> int:
         return len(self._free)
 
-    def submit(self, task: TrialTask) -> None:
+    def submit(self, *fits: TrialTask) -> None:
         self._driver_rests()
-        worker, now, spec = self._free.pop(), self.clock, task.spec
+        worker = self._free.pop()
+        self.figures.idle += self.clock - worker.free_since
+        self._begin(worker, fits)
+        self._driver_works()
+
+    def _begin(self, worker: Worker, fits: Sequence[TrialTask]) -> None:
+        """Lets a worker train the first of some fits."""
+        task, now = fits[0], self.clock
+        spec = task.spec
         self.figures.begun += 1
-        self.figures.idle += now - worker.free_since
         drawn = random.Random(f"{self._seed} {spec.number} {spec.repeat} {spec.attempt}")
         whole = self._seconds * drawn.lognormvariate(-(_SPREAD**2) / 2, _SPREAD)
         kind, at = drawn.random(), drawn.random()
@@ -204,11 +213,11 @@ class SimulatedCluster:
             kind >= self._faults.dies,
             drawn,
             spec.epochs if self.is_infeasible(spec) else spec.initial_epoch,
+            left=fits[1:],
         )
         self._attempts.begin(spec)
         self._trainings[id(training)] = training
         self._come_on(training)
-        self._driver_works()
 
     @property
     def delayed(self) -> Sequence[TrialSpec]:
@@ -316,8 +325,8 @@ class SimulatedCluster:
             return
         spec = training.spec
         del self._trainings[id(training)]
-        self._release(training.worker)
         if not self._attempts.end(spec):
+            self._release(training.worker)
             self.figures.dropped += 1
             return
         result = self.ended(
@@ -332,8 +341,13 @@ class SimulatedCluster:
                 unsaved="not trained",
             ),
         )
+        goes_on = training.left and result.state == "complete"
+        if not goes_on:
+            self._release(training.worker)
         with self._driver():
             handler.on_result(result)
+        if goes_on:
+            self._begin(training.worker, training.left)
         self.figures.ended += 1
         if self._comes_twice(training):
             later = training.random.random() * self._seconds

@@ -20,7 +20,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -70,7 +70,7 @@ class Comparison:
         epochs = _QUICK_EPOCHS if options.quick else work.epochs
         blocks: dict[str, list[Block]] = {system.name: [] for system in self._systems}
         errors = {s.name: _not_installed(s) for s in self._systems if s.missing()}
-        with self._on_cluster(work, data):
+        with self._on_cluster(work, data, errors):
             self._run(work, data, epochs, blocks, errors)
         self.failed = self.failed or bool(errors)
         return {
@@ -82,13 +82,18 @@ class Comparison:
         }
 
     @contextmanager
-    def _on_cluster(self, work: Work, data: Path) -> Iterator[None]:
+    def _on_cluster(self, work: Work, data: Path, errors: dict[str, str]) -> Iterator[None]:
         """Starts the cluster that systems on Ray use for a work, if there are some; ends it."""
-        if not any(system.on_ray and not system.missing() for system in self._systems):
-            yield
-            return
+        on_ray = [s.name for s in self._systems if s.on_ray and s.name not in errors]
         log = self._folder / f"{work.name}-ray.log"
-        with ray_cluster(WORKERS, _environment(data), log) as self._cluster:
+        with ExitStack() as stack:
+            try:
+                if on_ray:
+                    cluster = ray_cluster(WORKERS, _environment(data), log)
+                    self._cluster = stack.enter_context(cluster)
+            except RuntimeError as error:
+                errors |= dict.fromkeys(on_ray, f"failed: {error}")
+                _say(f"{work.name}: {error}")
             yield
 
     def _run(
@@ -131,7 +136,7 @@ class Comparison:
             folder=job.folder,
             environment=environment,
             log=log,
-            beside=None if cluster is None else cluster.pid,
+            cluster=cluster,
         )
         if measured.code != 0:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()

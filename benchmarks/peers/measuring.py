@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.peers.ray_cluster import RayCluster
+
 _SECONDS_BETWEEN_SAMPLES = 0.5
 
 
@@ -49,7 +51,7 @@ def measure(
     folder: Path,
     environment: Mapping[str, str],
     log: Path,
-    beside: int | None = None,
+    cluster: RayCluster | None = None,
 ) -> Measured:
     """Runs a command to its end; whatever it leaves running is ended then.
 
@@ -58,11 +60,13 @@ def measure(
         folder: Its current folder.
         environment: Its environment.
         log: Takes its output.
-        beside: A process that is there before and after, and works for it: its CPU seconds, and
-            those of all that come from it, count too.
+        cluster: What it runs on: the CPU seconds of its processes count too.
+
+    Raises:
+        RuntimeError: If the cluster's head has died.
     """
     waited_for = _cpu_of_ended_children()
-    others = None if beside is None else _Family(beside)
+    others = None if cluster is None else _Family(cluster.process.pid)
     before = 0.0 if others is None else others.cpu_seconds()
     began, samples = time.time(), [(time.time(), 0.0)]
     with log.open("wb") as output:
@@ -77,6 +81,8 @@ def measure(
 
         try:
             while process.poll() is None:
+                if cluster is not None:
+                    cluster.check()
                 samples.append((time.time(), spent()))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_SECONDS_BETWEEN_SAMPLES)

@@ -18,6 +18,15 @@ from pathlib import Path
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 _AUTH_MODE_VARIABLE, _TOKEN_VARIABLE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"
 _SECONDS_TO_START = 120
+_SECONDS_TO_CONNECT = 5.0
+# Not `ray start --head --block`, which ends where the path of the environment has a space.
+_HEAD = """
+import sys
+import ray
+ray.init("local", num_cpus=int(sys.argv[1]), include_dashboard=False, _temp_dir=sys.argv[2])
+print("its address:", ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
 
 
 @dataclass(frozen=True)
@@ -26,16 +35,27 @@ class RayCluster:
 
     Attributes:
         environment: What processes need to connect to it.
-        pid: The process that all its others come from.
+        process: The one that all its others come from.
+        address: Of its head.
     """
 
     environment: Mapping[str, str]
-    pid: int
+    process: subprocess.Popen[bytes]
+    address: str
+
+    def check(self) -> None:
+        """Raises RuntimeError if its head has died: what runs on it might wait for ever."""
+        host, _, port = self.address.rpartition(":")
+        with contextlib.suppress(OSError):
+            socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()
+            if self.process.poll() is None:
+                return
+        raise RuntimeError(f"the head of its Ray cluster, {self.address}, has died")
 
 
 @contextlib.contextmanager
 def ray_cluster(cpus: int, environment: Mapping[str, str], log: Path) -> Iterator[RayCluster]:
-    """Starts a cluster with ``ray start --head``; ends it.
+    """Starts a cluster; ends it.
 
     Args:
         cpus: How many trials it has room for.
@@ -45,9 +65,6 @@ def ray_cluster(cpus: int, environment: Mapping[str, str], log: Path) -> Iterato
     Raises:
         RuntimeError: If it does not start.
     """
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
     # Ray's sockets lie in its folder, and their paths must be short.
     folder = tempfile.mkdtemp(prefix="ks-", dir="/tmp")
     # By default newer versions may ask for the user's own one, or not.
@@ -55,21 +72,20 @@ def ray_cluster(cpus: int, environment: Mapping[str, str], log: Path) -> Iterato
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32), encoding="ascii")
     with_token = {_AUTH_MODE_VARIABLE: "token", _TOKEN_VARIABLE: str(token)}
-    command = [
-        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-        *(f"--port={port}", f"--num-cpus={cpus}", f"--temp-dir={folder}"),
-        *("--include-dashboard=false", "--disable-usage-stats"),
-    ]
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command,
+                # Ray lets everybody into its own folder.
+                [sys.executable, "-c", _HEAD, str(cpus), f"{folder}/r"],
                 env={**environment, **with_token},
+                # It ends with this process.
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         try:
-            yield RayCluster({ADDRESS_VARIABLE: _address(process, log), **with_token}, process.pid)
+            address = _address(process, log)
+            yield RayCluster({ADDRESS_VARIABLE: address, **with_token}, process, address)
         finally:
             # It ends the others.
             process.terminate()
@@ -82,7 +98,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Waits until a cluster runs; returns its address."""
     until = time.monotonic() + _SECONDS_TO_START
     while process.poll() is None and time.monotonic() < until:
-        if found := re.search(r"ray start --address='(\S+)'", log.read_text(encoding="utf-8")):
+        if found := re.search(r"^its address: (\S+)$", log.read_text("utf-8"), re.MULTILINE):
             return found[1]
         time.sleep(0.1)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -6,12 +6,13 @@ seed. It has no validation data, and so no value of its own.
 
 from __future__ import annotations
 
-import itertools
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Executor
 from studies.progress import Progress
+from studies.running.jobs import Job, Jobs, run_jobs
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     ALL_FOLDS,
@@ -25,79 +26,72 @@ from tracking.records import (
 )
 from tracking.store.files import one_before
 
-# Attempts, if its process dies.
-_ATTEMPTS = 3
 
-
-class AllFolds:
-    """Trains one trial on all folds, and records it. A `Handler` of the executor's."""
+class AllFolds(Jobs):
+    """Trains one trial on all folds, and records it: one job."""
 
     def __init__(self, history: StudyHistory, trial: EndedTrial, progress: Progress) -> None:
+        super().__init__()
         self._trial, self._progress = trial, progress
         self._history, self._journal = history, history.writing()
-        # Whether it ends after its present epoch.
-        self.stopping = False
+        # The fit of its present attempt, or empty.
         self._fit = ""
         self._result: TrialResult | None = None
-        self._lost, self._losses = "", 0
+        self._attempts = 0
 
     def train(self, executor: Executor) -> EndedTrial | None:
         """Trains it, from where an interrupted training ended; records it with the trial.
 
         Returns the trial with its new training; None if it was stopped.
         """
-        trial, spec = self._trial, self._trial.whole_spec
+        number, epochs = self._trial.number, self._trial.whole_spec.epochs
         self._progress.say(
-            f"training trial {trial.number} on all folds together by model.fit, "
-            f"{spec.epochs} epochs"
+            f"training trial {number} on all folds together by model.fit, {epochs} epochs"
         )
+        self.queue.append(Job(number, self._begin))
         try:
-            for attempt in itertools.count(1):
-                self._begin(executor, replace(spec, attempt=attempt))
-                if self._result is not None:
-                    return self._recorded(self._result)
-                self._progress.say(f"trial {trial.number}: {self._lost}")
-                if self._losses >= _ATTEMPTS:
-                    break
+            run_jobs(executor, self, self._progress)
+            return None if self._result is None else self._recorded(self._result)
         finally:
-            self._progress.trial_gone(trial.number)
+            self._progress.trial_gone(number)
+            if self._result is None:
+                self._close()
             self._journal.close()
-        raise self._failed(f"{_ATTEMPTS} attempts, and in each {self._lost}")
+
+    def taking(self) -> AbstractContextManager[object]:
+        """Writes epochs as they come."""
+        return self._journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Records an epoch; stops if asked to."""
         self._journal.log_epoch(self._fit, epoch)
-        self._progress.epoch_ended(epoch)
         ends = epoch.epoch >= self._trial.whole_spec.epochs
-        return "stop" if self.stopping and not ends else "continue"
+        return "stop" if self.stopped and not ends else "continue"
 
     def on_result(self, result: TrialResult) -> None:
         """Keeps the result."""
         self._result = result
 
-    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Notes why its process ended."""
-        self._lost = str(error)
-        # A machine that is gone is not the trial's fault.
-        self._losses += not error.machine_gone
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
+        """Tells why its process ended."""
+        self._progress.say(f"trial {spec.number}: {error}")
+        if not why:
+            self._close()
 
-    def _begin(self, executor: Executor, spec: TrialSpec) -> None:
+    def _begin(self) -> list[TrialTask]:
         files, space = self._history.files, self._history.description.space
-        self._lost = ""
+        self._attempts += 1
+        spec = replace(self._trial.whole_spec, attempt=self._attempts)
         self._fit = self._journal.begin_fit(self._trial.uuid, spec)
-        self._progress.trial_begins(spec)
         checkpoint = files.checkpoint(spec.number, spec.repeat)
         state = files.state(spec.number, spec.repeat)
-        try:
-            # A replacement of a worker that died may still be starting.
-            while not executor.free:
-                executor.wait(self)
-            executor.submit(TrialTask(spec, space, checkpoint, state, trainer="plain"))
-            while self._result is None and not self._lost:
-                executor.wait(self)
-        finally:
-            if self._result is None:
-                self._journal.end_training(self._fit, None)
+        return [TrialTask(spec, space, checkpoint, state, trainer="plain")]
+
+    def _close(self) -> None:
+        """Ends the fit of an attempt without a result."""
+        fit, self._fit = self._fit, ""
+        if fit:
+            self._journal.end_training(fit, None)
 
     def _recorded(self, result: TrialResult) -> EndedTrial | None:
         """Records the result; returns the trial with it, or None if it was stopped."""

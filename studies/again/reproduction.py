@@ -118,7 +118,7 @@ def reproduce(
                 training,
                 pruned,
                 fit_metrics(history.folder, training.uuid),
-                progress.epoch_ended,
+                progress,
             )
             for training in trainings_of(trial)
         ]
@@ -129,7 +129,6 @@ def reproduce(
                 f"running trial {trial.number} of {name} again, {counted(epochs, 'epoch')}"
                 + (f", {len(reruns)} times" if len(reruns) > 1 else "")
             )
-            progress.trial_begins(trial.spec)
             for rerun in reruns:
                 spec = rerun.training.spec
                 written = Path(folder) / f"again-{spec.repeat}.weights.h5"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
 from studies.executors.executor import Executor
+from studies.progress import Progress
+from studies.running.jobs import Job, Jobs, run_jobs
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     Decision,
@@ -71,11 +73,10 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
     ]
 
 
-class Rerun:
-    """Collects the epochs of a rerun, and stops it where the recorded training ended.
+class Rerun(Jobs):
+    """Runs a recorded training again: one job. Stops it where the recorded training ended.
 
-    A `Handler` of the executor's. `recorded` has the metrics by epoch; `on_epoch` is called with
-    each epoch, and how it differs from the recorded one: nothing if it is identical.
+    `recorded` has the metrics by epoch.
     """
 
     def __init__(
@@ -83,14 +84,19 @@ class Rerun:
         training: RecordedTraining,
         pruned: bool,
         recorded: Mapping[int, Mapping[str, float]],
-        on_epoch: Callable[[EpochResult, str], None],
+        progress: Progress,
     ) -> None:
+        super().__init__()
         self.training, self.recorded = training, recorded
-        self._pruned, self._on_epoch = pruned, on_epoch
+        self._pruned, self.progress = pruned, progress
+        self.result: TrialResult | None = None
+        self.begin_attempt()
+
+    def begin_attempt(self) -> None:
+        """Forgets what an earlier attempt had."""
         # The first from the record.
         self.difference = ""
         self.epochs: dict[int, Mapping[str, float]] = {}
-        self.result: TrialResult | None = None
 
     def run(
         self,
@@ -98,14 +104,23 @@ class Rerun:
         space: SearchSpace,
         checkpoint: Path,
         trainer: TrainerName | None = "plain",
-    ) -> TrialResult:
-        """Trains until it ends; the best weights go into a new file."""
-        # A replacement of a worker that died may still be starting.
-        while not executor.free:
-            executor.wait(self)
-        executor.submit(TrialTask(self.training.spec, space, checkpoint, trainer=trainer))
-        while self.result is None:
-            executor.wait(self)
+    ) -> TrialResult | None:
+        """Trains until it ends; the best weights go into a new file.
+
+        Returns its result, or None if it was stopped before there was one. Raises WorkerError if
+        each attempt ends with its process.
+        """
+        task = TrialTask(self.training.spec, space, checkpoint, trainer=trainer)
+
+        def begin() -> list[TrialTask]:
+            self.begin_attempt()
+            return [task]
+
+        self.queue.append(Job(task.spec.number, begin))
+        try:
+            run_jobs(executor, self, self.progress)
+        finally:
+            self.progress.trial_gone(task.spec.number)
         return self.result
 
     @property
@@ -123,9 +138,8 @@ class Rerun:
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Compares an epoch, and stops where the recorded training ended."""
         self.epochs[epoch.epoch] = {**self.epochs.get(epoch.epoch, {}), **epoch.metrics}
-        difference = self._difference_of(epoch)
-        self.difference = self.difference or difference
-        self._on_epoch(epoch, difference)
+        self.compared = self._difference_of(epoch)
+        self.difference = self.difference or self.compared
         training = self.training
         if training.by_objective:
             return "prune" if self._pruned and self._was_pruned_after(epoch) else "continue"
@@ -167,14 +181,13 @@ class Rerun:
         """Keeps the result."""
         self.result = result
 
-    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Raises the error: it could not be run again."""
-        raise WorkerError(
-            f"Trial {spec.number} could not be run again: {error}.",
-            killed=error.killed,
-            out_of_memory=error.out_of_memory,
-            machine_gone=error.machine_gone,
-        )
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
+        """Tells the loss; raises it if it was one too many."""
+        said = f"Trial {spec.number} could not be run again: {error}."
+        if why:
+            raise WorkerError(said)
+        how = f"{said} It begins again on another machine."
+        self.progress.say(how if error.machine_gone else f"warning: {said}")
 
 
 def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from search_spaces.errors import InternalError, StudyError, WorkerError
@@ -39,8 +39,6 @@ from tracking.records.checks import (
     not_run,
 )
 
-# Attempts to train a trial again, if its process dies.
-_ATTEMPTS = 3
 _SHARE_OF_LAUNCH = 0.1
 
 
@@ -74,7 +72,7 @@ class Verifier:
         self.stopped = True
         if self._compared is None:
             return False
-        self._compared.stopping = True
+        self._compared.stop()
         return True
 
     def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
@@ -97,24 +95,11 @@ class Verifier:
                 return known or OFF
         which = trial.checkpoint_of if restore else trial.result.best_repeat
         training = trainings_of(trial)[which]
-        losses = 0
-        while True:
-            try:
-                compared = self._compare(history, trial, training, restore)
-                break
-            except WorkerError as error:
-                if error.machine_gone:
-                    # That is not the trial's fault.
-                    self._progress.say(f"{error} It begins again on another machine.")
-                    continue
-                self._progress.say(f"warning: {error}")
-                losses += 1
-                # A trial that kills its process each time would do so once more.
-                if losses == _ATTEMPTS:
-                    return not_run(str(error))
-            except StudyError as error:
-                self._progress.say(f"warning: {error}")
-                return not_run(str(error))
+        try:
+            compared = self._compare(history, trial, training, restore)
+        except (StudyError, WorkerError) as error:
+            self._progress.say(f"warning: {error}")
+            return not_run(str(error))
         if itself:
             # A difference now says nothing of how it was trained.
             return known
@@ -143,7 +128,7 @@ class Verifier:
         if self._verify == "some" and not restore:
             seconds = _SHARE_OF_LAUNCH * self._seconds_so_far(history, trial)
         recorded = fit_metrics(history.folder, training.uuid)
-        compared = _Compared(trial, training, recorded, seconds, self._progress.epoch_ended)
+        compared = _Compared(trial, training, recorded, seconds, self._progress)
         number, epochs = training.spec.number, training.epochs
         why = " to restore its checkpoint" if restore else ""
         self._compared = compared
@@ -152,7 +137,6 @@ class Verifier:
                 # `stop` was called before there was anything to end.
                 raise VerificationStopped
             self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
-            self._progress.trial_begins(training.spec)
             with temporary_folder() as folder:
                 written = Path(folder) / "again.weights.h5"
                 compared.conclude(compared.run(self._executor, history.description.space, written))
@@ -160,8 +144,7 @@ class Verifier:
                     compared.difference = "its checkpoint differs"
         finally:
             self._compared = None
-            self._progress.trial_gone(number)
-        if compared.stopped:
+        if compared.cut or compared.result is None:
             raise VerificationStopped
         if compared.short and not compared.difference:
             self._progress.say(
@@ -195,7 +178,7 @@ class Verifier:
 
 
 class _Compared(Rerun):
-    """Compares the epochs of a rerun as they come. A `Handler`.
+    """Compares the epochs of a rerun as they come.
 
     It ends at the epoch after which the next would end later than ``seconds``.
     """
@@ -206,12 +189,17 @@ class _Compared(Rerun):
         training: RecordedTraining,
         recorded: Mapping[int, Mapping[str, float]],
         seconds: float,
-        on_epoch: Callable[[EpochResult, str], None],
+        progress: Progress,
     ) -> None:
-        super().__init__(training, trial.cut_short, recorded, on_epoch)
-        self._limit, self._last = seconds, 0.0
-        # Whether it ends after its present epoch; whether it has ended so, or as its time was up.
-        self.stopping = self.stopped = self.short = False
+        super().__init__(training, trial.cut_short, recorded, progress)
+        self._limit = seconds
+
+    def begin_attempt(self) -> None:
+        """Forgets what an earlier attempt had."""
+        super().begin_attempt()
+        self._last = 0.0
+        # Whether it has ended early: as it was stopped, or as its time was up.
+        self.cut = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Compares an epoch; ends at a difference, or when its time is up."""
@@ -221,8 +209,8 @@ class _Compared(Rerun):
             return "stop"
         if epoch.epoch >= self.training.epochs:
             return decision
-        if self.stopping:
-            self.stopped = True
+        if self.stopped:
+            self.cut = True
             return "stop"
         # The first epoch takes longer than others, as it traces the model.
         next_one = epoch.seconds - last if epoch.epoch > 1 else 0.0
@@ -232,10 +220,10 @@ class _Compared(Rerun):
             return "prune"
         return decision
 
-    def conclude(self, result: TrialResult) -> None:
+    def conclude(self, result: TrialResult | None) -> None:
         """Compares its result."""
         training = self.training
-        if self.difference or self.stopped:
+        if result is None or self.difference or self.cut:
             return
         if result.state == "infeasible":
             self.difference = f"it ends as infeasible: {result.reason}"

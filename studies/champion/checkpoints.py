@@ -103,13 +103,11 @@ def weights_of(
         f"the checkpoint of trial {trial.number} is not kept: training it again by model.fit, "
         f"{counted(training.epochs, 'epoch')}"
     )
-    progress.trial_begins(training.spec)
     recorded = fit_metrics(history.folder, training.uuid)
-    rerun = Rerun(training, trial.cut_short, recorded, progress.epoch_ended)
+    rerun = Rerun(training, trial.cut_short, recorded, progress)
     written = folder / "again.weights.h5"
     result = rerun.run(executor, history.description.space, written)
-    progress.trial_gone(trial.number)
-    if not rerun.same_weights:
+    if result is None or not rerun.same_weights:
         raise StudyError(
             f"Trial {trial.number} did not get the same weights again, so it can't be used. "
             f"`kerastudy reproduce` shows what differs."

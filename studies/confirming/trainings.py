@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from studies.again.recorded import AnyExecutor
 from studies.confirming.plan import DEFAULTS, Plan, Training
 from studies.error_texts import describe
 from studies.progress import Progress
+from studies.running.jobs import Job, Jobs, run_jobs
 from studies.running.running_trial import common_best
 from tracking.history.confirmations import ConfirmationTraining, read_trainings
 from tracking.history.curves import fit_metrics
@@ -37,10 +39,6 @@ from tracking.store.files import CheckpointError, check_checkpoint
 if TYPE_CHECKING:
     from studies.executors.session import Session
 
-# A training whose process ends by itself so often is the cause.
-_ATTEMPTS = 3
-_SECONDS_TO_NOTICE = 0.5
-
 
 @dataclass
 class _Running:
@@ -51,12 +49,13 @@ class _Running:
     uuid: str
 
 
-class Trainings:
-    """Runs a plan's trainings as an executor has places. A `Handler` of the executor's."""
+class Trainings(Jobs):
+    """Runs a plan's trainings, each a job of one fit."""
 
     def __init__(
         self, plan: Plan, executor: AnyExecutor, journal: Journal, progress: Progress
     ) -> None:
+        super().__init__()
         self.plan, self.journal, self.progress = plan, journal, progress
         # The uuid of the confirmation, once that has begun.
         self.uuid = ""
@@ -68,13 +67,9 @@ class Trainings:
         contradicted = any(differs(each.verified) for each in plan.history.trials)
         # None: what the study says.
         self._trainer: TrainerName | None = "plain" if contradicted else None
-        self._waiting: deque[Training] = deque()
         self._running: dict[int, _Running] = {}
-        self._losses: dict[str, int] = {}
-        self._begun = 0
+        self._planned = 0
         self._epochs: dict[str, Mapping[int, Mapping[str, float]]] = {}
-        # At once; None: as many as the executor has places for.
-        self._most: int | None = None
 
     @property
     def count(self) -> int:
@@ -124,13 +119,12 @@ class Trainings:
 
     def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
         """Runs what is not recorded yet; the weights of `testing` are needed."""
-        self._waiting.extend(t for t in racing if not self.knows(t))
-        self._waiting.extend(t for t in testing if not self._has_weights(t))
-        while self._waiting or self._running:
-            self._submit()
-            # With nothing running it waits for a worker that is being replaced.
-            self._executor.wait(self, None if self._running else _SECONDS_TO_NOTICE)
-            self.journal.flush()
+        trainings = [t for t in racing if not self.knows(t)]
+        trainings += [t for t in testing if not self._has_weights(t)]
+        for number, training in enumerate(trainings, self._planned):
+            self.queue.append(Job(number, partial(self._begin, number, training), training.name))
+        self._planned += len(trainings)
+        run_jobs(self._executor, self, self.progress)
 
     def scored(self, training: Training, *, compared: bool) -> TestScores | str:
         """Returns the scores of the test samples by a training's weights, or why there are none."""
@@ -161,11 +155,14 @@ class Trainings:
             return False
         return True
 
+    def taking(self) -> AbstractContextManager[object]:
+        """Writes epochs as they come."""
+        return self.journal.flushing()
+
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Records an epoch; ends a training whose time is up."""
         running = self._running[epoch.number]
         self.journal.log_epoch(running.uuid, epoch)
-        self.progress.epoch_ended(epoch)
         limit = self._description.trial_timeout
         over = limit is not None and epoch.seconds >= limit
         # As a trial whose time is up: it keeps its best epoch.
@@ -175,37 +172,20 @@ class Trainings:
         """Records a result."""
         self._record(self._running.pop(result.number), result)
 
-    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Trains it once more, or gives it up after some losses."""
-        running = self._running.pop(spec.number)
-        training = running.training
-        # A machine that is gone is not the training's fault.
-        losses = self._losses.get(training.identity, 0) + (not error.machine_gone)
-        self._losses[training.identity] = losses
-        self.progress.say(f"{training.name}: {error}")
-        if error.out_of_memory:
-            self._most = 1
-        if losses >= _ATTEMPTS:
-            reason = f"{_ATTEMPTS} attempts, and in each {error}"
-            self._record(running, TrialResult(spec.number, "infeasible", reason=reason))
-            return
-        self.progress.trial_gone(spec.number)
-        self.journal.end_training(running.uuid, None)
-        self._waiting.appendleft(training)
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
+        """Tells the loss, and gives up the attempt."""
+        running = self._running[spec.number]
+        self.progress.say(f"{running.training.name}: {error}")
+        if not why:
+            self.journal.end_training(running.uuid, None)
 
-    def _submit(self) -> None:
-        while self._waiting and self._executor.free:
-            if self._most is not None and len(self._running) >= self._most:
-                return
-            training = self._waiting.popleft()
-            number, self._begun = self._begun, self._begun + 1
-            spec = replace(training.spec, number=number)
-            uuid = self.journal.begin_training(self.uuid, spec, training.name, training.identity)
-            self._running[number] = _Running(training, spec, uuid)
-            self.progress.trial_begins(spec, training.name)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            checkpoint, space = self.checkpoint(training), self._description.space
-            self._executor.submit(TrialTask(spec, space, checkpoint, trainer=self._trainer))
+    def _begin(self, number: int, training: Training) -> list[TrialTask]:
+        spec = replace(training.spec, number=number)
+        uuid = self.journal.begin_training(self.uuid, spec, training.name, training.identity)
+        self._running[number] = _Running(training, spec, uuid)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        checkpoint, space = self.checkpoint(training), self._description.space
+        return [TrialTask(spec, space, checkpoint, trainer=self._trainer)]
 
     def _record(self, running: _Running, result: TrialResult) -> None:
         # On all folds together there is nothing to validate on.

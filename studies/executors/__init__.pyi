@@ -7,7 +7,7 @@ from .pool import WorkerPool as WorkerPool
 from .ray import RayOptions as RayOptions
 from .ray.cluster import connected as connected
 from .ray.cluster import silent as silent
-from .ray.pool import RayPool as RayPool
+from .ray.workers import RayPool as RayPool
 from .ray.workers import RayWorkers as RayWorkers
 from .session import InProcessExecutor as InProcessExecutor
 from .session import Session as Session

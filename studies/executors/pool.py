@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import abc
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
@@ -22,7 +24,7 @@ from studies.executors.sizing import (
     variables_of,
 )
 from studies.executors.worker import WorkerExecutor
-from studies.executors.worker_process import OnOutput
+from studies.executors.worker_process import LocalProcess, OnOutput
 from studies.user_code.shipping import ShippedStudy
 from studies.user_code.targets import Target
 from tracking.records import TrialSpec, TrialTask
@@ -46,7 +48,7 @@ class WorkerPool(LoadedByWorkers):
     def load(self) -> None:
         """Waits until one worker has loaded the study. Raises StudyError if none can."""
         while all(worker.loading for worker in self._workers):
-            for worker in _with_something_to_say(self._workers):
+            for worker in self._ready(self._workers):
                 try:
                     worker.take_loaded()
                 except WorkerError as error:
@@ -81,13 +83,13 @@ class WorkerPool(LoadedByWorkers):
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         for worker in self._workers:
             if worker.waits and not worker.loading:
-                self._take(worker, handler)
+                worker.wait(handler)
                 return
-        for worker in _with_something_to_say([w for w in self._workers if not w.free], seconds):
+        for worker in self._ready([w for w in self._workers if not w.free], seconds):
             if worker.loading:
                 self._join(worker, handler)
             else:
-                self._take(worker, handler)
+                worker.wait(handler)
 
     @property
     def delayed(self) -> Sequence[TrialSpec]:
@@ -106,12 +108,26 @@ class WorkerPool(LoadedByWorkers):
         return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.close()
+        """Ends all workers at the same time."""
+        with ThreadPoolExecutor() as closing:
+            list(closing.map(WorkerExecutor.close, self._workers))
 
-    def _take(self, worker: WorkerExecutor, handler: Handler) -> None:
-        """Takes what a worker says."""
-        worker.wait(handler)
+    def _ready(
+        self, workers: Sequence[WorkerExecutor], seconds: float | None = None
+    ) -> Sequence[WorkerExecutor]:
+        """Waits until a worker has sent a message or died, or the time is up."""
+        ends = None if seconds is None else time.monotonic() + seconds
+        processes = {worker: cast(LocalProcess, worker.process) for worker in workers}
+        while True:
+            dead = [w for w, p in processes.items() if not p.connects and not p.connected]
+            if dead:
+                return dead
+            connected = {w: p.connection for w, p in processes.items() if p.connected}
+            # The others can't be waited for; they will be ready soon.
+            timeout = seconds if len(connected) == len(workers) else _SECONDS_BETWEEN_LOOKS
+            ready = wait(connected.values(), timeout)
+            if ready or (ends is not None and time.monotonic() >= ends):
+                return [w for w, connection in connected.items() if connection in ready]
 
     def _join(self, worker: WorkerExecutor, handler: Handler) -> None:
         """Adds a worker that has loaded the study, or drops one that can't."""
@@ -144,31 +160,15 @@ class WorkerPool(LoadedByWorkers):
         return [worker for worker in self._workers if worker.free]
 
 
-def _with_something_to_say(
-    workers: Sequence[WorkerExecutor], seconds: float | None = None
-) -> list[WorkerExecutor]:
-    """Waits until a worker has sent a message or died, or the time is up."""
-    ends = None if seconds is None else time.monotonic() + seconds
-    while True:
-        dead = [w for w in workers if not w.process.connects and not w.process.connected]
-        if dead:
-            return dead
-        connected = [w for w in workers if w.process.connected]
-        # The others can't be waited for; they will be ready soon.
-        timeout = seconds if len(connected) == len(workers) else _SECONDS_BETWEEN_LOOKS
-        ready = wait([w.process.connection for w in connected], timeout)
-        if ready or (ends is not None and time.monotonic() >= ends):
-            return [w for w in connected if w.process.connection in ready]
-
-
-class LocalWorkers:
+class LaunchWorkers(abc.ABC):
     """Starts the workers of a launch, and adapts them to the study once it is loaded.
 
     Processes start before the study is loaded, as importing TensorFlow takes longest. `data` is a
     file in place of the study's own data, or empty. `trials` and `threads` are None if unknown;
-    `workers` is None if the machine and the study decide. The workers share data in the folder
-    `shared`, and run in `folder` (empty or missing: this process's).
+    `workers` is None for as many as suit. The workers share data in the folder `shared`.
     """
+
+    pool: WorkerPool
 
     def __init__(
         self,
@@ -181,34 +181,16 @@ class LocalWorkers:
         workers: int | None,
         shared: Path,
         on_output: OnOutput,
-        folder: str = "",
     ) -> None:
-        self._folder = folder
-        self._target = target
-        self._overrides = overrides
-        self._data = data
-        self._shared = shared
-        self._on_output = on_output
+        self._target, self._overrides, self._data = target, overrides, data
+        self._shared, self._on_output, self._threads = shared, on_output, threads
         self._asked = asked_workers(workers)
-        self._machine = this_machine()
-        self._threads = threads
-        suited = suited_workers(self._machine, trials=trials, threads=threads or 1)
-        self._count = self._asked or suited
-        # This process has its own work at first. If it has no core for that, the last worker starts
-        # later, so that the first trial begins earlier.
-        self.pool = self._start_pool(min(self._count, max(1, self._machine.cores - 1)))
-
-    def start_all(self) -> None:
-        """Starts the last worker, if it has not started yet."""
-        self.pool.resize(self._count, self._start_worker)
+        self._count = self._asked or self._suited(trials)
+        self.pool = self._first_pool()
 
     def load(self) -> None:
         """Waits until one worker has loaded the study. Raises StudyError if none can."""
-        self.start_all()
         self.pool.load()
-        if self._machine.gpus and not self.pool.loaded.gpus:
-            # For example with TensorFlow's build for CPUs.
-            self._machine = Machine(self._machine.cores, self._machine.memory)
 
     def suit(self, *, threads: int | None, finished: int) -> None:
         """Adapts them to the study: their threads, and their number unless the user chose it.
@@ -222,22 +204,27 @@ class LocalWorkers:
             self.pool = self._start_pool(self._count)
             self.load()
         description = self.pool.description
-        if self._asked is not None:
-            warning = too_many(self._machine, self._asked, description.threads)
-            if warning:
-                self._on_output(f"warning: {warning}")
-            return
-        count = suited_workers(
-            self._machine,
-            trials=description.trials - finished,
-            threads=description.threads,
-            model_bytes=self.pool.loaded.model_bytes,
-        )
-        self.pool.resize(count, self._start_worker)
-        self._on_output(described_workers(self._machine, count, description.threads))
+        self._threads = description.threads
+        if self._asked is None:
+            left, model_bytes = description.trials - finished, self.pool.loaded.model_bytes
+            self._count = self._suited(left, model_bytes)
+            self.pool.resize(self._count, self._start_worker)
+        if told := self._described():
+            self._on_output(told)
 
     def close(self) -> None:
         self.pool.close()
+
+    @abc.abstractmethod
+    def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
+        """Returns how many suit the trials that are left, and the size of the default model."""
+
+    @abc.abstractmethod
+    def _described(self) -> str:
+        """Returns their number and resources, for people to read."""
+
+    def _first_pool(self) -> WorkerPool:
+        return self._start_pool(self._count)
 
     def _start_pool(self, count: int) -> WorkerPool:
         return WorkerPool([self._start_worker(n) for n in range(count)], self._on_output)
@@ -248,8 +235,52 @@ class LocalWorkers:
             overrides=self._overrides,
             data=self._data,
             threads=self._threads,
-            folder=self._folder,
             shared=self._shared,
-            variables=variables_of(self._machine.gpus, number),
             on_output=self._on_output,
+            **self._place(number),
         )
+
+    @abc.abstractmethod
+    def _place(self, number: int) -> Mapping[str, Any]:
+        """Returns the arguments of a `WorkerExecutor` that say where its process runs."""
+
+
+class LocalWorkers(LaunchWorkers):
+    """The workers of a launch on this machine, in `folder` (empty or missing: this process's)."""
+
+    def __init__(
+        self, target: Target | ShippedStudy, *, folder: str = "", **of_launch: Any
+    ) -> None:
+        self._folder, self._machine = folder, this_machine()
+        super().__init__(target, **of_launch)
+
+    def start_all(self) -> None:
+        """Starts the last worker, if it has not started yet."""
+        self.pool.resize(self._count, self._start_worker)
+
+    def load(self) -> None:
+        self.start_all()
+        super().load()
+        if self._machine.gpus and not self.pool.loaded.gpus:
+            # For example with TensorFlow's build for CPUs.
+            self._machine = Machine(self._machine.cores, self._machine.memory)
+
+    def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
+        threads = self._threads or 1
+        return suited_workers(
+            self._machine, trials=trials, threads=threads, model_bytes=model_bytes
+        )
+
+    def _described(self) -> str:
+        if self._asked is None:
+            return described_workers(self._machine, len(self.pool), self._threads or 1)
+        warning = too_many(self._machine, self._asked, self._threads or 1)
+        return warning and f"warning: {warning}"
+
+    def _first_pool(self) -> WorkerPool:
+        # This process has its own work at first. If it has no core for that, the last worker starts
+        # later, so that the first trial begins earlier.
+        return self._start_pool(min(self._count, max(1, self._machine.cores - 1)))
+
+    def _place(self, number: int) -> Mapping[str, Any]:
+        return {"folder": self._folder, "variables": variables_of(self._machine.gpus, number)}

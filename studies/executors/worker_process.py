@@ -41,21 +41,6 @@ OnOutput = Callable[[str], None]
 class ProcessLike(Protocol):
     """A worker's process, here or on another machine, as an executor needs it."""
 
-    @property
-    def connection(self) -> Connection:
-        """What to wait for: it can be read when there is a message, or the process has ended."""
-        ...
-
-    @property
-    def connects(self) -> bool:
-        """Whether it has neither connected nor died."""
-        ...
-
-    @property
-    def connected(self) -> bool:
-        """Whether it has connected."""
-        ...
-
     def send(self, message: object) -> None:
         """Sends a message. Raises WorkerError if the process has ended."""
         ...
@@ -70,6 +55,25 @@ class ProcessLike(Protocol):
 
     def end(self) -> None:
         """Ends the process."""
+        ...
+
+
+class LocalProcess(ProcessLike, Protocol):
+    """A process of this machine, which a pool can wait for together with others."""
+
+    @property
+    def connection(self) -> Connection:
+        """What to wait for: it can be read when there is a message, or the process has ended."""
+        ...
+
+    @property
+    def connects(self) -> bool:
+        """Whether it has neither connected nor died."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has connected."""
         ...
 
 

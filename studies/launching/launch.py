@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from studies.data.arrays.large import temporary_folder
 from studies.definition.study_definition import StudyDefinition
-from studies.executors.pool import LocalWorkers
+from studies.executors.pool import LaunchWorkers, LocalWorkers
 from studies.executors.ray.options import LOCAL, RayOptions, check_installed
 from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor
@@ -30,9 +30,6 @@ from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
 from tracking.store.folder import open_store
-
-if TYPE_CHECKING:
-    from studies.executors.ray.workers import RayWorkers
 
 Defined = TypeVar("Defined", bound=StudyDefinition)
 
@@ -156,7 +153,7 @@ def _without_repeats(progress: Progress) -> OnOutput:
 
 def _workers_of(
     options: LaunchOptions, progress: Progress, stack: contextlib.ExitStack
-) -> Callable[..., LocalWorkers | RayWorkers]:
+) -> Callable[..., LaunchWorkers]:
     """Returns what starts the workers: on this machine, or on the cluster that it connects to."""
     if options.runs_in(otherwise="worker") != "ray":
         return LocalWorkers

@@ -2,11 +2,10 @@
 
 | module | holds |
 |---|---|
-| `driver` | the loop that ties engine, executor and tracking together |
-| `search` | the next trial, the space, the best so far, and whether the budget is spent |
-| `proposals` | from the engine, with results as they come or in order, to an executor's task |
+| `jobs` | runs jobs on an executor: trials, and what other rooms train |
+| `driver` | a study's trials as jobs, which tie engine, executor and journal together |
+| `search` | the next trial by the engine, the space, and whether the budget is spent |
 | `running_trial` | a running trial: its record, its fits, their combined result |
-| `trial_runs` | the runs of trials and of their fits: begun, ended, closed |
 | `study_trials` | a study's trials during a launch: do all fail alike, are all validated alike |
 | `budget` | when a study ends, and when a training that hangs does |
 | `definitions` | compares a study's definition with the recorded one |

@@ -4,7 +4,10 @@ from .budget import TimeLimit as TimeLimit
 from .budget import spelled as spelled
 from .definitions import differences as differences
 from .definitions import warnings_of as warnings_of
-from .proposals import task_of as task_of
+from .jobs import Job as Job
+from .jobs import Jobs as Jobs
+from .jobs import run_jobs as run_jobs
 from .retention import Retention as Retention
 from .running_trial import Running as Running
+from .search import task_of as task_of
 from .study_trials import ValidationParts as ValidationParts

@@ -1,4 +1,4 @@
-"""The loop that ties engine, executor and tracking together.
+"""The driver of a study: its trials, as jobs that tie engine, executor and tracking together.
 
 It alone writes the journal and, by `search`, talks to the engine. What must not be lost is written
 in this order: the trial before it trains; its checkpoint when it has ended; its result. A
@@ -8,23 +8,25 @@ process killed in between leaves a study that the next launch resumes.
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from search_spaces.errors import WorkerError
+from studies.definition.seeds import trial_seed
 from studies.engines.engine import Curve
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.running.budget import AtTheEnd, AwakeClock, Ending, TimeLimit, why_it_ended
-from studies.running.proposals import EngineOf, spec_of, task_of
+from studies.running.definitions import joinable
+from studies.running.jobs import Job, Jobs, result_of_lost, run_jobs
 from studies.running.retention import Retention
 from studies.running.running_trial import Running
-from studies.running.search import Search
+from studies.running.search import EngineOf, Search, spec_of, task_of
 from studies.running.study_trials import FirstTrials, StudyTrials, ValidationParts
-from studies.running.trial_runs import TrialRuns
+from tracking.history.curves import epoch_metrics
 from tracking.history.trials import best_trial
-from tracking.journal import Journal
+from tracking.journal import Journal, JournalReader
 from tracking.records import (
     Decision,
     EndedTrial,
@@ -35,20 +37,13 @@ from tracking.records import (
     TrialRecord,
     TrialResult,
     TrialSpec,
+    TrialTask,
 )
 from tracking.store.files import files_of
 
-# A trial whose process ends by itself so often is the cause.
-_ATTEMPTS = 3
-# While nothing runs, stops and the end of the study's time are checked at this interval.
-_SECONDS_TO_NOTICE = 0.5
-# Trials proposed within this time begin with one commit. A slower engine delays neither trials nor
-# the database.
-_SECONDS_TOGETHER = 0.02
 
-
-class Driver:
-    """Runs a study until it has its trials, or its budget is spent; the executor's `Handler`.
+class Driver(Jobs):
+    """Runs a study until it has its trials, or its budget is spent. Its trials are its jobs.
 
     When the budget is spent, running trials are finished or cut, as `at_the_end` says. Without a
     `trainer` the study's trains the trials.
@@ -65,23 +60,27 @@ class Driver:
         at_the_end: AtTheEnd = "finish",
         trainer: TrainerName | None = None,
     ) -> None:
+        super().__init__()
         self._trainer = trainer
         self._executor, self._journal, self._progress = executor, journal, progress
         self._at_the_end = at_the_end
         description = journal.description
         self._files = files_of(journal.folder, description.engine)
         self._trials = StudyTrials(recorded)
-        # Running trials whose process died.
-        self._lost: dict[int, WorkerError] = {}
+        for number, trial in self._trials.all.items():
+            if number not in self._trials.finished:
+                # An earlier launch began it.
+                self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
+        # Trials whose process died, and whether that counts against them.
+        self._lost: dict[int, int] = {}
         # Results that are not in the record yet.
         self._results: list[TrialResult] = []
         self._clock = AwakeClock()
         self._time_limit = TimeLimit(description.trial_timeout, self._clock)
+        self.seconds = self._time_limit.seconds_to_wait
         self._first_trials = FirstTrials(description, recorded)
         self._validated_on = ValidationParts(recorded)
-        self._stopping = False
         self._search = Search(engine_of, curve, journal, self._trials, self._clock, progress.say)
-        self._trial_runs = TrialRuns(journal, self._trials, self._search)
         self._shown = best_trial(self._trials.finished.values(), description.objective)
         self._retention = Retention(self._files, description, self._trials.finished.values())
 
@@ -95,13 +94,7 @@ class Driver:
         )
         try:
             with self._clock:
-                self._submit()
-                while self._trials.running or self._waits_for_a_worker():
-                    self._wait()
-                    self._search.step()
-                    self._retention.tidy(self._search.engine)
-                    self._look_at_times()
-                    self._submit()
+                run_jobs(self._executor, self, self._progress)
             self._search.tell_all()
         except BaseException:
             # The next launch ends trials that can't be ended now.
@@ -111,10 +104,6 @@ class Driver:
             raise
         return self._why_it_ended()
 
-    def stop(self) -> None:
-        """Makes running trials end after their present epoch, and starts no more."""
-        self._stopping = True
-
     @property
     def _description(self) -> StudyDescription:
         """The study, with its present space."""
@@ -123,14 +112,13 @@ class Driver:
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Takes an epoch; returns whether the fit, or its trial, continues."""
         running, description = self._trials.running[epoch.number], self._description
-        self._progress.epoch_ended(epoch)
-        prune = self._trial_runs.take_epoch(running, epoch, self._clock.seconds)
+        prune = self._take_epoch(running, epoch)
         another = epoch.repeat + 1 < len(running.fits)
         # Only an objective function itself knows its last epoch.
         last = epoch.epoch >= running.trial.spec.epochs and not description.objective_function
         if last and not another:
             return "continue"
-        if self._cuts():
+        if self.stopping:
             return "stop"
         if last:
             # The fit has ended; the trial's other folds may be left out.
@@ -152,7 +140,8 @@ class Driver:
             self._results.append(result)
             return
         with self._journal.together():
-            self._trial_runs.end_fit(running, result, self._clock.seconds)
+            self._end_fit(running, result)
+            self._begin_fit(running)
 
     def _take_results(self) -> None:
         """Records new epochs and results, together, and acts on them."""
@@ -160,8 +149,7 @@ class Driver:
         if results:
             with self._journal.together():
                 ended = [
-                    self._trial_runs.end(self._trials.running[result.number], result)
-                    for result in results
+                    self._end(self._trials.running[result.number], result) for result in results
                 ]
             for trial in ended:
                 self._follow(trial)
@@ -169,43 +157,25 @@ class Driver:
         lost, self._lost = self._lost, {}
         if lost:
             with self._journal.together():
-                for number, error in lost.items():
-                    self._lose(number, error)
+                for number, losses in lost.items():
+                    # It is trained again.
+                    lost_trial = self._trials.lose(number, losses).trial
+                    self._journal.lose_trial(lost_trial.uuid, lost_trial.losses + losses)
         self._journal.flush()
 
-    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
         """Takes a trial whose process ended by itself, to train it again."""
-        number, reason = spec.number, str(error)
+        number = spec.number
         if self._time_limit.has_cut(number):
-            reason = self._time_limit.reason(number)
-            self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
-            return
-        if self._stopping:
+            return result_of_lost(spec, self._time_limit.reason(number))
+        if self.stopped:
             # Stopping a whole session or service signals the workers too.
-            reason = f"stopped: {reason}"
-            self.on_result(TrialResult(number, "interrupted", reason=reason, repeat=spec.repeat))
-            return
-        was_alone = self._trials.was_alone(number)
-        # A trial that loses its machine again and again is not the cause.
-        losses = self._trials.running[number].trial.losses + (not error.machine_gone)
-        if losses < _ATTEMPTS and not (error.out_of_memory and was_alone):
-            how = "; it is tried once more, alone" if error.out_of_memory else ""
-            self._progress.say(f"trial {number}: {reason}{how}")
-            self._lost[number] = error
-            return
-        self._progress.say(f"trial {number}: {reason}")
-        if was_alone:
-            reason = f"{reason}, with no other trial running"
-        else:
-            reason = f"{_ATTEMPTS} attempts, and in each {reason}"
-        self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
-
-    def _lose(self, number: int, error: WorkerError) -> None:
-        """Ends an attempt at a trial whose process died; it is trained again."""
-        self._progress.trial_gone(number)
-        losses = int(not error.machine_gone)
-        running = self._trials.lose(number, alone=error.out_of_memory, losses=losses)
-        self._trial_runs.lose(running, losses)
+            return result_of_lost(spec, f"stopped: {error}", "interrupted")
+        how = "; it is tried once more, alone" if error.out_of_memory and not why else ""
+        self._progress.say(f"trial {number}: {error}{how}")
+        if not why:
+            self._lost[number] = int(not error.machine_gone)
+        return None
 
     def _follow(self, trial: EndedTrial) -> None:
         """Takes a trial that has ended, and is in the record."""
@@ -228,18 +198,16 @@ class Driver:
         best = self._shown
         return None if best is None or best.best is None else (best.number, best.best.value)
 
-    def _wait(self) -> None:
-        """Makes the executor work; for a short time if no trial runs, to notice a stop."""
-        idle = not self._trials.running
-        seconds = _SECONDS_TO_NOTICE if idle else self._time_limit.seconds_to_wait
+    @contextlib.contextmanager
+    def taking(self) -> Iterator[None]:
+        """Records what the executor tells, together; then acts on it."""
         try:
-            self._executor.wait(self, seconds)
-        except WorkerError:
-            # The signal that stops this process may end a loading worker.
-            if not (idle and self._stopping):
-                raise
+            yield
         finally:
             self._take_results()
+        self._search.step()
+        self._retention.tidy(self._search.engine)
+        self._look_at_times()
 
     def _look_at_times(self) -> None:
         """Ends trainings that hang."""
@@ -249,16 +217,16 @@ class Driver:
             if self._executor.cut(number):
                 self._time_limit.was_cut(number)
 
-    def _cuts(self) -> bool:
-        """Returns whether running trials must end after their present epoch."""
-        return self._stopping or (self._at_the_end == "cut" and self._search.spent())
+    @property
+    def stopping(self) -> bool:
+        """Whether running trials end after their present epoch, and none begins."""
+        return self.stopped or (self._at_the_end == "cut" and self._search.spent())
 
-    def _waits_for_a_worker(self) -> bool:
-        """Returns whether trials are left, but all workers are being replaced."""
-        if self._executor.free or self._cuts():
-            return False
+    @property
+    def waits(self) -> bool:
+        """Whether there may be trials that have not begun, or wait to be trained again."""
         begun = len(self._trials.all) >= self._description.trials or self._search.exhausted
-        return bool(self._trials.again) or not (begun or self._search.spent())
+        return super().waits or not (begun or self._search.spent())
 
     def _why_it_ended(self) -> Ending:
         return why_it_ended(
@@ -267,62 +235,125 @@ class Driver:
             begun=len(self._trials.all),
             exhausted=self._search.exhausted,
             early=self._search.ending,
-            stopped=self._stopping,
+            stopped=self.stopped,
         )
 
-    def _submit(self) -> None:
-        """Begins trials for free workers. Their runs exist before any of them trains."""
-        while self._submit_together():
-            pass
+    def together(self) -> contextlib.AbstractContextManager[object]:
+        """Lets trials begin with one commit."""
+        return self._journal.together()
 
-    def _submit_together(self) -> bool:
-        """Begins the trials that are found soon, together; returns whether there may be more."""
-        begun: list[Running] = []
-        ends = time.monotonic() + _SECONDS_TOGETHER
-        with self._journal.together():
-            while more := len(begun) < self._executor.free and not self._stopping:
-                running = self._begin_next()
-                if running is None:
-                    more = False
-                    break
-                begun.append(running)
-                if time.monotonic() > ends:
-                    break
-        for running in begun:
-            running.delay(self._clock.seconds)
-            last_kept = self._retention.last_kept(running.trial.known)
-            self._executor.submit(
-                *(
-                    task_of(fit, self._description, self._files, self._trainer, last_kept)
-                    for fit in running.fits
-                )
-            )
-        return more
-
-    def _begin_next(self) -> Running | None:
-        """Begins a trial that was cut, or the next one; None if there is none to begin."""
-        losses = 0
-        spent = self._search.spent() and not self._trials.again
-        if self._cuts() or spent or self._trials.keep_free:
+    def next_job(self) -> Job | None:
+        """Returns a trial that was cut, or the next one; None if there is none to begin."""
+        if self.queue or not self.waits:
+            return super().next_job()
+        asked = self._search.ask()
+        if asked is None:
             return None
-        if self._trials.again:
-            before = self._trials.again.popleft()
-            spec = replace(
-                before.spec,
-                attempt=before.spec.attempt + 1,
-                hardware=self._description.hardware,
-            )
-            proposal = Proposal(before.number, spec.values, before.engine_state, known=before.known)
-            losses = before.losses
-        elif len(self._trials.all) < self._description.trials and not self._search.exhausted:
-            asked = self._search.ask()
-            if asked is None:
-                return None
-            proposal, spec = asked, spec_of(asked, self._description, self._trials.finished)
+        return Job(asked.number, partial(self._begin, asked.number, asked))
+
+    def _begin(self, number: int, asked: Proposal | None = None) -> Iterator[TrialTask]:
+        """Begins an attempt at a trial; `asked` is its proposal, if the engine has made it now."""
+        before, losses = self._trials.all.get(number), 0
+        if before is not None:
+            hardware, losses = self._description.hardware, before.losses
+            spec = replace(before.spec, attempt=before.spec.attempt + 1, hardware=hardware)
+            asked = Proposal(number, spec.values, before.engine_state, known=before.known)
         else:
-            return None
-        running = self._trial_runs.begin(
-            spec, proposal, self._executor.environment, losses, self._clock.seconds
+            assert asked is not None, "it is new"
+            spec = spec_of(asked, self._description, self._trials.finished)
+        environment = self._executor.environment
+        trial = TrialRecord(
+            uuid=self._journal.begin_trial(spec, asked, environment, losses),
+            spec=spec,
+            state="running",
+            result=None,
+            engine_state=asked.state,
+            environment=environment,
+            code_digest=self._description.code.digest,
+            started=0,
+            known=asked.known,
+            losses=losses,
         )
-        self._progress.trial_begins(spec)
-        return running
+        running = self._trials.begin(trial, self._fits(spec))
+        if before is not None and len(running.fits) > 1:
+            self._take_over(running, before)
+        self._begin_fit(running)
+        return self._tasks(running)
+
+    def _tasks(self, running: Running) -> Iterator[TrialTask]:
+        """Yields the tasks of a trial that is being submitted: by now its run exists."""
+        running.delay(self._clock.seconds)
+        last_kept = self._retention.last_kept(running.trial.known)
+        for fit in running.fits[len(running.results) :]:
+            yield task_of(fit, self._description, self._files, self._trainer, last_kept)
+
+    def _fits(self, spec: TrialSpec) -> list[TrialSpec]:
+        """Returns the fits of a trial: one, or one for each repeat or fold."""
+        description = self._description
+        if description.trainings == 1:
+            return [spec]
+        return [
+            replace(
+                spec,
+                repeat=repeat,
+                seed=trial_seed(description.seed, spec.number, repeat),
+                fold=repeat if description.folds else None,
+            )
+            for repeat in range(description.trainings)
+        ]
+
+    def _take_over(self, running: Running, before: TrialRecord) -> None:
+        """Takes the fits that an earlier attempt at a trial ended, by the same code."""
+        if before.code_digest != running.trial.code_digest:
+            return
+        journal = JournalReader(self._journal.folder)
+        former = {each.spec.repeat: each for each in journal.fits(trial=before.uuid)}
+        curves = journal.curves([before.uuid])
+        # The last fit is run again, which ends the trial.
+        for fit in running.fits[:-1]:
+            ended = former.get(fit.repeat)
+            if ended is None or ended.result is None or ended.state != "complete":
+                return
+            if replace(ended.spec, attempt=fit.attempt) != fit:
+                return
+            self._begin_fit(running)
+            for epoch, metrics in curves.get(ended.uuid, {}).items():
+                self._take_epoch(running, EpochResult(fit.number, epoch, metrics, 0.0, fit.repeat))
+            self._end_fit(running, ended.result)
+
+    def _begin_fit(self, running: Running) -> None:
+        """Begins a trial's next fit."""
+        # Hyperparameters may have joined the space since the trial began.
+        values = running.trial.spec.values
+        spec = replace(running.fits[len(running.results)], values=values)
+        only = len(running.fits) == 1
+        fit = self._journal.begin_fit(running.trial.uuid, spec, only=only)
+        running.begin_fit(fit, self._clock.seconds)
+        if spec.goes_on_from is not None and spec.initial_epoch:
+            # It continues another trial, and gets the epochs of that one.
+            parent = self._trials.finished[spec.goes_on_from]
+            for epoch, metrics in epoch_metrics(self._journal.folder, parent).items():
+                known = EpochResult(spec.number, epoch, metrics, 0.0)
+                self._journal.log_epoch(fit, known)
+                self._search.report(known)
+
+    def _take_epoch(self, running: Running, epoch: EpochResult) -> bool:
+        """Records an epoch; returns whether the pruner ends the trial with it."""
+        self._journal.log_epoch(running.uuids[epoch.repeat], epoch)
+        running.take_epoch(epoch, self._clock.seconds)
+        return self._search.prunes(running, epoch)
+
+    def _end_fit(self, running: Running, result: TrialResult) -> None:
+        """Records the result of a fit that is one of several of its trial."""
+        self._journal.end_fit(running.uuids[result.repeat], result)
+        running.results.append(result)
+
+    def _end(self, running: Running, result: TrialResult) -> EndedTrial:
+        """Records the result of a trial's last fit; returns the trial."""
+        description = self._description
+        if len(running.fits) > 1:
+            self._end_fit(running, result)
+            result = running.combined(description)
+        result = replace(result, joined=joinable(description, result.joined))
+        self._journal.end_trial(running.trial.uuid, result)
+        return running.trial.with_result(result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -24,17 +23,13 @@ _TRIALS = 3
 
 
 class StudyTrials:
-    """The trials that have ended, run, or wait to be trained again."""
+    """The trials that have begun: those that run, and those that have ended."""
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
         # By number; a running one as when it began.
         self.all = {trial.number: trial for trial in recorded}
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
         self.running: dict[int, Running] = {}
-        # To train again, the next one first.
-        self.again = deque(t for n, t in self.all.items() if n not in self.finished)
-        # They ran out of memory next to others.
-        self._alone: set[int] = set()
 
     def begin(self, trial: TrialRecord, fits: Sequence[TrialSpec]) -> Running:
         """Adds a trial that begins to run, with its fits."""
@@ -48,33 +43,16 @@ class StudyTrials:
         if trial.state in FINISHED_STATES:
             self.all[trial.number] = self.finished[trial.number] = trial
 
-    def lose(self, number: int, *, alone: bool, losses: int) -> Running:
-        """Takes a running trial whose process ended; it is trained again, before all others.
-
-        ``alone`` lets no other trial run then. ``losses`` count against it.
-        """
+    def lose(self, number: int, losses: int) -> Running:
+        """Takes a running trial whose process ended; ``losses`` count against it."""
         running = self.running.pop(number)
-        if alone:
-            self._alone.add(number)
-        trial = running.trial
-        self.again.appendleft(replace(trial, losses=trial.losses + losses))
+        self.all[number] = replace(running.trial, losses=running.trial.losses + losses)
         return running
-
-    def was_alone(self, number: int) -> bool:
-        """Returns whether a trial must run alone, for lack of memory."""
-        return number in self._alone
-
-    @property
-    def keep_free(self) -> bool:
-        """Whether running trials must end first, as a trial runs alone, or waits to."""
-        waits = bool(self.again) and self.again[0].number in self._alone
-        return bool(self.running) and (waits or not self._alone.isdisjoint(self.running))
 
     def complete(self, space: SearchSpace) -> None:
         """Adds to all trials their values of hyperparameters that joined the space."""
         self.all = {number: completed(trial, space) for number, trial in self.all.items()}
         self.finished = {number: completed(trial, space) for number, trial in self.finished.items()}
-        self.again = deque(completed(trial, space) for trial in self.again)
         for running in self.running.values():
             # It may begin again.
             running.trial = completed(running.trial, space)

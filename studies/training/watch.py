@@ -109,7 +109,8 @@ class Watch:
         if decision == "prune":
             self.state = "pruned"
         elif decision == "stop":
-            self.state, self._reason = "interrupted", f"stopped after epoch {epoch}"
+            again = "; it begins again" if self._concludes else ""
+            self.state, self._reason = "interrupted", f"stopped after epoch {epoch}{again}"
         return decision == "continue"
 
     def conclude(self, outcome: Mapping[str, float]) -> None:

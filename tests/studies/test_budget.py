@@ -162,6 +162,15 @@ def test_or_cut_if_asked_and_gone_on_with(launch: Any, a_while: Any) -> None:
     history = launch(trials=4, epochs=1000)
     assert history.counts()["complete"] == 4
     assert [t.spec.attempt for t in history.trials] == [2, 2, 1, 1]
+    assert "can't be resumed" not in trial_text(history, history.trial(0))
+
+
+def test_what_can_not_be_resumed_says_so(launch: Any, a_while: Any) -> None:
+    cut = {"timeout": 0.5, "epochs": 1000, "at_the_end": "cut"}
+    launch({"before_epoch": a_while}, trials=2, goes_on=False, **cut)
+    history = launch(trials=2, epochs=1000, goes_on=False)
+    told = trial_text(history, history.trial(0))
+    assert "attempt    2, from its first epoch: it can't be resumed" in told
 
 
 def test_a_trial_that_takes_too_long_is_cut_with_its_best_epoch(launch: Any, a_while: Any) -> None:

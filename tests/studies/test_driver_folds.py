@@ -145,6 +145,31 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not(
     assert not left_behind(resumed.store.root)
 
 
+def test_folds_that_had_ended_are_not_trained_again(folder: Path, history: StudyHistory) -> None:
+    """Also where a training can't be resumed in between, as by a HyperModel's own fit."""
+
+    class Counting(ScriptedExecutor):
+        trained: list[tuple[int, int | None]]
+
+        def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
+            self.trained.append((task.spec.number, task.spec.fold))
+            return super()._train(task, handler)
+
+    def interrupt(spec: TrialSpec) -> None:
+        if (spec.number, spec.fold, spec.attempt) == (1, 2, 1):
+            raise KeyboardInterrupt
+
+    description = folded(name="taken over", trials=5, keep=2, goes_on=False)
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, ScriptedExecutor(description, before=interrupt))
+    executor = Counting(description)
+    executor.trained = []
+    resumed = launch(folder, executor)
+    folds = [f for n, f in executor.trained if n == 1 and f != ALL_FOLDS]
+    assert folds == [2]
+    assert outcome(resumed) == outcome(history)
+
+
 def outcome(history: StudyHistory) -> list[Any]:
     return [
         (

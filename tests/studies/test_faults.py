@@ -114,14 +114,14 @@ def test_killed_at_any_step(run: Faults, tmp_path: Path, every: bool) -> None:
     assert [t["result"]["state"] for t in found["record"]["trials"].values()] == STATES
     assert len(found["record"]["champion"]) == 1
     # Far fewer would mean that the steps are not seen any more.
-    assert len(found["tried"]) > (45 if every else 12)
+    assert len(found["tried"]) > (25 if every else 9)
     assert not found["failures"], told(found)
 
 
 @pytest.mark.parametrize("every", EVERY)
 def test_killed_again_while_it_goes_on(run: Faults, tmp_path: Path, every: bool) -> None:
     found = run(tmp_path, "kill twice", "all", STUDY, every)
-    assert len(found["tried"]) > (6 if every else 1)
+    assert len(found["tried"]) > (3 if every else 1)
     assert not found["failures"], told(found)
 
 
@@ -137,7 +137,9 @@ def test_killed_at_any_step_of_repeated_trials(run: Faults, tmp_path: Path) -> N
 def test_killed_at_any_step_of_trials_that_end_together(run: Faults, tmp_path: Path) -> None:
     found = run(tmp_path, "kill", "trials", TOGETHER)
     assert len(found["record"]["trials"]) == TOGETHER["trials"]
-    ends = [step for step in found["tried"] if "commit journal.db" in step and "UPDATE trials" in step]
+    ends = [
+        step for step in found["tried"] if "commit journal.db" in step and "UPDATE trials" in step
+    ]
     assert 0 < len(ends) < TOGETHER["trials"], found["tried"]
     assert not found["failures"], told(found)
 
@@ -148,13 +150,13 @@ def test_power_that_fails_takes_the_last_commits_along(
 ) -> None:
     """Files are then ahead of the record; trials that it lacks run again, to the same bits."""
     found = run(tmp_path, "power", "all", STUDY, every)
-    assert len(found["tried"]) > (8 if every else 2)
+    assert len(found["tried"]) > (4 if every else 2)
     assert not found["failures"], told(found)
 
 
 def test_killed_while_the_store_is_made(run: Faults, tmp_path: Path) -> None:
     found = run(tmp_path, "kill", "store", {"trials": 1, "epochs": 1})
-    assert {"os.rename unfinished-mlflow.db mlflow.db"} < set(found["tried"])
+    assert any(step.endswith(" faults/journal.db") for step in found["tried"])
     assert not found["failures"], told(found)
 
 
@@ -165,5 +167,5 @@ def test_writes_that_are_refused_are_told_in_a_line(
 ) -> None:
     """And when they are taken again, the study goes on as if nothing had happened."""
     found = run(tmp_path, fault, "all", STUDY, every)
-    assert len(found["tried"]) > ((30 if every else 6) if fault == "full" else 2)
+    assert len(found["tried"]) > ((12 if every else 3) if fault == "full" else 1)
     assert not found["failures"], told(found)

@@ -16,7 +16,7 @@ from model_zoo import compiled, stack
 
 import kerastudy as ks
 from studies.training import HyperModelTrainer, configure_tensorflow, run_trial
-from tracking.records import TrialTask
+from tracking.records import Decision, EpochResult, TrialTask
 
 Fit = Callable[..., Any]
 
@@ -123,6 +123,33 @@ def test_what_continues_another_trial_is_what_one_fit_would_be(tmp_path: Path) -
         results.append(run_trial(study, samples(), task, lambda epoch: "continue", trainer))
     assert results[0].weights_sha256 == results[1].weights_sha256 != ""
     assert results[0].best == results[1].best
+
+
+def test_what_was_stopped_begins_again(tmp_path: Path) -> None:
+    """To the same bits; its reason says that the stopped epochs are lost."""
+    configure_tensorflow(None)
+    build = Fitting(best_epoch)
+    study = ks.Study("fits", data=samples_of_a_study(), build=build, space=SPACE)
+    results, epochs = [], []
+
+    def on_epoch(epoch: EpochResult) -> Decision:
+        epochs.append((len(results), epoch.epoch))
+        return "stop" if epochs[-1] == (1, 2) else "continue"
+
+    for attempt in (1, 1, 2):
+        spec, state = replace(spec_of(3), attempt=attempt), tmp_path / "trial.state"
+        task = TrialTask(spec, SPACE, tmp_path / "trial.weights.h5", state)
+        results.append(run_trial(study, samples(), task, on_epoch, HyperModelTrainer(build)))
+    whole, stopped, again = results
+    assert (stopped.state, stopped.reason) == (
+        "interrupted",
+        "stopped after epoch 2; it begins again",
+    )
+    assert [epoch for run, epoch in epochs if run == 2] == [
+        epoch for run, epoch in epochs if not run
+    ]
+    assert (again.best, again.weights_sha256) == (whole.best, whole.weights_sha256)
+    assert again.weights_sha256
 
 
 def samples_of_a_study() -> Any:

@@ -18,7 +18,7 @@ from suite import exhaustive
 from user_commands import kerastudy_here
 
 from studies.executors import InProcessExecutor, RayOptions, RayPool, RayWorkers, Session, connected
-from studies.executors.ray import carrying
+from studies.executors.ray import host
 from studies.launching import LaunchOptions, run_study
 from studies.progress import NoProgress
 from studies.user_code import Target, load_study
@@ -151,8 +151,8 @@ def test_resources_that_no_node_has(tmp_path: Path) -> None:
 
 
 def test_versions_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = carrying.versions()
-    monkeypatch.setattr(carrying, "versions", lambda: {**ours, "keras": "3.99.0"})
+    ours = host.versions()
+    monkeypatch.setattr(host, "versions", lambda: {**ours, "keras": "3.99.0"})
     told = refused(tmp_path)
     assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", told)
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ import study_record
 from killing import NAME, STUDY_FILE, Launch
 from ray_cluster import add_node, ray_cluster, worker_processes
 from user_commands import KERASTUDY, environment, kerastudy
+
+import studies
+from benchmarks.peers.measuring import measure
+from benchmarks.peers.ray_cluster import ray_cluster as peers_cluster
 
 pytestmark = pytest.mark.exhaustive
 
@@ -54,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def launch(folder: Path, cluster: Any, *arguments: str) -> Launch:
+def launch(folder: Path, cluster: Any, *arguments: str, **more: str) -> Launch:
     """Launches the study on a cluster; None: on a Ray that starts with it."""
     there = [] if cluster is None else ["--address", cluster.address]
     process = subprocess.Popen(
@@ -63,7 +68,7 @@ def launch(folder: Path, cluster: Any, *arguments: str) -> Launch:
             *arguments,
         ],
         cwd=folder,
-        env=environment(),
+        env=environment(**more),
         stdin=subprocess.DEVNULL,
         stdout=(folder / "printed").open("a"),
         stderr=subprocess.PIPE,
@@ -122,23 +127,86 @@ def test_the_driver_is_killed(folder: Path, cluster: Any, expected: Any) -> None
 
 
 def test_without_a_cluster_ray_starts_and_ends_with_the_launch(folder: Path, expected: Any) -> None:
-    """However that ends. Ray says nothing."""
-    running = launch(folder, None)
+    """However that ends. Ray says nothing, and leaves no token for the user's own clusters."""
+    home = folder / "home"
+    home.mkdir()
+    running = launch(folder, None, HOME=str(home))
     assert running.wait_until(lambda: running.begun and running.ended >= 3)
     started = psutil.Process(running.process.pid).children(recursive=True)
-    assert any("raylet" in each.name() for each in started)
+    raylet = next(each for each in started if "raylet" in each.name())
+    token = Path(raylet.environ()["RAY_AUTH_TOKEN_PATH"])
+    assert not any(path.stat().st_mode & 0o077 for path in (token, token.parent))
     running.process.kill()
     running.end()
     # Agents of Ray look five times for its other processes, a minute and a half in all.
     _, alive = psutil.wait_procs(started, timeout=180)
     assert not alive
-    again = launch(folder, None)
+    again = launch(folder, None, HOME=str(home))
     assert again.end() == 0, again.lines
     # Other lines are of trials that fail as they should.
     ours = ("starting Ray", f"{WORKERS} workers of 1 thread (Ray: ")
     named = [line for line in again.lines if re.search(r"\bray\b|raylet|pid=", line, re.IGNORECASE)]
-    assert not [line for line in named if not line.startswith(ours)]
+    assert not [line for line in named if not line.startswith((*ours, "  File "))]
+    assert not (home / ".ray").exists()
     check(folder, expected)
+
+
+def test_the_path_of_the_environment_has_a_space(folder: Path, expected: Any) -> None:
+    """A Ray of the launch's own starts all the same; why another is not there is told."""
+    place = folder / "an environment"
+    venv.create(place, symlinks=True)
+    packages = next(place.glob("lib/python*/site-packages"))
+    paths = [str(Path(studies.__file__).parents[1]), *(p for p in sys.path if "site-" in p)]
+    (packages / "paths.pth").write_text("\n".join(paths), encoding="utf-8")
+    python = str(place / "bin" / "python")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                python,
+                "-P",
+                "-m",
+                "kerastudy",
+                "launch",
+                "study.py",
+                "--executor",
+                "ray",
+                *arguments,
+            ],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+        )
+
+    done = run(*USUAL)
+    assert done.returncode == 0, done.stderr
+    found = study_record.read_record(folder / "store", NAME)
+    unlike = study_record.differences(expected["trials"], found["trials"])
+    assert not [each for each in unlike if "scores" not in each]
+    refused = run("--address", "127.0.0.1:9")
+    assert refused.returncode == 2
+    told = refused.stderr.splitlines()[-1]
+    assert "There is no Ray cluster at '127.0.0.1:9'" in told
+    assert "'ray start --head --block' ends at once, as the path has a space" in told
+
+
+def test_a_benchmark_ends_when_its_head_has_died(tmp_path: Path) -> None:
+    """A system of others would wait for ever."""
+    environment = dict(os.environ)
+    with peers_cluster(1, environment, tmp_path / "ray.log") as cluster:
+        children = psutil.Process(cluster.process.pid).children(recursive=True)
+        for each in children:
+            if "gcs_server" in each.name():
+                each.kill()
+        with pytest.raises(RuntimeError, match=r"the head of its Ray cluster, .* has died"):
+            measure(
+                ["sleep", "600"],
+                folder=tmp_path,
+                environment=environment,
+                log=tmp_path / "log",
+                cluster=cluster,
+            )
 
 
 def test_a_node_that_joins_is_used(folder: Path, cluster: Any) -> None:

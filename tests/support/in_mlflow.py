@@ -47,11 +47,9 @@ class InMlflow:
     def __init__(self, history: StudyHistory) -> None:
         from mlflow.entities import ViewType
 
-        _make_tables(history.store)
         said: list[str] = []
         bring_up_to_date(history.store, history.folder, said.append)
         assert not said, said
-        # Now: the database of a store that was moved has been replaced.
         self.client = client_of(history.store)
         self._name, self._engine = history.description.name, history.description.engine
         self.experiment = self.client.get_experiment_by_name(self._name)
@@ -100,14 +98,10 @@ def client_of(store: Store) -> MlflowClient:
     """Returns MLflow's client on a store, whose database is a copy if there is none yet."""
     from mlflow import MlflowClient
 
-    _make_tables(store)
-    return MlflowClient(tracking_uri=store.mlflow_uri, registry_uri=store.mlflow_uri)
-
-
-def _make_tables(store: Store) -> None:
     database = store.root / "mlflow.db"
     if not database.exists():
         shutil.copyfile(_empty_database(), database)
+    return MlflowClient(tracking_uri=store.mlflow_uri, registry_uri=store.mlflow_uri)
 
 
 @cache

@@ -1,4 +1,7 @@
-"""A team's member, whose study trains nothing: `team_member.py STORE NAME ADDRESS TRIALS`."""
+"""A team's member, whose study trains nothing: `team_member.py STORE NAME ADDRESS TRIALS`.
+
+What is sent to the address is sent by this process.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
 from search_spaces import KerastudyError, SearchSpace
 from studies.progress import NoProgress
+from tracking.mlflow import bring_up_to_date
 from tracking.records import TrialSpec
 
 
@@ -28,7 +32,10 @@ def main() -> int:
     store, name, address, trials = sys.argv[1:]
     executor = Executor(describe(name=name, pruner="median", trials=int(trials)), infeasible={2})
     try:
-        run_study(executor, store=store, progress=Said(), tracking_uri=address, report=False)
+        history = run_study(
+            executor, store=store, progress=Said(), tracking_uri=address, report=False
+        )
+        bring_up_to_date(history.store, history.folder, print)
     except KerastudyError as error:
         print(f"refused: {error}")
         return 2

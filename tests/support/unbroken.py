@@ -43,3 +43,14 @@ def broken(root: Path, description: StudyDescription) -> Iterator[str]:
             yield f"trial {spec.number} ({state}) has other values in epochs {wrong}"
         if state == "complete" and len(epochs) != spec.epochs:
             yield f"trial {spec.number} is complete, after {len(epochs)} epochs"
+
+
+def interrupted(root: Path) -> int:
+    """Returns how many attempts and fits have no result, as something failed."""
+    count = 0
+    for journal in root.glob("*/journal.db"):
+        with contextlib.closing(sqlite3.connect(journal)) as database:
+            for table in ("trials", "fits"):
+                query = f"SELECT count(*) FROM {table} WHERE state = 'interrupted'"
+                count += database.execute(query).fetchone()[0]
+    return count

@@ -255,15 +255,18 @@ class JournalReader:
         )
         return trial if result is None else trial.with_result(self._read(TrialResult, result))
 
-    def fits(self, since: int = 0, confirmation: str | None = None) -> list[Fit]:
-        """Returns the fits that changed after a revision, in order; or those of a confirmation."""
+    def fits(
+        self, since: int = 0, *, confirmation: str | None = None, trial: str | None = None
+    ) -> list[Fit]:
+        """Returns the fits that changed after a revision, in order; or those of one owner."""
         with self._reading() as database:
             rows = database.execute(
                 "SELECT f.uuid, t.search, coalesce(f.trial, ''), coalesce(f.confirmation, ''), "
                 "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended, f.revision "
                 "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
-                "WHERE f.revision > ? AND (? IS NULL OR f.confirmation = ?) ORDER BY f.id",
-                (since, confirmation, confirmation),
+                "WHERE f.revision > ?1 AND (?2 IS NULL OR f.confirmation = ?2) "
+                "AND (?3 IS NULL OR f.trial = ?3) ORDER BY f.id",
+                (since, confirmation, trial),
             ).fetchall()
         return [
             Fit(

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,15 +38,12 @@ class Journal:
     def __init__(self, folder: Path, search: int, description: StudyDescription) -> None:
         self.folder, self.search = folder, search
         self.description = description
-        # Called with the study's definition after hyperparameters joined its space.
-        self.on_grown: Callable[[StudyDescription], None] = lambda description: None
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
-        # The revision of the open transaction; None if none is open.
-        self._revision: int | None = None
-        # Epochs that wait; the first `_sent` of them are in the open transaction.
+        self._revision = 0  # Of the open transaction, or the last one.
+        # Epochs that wait for the next commit.
         self._epochs: list[tuple[str, EpochResult, int]] = []
-        self._sent = 0
+        self._together = False
         # The rows of the fits that run, by their uuids.
         self._fits: dict[str, int] = {}
 
@@ -112,9 +109,9 @@ class Journal:
             self._change(database, looked=to_json(findings))
 
     def grow(self, description: StudyDescription) -> None:
-        """Takes the study's definition with a space that hyperparameters have joined."""
+        """Writes the study's definition with a space that hyperparameters have joined."""
         self.description = description
-        self.on_grown(description)
+        self.write_definition()
 
     def set_running(self, git: Mapping[str, str]) -> None:
         """Marks the study as running, from a commit of git, and as the last launched."""
@@ -153,9 +150,15 @@ class Journal:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Writes everything within in one transaction."""
-        with self._transaction(synced=True):
+        """Writes everything within in one transaction, synced to disk; none if there is nothing."""
+        self._together = True
+        try:
             yield
+            with as_journal_errors(self._path):
+                self._commit()
+        finally:
+            self._together = False
+            self._roll_back()
 
     def begin_trial(
         self,
@@ -200,7 +203,14 @@ class Journal:
         """Writes the epochs that wait."""
         if self._epochs:
             with self._transaction():
+                # A commit writes them.
                 pass
+
+    @contextlib.contextmanager
+    def flushing(self) -> Iterator[None]:
+        """Writes the epochs that were logged within."""
+        yield
+        self.flush()
 
     def end_fit(self, fit: str, result: TrialResult) -> None:
         """Records the result of a fit that is one of several of its trial."""
@@ -348,10 +358,8 @@ class Journal:
 
     def settle(self) -> None:
         """Ends a transaction that an interrupt left open: nothing of it is written."""
-        self._revision, self._sent = None, 0
-        if self._opened is not None and self._opened.in_transaction:
-            self._opened.rollback()
-            self._fits.clear()
+        self._together = False
+        self._roll_back()
 
     def close(self) -> None:
         """Closes the file, until the next write; epochs that wait are written before."""
@@ -443,45 +451,56 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
-        """Opens a transaction, or continues the open one; writes the epochs that wait first."""
+        """Opens a transaction, or continues the one of `together`."""
         with as_journal_errors(self._path):
-            if self._opened is None:
-                self._opened = open_for_writing(self._path)
-            database = self._opened
-            if self._revision is not None:
-                self._write_epochs(database)
-                yield database
-                return
+            try:
+                yield self._begun(synced=synced or self._together)
+                if not self._together:
+                    self._commit()
+            finally:
+                if not self._together:
+                    self._roll_back()
+
+    def _begun(self, *, synced: bool) -> sqlite3.Connection:
+        if self._opened is None:
+            self._opened = open_for_writing(self._path)
+        database = self._opened
+        if not database.in_transaction:
             database.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             database.execute("BEGIN IMMEDIATE")
-            try:
-                revision = database.execute(
-                    "UPDATE study SET revision = revision + 1 RETURNING revision"
-                ).fetchone()
-                self._revision = int(revision[0])
-                self._write_epochs(database)
-                yield database
-                self._write_epochs(database)
-                database.execute("COMMIT")
-                del self._epochs[: self._sent]
-            finally:
-                self._revision, self._sent = None, 0
-                if database.in_transaction:
-                    database.rollback()
-                    self._fits.clear()
+            revision = database.execute(
+                "UPDATE study SET revision = revision + 1 RETURNING revision"
+            ).fetchone()
+            self._revision = int(revision[0])
+        return database
+
+    def _commit(self) -> None:
+        """Writes the epochs that wait, and what the open transaction has, if one is open."""
+        if self._epochs:
+            self._begun(synced=self._together)
+        database = self._opened
+        if database is not None and database.in_transaction:
+            self._write_epochs(database)
+            database.execute("COMMIT")
+            self._epochs.clear()
+
+    def _roll_back(self) -> None:
+        """Takes an open transaction back; epochs wait on."""
+        if self._opened is not None and self._opened.in_transaction:
+            self._opened.rollback()
+            self._fits.clear()
 
     def _write_epochs(self, database: sqlite3.Connection) -> None:
         # The beginning of a fit may have been rolled back: then its epochs are of nothing.
         rows = [
             (row, epoch.epoch, now, json.dumps(dict(epoch.metrics)))
-            for fit, epoch, now in self._epochs[self._sent :]
+            for fit, epoch, now in self._epochs
             if (row := self._row_of(database, fit)) is not None
         ]
         if rows:
             database.executemany(
                 "INSERT INTO epochs (fit, epoch, time, metrics) VALUES (?, ?, ?, ?)", rows
             )
-        self._sent = len(self._epochs)
 
     def _row_of(self, database: sqlite3.Connection, fit: str) -> int | None:
         if fit not in self._fits:

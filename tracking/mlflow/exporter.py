@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,7 +53,7 @@ from tracking.mlflow.server import (
     open_store_client,
 )
 from tracking.mlflow.views import view_tags
-from tracking.records import EndedTrial, TrialRecord, TrialResult
+from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
 from tracking.records.checks import Confirmation
 from tracking.records.converting import to_json
 from tracking.store.folder import Store
@@ -121,14 +121,17 @@ class StudyExporter:
             self._restore(exports, experiment)
         notes = exports.notes
         assert notes is not None, "the experiment is noted"
-        self._rename(exports, notes, header, experiment)
-        self.page = f"{self.address}/{view_page(experiment.experiment_id, 'trials')}"
-        revision, since = journal.revision(), notes.revision
         runs = Runs(self._opened(), exports, experiment.experiment_id)
         if not self._looked_for_gone:
             _delete_gone(journal, runs)
             self._looked_for_gone = True
         searches = journal.searches()
+        if notes.study != header.name:
+            self._rename(exports, notes, header, experiment, searches, runs)
+        self.page = f"{self.address}/{view_page(experiment.experiment_id, 'trials')}"
+        notes = exports.notes
+        assert notes is not None, "the experiment is noted"
+        revision, since = journal.revision(), notes.revision
         written = 0
         if revision > since:
             written = self._send_changes(journal, runs, searches, since, notes.epochs, exports)
@@ -175,7 +178,7 @@ class StudyExporter:
         there = {
             run.info.run_id: run for run in search_runs(client, [experiment.experiment_id], "")
         }
-        for uuid, run in exports.runs.items():
+        for uuid, run in list(exports.runs.items()):
             if run in there and there[run].info.lifecycle_stage == "deleted":
                 client.restore_run(run)
             elif run not in there:
@@ -207,7 +210,7 @@ class StudyExporter:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-                if database and not again:
+                if not again:
                     # A person has purged it: the database is the same.
                     return None
                 exports.forget()
@@ -254,20 +257,26 @@ class StudyExporter:
         return experiment
 
     def _made(self, exports: Exports, header: Header, database: str) -> Experiment:
+        from mlflow.exceptions import MlflowException
+
         client = self._opened()
-        name = self._free_name(header.name)
         place = None if self.address else f"{self._store.artifacts_uri}/{header.uuid[:12]}"
-        made = client.create_experiment(
-            name,
-            artifact_location=place,
-            tags={
-                "mlflow.experimentKind": "custom_model_development",
-                tags.KIND: "study",
-                tags.UUID: header.uuid,
-            },
-        )
-        exports.begin(database, made, header.name, name, {})
-        return client.get_experiment(made)
+        tagged = {
+            "mlflow.experimentKind": "custom_model_development",
+            tags.KIND: "study",
+            tags.UUID: header.uuid,
+        }
+        while True:
+            name = self._free_name(header.name)
+            try:
+                made = client.create_experiment(name, place, tagged)
+            except MlflowException as error:
+                # Another process may have been quicker to take the name.
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                continue
+            exports.begin(database, made, header.name, name, {})
+            return client.get_experiment(made)
 
     def _free_name(self, name: str) -> str:
         """Returns a name that no other experiment has, one in MLflow's trash neither."""
@@ -278,11 +287,20 @@ class StudyExporter:
         return free
 
     def _rename(
-        self, exports: Exports, notes: Notes, header: Header, experiment: Experiment
+        self,
+        exports: Exports,
+        notes: Notes,
+        header: Header,
+        experiment: Experiment,
+        searches: Sequence[Search],
+        runs: Runs,
     ) -> None:
-        """Renames the experiment as the study was, unless a person has given it another name."""
-        if notes.study == header.name:
-            return
+        """Renames the experiment as the study was, unless a person has given it another name.
+
+        What has the study's name in it is sent again.
+        """
+        for search in searches:
+            runs.write(search.uuid, tagged={tags.RUN_NAME: _parent_name(search)})
         name = experiment.name
         if name == notes.name:
             name = self._free_name(header.name)
@@ -299,13 +317,10 @@ class StudyExporter:
             tags.ENGINE: description.engine,
         }
         runs.intend([search.uuid])
-        name = f"{description.name} ({description.engine})"
-        run, made = runs.run(search.uuid, name, tagged, search.created)
+        _, made = runs.run(search.uuid, _parent_name(search), tagged, search.created)
         if made:
+            runs.log_inputs(search.uuid, dataset_inputs(description))
             runs.write(search.uuid, params=params_of(settings(description)))
-            inputs = dataset_inputs(description)
-            if inputs:
-                runs.client.log_inputs(run, inputs)
         if search.status == "RUNNING":
             runs.write(search.uuid, status="RUNNING")
 
@@ -332,38 +347,54 @@ class StudyExporter:
             tags.KIND: "trial",
             tags.ENGINE: description.engine,
             tags.NUMBER: str(spec.number),
-            tags.STATE: trial.state,
             **({tags.DEFAULTS: "yes"} if of_defaults else {}),
         }
-        run, made = runs.run(trial.uuid, name, tagged, trial.started)
+        more: dict[str, str] = {tags.STATE: trial.state}
+        if trial.state != "running":
+            more |= self._end_tags(description, trial, values, several=several)
+        run, made = runs.run(trial.uuid, name, tagged | more, trial.started)
         # The number is what charts of the UI have on their axis.
         params = params_of({"trial": spec.number, **values}) if made else []
         if made and not description.data.made_by:
-            inputs = dataset_inputs(description)
-            if inputs:
-                runs.client.log_inputs(run, inputs)
-        for fit in changed.fits_of(trial.uuid):
+            runs.log_inputs(trial.uuid, dataset_inputs(description))
+        fits = changed.fits_of(trial.uuid)
+        if runs.exports.is_left_out(trial.uuid):
+            return
+        for fit in fits:
             self._send_fit(search, fit, run, changed)
         metrics = changed.metrics(trial.uuid)
         if trial.state == "running":
             runs.write(trial.uuid, metrics, params)
             return
-        ended, more = trial.ended, {tags.RUN_NAME: name, tags.STATE: trial.state}
+        ended = trial.ended
+        if not runs.exports.has_ended(trial.uuid):
+            more[tags.RUN_NAME] = name
         if isinstance(trial, EndedTrial):
             if trial.result.repeats:
                 for epoch, means in changed.means(trial).items():
                     metrics += metrics_of(means, ended, epoch)
             metrics += metrics_of(result_metrics(trial.result, description.objective), ended, 0)
-            command = reproduce_command(description, spec.number, self._store.root, several=several)
-            more |= result_tags(trial.result)
-            more[tags.NOTE] = trial_note(spec, values, trial.result, command)
             joined = {str(each["name"]): each["default"] for each in trial.result.joined}
             params += params_of({k: v for k, v in joined.items() if k not in values})
-        else:
-            more[tags.REASON] = "its process ended before it did"
-        if trial.verified:
-            more[tags.VERIFIED] = trial.verified
         runs.write(trial.uuid, metrics, params, more, _STATUSES[trial.state], ended)
+
+    def _end_tags(
+        self,
+        description: StudyDescription,
+        trial: TrialRecord,
+        values: Mapping[str, Any],
+        *,
+        several: bool,
+    ) -> dict[str, str]:
+        """Returns the tags that a trial's run has from its end on."""
+        if not isinstance(trial, EndedTrial):
+            return {tags.REASON: "its process ended before it did"}
+        command = reproduce_command(description, trial.number, self._store.root, several=several)
+        return {
+            **result_tags(trial.result),
+            tags.NOTE: trial_note(trial.spec, values, trial.result, command),
+            **({tags.VERIFIED: trial.verified} if trial.verified else {}),
+        }
 
     def _send_fit(self, search: Search, fit: Fit, parent: str, changed: _Changed) -> None:
         """Sends a repeat or a fold of a trial."""
@@ -379,20 +410,20 @@ class StudyExporter:
             tags.ENGINE: description.engine,
             tags.NUMBER: str(spec.number),
             tags.REPEAT: str(spec.repeat),
-            tags.STATE: fit.state,
         }
+        more = {tags.STATE: fit.state, **({} if result is None else result_tags(result))}
         runs.intend([fit.uuid])
         values = hyperparameters(description, spec)
-        _, made = runs.run(fit.uuid, name, tagged, fit.started)
+        _, made = runs.run(fit.uuid, name, tagged | more, fit.started)
         params = params_of({"trial": spec.number, **values}) if made else []
         metrics = changed.metrics(fit.uuid)
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)
             return
-        more = {tags.RUN_NAME: name, tags.STATE: fit.state}
+        if not runs.exports.has_ended(fit.uuid):
+            more[tags.RUN_NAME] = name
         if result is not None:
             metrics += metrics_of(result_metrics(result, description.objective), fit.ended, 0)
-            more |= result_tags(result)
         runs.write(fit.uuid, metrics, params, more, _STATUSES[fit.state], fit.ended)
 
     def _send_best(
@@ -402,14 +433,7 @@ class StudyExporter:
 
         A point's step is the number of trials that had finished by then.
         """
-        if search.id not in self._ended:
-            attempts = journal.attempts(search.id)
-            self._ended[search.id] = {}
-        ended = self._ended[search.id]
-        trials, _ = latest_attempts(each.trial for each in attempts)
-        for trial in trials:
-            if isinstance(trial, EndedTrial) and trial.state != "interrupted":
-                ended[trial.number] = trial
+        ended = self._trials(search, journal, attempts)
         objective = search.description.objective
         best: TrialRecord | None = None
         metrics: list[Any] = []
@@ -429,6 +453,19 @@ class StudyExporter:
         if new:
             runs.write(search.uuid, new)
         self._points[search.id] = len(metrics)
+
+    def _trials(
+        self, search: Search, journal: JournalReader, changed: Sequence[Attempt] = ()
+    ) -> dict[int, TrialRecord]:
+        """Returns the trials of a study that have ended, by number, and notes what has changed."""
+        if search.id not in self._ended:
+            changed = journal.attempts(search.id)
+        ended = self._ended.setdefault(search.id, {})
+        trials, _ = latest_attempts(each.trial for each in changed)
+        for trial in trials:
+            if isinstance(trial, EndedTrial) and trial.state != "interrupted":
+                ended[trial.number] = trial
+        return ended
 
     def _send_confirmations(
         self,
@@ -545,8 +582,8 @@ class StudyExporter:
         """Sends what people read of the study: summaries, views, files, the registered model."""
         metrics = frozenset(
             name
-            for ended in self._ended.values()
-            for trial in ended.values()
+            for search in searches
+            for trial in self._trials(search, journal).values()
             if trial.best is not None
             for name in trial.best.metrics
         )
@@ -554,13 +591,18 @@ class StudyExporter:
         running = any(each.status == "RUNNING" for each in searches)
         if running and not whole and not any(each.revision > since for each in searches):
             return
-        histories = histories_in(self._store, self._folder)
+        by_engine = {each.description.engine: each for each in searches}
+        histories = [
+            history
+            for history in histories_in(self._store, self._folder)
+            # Another engine may have been launched since the journal was read.
+            if history.description.engine in by_engine
+        ]
         registry = Registry(runs.client, journal.header())
         models = ""
         if not running:
             models = registry.update(journal, histories, runs)
         pages = {}
-        by_engine = {each.description.engine: each for each in searches}
         for history in histories:
             search = by_engine[history.description.engine]
             report = (self._folder / REPORT).is_file()
@@ -698,6 +740,10 @@ class _Changed:
         curves = self._journal.curves(each.uuid for each in repeats)
         folds = sum(each.fold is not None for each in repeats)
         return mean_epochs([curves.get(each.uuid, {}) for each in repeats], folds)
+
+
+def _parent_name(search: Search) -> str:
+    return f"{search.description.name} ({search.description.engine})"
 
 
 def _delete_gone(journal: JournalReader, runs: Runs) -> None:

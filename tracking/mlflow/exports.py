@@ -20,6 +20,8 @@ FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
 """The destination that is the MLflow database beside the studies of a store."""
 _FORMAT: Final = 1
+# A run may lack its params and its data set; has them; has its end too; was deleted by a person.
+_MADE, _BEGUN, _ENDED, _LEFT_OUT = range(4)
 _TABLES: Final = f"""
 BEGIN;
 CREATE TABLE destinations (
@@ -31,7 +33,7 @@ CREATE TABLE files (
 );
 CREATE TABLE runs (
     place TEXT NOT NULL, uuid TEXT NOT NULL, run TEXT NOT NULL DEFAULT '',
-    left_out INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (place, uuid)
+    state INTEGER NOT NULL DEFAULT {_MADE}, PRIMARY KEY (place, uuid)
 ) WITHOUT ROWID;
 PRAGMA user_version={_FORMAT};
 COMMIT;
@@ -58,7 +60,9 @@ class Exports:
         self._stack = contextlib.ExitStack()
         self._database: sqlite3.Connection | None = None
         self._runs: dict[str, str] = {}
-        self._left_out: set[str] = set()
+        # The uuids of runs that a process that did not end may have made.
+        self._intended: set[str] = set()
+        self._states: dict[str, int] = {}
 
     def __enter__(self) -> Exports:
         """Waits until no other process sends the study, and reads the notes."""
@@ -71,12 +75,14 @@ class Exports:
             self._stack.close()
             raise
         rows = self._database.execute(
-            "SELECT uuid, run, left_out FROM runs WHERE place = ?", (self._place,)
+            "SELECT uuid, run, state FROM runs WHERE place = ?", (self._place,)
         )
-        for uuid, run, left_out in rows:
-            self._runs[uuid] = run
-            if left_out:
-                self._left_out.add(uuid)
+        for uuid, run, state in rows:
+            self._states[uuid] = state
+            if run:
+                self._runs[uuid] = run
+            else:
+                self._intended.add(uuid)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,7 +103,7 @@ class Exports:
     @property
     def runs(self) -> Mapping[str, str]:
         """The ids of the runs there, by uuid."""
-        return {uuid: run for uuid, run in self._runs.items() if run}
+        return self._runs
 
     def begin(
         self, database: str, experiment: str, study: str, name: str, runs: Mapping[str, str]
@@ -121,7 +127,8 @@ class Exports:
         with self._writing() as connection:
             for table in ("destinations", "runs", "files"):
                 connection.execute(f"DELETE FROM {table} WHERE place = ?", (self._place,))
-        self._runs, self._left_out = {}, set()
+        self._runs, self._states = {}, {}
+        self._intended.clear()
 
     def sent(self, revision: int, epochs: int) -> None:
         """Notes up to where everything has been sent."""
@@ -132,10 +139,10 @@ class Exports:
             )
 
     def named(self, study: str, name: str) -> None:
-        """Notes the study's new name, and the experiment's."""
+        """Notes the study's new name, which its trials' pages have too, and the experiment's."""
         with self._writing() as connection:
             connection.execute(
-                "UPDATE destinations SET study = ?, name = ? WHERE place = ?",
+                "UPDATE destinations SET study = ?, name = ?, revision = 0 WHERE place = ?",
                 (study, name, self._place),
             )
 
@@ -160,23 +167,24 @@ class Exports:
             connection.execute(
                 "UPDATE destinations SET revision = 0, epochs = 0 WHERE place = ?", (self._place,)
             )
-            connection.execute("UPDATE runs SET left_out = 0 WHERE place = ?", (self._place,))
+            connection.execute("UPDATE runs SET state = ? WHERE place = ?", (_MADE, self._place))
             connection.execute("DELETE FROM files WHERE place = ?", (self._place,))
-        self._left_out.clear()
+        self._states.clear()
 
     def forget_run(self, uuid: str) -> None:
         """Drops the note on a run that is not there any more."""
         with self._writing() as connection:
             connection.execute("DELETE FROM runs WHERE place = ? AND uuid = ?", (self._place, uuid))
         del self._runs[uuid]
+        self._states.pop(uuid, None)
 
     def intends(self, uuid: str) -> bool:
         """Returns whether a process that did not end may have made a run."""
-        return self._runs.get(uuid) == ""
+        return uuid in self._intended
 
     def intend(self, uuids: Collection[str]) -> None:
         """Notes the runs that are going to be made."""
-        new = [uuid for uuid in uuids if uuid not in self._runs]
+        new = [uuid for uuid in uuids if uuid not in self._runs and uuid not in self._intended]
         if not new:
             return
         with self._writing() as connection:
@@ -195,17 +203,35 @@ class Exports:
             )
         self._runs[uuid] = run
 
+    def has_begun(self, uuid: str) -> bool:
+        """Returns whether a run has its params and its data set."""
+        return self._states.get(uuid, _MADE) != _MADE
+
+    def has_ended(self, uuid: str) -> bool:
+        """Returns whether a run has its end: from then on its name is a person's."""
+        return self._states.get(uuid, _MADE) == _ENDED
+
     def is_left_out(self, uuid: str) -> bool:
         """Returns whether a person has deleted a run there."""
-        return uuid in self._left_out
+        return self._states.get(uuid, _MADE) == _LEFT_OUT
+
+    def wrote(self, uuid: str, *, ended: bool) -> None:
+        """Notes that a run has its params and its data set, or its end."""
+        self._set_state(uuid, max(_ENDED if ended else _BEGUN, self._states.get(uuid, _MADE)))
 
     def leave_out_run(self, uuid: str) -> None:
         """Notes that a person has deleted a run there."""
+        self._set_state(uuid, _LEFT_OUT)
+
+    def _set_state(self, uuid: str, state: int) -> None:
+        if self._states.get(uuid) == state:
+            return
         with self._writing() as connection:
             connection.execute(
-                "UPDATE runs SET left_out = 1 WHERE place = ? AND uuid = ?", (self._place, uuid)
+                "UPDATE runs SET state = ? WHERE place = ? AND uuid = ?",
+                (state, self._place, uuid),
             )
-        self._left_out.add(uuid)
+        self._states[uuid] = state
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

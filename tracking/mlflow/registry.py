@@ -78,9 +78,22 @@ class Registry:
         search = next(each for each in journal.searches() if each.id == champion.search)
         parent = runs.ids[search.uuid]
         facts = _facts(history, trial, champion, runs)
+        mark = _mark(champion)
+        versions = [
+            version
+            for model in self._models()
+            for version in client.search_model_versions(_named(model.name))
+        ]
+        version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
+        if not runs.exports.has_file(f"model {mark}", ""):
+            if version is not None and not self._find_logged(champion, runs):
+                # Its files were purged, with the experiment.
+                client.delete_model_version(version.name, version.version)
+                version = None
+        elif version is None:
+            # A person has deleted it there.
+            return
         name = self._model(runs).name
-        versions = list(client.search_model_versions(_named(name)))
-        version = next((v for v in versions if v.tags.get(tags.UUID) == _mark(champion)), None)
         if version is None:
             logged = self._logged(champion, trial, facts, parent, runs)
             # MLflow needs no version of a model that it has: one may have been made before a kill.
@@ -97,7 +110,8 @@ class Registry:
             )
             self._show_registered(logged, [{"name": name, "version": str(version.version)}])
             self._log_metrics(trial, logged, parent, runs)
-            client.set_model_version_tag(name, version.version, tags.UUID, _mark(champion))
+            client.set_model_version_tag(name, version.version, tags.UUID, mark)
+        runs.exports.sent_file(f"model {mark}", "")
         for tag, fact in facts.items():
             if version.tags.get(tag) != fact:
                 client.set_model_version_tag(name, version.version, tag, fact)
@@ -134,30 +148,29 @@ class Registry:
 
     def _model(self, runs: Runs) -> RegisteredModel:
         """Returns the study's registered model; makes it if there is none."""
+        from mlflow.exceptions import MlflowException
+
         known = self._models()
         if known:
             return known[0]
         name, number = self._study.name, 1
-        while self._exists(name):
-            # Another study's, or a person's.
-            number += 1
-            name = f"{self._study.name} ({number})"
-        return self._client.create_registered_model(
-            name,
-            tags={tags.KIND: "study", tags.UUID: self._study.uuid},
-            description=model_description(name, runs.experiment),
-        )
+        while True:
+            try:
+                return self._client.create_registered_model(
+                    name,
+                    tags={tags.KIND: "study", tags.UUID: self._study.uuid},
+                    description=model_description(name, runs.experiment),
+                )
+            except MlflowException as error:
+                # It is another study's, or a person's.
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                number += 1
+                name = f"{self._study.name} ({number})"
 
-    def _exists(self, name: str) -> bool:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.get_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return False
-        return True
+    def _find_logged(self, champion: Champion, runs: Runs) -> Sequence[LoggedModel]:
+        condition = f"tags.`{tags.UUID}` = '{_mark(champion)}'"
+        return list(self._client.search_logged_models([runs.experiment], condition))
 
     def _logged(
         self,
@@ -172,9 +185,7 @@ class Registry:
         from mlflow.models import Model
 
         client = self._client
-        known = client.search_logged_models(
-            [runs.experiment], f"tags.`{tags.UUID}` = '{_mark(champion)}'"
-        )
+        known = self._find_logged(champion, runs)
         logged = next(iter(known), None) or client.create_logged_model(
             runs.experiment,
             name=champion.alias,

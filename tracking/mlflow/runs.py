@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from tracking.mlflow import tags
 from tracking.mlflow.exports import Exports
@@ -12,7 +12,7 @@ from tracking.mlflow.names import LONGEST, portable, to_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, Run
+    from mlflow.entities import DatasetInput, Metric, Param, Run
 
 # A batch of the client's holds 1,000 things at most, of which 100 params and 100 tags.
 _BATCH: Final = 1000
@@ -30,40 +30,49 @@ class Runs:
 
     def __init__(self, client: MlflowClient, exports: Exports, experiment: str) -> None:
         self.client, self.experiment = client, experiment
-        self._exports = exports
+        self.exports = exports
+        # The tags that runs were made with: they are not written again.
+        self._tags: dict[str, dict[str, str]] = {}
 
     @property
     def ids(self) -> Mapping[str, str]:
         """The runs' ids by uuid."""
-        return self._exports.runs
+        return self.exports.runs
 
     def intend(self, uuids: Iterable[str]) -> None:
         """Notes that runs are going to be made."""
-        self._exports.intend(list(uuids))
+        self.exports.intend(list(uuids))
 
     def run(
         self, uuid: str, name: str, tagged: Mapping[str, str], started: int
     ) -> tuple[str, bool]:
-        """Returns the run of a uuid, which is made if there is none; and whether it was made."""
+        """Returns the run of a uuid, which is made if there is none.
+
+        And whether it is new: the next `write` must give its params.
+        """
         known = self.ids.get(uuid, "")
         if known:
-            return known, False
-        if self._exports.intends(uuid):
+            return known, not self.exports.has_begun(uuid)
+        if self.exports.intends(uuid):
             # A process that was killed may have made it, and even twice.
             runs = search_runs(self.client, [self.experiment], f"tags.`{tags.UUID}` = '{uuid}'")
             for double in runs[1:]:
                 self.client.delete_run(double.info.run_id)
             if runs:
-                self._exports.made(uuid, runs[0].info.run_id)
-                return str(runs[0].info.run_id), False
-        run = self.client.create_run(
-            self.experiment,
-            started,
-            {tags.UUID: uuid, **{key: portable(text) for key, text in tagged.items()}},
-            portable(name)[:LONGEST],
-        )
-        self._exports.made(uuid, run.info.run_id)
+                self.exports.made(uuid, runs[0].info.run_id)
+                return str(runs[0].info.run_id), True
+        name = portable(name)[:LONGEST]
+        texts = {tags.UUID: uuid, **{key: portable(text) for key, text in tagged.items()}}
+        run = self.client.create_run(self.experiment, started, texts, name)
+        self._tags[uuid] = {**texts, tags.RUN_NAME: name}
+        self.exports.made(uuid, run.info.run_id)
         return str(run.info.run_id), True
+
+    def log_inputs(self, uuid: str, inputs: Sequence[DatasetInput]) -> None:
+        """Adds data sets to a run, before its first `write`."""
+        if inputs:
+            run = self.ids[uuid]
+            self.unless_deleted(uuid, lambda: self.client.log_inputs(run, inputs))
 
     def write(
         self,
@@ -75,27 +84,36 @@ class Runs:
         ended: int | None = None,
     ) -> None:
         """Adds to a run that there is, and ends it if a status is given, which is written last."""
-        if uuid in self._exports.runs and not self._exports.is_left_out(uuid):
-            run = self.ids[uuid]
-            self.unless_deleted(
-                uuid, lambda: self._write(run, metrics, params, tagged or {}, status, ended)
-            )
+        run, has = self.ids.get(uuid), self._tags.pop(uuid, {})
+        texts = {key: portable(text) for key, text in (tagged or {}).items()}
+        new = {key: text for key, text in texts.items() if has.get(key) != text}
+        if run is not None and self.unless_deleted(
+            uuid, lambda: self._write(run, metrics, params, new, status, ended)
+        ):
+            self.exports.wrote(uuid, ended=status not in ("", "RUNNING"))
 
     def delete(self, uuid: str) -> None:
         """Deletes a run, which the journal does not have any more."""
         self.unless_deleted(uuid, lambda: self.client.delete_run(self.ids[uuid]))
-        self._exports.forget_run(uuid)
+        self.exports.forget_run(uuid)
 
-    def unless_deleted(self, uuid: str, write: Any) -> None:
-        """Writes to a run; leaves it alone from now on if a person has deleted it there."""
+    def unless_deleted(self, uuid: str, write: Callable[[], object]) -> bool:
+        """Writes to a run, and returns whether that was done.
+
+        A run that a person has deleted there is left alone from now on.
+        """
         from mlflow.exceptions import MlflowException
 
+        if self.exports.is_left_out(uuid):
+            return False
         try:
             write()
         except MlflowException as error:
             if error.get_http_status_code() >= 500 or not self._is_deleted(self.ids[uuid]):
                 raise
-            self._exports.leave_out_run(uuid)
+            self.exports.leave_out_run(uuid)
+            return False
+        return True
 
     def _is_deleted(self, run: str) -> bool:
         from mlflow.exceptions import MlflowException
@@ -117,7 +135,7 @@ class Runs:
     ) -> None:
         from mlflow.entities import RunTag
 
-        texts = [RunTag(key, portable(text)) for key, text in tagged.items()]
+        texts = [RunTag(key, text) for key, text in tagged.items()]
         while len(params) > _MOST_PARAMS:
             self.client.log_batch(run, params=params[:_MOST_PARAMS])
             params = params[_MOST_PARAMS:]

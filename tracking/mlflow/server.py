@@ -76,6 +76,8 @@ def open_client(address: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # It prints each run that ends, and each model.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # Else it keeps connections to a database that has been moved, or deleted, by now.
+    os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     for name, level in _TOO_LOUD.items():
         logging.getLogger(name).setLevel(level)
     from mlflow import MlflowClient
@@ -130,7 +132,7 @@ def _check_place(store: Store) -> None:
 def identity_of(client: MlflowClient) -> str:
     """Returns what tells a database of MLflow's from another: when its first experiment was made.
 
-    Empty if a server has no such experiment.
+    Empty if it was purged, as `mlflow gc` does in a store, where it is deleted from the start.
     """
     from mlflow.exceptions import MlflowException
 

@@ -82,7 +82,8 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
     if spec.goes_on_from is not None:
         lines.append(f"continues  trial {spec.goes_on_from}, after epoch {spec.initial_epoch}")
     if spec.attempt > 1:
-        lines.append(f"attempt    {spec.attempt}")
+        again = "" if history.description.goes_on else ", from its first epoch: it can't be resumed"
+        lines.append(f"attempt    {spec.attempt}{again}")
     if isinstance(trial, EndedTrial):
         lines += _outcome(history, trial)
     declared = [name for name in history.description.space.names if name in spec.values]

@@ -9,12 +9,9 @@ passes messages and files on. So all else is shared with local workers: `WorkerP
 |---|---|
 | `options` | what a launch says of the cluster |
 | `cluster` | the connection to the cluster, or a cluster on this machine; private parts of Ray |
-| `workers` | a launch's workers on the cluster: their number and resources |
-| `pool` | the pool of them, and a watch over the cluster while a study runs |
-| `remote` | a worker from the driver's side, in place of a local process |
-| `actor` | the class that Ray runs on a node |
-| `hosting` | what the actor does there |
-| `carrying` | files between the driver's machine and a node: a study's, and a trial's |
+| `workers` | a launch's workers on the cluster: their number, resources, and the driver's side |
+| `host` | what an actor does on a node |
+| `parcels` | messages between the two, with files |
 """
 
 from studies.executors.ray.options import RayOptions

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import shutil
-import signal
 import socket
+import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError
@@ -19,66 +20,104 @@ from search_spaces.library_parts import AttributePart, MissingPartError, ModuleP
 from studies.error_texts import describe
 from studies.executors.ray.options import LOCAL, RayOptions, check_address
 from studies.executors.sizing import this_machine
+from studies.interruption import raising_interrupts
 
 _SECONDS_TO_CONNECT = 5.0
+# A head that does not answer so often is gone.
+_ATTEMPTS = 3
+_SECONDS_BETWEEN_ATTEMPTS = 2.0
 # Below its folder, Ray's sockets have names of about 70 characters; with it, 107 are the most.
-_LONGEST_FOLDER = 35
+_LONGEST_FOLDER = 25
+_TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
+# One for all launches of this process: Ray reads it once.
+_TOKEN = secrets.token_hex(32)
+_OF_SPACES = (
+    " Started from this environment, 'ray start --head --block' ends at once, as the path has a "
+    f"space: {sys.executable!r}. Leave --block out."
+)
 
 
-@dataclass(frozen=True)
 class Cluster:
     """A cluster that this process is connected to."""
 
-    options: RayOptions
-    head: tuple[str, int]  # Host and port.
-    local: bool  # Whether it is this launch's own.
-
-    def resources(self, threads: int) -> Mapping[str, float]:
-        """Returns the resources that a worker reserves, as Ray names them."""
-        gpus = self.options.gpus_per_trial
-        if gpus is None:
-            gpus = float(any(node.get("GPU", 0) >= 1 for node in self.nodes()))
-        return {"CPU": self.options.cpus_per_trial or threads, "GPU": gpus}
-
-    def nodes(self) -> list[Mapping[str, float]]:
-        """Returns the resources of each node."""
+    def __init__(self, options: RayOptions) -> None:
         import ray
 
-        return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        self._options, self._head = options, ray.get_runtime_context().gcs_address
+        self.gone = False  # Whether its head has been found gone.
 
-    def room(self, wanted: Mapping[str, float]) -> int:
+    def check_head(self) -> None:
+        """Raises StudyError if its head is gone.
+
+        Ray itself would end this process after a minute, without a line; until then, calls wait.
+        """
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+            with contextlib.suppress(OSError):
+                return _reach(self._head)
+        self.gone = True
+        raise StudyError(
+            f"The head of the Ray cluster, {self._head}, does not answer any more, so the study "
+            "stops. Nothing that is recorded is lost: launch again to resume."
+        )
+
+    def nodes(self) -> Mapping[str, Mapping[str, float]]:
+        """Returns the resources of each node, by Ray's id."""
+        import ray
+
+        return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+
+    def wanted(self, threads: int) -> Mapping[str, float]:
+        """Returns the resources that a worker reserves, as Ray names them."""
+        gpus = self._options.gpus_per_trial
+        if gpus is None:
+            gpus = float(any(node.get("GPU", 0) >= 1 for node in self.nodes().values()))
+        return {"CPU": self._options.cpus_per_trial or threads, "GPU": gpus}
+
+    def room(self, wanted: Mapping[str, float], without: Collection[str] = ()) -> int:
         """Returns how many workers with these resources fit, if nothing else runs."""
-        return sum(_fits(node, wanted) for node in self.nodes())
+        nodes = self.nodes().items()
+        return sum(_fits(node, wanted) for name, node in nodes if name not in without)
 
     def check_room(self, wanted: Mapping[str, float]) -> None:
         """Raises StudyError if no node has the resources of a worker."""
-        nodes = self.nodes()
-        if any(_fits(node, wanted) for node in nodes):
+        if self.room(wanted):
             return
-        names = [name for name, amount in wanted.items() if amount]
-        shown = {" and ".join(_amount(name, node.get(name, 0)) for name in names) for node in nodes}
+        shown = sorted({_amounts(wanted, node) for node in self.nodes().values()})
         raise StudyError(
             f"No node of the Ray cluster has {_amounts(wanted)} for a trial. Its nodes have: "
-            f"{'; '.join(sorted(shown)) or 'nothing'}. Ask for less with --cpus-per-trial and "
+            f"{'; '.join(shown) or 'nothing'}. Ask for less with --cpus-per-trial and "
             "--gpus-per-trial."
         )
 
-    def answers(self) -> bool:
-        """Returns whether its head can be reached."""
-        try:
-            socket.create_connection(self.head, timeout=_SECONDS_TO_CONNECT).close()
-        except OSError:
-            return False
-        return True
-
     def waited_for(self, count: int, workers: int, wanted: Mapping[str, float]) -> str:
         """Returns what workers wait for, for people to read."""
-        nodes = self.nodes()
+        nodes = self.nodes().values()
         whole = {name: sum(node.get(name, 0) for node in nodes) for name in wanted}
         return (
             f"{count} of {workers} workers wait for resources ({_amounts(wanted)} each); the "
-            f"cluster has {_amounts(whole)} in all"
+            f"cluster has {_amounts(wanted, whole)} in all"
         )
+
+
+def _fits(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:
+    """Returns how many workers fit on a node. Shares of a GPU are of one GPU each."""
+    counts = []
+    for name, amount in wanted.items():
+        has = node.get(name, 0)
+        if name == "GPU" and 0 < amount < 1:
+            counts.append(int(has) * int(1 / amount + 1e-9))
+        elif amount:
+            counts.append(int(has / amount + 1e-9))
+    return min(counts, default=0)
+
+
+def _amounts(wanted: Mapping[str, float], there: Mapping[str, float] | None = None) -> str:
+    """Returns the resources that are wanted, or how much there is of them, for people to read."""
+    has = wanted if there is None else there
+    amounts = [(name, has.get(name, 0)) for name, amount in wanted.items() if amount]
+    return " and ".join(f"{n:g} {name}{'' if n <= 1 and n else 's'}" for name, n in amounts)
 
 
 @contextlib.contextmanager
@@ -95,119 +134,93 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     import ray
 
     if ray.is_initialized():
-        yield Cluster(options, _head(), local=False)
+        yield Cluster(options)
         return
     address = options.place
-    folder = _folder() if address == LOCAL else None
-    try:
-        with silent():
-            _connect(address, folder)
-            yield Cluster(options, _head(), local=address == LOCAL)
-    finally:
-        ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _connect(address: str, folder: str | None) -> None:
-    import ray
-
     # It may be that of RAY_ADDRESS.
     check_address(address)
-    host, _, port = address.rpartition(":")
-    if port.isdigit():
-        _check_reachable(address, host.strip("[]"), int(port))
-    own: dict[str, Any] = {}
-    if folder is not None:
-        own = {
-            "num_cpus": this_machine().cores,
-            "include_dashboard": False,
-            "_temp_dir": folder,
-        }
-    with _keeping_signals():
+    with contextlib.ExitStack() as stack:
+        own = stack.enter_context(_own_ray()) if address == LOCAL else {}
+        stack.callback(ray.shutdown)
+        stack.enter_context(silent())
         try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+            if ":" in address:
+                _reach(address)
+            # Ray replaces what this process does at SIGTERM.
+            with raising_interrupts():
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
         except Exception as error:
-            if folder is not None:
-                raise StudyError(
-                    f"Ray can't be started on this machine: {describe(error)}."
-                ) from None
-            if _asks_for_token(error):
-                raise StudyError(
-                    f"The Ray cluster at {address!r} asks for another token. Set "
-                    "RAY_AUTH_MODE=token here, and RAY_AUTH_TOKEN_PATH to a file with the "
-                    "cluster's token unless it is in ~/.ray/auth_token."
-                ) from None
-            raise StudyError(
-                f"There is no Ray cluster at {address!r} that this machine belongs to: "
-                f"{describe(error).rstrip('.')}. Start Ray here with 'ray start', or leave the "
-                "address out for a Ray of this machine alone."
-            ) from None
+            raise StudyError(_why_not(address, error)) from None
+        yield Cluster(options)
+
+
+@contextlib.contextmanager
+def _own_ray() -> Iterator[dict[str, Any]]:
+    """Yields what starts a Ray of this machine, with its files in a folder that goes with it.
+
+    Without a token of the user's, newer versions of Ray would leave one in the user's home, which
+    the user's next cluster would ask for.
+    """
+    place, variables = tempfile.gettempdir(), ("RAY_AUTH_MODE", _TOKEN_VARIABLE)
+    # Ray's sockets must have short paths.
+    short = place if len(place) <= _LONGEST_FOLDER else "/tmp"
+    folder = Path(tempfile.mkdtemp(prefix="ks-", dir=short))
+    before = {name: os.environ.get(name) for name in variables}
+    try:
+        users = any(name in os.environ for name in ("RAY_AUTH_TOKEN", _TOKEN_VARIABLE))
+        if not users and not (Path.home() / ".ray" / "auth_token").exists():
+            token = folder / "token"
+            token.touch(mode=0o600)
+            token.write_text(_TOKEN, encoding="ascii")
+            os.environ[_TOKEN_VARIABLE] = str(token)
+        cores = this_machine().cores
+        # Ray lets everybody into its own folder.
+        yield {"num_cpus": cores, "include_dashboard": False, "_temp_dir": str(folder / "r")}
+    finally:
+        set_variables(before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def set_variables(variables: Mapping[str, str | None]) -> None:
+    """Sets environment variables of this process; None: it is not set."""
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
+def _reach(head: str) -> None:
+    """Raises OSError if a cluster's head can't be reached."""
+    host, _, port = head.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT).close()
+
+
+def _why_not(address: str, error: Exception) -> str:
+    """Returns why there is no connection, and what to do."""
+    why = (error.strerror if isinstance(error, OSError) else "") or describe(error).rstrip(".")
+    if address == LOCAL:
+        return f"Ray can't be started on this machine: {why}."
+    if _asks_for_token(error):
+        return (
+            f"The Ray cluster at {address!r} asks for another token. Set RAY_AUTH_MODE=token here, "
+            "and RAY_AUTH_TOKEN_PATH to a file with the cluster's token unless it is in "
+            "~/.ray/auth_token."
+        )
+    return (
+        f"There is no Ray cluster at {address!r} that this machine belongs to: {why}. The address "
+        "is that of its head, such as 10.0.0.1:6379, or 'auto' on a machine where 'ray start' has "
+        "run; leave it out for a Ray of this machine alone."
+        + (_OF_SPACES if " " in sys.executable else "")
+    )
 
 
 def _asks_for_token(error: BaseException | None) -> bool:
     """Returns whether a cluster has refused this process for its token, or for lack of one."""
     while error is not None:
-        if type(error).__name__ == "AuthenticationError" or "AuthenticationError" in str(error):
+        if "AuthenticationError" in f"{type(error).__name__} {error}":
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _check_reachable(address: str, host: str, port: int) -> None:
-    try:
-        socket.create_connection((host, port), timeout=_SECONDS_TO_CONNECT).close()
-    except OSError as error:
-        raise StudyError(
-            f"There is no Ray cluster at {address!r}: {error.strerror or error}. The address is "
-            "that of its head, such as 10.0.0.1:6379, or 'auto' on a machine of the cluster."
-        ) from None
-
-
-@contextlib.contextmanager
-def _keeping_signals() -> Iterator[None]:
-    """Keeps this process's reaction to SIGTERM, which Ray replaces."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _head() -> tuple[str, int]:
-    import ray
-
-    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-def _folder() -> str:
-    """Makes a folder for a Ray of this machine, with a short path."""
-    place = tempfile.gettempdir()
-    return tempfile.mkdtemp(prefix="ks-", dir=place if len(place) <= _LONGEST_FOLDER else "/tmp")
-
-
-def _fits(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:
-    """Returns how many workers fit on a node. Shares of a GPU are of one GPU each."""
-    counts = []
-    for name, amount in wanted.items():
-        has = node.get(name, 0)
-        if not amount:
-            continue
-        share = name == "GPU" and amount < 1
-        counts.append(int(has) * int(1 / amount + 1e-9) if share else int(has / amount + 1e-9))
-    return min(counts, default=0)
-
-
-def _amounts(amounts: Mapping[str, float]) -> str:
-    return " and ".join(_amount(name, amount) for name, amount in amounts.items() if amount)
-
-
-def _amount(name: str, amount: float) -> str:
-    return f"{amount:g} {name}{'' if amount <= 1 and amount else 's'}"
 
 
 _worker = ModulePart("ray", "ray._private", "worker")

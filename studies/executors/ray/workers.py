@@ -1,181 +1,340 @@
-"""A launch's workers on a Ray cluster: their number and resources."""
+"""A launch's workers on a Ray cluster: each is an actor that runs a worker process on its node."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import pickle
 import secrets
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from search_spaces.errors import StudyError, WorkerError
-from studies.executors.messages import LoadStudy
-from studies.executors.ray import actor
-from studies.executors.ray.carrying import Arrival, put_files
+from studies.executors.messages import Job, LoadStudy, SaveChampion
+from studies.executors.pool import LaunchWorkers, WorkerPool
 from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.pool import RayPool, Watch
-from studies.executors.ray.remote import RemoteProcess
-from studies.executors.sizing import MOST_WORKERS, asked_workers
+from studies.executors.ray.host import arrival_of
+from studies.executors.ray.parcels import Begun, packed, put
+from studies.executors.sizing import MOST_WORKERS
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
+from studies.training.process.environment import environment_differences
 from studies.user_code.loading import with_modules
 from studies.user_code.shipping import ShippedStudy
 from studies.user_code.targets import Target
-from tracking.records import StudyDescription
+from tracking.texts import counted
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+_SECONDS_TO_START = 60.0
+_SECONDS_TO_END = 6.0
+# A node's name and place may differ, and its exact processor within a class.
+_MAY_DIFFER = ("device", "processor", "instructions")
 
 
-class RayWorkers:
-    """Starts the workers of a launch on a cluster, as `LocalWorkers` does on this machine.
+def _actor_class() -> type[Any]:
+    """Returns the class that Ray runs on a node.
 
-    `workers` is None for as many as the cluster has room for, up to 16. `shared` is a folder of
-    this machine, for the launch alone. With `any_hardware` workers may have different hardware.
-    Raises StudyError if no node has the resources of a worker.
+    Ray sends it by value, as it is made here: on a node, kerastudy must be imported first, by its
+    own name. The folder that the driver runs in is on the path there, and may have packages with
+    the names of ours.
     """
+
+    class Worker:
+        def run(self, arrival: bytes, sent: dict[str, Any]) -> Iterator[Any]:
+            """Yields what a worker process says; a text if the node can't work at all."""
+            import importlib
+            import pickle
+            import socket
+
+            try:
+                importlib.import_module("kerastudy")
+                host = importlib.import_module("studies.executors.ray.host")
+                self._host = host.Host(pickle.loads(arrival))
+            except Exception as error:
+                yield (
+                    f"The node {socket.gethostname()} can't run trials: {type(error).__name__}: "
+                    f"{error}. It needs the same version of kerastudy as this machine."
+                )
+                return
+            yield from self._host.run(sent)
+
+        def send(self, parcel: Any) -> None:
+            self._host.send(parcel)
+
+        def end(self) -> None:
+            self._host.end()
+
+    return Worker
+
+
+class RemoteProcess:
+    """An actor's worker process, from the driver's side, as `WorkerProcess` is one of this machine.
+
+    It stands for one actor: when that dies, all that it might still send is dropped.
+    """
+
+    def __init__(self, launch: RayWorkers, actor: Any, *arguments: Any) -> None:
+        self._launch, self._actor = launch, actor
+        self.stream = actor.run.options(num_returns="streaming").remote(*arguments)
+        # An error is the last one.
+        self.messages: deque[object] = deque()
+        self._request: object = None
+        # Those that it runs on, once it has its resources.
+        self.node = self.node_id = ""
+
+    def send(self, message: object) -> None:
+        """Sends a message, with the files that it names."""
+        if isinstance(message, Job | SaveChampion):
+            # It may have ended since its last message.
+            self.take_what_came(0.0)
+            self._raise_if_lost()
+            self._request = message
+        self._actor.send.remote(packed(message))
+
+    def receive(self) -> Any:
+        """Waits for a message; writes files that came before it."""
+        while not self.messages:
+            self._launch.look()
+            self.take_what_came(_SECONDS_BETWEEN_LOOKS)
+        self._raise_if_lost()
+        return self.messages.popleft()
+
+    def take_what_came(self, seconds: float) -> None:
+        import ray
+
+        while not self.messages and ray.wait([self.stream], timeout=seconds)[0]:
+            self.take()
+            seconds = 0.0
+
+    def take(self) -> None:
+        """Takes a parcel that has come: files may come long before the next message."""
+        import ray
+
+        try:
+            parcel = ray.get(next(self.stream))
+        except Exception as error:
+            self.messages.append(self._launch.why_lost(error, self))
+            return
+        if isinstance(parcel, str):
+            self.messages.append(WorkerError(parcel))
+        elif isinstance(parcel, Begun):
+            self.node, self.node_id = parcel.node, parcel.node_id
+        else:
+            for line in parcel.lines:
+                self._launch.say(line)
+            put(parcel.files, self._request)
+            self.messages.extend([parcel.message] if parcel.message is not None else [])
+
+    def kill(self) -> None:
+        import ray
+
+        ray.kill(self._actor)
+
+    def end(self) -> None:
+        import ray
+
+        # The actor may be gone, or Ray.
+        with contextlib.suppress(Exception):
+            if self.node:
+                ray.wait([self._actor.end.remote()], timeout=_SECONDS_TO_END)
+            self.kill()
+
+    def _raise_if_lost(self) -> None:
+        if self.messages and isinstance(self.messages[0], WorkerError):
+            raise self.messages[0]
+
+
+class RayPool(WorkerPool):
+    """A `WorkerPool` on a cluster, which does without nodes that are not alike."""
+
+    def __init__(
+        self, workers: Sequence[WorkerExecutor], on_output: OnOutput, launch: RayWorkers
+    ) -> None:
+        super().__init__(workers, on_output)
+        self._launch = launch
+
+    @property
+    def processes(self) -> list[RemoteProcess]:
+        """The workers' processes."""
+        return [_process(worker) for worker in self._workers]
+
+    def _ready(
+        self, workers: Sequence[WorkerExecutor], seconds: float | None = None
+    ) -> Sequence[WorkerExecutor]:
+        import ray
+
+        ends = None if seconds is None else time.monotonic() + seconds
+        while True:
+            self._launch.look()
+            ready = [worker for worker in workers if _process(worker).messages]
+            left = _SECONDS_BETWEEN_LOOKS if ends is None else ends - time.monotonic()
+            if ready or left <= 0:
+                return ready
+            streams = [_process(worker).stream for worker in workers]
+            came, _ = ray.wait(streams, timeout=min(left, _SECONDS_BETWEEN_LOOKS))
+            for worker in workers:
+                if _process(worker).stream in came:
+                    _process(worker).take()
+
+    def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
+        """Continues without a worker, whose node gets no other of this launch."""
+        node = _process(worker).node_id
+        if node and not error.killed:
+            self._launch.excluded.append(node)
+        super()._do_without(worker, error)
+
+    def _check_alike(self, worker: WorkerExecutor) -> None:
+        """Does without a worker that has loaded another study, or has other settings."""
+        if worker.loading or worker not in self._workers or worker is self._workers[0]:
+            return
+        try:
+            super()._check_alike(worker)
+            found = [
+                each
+                for each in environment_differences(self.environment, worker.environment)
+                if not each.startswith(_MAY_DIFFER)
+            ]
+            ours, its = self.description.hardware, worker.description.hardware
+            if ours != its and not self._launch.any_hardware:
+                found.append(
+                    f"its hardware is {its}, and the first worker's is {ours}; add --any-hardware "
+                    "to use both, though bits may differ"
+                )
+            if found:
+                raise StudyError("; ".join(found))
+        except StudyError as error:
+            self._do_without(worker, WorkerError(f"on {_process(worker).node}: {error}"))
+
+
+def _process(worker: WorkerExecutor) -> RemoteProcess:
+    return cast(RemoteProcess, worker.process)
+
+
+class RayWorkers(LaunchWorkers):
+    """The workers of a launch on a cluster, which takes more of them as nodes join.
+
+    With `any_hardware` workers may have different hardware. Raises StudyError if no node has the
+    resources of a worker.
+    """
+
+    pool: RayPool
 
     def __init__(
         self,
         target: Target | ShippedStudy,
         *,
         cluster: Cluster,
-        overrides: Mapping[str, Any],
-        data: str,
-        trials: int | None,
-        threads: int | None,
-        workers: int | None,
-        shared: Path,
-        on_output: OnOutput,
         any_hardware: bool = False,
+        **of_launch: Any,
     ) -> None:
         import ray
 
-        # By value: see there.
-        ray.cloudpickle.register_pickle_by_value(actor)
-        self._actor = ray.remote(actor.Worker)
-        self._cluster, self._overrides, self._data = cluster, overrides, data
-        self._shared, self._on_output, self._threads = shared, on_output, threads
-        self._any_hardware = any_hardware
-        self._asked = asked_workers(workers)
+        self._cluster, self.any_hardware = cluster, any_hardware
+        self._actor = ray.remote(_actor_class())
         self._launch = secrets.token_hex(8)
         self._home = ray.get_runtime_context().get_node_id()
         sent = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
-        self._files = put_files(path for path in sent if path.is_file())
+        self._files = {path.name: ray.put(path.read_bytes()) for path in sent if path.is_file()}
+        # The ids of nodes that can't run the study.
+        self.excluded: list[str] = []
+        self._looked = self._all_began = time.monotonic()
+        self._grows, self._said = False, 0
+        self._most = MOST_WORKERS
         # With all texts: a node need not see this machine's files.
-        self._target = with_modules(target) if isinstance(target, Target) else target.with_modules()
-        self._excluded: list[str] = []
-        wanted = cluster.resources(threads or 1)
-        cluster.check_room(wanted)
-        self._most = self._asked or min(MOST_WORKERS, trials or MOST_WORKERS)
-        self._room = cluster.room(wanted)
-        self.pool = self._start_pool(self._asked or max(1, min(self._most, self._room)))
-
-    def load(self) -> None:
-        """Waits until one worker has loaded the study. Raises StudyError if none can."""
-        self.pool.load()
+        whole = with_modules(target) if isinstance(target, Target) else target.with_modules()
+        super().__init__(whole, **of_launch)
+        self._room = self._find_room()
 
     def suit(self, *, threads: int | None, finished: int) -> None:
-        """Adapts them to the study, as `LocalWorkers.suit` does."""
-        if threads is not None and threads != self.pool.description.threads:
-            self.close()
-            self._threads = threads
-            self.pool = self._start_pool(len(self.pool))
-            self.load()
-        description = self.pool.description
-        wanted = self._cluster.resources(description.threads)
-        self._room = self._cluster.room(wanted)
-        assert self.pool.watch is not None, "it was started with the pool"
-        self.pool.watch.want(wanted)
-        if self._asked is None:
-            left = description.trials - finished
-            self._most = max(1, min(self._most, left))
-            fit = max(1, min(self._most, self._room))
-            self.pool.resize(min(len(self.pool), fit), self._start_worker)
-        self._on_output(self._described(description))
-        self.pool.grow = self._grow
+        super().suit(threads=threads, finished=finished)
+        self._grows, self._room = True, self._find_room()
 
     def close(self) -> None:
-        if self.pool.watch is not None:
-            self.pool.watch.close()
-            if self.pool.watch.gone:
-                # Ray would wait for its head.
-                return
-        self.pool.close()
+        # Ray would wait for a head that is gone.
+        if not self._cluster.gone:
+            super().close()
+
+    def say(self, line: str) -> None:
+        """Shows a line of a worker's."""
+        with contextlib.suppress(Exception):
+            self._on_output(line)
+
+    def look(self) -> None:
+        """At times, notices a head that is gone, nodes that join, and workers that wait."""
+        now = time.monotonic()
+        if now < self._looked + _SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = now
+        self._cluster.check_head()
+        before, self._room = self._room, self._find_room()
+        if self._grows and before < self._room:
+            count = min(self._asked or self._most, max(len(self.pool), self._room))
+            self.pool.resize(count, self._start_worker)
+        waiting = sum(not process.node for process in self.pool.processes)
+        if not waiting:
+            self._all_began, self._said = now, 0
+        # Where there is room, starting takes a while; or others have it.
+        late = now > self._all_began + _SECONDS_TO_START
+        lacking = waiting if late else min(waiting, len(self.pool) - self._room)
+        if lacking > self._said:
+            self._on_output(self._cluster.waited_for(lacking, len(self.pool), self._wanted))
+            self._said = lacking
+
+    @property
+    def _wanted(self) -> Mapping[str, float]:
+        return self._cluster.wanted(self._threads or 1)
+
+    def _find_room(self) -> int:
+        return self._cluster.room(self._wanted, self.excluded)
+
+    def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
+        if trials is not None:
+            self._most = max(1, min(self._most, trials))
+        return max(1, min(self._most, self._find_room()))
+
+    def _described(self) -> str:
+        shown = f"{counted(len(self.pool), 'worker')} of {counted(self._threads or 1, 'thread')}"
+        nodes = counted(len(self._cluster.nodes()), "node")
+        return f"{shown} (Ray: {nodes}, room for {self._find_room()})"
 
     def _start_pool(self, count: int) -> RayPool:
-        pool = RayPool(
-            [self._start_worker(number) for number in range(count)],
-            self._on_output,
-            self._excluded.append,
-            self._any_hardware,
-        )
-        wanted = self._cluster.resources(self._threads or 1)
-        pool.watch = Watch(self._cluster, wanted, lambda: pool.remote, self._on_output)
-        return pool
+        workers = [self._start_worker(number) for number in range(count)]
+        return RayPool(workers, self._on_output, self)
 
-    def _start_worker(self, number: int) -> WorkerExecutor:
-        return WorkerExecutor(
-            self._target,
-            overrides=self._overrides,
-            data=self._data,
-            threads=self._threads,
-            shared=self._shared,
-            on_output=self._on_output,
-            start=self._start_process,
-        )
+    def _place(self, number: int) -> Mapping[str, Any]:
+        return {"start": self._start}
 
-    def _start_process(self, load: LoadStudy) -> RemoteProcess:
-        self._check_there()
-        wanted = self._cluster.resources(load.threads)
+    def _start(self, load: LoadStudy) -> RemoteProcess:
+        self._cluster.check_head()
+        wanted = self._cluster.wanted(load.threads)
         self._cluster.check_room(wanted)
-        arrival = pickle.dumps(Arrival.of(load, self._launch, os.getcwd(), self._home))
         options: dict[str, Any] = {
             "num_cpus": wanted["CPU"],
             "num_gpus": wanted["GPU"],
-            # Messages go in both directions, and one more ends it.
-            "max_concurrency": 4,
+            # It runs a process, takes a message, and is asked to end.
+            "max_concurrency": 3,
         }
-        if self._excluded:
-            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._excluded)})"}
-        return RemoteProcess(
-            lambda: self._actor.options(**options).remote(arrival, self._files),
-            self._on_output,
-            self._why_lost,
-        )
+        if self.excluded:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self.excluded)})"}
+        arrival = pickle.dumps(arrival_of(load, self._launch, self._home))
+        actor = self._actor.options(**options).remote()
+        return RemoteProcess(self, actor, arrival, self._files)
 
-    def _why_lost(self, error: Exception, node: str) -> WorkerError:
-        watch = self.pool.watch if hasattr(self, "pool") else None
-        if watch is not None and watch.gone:
-            return WorkerError(watch.gone, killed=True)
-        where = node or "a node of the cluster"
-        if "node has died" in str(error) or getattr(error, "preempted", False):
+    def why_lost(self, error: Exception, process: RemoteProcess) -> WorkerError:
+        """Returns why an actor has died, and whether its machine has."""
+        from ray.exceptions import ActorUnavailableError
+
+        self._cluster.check_head()
+        where = process.node or "a node of the cluster"
+        # Of a node that has died, Ray first knows only that it does not answer.
+        if (
+            isinstance(error, ActorUnavailableError)
+            or getattr(error, "preempted", False)
+            or (process.node_id and process.node_id not in self._cluster.nodes())
+        ):
             return WorkerError(f"{where} is gone", killed=True, machine_gone=True)
-        return WorkerError(f"the worker on {where} ended: {_short(error)}", killed=True)
-
-    def _check_there(self) -> None:
-        watch = self.pool.watch if hasattr(self, "pool") else None
-        if watch is not None and watch.gone:
-            raise StudyError(watch.gone)
-
-    def _grow(self) -> None:
-        """Adds workers for nodes that have joined."""
-        self._check_there()
-        assert self.pool.watch is not None, "it was started with the pool"
-        room, before = self.pool.watch.room, self._room
-        self._room = room
-        if room > before and len(self.pool) < self._most:
-            self.pool.resize(min(self._most, max(len(self.pool), room)), self._start_worker)
-
-    def _described(self, description: StudyDescription) -> str:
-        count, threads = len(self.pool), description.threads
-        nodes = len(self._cluster.nodes())
-        return (
-            f"{count} worker{'' if count == 1 else 's'} of {threads} "
-            f"thread{'' if threads == 1 else 's'} "
-            f"(Ray: {nodes} node{'' if nodes == 1 else 's'}, room for {self._room})"
-        )
-
-
-def _short(error: Exception) -> str:
-    """Returns the last line of Ray's message, which says why."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__).rstrip(".")
+        # The last line of Ray's message says why.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        why = (lines[-1] if lines else type(error).__name__).rstrip(".")
+        return WorkerError(f"the worker on {where} ended: {why}", killed=True)

@@ -1,0 +1,245 @@
+"""What an actor of Ray does on a node: runs a worker process, and passes messages and files on.
+
+The worker process is that of a local launch, so it trains to the same bits, and it ends with this
+process, which Ray ends with its driver. A node need not see the driver's disk: what a training
+reads goes to the node with its task; what it writes comes back as soon as it exists, so that a
+trial whose node dies resumes from its state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import platform
+import queue
+import shutil
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock
+
+from search_spaces.errors import KerastudyError, WorkerError
+from studies.data.arrays.large import temporary_folder
+from studies.error_texts import describe
+from studies.executors.messages import ChampionSaved, Failed, Job, Loaded, LoadStudy, SaveChampion
+from studies.executors.ray.cluster import set_variables
+from studies.executors.ray.parcels import CHAMPION, Begun, Parcel, moved, written_by
+from studies.executors.worker_process import WorkerProcess
+from studies.training.process.environment import deciding_variables
+from studies.user_code.shipping import ShippedStudy
+from tracking.store.files import replacing
+
+_SECONDS_BETWEEN_LOOKS = 0.25
+# As `temporary_folder` names them, so that it removes those of killed launches.
+_PREFIX, _IN_USE = "kerastudy-data-ray-", "in-use"
+_VERSIONS = ("kerastudy", "tensorflow", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What a node gets to run a worker."""
+
+    load: LoadStudy  # Its folders are those of the driver's machine.
+    launch: str  # A name that no other launch has.
+    home: str  # Ray's id of the driver's node.
+    versions: Mapping[str, str]  # Of the driver's machine, by name.
+    # Environment variables of the driver's that decide bits; None: not set. Ray sets one itself.
+    variables: Mapping[str, str | None]
+    folder: str  # The folder that the driver runs in; the worker does too, where it exists.
+
+
+class Host:
+    """Runs a worker process on this node."""
+
+    def __init__(self, arrival: Arrival) -> None:
+        import ray
+
+        self._arrival = arrival
+        self._node_id = ray.get_runtime_context().get_node_id()
+        self._node = f"the node {socket.gethostname()} ({self._node_id[:8]})"
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._process: WorkerProcess | None = None
+        self._ending, self._ended = False, threading.Event()
+        # The files of the present request, in a folder of this worker alone.
+        self._folder = Path()
+        self._written: tuple[Path, ...] = ()
+        self._seen: dict[Path, tuple[int, int]] = {}
+
+    def run(self, sent: Mapping[str, Any]) -> Iterator[Begun | Parcel]:
+        """Yields what the worker process says, to its end; files in Ray's store are for all."""
+        yield Begun(self._node, self._node_id)
+        try:
+            self._check_versions()
+            set_variables(self._arrival.variables)
+            # Ray may have several nodes on one machine.
+            name = f"{self._arrival.launch}-{self._node_id[:8]}"
+            with temporary_folder() as own, _node_folder(Path(own).parent, name) as shared:
+                _get(sent, shared)
+                load = replace(self._arrival.load, shared=Path(own), data_folder=shared)
+                if isinstance(load.target, ShippedStudy):
+                    load = replace(load, target=replace(load.target, folder=shared))
+                self._folder = Path(own) / "files"
+                where = self._arrival.folder if Path(self._arrival.folder).is_dir() else None
+                self._process = WorkerProcess(load, where, {}, self._lines.put)
+                yield from self._parcels(self._process)
+        except WorkerError as error:
+            yield Parcel(error)
+        except KerastudyError as error:
+            yield Parcel(Failed(str(error)))
+        except Exception as error:
+            yield Parcel(WorkerError(f"{self._node} can't run trials: {describe(error)}"))
+        finally:
+            self._ended.set()
+
+    def send(self, parcel: Parcel) -> None:
+        """Sends a message to the worker process, its files first."""
+        assert self._process is not None, "it has loaded the study"
+        # If it has ended, receiving reports that.
+        with contextlib.suppress(WorkerError):
+            self._process.send(self._unpacked(parcel))
+
+    def end(self) -> None:
+        """Ends the worker process, and removes what it needed here."""
+        self._ending = True
+        if self._process is not None:
+            self._process.end()
+        self._ended.wait(_SECONDS_BETWEEN_LOOKS * 4)
+
+    def _check_versions(self) -> None:
+        ours, found = self._arrival.versions, versions()
+        differing = [f"{n} {found[n]} (here {v})" for n, v in ours.items() if found.get(n) != v]
+        if differing:
+            raise WorkerError(
+                f"{self._node} has {', '.join(differing)}. Install the same versions on all nodes"
+            )
+
+    def _parcels(self, process: WorkerProcess) -> Iterator[Parcel]:
+        loaded = False
+        while not self._ending:
+            message = _next(process)
+            if isinstance(message, Failed) and self._node_id != self._arrival.home:
+                told = f"{message.message} (This was on {self._node}.)"
+                # Before it has loaded the study, something is missing here; others may have it.
+                message = Failed(told) if loaded else WorkerError(told)
+            loaded = loaded or isinstance(message, Loaded)
+            parcel = Parcel(message, self._files(message), tuple(self._printed()))
+            if parcel != Parcel():
+                yield parcel
+            if isinstance(message, WorkerError):
+                return
+
+    def _printed(self) -> Iterator[str]:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._lines.get_nowait()
+
+    def _unpacked(self, parcel: Parcel) -> object:
+        """Returns a message whose files are here."""
+        if not isinstance(parcel.message, Job | SaveChampion):
+            return parcel.message
+        self._written, self._seen = (), {}
+        shutil.rmtree(self._folder, ignore_errors=True)
+        (self._folder / CHAMPION).mkdir(parents=True)
+        for name, content in parcel.files.items():
+            (self._folder / name).write_bytes(content)
+        message = moved(parcel.message, self._folder)
+        written = tuple(written_by(message))
+        self._seen = {path: mark for path in written if (mark := _mark(path))}
+        self._written = written
+        return message
+
+    def _files(self, message: object) -> dict[str, bytes]:
+        """Returns the files that have changed since the last call; those of a champion saved."""
+        if isinstance(message, ChampionSaved):
+            saved = self._folder / CHAMPION
+            paths = [path for path in saved.rglob("*") if path.is_file()]
+            return {path.relative_to(saved).as_posix(): path.read_bytes() for path in paths}
+        found = {}
+        for path in self._written:
+            mark = _mark(path)
+            if mark and self._seen.get(path) != mark:
+                with contextlib.suppress(FileNotFoundError):
+                    found[path.name] = path.read_bytes()
+                    self._seen[path] = mark
+        return found
+
+
+def _next(process: WorkerProcess) -> object:
+    """Returns a process's next message, why it has ended, or None after a while without any."""
+    # One that has ended can't be waited for.
+    with contextlib.suppress(EOFError, OSError):
+        if not process.connection.poll(_SECONDS_BETWEEN_LOOKS):
+            return None
+    try:
+        return process.receive()
+    except WorkerError as error:
+        return error
+
+
+def arrival_of(load: LoadStudy, launch: str, home: str) -> Arrival:
+    """Returns what a node needs, from the driver's process."""
+    variables = {name: os.environ.get(name) for name in (*deciding_variables(), "OMP_NUM_THREADS")}
+    return Arrival(load, launch, home, versions(), variables, os.getcwd())
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that all nodes must have, without importing anything."""
+    found = {"Python": platform.python_version()}
+    for name in _VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _mark(path: Path) -> tuple[int, int] | None:
+    """Returns what changes when a file is written; None if there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size
+    return None
+
+
+def _get(sent: Mapping[str, Any], folder: Path) -> None:
+    """Writes files of Ray's object store into a folder, once for all workers that share it."""
+    import ray
+
+    with FileLock(folder / "arriving"):
+        for name, reference in sent.items():
+            if not (folder / name).exists():
+                with replacing(folder / name) as partial:
+                    partial.write_bytes(ray.get(reference))
+
+
+@contextlib.contextmanager
+def _node_folder(place: Path, name: str) -> Iterator[Path]:
+    """Yields the folder that a launch's workers on this node share; the last one removes it."""
+    folder = place / f"{_PREFIX}{name}"
+    with _held(folder) as lock:
+        try:
+            yield folder
+        finally:
+            # Only if no other worker uses it.
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _held(folder: Path) -> IO[bytes]:
+    """Makes a folder, and locks it against removal."""
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # It may be removed meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            lock = (folder / _IN_USE).open("ab")
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(folder / _IN_USE)):
+                return lock
+            lock.close()

@@ -1,0 +1,176 @@
+"""What MLflow has of a study, compared with what the study's journal has, as SQL reads that."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Experiment, Run, ViewType
+
+from tracking.mlflow import to_mlflow
+
+_STATUSES = {
+    "running": "RUNNING",
+    "complete": "FINISHED",
+    "pruned": "FINISHED",
+    "infeasible": "FAILED",
+    "interrupted": "KILLED",
+}
+Row = dict[str, Any]
+
+
+def rows(folder: Path, query: str) -> list[Row]:
+    """The rows of a query to a study's journal."""
+    with closing(sqlite3.connect(folder / "journal.db")) as database:
+        database.row_factory = sqlite3.Row
+        return [dict(row) for row in database.execute(query)]
+
+
+def experiment_of(client: MlflowClient, folder: Path) -> Experiment:
+    """The one experiment that MLflow has of a study."""
+    (study,) = rows(folder, "SELECT uuid FROM study")
+    (experiment,) = client.search_experiments(
+        ViewType.ALL, filter_string=f"tags.`kerastudy.uuid` = '{study['uuid']}'"
+    )
+    return experiment
+
+
+def runs_of(client: MlflowClient, folder: Path) -> dict[str, Run]:
+    """All runs that MLflow has of a study, by their uuids; none may be there twice."""
+    experiment = experiment_of(client, folder)
+    found = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL)
+    by_uuid = {run.data.tags["kerastudy.uuid"]: run for run in found}
+    assert len(by_uuid) == len(found), "a run is there twice"
+    return by_uuid
+
+
+def check_equal(client: MlflowClient, folder: Path) -> None:
+    """Fails if MLflow does not have exactly what a study's journal has."""
+    runs = runs_of(client, folder)
+    searches = {row["id"]: row for row in rows(folder, "SELECT * FROM searches")}
+    trials = {row["uuid"]: row for row in rows(folder, "SELECT * FROM trials")}
+    fits = {row["uuid"]: row for row in rows(folder, "SELECT * FROM fits")}
+    confirmations = {row["uuid"]: row for row in rows(folder, "SELECT * FROM confirmations")}
+    parents = {row["uuid"] for row in searches.values()}
+    assert set(runs) == parents | set(trials) | set(fits) | set(confirmations)
+    for search in searches.values():
+        _check_parent(runs[search["uuid"]], search)
+    for trial in trials.values():
+        search = searches[trial["search"]]
+        run = runs[trial["uuid"]]
+        _check_run(run, trial, runs[search["uuid"]])
+        _check_trial(run, trial, json.loads(search["definition"]))
+    for uuid, fit in fits.items():
+        if uuid not in trials:
+            _check_run(runs[uuid], fit, runs[fit["trial"] or fit["confirmation"]])
+        epochs = rows(folder, f"SELECT * FROM epochs WHERE fit = {fit['id']} ORDER BY id")
+        _check_curves(client, runs[uuid], epochs)
+    for uuid, confirmation in confirmations.items():
+        parent = runs[searches[confirmation["search"]]["uuid"]]
+        _check_run(runs[uuid], confirmation, parent)
+        if confirmation["outcome"]:
+            place = client.download_artifacts(runs[uuid].info.run_id, "confirmation.json")
+            assert json.loads(Path(place).read_text()) == json.loads(confirmation["outcome"])
+    if "RUNNING" not in {search["status"] for search in searches.values()}:
+        _check_champions(client, folder, runs)
+
+
+def _check_parent(run: Run, search: Row) -> None:
+    definition, tags = json.loads(search["definition"]), run.data.tags
+    assert (run.info.status, run.info.start_time) == (search["status"], search["created"])
+    assert (tags["kerastudy.kind"], tags["kerastudy.engine"]) == ("study", search["engine"])
+    assert run.data.params["seed"] == str(definition["seed"])
+    if search["status"] != "RUNNING":
+        assert run.info.end_time == search["ended"]
+        assert tags.get("kerastudy.stopped", "") == search["stopped"]
+    assert tags["mlflow.note.content"]
+
+
+def _check_run(run: Run, row: Row, parent: Run) -> None:
+    assert run.info.status == _STATUSES[row["state"]]
+    assert run.info.start_time == row["started"]
+    assert (run.info.end_time or 0) == (0 if row["state"] == "running" else row["ended"])
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert run.data.params, "each has its settings"
+
+
+def _check_trial(run: Run, trial: Row, definition: Row) -> None:
+    spec, result = json.loads(trial["spec"]), json.loads(trial["result"] or "null")
+    params = run.data.params
+    assert params["trial"] == str(trial["number"])
+    for name, value in spec["values"].items():
+        spelled = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        assert params[to_mlflow(name)] == spelled.replace("\0", "\N{SYMBOL FOR NULL}")
+    digests = sorted(each.dataset.digest for each in run.inputs.dataset_inputs)
+    parts = definition["data"]["digests"]
+    assert digests == sorted(parts[part][:36] for part in ("train", "validation"))
+    assert run.data.tags["kerastudy.state"] == trial["state"]
+    assert run.data.tags.get("kerastudy.verified", "") == trial["verified"]
+    best = f"best_{definition['objective']['metric']}"
+    if result is not None and result["best"] is not None:
+        assert run.data.metrics[to_mlflow(best)] == result["best"]["value"]
+        assert run.data.metrics["system/seconds"] == result["seconds"]
+    else:
+        assert best not in run.data.metrics
+
+
+def _check_curves(client: MlflowClient, run: Run, epochs: list[Row]) -> None:
+    expected: dict[str, list[tuple[int, float, int]]] = {}
+    for row in epochs:
+        for name, value in json.loads(row["metrics"]).items():
+            if math.isfinite(value):
+                point = (row["epoch"], value, row["time"])
+                expected.setdefault(to_mlflow(name), []).append(point)
+    for name, points in expected.items():
+        history = client.get_metric_history(run.info.run_id, name)
+        assert sorted((p.step, p.value, p.timestamp) for p in history) == sorted(points)
+    others = {name for name in run.data.metrics if name not in expected}
+    assert all(name.startswith(("best_", "system/", "confirmation/")) for name in others), others
+
+
+def _check_champions(client: MlflowClient, folder: Path, runs: dict[str, Run]) -> None:
+    (study,) = rows(folder, "SELECT uuid FROM study")
+    models = client.search_registered_models(f"tags.`kerastudy.uuid` = '{study['uuid']}'")
+    query = "SELECT * FROM champions WHERE NOT withdrawn"
+    champions = {row["alias"]: row for row in rows(folder, query)}
+    aliases = {alias: model.name for model in models for alias in model.aliases}
+    assert set(aliases) == set(champions) and len(models) <= 1
+    logged = client.search_logged_models([experiment_of(client, folder).experiment_id])
+    for alias, name in aliases.items():
+        version = client.get_model_version_by_alias(name, alias)
+        run = runs[champions[alias]["trial"]]
+        assert version.tags["kerastudy.champion_run"] == run.info.run_id
+        assert version.tags["kerastudy.trial"] == run.data.tags["kerastudy.trial"]
+        assert version.description and version.status == "READY"
+        (model,) = [each for each in logged if each.artifact_location == version.source]
+        assert model.status == "READY"
+        outputs = client.get_run(version.run_id or "").outputs.model_outputs
+        assert [each.model_id for each in outputs].count(model.model_id) == 1
+        _check_files(client, model.artifact_location, folder / champions[alias]["folder"])
+    for model in models:
+        versions = [v for v in client.search_model_versions() if v.name == model.name]
+        assert len({version.source for version in versions}) == len(versions) == len(logged)
+
+
+def _check_files(client: MlflowClient, place: str, saved: Path) -> None:
+    from mlflow.artifacts import download_artifacts
+
+    with tempfile.TemporaryDirectory() as temporary:
+        files = Path(
+            download_artifacts(
+                artifact_uri=place,
+                dst_path=temporary,
+                tracking_uri=client.tracking_uri,
+            )
+        )
+        names = {p.relative_to(saved) for p in saved.rglob("*") if p.is_file()}
+        assert {p.relative_to(files) for p in files.rglob("*") if p.is_file()} == names
+        for name in names:
+            if name.name != "MLmodel":
+                assert (files / name).read_bytes() == (saved / name).read_bytes()

@@ -1,0 +1,187 @@
+"""A study on an MLflow server too: a real one, which is killed and started again."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import kerastudy_here, write_study
+from exported import check_equal, experiment_of
+from mlflow import MlflowClient
+from mlflow_server import MlflowServer, free_port
+from scripted import ScriptedExecutor, describe, run_study
+
+from search_spaces import ServerAwayError, ServerRefusedError, TrackingError
+from studies.progress import NoProgress
+from tracking.history import StudyHistory, read_study
+from tracking.mlflow import (
+    Place,
+    StudyExporter,
+    check_server,
+    open_client,
+    process,
+    server_of_environment,
+    serving,
+)
+from tracking.store import open_store
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    found = MlflowServer(tmp_path_factory.mktemp("server"))
+    found.start()
+    yield found
+    found.kill()
+
+
+def launch(store: Path, name: str, **settings: Any) -> StudyHistory:
+    """Runs a study with every kind of end that a trial has; it is sent nowhere."""
+    description = describe(name=name, pruner="median", **{"trials": 8, **settings})
+    executor = ScriptedExecutor(description, infeasible={2}, lost=[3])
+    return run_study(executor, store=store, progress=NoProgress())
+
+
+def export(history: StudyHistory, server: MlflowServer) -> int:
+    return StudyExporter(history.store, history.folder, server.address).update(whole=True)
+
+
+def test_the_server_has_what_the_journal_has(server: MlflowServer, tmp_path: Path) -> None:
+    """Also of a study that goes on, and of another store's study of the same name."""
+    history = launch(tmp_path / "first", "the same", repeats=2)
+    assert export(history, server) == 9
+    check_equal(server.client, history.folder)
+    assert export(history, server) == 0
+    other = launch(tmp_path / "second", "the same", trials=3)
+    export(other, server)
+    check_equal(server.client, other.folder)
+    history = launch(tmp_path / "first", "the same", trials=10, repeats=2)
+    export(history, server)
+    check_equal(server.client, history.folder)
+    names = [experiment_of(server.client, each.folder).name for each in (history, other)]
+    assert names == ["the same", "the same (2)"]
+
+
+class Dying:
+    """MLflow's client, whose server is killed before one of its calls."""
+
+    def __init__(self, server: MlflowServer, at: int) -> None:
+        self._server, self._left = server, at
+        self._client = open_client(server.address)
+
+    def __getattr__(self, name: str) -> Any:
+        def called(*arguments: Any, **options: Any) -> Any:
+            self._left -= 1
+            if not self._left:
+                self._server.kill()
+            return getattr(self._client, name)(*arguments, **options)
+
+        return called
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("at", [4, 9, 25])
+def test_a_server_that_dies_gets_the_rest(server: MlflowServer, tmp_path: Path, at: int) -> None:
+    history = launch(tmp_path / "store", f"dies at {at}")
+    exporter = StudyExporter(history.store, history.folder, server.address)
+    exporter._client = Dying(server, at)  # type: ignore[assignment]
+    with pytest.raises(ServerAwayError, match="does not answer"):
+        exporter.update(whole=True)
+    server.start()
+    export(history, server)
+    check_equal(server.client, history.folder)
+
+
+def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Path) -> None:
+    history = launch(tmp_path / "store", "pushed")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    arguments = ("push", "pushed", "--store", "store", "--tracking-uri")
+    told = kerastudy_here(*arguments, nobody, cwd=tmp_path)
+    assert (told.code, told.out) == (2, "")
+    assert f"{nobody} does not answer" in told.last
+    for sent in ("9", "0"):
+        told = kerastudy_here(*arguments, server.address, cwd=tmp_path)
+        assert (told.code, told.err) == (0, "")
+        assert told.out.startswith(f"{sent} runs of pushed sent")
+        check_equal(server.client, history.folder)
+    server.client.delete_experiment(experiment_of(server.client, history.folder).experiment_id)
+    told = kerastudy_here(*arguments, server.address, cwd=tmp_path)
+    assert told.code == 2 and "--again" in told.last
+    told = kerastudy_here(*arguments, server.address, "--again", cwd=tmp_path)
+    assert told.code == 0, told.err
+    check_equal(server.client, history.folder)
+
+
+@pytest.mark.exhaustive
+def test_a_server_that_shows_the_store_itself_is_refused(tmp_path: Path) -> None:
+    """As `kerastudy ui` does: the study would be there twice."""
+    history = launch(tmp_path / "store", "itself", trials=2)
+    StudyExporter(history.store, history.folder).update(whole=True)
+    port = free_port()
+    with serving(history.store, Place("127.0.0.1", port), threading.Event()):
+        address = f"http://127.0.0.1:{port}"
+        with pytest.raises(ServerRefusedError, match="shows this store"):
+            StudyExporter(history.store, history.folder, address).update(whole=True)
+    check_equal(MlflowClient(history.store.mlflow_uri), history.folder)
+
+
+def test_a_trained_study_is_there_with_its_champion(
+    server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command: its output is as ever, and others can load the model from the server."""
+    import mlflow
+
+    # Of another study, or a person's.
+    server.client.create_registered_model("trained")
+    monkeypatch.setattr(process, "_SECONDS_TO_WAIT", 120)
+    file = write_study(tmp_path, name='"trained"')
+    told = kerastudy_here(
+        *("launch", file, "--store", "store", "--executor", "in-process", "--verify", "off"),
+        "--json",
+        cwd=tmp_path,
+        MLFLOW_TRACKING_URI=server.address,
+        KERASTUDY_MLFLOW="on",
+    )
+    assert told.code == 0, told.err
+    assert f'"server": "{server.address}"' in told.out
+    assert "warning" not in told.err
+    store = open_store(tmp_path / "store")
+    assert store is not None
+    history = read_study(store, "trained")
+    for client in (server.client, MlflowClient(store.mlflow_uri, store.mlflow_uri)):
+        check_equal(client, history.folder)
+    version = server.client.get_model_version_by_alias("trained (2)", "champion")
+    assert version.tags["kerastudy.verdict"] == json.loads(told.out)["verdict"]["text"]
+    files = [f.path for f in server.client.list_artifacts(version.run_id or "", "study")]
+    assert files == ["study/code", "study/definition.json"]
+    mlflow.set_tracking_uri(server.address)
+    try:
+        model = mlflow.keras.load_model("models:/trained (2)@champion")
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert model.count_params() == 15
+    shown = kerastudy_here("show", "trained", "--store", "store", cwd=tmp_path)
+    assert f"also at    {server.address}" in shown.out
+
+
+@pytest.mark.parametrize(
+    "address", ["", "mlflow.db", "sqlite:///mlflow.db", "http://", "ftp://a.org", "http://a:b:c"]
+)
+def test_what_is_no_server_is_refused(address: str) -> None:
+    with pytest.raises(TrackingError, match="must be the address of an MLflow server"):
+        check_server(address)
+
+
+def test_a_password_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example.org")
+    with pytest.raises(TrackingError, match="MLFLOW_TRACKING_PASSWORD") as raised:
+        server_of_environment()
+    assert "secret" not in str(raised.value)
+
+
+def test_a_variable_that_names_no_server_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    assert server_of_environment() is None
