@@ -51,6 +51,7 @@ from tracking.mlflow.server import (
     identity_of,
     open_client,
     open_store_client,
+    set_aside,
 )
 from tracking.mlflow.views import view_tags
 from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
@@ -218,6 +219,11 @@ class StudyExporter:
             experiment = self._found(exports, header, database) or self._made(
                 exports, header, database
             )
+        if not self.address and self._was_moved(experiment):
+            set_aside(self._store)
+            self._client = None
+            exports.forget()
+            return self._experiment(exports, header, again)
         if experiment.lifecycle_stage != "deleted":
             return experiment
         if not again:
@@ -234,6 +240,9 @@ class StudyExporter:
                 f"The MLflow server {self.address} is one that shows this store, so the study is "
                 "there already. Leave it out with --tracking-uri off, or name another server."
             )
+
+    def _was_moved(self, experiment: Experiment) -> bool:
+        return not experiment.artifact_location.startswith(f"{self._store.artifacts_uri}/")
 
     def _found(self, exports: Exports, header: Header, database: str) -> Experiment | None:
         """Finds the study's experiment by its uuid, and its runs: the notes on it were lost."""

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from search_spaces.errors import ServerAwayError, ServerRefusedError, TrackingError
-from tracking.store.files import write_atomically
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
@@ -89,8 +88,6 @@ def open_store_client(store: Store) -> MlflowClient:
     """Returns MLflow's client for a store's own database, which is made if there is none."""
     path = store.root / "mlflow.db"
     with FileLock(store.root / "mlflow.lock"):
-        # Before MLflow opens it, as MLflow keeps connections open.
-        _check_place(store)
         if path.exists():
             return open_client(store.mlflow_uri)
         partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
@@ -109,24 +106,19 @@ def open_store_client(store: Store) -> MlflowClient:
     return open_client(store.mlflow_uri)
 
 
-def _check_place(store: Store) -> None:
-    """Sets a store's MLflow database aside if the store was moved or copied since it was made.
+def set_aside(store: Store) -> None:
+    """Sets a store's MLflow database aside, as the store was moved or copied since it was made.
 
     MLflow writes absolute addresses of artifacts, which no call of it changes. A new database is
     filled from the journals.
     """
-    place, here = store.root / "mlartifacts" / "place.txt", store.artifacts_uri
-    if place.is_file() and place.read_text(encoding="utf-8") != here:
+    with FileLock(store.root / "mlflow.lock"):
         for name in ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlartifacts"):
             former = store.root / f"{_FORMER}{name}"
-            if former.is_dir():
-                shutil.rmtree(former)
-            former.unlink(missing_ok=True)
             if (store.root / name).exists():
+                if former.is_dir():
+                    shutil.rmtree(former)
                 os.replace(store.root / name, former)
-    if not place.is_file():
-        place.parent.mkdir(exist_ok=True)
-        write_atomically(place, here)
 
 
 def identity_of(client: MlflowClient) -> str:
