@@ -13,7 +13,7 @@ import kerastudy as ks
 from studies.launching import LaunchOptions, launch_target
 from studies.user_code import resolve_target
 from tracking.history import StudyHistory
-from tracking.runs import LONGEST_METRIC, from_mlflow, to_mlflow
+from tracking.mlflow import LONGEST_METRIC, from_mlflow, to_mlflow
 
 STUDY = """
 import os

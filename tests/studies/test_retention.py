@@ -13,8 +13,8 @@ from scripted import SPACE, describe
 from studies.engines import EngineSettings, make_engine
 from studies.running import Retention, task_of
 from tracking.records import EndedTrial, Rank, TrialRecord
-from tracking.runs import StudyFiles
 from tracking.scores import KeptScores
+from tracking.store import StudyFiles
 
 # Values, best epochs and states: ties of both, pruned trials, and infeasible ones.
 TRIALS = [

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces.space import complete
 from tracking.mlflow import tags
 from tracking.mlflow.names import param_name, spell, to_mlflow
 from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec
@@ -52,7 +53,11 @@ def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str,
     if description.objective_function:
         # It decides on both itself.
         extra = {}
-    return {**extra, **description.space.resolve(spec.values)}
+    space, values = description.space, spec.values
+    if description.discovered and not space.contains(values):
+        # Hyperparameters joined the space after the trial began.
+        values = complete(space, values)
+    return {**extra, **space.resolve(values)}
 
 
 def settings(description: StudyDescription) -> dict[str, Any]:
