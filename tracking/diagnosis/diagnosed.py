@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple
@@ -17,9 +17,8 @@ from search_spaces.errors import InternalError
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.ranges import Float, Int
 from tracking.history.confirmations import read_confirmations
-from tracking.history.curves import RecordedCurves, metric_by_epoch
+from tracking.history.curves import metric_by_epoch
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import holding
 from tracking.history.validation_samples import best_scores, scores_of
 from tracking.records import EndedTrial, Objective
 from tracking.scores.files import ScoresError
@@ -153,8 +152,7 @@ class DiagnosedStudy:
     @cached_property
     def ranked(self) -> list[EndedTrial]:
         """The trials with a value that `model.fit` does not contradict, best first."""
-        trials = holding(self.history.trials, self.objective)
-        return [trial for trial in trials if math.isfinite(self.loss(trial))]
+        return [trial for trial in self.history.holding if math.isfinite(self.loss(trial))]
 
     @cached_property
     def losses(self) -> Array:
@@ -207,21 +205,21 @@ class DiagnosedStudy:
         """The objective's counterpart on training data, or empty if none was recorded."""
         return training_metric(self.objective, self.ranked)
 
-    @cached_property
-    def curves(self) -> Mapping[int, Curve]:
-        """The trials with a value by epoch; those with less than four finite epochs are left out.
+    def _curves(self, trials: Sequence[EndedTrial]) -> list[Curve]:
+        """Returns trials by epoch; those with less than four finite epochs are left out.
 
         A trial that continues another one has the epochs of that one, too.
         """
-        read = RecordedCurves(self.history.folder, self.history.trials)
-        objective = {trial.number: read(trial) for trial in self.ranked}
+        before = {trial.number: trial.spec.goes_on_from for trial in self.history.ended}
+        numbers = {number for trial in trials for number in _lineage(trial.number, before)}
+        read = [trial for trial in self.history.ended if trial.number in numbers]
+        objective = metric_by_epoch(self.history.folder, read, self.objective.metric)
         training: Mapping[int, Mapping[int, float]] = {}
         if self.training_metric:
-            training = metric_by_epoch(self.history.folder, self.ranked, self.training_metric)
-        before = {trial.number: trial.spec.goes_on_from for trial in self.ranked}
+            training = metric_by_epoch(self.history.folder, read, self.training_metric)
         sign = -1.0 if self.objective.direction == "max" else 1.0
-        curves = {}
-        for trial in self.ranked:
+        curves = []
+        for trial in trials:
             values = _whole(trial.number, objective, before)
             epochs = sorted(epoch for epoch, value in values.items() if math.isfinite(value))
             # Values by fold, or of a function's own steps, are no curve of a training.
@@ -230,11 +228,13 @@ class DiagnosedStudy:
             fit = _whole(trial.number, training, before)
             # A damaged epoch leaves a gap, which no check may read.
             whole = bool(fit) and all(math.isfinite(fit.get(e, math.nan)) for e in epochs)
-            curves[trial.number] = Curve(
-                trial,
-                np.array(epochs, dtype=np.float64),
-                sign * np.array([values[e] for e in epochs]),
-                sign * np.array([fit[e] for e in epochs]) if whole else None,
+            curves.append(
+                Curve(
+                    trial,
+                    np.array(epochs, dtype=np.float64),
+                    sign * np.array([values[e] for e in epochs]),
+                    sign * np.array([fit[e] for e in epochs]) if whole else None,
+                )
             )
         return curves
 
@@ -246,7 +246,7 @@ class DiagnosedStudy:
         if "epochs" not in self.history.description.space:
             # Rungs of Hyperband train a part of them.
             whole = [trial for trial in whole if trial.spec.epochs == longest]
-        return [self.curves[t.number] for t in self.top(whole) if t.number in self.curves]
+        return self._curves(self.top(whole))
 
     @cached_property
     def noise(self) -> Noise | None:
@@ -347,6 +347,14 @@ def difference(value: float) -> str:
     return f"{value:.2g}"
 
 
+def _lineage(number: int, before: Mapping[int, int | None]) -> Iterator[int]:
+    """Yields a trial and the trials that it continues, the last one first."""
+    trial: int | None = number
+    while trial is not None:
+        yield trial
+        trial = before.get(trial)
+
+
 def _whole(
     number: int,
     curves: Mapping[int, Mapping[int, float]],
@@ -354,8 +362,6 @@ def _whole(
 ) -> dict[int, float]:
     """Returns a trial by epoch, with the epochs of the trials that it continues."""
     epochs: dict[int, float] = {}
-    trial: int | None = number
-    while trial is not None:
+    for trial in _lineage(number, before):
         epochs = {**curves.get(trial, {}), **epochs}
-        trial = before.get(trial)
     return epochs

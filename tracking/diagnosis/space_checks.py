@@ -91,17 +91,23 @@ def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
 
     Distances are those of trials from that end, the best trial first; a width is that of the end.
     """
-    # It takes half a second to import, and lists of studies need none of it.
-    from scipy import stats
+    from scipy import special
 
     there = int((distances[:best] <= width + 1e-9).sum())
-    if there * 2 < best or stats.binom.sf(there - 1, best, width) >= _UNLIKELY:
+    if there * 2 < best or special.bdtrc(there - 1, best, width) >= _UNLIKELY:
         return 0
     near = distances <= 0.5
     if np.ptp(distances[near]) == 0 or np.ptp(losses[near]) == 0:
         return 0
-    correlation = float(stats.spearmanr(distances[near], losses[near]).statistic)
+    # Spearman's; `scipy.stats` takes half a second to import.
+    correlation = float(np.corrcoef(_ranks(distances[near]), _ranks(losses[near]))[0, 1])
     return there if correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT else 0
+
+
+def _ranks(values: Array) -> Array:
+    """Returns the rank of each value; equal values have the mean of their ranks."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
 
 
 class _Region(NamedTuple):
@@ -182,9 +188,6 @@ def _where(study: DiagnosedStudy, ended: list[EndedTrial]) -> _Region | None:
 
 
 def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]:
-    # It takes half a second to import, and lists of studies need none of it.
-    from scipy import stats
-
     name = parameter.name
     active = [trial for trial in ended if parameter.contains(trial.params[name])]
     failed = [trial for trial in active if trial.state == "infeasible"]
@@ -194,6 +197,9 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
 
     def region(text: str, inside: int, there: int, rest: str) -> Iterator[_Region]:
         if inside >= _LEAST_FAILED and inside >= _PURE * there:
+            # It takes half a second to import.
+            from scipy import stats
+
             chance = float(stats.hypergeom.sf(inside - 1, total, marked, there))
             yield _Region(parameter, f"{name} {text}", inside, there, chance, rest)
 

@@ -30,7 +30,6 @@ from search_spaces.errors import ComparisonError
 from search_spaces.parameters.ranges import Scale, value_to_unit
 from search_spaces.parameters.scalars import identity, is_number
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import holding
 from tracking.records import EndedTrial, Objective, TrialRecord
 
 _MOST_TOP = 10
@@ -143,7 +142,7 @@ def compare(
     """
     _check(histories, reach, top)
     objective = histories[0].description.objective
-    bests = [holding(history.trials, objective) for history in histories]
+    bests = [history.holding for history in histories]
     targets = tuple(sorted(set(reach) or _targets(bests, objective), key=objective.sort_key))[::-1]
     standings = tuple(
         Standing(
@@ -246,7 +245,7 @@ def _targets(bests: Sequence[Sequence[TrialRecord]], objective: Objective) -> li
 
 def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, ...]:
     objective = history.description.objective
-    valued = {trial.number for trial in holding(history.trials, objective)}
+    valued = {trial.number for trial in history.holding}
     found: dict[float, Reached] = {}
     epochs, seconds = 0, 0.0
     for count, trial in enumerate(history.trials, start=1):

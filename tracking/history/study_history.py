@@ -15,7 +15,6 @@ from tracking.history.curves import epoch_metrics
 from tracking.history.trials import (
     best_trial,
     completed,
-    holding,
     latest_attempts,
     ranked,
     with_joined,
@@ -84,7 +83,7 @@ class StudyHistory:
     @property
     def kept(self) -> list[EndedTrial]:
         """The trials whose checkpoints are kept, best first."""
-        return ranked(self.trials, self.description.objective)[: self.keeps]
+        return self._ranked[: self.keeps]
 
     @property
     def ended(self) -> list[EndedTrial]:
@@ -94,7 +93,7 @@ class StudyHistory:
     @property
     def best(self) -> EndedTrial | None:
         """The trial with the best validation epoch, without those that `model.fit` contradicts."""
-        return best_trial(self.trials, self.description.objective)
+        return next(iter(self.top(1)), None)
 
     @property
     def champion(self) -> EndedTrial | None:
@@ -128,7 +127,16 @@ class StudyHistory:
 
     def top(self, count: int) -> list[EndedTrial]:
         """Returns the best trials, best first, without those that `model.fit` contradicts."""
-        return holding(self.trials, self.description.objective)[:count]
+        return self.holding[:count]
+
+    @cached_property
+    def holding(self) -> list[EndedTrial]:
+        """The trials with a value, best first, without those that `model.fit` contradicts."""
+        return [trial for trial in self._ranked if trial.holds]
+
+    @cached_property
+    def _ranked(self) -> list[EndedTrial]:
+        return ranked(self.trials, self.description.objective)
 
     def counts(self) -> dict[str, int]:
         """Returns the number of trials by state, and in total."""

@@ -64,12 +64,8 @@ def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
 
 def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> EndedTrial | None:
     """Returns the best trial that `model.fit` does not contradict, or None; ignores None."""
-    return next(iter(holding([t for t in trials if t is not None], objective)), None)
-
-
-def holding(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTrial]:
-    """Returns the trials with a value, best first, without those that `model.fit` contradicts."""
-    return [trial for trial in ranked(trials, objective) if trial.holds]
+    there = [trial for trial in trials if trial is not None]
+    return next((trial for trial in ranked(there, objective) if trial.holds), None)
 
 
 def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from search_spaces.errors import StoreError
 from tracking.journal.schema import FILE_NAME, reading
-from tracking.records import Repeat, StudyDescription, TrialRecord, TrialResult, TrialSpec
+from tracking.records import (
+    EndedTrial,
+    Repeat,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+)
 from tracking.records.checks import Confirmation, Evaluation
 from tracking.records.converting import RecordError, from_json
 from tracking.records.studies import DataFindings
@@ -238,22 +245,23 @@ class JournalReader:
         ended: int,
         whole: str | None,
     ) -> TrialRecord:
-        trial = TrialRecord(
-            uuid=uuid,
-            spec=self._read(TrialSpec, spec),
-            state=state,
-            result=None,
-            engine_state=json.loads(engine_state),
-            environment=_environment(environment),
-            code_digest=code_digest,
-            started=started,
-            known=known,
-            losses=losses,
-            verified=verified,
-            ended=ended,
-            whole=None if whole is None else self._read(Repeat, whole),
-        )
-        return trial if result is None else trial.with_result(self._read(TrialResult, result))
+        fields: dict[str, Any] = {
+            "uuid": uuid,
+            "spec": self._read(TrialSpec, spec),
+            "state": state,
+            "engine_state": json.loads(engine_state),
+            "environment": _environment(environment),
+            "code_digest": code_digest,
+            "started": started,
+            "known": known,
+            "losses": losses,
+            "verified": verified,
+            "ended": ended,
+            "whole": None if whole is None else self._read(Repeat, whole),
+        }
+        if result is None:
+            return TrialRecord(**fields, result=None)
+        return EndedTrial(**fields, result=self._read(TrialResult, result))
 
     def fits(
         self, since: int = 0, *, confirmation: str | None = None, trial: str | None = None

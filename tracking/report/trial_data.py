@@ -13,7 +13,6 @@ from tracking.diagnosis.diagnosing import Diagnosis, diagnose
 from tracking.history.commands import data_command
 from tracking.history.curves import RecordedCurves, metric_by_epoch
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import holding
 from tracking.history.validation_samples import read_validation_predictions
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
@@ -54,7 +53,7 @@ class StudyData:
     @cached_property
     def ranked(self) -> list[EndedTrial]:
         """The trials with a value that `model.fit` does not contradict, best first."""
-        return holding(self.history.trials, self.history.description.objective)
+        return self.history.holding
 
     @cached_property
     def verdict(self) -> StudyVerdict:

@@ -119,16 +119,15 @@ def share_bounds(
     The lower bound is below `low`, the upper one above `high`. `samples` may be a fraction;
     `freedom` has the degrees of freedom of the variance that it is from.
     """
-    from scipy.special import stdtrit
-    from scipy.stats import beta
+    from scipy.special import betaincinv, stdtrit
 
     _check_level(level)
     tail = (1 - level) / 2
     if math.isfinite(freedom):
         samples *= float((stdtrit(math.inf, tail) / stdtrit(freedom, tail)) ** 2)
     hits, misses = samples * low, samples * (1 - high)
-    below = beta.ppf(tail, hits, samples - hits + 1) if hits > 0 else 0.0
-    above = beta.ppf(1 - tail, samples - misses + 1, misses) if misses > 0 else 1.0
+    below = betaincinv(hits, samples - hits + 1, tail) if hits > 0 else 0.0
+    above = betaincinv(samples - misses + 1, misses, 1 - tail) if misses > 0 else 1.0
     return min(float(below), low), max(float(above), high)
 
 
