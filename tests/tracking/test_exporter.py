@@ -90,8 +90,7 @@ def made(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     record_verified(history, history.best, "model.fit, identical in 4 of 4 epochs")
     confirm(history)
     launch(root, "repeated", trials=4, repeats=2)
-    empty = StudyExporter(create_store(root), history.folder)
-    empty._opened()
+    assert StudyExporter(create_store(root), history.folder).destination.client
     assert not list(root.glob("*partial*"))
     return root
 
@@ -199,7 +198,8 @@ class Killing:
 def killed_at(store: Store, name: str, at: int, *, after: bool) -> bool:
     """Sends a study by a process that is killed at a call; returns whether it came so far."""
     exporter = StudyExporter(store, folder_of(store, name))
-    exporter._client = Killing(exporter._opened(), at, after=after)  # type: ignore[assignment]
+    destination = exporter.destination
+    destination.client = Killing(destination.client, at, after=after)  # type: ignore[assignment]
     try:
         exporter.update(whole=True)
     except Killed:

@@ -87,7 +87,7 @@ class Dying:
 def test_a_server_that_dies_gets_the_rest(server: MlflowServer, tmp_path: Path, at: int) -> None:
     history = launch(tmp_path / "store", f"dies at {at}")
     exporter = StudyExporter(history.store, history.folder, server.address)
-    exporter._client = Dying(server, at)  # type: ignore[assignment]
+    exporter.destination.client = Dying(server, at)  # type: ignore[assignment]
     with pytest.raises(ServerAwayError, match="does not answer"):
         exporter.update(whole=True)
     server.start()

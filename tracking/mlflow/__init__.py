@@ -4,6 +4,8 @@
 |---|---|
 | `process`, `exporter_main` | the exporter's process, beside a launch and without one |
 | `exporter` | brings a destination up to date with a study |
+| `destinations` | the study's experiment there: found, made, renamed, restored |
+| `sending` | sends the trials and confirmations that have changed |
 | `exports` | the notes on what has been sent where |
 | `runs` | runs at a destination: found and made by uuid, written, left alone |
 | `registry` | the champion as a registered model |
