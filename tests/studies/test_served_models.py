@@ -164,7 +164,7 @@ def score(names: list[str], folder: Path) -> Scored:
         own[name] = model.evaluate(
             validation.x, y_of(validation), batch_size=8, verbose=0, return_dict=True
         )
-        save_for_mlflow(model, splits, ["keras"], folder / name)
+        save_for_mlflow(model, splits, folder / name)
         raw = datasets.arrays(x, y, **{**options, "preprocess": None}).load().validation
         arrays = (
             {f"x_{k}": a for k, a in raw.x.items()} if isinstance(raw.x, dict) else {"x": raw.x}

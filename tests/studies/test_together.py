@@ -14,7 +14,7 @@ import kerastudy as ks
 from studies.engines import OptunaEngine
 from studies.executors import Handler
 from studies.progress import NoProgress
-from studies.running import driver
+from studies.running import jobs
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialResult, TrialTask
 from tracking.store import create_store, open_store
@@ -52,7 +52,7 @@ def test_no_trial_waits_while_an_engine_thinks_about_the_next(
             events.append("train")
             super().submit(*fits)
 
-    monkeypatch.setattr(driver, "_SECONDS_TOGETHER", seconds)
+    monkeypatch.setattr(jobs, "_SECONDS_TOGETHER", seconds)
     monkeypatch.setattr(OptunaEngine, "ask", noted)
     description = describe(name=f"together {seconds}", trials=3)
     run_study(Noting(description, workers=3), store=folder, progress=NoProgress())

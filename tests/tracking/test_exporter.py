@@ -35,8 +35,7 @@ from tracking.history import (
     withdraw_champion,
 )
 from tracking.journal import Journal
-from tracking.mlflow import StudyExporter, process
-from tracking.mlflow.server import open_store_client
+from tracking.mlflow import StudyExporter, open_store_client, process
 from tracking.records import Confirmation, EpochResult, Interval, Proposal, Racer, TrialSpec
 from tracking.store import Store, create_store, open_store
 

@@ -14,6 +14,7 @@ from .process import VARIABLE as VARIABLE
 from .process import bring_up_to_date as bring_up_to_date
 from .server import check_server as check_server
 from .server import open_client as open_client
+from .server import open_store_client as open_store_client
 from .server import server_of_environment as server_of_environment
 from .token_app import behind_token as behind_token
 from .ui import Place as Place
