@@ -14,6 +14,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -53,152 +54,29 @@ def _import_from(folder: Path) -> None:
 
 _import_own_packages()
 
-from search_spaces import (  # noqa: E402 - after the packages are found
-    Boolean,
-    Choice,
-    Fixed,
-    Float,
-    Hyperparameters,
-    Int,
-    SearchSpace,
-    Tailoring,
-    activation,
-    batch_normalization,
-    batch_size,
-    batchnorm,
-    bias_initializer,
-    discover,
-    dropout,
-    epochs,
-    initializer,
-    kernel_initializer,
-    l1,
-    l1_l2,
-    l2,
-    label_smoothing,
-    layers,
-    learning_rate,
-    momentum,
-    optimizer,
-    units,
-)
-from search_spaces.errors import (  # noqa: E402
-    BuilderError,
-    ComparisonError,
-    DataError,
-    EngineError,
-    HyperparameterError,
-    KerastudyError,
-    NoTestPartError,
-    ObjectiveError,
-    SearchSpaceError,
-    StoreError,
-    StudyChangedError,
-    StudyError,
-    StudyFileError,
-    StudyNotFoundError,
-    TrackingError,
-    WorkerError,
-)
-from studies import Study, datasets, splits  # noqa: E402
-from studies.champion.evaluation import evaluate  # noqa: E402
-from studies.champion.prediction import predict  # noqa: E402
-from studies.champion.promotion import promote  # noqa: E402
-from studies.confirming.confirm import confirm  # noqa: E402
-from studies.data import preprocessing  # noqa: E402
-from studies.definition import outputs  # noqa: E402
-from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
-from studies.executors.ray import RayOptions  # noqa: E402
-from studies.exporting.optuna_export import export_optuna  # noqa: E402
-from studies.exporting.script import export_script  # noqa: E402
-from studies.launching.checking_data import check_data  # noqa: E402
-from studies.results.models import load_model  # noqa: E402
-from studies.results.study_results import (  # noqa: E402
-    StudyResults,
-    Trial,
-    delete_study,
-    diagnose,
-    list_studies,
-    read_study,
-    rename_study,
-)
-from tracking import Objective  # noqa: E402
+if TYPE_CHECKING:
+    from studies.face import *  # noqa: F403
 
-__all__ = [
-    "Boolean",
-    "BuilderError",
-    "Choice",
-    "ComparisonError",
-    "DataError",
-    "EngineError",
-    "Fixed",
-    "Float",
-    "HyperparameterError",
-    "Hyperparameters",
-    "Int",
-    "KerastudyError",
-    "NoTestPartError",
-    "Objective",
-    "ObjectiveError",
-    "RayOptions",
-    "SearchSpace",
-    "SearchSpaceError",
-    "StoreError",
-    "Study",
-    "StudyChangedError",
-    "StudyError",
-    "StudyFileError",
-    "StudyNotFoundError",
-    "StudyResults",
-    "Tailoring",
-    "TrackingError",
-    "Trial",
-    "WorkerError",
-    "__version__",
-    "activation",
-    "batch_normalization",
-    "batch_size",
-    "batchnorm",
-    "bias_initializer",
-    "check_data",
-    "confirm",
-    "datasets",
-    "delete_study",
-    "diagnose",
-    "discover",
-    "dropout",
-    "epoch_seed",
-    "epochs",
-    "evaluate",
-    "export_optuna",
-    "export_script",
-    "initializer",
-    "kernel_initializer",
-    "l1",
-    "l1_l2",
-    "l2",
-    "label_smoothing",
-    "layers",
-    "learning_rate",
-    "list_studies",
-    "load_model",
-    "momentum",
-    "optimizer",
-    "outputs",
-    "permutation",
-    "predict",
-    "preprocessing",
-    "promote",
-    "read_study",
-    "rename_study",
-    "seed_states",
-    "splits",
-    "units",
-]
+
+def __getattr__(name: str) -> Any:
+    """Imports the public names when the first is used: commands that read need none of them."""
+    # Python asks for other names of its own, such as `__path__`.
+    if not name.startswith("__") or name == "__all__":
+        from studies import face
+
+        globals().update({each: getattr(face, each) for each in face.__all__})
+        globals()["__all__"] = ["__version__", *face.__all__]
+    if name in globals():
+        return globals()[name]
+    text = f"module 'kerastudy' has no attribute {name!r}"
+    # Python names the nearest of `__dir__`.
+    raise AttributeError(text, name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:
-    return __all__
+    from studies import face
+
+    return ["__version__", *face.__all__]
 
 
 def _command_line() -> None:

@@ -14,6 +14,7 @@
 | `starting` | a study file to start from |
 | `commands/` | the command line |
 | `study` | the `Study` that users hold |
+| `face` | the names that `kerastudy` gives |
 | `progress/` | progress for the user |
 | `lines`, `interruption` | text that fits a terminal; Ctrl-C and SIGTERM |
 | `doctor` | checking and mending a store |

@@ -220,12 +220,14 @@ def launch_command(
             "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
             "of the catalog: kerastudy list --catalog."
         )
+    from studies.user_code.targets import resolve_target
+
+    found = resolve_target(target)
     from search_spaces.tailoring import Tailoring
     from studies.commands.records import data_to_use, definition_document, study_document
     from studies.commands.texts.study_text import definition_text, study_text, verdict_text
     from studies.launching.launch import describe_target, launch_target
     from studies.launching.opening import LaunchOptions
-    from studies.user_code.targets import resolve_target
 
     ray = ray_options(settings["executor"], address, cpus_per_trial, gpus_per_trial)
     of_launch = {name: settings.pop(name) for name in _OF_LAUNCH}
@@ -234,7 +236,6 @@ def launch_command(
     tailoring = Tailoring.from_arguments(only, ranges)
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
-    found = resolve_target(target)
     other_data = data_to_use(data, column, " For a value at which the study ends, use --stop-at.")
     if dry_run:
         description = describe_target(found, options.place, overrides=overrides, data=other_data)

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.data.replacing import spelled
-from studies.data.tables.files import is_table
+from studies.data.tables.files import is_table, spelled
 from studies.definition.settings import check_engine
 from studies.progress import waiting
 from studies.running.definitions import warnings_of
 from studies.running.study_trials import ValidationParts
-from tracking.diagnosis.value_checks import answers
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
@@ -52,7 +50,7 @@ def histories_of(
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
-    """Returns the file that replaces a study's data, as `replacing.spelled` spells it, or empty."""
+    """Returns the file that replaces a study's data, as `spelled` spells it, or empty."""
     if column is not None and (data is None or not is_table(str(data))):
         raise StudyError(
             f"--target {column!r} names the column to predict of a csv or parquet file: give it by "
@@ -63,6 +61,9 @@ def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
 
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
+    # It imports numpy, which errors of commands need not wait for.
+    from tracking.diagnosis.value_checks import answers
+
     description, best = history.description, history.best
     return {
         "study": description.name,

@@ -23,9 +23,9 @@ from .looking.look import told_apart as told_apart
 from .preprocessing import building_for as building_for
 from .protocol import DescribedData as DescribedData
 from .protocol import LoadedData as LoadedData
-from .replacing import path_in as path_in
 from .replacing import replaced_data as replaced_data
-from .replacing import spelled as spelled
 from .streams.profiles import PROFILE_SEED as PROFILE_SEED
 from .streams.streamed_dataset import StreamedDataset as StreamedDataset
+from .tables.files import path_in as path_in
+from .tables.files import spelled as spelled
 from .tables.values import model_columns as model_columns

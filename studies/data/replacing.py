@@ -12,28 +12,11 @@ from studies.data.datasets import images, npz, table
 from studies.data.datasets import text as texts
 from studies.data.folders import Folder, kind_of
 from studies.data.npz_files import absolute_path
-from studies.data.tables.files import is_table
+from studies.data.tables.files import TARGET, is_table
 from studies.data.tables.table import Table
 
 # Large enough to look at.
 _IMAGE_SIZE: Final = (64, 64)
-_TARGET: Final = "?target="
-
-
-def spelled(path: str, target: str = "", recorded: str = "") -> str:
-    """Returns a file, and the column to predict if it is a table, as one text for records.
-
-    Without a path it is the recorded text; with one, the recorded column if none is named.
-    """
-    if not path:
-        return recorded
-    target = target or (recorded.rpartition(_TARGET)[2] if _TARGET in recorded else "")
-    return f"{path}{_TARGET}{target}" if target and is_table(path) else path
-
-
-def path_in(text: str) -> str:
-    """Returns the file in a text that `spelled` returned."""
-    return text.partition(_TARGET)[0]
 
 
 def replaced_data(text: str, own: object) -> Dataset:
@@ -41,7 +24,7 @@ def replaced_data(text: str, own: object) -> Dataset:
 
     Tables, images and texts are read and split as the study's own, if these are such too.
     """
-    path, _, target = text.partition(_TARGET)
+    path, _, target = text.partition(TARGET)
     place = absolute_path(path)
     reads = own.read if isinstance(own, Dataset) else None
     if isinstance(own, Dataset) and isinstance(reads, Folder | Table) and reads.takes(place):
@@ -72,7 +55,7 @@ def is_data(path: str) -> bool:
 
 def data_alone(text: str) -> Dataset:
     """Returns the description of a file, or folder, that belongs to no study."""
-    path, _, target = text.partition(_TARGET)
+    path, _, target = text.partition(TARGET)
     if Path(path).is_dir() and kind_of(Path(path)) == "images":
         return images(path, image_size=_IMAGE_SIZE)
     if not Path(path).exists():

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import EngineError, ObjectiveError, StudyError, near_match
+from studies.definition.settings import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from tracking.records import Direction, Objective
 
 if TYPE_CHECKING:
@@ -171,8 +172,6 @@ def _check_takes_a_trial(function: Any) -> None:
 
 
 def _check_no_training_settings(study: StudyDefinition) -> None:
-    from studies.definition.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
-
     for name, default in (("epochs", DEFAULT_EPOCHS), ("batch_size", DEFAULT_BATCH_SIZE)):
         if getattr(study, name) != default:
             raise StudyError(

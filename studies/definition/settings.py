@@ -16,6 +16,8 @@ from tracking.records import TrainerName
 DEFAULT_ENGINE = "optuna:tpe"
 DEFAULT_PRUNER = "none"
 DEFAULT_TRAINER = "auto"
+DEFAULT_EPOCHS = 20
+DEFAULT_BATCH_SIZE = 32
 
 ENGINES = {
     "optuna:tpe": "tree-structured Parzen estimator, Optuna's default",

@@ -36,7 +36,9 @@ from studies.definition.objective import (
 )
 from studies.definition.seeds import check_seed
 from studies.definition.settings import (
+    DEFAULT_BATCH_SIZE,
     DEFAULT_ENGINE,
+    DEFAULT_EPOCHS,
     DEFAULT_PRUNER,
     DEFAULT_TRAINER,
     check_callbacks,
@@ -58,8 +60,6 @@ CallbackBuilder = Callable[[Hyperparameters], Sequence[Any]]
 DataBuilder = Callable[[Hyperparameters], DescribedData]
 ClassWeights = Mapping[int, float] | str | None
 
-DEFAULT_EPOCHS = 20
-DEFAULT_BATCH_SIZE = 32
 _HYPERBAND = "keras-tuner:hyperband"
 _AS_DECLARED = Tailoring()
 

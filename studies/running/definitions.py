@@ -11,10 +11,14 @@ from search_spaces import Fixed, SearchSpace
 from search_spaces.errors import EngineError, StudyChangedError
 from search_spaces.parameters.choices import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter
-from studies.data.replacing import path_in
+from studies.data.tables.files import path_in
 from studies.definition.engine_options import split_options
-from studies.definition.settings import FACTOR, hyperband_trials
-from studies.definition.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
+from studies.definition.settings import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_EPOCHS,
+    FACTOR,
+    hyperband_trials,
+)
 from studies.engines.make import check_engine_serves
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import joined, with_joined

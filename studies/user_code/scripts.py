@@ -26,12 +26,8 @@ from studies.data import datasets
 from studies.data.arrays.structures import length_of, map_arrays
 from studies.data.streams.sources import GENERATOR, kind_of
 from studies.definition.engine_options import name_of_object, split_options, with_options
-from studies.definition.settings import hyperband_trials
-from studies.definition.study_definition import (
-    DEFAULT_BATCH_SIZE,
-    CallbackBuilder,
-    StudyDefinition,
-)
+from studies.definition.settings import DEFAULT_BATCH_SIZE, hyperband_trials
+from studies.definition.study_definition import CallbackBuilder, StudyDefinition
 from studies.libraries.searches import KERAS_TUNER, OPTUNA, Search
 from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective

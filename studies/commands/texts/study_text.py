@@ -11,7 +11,6 @@ from studies.engines.engine import Curve
 from studies.lines import all_wrapped, printable, wrapped
 from studies.running.definitions import warnings_of
 from studies.running.study_trials import ValidationParts
-from tracking.diagnosis.value_checks import answers
 from tracking.history.commands import confirm_command, shell_commands
 from tracking.history.curves import RecordedCurves, sparkline_if_curve
 from tracking.history.study_history import StudyHistory
@@ -134,7 +133,11 @@ def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list
             lines.append(f"           it ended early: {best.result.reason}")
         lines.append(f"verdict    {verdict.text}")
         lines += [f"           {sentence}" for sentence in verdict.grounds]
-        lines += [f"answer     {sentence}" for sentence in answers(history).values()]
+        if any(each.role == "scientific" for each in description.space):
+            # It imports numpy.
+            from tracking.diagnosis.value_checks import answers
+
+            lines += [f"answer     {sentence}" for sentence in answers(history).values()]
         lines += _model(history, best, verdict)
     lines.append(
         f"trials     {counts['total']} of {description.trials}: {states(counts) or 'none yet'}"

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from search_spaces.errors import DataError
 
+TARGET: Final = "?target="
 _SHOWN = 5
 _OPENED: Final[Mapping[str, Callable[..., Any]]] = {
     ".gz": gzip.open,
@@ -25,6 +26,22 @@ _ENDING: Final = re.compile(r"\.(parquet|[ct]sv(\.(gz|zip|bz2|xz))?)$", re.IGNOR
 def is_table(path: str | Path) -> bool:
     """Returns whether a path names a file that is a table, by its ending."""
     return _ENDING.search(str(path)) is not None and not Path(path).is_dir()
+
+
+def spelled(path: str, target: str = "", recorded: str = "") -> str:
+    """Returns a file, and the column to predict if it is a table, as one text for records.
+
+    Without a path it is the recorded text; with one, the recorded column if none is named.
+    """
+    if not path:
+        return recorded
+    target = target or (recorded.rpartition(TARGET)[2] if TARGET in recorded else "")
+    return f"{path}{TARGET}{target}" if target and is_table(path) else path
+
+
+def path_in(text: str) -> str:
+    """Returns the file in a text that `spelled` returned."""
+    return text.partition(TARGET)[0]
 
 
 def name_of(path: Path) -> str:
