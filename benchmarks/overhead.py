@@ -216,6 +216,8 @@ def exporter_cost(folder: Path, trials: int = 200, epochs: int = 5) -> dict[str,
     first = folder / "first"
     StudyExporter(_recorded(first, 1, 1)[0], first / "overhead").update()
     exporter = StudyExporter(store, journal.folder)
+    if exporter.destination.client is None:
+        raise RuntimeError("the database was not made")
     began = time.process_time()
     exporter.update()
     return {"trial": (time.process_time() - began) / trials * 1000}
