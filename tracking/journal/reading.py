@@ -331,19 +331,6 @@ class JournalReader:
                 last = row
         return points, last
 
-    def fits_of(self, trials: Collection[str]) -> dict[str, list[str]]:
-        """Returns the fits of trials by the trial's uuid, in order."""
-        with self._reading() as database:
-            rows = database.execute(
-                "SELECT trial, uuid FROM fits WHERE trial IN (SELECT value FROM json_each(?)) "
-                "ORDER BY id",
-                (json.dumps(list(trials)),),
-            ).fetchall()
-        found: dict[str, list[str]] = defaultdict(list)
-        for trial, uuid in rows:
-            found[trial].append(uuid)
-        return found
-
     def confirmations(self, search: int) -> list[ConfirmationRecord]:
         """Returns the confirmations of a study under one engine, the oldest first."""
         with self._reading() as database:
