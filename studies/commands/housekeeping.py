@@ -78,7 +78,7 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
     from studies.commands.records import store_of
     from studies.progress import waiting
     from tracking.history.housekeeping import delete_study, study_size
-    from tracking.mlflow.process import forget
+    from tracking.mlflow.process import forgetting
     from tracking.texts import counted
 
     opened = store_of(store)
@@ -91,7 +91,7 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
             click.echo("nothing was deleted", err=True)
             sys.exit(EXIT_NO)
     with waiting(f"deleting {size.name}"):
-        delete_study(opened, size, forget)
+        delete_study(opened, size, forgetting)
     if as_json:
         document = {**dataclasses.asdict(size), "server": size.server or None}
         print_json({"study": document.pop("name"), **document, "folder": str(size.folder)})

@@ -19,7 +19,7 @@ from tracking.history.study_history import StudyHistory, study_names
 from tracking.history.study_history import read_study as read_record
 from tracking.history.trials import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
-from tracking.mlflow.process import export_later, forget
+from tracking.mlflow.process import export_later, forgetting
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.checks import Confirmation, Corrected
 from tracking.store.folder import Store, default_store_path
@@ -337,7 +337,7 @@ def delete_study(study: str, *, store: str | Path | Store | None = None) -> None
     """
     opened = existing_store(store)
     size = housekeeping.study_size(opened, study)
-    housekeeping.delete_study(opened, size, forget)
+    housekeeping.delete_study(opened, size, forgetting)
 
 
 def rename_study(study: str, to: str, *, store: str | Path | Store | None = None) -> None:

@@ -42,7 +42,8 @@ def left_running(store: Store) -> str:
 
 
 def half_deleted(store: Store) -> str:
-    folder = store.root / "deleted-another"
+    # Its process was killed between the two renames.
+    folder = store.root / "another"
     shutil.copytree(history_of(store).folder, folder)
     (folder / "journal.db").rename(folder / "deleted.db")
     return "leftover"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.server
 import itertools
+import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from itertools import product
@@ -23,7 +26,7 @@ from mlflow.entities import ViewType
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 from suite import exhaustive_but
 
-from search_spaces import SearchSpace, ServerAwayError
+from search_spaces import SearchSpace, ServerAwayError, StoreError
 from studies.progress import NoProgress
 from tracking.history import (
     StudyHistory,
@@ -326,6 +329,11 @@ def test_what_a_person_renamed_keeps_its_name(store: Store) -> None:
     assert experiment_of(client, renamed.folder).tags["mlflow.note.content"] == "Mine."
     assert client.get_run(run).info.run_name == "my best"
     assert [model.name for model in client.search_registered_models()] == ["my model"]
+    again = rename_study(renamed, "again")
+    export(store, "again")
+    check_equal(client, again.folder)
+    assert experiment_of(client, again.folder).name == "mine"
+    assert not (again.folder / "lock.json").exists()
 
 
 def test_a_model_that_a_person_deleted_is_left_so(store: Store) -> None:
@@ -338,6 +346,43 @@ def test_a_model_that_a_person_deleted_is_left_so(store: Store) -> None:
     assert client.search_registered_models() == []
     export(store, again=True)
     check_equal(client, folder_of(store))
+
+
+def test_a_champion_is_registered_though_its_run_was_deleted(store: Store) -> None:
+    """And that of the study, too."""
+    export(store)
+    client, history = client_of(store), read_study(store, NAME)
+    journal = history.writing()
+    (first,) = history.journal.champions()
+    shutil.copytree(first.folder, history.folder / "champion" / "another")
+    facts, other = {"epoch": 1, "value": 0.5}, history.trial(1)
+    journal.set_champion(other.uuid, "champion/another", "promoted", alias="champion", facts=facts)
+    journal.withdraw(first.number)
+    journal.close()
+    for uuid, run in runs_of(client, history.folder).items():
+        if uuid == other.uuid or run.data.tags["kerastudy.kind"] == "study":
+            client.delete_run(run.info.run_id)
+    export(store)
+    version = client.get_model_version_by_alias(NAME, "champion")
+    assert version.tags["kerastudy.trial"] == "1" and version.status == "READY"
+
+
+def test_a_number_that_is_another_experiments_is_not_taken_for_its_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a database was replaced by one that `mlflow gc` has purged."""
+    monkeypatch.setattr("tracking.mlflow.destinations.identity_of", lambda client: "")
+    for name in (NAME, "repeated"):
+        export(store, name)
+    client = client_of(store)
+    another = experiment_of(client, folder_of(store, "repeated")).experiment_id
+    with contextlib.closing(sqlite3.connect(folder_of(store) / "exports.db")) as notes, notes:
+        notes.execute("UPDATE destinations SET experiment = ?, revision = 0", (another,))
+        notes.execute("DELETE FROM runs")
+    launch(store.root, trials=10)
+    for name in (NAME, "repeated"):
+        export(store, name)
+        check_equal(client, folder_of(store, name))
 
 
 def test_another_champion_takes_the_alias_and_none_leaves_it(store: Store) -> None:
@@ -375,8 +420,14 @@ def test_a_renamed_study_is_renamed_there(store: Store) -> None:
 
 def test_a_deleted_study_is_deleted_there(store: Store) -> None:
     export(store)
-    delete_study(store, study_size(store, NAME), process.forget)
-    client = client_of(store)
+    client, folder = client_of(store), folder_of(store)
+    # One whose experiment is in the trash already frees its name, too.
+    client.delete_experiment(experiment_of(client, folder).experiment_id)
+    late = StudyExporter(store, folder)
+    delete_study(store, study_size(store, NAME), process.forgetting)
+    with pytest.raises(StoreError, match="no study"):
+        late.update()
+    assert not folder.exists()
     assert client.search_experiments(ViewType.ACTIVE_ONLY) == []
     assert client.search_registered_models() == []
     assert store.folder_of(NAME) is None
@@ -460,6 +511,23 @@ def test_a_study_goes_on_without_its_server_and_says_so_once(
     assert re.search(told, warnings[0])
     # The store's own MLflow has it all the same.
     check_equal(client_of(store), history.folder)
+
+
+def test_the_report_is_drawn_though_nobody_reads_the_messages(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the launch has ended, and then the server is away."""
+    monkeypatch.setenv("KERASTUDY_MLFLOW", "on")
+    folder = folder_of(store)
+    with answering(503) as address:
+        with contextlib.closing(sqlite3.connect(folder / "journal.db")) as journal, journal:
+            journal.execute("UPDATE study SET server = ?", (address,))
+        read, write = os.pipe()
+        os.close(read)
+        command = [sys.executable, "-P", str(Path(process.__file__).with_name("exporter_main.py"))]
+        subprocess.run([*command, str(folder), "--report"], stdout=write, timeout=300)
+        os.close(write)
+    assert (folder / "report.html").is_file()
 
 
 def test_what_is_away_gets_the_rest_later(store: Store) -> None:

@@ -103,19 +103,52 @@ def test_a_journal_that_cannot_be_used_is_told_and_left(
     assert contents(tmp_path) == before
 
 
-def test_it_is_read_while_it_is_written(tmp_path: Path) -> None:
-    """As of one moment: neither waits for the other."""
+@pytest.mark.parametrize("network", [False, True])
+def test_it_is_read_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool
+) -> None:
+    """Neither waits for the other, also where there is no write-ahead log."""
+    monkeypatch.setattr(schema, "on_network_disk", lambda folder: network)
+    monkeypatch.setattr(schema, "_SECONDS_TO_WAIT", 0.5)
     journal = begin(tmp_path)
     record_trial(journal, make_spec(0), losses(0.5))
     reader = JournalReader(journal.folder)
-    with reader.as_of_now():
+    with reader.held_open():
         before = reader.revision()
         with journal.together():
             record_trial(journal, make_spec(1), losses(0.4))
             assert len(JournalReader(journal.folder).attempts(journal.search)) == 1
-        assert len(JournalReader(journal.folder).attempts(journal.search)) == 2
-        assert (len(reader.attempts(journal.search)), reader.revision()) == (1, before)
-    assert len(reader.attempts(journal.search, since=before)) == 1
+        assert len(reader.attempts(journal.search)) == 2
+        assert len(reader.attempts(journal.search, since=before)) == 1
+
+
+def test_numbers_of_epochs_never_come_again(tmp_path: Path) -> None:
+    """What an exporter has sent is known by the number of the last epoch."""
+    journal = begin(tmp_path)
+    spec = make_spec(0)
+    uuid = journal.begin_trial(spec, Proposal(0, spec.values), ENVIRONMENT)
+    journal.begin_fit(uuid, spec, only=True)
+    for epoch in (1, 2, 3):
+        journal.log_epoch(uuid, EpochResult(0, epoch, {"val_loss": 0.5}, 0.1))
+    journal.flush()
+    _, last = JournalReader(journal.folder).points(0)
+    journal.close()
+    again = begin(tmp_path)
+    uuid = record_trial(again, make_spec(0), losses(0.5, 0.4))
+    points, _ = JournalReader(again.folder).points(last)
+    assert [point.epoch for point in points[uuid]] == [1, 2]
+
+
+def test_a_launch_ends_what_another_engine_left_running(tmp_path: Path) -> None:
+    begin(tmp_path).close()
+    other = Journal.begin(tmp_path / "scripted", describe(engine="optuna:random"), ENVIRONMENT)
+    other.set_running({})
+    other.close()
+    searches = JournalReader(other.folder).searches()
+    assert [(each.description.engine, each.status) for each in searches] == [
+        ("optuna:tpe", "KILLED"),
+        ("optuna:random", "RUNNING"),
+    ]
 
 
 @contextlib.contextmanager

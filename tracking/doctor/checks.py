@@ -54,16 +54,14 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
 
 def check_folders(store: Store) -> Iterator[Ailment]:
     """Checks for studies that are half deleted, and for two that have one name."""
-    for folder in sorted(store.root.glob("deleted-*")):
-        if folder.is_dir() and (folder / "deleted.db").is_file():
-            yield Ailment(
-                "leftover",
-                f"the deletion of the study {folder.name.removeprefix('deleted-')!r} was "
-                "interrupted",
-                "--fix finishes it",
-                path=str(folder),
-                mend=partial(shutil.rmtree, folder),
-            )
+    for journal in sorted(store.root.glob("*/deleted.db")):
+        yield Ailment(
+            "leftover",
+            f"the deletion of a study in {journal.parent.name!r} was interrupted",
+            "--fix finishes it",
+            path=str(journal.parent),
+            mend=partial(shutil.rmtree, journal.parent),
+        )
     names = Counter(header.name for _, header in store.studies())
     for name in sorted(name for name, count in names.items() if count > 1):
         folders = [str(folder) for folder, header in store.studies() if header.name == name]

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import unicodedata
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from search_spaces.errors import StoreError, StudyNameError, StudyNotFoundError
 from tracking.history.study_history import StudyHistory, histories_in, study_names
 from tracking.journal import JournalReader
 from tracking.store.folder import Store, check_study_name, known_names
+from tracking.store.study_locks import forget_holder
 
 
 def rename_study(history: StudyHistory, to: str) -> StudyHistory:
@@ -37,6 +39,7 @@ def rename_study(history: StudyHistory, to: str) -> StudyHistory:
             # The name in the journal counts: a folder that keeps its name does no harm.
             with contextlib.suppress(OSError):
                 os.rename(folder, folder := store.root / to)
+                forget_holder(folder)
     return histories_in(store, folder, history.description.engine)[0]
 
 
@@ -72,18 +75,22 @@ def study_size(store: Store, name: str) -> StudySize:
     return StudySize(header.name, folder, len(numbers), size, server)
 
 
-def delete_study(store: Store, size: StudySize, before: Callable[[Store, StudySize], None]) -> None:
+def delete_study(
+    store: Store,
+    size: StudySize,
+    forgetting: Callable[[Store, StudySize], contextlib.AbstractContextManager[None]],
+) -> None:
     """Deletes a study's folder for ever. Raises StoreLockedError if a process runs it.
 
-    `before` is called while the study is held. The folder gets another name first, so that a
-    process that is killed leaves no half study.
+    `forgetting` is entered while the study is held, and left when it is no study any more. The
+    folder gets another name first, so that a process that is killed leaves no half study.
     """
     with store.lock_study(size.folder, size.name):
-        before(store, size)
-        doomed = size.folder.with_name(f"deleted-{size.folder.name}")
+        doomed = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")
         try:
-            os.rename(size.folder / "journal.db", size.folder / "deleted.db")
-            os.rename(size.folder, doomed)
+            with forgetting(store, size):
+                os.rename(size.folder / "journal.db", size.folder / "deleted.db")
+                os.rename(size.folder, doomed)
             shutil.rmtree(doomed)
         except OSError as error:
             raise StoreError(

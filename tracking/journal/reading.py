@@ -37,7 +37,6 @@ class Header:
 
     uuid: str
     name: str
-    created: int  # In milliseconds since the epoch (Unix time), as the next.
     launched: int
     server: str
     engines: tuple[str, ...]  # The one that was launched last is the last.
@@ -128,16 +127,16 @@ class ConfirmationRecord:
 
 
 class JournalReader:
-    """Reads the journal in a study's folder: each time anew, or within `as_of_now` as of then."""
+    """Reads the journal in a study's folder: opened for each call, or held open for several."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
 
     @contextlib.contextmanager
-    def as_of_now(self) -> Iterator[JournalReader]:
-        """Reads everything within as of one moment."""
-        with reading(self.path) as database:
+    def held_open(self) -> Iterator[JournalReader]:
+        """Holds the journal open within; each call reads as of its own moment."""
+        with reading(self.path, at_once=False) as database:
             self._opened = database
             try:
                 yield self
@@ -150,11 +149,10 @@ class JournalReader:
     def header(self) -> Header:
         """Returns the study's name, times and engines."""
         with self._reading() as database:
-            row = database.execute(
-                "SELECT uuid, name, created, launched, server FROM study"
-            ).fetchone()
+            row = database.execute("SELECT uuid, name, launched, server FROM study").fetchone()
             engines = database.execute("SELECT engine FROM searches ORDER BY launched, id")
-            return Header(row[0], row[1], row[2], row[3], row[4], tuple(e for (e,) in engines))
+            uuid, name, launched, server = row
+            return Header(uuid, name, launched, server, tuple(engine for (engine,) in engines))
 
     def revision(self) -> int:
         """Returns the number of the last transaction."""
@@ -224,7 +222,7 @@ class JournalReader:
             rows = database.execute(
                 "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
                 "started, known, losses, verified, ended, whole, revision FROM trials "
-                "WHERE search = ? AND revision > ? ORDER BY id",
+                "WHERE +search = ? AND revision > ? ORDER BY +id",
                 (search, since),
             ).fetchall()
         return [Attempt(self._trial(*row[:-1]), row[-1]) for row in rows]

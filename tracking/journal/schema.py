@@ -11,8 +11,9 @@ one that holds the study's lock; any number read it meanwhile.
 - In a folder that can't be written, such as a snapshot, it is read from a copy of the database and
   of its write-ahead log. (SQLite's ``immutable=1`` would leave out the content of the log.)
 
-`revision` counts the transactions. Each row has that of its last change, so that a reader, such as
-the exporter, finds what has changed since it last looked.
+`revision` counts the transactions. Searches, trials, fits and confirmations have that of their last
+change, so that a reader, such as the exporter, finds what has changed since it last looked. Epochs
+are only added, and their numbers never come again.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ _NETWORK_DISKS: Final = ("nfs", "cifs", "smb", "9p", "afs", "fuse.sshfs", "lustr
 
 _TABLES: Final = """
 CREATE TABLE study (
-    uuid TEXT NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL, launched INTEGER NOT NULL,
+    uuid TEXT NOT NULL, name TEXT NOT NULL, launched INTEGER NOT NULL,
     server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE searches (
-    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL, engine TEXT NOT NULL UNIQUE,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT NOT NULL, engine TEXT NOT NULL UNIQUE,
     definition TEXT NOT NULL, environment TEXT NOT NULL, created INTEGER NOT NULL,
     launched INTEGER NOT NULL, status TEXT NOT NULL, ended INTEGER NOT NULL DEFAULT 0,
     ended_by TEXT NOT NULL DEFAULT '', stopped TEXT NOT NULL DEFAULT '',
@@ -53,8 +54,8 @@ CREATE TABLE searches (
 CREATE TABLE code (digest TEXT PRIMARY KEY, content TEXT NOT NULL);
 CREATE TABLE trials (
     id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, search INTEGER NOT NULL,
-    number INTEGER NOT NULL, attempt INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL,
-    result TEXT, engine_state TEXT NOT NULL, environment TEXT NOT NULL, code_digest TEXT NOT NULL,
+    number INTEGER NOT NULL, spec TEXT NOT NULL, state TEXT NOT NULL, result TEXT,
+    engine_state TEXT NOT NULL, environment TEXT NOT NULL, code_digest TEXT NOT NULL,
     known INTEGER, losses INTEGER NOT NULL, started INTEGER NOT NULL,
     ended INTEGER NOT NULL DEFAULT 0, verified TEXT NOT NULL DEFAULT '', whole TEXT,
     revision INTEGER NOT NULL
@@ -63,7 +64,7 @@ CREATE INDEX trials_by_search ON trials (search, number);
 CREATE INDEX trials_by_revision ON trials (revision);
 CREATE TABLE fits (
     id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, trial TEXT, confirmation TEXT,
-    repeat INTEGER NOT NULL, name TEXT NOT NULL DEFAULT '', identity TEXT NOT NULL DEFAULT '',
+    name TEXT NOT NULL DEFAULT '', identity TEXT NOT NULL DEFAULT '',
     spec TEXT NOT NULL, state TEXT NOT NULL, result TEXT, started INTEGER NOT NULL,
     ended INTEGER NOT NULL DEFAULT 0, revision INTEGER NOT NULL
 );
@@ -71,8 +72,8 @@ CREATE INDEX fits_by_trial ON fits (trial);
 CREATE INDEX fits_by_confirmation ON fits (confirmation);
 CREATE INDEX fits_by_revision ON fits (revision);
 CREATE TABLE epochs (
-    id INTEGER PRIMARY KEY, fit INTEGER NOT NULL, epoch INTEGER NOT NULL, time INTEGER NOT NULL,
-    metrics TEXT NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, fit INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    time INTEGER NOT NULL, metrics TEXT NOT NULL
 );
 CREATE INDEX epochs_by_fit ON epochs (fit);
 CREATE TABLE confirmations (
@@ -88,7 +89,7 @@ CREATE TABLE champions (
     id INTEGER PRIMARY KEY, alias TEXT NOT NULL, search INTEGER NOT NULL, trial TEXT NOT NULL,
     folder TEXT NOT NULL, reason TEXT NOT NULL, facts TEXT NOT NULL,
     predictions TEXT NOT NULL DEFAULT '', withdrawn INTEGER NOT NULL DEFAULT 0,
-    time INTEGER NOT NULL, revision INTEGER NOT NULL
+    time INTEGER NOT NULL
 );
 """
 
@@ -103,8 +104,7 @@ def create(path: Path, uuid: str, name: str, now: int) -> None:
             with database:
                 database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={FORMAT};")
                 database.execute(
-                    "INSERT INTO study (uuid, name, created, launched) VALUES (?, ?, ?, ?)",
-                    (uuid, name, now, now),
+                    "INSERT INTO study (uuid, name, launched) VALUES (?, ?, ?)", (uuid, name, now)
                 )
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
@@ -125,8 +125,12 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Opens a journal to read it, as of one moment. Raises StoreError if it can't be read."""
+def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]:
+    """Opens a journal to read it. Raises StoreError if it can't be read.
+
+    Everything is read as of one moment, unless it is not read at once: without a write-ahead log
+    the writer waits for a reader.
+    """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)
         if not os.access(path.parent, os.W_OK):
@@ -140,7 +144,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         stack.enter_context(contextlib.closing(database))
         database.execute("PRAGMA query_only=1")
         _check_version(database, path)
-        database.execute("BEGIN")
+        if at_once:
+            database.execute("BEGIN")
         yield database
 
 

@@ -119,6 +119,12 @@ class Journal:
         with self._transaction(synced=True) as database:
             keeps = [self.description.keep, _count(self._value(database, "keeps"))]
             known = [count for count in keeps if count is not None]
+            # A killed launch under another engine left its own running.
+            database.execute(
+                "UPDATE searches SET status = 'KILLED', ended = ?, revision = ? "
+                "WHERE status = 'RUNNING' AND id != ?",
+                (now, self._revision, self.search),
+            )
             self._change(
                 database,
                 launched=now,
@@ -171,14 +177,13 @@ class Journal:
         identity = _uuid()
         with self._transaction(synced=True) as database:
             database.execute(
-                "INSERT INTO trials (uuid, search, number, attempt, spec, state, engine_state, "
+                "INSERT INTO trials (uuid, search, number, spec, state, engine_state, "
                 "environment, code_digest, known, losses, started, revision) "
-                "VALUES (?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?)",
                 (
                     identity,
                     self.search,
                     spec.number,
-                    spec.attempt,
                     to_json(spec),
                     json.dumps(dict(proposal.state)),
                     json.dumps(dict(environment)),
@@ -271,7 +276,7 @@ class Journal:
         with self._transaction(synced=True) as database:
             made = database.execute(
                 "INSERT INTO champions (alias, search, trial, folder, reason, facts, predictions, "
-                "time, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     alias,
                     self.search,
@@ -281,7 +286,6 @@ class Journal:
                     json.dumps(dict(facts)),
                     predictions,
                     _now(),
-                    self._revision,
                 ),
             )
             return int(made.lastrowid or 0)
@@ -380,13 +384,12 @@ class Journal:
     ) -> str:
         with self._transaction() as database:
             made = database.execute(
-                "INSERT INTO fits (uuid, trial, confirmation, repeat, name, identity, spec, state, "
-                "started, revision) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, ?)",
+                "INSERT INTO fits (uuid, trial, confirmation, name, identity, spec, state, "
+                "started, revision) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?)",
                 (
                     identity,
                     trial,
                     confirmation,
-                    spec.repeat,
                     name,
                     digest,
                     to_json(spec),
@@ -421,10 +424,7 @@ class Journal:
 
     def _set_of_champion(self, champion: int, column: str, value: object) -> None:
         with self._transaction(synced=True) as database:
-            database.execute(
-                f"UPDATE champions SET {column} = ?, revision = ? WHERE id = ?",
-                (value, self._revision, champion),
-            )
+            database.execute(f"UPDATE champions SET {column} = ? WHERE id = ?", (value, champion))
 
     def _set_confirmation(
         self, database: sqlite3.Connection, confirmation: str, **values: object

@@ -60,6 +60,10 @@ class Destination:
                     # A person has purged it: the database is the same.
                     return None
                 exports.forget()
+        if experiment is not None and experiment.tags.get(tags.UUID) != header.uuid:
+            # The notes are on another database, in which the number is another study's.
+            exports.forget()
+            experiment = None
         if experiment is None:
             experiment = self._found(exports, header, database) or self._made(
                 exports, header, database
@@ -90,9 +94,9 @@ class Destination:
         exports.send_all_again()
 
     def rename(self, experiment: Experiment, notes: Notes, header: Header) -> str:
-        """Returns the experiment's name, by now the study's, unless a person gave it another."""
+        """Renames the experiment, unless a person gave it a name; returns the name to note."""
         if experiment.name != notes.name:
-            return str(experiment.name)
+            return notes.name
         name = self._free_name(header.name)
         self.client.rename_experiment(experiment.experiment_id, name)
         return name
@@ -128,7 +132,9 @@ class Destination:
             uuid = run.data.tags.get(tags.UUID)
             if uuid in ours:
                 runs.setdefault(uuid, run.info.run_id)
-        exports.begin(database, experiment.experiment_id, header.name, experiment.name, runs)
+        numbered = experiment.name.startswith(f"{header.name} (")
+        name = experiment.name if numbered else header.name
+        exports.begin(database, experiment.experiment_id, header.name, name, runs)
         return experiment
 
     def _made(self, exports: Exports, header: Header, database: str) -> Experiment:

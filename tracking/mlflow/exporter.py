@@ -68,7 +68,7 @@ class StudyExporter:
         with (
             as_server_errors(self.shown),
             Exports(self._folder, self.destination.place) as exports,
-            JournalReader(self._folder).as_of_now() as journal,
+            JournalReader(self._folder).held_open() as journal,
         ):
             return self._update(exports, journal, whole, again)
 
@@ -83,21 +83,23 @@ class StudyExporter:
         if not self._looked_for_gone:
             _delete_gone(journal, runs)
             self._looked_for_gone = True
-        searches = journal.searches()
         notes = exports.notes
         assert notes is not None, "the experiment is noted"
         if notes.study != header.name:
-            notes = self._rename(exports, notes, header, experiment, searches, runs)
+            notes = self._rename(exports, notes, header, experiment, journal.searches(), runs)
+        # The study may go on: what is read later has all of what was read before.
+        revision, since = journal.revision(), notes.revision
+        points, last = journal.points(notes.epochs)
+        searches = journal.searches()
         for search in searches:
             if search.id not in self._so_far:
                 trials = [each.trial for each in journal.attempts(search.id)]
                 self._so_far[search.id] = TrialsSoFar(search.description, trials)
         self.page = f"{self.address}/{view_page(experiment.experiment_id, 'trials')}"
-        revision, since = journal.revision(), notes.revision
         written = 0
         if revision > since:
-            sender = Sender(self._store, self._folder, journal, runs, since)
-            written, last = sender.send(searches, notes.epochs, self._so_far)
+            sender = Sender(self._store, self._folder, journal, runs, since, points)
+            written = sender.send(searches, self._so_far)
             exports.sent(revision, last)
         if revision > since or whole:
             self._send_pages(exports, journal, runs, searches, experiment, since, whole)
@@ -115,7 +117,9 @@ class StudyExporter:
     ) -> Notes:
         """Renames as the study was renamed; what has its name in it is sent again."""
         for search in searches:
-            runs.write(search.uuid, tagged={tags.RUN_NAME: parent_name(search)})
+            engine = search.description.engine
+            former = parent_name(notes.study, engine)
+            runs.rename(search.uuid, former, parent_name(header.name, engine))
         name = self.destination.rename(experiment, notes, header)
         Registry(runs.client, header).rename(notes.study, experiment.experiment_id)
         exports.named(header.name, name)

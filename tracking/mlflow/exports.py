@@ -16,6 +16,8 @@ from typing import Final
 
 from filelock import FileLock
 
+from search_spaces.errors import StoreError
+
 FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
 """The destination that is the MLflow database beside the studies of a store."""
@@ -52,6 +54,25 @@ class Notes:
     epochs: int  # The last row of epochs that has been sent.
 
 
+@contextlib.contextmanager
+def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
+    """Holds the notes on a study for this process; waits so long, or for ever if negative.
+
+    Raises StoreError if the study is not there any more, Timeout if another process holds them.
+    """
+    journal, path = folder / "journal.db", folder / "exports.lock"
+    if not journal.is_file():
+        raise StoreError(f"There is no study in {str(folder)!r} any more.")
+    with FileLock(path, timeout=seconds):
+        if not journal.is_file():
+            # It was deleted or renamed meanwhile, and waiting for the lock made its folder again.
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            raise StoreError(f"There is no study in {str(folder)!r} any more.")
+        yield
+
+
 class Exports:
     """The notes of a study on one destination, open for writing by one process."""
 
@@ -65,8 +86,11 @@ class Exports:
         self._states: dict[str, int] = {}
 
     def __enter__(self) -> Exports:
-        """Waits until no other process sends the study, and reads the notes."""
-        self._stack.enter_context(FileLock(self._folder / "exports.lock"))
+        """Waits until no other process sends the study, and reads the notes.
+
+        Raises StoreError if the study is not there any more.
+        """
+        self._stack.enter_context(locked_exports(self._folder))
         try:
             self._database = self._stack.enter_context(
                 contextlib.closing(_opened(self._folder / FILE_NAME))
@@ -187,11 +211,14 @@ class Exports:
         new = [uuid for uuid in uuids if uuid not in self._runs and uuid not in self._intended]
         if not new:
             return
+        # Without it a power failure would make a run twice.
+        self._connection.execute("PRAGMA synchronous=FULL")
         with self._writing() as connection:
             connection.executemany(
                 "INSERT INTO runs (place, uuid) VALUES (?, ?)",
                 [(self._place, uuid) for uuid in new],
             )
+        self._connection.execute("PRAGMA synchronous=OFF")
 
     def made(self, uuid: str, run: str) -> None:
         """Notes that a run was made."""
@@ -295,7 +322,7 @@ def _opened(path: Path) -> sqlite3.Connection:
             if not tables:
                 database.executescript(_TABLES)
             if not tables or version == _FORMAT:
-                # Notes that a power failure loses are found again by the runs' uuids.
+                # What a power failure loses is sent again, or found by the runs' uuids.
                 database.execute("PRAGMA synchronous=OFF")
                 return database
         except sqlite3.DatabaseError:

@@ -13,15 +13,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
+
+from filelock import Timeout
 
 from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
 from tracking.history.housekeeping import StudySize
 from tracking.history.study_history import histories_in
 from tracking.journal import JournalReader
-from tracking.mlflow.exports import STORE, read_runs
+from tracking.mlflow.exports import STORE, locked_exports, read_runs
 from tracking.mlflow.notes import REPORT
 from tracking.mlflow.server import OFF
 from tracking.store.folder import Store, default_store_path
@@ -103,8 +105,22 @@ def export_later(folder: Path) -> None:
         _start(folder, ["--report"] if report else [], piped=False)
 
 
-def forget(store: Store, size: StudySize) -> None:
-    """Deletes a study's experiment and model in the store's MLflow, before its folder is deleted.
+@contextlib.contextmanager
+def forgetting(store: Store, size: StudySize) -> Iterator[None]:
+    """Deletes a study in the store's MLflow; nothing is sent there while its folder is deleted."""
+    try:
+        with locked_exports(size.folder, _SECONDS_TO_WAIT):
+            _forget(store, size)
+            yield
+    except Timeout:
+        raise StoreError(
+            f"MLflow is still being brought up to date with the study {size.name!r}. Try again in "
+            "a minute."
+        ) from None
+
+
+def _forget(store: Store, size: StudySize) -> None:
+    """Deletes a study's experiment and model.
 
     The experiment gets another name, since MLflow's trash keeps it.
     """
@@ -120,8 +136,13 @@ def forget(store: Store, size: StudySize) -> None:
     header = JournalReader(size.folder).header()
     with contextlib.suppress(MlflowException):
         Registry(client, header).delete()
+    with contextlib.suppress(MlflowException):
         known = client.get_experiment(experiment)
+        if known.lifecycle_stage == "deleted":
+            # MLflow renames none that is in its trash.
+            client.restore_experiment(experiment)
         client.rename_experiment(experiment, f"{known.name} (deleted {header.uuid[:8]})")
+    with contextlib.suppress(MlflowException):
         client.delete_experiment(experiment)
 
 
@@ -179,7 +200,11 @@ class _Follower:
     def _round(self, *, whole: bool = False) -> None:
         if not is_on() or not (self._folder / "journal.db").is_file():
             return
-        server = JournalReader(self._folder).header().server
+        try:
+            server = JournalReader(self._folder).header().server
+        except KerastudyError as error:
+            _say(f"warning: {error}")
+            return
         for address in dict.fromkeys(["", *([server] if server not in ("", OFF) else [])]):
             if address not in self._refused:
                 self._send(address, whole)
@@ -227,7 +252,9 @@ class _Follower:
 
 
 def _say(line: str) -> None:
-    print(" ".join(line.splitlines()), flush=True)
+    # The launch may have ended, and reads nothing any more.
+    with contextlib.suppress(OSError):
+        print(" ".join(line.splitlines()), flush=True)
 
 
 def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.Popen[str]:

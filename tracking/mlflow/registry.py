@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,10 @@ class Registry:
                 model_id=logged.model_id,
             )
             self._show_registered(logged, [{"name": name, "version": str(version.version)}])
-            self._log_metrics(trial, logged, parent, runs)
+            runs.unless_deleted(search.uuid, partial(self._log_output, trial, logged, parent))
+            uuid = _trained(trial)
+            if uuid in runs.ids:
+                runs.unless_deleted(uuid, partial(self._log_metrics, trial, logged, runs.ids[uuid]))
             client.set_model_version_tag(name, version.version, tags.UUID, mark)
         runs.exports.sent_file(f"model {mark}", "")
         for tag, fact in facts.items():
@@ -225,23 +229,24 @@ class Registry:
                 ]
                 self._show_registered(logged, renamed)
 
-    def _log_metrics(self, trial: EndedTrial, logged: LoggedModel, parent: str, runs: Runs) -> None:
-        """Adds the model to the outputs of the study's run, and its metrics to the model.
+    def _log_output(self, trial: EndedTrial, logged: LoggedModel, parent: str) -> None:
+        """Adds a model to the outputs of the study's run."""
+        from mlflow.entities import LoggedModelOutput
+
+        _, best = trial.best_training
+        outputs = self._client.get_run(parent).outputs
+        if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
+            self._client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
+
+    def _log_metrics(self, trial: EndedTrial, logged: LoggedModel, run: str) -> None:
+        """Adds the metrics of its training to a model.
 
         They are the points of the training's own run: as further ones they would be drawn again.
         """
-        from mlflow.entities import LoggedModelOutput, Metric
+        from mlflow.entities import Metric
 
         client = self._client
         _, best = trial.best_training
-        outputs = client.get_run(parent).outputs
-        if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
-            client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
-        repeats = trial.result.repeats if trial.whole is None else ()
-        uuid = repeats[trial.result.best_repeat].uuid if repeats else trial.uuid
-        if uuid not in runs.ids:
-            return
-        run = runs.ids[uuid]
         measured = [
             Metric(point.key, point.value, point.timestamp, point.step, model_id=logged.model_id)
             for name in map(to_mlflow, best.metrics)
@@ -250,6 +255,12 @@ class Registry:
         ]
         if measured:
             client.log_batch(run, metrics=measured)
+
+
+def _trained(trial: EndedTrial) -> str:
+    """Returns the uuid of the training that a champion's weights are of."""
+    repeats = trial.result.repeats if trial.whole is None else ()
+    return repeats[trial.result.best_repeat].uuid if repeats else trial.uuid
 
 
 def _mark(champion: Champion) -> str:

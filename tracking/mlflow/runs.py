@@ -87,10 +87,19 @@ class Runs:
         run, has = self.ids.get(uuid), self._tags.pop(uuid, {})
         texts = {key: portable(text) for key, text in (tagged or {}).items()}
         new = {key: text for key, text in texts.items() if has.get(key) != text}
+        if self.exports.has_ended(uuid):
+            # From its end on, its name is a person's.
+            new.pop(tags.RUN_NAME, None)
         if run is not None and self.unless_deleted(
             uuid, lambda: self._write(run, metrics, params, new, status, ended)
         ):
             self.exports.wrote(uuid, ended=status not in ("", "RUNNING"))
+
+    def rename(self, uuid: str, former: str, name: str) -> None:
+        """Renames a run, unless a person gave it a name."""
+        if uuid in self.ids and self.client.get_run(self.ids[uuid]).info.run_name == former:
+            run = self.ids[uuid]
+            self.unless_deleted(uuid, lambda: self.client.set_tag(run, tags.RUN_NAME, name))
 
     def delete(self, uuid: str) -> None:
         """Deletes a run, which the journal does not have any more."""

@@ -41,6 +41,7 @@ _STATUSES: Final = {
     "infeasible": "FAILED",
     "interrupted": "KILLED",
 }
+_INTERRUPTED: Final = "confirmation · interrupted"
 # Trials that are sent before that is noted: after a break the rest is sent.
 _TOGETHER: Final = 200
 
@@ -92,46 +93,48 @@ class Sender:
     """Sends the trials and confirmations of a study that changed after a revision."""
 
     def __init__(
-        self, store: Store, folder: Path, journal: JournalReader, runs: Runs, since: int
+        self,
+        store: Store,
+        folder: Path,
+        journal: JournalReader,
+        runs: Runs,
+        since: int,
+        points: dict[str, list[Point]],
     ) -> None:
         self._store, self._folder = store, folder
         self._journal, self._runs, self._since = journal, runs, since
-        self._points: dict[str, list[Point]] = {}
+        # The new epochs of fits.
+        self._points = points
         self._fits: dict[str, list[Fit]] = {}
 
-    def send(
-        self, searches: Sequence[Search], epochs: int, so_far: Mapping[int, TrialsSoFar]
-    ) -> tuple[int, int]:
-        """Sends what has changed; returns how many runs were written, and the last row of epochs.
-
-        `epochs` is the last row that was sent before.
-        """
-        self._points, last = self._journal.points(epochs)
+    def send(self, searches: Sequence[Search], so_far: Mapping[int, TrialsSoFar]) -> int:
+        """Sends what has changed; returns how many runs were written."""
         for fit in self._journal.fits(self._since):
             if fit.trial and fit.uuid != fit.trial:
                 self._fits.setdefault(fit.trial, []).append(fit)
-        several, written = len(searches) > 1, 0
+        runs, several, written = self._runs, len(searches) > 1, 0
         for search in searches:
             self._send_parent(search)
             attempts = self._journal.attempts(search.id, self._since)
             for start in range(0, len(attempts), _TOGETHER):
                 some = attempts[start : start + _TOGETHER]
-                self._runs.intend(each.trial.uuid for each in some)
+                runs.intend(each.trial.uuid for each in some)
                 for attempt in some:
                     self._send_trial(search, attempt, several=several)
             # Fits of trials that go on, and trainings on all folds.
             for fit in [f for fits in self._fits.values() for f in fits if f.search == search.id]:
-                self._send_fit(search, fit, self._runs.ids[fit.trial])
+                if fit.trial in runs.ids and not runs.exports.is_left_out(fit.trial):
+                    self._send_fit(search, fit, runs.ids[fit.trial])
             ended = so_far[search.id]
             ended.take(each.trial for each in attempts)
             if ended.unsent:
-                self._runs.write(search.uuid, ended.unsent)
+                runs.write(search.uuid, ended.unsent)
                 ended.unsent = []
             written += len(attempts) + self._send_confirmations(search)
         # New epochs of what has not changed otherwise.
         for uuid in list(self._points):
-            self._runs.write(uuid, self._metrics(uuid))
-        return written, last
+            runs.write(uuid, self._metrics(uuid))
+        return written
 
     def _send_parent(self, search: Search) -> None:
         """Makes the run of a study under one engine, above those of its trials."""
@@ -142,7 +145,9 @@ class Sender:
             tags.ENGINE: description.engine,
         }
         runs.intend([search.uuid])
-        _, made = runs.run(search.uuid, parent_name(search), tagged, search.created)
+        _, made = runs.run(
+            search.uuid, parent_name(description.name, description.engine), tagged, search.created
+        )
         if made:
             runs.log_inputs(search.uuid, dataset_inputs(description))
             runs.write(search.uuid, params=params_of(settings(description)))
@@ -172,7 +177,7 @@ class Sender:
             tags.NUMBER: str(spec.number),
             **({tags.DEFAULTS: "yes"} if of_defaults else {}),
         }
-        more: dict[str, str] = {tags.STATE: trial.state}
+        more: dict[str, str] = {tags.STATE: trial.state, tags.RUN_NAME: name}
         if trial.state != "running":
             more |= self._end_tags(description, trial, values, several=several)
         run, made = runs.run(trial.uuid, name, tagged | more, trial.started)
@@ -190,8 +195,6 @@ class Sender:
             runs.write(trial.uuid, metrics, params)
             return
         ended = trial.ended
-        if not runs.exports.has_ended(trial.uuid):
-            more[tags.RUN_NAME] = name
         if isinstance(trial, EndedTrial):
             if trial.result.repeats:
                 for epoch, means in self._means(trial).items():
@@ -234,7 +237,8 @@ class Sender:
             tags.NUMBER: str(spec.number),
             tags.REPEAT: str(spec.repeat),
         }
-        more = {tags.STATE: fit.state, **({} if result is None else result_tags(result))}
+        more = {tags.STATE: fit.state, tags.RUN_NAME: name}
+        more |= {} if result is None else result_tags(result)
         runs.intend([fit.uuid])
         values = hyperparameters(description, spec)
         _, made = runs.run(fit.uuid, name, tagged | more, fit.started)
@@ -243,8 +247,6 @@ class Sender:
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)
             return
-        if not runs.exports.has_ended(fit.uuid):
-            more[tags.RUN_NAME] = name
         if result is not None:
             metrics += metrics_of(result_metrics(result, description.objective), fit.ended, 0)
         runs.write(fit.uuid, metrics, params, more, _STATUSES[fit.state], fit.ended)
@@ -290,6 +292,8 @@ class Sender:
                 ended=confirmation.ended or None,
             )
             return
+        # It was resumed.
+        runs.rename(confirmation.uuid, _INTERRUPTED, name)
         said = verdict_by(self._history(search), outcome)
         note = f"**{plain(said.text)}**\n\n{plain(' '.join(said.grounds))}"[: tags.LONGEST]
         runs.unless_deleted(
@@ -374,6 +378,6 @@ def _numbers(outcome: Confirmation) -> dict[str, float]:
     return numbers
 
 
-def parent_name(search: Search) -> str:
+def parent_name(study: str, engine: str) -> str:
     """Returns the name of the run of a study under one engine."""
-    return f"{search.description.name} ({search.description.engine})"
+    return f"{study} ({engine})"

@@ -62,6 +62,11 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
         lock.release()
 
 
+def forget_holder(folder: Path) -> None:
+    """Removes the note on who holds a study whose folder has got another name."""
+    (folder / _HOLDER).unlink(missing_ok=True)
+
+
 def holder_of(folder: Path) -> str:
     """Returns which process holds the study in a folder; empty if none does. Changes nothing."""
     if not (folder / _LOCK).exists():
