@@ -25,13 +25,13 @@ from tracking.mlflow.contents import (
 )
 from tracking.mlflow.pages import plain, run_name, trial_note
 from tracking.mlflow.runs import Runs, metrics_of
-from tracking.records import EndedTrial, StudyDescription, TrialRecord, TrialResult
+from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.records.checks import Confirmation
 from tracking.records.converting import to_json
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Param
 
 # Red is for what failed: a pruned trial has a value, and did what it should.
 _STATUSES: Final = {
@@ -124,7 +124,7 @@ class Sender:
             # Fits of trials that go on, and trainings on all folds.
             for fit in [f for fits in self._fits.values() for f in fits if f.search == search.id]:
                 if fit.trial in runs.ids and not runs.exports.is_left_out(fit.trial):
-                    self._send_fit(search, fit, runs.ids[fit.trial])
+                    self._send_fit(search, fit, several=several)
             ended = so_far[search.id]
             ended.take(each.trial for each in attempts)
             if ended.unsent:
@@ -156,100 +156,88 @@ class Sender:
 
     def _send_trial(self, search: Search, attempt: Attempt, *, several: bool) -> None:
         """Sends an attempt at a trial, and its fits if it has several."""
-        trial, runs, description = attempt.trial, self._runs, search.description
-        spec, result = trial.spec, trial.result
-        of_defaults = spec.number == description.default_trial
+        trial, runs = attempt.trial, self._runs
+        name = run_name(
+            trial.spec,
+            trial.result,
+            of_defaults=trial.number == search.description.default_trial,
+            engine=search.description.engine if several else "",
+            folds=search.description.folds,
+        )
+        tagged = {tags.PARENT: runs.ids[search.uuid], tags.KIND: "trial"}
+        if trial.verified:
+            tagged[tags.VERIFIED] = trial.verified
+        metrics: list[Metric] = []
+        if isinstance(trial, EndedTrial) and trial.result.repeats:
+            for epoch, means in self._means(trial).items():
+                metrics += metrics_of(means, trial.ended, epoch)
+        self._send_run(search, trial, name, tagged, metrics, several=several)
+        fits = self._fits.pop(trial.uuid, [])
+        if not runs.exports.is_left_out(trial.uuid):
+            for fit in fits:
+                self._send_fit(search, fit, several=several)
+
+    def _send_fit(self, search: Search, fit: Fit, *, several: bool) -> None:
+        """Sends a repeat or a fold of a trial."""
+        spec, description = fit.spec, search.description
         name = run_name(
             spec,
-            result,
-            of_defaults=of_defaults,
+            fit.result,
+            of_repeat=True,
+            of_defaults=spec.number == description.default_trial,
             engine=description.engine if several else "",
             folds=description.folds,
         )
-        if trial.state == "interrupted" and result is None:
-            name = name.replace("running", "interrupted")
-        values = hyperparameters(description, spec)
         tagged = {
-            **_origin(search),
-            tags.PARENT: runs.ids[search.uuid],
-            tags.KIND: "trial",
-            tags.ENGINE: description.engine,
-            tags.NUMBER: str(spec.number),
-            **({tags.DEFAULTS: "yes"} if of_defaults else {}),
-        }
-        more: dict[str, str] = {tags.STATE: trial.state, tags.RUN_NAME: name}
-        if trial.state != "running":
-            more |= self._end_tags(description, trial, values, several=several)
-        run, made = runs.run(trial.uuid, name, tagged | more, trial.started)
-        # The number is what charts of the UI have on their axis.
-        params = params_of({"trial": spec.number, **values}) if made else []
-        if made and not description.data.made_by:
-            runs.log_inputs(trial.uuid, dataset_inputs(description))
-        fits = self._fits.pop(trial.uuid, [])
-        if runs.exports.is_left_out(trial.uuid):
-            return
-        for fit in fits:
-            self._send_fit(search, fit, run)
-        metrics = self._metrics(trial.uuid)
-        if trial.state == "running":
-            runs.write(trial.uuid, metrics, params)
-            return
-        ended = trial.ended
-        if isinstance(trial, EndedTrial):
-            if trial.result.repeats:
-                for epoch, means in self._means(trial).items():
-                    metrics += metrics_of(means, ended, epoch)
-            metrics += metrics_of(result_metrics(trial.result, description.objective), ended, 0)
-            joined = {str(each["name"]): each["default"] for each in trial.result.joined}
-            params += params_of({k: v for k, v in joined.items() if k not in values})
-        runs.write(trial.uuid, metrics, params, more, _STATUSES[trial.state], ended)
-
-    def _end_tags(
-        self,
-        description: StudyDescription,
-        trial: TrialRecord,
-        values: Mapping[str, Any],
-        *,
-        several: bool,
-    ) -> dict[str, str]:
-        """Returns the tags that a trial's run has from its end on."""
-        if not isinstance(trial, EndedTrial):
-            return {tags.REASON: "its process ended before it did"}
-        command = reproduce_command(description, trial.number, self._store.root, several=several)
-        return {
-            **result_tags(trial.result),
-            tags.NOTE: trial_note(trial.spec, values, trial.result, command),
-            **({tags.VERIFIED: trial.verified} if trial.verified else {}),
-        }
-
-    def _send_fit(self, search: Search, fit: Fit, parent: str) -> None:
-        """Sends a repeat or a fold of a trial."""
-        runs, description, spec, result = self._runs, search.description, fit.spec, fit.result
-        shown: TrialResult | None = result
-        name = run_name(spec, shown, of_repeat=True, folds=description.folds)
-        if fit.state == "interrupted" and result is None:
-            name = name.replace("running", "interrupted")
-        tagged = {
-            **_origin(search),
-            tags.PARENT: parent,
+            tags.PARENT: self._runs.ids[fit.trial],
             tags.KIND: "repeat" if spec.fold is None else "fold",
-            tags.ENGINE: description.engine,
-            tags.NUMBER: str(spec.number),
             tags.REPEAT: str(spec.repeat),
         }
-        more = {tags.STATE: fit.state, tags.RUN_NAME: name}
-        more |= {} if result is None else result_tags(result)
-        runs.intend([fit.uuid])
+        self._runs.intend([fit.uuid])
+        self._send_run(search, fit, name, tagged, [], several=several)
+
+    def _send_run(
+        self,
+        search: Search,
+        fit: TrialRecord | Fit,
+        name: str,
+        tagged: dict[str, str],
+        metrics: list[Metric],
+        *,
+        several: bool,
+    ) -> None:
+        """Sends an attempt at a trial, or one of its fits."""
+        runs, description, spec, result = self._runs, search.description, fit.spec, fit.result
         values = hyperparameters(description, spec)
-        _, made = runs.run(fit.uuid, name, tagged | more, fit.started)
-        params = params_of({"trial": spec.number, **values}) if made else []
-        metrics = self._metrics(fit.uuid)
+        tagged |= {**_origin(search), tags.ENGINE: description.engine}
+        tagged |= {tags.NUMBER: str(spec.number), tags.STATE: fit.state}
+        if spec.number == description.default_trial:
+            tagged[tags.DEFAULTS] = "yes"
+        joined: dict[str, Any] = {}
+        if result is not None:
+            place = self._store.root
+            command = reproduce_command(description, spec.number, place, several=several)
+            tagged |= result_tags(result)
+            tagged[tags.NOTE] = trial_note(spec, values, result, command)
+            metrics += metrics_of(result_metrics(result, description.objective), fit.ended, 0)
+            joined = {str(each["name"]): each["default"] for each in result.joined}
+        elif fit.state == "interrupted":
+            name = name.replace("running", "interrupted")
+            tagged[tags.REASON] = "its process ended before it did"
+        _, made = runs.run(fit.uuid, name, tagged, fit.started)
+        params: list[Param] = []
+        if made:
+            # The number is what charts of the UI have on their axis.
+            params = params_of({"trial": spec.number, **values})
+            if not description.data.made_by:
+                runs.log_inputs(fit.uuid, dataset_inputs(description))
+        params += params_of({key: each for key, each in joined.items() if key not in values})
+        metrics = self._metrics(fit.uuid) + metrics
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)
-            return
-        if result is not None:
-            metrics += metrics_of(result_metrics(result, description.objective), fit.ended, 0)
-        runs.write(fit.uuid, metrics, params, more, _STATUSES[fit.state], fit.ended)
+        else:
+            tagged[tags.RUN_NAME] = name
+            runs.write(fit.uuid, metrics, params, tagged, _STATUSES[fit.state], fit.ended)
 
     def _send_confirmations(self, search: Search) -> int:
         """Sends the confirmations of a study that changed, with their trainings."""
@@ -325,7 +313,9 @@ class Sender:
         name = f"{fit.name} · {outcome}"
         values = hyperparameters(description, fit.spec)
         _, made = runs.run(fit.uuid, name, {**tagged, **above}, fit.started)
-        params = params_of({"seed": fit.spec.seed, **values}) if made else []
+        params = (
+            params_of({"trial": fit.spec.built_as, "seed": fit.spec.seed, **values}) if made else []
+        )
         metrics = self._metrics(fit.uuid)
         if result is not None:
             # Under other names than a trial's: sorted by them, it would be among the trials.
