@@ -19,7 +19,7 @@ def broken(root: Path, description: StudyDescription) -> Iterator[str]:
     """Yields what is wrong with the record of a complete study of scripted trials."""
     journal = folder_of(root, description.name) / "journal.db"
     with contextlib.closing(sqlite3.connect(journal)) as database:
-        trials = database.execute("SELECT number, attempt, state FROM trials").fetchall()
+        trials = database.execute("SELECT number, spec ->> 'attempt', state FROM trials").fetchall()
         fits = database.execute("SELECT id, spec, state FROM fits WHERE trial != ''").fetchall()
         curves: dict[int, list[tuple[int, float]]] = defaultdict(list)
         for fit, epoch, metrics in database.execute(

@@ -86,6 +86,9 @@ class Steps:
             paths = arguments[: 2 if event == "os.rename" else 1]
         else:
             return
+        if isinstance(paths[0], int):
+            # A pipe, or another file that is open.
+            return
         if (event == "os.mkdir") == os.path.lexists(os.fsdecode(paths[0])) and event != "open":
             # To see whether it is there; it writes nothing.
             return
