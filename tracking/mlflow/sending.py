@@ -41,6 +41,8 @@ _STATUSES: Final = {
     "infeasible": "FAILED",
     "interrupted": "KILLED",
 }
+# The param "trial" of trainings of the defaults, which may be no trial of the study.
+_DEFAULTS: Final = -1
 _INTERRUPTED: Final = "confirmation · interrupted"
 # Trials that are sent before that is noted: after a break the rest is sent.
 _TOGETHER: Final = 200
@@ -313,9 +315,10 @@ class Sender:
         name = f"{fit.name} · {outcome}"
         values = hyperparameters(description, fit.spec)
         _, made = runs.run(fit.uuid, name, {**tagged, **above}, fit.started)
-        params = (
-            params_of({"trial": fit.spec.built_as, "seed": fit.spec.seed, **values}) if made else []
-        )
+        # Its name begins with the trial, such as "#12", or with "defaults".
+        of = fit.name.partition(" ")[0].removeprefix("#")
+        trial = int(of) if of.isdecimal() else _DEFAULTS
+        params = params_of({"trial": trial, "seed": fit.spec.seed, **values}) if made else []
         metrics = self._metrics(fit.uuid)
         if result is not None:
             # Under other names than a trial's: sorted by them, it would be among the trials.
