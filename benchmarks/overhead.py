@@ -251,6 +251,8 @@ def _go_on(epoch: EpochResult) -> Decision:
 
 def main() -> None:
     """Prints the costs."""
+    # The exporter is a process of its own, and would only take the driver's processor.
+    os.environ.setdefault("KERASTUDY_MLFLOW", "off")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--json", action="store_true")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -224,6 +225,8 @@ def throughput(trials: int, workers: int) -> dict[str, float]:
 
 def main() -> None:
     """Prints the figures."""
+    # The exporter is a process of its own, and would only take the driver's processor.
+    os.environ.setdefault("KERASTUDY_MLFLOW", "off")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--trials", type=int, default=_MARKS[-1], help="0 leaves this part out")
     parser.add_argument("--workers", type=int, default=64)

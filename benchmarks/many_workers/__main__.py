@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,8 @@ from benchmarks.many_workers.measuring import Measured, describe, measure
 
 def main() -> None:
     """Prints the figures."""
+    # The exporter is a process of its own, and would only take the driver's processor.
+    os.environ.setdefault("KERASTUDY_MLFLOW", "off")
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.many_workers", description=(__doc__ or "").splitlines()[0]
     )
