@@ -11,6 +11,7 @@ import sqlite3
 import struct
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,30 @@ def test_numbers_of_epochs_never_come_again(tmp_path: Path) -> None:
     uuid = record_trial(again, make_spec(0), losses(0.5, 0.4))
     points, _ = JournalReader(again.folder).points(last)
     assert [point.epoch for point in points[uuid]] == [1, 2]
+
+
+def test_a_clock_may_go_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times in a journal don't, and the engine that was launched last is known all the same."""
+    now = 2_000_000_000_000_000_000
+
+    def launch(engine: str, number: int) -> None:
+        journal = Journal.begin(tmp_path / "scripted", describe(engine=engine), ENVIRONMENT)
+        journal.set_running({})
+        record_trial(journal, make_spec(number), losses(0.5))
+        journal.end("FINISHED", "trials", "all are done")
+
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    for engine in ("optuna:tpe", "optuna:random", "optuna:tpe"):
+        launch(engine, 0)
+        now -= 3_600_000_000_000
+    reader = JournalReader(tmp_path / "scripted")
+    assert reader.header().engines[-1] == "optuna:tpe"
+    times = rows(reader.folder, "SELECT started, ended FROM trials ORDER BY id")
+    assert [time for pair in times for time in pair] == [2_000_000_000_000] * 4
+    journal = Journal(reader.folder, reader.searches()[0].id, describe(engine="optuna:random"))
+    journal.set_running({})
+    journal.close()
+    assert reader.header().engines[-1] == "optuna:random"
 
 
 def test_a_launch_ends_what_another_engine_left_running(tmp_path: Path) -> None:

@@ -71,7 +71,6 @@ class Search:
     stopped: str
     keeps: int | None
     created: int
-    launched: int
     ended: int
     git: Mapping[str, str]
     environment: Mapping[str, str]
@@ -150,7 +149,7 @@ class JournalReader:
         """Returns the study's name, times and engines."""
         with self._reading() as database:
             row = database.execute("SELECT uuid, name, launched, server FROM study").fetchone()
-            engines = database.execute("SELECT engine FROM searches ORDER BY launched, id")
+            engines = database.execute("SELECT engine FROM searches ORDER BY launched")
             uuid, name, launched, server = row
             return Header(uuid, name, launched, server, tuple(engine for (engine,) in engines))
 
@@ -172,9 +171,9 @@ class JournalReader:
         with self._reading() as database:
             name = database.execute("SELECT name FROM study").fetchone()[0]
             rows = database.execute(
-                "SELECT id, uuid, definition, status, ended_by, stopped, keeps, created, launched, "
+                "SELECT id, uuid, definition, status, ended_by, stopped, keeps, created, "
                 "ended, git, environment, corrected, revision FROM searches "
-                "WHERE ? IS NULL OR engine = ? ORDER BY launched, id",
+                "WHERE ? IS NULL OR engine = ? ORDER BY launched",
                 (engine, engine),
             ).fetchall()
         return [self._search(name, *row) for row in rows]
@@ -190,7 +189,6 @@ class JournalReader:
         stopped: str,
         keeps: str,
         created: int,
-        launched: int,
         ended: int,
         git: str,
         environment: str,
@@ -208,7 +206,6 @@ class JournalReader:
             stopped,
             kept,
             created,
-            launched,
             ended,
             json.loads(git),
             json.loads(environment),

@@ -13,7 +13,8 @@ one that holds the study's lock; any number read it meanwhile.
 
 `revision` counts the transactions. Searches, trials, fits and confirmations have that of their last
 change, so that a reader, such as the exporter, finds what has changed since it last looked. Epochs
-are only added, and their numbers never come again.
+are only added, and their numbers never come again. The search with the highest `launched`, also the
+number of a transaction, was launched last: a clock may go back.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ _NETWORK_DISKS: Final = ("nfs", "cifs", "smb", "9p", "afs", "fuse.sshfs", "lustr
 _TABLES: Final = """
 CREATE TABLE study (
     uuid TEXT NOT NULL, name TEXT NOT NULL, launched INTEGER NOT NULL,
-    server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0
+    server TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0,
+    time INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE searches (
     id INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT NOT NULL, engine TEXT NOT NULL UNIQUE,

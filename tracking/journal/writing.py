@@ -40,7 +40,8 @@ class Journal:
         self.description = description
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
-        self._revision = 0  # Of the open transaction, or the last one.
+        # Of the open transaction, or the last one: its number, and when it began.
+        self._revision = self._time = 0
         # Epochs that wait for the next commit.
         self._epochs: list[tuple[str, EpochResult, int]] = []
         self._together = False
@@ -53,10 +54,10 @@ class Journal:
     ) -> Journal:
         """Begins a study under an engine, in place of one without a finished trial."""
         folder.mkdir(parents=True, exist_ok=True)
-        now, path = _now(), folder / FILE_NAME
+        path = folder / FILE_NAME
         if not path.exists():
             with as_journal_errors(path):
-                create(path, _uuid(), description.name, now)
+                create(path, _uuid(), description.name, _wall_clock())
         journal = cls(folder, 0, description)
         with journal._transaction(synced=True) as database:
             former = database.execute(
@@ -77,8 +78,8 @@ class Journal:
                     description.engine,
                     to_json(description),
                     json.dumps(dict(environment)),
-                    now,
-                    now,
+                    journal._time,
+                    journal._revision,
                     journal._revision,
                 ),
             )
@@ -115,8 +116,8 @@ class Journal:
 
     def set_running(self, git: Mapping[str, str]) -> None:
         """Marks the study as running, from a commit of git, and as the last launched."""
-        now = _now()
         with self._transaction(synced=True) as database:
+            now = self._now()
             keeps = [self.description.keep, _count(self._value(database, "keeps"))]
             known = [count for count in keeps if count is not None]
             # A killed launch under another engine left its own running.
@@ -127,7 +128,7 @@ class Journal:
             )
             self._change(
                 database,
-                launched=now,
+                launched=self._revision,
                 status="RUNNING",
                 git=json.dumps(dict(git)),
                 keeps=str(min(known, default=ALL)),
@@ -140,7 +141,9 @@ class Journal:
         """Marks the study as ended: FINISHED, KILLED (interrupted) or FAILED, and why."""
         self.settle()
         with self._transaction(synced=True) as database:
-            self._change(database, status=status, ended=_now(), ended_by=ended_by, stopped=stopped)
+            self._change(
+                database, status=status, ended=self._now(), ended_by=ended_by, stopped=stopped
+            )
         self.close()
 
     def set_server(self, address: str) -> None:
@@ -190,7 +193,7 @@ class Journal:
                     self.description.code.digest,
                     proposal.known,
                     losses,
-                    _now(),
+                    self._now(),
                     self._revision,
                 ),
             )
@@ -202,7 +205,7 @@ class Journal:
 
     def log_epoch(self, fit: str, epoch: EpochResult) -> None:
         """Records the metrics of an epoch, with the next transaction or `flush`."""
-        self._epochs.append((fit, epoch, _now()))
+        self._epochs.append((fit, epoch, self._now()))
 
     def flush(self) -> None:
         """Writes the epochs that wait."""
@@ -226,7 +229,7 @@ class Journal:
         with self._transaction(synced=True) as database:
             database.execute(
                 "UPDATE trials SET state = ?, result = ?, ended = ?, revision = ? WHERE uuid = ?",
-                (result.state, to_json(result), _now(), self._revision, trial),
+                (result.state, to_json(result), self._now(), self._revision, trial),
             )
             self._end_fits(database, trial, result.state)
 
@@ -236,14 +239,14 @@ class Journal:
             database.execute(
                 "UPDATE trials SET state = 'interrupted', losses = ?, ended = ?, revision = ? "
                 "WHERE uuid = ?",
-                (losses, _now(), self._revision, trial),
+                (losses, self._now(), self._revision, trial),
             )
             self._end_fits(database, trial, "interrupted")
 
     def end_left_over(self) -> None:
         """Ends trials, fits and confirmations that a killed process left running."""
-        now = _now()
         with self._transaction() as database:
+            now = self._now()
             for table in ("trials", "fits", "confirmations"):
                 database.execute(
                     f"UPDATE {table} SET state = 'interrupted', ended = ?, revision = ? "
@@ -285,7 +288,7 @@ class Journal:
                     reason,
                     json.dumps(dict(facts)),
                     predictions,
-                    _now(),
+                    self._now(),
                 ),
             )
             return int(made.lastrowid or 0)
@@ -318,7 +321,7 @@ class Journal:
                 database.execute(
                     "INSERT INTO confirmations (uuid, search, plan, state, started, revision) "
                     "VALUES (?, ?, ?, 'running', ?, ?)",
-                    (identity, self.search, plan, _now(), self._revision),
+                    (identity, self.search, plan, self._now(), self._revision),
                 )
         return identity
 
@@ -339,18 +342,20 @@ class Journal:
         self.settle()
         with self._transaction(synced=True) as database:
             if outcome is None:
-                self._set_confirmation(database, confirmation, state="interrupted", ended=_now())
+                self._set_confirmation(
+                    database, confirmation, state="interrupted", ended=self._now()
+                )
                 database.execute(
                     "UPDATE fits SET state = 'interrupted', ended = ?, revision = ? "
                     "WHERE confirmation = ? AND state = 'running'",
-                    (_now(), self._revision, confirmation),
+                    (self._now(), self._revision, confirmation),
                 )
             else:
                 self._set_confirmation(
                     database,
                     confirmation,
                     state="complete",
-                    ended=_now(),
+                    ended=self._now(),
                     outcome=to_json(outcome),
                 )
 
@@ -393,7 +398,7 @@ class Journal:
                     name,
                     digest,
                     to_json(spec),
-                    _now(),
+                    self._now(),
                     self._revision,
                 ),
             )
@@ -404,7 +409,7 @@ class Journal:
         with self._transaction(synced=True) as database:
             database.execute(
                 "UPDATE fits SET state = ?, result = ?, ended = ?, revision = ? WHERE uuid = ?",
-                (state, result, _now(), self._revision, fit),
+                (state, result, self._now(), self._revision, fit),
             )
 
     def _end_fits(self, database: sqlite3.Connection, trial: str, state: str) -> None:
@@ -412,7 +417,7 @@ class Journal:
         database.execute(
             "UPDATE fits SET state = CASE WHEN uuid = trial THEN ? ELSE 'interrupted' END, "
             "ended = ?, revision = ? WHERE trial = ? AND state = 'running'",
-            (state, _now(), self._revision, trial),
+            (state, self._now(), self._revision, trial),
         )
 
     def _set_of_trial(self, trial: str, column: str, value: str) -> None:
@@ -468,11 +473,16 @@ class Journal:
         if not database.in_transaction:
             database.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             database.execute("BEGIN IMMEDIATE")
-            revision = database.execute(
-                "UPDATE study SET revision = revision + 1 RETURNING revision"
+            self._revision, self._time = database.execute(
+                "UPDATE study SET revision = revision + 1, time = max(time, ?) "
+                "RETURNING revision, time",
+                (_wall_clock(),),
             ).fetchone()
-            self._revision = int(revision[0])
         return database
+
+    def _now(self) -> int:
+        """Returns the time in milliseconds, which never goes back in a journal."""
+        return max(self._time, _wall_clock())
 
     def _commit(self) -> None:
         """Writes the epochs that wait, and what the open transaction has, if one is open."""
@@ -519,5 +529,5 @@ def _uuid() -> str:
     return uuid.uuid4().hex
 
 
-def _now() -> int:
+def _wall_clock() -> int:
     return time.time_ns() // 1_000_000
