@@ -23,7 +23,6 @@ from .errors import StatisticsError as StatisticsError
 from .errors import StoreError as StoreError
 from .errors import StoreLockedError as StoreLockedError
 from .errors import StudyChangedError as StudyChangedError
-from .errors import StudyDeletedError as StudyDeletedError
 from .errors import StudyError as StudyError
 from .errors import StudyFileError as StudyFileError
 from .errors import StudyNameError as StudyNameError
@@ -48,9 +47,7 @@ from .library_parts import private_parts as private_parts
 from .parameters.choices import Boolean as Boolean
 from .parameters.choices import Choice as Choice
 from .parameters.choices import Fixed as Fixed
-from .parameters.parameter import ROLES as ROLES
 from .parameters.parameter import Parameter as Parameter
-from .parameters.ranges import SCALES as SCALES
 from .parameters.ranges import Float as Float
 from .parameters.ranges import Int as Int
 from .parameters.scalars import NOT_GIVEN as NOT_GIVEN

@@ -18,7 +18,6 @@
     │   ├── StoreError              the store: its folder, its databases
     │   │   └── StoreLockedError    another process is using it
     │   ├── StudyNotFoundError      no such study or trial in the store
-    │   │   └── StudyDeletedError   it was deleted in MLflow
     │   ├── StudyChangedError       another definition is recorded under this name
     │   ├── StudyNameError          a study can't have this name
     │   ├── NotRecordableError      MLflow can't take the name of a hyperparameter or metric
@@ -133,10 +132,6 @@ class StoreLockedError(StoreError):
 
 class StudyNotFoundError(TrackingError):
     """The store has no such study or trial."""
-
-
-class StudyDeletedError(StudyNotFoundError):
-    """The study, or a part that it needs, was deleted in MLflow."""
 
 
 class StudyChangedError(TrackingError):

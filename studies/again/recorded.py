@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from search_spaces.errors import StudyError
 from studies.data import CrossValidation
@@ -26,10 +26,6 @@ from tracking.history.commands import shell_commands
 from tracking.history.study_history import StudyHistory, read_code
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
-
-if TYPE_CHECKING:
-    from tracking.records import CodeDescription
-
 
 # The end of a note on code that may be another than the recorded one.
 AS_IT_IS: Final = "it is run as it is"

@@ -135,7 +135,7 @@ def confirm_study(
                 trainings=plan.trainings,
                 progress=progress,
             ) as executor,
-            contextlib.closing(history.writing()) as journal,
+            history.writing() as journal,
         ):
             trainings = Trainings(plan, executor, journal, progress)
             outcome = ended or _carried_out(trainings, unfinished)

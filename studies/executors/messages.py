@@ -3,7 +3,7 @@
 driver                       worker
 LoadStudy            →                          (on its standard input, when it starts)
                      ←       Loaded | ThreadsDiffer | Failed
-Job                  →
+RunFits                  →
                      ←       EpochResult       (records)
 a Decision           →                          (records)
                      ←       TrialResult | Failed      (of each fit)
@@ -51,7 +51,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Job:
+class RunFits:
     """Run these fits, up to the first that is not complete."""
 
     fits: tuple[TrialTask, ...]

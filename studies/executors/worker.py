@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError, WorkerError
@@ -20,10 +20,10 @@ from studies.executors.messages import (
     Ask,
     ChampionSaved,
     Failed,
-    Job,
     Loaded,
     LoadedByWorkers,
     LoadStudy,
+    RunFits,
     SaveChampion,
     ThreadsDiffer,
     check_same,
@@ -34,6 +34,7 @@ from studies.user_code.targets import Target
 from studies.user_code.user_modules import place_of
 from tracking.records import EpochResult, TrialSpec, TrialTask
 
+_Answer = TypeVar("_Answer", Answer, ChampionSaved)
 # Don't wait for a study that kills its worker each time.
 _ATTEMPTS = 3
 
@@ -65,7 +66,7 @@ class WorkerExecutor(LoadedByWorkers):
             shared = Path(self._own.name)
         self._load_study = LoadStudy(target, dict(overrides or {}), data, threads or 1, shared)
         self._on_output = on_output or (lambda line: None)
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[RunFits] = deque()
         # The fits of its job that have not ended.
         self._fits: deque[TrialSpec] = deque()
         self._folder = folder if folder and Path(folder).is_dir() else None
@@ -159,7 +160,7 @@ class WorkerExecutor(LoadedByWorkers):
 
     def submit(self, *fits: TrialTask) -> None:
         """Takes a job; a free worker begins at once."""
-        self._waiting.append(Job(fits))
+        self._waiting.append(RunFits(fits))
         if not self._fits:
             # `wait` replaces a worker that has died, and can report it.
             with contextlib.suppress(WorkerError):
@@ -206,36 +207,45 @@ class WorkerExecutor(LoadedByWorkers):
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """Saves a champion; a worker that has died, or dies while saving, is replaced."""
+        def remove() -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+        request = SaveChampion(spec, checkpoint, space, folder)
+        return dict(self._answer(request, ChampionSaved, remove).metrics)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function with the worker's `Session` and the arguments; returns its result.
+
+        It is called again in another process if the worker dies. Raises StudyError if it raises.
+        """
+        return self._answer(Ask(function, arguments), Answer).value
+
+    def _answer(
+        self,
+        request: Ask | SaveChampion,
+        kind: type[_Answer],
+        undo: Callable[[], None] = lambda: None,
+    ) -> _Answer:
+        """Returns the answer to a request; replaces a worker that has died, or dies meanwhile.
+
+        `undo` removes what a request that was broken off has left. Raises StudyError if the request
+        failed.
+        """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if self._is_loading:
                     self.load()
-                self._process.send(SaveChampion(spec, checkpoint, space, folder))
+                self._process.send(request)
                 answer = self._process.receive()
                 break
             except WorkerError:
                 if attempt == _ATTEMPTS:
                     raise
                 self._restart()
-                shutil.rmtree(folder, ignore_errors=True)
-        if not isinstance(answer, ChampionSaved):
+                undo()
+        if not isinstance(answer, kind):
             raise StudyError(getattr(answer, "message", repr(answer)))
-        return dict(answer.metrics)
-
-    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a function with the worker's `Session` and the arguments; returns its result.
-
-        Raises StudyError if the function raises.
-        """
-        # One that died is being replaced.
-        if self._is_loading:
-            self.load()
-        self._process.send(Ask(function, arguments))
-        answer = self._process.receive()
-        if not isinstance(answer, Answer):
-            raise StudyError(getattr(answer, "message", repr(answer)))
-        return answer.value
+        return answer
 
     def close(self) -> None:
         self._process.end()

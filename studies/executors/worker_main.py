@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studies.executors.messages import Job, LoadStudy
+    from studies.executors.messages import LoadStudy, RunFits
     from studies.executors.session import Session
     from tracking.records import Decision, EpochResult
 
@@ -159,7 +159,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
     """Loads the study, then answers the driver until it closes the connection."""
     from search_spaces.errors import KerastudyError
     from studies.error_texts import describe
-    from studies.executors.messages import Answer, Ask, ChampionSaved, Failed, Job
+    from studies.executors.messages import Answer, Ask, ChampionSaved, Failed, RunFits
 
     try:
         session = _load(load, connection)
@@ -170,7 +170,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
         message = connection.recv()
         assert session is not None, "a study is loaded before trials are run"
         try:
-            if isinstance(message, Job):
+            if isinstance(message, RunFits):
                 _run(session, message, connection)
             elif isinstance(message, Ask):
                 connection.send(Answer(session.answer(message.function, *message.arguments)))
@@ -235,7 +235,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     return session
 
 
-def _run(session: Session, job: Job, connection: Connection) -> None:
+def _run(session: Session, job: RunFits, connection: Connection) -> None:
     def on_epoch(epoch: EpochResult) -> Decision:
         connection.send(epoch)
         decision: Decision = connection.recv()

@@ -142,9 +142,11 @@ def _recorded(
             engines = [] if opened is None else find_engines(opened, study.name)
             alike = [each for each in engines if each.description.data.digest == found.digest]
             for history in alike:
-                journal = history.writing()
-                journal.write_findings(found)
-                journal.close()
+                with (
+                    history.store.lock_study(history.folder, study.name),
+                    history.writing() as journal,
+                ):
+                    journal.write_findings(found)
             for folder in {history.folder for history in alike}:
                 export_later(folder)
     except TrackingError as error:

@@ -1,7 +1,7 @@
-"""Opens a study for a launch: checks its store, takes its lock and reads its record, once.
+"""Opens a study for a launch: checks its store, takes its lock and reads its record.
 
-All later steps of the launch use this record: while this process holds the study, no other changes
-it. Also how infeasible trials are trained again, and how a study is sent to an MLflow server too.
+While this process holds the study, no other changes the record. Also how infeasible trials are
+trained again, and how a study is sent to an MLflow server too.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from tracking.history.study_history import (
     refreshed,
 )
 from tracking.history.trials import with_joined
-from tracking.journal import FILE_NAME, Journal, JournalReader, check_sound
+from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
 from tracking.mlflow.process import Exporter
-from tracking.mlflow.server import OFF, check_server, server_of_environment
+from tracking.mlflow.server import check_server, server_of_environment
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 from tracking.store.files import files_of, one_before
 from tracking.store.folder import (
@@ -265,6 +265,7 @@ def report_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> No
 
 
 def _again(trial: TrialRecord) -> TrialRecord:
+    """Returns a trial that waits to be trained again; its lost processes don't count any more."""
     return TrialRecord(
         trial.uuid,
         trial.spec,

@@ -122,7 +122,7 @@ def _run_opened(
             # Partial files of killed workers.
             remove_pieces(checkpoints)
             if ending != INTERRUPTED:
-                engines = [refreshed(each) for each in (before, *held.others)]
+                engines = [refreshed(before), *held.others]
                 try:
                     choose_champion(executor, engines, progress, verifier)
                 except VerificationStopped:
@@ -137,7 +137,7 @@ def _run_opened(
             ending = Ending("error", "its first trials failed alike")
         # The first error counts, not later failures to write.
         with catching_interrupts(finish), contextlib.suppress(Exception):
-            _close(journal, before, status, ending)
+            journal.end(status, *ending)
         raise
     finally:
         progress.end()

@@ -1,6 +1,6 @@
 """The driver of a study: its trials, as jobs that tie engine, executor and tracking together.
 
-It alone writes the journal and, by `search`, talks to the engine. What must not be lost is written
+It alone talks to the engine, by `search`. What must not be lost is written
 in this order: the trial before it trains; its checkpoint when it has ended; its result. A
 process killed in between leaves a study that the next launch resumes.
 """
@@ -159,8 +159,8 @@ class Driver(Jobs):
             with self._journal.together():
                 for number, losses in lost.items():
                     # It is trained again.
-                    lost_trial = self._trials.lose(number, losses).trial
-                    self._journal.lose_trial(lost_trial.uuid, lost_trial.losses + losses)
+                    lost_trial = self._trials.lose(number, losses)
+                    self._journal.lose_trial(lost_trial.uuid, lost_trial.losses)
         self._journal.flush()
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:

@@ -24,8 +24,8 @@ from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, Tria
 _ATTEMPTS = 3
 # While nothing runs, stops and the end of the jobs' time are checked at this interval.
 _SECONDS_TO_NOTICE = 0.5
-# Jobs that are ready within this time begin together. What takes longer to come delays neither
-# jobs nor the database.
+# Jobs that are ready within this time begin together. One that takes longer to come holds up
+# neither the others nor an open transaction.
 _SECONDS_TOGETHER = 0.02
 
 

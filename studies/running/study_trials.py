@@ -43,11 +43,14 @@ class StudyTrials:
         if trial.state in FINISHED_STATES:
             self.all[trial.number] = self.finished[trial.number] = trial
 
-    def lose(self, number: int, losses: int) -> Running:
-        """Takes a running trial whose process ended; ``losses`` count against it."""
-        running = self.running.pop(number)
-        self.all[number] = replace(running.trial, losses=running.trial.losses + losses)
-        return running
+    def lose(self, number: int, losses: int) -> TrialRecord:
+        """Takes a running trial whose process ended, and ``losses`` more that count against it.
+
+        Returns it with them.
+        """
+        trial = self.running.pop(number).trial
+        self.all[number] = lost = replace(trial, losses=trial.losses + losses)
+        return lost
 
     def complete(self, space: SearchSpace) -> None:
         """Adds to all trials their values of hyperparameters that joined the space."""

@@ -14,7 +14,7 @@ from search_spaces.errors import StoreError
 from tracking.doctor.findings import Ailment, file_of_trial
 from tracking.history.champions import champion_fault
 from tracking.history.study_history import StudyHistory
-from tracking.journal import FILE_NAME, fault_of
+from tracking.journal import DELETED, FILE_NAME, fault_of
 from tracking.records import EndedTrial
 from tracking.store.files import CheckpointError, check_checkpoint, is_piece, recorded_checkpoints
 from tracking.store.folder import FOLDER, Store, move_to_orphans
@@ -54,7 +54,7 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
 
 def check_folders(store: Store) -> Iterator[Ailment]:
     """Checks for studies that are half deleted, and for two that have one name."""
-    for journal in sorted(store.root.glob("*/deleted.db")):
+    for journal in sorted(store.root.glob(f"*/{DELETED}")):
         yield Ailment(
             "leftover",
             f"the deletion of a study in {journal.parent.name!r} was interrupted",

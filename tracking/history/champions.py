@@ -65,19 +65,17 @@ def _recorded(
         _, best = trial.best_training
         made = from_json(ValidationPredictions, file.read_text(encoding="utf-8"))
         predictions = to_json(made.of(trial.uuid, best.epoch))
-    journal = history.writing()
-    journal.set_champion(
-        trial.uuid,
-        place.as_posix(),
-        reason,
-        alias=alias,
-        facts=facts,
-        predictions=predictions,
-    )
-    for each in former:
-        # What the exporter has not sent by now is no champion any more.
-        journal.withdraw(each.number)
-    journal.close()
+    with history.writing() as journal, journal.together():
+        journal.set_champion(
+            trial.uuid,
+            place.as_posix(),
+            reason,
+            alias=alias,
+            facts=facts,
+            predictions=predictions,
+        )
+        for each in former:
+            journal.withdraw(each.number)
     known = {each.folder for each in history.journal.champions()}
     for other in folder.parent.iterdir():
         if other not in known:
@@ -88,26 +86,23 @@ def _recorded(
 def set_promotion(history: StudyHistory, reason: str) -> None:
     """Records why the present champion was chosen; empty: launches choose it again."""
     if history.registered is not None:
-        journal = history.writing()
-        journal.set_reason(history.registered.number, reason)
-        journal.close()
+        with history.writing() as journal:
+            journal.set_reason(history.registered.number, reason)
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
     """Records whether plain `model.fit` verified a trial, and returns the trial with it."""
     text = text[:_LONGEST_TEXT]
-    journal = history.writing()
-    journal.set_verified(trial.uuid, text)
-    journal.close()
+    with history.writing() as journal:
+        journal.set_verified(trial.uuid, text)
     return replace(trial, verified=text)
 
 
 def withdraw_champion(history: StudyHistory) -> None:
     """Records that the study has no champion."""
     if history.registered is not None:
-        journal = history.writing()
-        journal.withdraw(history.registered.number)
-        journal.close()
+        with history.writing() as journal:
+            journal.withdraw(history.registered.number)
 
 
 def champion_fault(history: StudyHistory) -> str:

@@ -65,6 +65,5 @@ def evaluations_on(store: Store, digest: str) -> list[Evaluation]:
 
 def record_evaluation(history: StudyHistory, evaluation: Evaluation) -> None:
     """Records a reading of a study's test part."""
-    journal = history.writing()
-    journal.add_evaluation(evaluation)
-    journal.close()
+    with history.writing() as journal:
+        journal.add_evaluation(evaluation)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from search_spaces.errors import StoreError, StudyNameError, StudyNotFoundError
 from tracking.history.study_history import StudyHistory, histories_in, study_names
-from tracking.journal import JournalReader
+from tracking.journal import DELETED, FILE_NAME, JournalReader
 from tracking.store.folder import Store, check_study_name, known_names
 from tracking.store.study_locks import forget_holder
 
@@ -31,9 +31,8 @@ def rename_study(history: StudyHistory, to: str) -> StudyHistory:
     if store.folder_of(to) is not None:
         raise StudyNameError(f"The store has a study {to!r} already. Choose another name.")
     with store.lock_study(history.folder, former):
-        journal = history.writing()
-        journal.rename(to)
-        journal.close()
+        with history.writing() as journal:
+            journal.rename(to)
         folder = history.folder
         if folder.name == former and not (store.root / to).exists():
             # The name in the journal counts: a folder that keeps its name does no harm.
@@ -71,8 +70,7 @@ def study_size(store: Store, name: str) -> StudySize:
         for attempt in journal.attempts(search.id)
     }
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    server = "" if header.server == "off" else header.server
-    return StudySize(header.name, folder, len(numbers), size, server)
+    return StudySize(header.name, folder, len(numbers), size, header.address)
 
 
 def delete_study(
@@ -89,7 +87,7 @@ def delete_study(
         doomed = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")
         try:
             with forgetting(store, size):
-                os.rename(size.folder / "journal.db", size.folder / "deleted.db")
+                os.rename(size.folder / FILE_NAME, size.folder / DELETED)
                 os.rename(size.folder, doomed)
             shutil.rmtree(doomed)
         except OSError as error:

@@ -243,7 +243,7 @@ def histories_in(store: Store, folder: Path, engine: str | None = None) -> list[
         )
     champion = next(reversed(journal.champions(ALIAS)), None)
     return [
-        _history(store, folder, header.engines, header.server, champion, search)
+        _history(store, folder, header.engines, header.address, champion, search)
         for search in reversed(searches)
     ]
 
@@ -298,7 +298,7 @@ def _history(
     store: Store,
     folder: Path,
     engines: tuple[str, ...],
-    server: str,
+    address: str,
     champion: Champion | None,
     search: Search,
 ) -> StudyHistory:
@@ -322,7 +322,7 @@ def _history(
         ended_by="" if running else search.ended_by,
         stopped="" if running else search.stopped,
         keeps=search.keeps,
-        server="" if server == "off" else server,
+        server=address,
         superseded=superseded,
         recorded_correction=search.corrected,
     )

@@ -170,9 +170,8 @@ def record_corrected(history: StudyHistory) -> None:
     corrected, unknown = _computed(history, trials)
     found = None if corrected is None else dataclasses.asdict(corrected)
     text = json.dumps({"key": key, "corrected": found, "unknown": unknown}, ensure_ascii=False)
-    journal = history.writing()
-    journal.set_corrected(text)
-    journal.close()
+    with history.writing() as journal:
+        journal.set_corrected(text)
 
 
 def _recorded(

@@ -6,8 +6,10 @@ from .reading import Header as Header
 from .reading import JournalReader as JournalReader
 from .reading import Point as Point
 from .reading import Search as Search
+from .schema import DELETED as DELETED
 from .schema import FILE_NAME as FILE_NAME
 from .schema import FORMAT as FORMAT
+from .schema import OFF as OFF
 from .schema import check_sound as check_sound
 from .schema import fault_of as fault_of
 from .schema import on_network_disk as on_network_disk

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from search_spaces.errors import StoreError
-from tracking.journal.schema import FILE_NAME, reading
+from tracking.journal.schema import FILE_NAME, OFF, reading
 from tracking.records import (
     EndedTrial,
     Repeat,
@@ -38,8 +38,13 @@ class Header:
     uuid: str
     name: str
     launched: int
-    server: str
+    server: str  # "off": it is sent to none from now on.
     engines: tuple[str, ...]  # The one that was launched last is the last.
+
+    @property
+    def address(self) -> str:
+        """The address of the MLflow server that gets the study too, or empty."""
+        return "" if self.server == OFF else self.server
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,10 @@ from typing import Final
 from search_spaces.errors import StoreError
 
 FILE_NAME: Final = "journal.db"
+DELETED: Final = "deleted.db"
+"""The name of a journal whose study is being deleted."""
+OFF: Final = "off"
+"""The address of the server of a study that is sent to none."""
 FORMAT: Final = 1
 """The version of the tables. Raise it whenever they change."""
 

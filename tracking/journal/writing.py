@@ -48,6 +48,14 @@ class Journal:
         # The rows of the fits that run, by their uuids.
         self._fits: dict[str, int] = {}
 
+    def __enter__(self) -> Journal:
+        """Returns the journal itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes it."""
+        self.close()
+
     @classmethod
     def begin(
         cls, folder: Path, description: StudyDescription, environment: Mapping[str, str]

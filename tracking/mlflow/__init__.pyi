@@ -10,7 +10,6 @@ from .notes import Pages as Pages
 from .notes import study_description as study_description
 from .notes import study_note as study_note
 from .pages import view_id as view_id
-from .process import VARIABLE as VARIABLE
 from .process import bring_up_to_date as bring_up_to_date
 from .server import check_server as check_server
 from .server import open_client as open_client

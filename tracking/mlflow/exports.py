@@ -17,6 +17,7 @@ from typing import Final
 from filelock import FileLock
 
 from search_spaces.errors import StoreError
+from tracking.journal import FILE_NAME as JOURNAL
 
 FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
@@ -60,7 +61,7 @@ def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
 
     Raises StoreError if the study is not there any more, Timeout if another process holds them.
     """
-    journal, path = folder / "journal.db", folder / "exports.lock"
+    journal, path = folder / JOURNAL, folder / "exports.lock"
     if not journal.is_file():
         raise StoreError(f"There is no study in {str(folder)!r} any more.")
     with FileLock(path, timeout=seconds):

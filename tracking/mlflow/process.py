@@ -22,10 +22,9 @@ from filelock import Timeout
 from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
 from tracking.history.housekeeping import StudySize
 from tracking.history.study_history import histories_in
-from tracking.journal import JournalReader
+from tracking.journal import FILE_NAME, JournalReader
 from tracking.mlflow.exports import STORE, locked_exports, read_runs
 from tracking.mlflow.notes import REPORT
-from tracking.mlflow.server import OFF
 from tracking.store.folder import Store, default_store_path
 
 VARIABLE: Final = "KERASTUDY_MLFLOW"
@@ -152,8 +151,7 @@ def bring_up_to_date(
     """Brings the store's MLflow, and a study's server, up to date; for a process that waits."""
     from tracking.mlflow.exporter import StudyExporter
 
-    server = JournalReader(folder).header().server
-    for address in dict.fromkeys(["", *([server] if server not in ("", OFF) else [])]):
+    for address in dict.fromkeys(["", JournalReader(folder).header().address]):
         try:
             StudyExporter(store, folder, address).update(whole=True)
         except TrackingError as error:
@@ -198,14 +196,14 @@ class _Follower:
         self._ended.set()
 
     def _round(self, *, whole: bool = False) -> None:
-        if not is_on() or not (self._folder / "journal.db").is_file():
+        if not is_on() or not (self._folder / FILE_NAME).is_file():
             return
         try:
-            server = JournalReader(self._folder).header().server
+            server = JournalReader(self._folder).header().address
         except KerastudyError as error:
             _say(f"warning: {error}")
             return
-        for address in dict.fromkeys(["", *([server] if server not in ("", OFF) else [])]):
+        for address in dict.fromkeys(["", server]):
             if address not in self._refused:
                 self._send(address, whole)
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from search_spaces.errors import ServerAwayError, ServerRefusedError, TrackingError
+from tracking.journal import OFF
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _SCHEMES: Final = ("http", "https")
-OFF: Final = "off"
-"""The address of a study that is sent to no server."""
 # They log exceptions with a traceback, the making of tables, and each model.
 _TOO_LOUD: Final = {
     "alembic": logging.WARNING,

@@ -18,12 +18,9 @@ class RecordError(InternalError):
     """A text is not the JSON of a record."""
 
 
-def to_json(record: object, kind: Any = None) -> str:
-    """Returns a record as one line of JSON, numbers to the last bit; NaN and infinities too.
-
-    `kind` is its type where that says more than its class, such as ``tuple[Racer, ...]``.
-    """
-    return _converter().dumps(record, unstructure_as=kind, ensure_ascii=False)
+def to_json(record: object) -> str:
+    """Returns a record as one line of JSON, numbers to the last bit; NaN and infinities too."""
+    return _converter().dumps(record, ensure_ascii=False)
 
 
 def from_json(kind: type[Record], text: str) -> Record:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StoreError, StudyError
+from tracking.journal import FILE_NAME
 from tracking.store.files import remove_pieces, write_atomically
 from tracking.store.study_locks import locked_store
 
@@ -43,7 +44,7 @@ def read_facts(root: Path) -> dict[str, Any] | None:
 
 def is_store(root: Path) -> bool:
     """Returns whether a folder is a store, or the rest of one."""
-    return (root / "store.json").exists() or any(root.glob("*/journal.db"))
+    return (root / "store.json").exists() or any(root.glob(f"*/{FILE_NAME}"))
 
 
 def facts_fault(root: Path) -> str:
@@ -71,7 +72,7 @@ def facts_fault(root: Path) -> str:
 
 def write_facts(root: Path, *, new: bool = False) -> None:
     """Writes a store's format and owner; `new` if this user is making it."""
-    users = maker_facts() if new else kept_facts(root)
+    users = _maker_facts() if new else _kept_facts(root)
     facts = {"format": STORE_FORMAT, **users}
     write_atomically(root / "store.json", json.dumps(facts) + "\n")
 
@@ -83,7 +84,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 _SALT, _USERS, _MAKER = "salt", "users", "made_by"
 
 
-def maker_facts() -> dict[str, Any]:
+def _maker_facts() -> dict[str, Any]:
     """Returns the entries of ``store.json`` for the user who makes a store."""
     salt = uuid.uuid4().hex
     return {
@@ -93,7 +94,7 @@ def maker_facts() -> dict[str, Any]:
     }
 
 
-def kept_facts(root: Path) -> dict[str, Any]:
+def _kept_facts(root: Path) -> dict[str, Any]:
     """Returns the entries of a store's users, to keep when ``store.json`` is rewritten."""
     facts = _facts(root)
     return {key: facts[key] for key in (_SALT, _USERS, _MAKER) if key in facts}

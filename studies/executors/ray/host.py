@@ -27,7 +27,14 @@ from filelock import FileLock
 from search_spaces.errors import KerastudyError, WorkerError
 from studies.data.arrays.large import temporary_folder
 from studies.error_texts import describe
-from studies.executors.messages import ChampionSaved, Failed, Job, Loaded, LoadStudy, SaveChampion
+from studies.executors.messages import (
+    ChampionSaved,
+    Failed,
+    Loaded,
+    LoadStudy,
+    RunFits,
+    SaveChampion,
+)
 from studies.executors.ray.cluster import set_variables
 from studies.executors.ray.parcels import CHAMPION, Begun, Parcel, moved, written_by
 from studies.executors.worker_process import WorkerProcess
@@ -141,7 +148,7 @@ class Host:
 
     def _unpacked(self, parcel: Parcel) -> object:
         """Returns a message whose files are here."""
-        if not isinstance(parcel.message, Job | SaveChampion):
+        if not isinstance(parcel.message, RunFits | SaveChampion):
             return parcel.message
         self._written, self._seen = (), {}
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError
-from studies.executors.messages import Job, SaveChampion
+from studies.executors.messages import RunFits, SaveChampion
 from tracking.records import TrialTask
 from tracking.store.files import replacing
 
@@ -37,14 +37,14 @@ class Begun:
 def packed(message: object) -> Parcel:
     """Returns a message with the files that it names and that exist."""
     paths: list[Path | None] = []
-    if isinstance(message, Job):
+    if isinstance(message, RunFits):
         paths = [path for fit in message.fits for path in (fit.state, fit.origin)]
     elif isinstance(message, SaveChampion):
         paths = [message.checkpoint]
     return Parcel(message, {p.name: p.read_bytes() for p in paths if p is not None and p.exists()})
 
 
-def moved(request: Job | SaveChampion, folder: Path) -> Job | SaveChampion:
+def moved(request: RunFits | SaveChampion, folder: Path) -> RunFits | SaveChampion:
     """Returns a request whose files are in another folder."""
     if isinstance(request, SaveChampion):
         model = folder / CHAMPION / request.folder.name
@@ -54,12 +54,12 @@ def moved(request: Job | SaveChampion, folder: Path) -> Job | SaveChampion:
         paths: dict[str, Any] = {name: getattr(fit, name) for name in _FILES}
         return replace(fit, **{name: path and folder / path.name for name, path in paths.items()})
 
-    return Job(tuple(there(fit) for fit in request.fits))
+    return RunFits(tuple(there(fit) for fit in request.fits))
 
 
 def written_by(request: object) -> Iterator[Path]:
     """Yields the files that a job's fits write."""
-    if isinstance(request, Job):
+    if isinstance(request, RunFits):
         for fit in request.fits:
             yield from filter(None, (fit.state, fit.checkpoint, fit.scores))
 
@@ -69,7 +69,7 @@ def put(files: Mapping[str, bytes], request: object) -> None:
     paths = {path.name: path for path in written_by(request)}
     if isinstance(request, SaveChampion):
         paths = {name: request.folder.parent / name for name in files}
-    states = {fit.state for fit in request.fits} if isinstance(request, Job) else set()
+    states = {fit.state for fit in request.fits} if isinstance(request, RunFits) else set()
     for name in files.keys() & paths:
         path = paths[name]
         try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from search_spaces.errors import StudyError, WorkerError
-from studies.executors.messages import Job, LoadStudy, SaveChampion
+from studies.executors.messages import LoadStudy, RunFits, SaveChampion
 from studies.executors.pool import LaunchWorkers, WorkerPool
 from studies.executors.ray.cluster import Cluster
 from studies.executors.ray.host import arrival_of
@@ -85,7 +85,7 @@ class RemoteProcess:
 
     def send(self, message: object) -> None:
         """Sends a message, with the files that it names."""
-        if isinstance(message, Job | SaveChampion):
+        if isinstance(message, RunFits | SaveChampion):
             # It may have ended since its last message.
             self.take_what_came(0.0)
             self._raise_if_lost()
