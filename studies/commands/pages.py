@@ -221,7 +221,7 @@ def _pages(
     Returns the addresses of the views of the last one, and of a view of each by its name.
     """
     from tracking.journal import JournalReader
-    from tracking.mlflow.exports import read_runs
+    from tracking.mlflow.exports import read_notes
     from tracking.mlflow.pages import VIEWS
     from tracking.mlflow.process import bring_up_to_date
 
@@ -230,7 +230,7 @@ def _pages(
         bring_up_to_date(store, folder, lambda line: click.echo(line, err=True))
     views, studies = {}, {}
     for folder in folders[:_SHOWN]:
-        experiment, _ = read_runs(folder)
+        experiment, _ = read_notes(folder)
         if experiment:
             # A click in MLflow's own list leads to the side of traces.
             name = JournalReader(folder).header().name

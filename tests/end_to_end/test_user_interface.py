@@ -308,5 +308,5 @@ def test_other_machines_need_the_token(
         here = place.address.replace(socket.gethostname(), "127.0.0.1")
         with pytest.raises(HTTPError, match="401"):
             urlopen(f"{here}/ajax-api/2.0/mlflow/experiments/search?max_results=9")
-        page = place.study_page(in_mlflow.experiment.experiment_id)
+        page = place.study_page(in_mlflow.experiment.experiment_id, "trials")
         see(browser, page.replace(place.address, here), "연구 1", "matching runs")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from click.testing import CliRunner
 from exported import check_equal, experiment_of, runs_of
 from handmade import ENVIRONMENT, losses, make_result, make_spec, record_trial
 from mlflow import MlflowClient
-from mlflow.entities import ViewType
+from mlflow.entities import Run, ViewType
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 from suite import exhaustive_but
 
+import kerastudy as ks
 from search_spaces import SearchSpace, ServerAwayError, StoreError
 from studies.progress import NoProgress
 from tracking.history import (
@@ -170,6 +172,84 @@ def test_a_running_study_is_there_as_far_as_it_is(store: Store) -> None:
     # The best so far by how many trials had ended.
     best = client_of(store).get_metric_history(parent.info.run_id, "study/best_val_loss")
     assert [(point.step, point.value) for point in best] == [(1, 0.25), (2, 0.125)]
+
+
+class Observed:
+    """MLflow's client, and the calls of it."""
+
+    def __init__(self, exporter: StudyExporter) -> None:
+        self._client = exporter.destination.client
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        exporter.destination.client = self  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+
+        def called(*arguments: Any, **options: Any) -> Any:
+            self.calls.append((name, arguments))
+            return found(*arguments, **options)
+
+        return called if callable(found) else found
+
+
+def test_a_round_with_nothing_new_asks_mlflow_nothing(store: Store) -> None:
+    exporter = StudyExporter(store, folder_of(store))
+    observed = Observed(exporter)
+    exporter.update(whole=True)
+    assert observed.calls
+    observed.calls.clear()
+    assert exporter.update() == 0
+    assert observed.calls == []
+    (folder_of(store) / "report.html").write_text("A report.")
+    assert exporter.update() == 0
+    assert "log_artifact" in dict(observed.calls)
+    observed.calls.clear()
+    assert exporter.update() == 0
+    assert observed.calls == []
+    launch(store.root, trials=10)
+    assert exporter.update() > 0
+    check_equal(client_of(store), folder_of(store))
+
+
+def test_an_ended_trial_takes_one_batch_and_its_end_comes_last(store: Store) -> None:
+    """Whether it was sent while it ran, or is sent as a whole; 2,000 epochs take more requests."""
+    journal = Journal.begin(store.root / "runs", describe(name="runs"), ENVIRONMENT)
+    exporter, spec = StudyExporter(store, journal.folder), make_spec()
+    observed = Observed(exporter)
+    running = record_trial(journal, spec, losses(0.5), "running")
+    exporter.update()
+    observed.calls.clear()
+    journal.end_trial(running, make_result(spec, losses(0.5)))
+    at_once = record_trial(journal, make_spec(1), losses(0.25))
+    exporter.update()
+    there = runs_of(client_of(store), journal.folder)
+    for uuid in (running, at_once):
+        run = there[uuid].info.run_id
+        calls = [name for name, arguments in observed.calls if run in arguments]
+        assert calls.count("log_batch") == 1
+        assert calls[-1] == "set_terminated"
+
+
+def test_a_large_trial_arrives_whole(store: Store) -> None:
+    """It is more than MLflow takes in a request."""
+    space = SearchSpace(*(ks.Float(f"p{i}", 0, 1) for i in range(150)))
+    description = describe(name="large", space=space)
+    journal = Journal.begin(store.root / "large", description, ENVIRONMENT)
+    spec = make_spec(values={name: 0.5 for name in space.dimensions}, epochs=2000)
+    trial = journal.begin_trial(spec, Proposal(0, spec.values), ENVIRONMENT)
+    journal.begin_fit(trial, spec, only=True)
+    curve = losses(*(1 / epoch for epoch in range(1, 2001)))
+    for epoch, metrics in enumerate(curve, start=1):
+        journal.log_epoch(trial, EpochResult(0, epoch, metrics, 0.1))
+    noted = {f"n{i}": i for i in range(150)}
+    journal.end_trial(trial, replace(make_result(spec, curve), user_attrs=noted))
+    journal.end("FINISHED", "trials", "all are done")
+    export(store, "large")
+    check_equal(client_of(store), journal.folder)
+    tagged = runs_of(client_of(store), journal.folder)[trial].data.tags
+    assert {name: tagged[f"user_attrs.{name}"] for name in noted} == {
+        name: str(value) for name, value in noted.items()
+    }
 
 
 class Killed(BaseException):
@@ -334,6 +414,51 @@ def test_what_a_person_renamed_keeps_its_name(store: Store) -> None:
     check_equal(client, again.folder)
     assert experiment_of(client, again.folder).name == "mine"
     assert not (again.folder / "lock.json").exists()
+
+
+def test_what_a_person_renames_while_it_runs_keeps_its_name(store: Store) -> None:
+    """A trial, its repeats, the study's run, and a confirmation with its trainings."""
+    journal = Journal.begin(store.root / "runs", describe(name="runs", repeats=2), ENVIRONMENT)
+    exporter, client, spec = StudyExporter(store, journal.folder), client_of(store), make_spec()
+    result, epoch = make_result(spec, losses(0.5)), EpochResult(0, 1, {"val_loss": 0.5}, 0.1)
+    mine: set[str] = set()
+
+    def rename(*uuids: str) -> None:
+        """And then there is more of them."""
+        exporter.update()
+        for uuid in uuids:
+            client.set_tag(there()[uuid].info.run_id, "mlflow.runName", "mine")
+        mine.update(uuids)
+        journal.log_epoch(uuids[-1], epoch)
+        journal.flush()
+        exporter.update()
+
+    def there() -> dict[str, Run]:
+        return runs_of(client, journal.folder)
+
+    trial = journal.begin_trial(spec, Proposal(0, spec.values), ENVIRONMENT)
+    repeat = journal.begin_fit(trial, spec, only=False)
+    exporter.update()
+    (parent,) = there().keys() - {trial, repeat}
+    rename(parent, trial, repeat)
+    journal.end_fit(repeat, result)
+    journal.end_trial(trial, result)
+    other = record_trial(journal, make_spec(1), losses(0.25))
+    confirmation = journal.begin_confirmation('{"options": {"top": 1}}')
+    training = journal.begin_training(confirmation, spec, "#0 · seed 0", "0")
+    rename(confirmation, training)
+    journal.end_training(training, result)
+    race = (Racer(1, (0.25,)), Racer(0, (0.5,)))
+    found = Confirmation(
+        "runs", "optuna:tpe", confirmation, "val_loss", "min", 1, 0.25, None, (1,), race, None, 1,
+        None, None,
+    )  # fmt: skip
+    journal.end_confirmation(confirmation, found)
+    journal.end("FINISHED", "trials", "all are done")
+    export(store, "runs")
+    check_equal(client, journal.folder)
+    names = {uuid: run.info.run_name for uuid, run in there().items()}
+    assert names == {**dict.fromkeys(mine, "mine"), other: "#1 · val_loss 0.25 @ epoch 1"}
 
 
 def test_a_model_that_a_person_deleted_is_left_so(store: Store) -> None:

@@ -27,8 +27,8 @@ def register_champion(
     """Records the model that `mlflow.keras.save_model` wrote as the study's champion.
 
     Call it only while holding the study. The folder `saved` is moved to the study's. `reason` is
-    why it was chosen; empty: as it is the best. Returns the model's address in MLflow,
-    ``models:/NAME@champion``.
+    why it was chosen; empty: as it is the best. Returns the model's address in the store's MLflow,
+    ``models:/NAME@champion``; where another model has the name, MLflow has it as ``NAME (2)``.
     """
     _, best = trial.best_training
     facts = {"epoch": best.epoch, "value": best.value}
@@ -40,7 +40,7 @@ def register_refit(
 ) -> str:
     """Records a model that was trained on training and validation data as the study's refit.
 
-    Returns its address in MLflow, ``models:/NAME@refit``.
+    Returns its address, ``models:/NAME@refit``, as `register_champion` does.
     """
     return _recorded(history, trial, saved, REFIT, {"epochs": epochs, "samples": samples}, "")
 

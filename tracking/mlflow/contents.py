@@ -6,7 +6,7 @@ import contextlib
 import getpass
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.space import complete
 from tracking.mlflow import tags
@@ -15,9 +15,6 @@ from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec
 
 if TYPE_CHECKING:
     from mlflow.entities import Param
-
-# A batch of MLflow's holds 100.
-_MOST_TAGS: Final = 50
 
 
 def dataset_inputs(description: StudyDescription) -> list[Any]:
@@ -125,5 +122,7 @@ def result_tags(result: TrialResult) -> dict[str, str]:
 
 def _noted(result: TrialResult) -> dict[str, str]:
     """Returns what an objective function noted, for people to see."""
-    noted = list(result.user_attrs.items())[:_MOST_TAGS]
-    return {param_name(f"user_attrs.{key}"): spell(value)[: tags.LONGEST] for key, value in noted}
+    return {
+        param_name(f"user_attrs.{key}"): spell(value)[: tags.LONGEST]
+        for key, value in result.user_attrs.items()
+    }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from search_spaces.errors import ServerRefusedError
 from tracking.journal import Header, JournalReader
 from tracking.mlflow import tags
-from tracking.mlflow.exports import STORE, Exports, Notes, read_database
+from tracking.mlflow.exports import STORE, Exports, Notes, read_notes
 from tracking.mlflow.runs import search_runs
 from tracking.mlflow.server import identity_of, open_client, open_store_client, set_aside
 from tracking.store.folder import Store
@@ -105,7 +105,8 @@ class Destination:
         """Refuses a server that shows the store's own database, as `kerastudy ui` does."""
         if not self.address:
             return
-        if database and database == read_database(self._folder):
+        _, ours = read_notes(self._folder)
+        if database and database == ours:
             raise ServerRefusedError(
                 f"The MLflow server {self.address} is one that shows this store, so the study is "
                 "there already. Leave it out with --tracking-uri off, or name another server."

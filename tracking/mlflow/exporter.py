@@ -46,6 +46,8 @@ class StudyExporter:
         self._looked_for_gone = False
         # What the prepared views were made of.
         self._viewed: object = None
+        # The journal's revision, and the report's mark, as last sent.
+        self._sent: tuple[int, str] | None = None
         self.page = ""
 
     @property
@@ -65,12 +67,27 @@ class StudyExporter:
         what a person has deleted there. Raises ServerAwayError if the destination does not answer,
         ServerRefusedError if it refuses.
         """
+        journal = JournalReader(self._folder)
+        if (
+            self._sent is not None
+            and not whole
+            and not again
+            and self._sent == self._state(journal)
+        ):
+            return 0
         with (
             as_server_errors(self.shown),
             Exports(self._folder, self.destination.place) as exports,
-            JournalReader(self._folder).held_open() as journal,
+            journal.held_open(),
         ):
-            return self._update(exports, journal, whole, again)
+            # Before it is sent: what comes meanwhile is looked for again.
+            state = self._state(journal)
+            written = self._update(exports, journal, whole, again)
+        self._sent = state
+        return written
+
+    def _state(self, journal: JournalReader) -> tuple[int, str]:
+        return journal.revision(), _mark_of(self._folder / REPORT)
 
     def _update(self, exports: Exports, journal: JournalReader, whole: bool, again: bool) -> int:
         header, destination = journal.header(), self.destination
@@ -237,15 +254,22 @@ class StudyExporter:
     def _send_report(self, exports: Exports, searches: Sequence[Search], runs: Runs) -> None:
         """Sends a new report to the run of the engine that was launched last."""
         file = self._folder / REPORT
-        if not file.is_file() or not searches:
+        mark = _mark_of(file)
+        if not mark or not searches:
             return
-        facts = file.stat()
-        mark = f"{facts.st_mtime_ns} {facts.st_size}"
         uuid = searches[-1].uuid
         if exports.has_file(REPORT, mark) or uuid not in runs.ids:
             return
         runs.unless_deleted(uuid, lambda: runs.client.log_artifact(runs.ids[uuid], str(file)))
         exports.sent_file(REPORT, mark)
+
+
+def _mark_of(file: Path) -> str:
+    """Returns what tells a file from what it was before; empty if there is none."""
+    if not file.is_file():
+        return ""
+    facts = file.stat()
+    return f"{facts.st_mtime_ns} {facts.st_size}"
 
 
 def _delete_gone(journal: JournalReader, runs: Runs) -> None:

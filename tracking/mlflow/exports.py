@@ -22,9 +22,9 @@ from tracking.journal import FILE_NAME as JOURNAL
 FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
 """The destination that is the MLflow database beside the studies of a store."""
-_FORMAT: Final = 1
-# A run may lack its params and its data set; has them; has its end too; was deleted by a person.
-_MADE, _BEGUN, _ENDED, _LEFT_OUT = range(4)
+_FORMAT: Final = 2
+# A run may lack its params and its data set; has them; was deleted by a person.
+_MADE, _BEGUN, _LEFT_OUT = range(3)
 _TABLES: Final = f"""
 BEGIN;
 CREATE TABLE destinations (
@@ -235,17 +235,13 @@ class Exports:
         """Returns whether a run has its params and its data set."""
         return self._states.get(uuid, _MADE) != _MADE
 
-    def has_ended(self, uuid: str) -> bool:
-        """Returns whether a run has its end: from then on its name is a person's."""
-        return self._states.get(uuid, _MADE) == _ENDED
-
     def is_left_out(self, uuid: str) -> bool:
         """Returns whether a person has deleted a run there."""
         return self._states.get(uuid, _MADE) == _LEFT_OUT
 
-    def wrote(self, uuid: str, *, ended: bool) -> None:
-        """Notes that a run has its params and its data set, or its end."""
-        self._set_state(uuid, max(_ENDED if ended else _BEGUN, self._states.get(uuid, _MADE)))
+    def wrote(self, uuid: str) -> None:
+        """Notes that a run has its params and its data set."""
+        self._set_state(uuid, _BEGUN)
 
     def leave_out_run(self, uuid: str) -> None:
         """Notes that a person has deleted a run there."""
@@ -278,39 +274,20 @@ class Exports:
         return self._database
 
 
-def read_runs(folder: Path, place: str = STORE) -> tuple[str, Mapping[str, str]]:
-    """Returns MLflow's id of a study's experiment at a destination, and of its runs by uuid.
+def read_notes(folder: Path) -> tuple[str, str]:
+    """Returns MLflow's id of a study's experiment beside its store, and what tells the database.
 
-    Empty if the study is not known there.
+    Both are empty if the study is not known there.
     """
-    path = folder / FILE_NAME
-    if not path.is_file():
-        return "", {}
-    try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
-            experiment = database.execute(
-                "SELECT experiment FROM destinations WHERE place = ?", (place,)
-            ).fetchone()
-            rows = database.execute(
-                "SELECT uuid, run FROM runs WHERE place = ? AND run != ''", (place,)
-            )
-            return ("" if experiment is None else str(experiment[0])), dict(rows)
-    except sqlite3.Error:
-        return "", {}
-
-
-def read_database(folder: Path) -> str:
-    """Returns what is noted of the database beside a study's store; empty if nothing is."""
-    path = folder / FILE_NAME
-    with contextlib.suppress(sqlite3.Error):
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
-            row = database.execute(
-                "SELECT database FROM destinations WHERE place = ?", (STORE,)
-            ).fetchone()
-            return "" if row is None else str(row[0])
-    return ""
+    uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(uri, uri=True)) as connection,
+    ):
+        query = "SELECT experiment, database FROM destinations WHERE place = ?"
+        experiment, database = connection.execute(query, (STORE,)).fetchone() or ("", "")
+        return experiment, database
+    return "", ""
 
 
 def _opened(path: Path) -> sqlite3.Connection:

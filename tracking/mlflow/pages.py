@@ -187,11 +187,9 @@ def view_id(view: str) -> str:
     return f"kerastudy-{view}"
 
 
-def view_page(experiment_id: str, view: str = "") -> str:
-    """Returns the address of a prepared view of a study; of the plain page without one."""
+def view_page(experiment_id: str, view: str) -> str:
+    """Returns the address of a prepared view of a study."""
     page = f"#/experiments/{experiment_id}/runs?{_TRAINING}"
-    if not view:
-        return page
     return f"{page}&viewStateShareKey={view_id(view)}&compareRunsMode={VIEWS[view]}"
 
 

@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import Timeout
 
@@ -23,9 +24,12 @@ from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, Tr
 from tracking.history.housekeeping import StudySize
 from tracking.history.study_history import histories_in
 from tracking.journal import FILE_NAME, JournalReader
-from tracking.mlflow.exports import STORE, locked_exports, read_runs
+from tracking.mlflow.exports import locked_exports, read_notes
 from tracking.mlflow.notes import REPORT
 from tracking.store.folder import Store, default_store_path
+
+if TYPE_CHECKING:
+    from tracking.mlflow.exporter import StudyExporter
 
 VARIABLE: Final = "KERASTUDY_MLFLOW"
 """The environment variable that is "off" where MLflow is not kept up to date."""
@@ -40,7 +44,7 @@ _REPORT_WANTED: Final = "report\n"
 
 def is_on() -> bool:
     """Returns whether MLflow is kept up to date."""
-    return os.environ.get(VARIABLE, "") not in ("off", "0")
+    return os.environ.get(VARIABLE, "") != "off"
 
 
 class Exporter:
@@ -60,7 +64,7 @@ class Exporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets it send the rest, without waiting for it."""
+        """Lets it send the rest; waits for that so long that it can say what went wrong."""
         self._end("", _SECONDS_AFTER_AN_ERROR)
 
     def finish(self, wait: Callable[[str], None]) -> None:
@@ -87,7 +91,8 @@ class Exporter:
         except subprocess.TimeoutExpired:
             return False
         if self._reader is not None:
-            self._reader.join(_SECONDS_BETWEEN)
+            # All that it said is in the pipe.
+            self._reader.join(seconds)
         return True
 
     def _pass_on(self) -> None:
@@ -123,7 +128,7 @@ def _forget(store: Store, size: StudySize) -> None:
 
     The experiment gets another name, since MLflow's trash keeps it.
     """
-    experiment, _ = read_runs(size.folder, STORE)
+    experiment, _ = read_notes(size.folder)
     if not experiment or not (store.root / "mlflow.db").is_file():
         return
     from mlflow.exceptions import MlflowException
@@ -174,9 +179,10 @@ class _Follower:
         self._folder, self._store = folder, Store(folder.parent)
         self._report = report
         self._ended = threading.Event()
-        self._away: set[str] = set()
+        # When to try an address again that is away.
+        self._away: dict[str, float] = {}
         self._refused: set[str] = set()
-        self._exporters: dict[str, object] = {}
+        self._exporters: dict[str, StudyExporter] = {}
 
     def run(self, *, follow: bool) -> None:
         """Sends until the launch has ended, and once more; then draws the report."""
@@ -184,7 +190,7 @@ class _Follower:
             threading.Thread(target=self._wait_for_end, daemon=True).start()
             while not self._ended.is_set():
                 self._round()
-                self._ended.wait(_SECONDS_AWAY if self._away else _SECONDS_BETWEEN)
+                self._ended.wait(_SECONDS_BETWEEN)
         self._round(whole=True)
         if self._report and self._draw():
             self._round()
@@ -204,27 +210,27 @@ class _Follower:
             _say(f"warning: {error}")
             return
         for address in dict.fromkeys(["", server]):
-            if address not in self._refused:
+            due = whole or time.monotonic() >= self._away.get(address, 0)
+            if due and address not in self._refused:
                 self._send(address, whole)
 
     def _send(self, address: str, whole: bool) -> None:
         from tracking.mlflow.exporter import StudyExporter
 
-        exporter = self._exporters.setdefault(
-            address, StudyExporter(self._store, self._folder, address)
-        )
-        assert isinstance(exporter, StudyExporter)
+        if address not in self._exporters:
+            self._exporters[address] = StudyExporter(self._store, self._folder, address)
+        exporter = self._exporters[address]
         try:
             exporter.update(whole=whole)
             if address in self._away:
-                self._away.discard(address)
+                del self._away[address]
                 _say(f"the {exporter.shown} answers")
         except ServerAwayError as error:
             # What it took before it went away is unknown: ask again.
             self._exporters.pop(address, None)
             if address not in self._away:
-                self._away.add(address)
                 _say(f"warning: {error} The study continues; the rest is sent later.")
+            self._away[address] = time.monotonic() + _SECONDS_AWAY
         except (KerastudyError, OSError) as error:
             self._refused.add(address)
             _say(f"warning: {error} Nothing more is sent there; the journal has everything.")

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Param, Run
 
-# A batch of the client's holds 1,000 things at most, of which 100 params and 100 tags.
-_BATCH: Final = 1000
-_LAST_BATCH: Final = 800
-_MOST_PARAMS: Final = 100
-_MOST_TAGS: Final = 100
 _PAGE: Final = 1000
 
 
@@ -33,6 +28,8 @@ class Runs:
         self.exports = exports
         # The tags that runs were made with: they are not written again.
         self._tags: dict[str, dict[str, str]] = {}
+        # The names that runs have until they end, unless a person gives them another.
+        self._names: dict[str, str] = {}
 
     @property
     def ids(self) -> Mapping[str, str]:
@@ -43,16 +40,14 @@ class Runs:
         """Notes that runs are going to be made."""
         self.exports.intend(list(uuids))
 
-    def run(
-        self, uuid: str, name: str, tagged: Mapping[str, str], started: int
-    ) -> tuple[str, bool]:
-        """Returns the run of a uuid, which is made if there is none.
+    def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
+        """Makes the run of a uuid if there is none, with the name that it has until it ends.
 
-        And whether it is new: the next `write` must give its params.
+        Returns whether it is new: the next `write` must give its params.
         """
-        known = self.ids.get(uuid, "")
-        if known:
-            return known, not self.exports.has_begun(uuid)
+        name = self._names[uuid] = portable(name)[:LONGEST]
+        if uuid in self.ids:
+            return not self.exports.has_begun(uuid)
         if self.exports.intends(uuid):
             # A process that was killed may have made it, and even twice.
             runs = search_runs(self.client, [self.experiment], f"tags.`{tags.UUID}` = '{uuid}'")
@@ -60,13 +55,12 @@ class Runs:
                 self.client.delete_run(double.info.run_id)
             if runs:
                 self.exports.made(uuid, runs[0].info.run_id)
-                return str(runs[0].info.run_id), True
-        name = portable(name)[:LONGEST]
+                return True
         texts = {tags.UUID: uuid, **{key: portable(text) for key, text in tagged.items()}}
         run = self.client.create_run(self.experiment, started, texts, name)
         self._tags[uuid] = {**texts, tags.RUN_NAME: name}
         self.exports.made(uuid, run.info.run_id)
-        return str(run.info.run_id), True
+        return True
 
     def log_inputs(self, uuid: str, inputs: Sequence[DatasetInput]) -> None:
         """Adds data sets to a run, before its first `write`."""
@@ -83,21 +77,23 @@ class Runs:
         status: str = "",
         ended: int | None = None,
     ) -> None:
-        """Adds to a run that there is, and ends it if a status is given, which is written last."""
+        """Adds to a run that there is, and ends it if a status is given, which is written last.
+
+        It gets a name among the tags only if it has the one that it was made with.
+        """
         run, has = self.ids.get(uuid), self._tags.pop(uuid, {})
         texts = {key: portable(text) for key, text in (tagged or {}).items()}
         new = {key: text for key, text in texts.items() if has.get(key) != text}
-        if self.exports.has_ended(uuid):
-            # From its end on, its name is a person's.
-            new.pop(tags.RUN_NAME, None)
+        # That of one just made is known.
+        former = "" if has else self._names.get(uuid, "")
         if run is not None and self.unless_deleted(
-            uuid, lambda: self._write(run, metrics, params, new, status, ended)
+            uuid, lambda: self._write(run, metrics, params, new, status, ended, former)
         ):
-            self.exports.wrote(uuid, ended=status not in ("", "RUNNING"))
+            self.exports.wrote(uuid)
 
     def rename(self, uuid: str, former: str, name: str) -> None:
         """Renames a run, unless a person gave it a name."""
-        if uuid in self.ids and self.client.get_run(self.ids[uuid]).info.run_name == former:
+        if uuid in self.ids and self._name(self.ids[uuid]) == former:
             run = self.ids[uuid]
             self.unless_deleted(uuid, lambda: self.client.set_tag(run, tags.RUN_NAME, name))
 
@@ -124,6 +120,9 @@ class Runs:
             return False
         return True
 
+    def _name(self, run: str) -> str:
+        return str(self.client.get_run(run).info.run_name)
+
     def _is_deleted(self, run: str) -> bool:
         from mlflow.exceptions import MlflowException
 
@@ -141,21 +140,18 @@ class Runs:
         tagged: Mapping[str, str],
         status: str,
         ended: int | None,
+        former: str,
     ) -> None:
         from mlflow.entities import RunTag
 
-        texts = [RunTag(key, text) for key, text in tagged.items()]
-        while len(params) > _MOST_PARAMS:
-            self.client.log_batch(run, params=params[:_MOST_PARAMS])
-            params = params[_MOST_PARAMS:]
-        while len(texts) > _MOST_TAGS:
-            self.client.log_batch(run, tags=texts[:_MOST_TAGS])
-            texts = texts[_MOST_TAGS:]
-        while len(metrics) > _LAST_BATCH:
-            self.client.log_batch(run, metrics=metrics[:_BATCH])
-            metrics = metrics[_BATCH:]
-        if metrics or params or texts:
-            self.client.log_batch(run, metrics, params, texts)
+        renamed = bool(former) and tags.RUN_NAME in tagged and self._name(run) != former
+        texts = [
+            RunTag(key, text)
+            for key, text in tagged.items()
+            if not (renamed and key == tags.RUN_NAME)
+        ]
+        # The client splits what is too much for one request.
+        self.client.log_batch(run, metrics, params, texts)
         if status == "RUNNING":
             self.client.update_run(run, status)
         elif status:

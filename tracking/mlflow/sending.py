@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,7 +45,7 @@ _STATUSES: Final = {
 # The param "trial" of trainings of the defaults, which may be no trial of the study.
 _DEFAULTS: Final = -1
 _INTERRUPTED: Final = "confirmation · interrupted"
-# Trials that are sent before that is noted: after a break the rest is sent.
+# Trials whose runs are noted together before they are made, as each note is synced to the disk.
 _TOGETHER: Final = 200
 
 
@@ -147,9 +148,8 @@ class Sender:
             tags.ENGINE: description.engine,
         }
         runs.intend([search.uuid])
-        _, made = runs.run(
-            search.uuid, parent_name(description.name, description.engine), tagged, search.created
-        )
+        name = parent_name(description.name, description.engine)
+        made = runs.begin(search.uuid, name, tagged, search.created)
         if made:
             runs.log_inputs(search.uuid, dataset_inputs(description))
             runs.write(search.uuid, params=params_of(settings(description)))
@@ -159,13 +159,6 @@ class Sender:
     def _send_trial(self, search: Search, attempt: Attempt, *, several: bool) -> None:
         """Sends an attempt at a trial, and its fits if it has several."""
         trial, runs = attempt.trial, self._runs
-        name = run_name(
-            trial.spec,
-            trial.result,
-            of_defaults=trial.number == search.description.default_trial,
-            engine=search.description.engine if several else "",
-            folds=search.description.folds,
-        )
         tagged = {tags.PARENT: runs.ids[search.uuid], tags.KIND: "trial"}
         if trial.verified:
             tagged[tags.VERIFIED] = trial.verified
@@ -173,7 +166,7 @@ class Sender:
         if isinstance(trial, EndedTrial) and trial.result.repeats:
             for epoch, means in self._means(trial).items():
                 metrics += metrics_of(means, trial.ended, epoch)
-        self._send_run(search, trial, name, tagged, metrics, several=several)
+        self._send_run(search, trial, tagged, metrics, several=several)
         fits = self._fits.pop(trial.uuid, [])
         if not runs.exports.is_left_out(trial.uuid):
             for fit in fits:
@@ -181,28 +174,19 @@ class Sender:
 
     def _send_fit(self, search: Search, fit: Fit, *, several: bool) -> None:
         """Sends a repeat or a fold of a trial."""
-        spec, description = fit.spec, search.description
-        name = run_name(
-            spec,
-            fit.result,
-            of_repeat=True,
-            of_defaults=spec.number == description.default_trial,
-            engine=description.engine if several else "",
-            folds=description.folds,
-        )
+        spec = fit.spec
         tagged = {
             tags.PARENT: self._runs.ids[fit.trial],
             tags.KIND: "repeat" if spec.fold is None else "fold",
             tags.REPEAT: str(spec.repeat),
         }
         self._runs.intend([fit.uuid])
-        self._send_run(search, fit, name, tagged, [], several=several)
+        self._send_run(search, fit, tagged, [], several=several)
 
     def _send_run(
         self,
         search: Search,
         fit: TrialRecord | Fit,
-        name: str,
         tagged: dict[str, str],
         metrics: list[Metric],
         *,
@@ -211,6 +195,14 @@ class Sender:
         """Sends an attempt at a trial, or one of its fits."""
         runs, description, spec, result = self._runs, search.description, fit.spec, fit.result
         values = hyperparameters(description, spec)
+        name = partial(
+            run_name,
+            spec,
+            of_repeat=isinstance(fit, Fit),
+            of_defaults=spec.number == description.default_trial,
+            folds=description.folds,
+        )
+        ended_name = name(result, engine=description.engine if several else "")
         tagged |= {**_origin(search), tags.ENGINE: description.engine}
         tagged |= {tags.NUMBER: str(spec.number), tags.STATE: fit.state}
         if spec.number == description.default_trial:
@@ -224,9 +216,9 @@ class Sender:
             metrics += metrics_of(result_metrics(result, description.objective), fit.ended, 0)
             joined = {str(each["name"]): each["default"] for each in result.joined}
         elif fit.state == "interrupted":
-            name = name.replace("running", "interrupted")
+            ended_name = ended_name.replace("running", "interrupted")
             tagged[tags.REASON] = "its process ended before it did"
-        _, made = runs.run(fit.uuid, name, tagged, fit.started)
+        made = runs.begin(fit.uuid, name(), tagged, fit.started)
         params: list[Param] = []
         if made:
             # The number is what charts of the UI have on their axis.
@@ -238,7 +230,7 @@ class Sender:
         if fit.state == "running":
             runs.write(fit.uuid, metrics, params)
         else:
-            tagged[tags.RUN_NAME] = name
+            tagged[tags.RUN_NAME] = ended_name
             runs.write(fit.uuid, metrics, params, tagged, _STATUSES[fit.state], fit.ended)
 
     def _send_confirmations(self, search: Search) -> int:
@@ -268,7 +260,10 @@ class Sender:
                 name += f" · {metric} {outcome.confirmed.value:.4g} on the test part"
         runs.intend([confirmation.uuid, *(fit.uuid for fit in fits)])
         above = {tags.PARENT: runs.ids[search.uuid], tags.KIND: tags.CONFIRMATION_KIND}
-        run, made = runs.run(confirmation.uuid, name, {**tagged, **above}, confirmation.started)
+        made = runs.begin(
+            confirmation.uuid, "confirmation · running", {**tagged, **above}, confirmation.started
+        )
+        run = runs.ids[confirmation.uuid]
         if made:
             options = json.loads(confirmation.plan)["options"]
             runs.write(confirmation.uuid, params=params_of(options))
@@ -277,7 +272,7 @@ class Sender:
         if outcome is None:
             runs.write(
                 confirmation.uuid,
-                tagged={tags.RUN_NAME: name},
+                tagged={} if state == "running" else {tags.RUN_NAME: name},
                 status=_STATUSES[state],
                 ended=confirmation.ended or None,
             )
@@ -312,9 +307,9 @@ class Sender:
         if shown is not None:
             outcome = f"{description.objective.metric} {shown.value:.4g}"
         above = {tags.PARENT: parent, tags.KIND: tags.TRAINING_KIND}
-        name = f"{fit.name} · {outcome}"
         values = hyperparameters(description, fit.spec)
-        _, made = runs.run(fit.uuid, name, {**tagged, **above}, fit.started)
+        name = f"{fit.name} · running"
+        made = runs.begin(fit.uuid, name, {**tagged, **above}, fit.started)
         # Its name begins with the trial, such as "#12", or with "defaults".
         of = fit.name.partition(" ")[0].removeprefix("#")
         trial = int(of) if of.isdecimal() else _DEFAULTS
@@ -328,7 +323,7 @@ class Sender:
                 if shown is not None or each.startswith("system/")
             }
             metrics += metrics_of(found, fit.ended, 0)
-        more = {tags.RUN_NAME: name}
+        more = {} if fit.state == "running" else {tags.RUN_NAME: f"{fit.name} · {outcome}"}
         if result is not None and result.reason:
             more[tags.REASON] = result.reason[: tags.LONGEST]
         status = "" if fit.state == "running" else _STATUSES[fit.state]

@@ -54,8 +54,8 @@ class Place:
         """The address of the list of studies; MLflow's home page is about other things."""
         return self.page("#/experiments?workflowType=machine_learning")
 
-    def study_page(self, experiment_id: str, view: str = "") -> str:
-        """Returns the address of a study's page, or of one of its prepared views."""
+    def study_page(self, experiment_id: str, view: str) -> str:
+        """Returns the address of a prepared view of a study."""
         return self.page(view_page(experiment_id, view))
 
 
