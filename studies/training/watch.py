@@ -12,7 +12,6 @@ from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import Checkpoints
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import Trainer
-from tracking.mlflow.names import metric_name
 from tracking.records import (
     ALL_FOLDS,
     BestEpoch,
@@ -73,7 +72,6 @@ class Watch:
 
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Takes an epoch; False ends the training."""
-        metrics = {metric_name(name): value for name, value in metrics.items()}
         objective = self.spec.objective
         if self.state != "complete" or self._diverged:
             # A user's own training loop may continue although it should stop.
@@ -115,7 +113,6 @@ class Watch:
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
         """Takes the outcome that a training returns: it counts instead of epochs."""
-        outcome = {metric_name(name): value for name, value in outcome.items()}
         if self.state != "complete":
             return
         if self._diverged:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tracking.mlflow import tags
 from tracking.mlflow.exports import Exports
-from tracking.mlflow.names import LONGEST, portable, to_mlflow
+from tracking.mlflow.names import portable, run_title, to_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -61,7 +61,7 @@ class Runs:
             if runs:
                 self.exports.made(uuid, runs[0].info.run_id)
                 return str(runs[0].info.run_id), True
-        name = portable(name)[:LONGEST]
+        name = run_title(name)
         texts = {tags.UUID: uuid, **{key: portable(text) for key, text in tagged.items()}}
         run = self.client.create_run(self.experiment, started, texts, name)
         self._tags[uuid] = {**texts, tags.RUN_NAME: name}
@@ -85,7 +85,10 @@ class Runs:
     ) -> None:
         """Adds to a run that there is, and ends it if a status is given, which is written last."""
         run, has = self.ids.get(uuid), self._tags.pop(uuid, {})
-        texts = {key: portable(text) for key, text in (tagged or {}).items()}
+        texts = {
+            key: run_title(text) if key == tags.RUN_NAME else portable(text)
+            for key, text in (tagged or {}).items()
+        }
         new = {key: text for key, text in texts.items() if has.get(key) != text}
         if self.exports.has_ended(uuid):
             # From its end on, its name is a person's.
@@ -165,7 +168,8 @@ class Runs:
 def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
     """Returns metrics for MLflow, those that are finite.
 
-    MLflow turns an infinity into 1.8e308, which then wins every sort.
+    Their names are the journal's, and get MLflow's spelling here. MLflow turns an infinity into
+    1.8e308, which then wins every sort.
     """
     from mlflow.entities import Metric
 

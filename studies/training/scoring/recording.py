@@ -17,7 +17,6 @@ from studies.training.scoring.samples import sample_scores
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import cannot_write
 from studies.training.trainer import OnEpoch
-from tracking.mlflow.names import metric_name
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
 from tracking.scores.files import write_scores
 from tracking.scores.sample_scores import SampleScores
@@ -64,11 +63,10 @@ class ScoreRecorder:
 
     def _take(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Copies the weights after an epoch: after each, or after the best two."""
-        values = {metric_name(name): value for name, value in metrics.items()}
-        value = values.get(self._task.spec.objective.metric)
+        value = metrics.get(self._task.spec.objective.metric)
         if value is None or self._why_not_every:
             return
-        now = BestEpoch(epoch, value, values)
+        now = BestEpoch(epoch, value, dict(metrics))
         if not self._every:
             if not math.isfinite(value):
                 return
