@@ -13,7 +13,6 @@ from .errors import HyperparameterError as HyperparameterError
 from .errors import InternalError as InternalError
 from .errors import KerastudyError as KerastudyError
 from .errors import NoTestPartError as NoTestPartError
-from .errors import NotRecordableError as NotRecordableError
 from .errors import ObjectiveError as ObjectiveError
 from .errors import SearchSpaceError as SearchSpaceError
 from .errors import SeedError as SeedError

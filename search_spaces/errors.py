@@ -20,7 +20,6 @@
     │   ├── StudyNotFoundError      no such study or trial in the store
     │   ├── StudyChangedError       another definition is recorded under this name
     │   ├── StudyNameError          a study can't have this name
-    │   ├── NotRecordableError      MLflow can't take the name of a hyperparameter or metric
     │   ├── ComparisonError         these studies can't be compared
     │   ├── StatisticsError         too few scores, or unfit ones, for a correction or an interval
     │   ├── ServerAwayError         an MLflow server doesn't answer now
@@ -140,10 +139,6 @@ class StudyChangedError(TrackingError):
 
 class StudyNameError(TrackingError, ValueError):
     """A study's name is empty, or has characters that names can't have."""
-
-
-class NotRecordableError(TrackingError, ValueError):
-    """MLflow can't take the name of a hyperparameter or of a metric."""
 
 
 class ComparisonError(TrackingError, ValueError):

@@ -22,14 +22,12 @@ from studies.definition.settings import (
 from studies.engines.make import check_engine_serves
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import joined, with_joined
-from tracking.mlflow.names import check_names
 from tracking.records import FINISHED_STATES, StudyDescription
 from tracking.records.studies import ANY_HARDWARE
 
 
 def check_definition(description: StudyDescription) -> None:
-    """Raises an error if a study can't be recorded, or if its engine can't serve it."""
-    check_names(description.space.names, [description.objective.metric])
+    """Raises EngineError if a study's engine can't serve it."""
     check_engine_serves(
         description.engine, description.pruner, description.space, most_epochs(description)
     )

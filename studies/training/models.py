@@ -54,7 +54,7 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
     for name, value in logs.items():
         values = np.asarray(value)
         if values.size == 1:
-            numbers[name] = float(values.item())
+            numbers[str(name)] = float(values.item())
         else:
             numbers.update({f"{name}_{i}": float(v) for i, v in enumerate(values.ravel())})
     return numbers

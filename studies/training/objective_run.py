@@ -31,7 +31,6 @@ from studies.user_code.causes import (
     out_of_memory,
     prunes_trial,
 )
-from tracking.mlflow.names import metric_name
 from tracking.records import BestEpoch, EpochResult, TrialResult, TrialSpec, TrialState, TrialTask
 
 if TYPE_CHECKING:
@@ -250,7 +249,7 @@ class Following:
         if self.measured is not None:
             self.measured.epoch_ended(epoch, logs)
         prefix = f"fit_{number}/" if number > 1 else ""
-        metrics = {metric_name(f"{prefix}{name}"): value for name, value in logs.items()}
+        metrics = {f"{prefix}{name}": value for name, value in logs.items()}
         self.metrics[epoch] = {**self.metrics.get(epoch, {}), **metrics}
         if self._tell(epoch, metrics):
             # Not by its pruner, which gets what it reports: its time is over.

@@ -25,16 +25,9 @@ from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import Checkpoints, cannot_write, last_state, restoring
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer, Training
-from studies.training.watch import OnEpochResult, Watch
+from studies.training.watch import OnEpochResult, Reports, Watch
 from studies.user_code.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
-from tracking.records import (
-    ALL_FOLDS,
-    Decision,
-    EpochResult,
-    TrialResult,
-    TrialSpec,
-    TrialTask,
-)
+from tracking.records import ALL_FOLDS, TrialResult, TrialSpec, TrialTask
 
 if TYPE_CHECKING:
     import keras
@@ -63,31 +56,7 @@ def run_trial(
     Raises ObjectiveError if the model does not log the objective, StudyError if a checkpoint can't
     be written, and whatever `on_epoch` raises.
     """
-    return _Run(study, data, task, _Reports(on_epoch), trainer, time.monotonic()).result()
-
-
-class _Reports:
-    """Reports epochs, and keeps errors of reporting, which are not the training's."""
-
-    def __init__(self, on_epoch: OnEpochResult) -> None:
-        self._on_epoch = on_epoch
-        self._decided: dict[int, Decision] = {}
-        self._known: dict[int, Decision] = {}
-        self.error: Exception | None = None
-
-    def begin_again(self) -> None:
-        """Makes it repeat the decisions on epochs that were reported before."""
-        self._known = dict(self._decided)
-
-    def __call__(self, epoch: EpochResult) -> Decision:
-        if epoch.epoch in self._known:
-            return self._known[epoch.epoch]
-        try:
-            decision = self._decided[epoch.epoch] = self._on_epoch(epoch)
-            return decision
-        except Exception as error:
-            self.error = error
-            raise
+    return _Run(study, data, task, Reports(on_epoch), trainer, time.monotonic()).result()
 
 
 @dataclass
@@ -97,7 +66,7 @@ class _Run:
     study: StudyDefinition
     data: AnyData | FoldedSplits
     task: TrialTask
-    reports: _Reports
+    reports: Reports
     trainer: Trainer
     started: float
     unfit: str = ""  # Why `model.fit` must train it, or empty.
@@ -180,14 +149,20 @@ class _Run:
         checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
         watch = Watch(
-            spec, weights, checkpoints, self.reports, trainer=self.trainer, started=self.started
+            spec,
+            weights,
+            checkpoints,
+            self.reports,
+            then=scores.take,
+            trainer=self.trainer,
+            started=self.started,
         )
         with checkpoints:
             validates = spec.fold != ALL_FOLDS
             training = Training(
                 model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
             )
-            trained = self._train(training, watch, state, scores)
+            trained = self._train(training, watch, state)
         if self.reports.error is not None:
             # Even if the training has caught it.
             raise self.reports.error
@@ -202,13 +177,7 @@ class _Run:
             reason = "; ".join(filter(None, (reason, f"{stateless}: {checkpoints.given_up}")))
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
-    def _train(
-        self,
-        training: Training,
-        watch: Watch,
-        state: TrainingState | None,
-        scores: ScoreRecorder,
-    ) -> bool:
+    def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
         """Trains a model, from its first epoch or from a state; False if nothing was left to do."""
         build = self.study.build
         if state is not None:
@@ -223,7 +192,7 @@ class _Run:
             )
         try:
             with forgetting_gradients():
-                outcome = self.trainer.train(training, scores.following(watch.on_epoch_end))
+                outcome = self.trainer.train(training, watch.on_epoch_end)
             if outcome is not None:
                 watch.conclude(outcome)
         except (StudyError, NotTrainedError):

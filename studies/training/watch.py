@@ -12,7 +12,6 @@ from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import Checkpoints
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import Trainer
-from tracking.mlflow.names import metric_name
 from tracking.records import (
     ALL_FOLDS,
     BestEpoch,
@@ -26,8 +25,33 @@ from tracking.records import (
 OnEpochResult = Callable[[EpochResult], Decision]
 
 
+class Reports:
+    """Reports epochs, and keeps errors of reporting, which are not the training's."""
+
+    def __init__(self, on_epoch: OnEpochResult) -> None:
+        self._on_epoch = on_epoch
+        self._decided: dict[int, Decision] = {}
+        self._known: dict[int, Decision] = {}
+        self.error: Exception | None = None
+
+    def begin_again(self) -> None:
+        """Makes it repeat the decisions on epochs that were reported before."""
+        self._known = dict(self._decided)
+
+    def __call__(self, epoch: EpochResult) -> Decision:
+        """Reports an epoch; returns the decision on it."""
+        if epoch.epoch in self._known:
+            return self._known[epoch.epoch]
+        try:
+            decision = self._decided[epoch.epoch] = self._on_epoch(epoch)
+            return decision
+        except Exception as error:
+            self.error = error
+            raise
+
+
 class Watch:
-    """Follows one training.
+    """Follows one training. After the answer to an epoch it calls `then` with it.
 
     If its trainer concludes, the training may return its outcome at the end: epochs may then lack
     the objective.
@@ -40,6 +64,7 @@ class Watch:
         checkpoints: Checkpoints,
         tell: OnEpochResult,
         *,
+        then: Callable[[int, Mapping[str, float]], None],
         trainer: Trainer,
         started: float,
     ) -> None:
@@ -50,7 +75,7 @@ class Watch:
         # Why the weights of the best epoch can't be kept.
         self.unsaved = ""
         self._checkpoints = checkpoints
-        self._tell = tell
+        self._tell, self._then = tell, then
         self._trainer, self._concludes = trainer, trainer.concludes
         self._started = started
         self._epochs: list[Mapping[str, float]] = []
@@ -73,7 +98,11 @@ class Watch:
 
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Takes an epoch; False ends the training."""
-        metrics = {metric_name(name): value for name, value in metrics.items()}
+        goes_on = self._take_epoch(epoch, metrics)
+        self._then(epoch, metrics)
+        return goes_on
+
+    def _take_epoch(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         objective = self.spec.objective
         if self.state != "complete" or self._diverged:
             # A user's own training loop may continue although it should stop.
@@ -115,7 +144,6 @@ class Watch:
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
         """Takes the outcome that a training returns: it counts instead of epochs."""
-        outcome = {metric_name(name): value for name, value in outcome.items()}
         if self.state != "complete":
             return
         if self._diverged:

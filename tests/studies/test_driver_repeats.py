@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, loss, read_checkpoint, run_study
+from statements import noting_statements, read_whole
 from study_record import left_behind
 
 from studies.definition import trial_seed
@@ -111,8 +112,11 @@ def test_interrupted_between_repeats_it_goes_on_as_if_it_had_not(
     description = describe(name="interrupted", repeats=3, trials=5, keep=2)
     with pytest.raises(KeyboardInterrupt):
         launch(folder, ScriptedExecutor(description, before=interrupt))
-    resumed = launch(folder, ScriptedExecutor(description))
+    with noting_statements() as statements:
+        resumed = launch(folder, ScriptedExecutor(description))
     assert [repeat_values(t) for t in resumed.trials] == [repeat_values(t) for t in history.trials]
+    # It looks for what is there of the trial, and not through all.
+    assert read_whole(resumed.folder, statements) == []
     assert not left_behind(resumed.store.root)
 
 

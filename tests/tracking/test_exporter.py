@@ -25,6 +25,7 @@ from handmade import ENVIRONMENT, losses, make_result, make_spec, record_trial
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
+from statements import noting_statements, read_whole
 from suite import exhaustive_but
 
 import kerastudy as ks
@@ -561,6 +562,19 @@ def test_a_deleted_study_is_deleted_there(store: Store) -> None:
     export(store)
     check_equal(client, folder_of(store))
     assert experiment_of(client, folder_of(store)).name == NAME
+
+
+def test_a_round_reads_what_has_changed_and_not_the_whole_journal(store: Store) -> None:
+    history = read_study(store, NAME)
+    exporter = StudyExporter(store, history.folder)
+    exporter.update(whole=True)
+    confirm(history)
+    assert history.best is not None
+    record_verified(history, history.best, "model.fit, identical")
+    with noting_statements() as statements:
+        assert exporter.update() > 1
+    assert len(statements) > 9
+    assert read_whole(history.folder, statements) == []
 
 
 def test_a_moved_store_fills_mlflow_anew(store: Store, tmp_path: Path) -> None:

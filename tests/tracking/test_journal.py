@@ -14,18 +14,20 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import psutil
 import pytest
 from damage import cut_short, tear_pages
 from handmade import ENVIRONMENT, VALUES, contents, losses, make_result, make_spec, record_trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import describe
+from statements import noting_statements
 
 from search_spaces import StoreError
 from tracking.history import RecordedCurves, read_study
-from tracking.journal import FORMAT, Journal, JournalReader, check_sound, schema
+from tracking.journal import FORMAT, Journal, JournalReader, check_sound, on_network_disk, schema
 from tracking.records import EpochResult, Proposal
 from tracking.store import create_store
 
@@ -56,7 +58,7 @@ def test_numbers_are_kept_to_the_last_bit(tmp_path: Path) -> None:
     curve = reader.curves([uuid])[uuid]
     assert bits([metrics["m"] for metrics in curve.values()]) == bits(NUMBERS)
     (attempt,) = reader.attempts(journal.search)
-    assert attempt.trial.spec == spec
+    assert attempt.spec == spec
 
 
 def _newer(path: Path) -> None:
@@ -102,6 +104,68 @@ def test_a_journal_that_cannot_be_used_is_told_and_left(
         with pytest.raises(StoreError, match=told):
             Journal(journal.folder, journal.search, describe()).set_running({})
     assert contents(tmp_path) == before
+
+
+def test_a_commit_is_synced_where_a_trial_begins_or_ends(tmp_path: Path) -> None:
+    """A power failure may take epochs, which a training's state has too, but no trial's result."""
+    journal = begin(tmp_path)
+    journal.close()
+    spec = make_spec(0)
+    with noting_statements() as statements:
+
+        def transactions() -> list[str]:
+            told = [each for each in statements if each.startswith(("PRAGMA sync", "BEGIN"))]
+            statements.clear()
+            return told
+
+        for end in ("end", "lose"):
+            trial = journal.begin_trial(spec, Proposal(0, VALUES), ENVIRONMENT)
+            assert transactions() == ["PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"]
+            journal.begin_fit(trial, spec, only=True)
+            transactions()
+            journal.log_epoch(trial, EpochResult(0, 1, {"val_loss": 0.5}, 0.1))
+            journal.flush()
+            assert transactions() == ["PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE"]
+            journal.log_epoch(trial, EpochResult(0, 2, {"val_loss": 0.4}, 0.1))
+            if end == "end":
+                journal.end_trial(trial, make_result(spec, losses(0.5, 0.4)))
+            else:
+                journal.lose_trial(trial, 1)
+            assert transactions() == ["PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"]
+
+
+@pytest.mark.parametrize(
+    ("place", "network"),
+    [
+        ("here", False),
+        ("home/grace/studies", True),
+        ("home/local", False),
+        ("home/local/studies", False),
+        ("home/locals", True),
+        ("home/local/share/studies", True),
+        ("homes", False),
+        ("late/studies", True),
+    ],
+)
+def test_a_disk_of_another_machine_is_known_by_the_mount_that_has_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, network: bool
+) -> None:
+    class Disk(NamedTuple):
+        mountpoint: str
+        fstype: str
+
+    root = tmp_path.resolve()
+    mounts = [
+        Disk(f"{root}/home/local/share", "cifs"),
+        Disk("/", "ext4"),
+        Disk(f"{root}/home", "nfs4"),
+        Disk(f"{root}/home/local", "ext4"),
+        # What mounts it when it is first used is at the same place.
+        Disk(f"{root}/late", "autofs"),
+        Disk(f"{root}/late", "nfs4"),
+    ]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
+    assert on_network_disk(root / place) == network
 
 
 @pytest.mark.parametrize("network", [False, True])
@@ -209,10 +273,26 @@ def test_a_folder_that_cannot_be_written_is_read(
     with read_only(snapshot, monkeypatch):
         reader = JournalReader(snapshot / "scripted")
         (attempt,) = reader.attempts(journal.search)
-        assert reader.curves([attempt.trial.uuid])[attempt.trial.uuid] == {
-            1: {"loss": 0.25, "val_loss": 0.5}
-        }
+        assert reader.curves([attempt.uuid])[attempt.uuid] == {1: {"loss": 0.25, "val_loss": 0.5}}
     assert sorted(snapshot.rglob("*")) == before
+
+
+def test_a_folder_that_cannot_be_written_is_copied_once_for_each_state_of_its_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied, copy = [], shutil.copyfile
+    monkeypatch.setattr(shutil, "copyfile", lambda *of: copied.append(of) or copy(*of))
+    journal = begin(tmp_path)
+    reader = JournalReader(journal.folder)
+    for trials in (1, 2):
+        record_trial(journal, make_spec(trials), losses(0.5))
+        copied.clear()
+        with read_only(journal.folder, monkeypatch), reader.held_open():
+            for _ in range(2):
+                assert len(reader.attempts(journal.search)) == trials
+                assert JournalReader(journal.folder).trial_count() == trials
+        # The journal, and its write-ahead log.
+        assert len(copied) == 2
 
 
 def test_a_transaction_that_fails_keeps_the_epochs_that_wait(tmp_path: Path) -> None:
@@ -297,7 +377,7 @@ def test_any_sequence_reads_back_as_it_was_written(steps: list[tuple[str, int, f
                     written[left][1] = "interrupted"
         journal.close()
         reader = JournalReader(journal.folder)
-        read = {each.trial.uuid: each.trial for each in reader.attempts(journal.search)}
+        read = {each.uuid: each for each in reader.attempts(journal.search)}
         assert {u: (t.number, t.state) for u, t in read.items()} == {
             uuid: (number, state) for uuid, (number, state, _) in written.items()
         }

@@ -1,6 +1,4 @@
-from .champions import champion_fault as champion_fault
 from .champions import record_verified as record_verified
-from .champions import register_champion as register_champion
 from .champions import withdraw_champion as withdraw_champion
 from .commands import confirm_command as confirm_command
 from .commands import shell_commands as shell_commands
@@ -15,9 +13,7 @@ from .confirmations import read_evaluations as read_evaluations
 from .confirmations import read_trainings as read_trainings
 from .confirmations import record_evaluation as record_evaluation
 from .curves import RecordedCurves as RecordedCurves
-from .curves import epoch_metrics as epoch_metrics
 from .curves import fit_metrics as fit_metrics
-from .curves import metric_by_epoch as metric_by_epoch
 from .curves import sparkline as sparkline
 from .housekeeping import delete_study as delete_study
 from .housekeeping import rename_study as rename_study

@@ -64,13 +64,8 @@ def study_size(store: Store, name: str) -> StudySize:
         )
     journal = JournalReader(folder)
     header = journal.header()
-    numbers = {
-        (search.id, attempt.trial.number)
-        for search in journal.searches()
-        for attempt in journal.attempts(search.id)
-    }
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return StudySize(header.name, folder, len(numbers), size, header.address)
+    return StudySize(header.name, folder, journal.trial_count(), size, header.address)
 
 
 def delete_study(

@@ -19,7 +19,7 @@ from tracking.history.trials import (
     ranked,
     with_joined,
 )
-from tracking.journal import Champion, Journal, JournalReader, Search
+from tracking.journal import Champion, Header, Journal, JournalReader, Search
 from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
 from tracking.store.files import StudyFiles, files_of
 from tracking.store.folder import Store, known_names
@@ -233,19 +233,16 @@ def find_engines(store: Store, name: str, engine: str | None = None) -> list[Stu
 
 def histories_in(store: Store, folder: Path, engine: str | None = None) -> list[StudyHistory]:
     """Reads the study in a folder under each of its engines, or one; the last launched first."""
-    journal = JournalReader(folder)
-    header = journal.header()
-    searches = journal.searches(engine)
-    if engine is not None and header.engines and not searches:
-        raise StudyNotFoundError(
-            f"The study {header.name!r} was not launched with the engine {engine!r}, but with "
-            f"{', '.join(header.engines)}."
-        )
-    champion = next(reversed(journal.champions(ALIAS)), None)
-    return [
-        _history(store, folder, header.engines, header.address, champion, search)
-        for search in reversed(searches)
-    ]
+    with JournalReader(folder).held_open() as journal:
+        header = journal.header()
+        searches = journal.searches(engine)
+        if engine is not None and header.engines and not searches:
+            raise StudyNotFoundError(
+                f"The study {header.name!r} was not launched with the engine {engine!r}, but with "
+                f"{', '.join(header.engines)}."
+            )
+        champion = next(reversed(journal.champions(ALIAS)), None)
+        return [_history(store, journal, header, champion, search) for search in reversed(searches)]
 
 
 def refreshed(history: StudyHistory) -> StudyHistory:
@@ -295,26 +292,19 @@ def _sound(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _history(
-    store: Store,
-    folder: Path,
-    engines: tuple[str, ...],
-    address: str,
-    champion: Champion | None,
-    search: Search,
+    store: Store, journal: JournalReader, header: Header, champion: Champion | None, search: Search
 ) -> StudyHistory:
     """Reads the trials of a study under one of its engines."""
-    trials, superseded = latest_attempts(
-        each.trial for each in JournalReader(folder).attempts(search.id)
-    )
+    trials, superseded = latest_attempts(journal.attempts(search.id))
     description = with_joined(search.description, trials)
     if description.discovered:
         trials = [completed(trial, description.space) for trial in trials]
     running = search.status == "RUNNING"
     return StudyHistory(
         store=store,
-        folder=folder,
+        folder=journal.folder,
         description=description,
-        engines=engines,
+        engines=header.engines,
         search=search.id,
         status=search.status,
         trials=tuple(trials),
@@ -322,7 +312,7 @@ def _history(
         ended_by="" if running else search.ended_by,
         stopped="" if running else search.stopped,
         keeps=search.keeps,
-        server=address,
+        server=header.address,
         superseded=superseded,
         recorded_correction=search.corrected,
     )

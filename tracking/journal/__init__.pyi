@@ -1,4 +1,3 @@
-from .reading import Attempt as Attempt
 from .reading import Champion as Champion
 from .reading import ConfirmationRecord as ConfirmationRecord
 from .reading import Fit as Fit

@@ -61,7 +61,6 @@ class Champion:
     reason: str
     facts: Mapping[str, Any]
     predictions: str
-    time: int
 
 
 @dataclass(frozen=True)
@@ -78,16 +77,7 @@ class Search:
     created: int
     ended: int
     git: Mapping[str, str]
-    environment: Mapping[str, str]
     corrected: str
-    revision: int
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """An attempt at a trial."""
-
-    trial: TrialRecord
     revision: int
 
 
@@ -106,7 +96,6 @@ class Fit:
     result: TrialResult | None
     started: int
     ended: int
-    revision: int
 
 
 class Point(NamedTuple):
@@ -177,7 +166,7 @@ class JournalReader:
             name = database.execute("SELECT name FROM study").fetchone()[0]
             rows = database.execute(
                 "SELECT id, uuid, definition, status, ended_by, stopped, keeps, created, "
-                "ended, git, environment, corrected, revision FROM searches "
+                "ended, git, corrected, revision FROM searches "
                 "WHERE ? IS NULL OR engine = ? ORDER BY launched",
                 (engine, engine),
             ).fetchall()
@@ -196,7 +185,6 @@ class JournalReader:
         created: int,
         ended: int,
         git: str,
-        environment: str,
         corrected: str,
         revision: int,
     ) -> Search:
@@ -213,21 +201,27 @@ class JournalReader:
             created,
             ended,
             json.loads(git),
-            json.loads(environment),
             corrected,
             revision,
         )
 
-    def attempts(self, search: int, since: int = 0) -> list[Attempt]:
+    def trial_count(self) -> int:
+        """Returns the number of trials under all engines; attempts at one count once."""
+        with self._reading() as database:
+            numbers = "SELECT DISTINCT search, number FROM trials"
+            return int(database.execute(f"SELECT count(*) FROM ({numbers})").fetchone()[0])
+
+    def attempts(self, search: int, since: int = 0) -> list[TrialRecord]:
         """Returns the attempts at a study's trials that changed after a revision, in order."""
         with self._reading() as database:
             rows = database.execute(
                 "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
-                "started, known, losses, verified, ended, whole, revision FROM trials "
-                "WHERE +search = ? AND revision > ? ORDER BY +id",
+                "started, known, losses, verified, ended, whole FROM trials "
+                # Ordered by "id" alone, SQLite would read the whole table, which is in that order.
+                "WHERE search = ? AND revision > ? ORDER BY +id",
                 (search, since),
             ).fetchall()
-        return [Attempt(self._trial(*row[:-1]), row[-1]) for row in rows]
+        return [self._trial(*row) for row in rows]
 
     def _trial(
         self,
@@ -264,17 +258,31 @@ class JournalReader:
         return EndedTrial(**fields, result=self._read(TrialResult, result))
 
     def fits(
-        self, since: int = 0, *, confirmation: str | None = None, trial: str | None = None
+        self,
+        since: int = 0,
+        *,
+        confirmation: str | None = None,
+        trial: str | None = None,
+        of_several: bool = False,
     ) -> list[Fit]:
-        """Returns the fits that changed after a revision, in order; or those of one owner."""
+        """Returns the fits that changed after a revision, in order; or those of one owner.
+
+        `of_several` returns only those of trials that have several.
+        """
+        owners = {"confirmation": confirmation, "trial": trial}
+        given = {name: uuid for name, uuid in owners.items() if uuid is not None}
+        conditions = ["f.revision > ?", *(f"f.{name} = ?" for name in given)]
+        if of_several:
+            # A trial's only fit has the trial's uuid, and a confirmation's training has no trial.
+            conditions.append("f.uuid != f.trial")
         with self._reading() as database:
             rows = database.execute(
                 "SELECT f.uuid, t.search, coalesce(f.trial, ''), coalesce(f.confirmation, ''), "
-                "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended, f.revision "
+                "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended "
                 "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
-                "WHERE f.revision > ?1 AND (?2 IS NULL OR f.confirmation = ?2) "
-                "AND (?3 IS NULL OR f.trial = ?3) ORDER BY f.id",
-                (since, confirmation, trial),
+                # As for attempts: "id" alone would make SQLite read the whole table.
+                f"WHERE {' AND '.join(conditions)} ORDER BY +f.id",
+                (since, *given.values()),
             ).fetchall()
         return [
             Fit(
@@ -289,7 +297,6 @@ class JournalReader:
                 result=None if row[8] is None else self._read(TrialResult, row[8]),
                 started=row[9],
                 ended=row[10],
-                revision=row[11],
             )
             for row in rows
         ]
@@ -365,7 +372,7 @@ class JournalReader:
         with self._reading() as database:
             rows = database.execute(
                 "SELECT c.id, c.alias, c.search, s.engine, c.trial, t.number, c.folder, c.reason, "
-                "c.facts, c.predictions, c.time FROM champions c "
+                "c.facts, c.predictions FROM champions c "
                 "JOIN searches s ON s.id = c.search JOIN trials t ON t.uuid = c.trial "
                 "WHERE NOT c.withdrawn AND (?1 IS NULL OR c.alias = ?1) ORDER BY c.id",
                 (alias,),
@@ -382,7 +389,6 @@ class JournalReader:
                 reason=row[7],
                 facts=json.loads(row[8]),
                 predictions=row[9],
-                time=row[10],
             )
             for row in rows
         ]

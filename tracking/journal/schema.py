@@ -9,7 +9,8 @@ one that holds the study's lock; any number read it meanwhile.
 - On a network disk a write-ahead log does not work, as its index is in shared memory
   (https://www.sqlite.org/wal.html): there it has a rollback journal, which is slower.
 - In a folder that can't be written, such as a snapshot, it is read from a copy of the database and
-  of its write-ahead log. (SQLite's ``immutable=1`` would leave out the content of the log.)
+  of its write-ahead log, made once for each state of the two. (SQLite's ``immutable=1`` would leave
+  out the content of the log.)
 
 `revision` counts the transactions. Searches, trials, fits and confirmations have that of their last
 change, so that a reader, such as the exporter, finds what has changed since it last looked. Epochs
@@ -25,7 +26,9 @@ import shlex
 import shutil
 import sqlite3
 import tempfile
+import weakref
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -66,7 +69,6 @@ CREATE TABLE trials (
     ended INTEGER NOT NULL DEFAULT 0, verified TEXT NOT NULL DEFAULT '', whole TEXT,
     revision INTEGER NOT NULL
 );
-CREATE INDEX trials_by_search ON trials (search, number);
 CREATE INDEX trials_by_revision ON trials (revision);
 CREATE TABLE fits (
     id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, trial TEXT, confirmation TEXT,
@@ -139,10 +141,11 @@ def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]
     """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)
-        if not os.access(path.parent, os.W_OK):
-            path = _copied(path, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        # Held while it is read, as the last copies alone are kept.
+        copy = None if os.access(path.parent, os.W_OK) else _copy_of(path)
+        opened = path if copy is None else copy.path
         database = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",
+            f"{opened.absolute().as_uri()}?mode=rw",
             uri=True,
             timeout=_SECONDS_TO_WAIT,
             isolation_level=None,
@@ -223,14 +226,35 @@ def _check_version(database: sqlite3.Connection, path: Path) -> None:
     raise StoreError(_damaged(path, "it is no journal of kerastudy"))
 
 
-def _copied(path: Path, folder: Path) -> Path:
-    """Copies a journal and its write-ahead log, from where SQLite can't open them."""
-    copy = folder / path.name
-    shutil.copyfile(path, copy)
-    log = path.with_name(f"{path.name}-wal")
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copyfile(log, copy.with_name(log.name))
-    return copy
+class _Copy:
+    """A copy of a journal and its write-ahead log; its files are gone when nothing refers to it."""
+
+    def __init__(self, path: Path) -> None:
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.path = Path(folder, path.name)
+        shutil.copyfile(path, self.path)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(_log_of(path), _log_of(self.path))
+
+
+def _copy_of(path: Path) -> _Copy:
+    """Copies a journal from where SQLite can't open it, or returns the last copy if it is alike."""
+    facts: list[int] = []
+    for file in (path, _log_of(path)):
+        with contextlib.suppress(FileNotFoundError):
+            found = file.stat()
+            facts += [found.st_mtime_ns, found.st_size]
+    return _copied(path.absolute(), *facts)
+
+
+@lru_cache(maxsize=4)
+def _copied(path: Path, *_facts: int) -> _Copy:
+    return _Copy(path)
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 def _damaged(path: Path, fault: str) -> str:

@@ -71,13 +71,13 @@ class Journal:
             former = database.execute(
                 "SELECT id FROM searches WHERE engine = ?", (description.engine,)
             ).fetchone()
-            for (search,) in [former] if former else []:
+            if former is not None:
                 trials = "SELECT uuid FROM trials WHERE search = ?"
                 fits = f"SELECT id FROM fits WHERE trial IN ({trials})"
-                database.execute(f"DELETE FROM epochs WHERE fit IN ({fits})", (search,))
-                database.execute(f"DELETE FROM fits WHERE trial IN ({trials})", (search,))
-                database.execute("DELETE FROM trials WHERE search = ?", (search,))
-                database.execute("DELETE FROM searches WHERE id = ?", (search,))
+                database.execute(f"DELETE FROM epochs WHERE fit IN ({fits})", former)
+                database.execute(f"DELETE FROM fits WHERE trial IN ({trials})", former)
+                database.execute("DELETE FROM trials WHERE search = ?", former)
+                database.execute("DELETE FROM searches WHERE id = ?", former)
             row = database.execute(
                 "INSERT INTO searches (uuid, engine, definition, environment, created, launched, "
                 "status, revision) VALUES (?, ?, ?, ?, ?, ?, 'RUNNING', ?)",

@@ -2,8 +2,6 @@ from .contents import dataset_inputs as dataset_inputs
 from .exporter import StudyExporter as StudyExporter
 from .exports import STORE as STORE
 from .exports import Exports as Exports
-from .names import LONGEST_METRIC as LONGEST_METRIC
-from .names import from_mlflow as from_mlflow
 from .names import to_mlflow as to_mlflow
 from .notes import Pages as Pages
 from .notes import study_description as study_description

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.space import complete
 from tracking.mlflow import tags
-from tracking.mlflow.names import param_name, spell, to_mlflow
+from tracking.mlflow.names import spell, to_mlflow
 from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def params_of(values: Mapping[str, Any]) -> list[Param]:
     """Returns values as MLflow's params."""
     from mlflow.entities import Param
 
-    return [Param(param_name(name), spell(value)) for name, value in values.items()]
+    return [Param(to_mlflow(name), spell(value)) for name, value in values.items()]
 
 
 def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def origin_tags(description: StudyDescription) -> dict[str, str]:
 
 
 def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
-    """Returns the metrics of a trial as a whole, by MLflow's names.
+    """Returns the metrics of a trial as a whole, by the names that they have at MLflow.
 
     Those of its cost are "system metrics", which the UI shows on another page: a bar for each
     would stand among the curves.
@@ -99,7 +99,7 @@ def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float
         found["system/model_parameters"] = result.model_parameters
     if result.best is not None:
         # "Latest" in the UI is the last epoch: the best needs a name of its own.
-        name = to_mlflow(f"best_{objective.metric}")
+        name = f"best_{objective.metric}"
         found[name] = result.best.value
         if result.spread is not None:
             found[f"{name}_std"] = result.spread
@@ -123,6 +123,6 @@ def result_tags(result: TrialResult) -> dict[str, str]:
 def _noted(result: TrialResult) -> dict[str, str]:
     """Returns what an objective function noted, for people to see."""
     return {
-        param_name(f"user_attrs.{key}"): spell(value)[: tags.LONGEST]
+        to_mlflow(f"user_attrs.{key}"): spell(value)[: tags.LONGEST]
         for key, value in result.user_attrs.items()
     }

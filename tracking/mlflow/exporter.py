@@ -110,7 +110,7 @@ class StudyExporter:
         searches = journal.searches()
         for search in searches:
             if search.id not in self._so_far:
-                trials = [each.trial for each in journal.attempts(search.id)]
+                trials = journal.attempts(search.id)
                 self._so_far[search.id] = TrialsSoFar(search.description, trials)
         self.page = f"{self.address}/{view_page(experiment.experiment_id, 'trials')}"
         written = 0

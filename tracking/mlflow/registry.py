@@ -15,7 +15,7 @@ from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.history.verdicts import study_verdict, worth
 from tracking.journal import Champion, Header, JournalReader
 from tracking.mlflow import tags
-from tracking.mlflow.names import param_name, spell, to_mlflow
+from tracking.mlflow.names import spell, to_mlflow
 from tracking.mlflow.pages import model_description, version_description, with_verdict
 from tracking.mlflow.runs import Runs
 from tracking.records import EndedTrial, StudyDescription
@@ -195,7 +195,7 @@ class Registry:
             name=champion.alias,
             source_run_id=parent,
             tags={**facts, tags.UUID: _mark(champion)},
-            params={param_name(k): spell(v) for k, v in trial.spec.values.items()},
+            params={to_mlflow(k): spell(v) for k, v in trial.spec.values.items()},
             model_type="keras",
         )
         if logged.status != LoggedModelStatus.READY:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tracking.mlflow import tags
 from tracking.mlflow.exports import Exports
-from tracking.mlflow.names import LONGEST, portable, to_mlflow
+from tracking.mlflow.names import portable, run_title, to_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,7 +45,7 @@ class Runs:
 
         Returns whether it is new: the next `write` must give its params.
         """
-        name = self._names[uuid] = portable(name)[:LONGEST]
+        name = self._names[uuid] = run_title(name)
         if uuid in self.ids:
             return not self.exports.has_begun(uuid)
         if self.exports.intends(uuid):
@@ -82,7 +82,10 @@ class Runs:
         It gets a name among the tags only if it has the one that it was made with.
         """
         run, has = self.ids.get(uuid), self._tags.pop(uuid, {})
-        texts = {key: portable(text) for key, text in (tagged or {}).items()}
+        texts = {
+            key: run_title(text) if key == tags.RUN_NAME else portable(text)
+            for key, text in (tagged or {}).items()
+        }
         new = {key: text for key, text in texts.items() if has.get(key) != text}
         # That of one just made is known.
         former = "" if has else self._names.get(uuid, "")
@@ -161,7 +164,8 @@ class Runs:
 def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
     """Returns metrics for MLflow, those that are finite.
 
-    MLflow turns an infinity into 1.8e308, which then wins every sort.
+    Their names are the journal's, and get MLflow's spelling here. MLflow turns an infinity into
+    1.8e308, which then wins every sort.
     """
     from mlflow.entities import Metric
 

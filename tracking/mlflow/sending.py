@@ -13,7 +13,7 @@ from tracking.history.curves import mean_epochs
 from tracking.history.study_history import StudyHistory, histories_in
 from tracking.history.trials import best_trial
 from tracking.history.verdicts import verdict_by
-from tracking.journal import Attempt, ConfirmationRecord, Fit, JournalReader, Point, Search
+from tracking.journal import ConfirmationRecord, Fit, JournalReader, Point, Search
 from tracking.mlflow import tags
 from tracking.mlflow.contents import (
     dataset_inputs,
@@ -112,24 +112,23 @@ class Sender:
 
     def send(self, searches: Sequence[Search], so_far: Mapping[int, TrialsSoFar]) -> int:
         """Sends what has changed; returns how many runs were written."""
-        for fit in self._journal.fits(self._since):
-            if fit.trial and fit.uuid != fit.trial:
-                self._fits.setdefault(fit.trial, []).append(fit)
+        for fit in self._journal.fits(self._since, of_several=True):
+            self._fits.setdefault(fit.trial, []).append(fit)
         runs, several, written = self._runs, len(searches) > 1, 0
         for search in searches:
             self._send_parent(search)
             attempts = self._journal.attempts(search.id, self._since)
             for start in range(0, len(attempts), _TOGETHER):
                 some = attempts[start : start + _TOGETHER]
-                runs.intend(each.trial.uuid for each in some)
-                for attempt in some:
-                    self._send_trial(search, attempt, several=several)
+                runs.intend(each.uuid for each in some)
+                for trial in some:
+                    self._send_trial(search, trial, several=several)
             # Fits of trials that go on, and trainings on all folds.
             for fit in [f for fits in self._fits.values() for f in fits if f.search == search.id]:
                 if fit.trial in runs.ids and not runs.exports.is_left_out(fit.trial):
                     self._send_fit(search, fit, several=several)
             ended = so_far[search.id]
-            ended.take(each.trial for each in attempts)
+            ended.take(attempts)
             if ended.unsent:
                 runs.write(search.uuid, ended.unsent)
                 ended.unsent = []
@@ -156,9 +155,9 @@ class Sender:
         if search.status == "RUNNING":
             runs.write(search.uuid, status="RUNNING")
 
-    def _send_trial(self, search: Search, attempt: Attempt, *, several: bool) -> None:
+    def _send_trial(self, search: Search, trial: TrialRecord, *, several: bool) -> None:
         """Sends an attempt at a trial, and its fits if it has several."""
-        trial, runs = attempt.trial, self._runs
+        runs = self._runs
         tagged = {tags.PARENT: runs.ids[search.uuid], tags.KIND: "trial"}
         if trial.verified:
             tagged[tags.VERIFIED] = trial.verified

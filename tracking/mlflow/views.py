@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tracking.mlflow import tags
-from tracking.mlflow.names import param_name, to_mlflow
+from tracking.mlflow.names import to_mlflow
 from tracking.mlflow.pages import view_id
 from tracking.records import StudyDescription
 
@@ -31,7 +31,9 @@ _SINGLE: Final = ("system/seconds", "system/peak_memory_bytes", "system/model_pa
 # The column with the runs' names.
 _NAME: Final = "attributes.`Run Name`"
 
-_VALIDATED: Final = re.compile(r"(^|/)val_(?=[^/]*$)")
+# Metrics of a second model are called "fit_2/val_loss".
+_FIT: Final = re.compile(r"^(fit_\d+/|)")
+_VALIDATED: Final = re.compile(_FIT.pattern + "val_")
 
 Chart = dict[str, Any]
 
@@ -119,7 +121,7 @@ def _columns(description: StudyDescription, *, several: bool) -> list[str]:
         f"metrics.`{_best(description)}`",
         *(f"tags.`{tag}`" for tag in (tags.BEST_EPOCH, tags.STATE)),
         *([f"tags.`{tags.ENGINE}`"] if several else []),
-        *(f"params.`{param_name(name)}`" for name in dimensions),
+        *(f"params.`{to_mlflow(name)}`" for name in dimensions),
     ]
 
 
@@ -156,13 +158,13 @@ def _values(description: StudyDescription) -> list[Chart]:
         charts.append(
             {
                 **_chart("PARALLEL", "Trials", "parallel coordinates"),
-                "selectedParams": [param_name(name) for name in axes],
+                "selectedParams": [to_mlflow(name) for name in axes],
                 "selectedMetrics": [best],
                 "showAllRuns": True,
             }
         )
     for name in [*(scientific or space.dimensions)][:_MOST_CHARTS]:
-        charts.append(_scatter("Hyperparameters", param_name(name), best))
+        charts.append(_scatter("Hyperparameters", to_mlflow(name), best))
     return charts
 
 
@@ -173,9 +175,7 @@ def _curves(metrics: Sequence[str]) -> list[Chart]:
         pairs.setdefault(_VALIDATED.sub(r"\1", name), []).append(name)
     charts = []
     for name, measured in pairs.items():
-        # Those of a second model are called "fit_2/val_loss".
-        fit, slash, metric = name.rpartition("/")
-        lines = [to_mlflow(each) for each in (f"{fit}{slash}val_{metric}", name)]
+        lines = [to_mlflow(each) for each in (_FIT.sub(r"\1val_", name), name)]
         if len(measured) == 1 and not _VALIDATED.search(measured[0]):
             # Not validated, such as a learning rate, or what an objective function reports.
             lines = [to_mlflow(name)]

@@ -12,7 +12,6 @@ from .checks import Measured as Measured
 from .checks import (
     Racer as Racer,
 )
-from .converting import RecordError as RecordError
 from .converting import from_json as from_json
 from .converting import to_json as to_json
 from .studies import (

@@ -1,5 +1,4 @@
 from .files import StudyFiles as StudyFiles
-from .files import as_store_errors as as_store_errors
 from .files import checkpoint_digest as checkpoint_digest
 from .files import files_of as files_of
 from .files import one_before as one_before
@@ -12,6 +11,5 @@ from .folder import create_store as create_store
 from .folder import default_store_path as default_store_path
 from .folder import known_names as known_names
 from .folder import open_store as open_store
-from .study_locks import holder_of as holder_of
 from .study_locks import locked_study as locked_study
 from .trust import STORE_FORMAT as STORE_FORMAT

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search_spaces import Hyperparameters, SearchSpace
-from search_spaces.errors import BuilderError, NotRecordableError, StudyError
+from search_spaces.errors import BuilderError, StudyError
 from studies.training.batches import as_tensor, packed
 from studies.training.building.build import build_callbacks, build_model, check_logged, settled
 from studies.training.building.hypermodel import has_own_fit, rehearse
@@ -18,7 +18,6 @@ from studies.training.models import fixed_batch_size, has_own_steps, parameters_
 from studies.training.process.determinism import begin_trial
 from studies.training.programs.compiled import CompiledTrainer, why_not
 from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
-from tracking.mlflow.names import check_names
 from tracking.records import Objective
 
 if TYPE_CHECKING:
@@ -80,7 +79,6 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     except Exception as error:
         found = [_failure(study, data, error, "the model")]
         return Checked(found, settled(study.objective, model))
-    _check_metric_names(study, logged)
     if not callbacks and not has_own_steps(model):
         named = study.objective
         check_logged(named.metric if isinstance(named, Objective) else named, logged)
@@ -91,13 +89,6 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
         _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
     warnings = loading_warnings(model, study.build)
     return Checked(warnings, objective, 4 * parameters_of(model))
-
-
-def _check_metric_names(study: StudyDefinition, logged: Iterable[str]) -> None:
-    try:
-        check_names((), logged)
-    except NotRecordableError as error:
-        raise BuilderError(f"The study {study.name!r} can't be recorded. {error}") from None
 
 
 def _refuse(study: StudyDefinition, reason: str) -> None:

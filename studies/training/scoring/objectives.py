@@ -25,7 +25,6 @@ from studies.libraries.keras_parts import (
     mask_of,
     thresholds_of,
 )
-from tracking.mlflow.names import metric_name
 from tracking.scores.sample_scores import ScoreKind
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def rule_of(model: keras.Model, metric: str, y: Any, y_pred: Any) -> Rule:
     if not metric.startswith("val_"):
         raise NotScoredError(f"{metric} is no metric of the validation data")
     for name, compiled in compiled_metrics(model, y, y_pred).items():
-        recorded = metric_name(f"val_{name}")
+        recorded = f"val_{name}"
         index = metric.removeprefix(f"{recorded}_")
         if metric != recorded and (metric == index or not index.isdigit()):
             continue
@@ -153,7 +152,7 @@ def _loss(model: keras.Model, metric: str, y: Any, y_pred: Any, weights: Any) ->
         total = compute(y, y_pred, weights)
     if metric == "val_loss":
         return np.asarray(total), None
-    recorded = [metric_name(f"val_{name}") for name in names]
+    recorded = [f"val_{name}" for name in names]
     if metric not in recorded:
         raise NotScoredError(f"the model has no loss {metric.removeprefix('val_')}")
     return np.asarray(of_outputs[recorded.index(metric)]), None

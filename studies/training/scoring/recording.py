@@ -16,8 +16,6 @@ from studies.training.scoring.objectives import NotScoredError
 from studies.training.scoring.samples import sample_scores
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import cannot_write
-from studies.training.trainer import OnEpoch
-from tracking.mlflow.names import metric_name
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
 from tracking.scores.files import write_scores
 from tracking.scores.sample_scores import SampleScores
@@ -48,27 +46,15 @@ class ScoreRecorder:
         self._epochs: dict[int, tuple[Sequence[np.ndarray], BestEpoch]] = {}
         self._why_not_every = ""
         self._every = task.scores_of == "every"
+        # Whether not only the best epoch counts.
         self._follows = task.scores is not None and (self._every or 0 < samples <= _FEW_SAMPLES)
 
-    def following(self, on_epoch: OnEpoch) -> OnEpoch:
-        """Returns a function to call after each epoch: it follows if not only the best counts."""
-        if not self._follows:
-            return on_epoch
-
-        def follow(epoch: int, metrics: Mapping[str, float]) -> bool:
-            goes_on = on_epoch(epoch, metrics)
-            self._take(epoch, metrics)
-            return goes_on
-
-        return follow
-
-    def _take(self, epoch: int, metrics: Mapping[str, float]) -> None:
+    def take(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Copies the weights after an epoch: after each, or after the best two."""
-        values = {metric_name(name): value for name, value in metrics.items()}
-        value = values.get(self._task.spec.objective.metric)
-        if value is None or self._why_not_every:
+        value = metrics.get(self._task.spec.objective.metric)
+        if not self._follows or value is None or self._why_not_every:
             return
-        now = BestEpoch(epoch, value, values)
+        now = BestEpoch(epoch, value, dict(metrics))
         if not self._every:
             if not math.isfinite(value):
                 return
