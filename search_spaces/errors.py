@@ -26,18 +26,56 @@
     │   └── ServerRefusedError      an MLflow server rejects what it is sent
     └── InternalError               between modules of kerastudy: users never see one
 
-The text of each error says what is wrong, what was received, and what to do. The command line
-prints it as one line and exits with code 2.
+The text of each error says what is wrong, what was received, and what to do: `KerastudyError`
+writes the sentences. The command line prints them as one line and exits with code 2.
 """
 
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
+from typing import Final, Self
+
+_NOTHING: Final = object()
+_LONGEST_SHOWN: Final = 200
 
 
 class KerastudyError(Exception):
-    """Root of all errors of kerastudy."""
+    """Root of all errors of kerastudy.
+
+    Attributes:
+        setting: The name of the setting that is wrong, or empty.
+        expected: What it must be, such as "a whole number of at least 1", or empty.
+        received: What was received instead, as text, or empty.
+        hint: What to do, in sentences, or empty.
+    """
+
+    setting = expected = received = hint = ""
+
+    def __init__(self, wrong: str = "", *, received: object = _NOTHING, hint: str = "") -> None:
+        """Writes the text: what is wrong, what was received, what to do.
+
+        Args:
+            wrong: A sentence without its period if `received` or `hint` follows.
+            received: The wrong value; left out of the text if not given.
+            hint: What to do, in sentences.
+        """
+        if received is not _NOTHING:
+            # As text: an error travels between processes, its value may not.
+            self.received = shown(received)
+        self.hint = hint
+        sentences = [wrong, f"Received: {self.received}" if self.received else "", hint]
+        if self.received or hint:
+            sentences = [f"{each.removesuffix('.')}." for each in sentences[:2] if each] + [hint]
+        super().__init__(" ".join(each for each in sentences if each))
+
+    @classmethod
+    def of_setting(cls, setting: str, expected: str, received: object, hint: str = "") -> Self:
+        """Returns the error of a setting that must be something else than what was received."""
+        error = cls(f"{setting} must be {expected}", received=received, hint=hint)
+        error.setting, error.expected = setting, expected
+        return error
 
 
 class SearchSpaceError(KerastudyError, ValueError):
@@ -159,6 +197,16 @@ class ServerRefusedError(TrackingError):
 
 class InternalError(KerastudyError):
     """Base of the errors that one module of kerastudy raises and another one handles."""
+
+
+def shown(value: object) -> str:
+    """Returns a short form of a value for a message: never a whole array."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if value is None or isinstance(value, bool | numbers.Number | str | list | tuple | dict):
+        text = " ".join(repr(value).split("\n"))
+        return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+    return f"an object of type {type(value).__name__}"
 
 
 def suggestion(received: object, known: Iterable[str]) -> str:

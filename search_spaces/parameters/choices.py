@@ -96,7 +96,7 @@ class Listed(Parameter):
         """Returns the index of a value in `values`."""
         place = self._place(value)
         if place is None:
-            raise SearchSpaceError(self.reason_outside(value))
+            raise SearchSpaceError(self.reason_outside(value) or "")
         return place
 
     def opened(self, value: Any) -> Any:

@@ -1,0 +1,101 @@
+"""Checks of single settings, and what they raise: one sentence in one form for each.
+
+Every check takes the setting's name and value and returns the value as a plain Python one. It
+raises the error that it is given, `SearchSpaceError`, `DataError` or `StudyError`.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any, Final, TypeGuard, TypeVar
+
+from search_spaces.errors import KerastudyError, near_match, suggestion
+
+Error = type[KerastudyError]
+
+LARGEST_SEED: Final = 2**32 - 1
+"""numpy's RandomState, with which scikit-learn draws, takes no larger seed."""
+
+_Name = TypeVar("_Name", bound=str)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Returns whether a value is a whole number. True and False are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_real(value: object) -> TypeGuard[float]:
+    """Returns whether a value is a finite number. True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def whole_number(
+    setting: str, value: object, error: Error, *, least: int = 1, most: int | None = None
+) -> int:
+    """Checks a whole number from `least` to `most`."""
+    if is_whole(value) and least <= value and (most is None or value <= most):
+        return int(value)
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise error.of_setting(setting, f"a whole number {limits}", value)
+
+
+def seed(setting: str, value: object, error: Error) -> int:
+    """Checks a seed, a whole number from 0 to 2**32 - 1."""
+    if is_whole(value) and 0 <= value <= LARGEST_SEED:
+        return int(value)
+    raise error.of_setting(setting, "a whole number from 0 to 2**32 - 1", value)
+
+
+def finite_number(setting: str, value: object, error: Error) -> float:
+    """Checks a finite number."""
+    if is_real(value):
+        return value
+    raise error.of_setting(setting, "a finite number", value)
+
+
+def positive_number(setting: str, value: object, error: Error, of: str = "") -> float:
+    """Checks a finite number above 0, such as one "of seconds"."""
+    if is_real(value) and value > 0:
+        return value
+    raise error.of_setting(setting, f"a number {of} above 0".replace("  ", " "), value)
+
+
+def share(setting: str, value: object, error: Error) -> float:
+    """Checks a number between 0 and 1, both excluded."""
+    if is_real(value) and 0 < value < 1:
+        return float(value)
+    raise error.of_setting(setting, "a share between 0 and 1, both excluded", value)
+
+
+def truth(setting: str, value: object, error: Error) -> bool:
+    """Checks True or False."""
+    if isinstance(value, bool):
+        return value
+    raise error.of_setting(setting, "True or False", value)
+
+
+def choice(setting: str, value: object, names: Iterable[_Name], error: Error) -> _Name:
+    """Checks one of several names, and suggests the nearest."""
+    known = list(names)
+    for name in known:
+        if isinstance(value, str) and value == name:
+            return name
+    listed = ", ".join(repr(str(name)) for name in known)
+    raise error.of_setting(setting, f"one of {listed}", value, near_match(value, known))
+
+
+def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> str:
+    """Checks a name of a long list, such as a column of a table, and suggests the nearest."""
+    known = list(names)
+    if isinstance(value, str) and value in known:
+        return value
+    raise error(f"There is no {kind} {value!r}", hint=suggestion(value, known))
+
+
+def function(setting: str, value: Any, error: Error, of: str) -> Any:
+    """Checks that a value can be called; `of` says with what, such as "of hp"."""
+    if callable(value):
+        return value
+    raise error.of_setting(setting, f"a function {of}", value)
