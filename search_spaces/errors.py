@@ -39,8 +39,39 @@ from typing import Final, Self
 
 from search_spaces.texts import quoted
 
+__all__ = [
+    "BuilderError",
+    "ComparisonError",
+    "DataError",
+    "EngineError",
+    "FailedAlikeError",
+    "HyperparameterError",
+    "KerastudyError",
+    "NoTestPartError",
+    "ObjectiveError",
+    "SearchSpaceError",
+    "SeedError",
+    "ServerAwayError",
+    "ServerRefusedError",
+    "StatisticsError",
+    "StoreError",
+    "StoreLockedError",
+    "StudyChangedError",
+    "StudyError",
+    "StudyFileError",
+    "StudyNameError",
+    "StudyNotFoundError",
+    "TrackingError",
+    "UnchangeableError",
+    "WorkerError",
+]
+
 _NOTHING: Final = object()
 _LONGEST_SHOWN: Final = 200
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class KerastudyError(Exception):

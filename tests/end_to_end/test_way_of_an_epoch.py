@@ -69,7 +69,8 @@ def modules_within(callers: list[tuple[str, str]]) -> tuple[str, ...]:
     begins = [
         place
         for place, (module, function) in enumerate(ours, start=1)
-        if module.startswith(TRAINERS) or (module, function) == ("studies/running/jobs.py", "_wait")
+        if module.startswith(TRAINERS)
+        or (module, function) == ("studies/executors/jobs.py", "_wait")
     ]
     return tuple(module for module, _ in ours[begins[-1] :])
 
