@@ -110,7 +110,7 @@ class NoTraining:
         self.ended.append(time.process_time())
 
     def save_champion(self, *_: Any) -> dict[str, float]:
-        raise ks.StudyError("no model here")
+        raise ks.errors.StudyError("no model here")
 
     def close(self) -> None:
         pass

@@ -165,7 +165,7 @@ class SimulatedWorkers:
         self.ended_wall.append(time.perf_counter())
 
     def save_champion(self, *_: Any) -> dict[str, float]:
-        raise ks.StudyError("no model here")
+        raise ks.errors.StudyError("no model here")
 
     def close(self) -> None:
         pass

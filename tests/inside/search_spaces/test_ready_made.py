@@ -28,7 +28,6 @@ from search_spaces import (
         (s.dropout(), Float("dropout", 0.0, 0.5)),
         (s.label_smoothing(), Float("label_smoothing", 0.0, 0.2, default=0.1)),
         (s.momentum(), Float("momentum", 0.01, 0.99, scale="reverse_log", default=0.9)),
-        (s.batch_normalization(), Boolean("batch_normalization")),
         (s.batchnorm(), Boolean("batch_normalization")),
         (s.units(), Int("units", 16, 512, scale="log")),
         (s.layers(), Int("num_layers", 1, 4)),
@@ -56,7 +55,6 @@ def test_usual_ranges(made: Any, expected: Any) -> None:
 
 
 def test_the_initializer_begins_with_that_of_keras() -> None:
-    assert s.initializer() == s.kernel_initializer()
     made = s.initializer()
     assert made.name == "kernel_initializer"
     assert made.default == "glorot_uniform"
@@ -81,7 +79,7 @@ def test_the_initializer_begins_with_that_of_keras() -> None:
         lambda **given: s.initializer(["zeros", "ones"], default="ones", **given),
         lambda **given: s.bias_initializer(["zeros", "ones"], default="ones", **given),
         lambda **given: s.optimizer(["sgd", "adam"], default="adam", **given),
-        lambda **given: s.batch_normalization(default=True, **given),
+        lambda **given: s.batchnorm(default=True, **given),
     ],
 )
 def test_every_part_can_be_overridden(make: Callable[..., s.Parameter]) -> None:

@@ -79,9 +79,9 @@ def test_the_champion_predicts(history: ks.StudyResults) -> None:
         ("new.npy", "For a file: kerastudy.predict('작은 & 연구', 'new.npy')"),
         (x.astype(str), "The samples can't be predicted: "),
     ):
-        with pytest.raises(ks.DataError, match=re.escape(told)):
+        with pytest.raises(ks.errors.DataError, match=re.escape(told)):
             history.predict(wrong)
-    with pytest.raises(ks.DataError, match=r"read_study\('작은 & 연구'\)\.predict\(x\)"):
+    with pytest.raises(ks.errors.DataError, match=r"read_study\('작은 & 연구'\)\.predict\(x\)"):
         ks.predict("작은 & 연구", x)  # type: ignore[arg-type]
 
 
@@ -134,7 +134,7 @@ def test_a_definition_prints_in_a_line_and_with_its_space() -> None:
 
 def test_without_a_store_there_is_a_line(tmp_path: Path) -> None:
     assert ks.list_studies(tmp_path / "none") == []
-    with pytest.raises(ks.StudyNotFoundError, match="There is no store at"):
+    with pytest.raises(ks.errors.StudyNotFoundError, match="There is no store at"):
         ks.read_study("digits", store=tmp_path / "none")
 
 

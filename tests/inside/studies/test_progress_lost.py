@@ -80,7 +80,7 @@ CASES = [*itertools.product((pipe, terminal), (None, 2))]
 def test_a_study_goes_on_unseen(
     tmp_path: Path, opened: Callable[[], tuple[int, Callable[[], None]]], interrupted: int | None
 ) -> None:
-    support = [str(Path(__file__).parents[1] / "support")]
+    support = [str(Path(__file__).parents[2] / "support")]
     folder = tmp_path / "store"
     script = SCRIPT.format(path=support, store=str(folder), interrupted=interrupted)
     stderr, hang_up = opened()

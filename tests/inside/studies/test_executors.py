@@ -145,7 +145,7 @@ def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path,
     study_file.write_text(f"import time\n{text}{REWRITTEN}", encoding="utf-8")
     script = (
         "import os, psutil, sys\n"
-        f"sys.path.append({str(Path(__file__).parents[1] / 'support')!r})\n"
+        f"sys.path.append({str(Path(__file__).parents[2] / 'support')!r})\n"
         "from pathlib import Path\n"
         "from conformance.executor import make_spec\n"
         "from studies.executors import WorkerExecutor\n"

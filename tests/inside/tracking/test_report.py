@@ -281,11 +281,11 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
     assert "complete" in shown["image/svg+xml"] and "<script" not in shown["image/svg+xml"]
     with alt.renderers.enable("html"):
         assert "text/html" in plots.history()._repr_mimebundle_()
-    with pytest.raises(ks.StudyError, match="no predictions"):
+    with pytest.raises(ks.errors.StudyError, match="no predictions"):
         plots.predictions()
-    with pytest.raises(ks.StudyError, match="'momentum'"):
+    with pytest.raises(ks.errors.StudyError, match="'momentum'"):
         plots.slice("momentun")
-    with pytest.raises(ks.StudyError, match="nothing to draw"):
+    with pytest.raises(ks.errors.StudyError, match="nothing to draw"):
         StudyPlots(record(store, "no plots", 0)).history()
 
 

@@ -234,5 +234,5 @@ def test_a_study_without_trials(tmp_path: Path) -> None:
     opened = open_store(tmp_path / "store")
     assert opened is not None
     history = dataclasses.replace(read_study(opened, "scripted"), trials=())
-    with pytest.raises(ks.StudyError, match="no trials yet"):
+    with pytest.raises(ks.errors.StudyError, match="no trials yet"):
         ks.export_optuna(history)

@@ -188,7 +188,7 @@ run_study(ScriptedExecutor(describe(pruner="median", trials=14), before),
 @pytest.mark.parametrize("at", [0, 9])
 def test_a_killed_driver_loses_no_trial(tmp_path: Path, undisturbed: StudyHistory, at: int) -> None:
     store = str(tmp_path / "store")
-    support = [str(Path(__file__).parents[1] / "support")]
+    support = [str(Path(__file__).parents[2] / "support")]
     script = SCRIPT.format(path=support, at=at, store=store)
     killed = subprocess.run([sys.executable, "-c", script])
     assert killed.returncode == -signal.SIGKILL

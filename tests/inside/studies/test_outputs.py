@@ -74,23 +74,23 @@ def test_the_loss_of_a_regression_may_be_another(loss: Any) -> None:
 
 @pytest.mark.parametrize("options", [{"units": 4}, {"activation": "relu"}])
 def test_what_the_target_decides_cannot_be_given(options: dict[str, Any]) -> None:
-    with pytest.raises(ks.StudyError, match=f"{next(iter(options))}=.*fits its targets"):
+    with pytest.raises(ks.errors.StudyError, match=f"{next(iter(options))}=.*fits its targets"):
         ks.outputs.classes(3).layer(**options)
 
 
 @pytest.mark.parametrize("function", [ks.outputs.classes, ks.outputs.one_hot])
 @pytest.mark.parametrize("count", [0, 1, -3, 2.0, True, "3", None])
 def test_classes_are_at_least_two(function: Any, count: Any) -> None:
-    with pytest.raises(ks.StudyError, match=f"{function.__name__}.*at least 2.*{count!r}"):
+    with pytest.raises(ks.errors.StudyError, match=f"{function.__name__}.*at least 2.*{count!r}"):
         function(count)
 
 
 def test_one_class_has_a_hint() -> None:
-    with pytest.raises(ks.StudyError, match=r"binary\(\)"):
+    with pytest.raises(ks.errors.StudyError, match=r"binary\(\)"):
         ks.outputs.classes(1)
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.0, True, "1"])
 def test_numbers_of_a_regression_are_at_least_one(count: Any) -> None:
-    with pytest.raises(ks.StudyError, match=f"regression.*at least 1.*{count!r}"):
+    with pytest.raises(ks.errors.StudyError, match=f"regression.*at least 1.*{count!r}"):
         ks.outputs.regression(count)

@@ -86,5 +86,5 @@ def test_what_can_not_be_trained_on_all_data() -> None:
     ):
         assert study.space is not None
         hp = Hyperparameters(study.space, {"rate": 0.05})
-        with pytest.raises(ks.StudyError, match=told):
+        with pytest.raises(ks.errors.StudyError, match=told):
             refit(study, study.data.load(), spec_of(), hp, 2)

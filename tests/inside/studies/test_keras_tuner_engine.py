@@ -297,7 +297,7 @@ import keras, tensorflow
 assert keras.backend.backend() == "tensorflow"
 assert tensorflow.config.get_visible_devices("GPU") == []
 """
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     done = subprocess.run(

@@ -191,7 +191,7 @@ def test_keras_tuner_is_loaded_when_a_space_is_translated_and_not_before() -> No
         "space = KerasTunerSpace(SearchSpace(dropout())); space.encode({'dropout': 0.25}); "
         "print({'keras_tuner', 'tensorflow', 'numpy'} & set(sys.modules))"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root
     )

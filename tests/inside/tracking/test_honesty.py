@@ -77,7 +77,7 @@ def test_the_truth_of_the_world_is_that_of_many_samples() -> None:
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_the_recipe_of_the_page_gives_what_is_said_of_a_study(epochs: int) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "honesty.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "honesty.md").read_text()
     names: dict[str, Any] = {}
     (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(block, names)

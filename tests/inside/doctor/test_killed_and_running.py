@@ -25,7 +25,7 @@ from tracking.store import Store
 def test_a_killed_study_is_said_mended_and_goes_on(store: Store, undisturbed: list[tuple]) -> None:
     script = f"""
 import os, signal, sys
-sys.path[:0] = {[str(Path(__file__).parents[1] / "support")]!r}
+sys.path[:0] = {[str(Path(__file__).parents[2] / "support")]!r}
 from scripted import ScriptedExecutor, describe
 from scripted import run_study
 from studies.progress import NoProgress
@@ -103,7 +103,7 @@ def mend_all(store: Store) -> None:
 @pytest.mark.exhaustive
 def test_killed_while_it_mends_it_is_done_again(store: Store, undisturbed: list[tuple]) -> None:
     orphans(store)
-    path = [str(Path(__file__).parents[1] / "support")]
+    path = [str(Path(__file__).parents[2] / "support")]
     script = KILLED.format(path=path, what="os.rename", calls=2, store=str(store.root))
     assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
     mend_all(store)

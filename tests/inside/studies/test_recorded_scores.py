@@ -283,5 +283,5 @@ def test_a_full_disk_stops_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(recording, "write_scores", full)
 
-    with pytest.raises(ks.StudyError, match="cannot be written: No space left on device"):
+    with pytest.raises(ks.errors.StudyError, match="cannot be written: No space left on device"):
         Runner(tmp_path).run("best")

@@ -98,7 +98,7 @@ def test_all_but_the_test_part_is_split_and_that_stays_sealed() -> None:
     assert made.digests["test"] == data.load().digests["test"], "whatever the folds"
     for fold in range(3):
         assert "test" not in made.of(fold).digests
-        with pytest.raises(ks.NoTestPartError):
+        with pytest.raises(ks.errors.NoTestPartError):
             made.of(fold).unseal_test()
 
 

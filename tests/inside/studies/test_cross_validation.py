@@ -190,7 +190,7 @@ def test_what_is_made_of_the_champion_alone(folder: Path, history: StudyHistory)
     ):
         refused = kerastudy_here(folder, *command, expect=2)
         assert told in refused.stderr and len(refused.stderr.strip().splitlines()) == 1
-    with pytest.raises(ks.StudyError, match="trained on folds alone, so it has no model"):
+    with pytest.raises(ks.errors.StudyError, match="trained on folds alone, so it has no model"):
         ks.read_study("folds", store=folder / "kerastudy-store").trial(other).load_model()
 
 
@@ -227,12 +227,12 @@ def study(made: dict[str, Any], **fields: Any) -> ks.Study:
 def test_what_can_not_be_cross_validated(
     made: dict[str, Any], fields: dict[str, Any], told: str
 ) -> None:
-    with pytest.raises(ks.StudyError, match=told):
+    with pytest.raises(ks.errors.StudyError, match=told):
         study(made, **fields)
 
 
 def test_groups_are_not_given_at_launch_alone(made: dict[str, Any]) -> None:
-    with pytest.raises(ks.StudyError, match="Groups can't be given at launch alone"):
+    with pytest.raises(ks.errors.StudyError, match="Groups can't be given at launch alone"):
         study(made).with_overrides({"cross_validation": ks.splits.grouped([0, 1, 1])})
 
 
