@@ -15,7 +15,7 @@ from simulated_workers import SimulatedWorkers
 import kerastudy as ks
 from search_spaces import SearchSpace, StudyError, StudyNotFoundError
 from studies import Study
-from studies.again import reproduce
+from studies.champion import reproduce
 from studies.commands import trial_text
 from studies.definition import check_seconds
 from studies.executors import Handler

@@ -26,7 +26,7 @@ from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
 from search_spaces import StoreLockedError, StudyError
-from studies.confirming import ConfirmOptions, confirm_study, make_plan
+from studies.champion import ConfirmOptions, confirm_study, make_plan
 from studies.progress import NoProgress
 from tracking.history import (
     StudyHistory,

@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
-from studies.confirming import DEFAULTS, ConfirmOptions, confirm_study, make_plan, not_paired
+from studies.champion import DEFAULTS, ConfirmOptions, confirm_study, make_plan, not_paired
 from studies.definition import fold_seed
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_evaluations, read_study

@@ -10,8 +10,8 @@ from typing import Any
 from scripted import ScriptedExecutor, describe
 
 from search_spaces import WorkerError
+from studies.executors import Job, Jobs, run_jobs
 from studies.progress import NoProgress
-from studies.running import Job, Jobs, run_jobs
 from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
 
 

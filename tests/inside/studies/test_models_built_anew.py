@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import kerastudy as ks
-from studies.launching import LaunchOptions, launch_target
+from studies.running import LaunchOptions, launch_target
 from studies.user_code import resolve_target
 from tracking.history import StudyHistory
 

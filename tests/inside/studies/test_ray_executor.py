@@ -19,8 +19,8 @@ from user_commands import kerastudy_here
 
 from studies.executors import InProcessExecutor, RayOptions, RayPool, RayWorkers, Session, connected
 from studies.executors.ray import host
-from studies.launching import LaunchOptions, run_study
 from studies.progress import NoProgress
+from studies.running import LaunchOptions, run_study
 from studies.user_code import Target, load_study
 from tracking.records import Decision, EpochResult
 

@@ -25,7 +25,7 @@ from studies.executors import (
     variables_of,
     visible_gpus,
 )
-from studies.launching import LaunchOptions
+from studies.running import LaunchOptions
 from studies.user_code import Target
 
 GIB = 2**30

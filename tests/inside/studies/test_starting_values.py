@@ -14,8 +14,8 @@ from scripted import ScriptedExecutor, describe, run_study
 import kerastudy as ks
 from search_spaces import SearchSpace, SearchSpaceError, StudyError
 from studies.exporting import export_table
-from studies.launching import read_rows
 from studies.progress import NoProgress, Progress
+from studies.running import read_rows
 from tracking.history import StudyHistory, ranked
 
 SPACE = SearchSpace(

@@ -12,9 +12,8 @@ from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
 from studies.engines import OptunaEngine
-from studies.executors import Handler
+from studies.executors import Handler, jobs
 from studies.progress import NoProgress
-from studies.running import jobs
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialResult, TrialTask
 from tracking.store import create_store, open_store

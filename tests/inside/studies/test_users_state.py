@@ -17,7 +17,7 @@ from pages import recipe_of
 from user_commands import environment, kerastudy_here
 
 import kerastudy as ks
-from studies.launching import LaunchOptions, launch_target
+from studies.running import LaunchOptions, launch_target
 from studies.training import UsersState
 from studies.user_code import resolve_target
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import KerastudyError, WorkerError
-from studies.again.recorded import AnyExecutor
-from studies.confirming.plan import DEFAULTS, Plan, Training
+from studies.champion.confirmation_plan import DEFAULTS, Plan, Training
+from studies.champion.recorded import AnyExecutor
 from studies.error_texts import describe
+from studies.executors.jobs import Job, Jobs, run_jobs
 from studies.progress import Progress
-from studies.running.jobs import Job, Jobs, run_jobs
-from studies.running.running_trial import common_best
 from tracking.history.confirmations import ConfirmationTraining, read_trainings
-from tracking.history.curves import fit_metrics
+from tracking.history.curves import common_best, fit_metrics
 from tracking.journal import Journal
 from tracking.records import (
     ALL_FOLDS,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from search_spaces.errors import StudyError
-from studies.again.reruns import unsound_checkpoints
-from studies.again.verification import Verifier
+from studies.champion.reruns import unsound_checkpoints
+from studies.champion.verification import Verifier
 from studies.data.arrays.large import temporary_folder
 from studies.executors.executor import Executor
 from studies.progress import Progress

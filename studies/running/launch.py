@@ -17,11 +17,11 @@ from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from studies.interruption import raising_interrupts
-from studies.launching.opening import LaunchOptions, check_store, held_study
-from studies.launching.starting_values import starting_values
-from studies.launching.study_run import run_held, run_study
 from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
+from studies.running.opening import LaunchOptions, check_store, held_study
+from studies.running.starting_values import starting_values
+from studies.running.study_run import run_held, run_study
 from studies.training.process.determinism import begin_trial, prepare_environment
 from studies.training.process.users_state import STATE
 from studies.user_code.loading import describe_code, load_study, with_source

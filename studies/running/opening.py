@@ -18,7 +18,6 @@ from studies.definition.settings import Verify, check_count, check_verify
 from studies.executors import ExecutorName
 from studies.executors.executor import Executor
 from studies.executors.ray import RayOptions
-from studies.launching.starting_values import starting_values
 from studies.progress import Progress
 from studies.running.budget import AtTheEnd
 from studies.running.definitions import (
@@ -29,6 +28,7 @@ from studies.running.definitions import (
     with_defaults_of,
     with_lag,
 )
+from studies.running.starting_values import starting_values
 from tracking.history.study_history import (
     StudyHistory,
     best_of_engines,

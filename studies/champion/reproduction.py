@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
-from studies.again.recorded import AS_IT_IS, recorded_worker
-from studies.again.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
+from studies.champion.recorded import AS_IT_IS, recorded_worker
+from studies.champion.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.definition.settings import trainer_in_words
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor

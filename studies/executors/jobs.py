@@ -10,15 +10,26 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from search_spaces.errors import WorkerError
+from studies.definition.seeds import trial_seed
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialState, TrialTask
+from tracking.records import (
+    Decision,
+    EndedTrial,
+    EpochResult,
+    Proposal,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+    TrialTask,
+)
 
 # A job whose process ends by itself so often is the cause.
 _ATTEMPTS = 3
@@ -220,3 +231,36 @@ class _Run:
         if self._running and any(job.alone for job in first):
             return None
         return self._again.popleft() if self._again else self._jobs.next_job()
+
+
+def spec_of(
+    proposal: Proposal, description: StudyDescription, finished: Mapping[int, EndedTrial]
+) -> TrialSpec:
+    """Returns the spec of a trial's first attempt."""
+    values, number = proposal.values, proposal.number
+    # An objective function reads its hyperparameters itself, whatever they mean.
+    read = {} if description.objective_function else values
+    spec = TrialSpec(
+        number=number,
+        attempt=1,
+        values=values,
+        seed=trial_seed(description.seed, number),
+        epochs=proposal.epochs or int(read.get("epochs", description.epochs)),
+        batch_size=int(read.get("batch_size", description.batch_size)),
+        threads=description.threads,
+        data_digest=description.data.digest,
+        objective=description.objective,
+        class_weight=description.class_weight,
+        hardware=description.hardware,
+    )
+    if proposal.goes_on_from is None:
+        return spec
+    parent = finished[proposal.goes_on_from]
+    # The same model under the same seed, trained further.
+    spec = replace(
+        spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
+    )
+    if description.trainings > 1 or not description.goes_on:
+        # Trained, and recorded, from the first epoch.
+        return spec
+    return replace(spec, initial_epoch=parent.result.epochs)

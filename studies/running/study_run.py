@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from search_spaces.errors import FailedAlikeError
-from studies.again.verification import VerificationStopped, Verifier
+from studies.champion.choosing import choose_champion
+from studies.champion.verification import VerificationStopped, Verifier
 from studies.engines.engine import Curve, Engine, EngineSettings
 from studies.engines.make import make_engine
 from studies.executors.executor import Executor
 from studies.interruption import catching_interrupts
-from studies.launching.choosing import choose_champion
-from studies.launching.opening import (
+from studies.progress import Progress
+from studies.running.budget import INTERRUPTED, Ending
+from studies.running.definitions import most_epochs, with_hardware
+from studies.running.driver import Driver
+from studies.running.opening import (
     HeldStudy,
     LaunchOptions,
     check_store,
@@ -23,10 +27,6 @@ from studies.launching.opening import (
     open_journal,
     superseded,
 )
-from studies.progress import Progress
-from studies.running.budget import INTERRUPTED, Ending
-from studies.running.definitions import most_epochs, with_hardware
-from studies.running.driver import Driver
 from studies.user_code.user_modules import commit_of
 from tracking.history.curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Executor
+from studies.executors.jobs import Job, Jobs, run_jobs
 from studies.progress import Progress
-from studies.running.jobs import Job, Jobs, run_jobs
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     ALL_FOLDS,

@@ -8,13 +8,18 @@ import time
 from pathlib import Path
 
 from search_spaces.errors import StudyError
-from studies.again.recorded import AnyExecutor, opened_executor
-from studies.again.verification import Verifier
 from studies.champion.checkpoints import opened
+from studies.champion.confirmation_outcome import (
+    earlier_readings,
+    make_outcome,
+    read_test_part,
+    warning_of,
+)
+from studies.champion.confirmation_plan import DEFAULTS, ConfirmOptions, Plan, make_plan
+from studies.champion.confirmation_trainings import Trainings
 from studies.champion.promotion import make_champion, stays_champion
-from studies.confirming.outcome import earlier_readings, make_outcome, read_test_part, warning_of
-from studies.confirming.plan import DEFAULTS, ConfirmOptions, Plan, make_plan
-from studies.confirming.trainings import Trainings
+from studies.champion.recorded import AnyExecutor, opened_executor
+from studies.champion.verification import Verifier
 from studies.definition.settings import check_count
 from studies.definition.study_definition import StudyDefinition
 from studies.executors import ExecutorName

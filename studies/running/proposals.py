@@ -15,7 +15,6 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import EngineError, KerastudyError
-from studies.definition.seeds import trial_seed
 from studies.engines.engine import Curve, Engine
 from studies.error_texts import describe
 from studies.running.budget import AwakeClock, Ending, reached
@@ -283,39 +282,6 @@ def _naming(part: str, when: str) -> Iterator[None]:
             f"The {part} raised {describe(error)} {when}. The trials so far are recorded. Launch "
             f"again with another --{part}, or other settings of it{renamed}."
         ) from error
-
-
-def spec_of(
-    proposal: Proposal, description: StudyDescription, finished: Mapping[int, EndedTrial]
-) -> TrialSpec:
-    """Returns the spec of a trial's first attempt."""
-    values, number = proposal.values, proposal.number
-    # An objective function reads its hyperparameters itself, whatever they mean.
-    read = {} if description.objective_function else values
-    spec = TrialSpec(
-        number=number,
-        attempt=1,
-        values=values,
-        seed=trial_seed(description.seed, number),
-        epochs=proposal.epochs or int(read.get("epochs", description.epochs)),
-        batch_size=int(read.get("batch_size", description.batch_size)),
-        threads=description.threads,
-        data_digest=description.data.digest,
-        objective=description.objective,
-        class_weight=description.class_weight,
-        hardware=description.hardware,
-    )
-    if proposal.goes_on_from is None:
-        return spec
-    parent = finished[proposal.goes_on_from]
-    # The same model under the same seed, trained further.
-    spec = replace(
-        spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
-    )
-    if description.trainings > 1 or not description.goes_on:
-        # Trained, and recorded, from the first epoch.
-        return spec
-    return replace(spec, initial_epoch=parent.result.epochs)
 
 
 def task_of(

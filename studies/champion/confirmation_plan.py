@@ -13,7 +13,7 @@ from functools import cached_property
 from search_spaces.errors import StudyError
 from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
 from studies.definition.settings import check_count, is_count
-from studies.running.search import spec_of
+from studies.executors.jobs import spec_of
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     ALL_FOLDS,

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from search_spaces.errors import StatisticsError
+from studies.champion.confirmation_plan import DEFAULTS, Plan, Training
+from studies.champion.confirmation_trainings import TestScores, Trainings
 from studies.champion.evaluation import Reading
-from studies.confirming.plan import DEFAULTS, Plan, Training
-from studies.confirming.trainings import TestScores, Trainings
 from tracking.history.confirmations import evaluations_on, read_evaluations, record_evaluation
 from tracking.history.study_history import StudyHistory
 from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
