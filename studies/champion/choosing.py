@@ -9,7 +9,7 @@ from pathlib import Path
 from search_spaces.errors import StudyError
 from studies.champion.reruns import unsound_checkpoints
 from studies.champion.verification import Verifier
-from studies.data.arrays.large import temporary_folder
+from studies.data import temporary_folder
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from tracking.history.champions import (

@@ -17,7 +17,7 @@ from pathlib import Path
 from search_spaces.errors import InternalError, StudyError, WorkerError
 from studies.champion.all_folds import AllFolds
 from studies.champion.reruns import RecordedTraining, Rerun, put_back, trainings_of
-from studies.data.arrays.large import temporary_folder
+from studies.data import temporary_folder
 from studies.definition.settings import Verify
 from studies.executors.executor import Executor
 from studies.progress import Progress

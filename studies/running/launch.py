@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from studies.data.arrays.large import temporary_folder
+from studies.data import temporary_folder
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.pool import LaunchWorkers, LocalWorkers
 from studies.executors.ray.options import LOCAL, RayOptions, check_installed
