@@ -17,8 +17,8 @@ from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.results.models import existing_store
 from tracking.history.champions import record_verified
-from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.trials import fit_metrics
 from tracking.records import EndedTrial
 from tracking.records.checks import IDENTICAL, is_whole
 from tracking.store.trust import check_trust

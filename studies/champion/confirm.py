@@ -26,9 +26,8 @@ from studies.executors import ExecutorName
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import record_verified
-from tracking.history.confirmations import confirmation_of
 from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
-from tracking.history.verdicts import study_verdict
+from tracking.history.verdicts import confirmation_of, study_verdict
 from tracking.mlflow.process import export_later
 from tracking.records.checks import Confirmation
 from tracking.statistics.race import survivors

@@ -13,8 +13,8 @@ from search_spaces.errors import StatisticsError
 from studies.champion.confirmation_plan import DEFAULTS, Plan, Training
 from studies.champion.confirmation_trainings import TestScores, Trainings
 from studies.champion.evaluation import Reading
-from tracking.history.confirmations import evaluations_on, read_evaluations, record_evaluation
 from tracking.history.study_history import StudyHistory
+from tracking.history.verdicts import evaluations_on, read_evaluations, record_evaluation
 from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
 from tracking.records.studies import ConstantGuess
 from tracking.scores.sample_scores import SampleScores, score_matrix

@@ -17,8 +17,8 @@ from studies.champion.recorded import AnyExecutor
 from studies.error_texts import describe
 from studies.executors.jobs import Job, Jobs, run_jobs
 from studies.progress import Progress
-from tracking.history.confirmations import ConfirmationTraining, read_trainings
-from tracking.history.curves import common_best, fit_metrics
+from tracking.history.trials import common_best, fit_metrics
+from tracking.history.verdicts import ConfirmationTraining, read_trainings
 from tracking.journal import Journal
 from tracking.records import (
     ALL_FOLDS,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from studies.lines import cut, printable, width
 from studies.progress.plain import UNWRITABLE, LineProgress, NoProgress, Progress, in_lines
-from tracking.history.curves import sparkline
+from tracking.history.trials import sparkline
 from tracking.records import (
     BestEpoch,
     EpochResult,

@@ -24,8 +24,7 @@ from studies.running.proposals import EngineOf, Search, task_of
 from studies.running.retention import Retention
 from studies.running.running_trial import Running
 from studies.running.study_trials import FirstTrials, StudyTrials, ValidationParts
-from tracking.history.curves import epoch_metrics
-from tracking.history.trials import best_trial
+from tracking.history.trials import best_trial, epoch_metrics
 from tracking.journal import Journal, JournalReader
 from tracking.records import (
     Decision,

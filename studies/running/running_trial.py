@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tracking.history.curves import common_best, mean_metrics, mean_so_far, pruner_step
+from tracking.history.trials import common_best, mean_metrics, mean_so_far, pruner_step
 from tracking.records import (
     BestEpoch,
     EpochResult,

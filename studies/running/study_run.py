@@ -28,8 +28,8 @@ from studies.running.opening import (
     superseded,
 )
 from studies.user_code.user_modules import commit_of
-from tracking.history.curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
+from tracking.history.trials import FoldCurves, RecordedCurves
 from tracking.history.verdicts import record_corrected
 from tracking.journal import Journal
 from tracking.mlflow.process import Exporter

@@ -39,8 +39,8 @@ from studies.training.process.determinism import begin_trial
 from studies.training.streamed_batches import StreamedBatches
 from studies.training.trainer import Training
 from tracking.records import ALL_FOLDS, TrialSpec
+from tracking.records.checks import predictions_beside
 from tracking.records.converting import to_json
-from tracking.records.validation_predictions import predictions_beside
 
 if TYPE_CHECKING:
     import keras

@@ -16,7 +16,7 @@ from studies.data import Arrays, Given, by_rule, class_labels, image_of, map_arr
 from studies.training.batches import as_keras_reads
 from studies.training.building.target_checks import named_outputs
 from studies.training.streamed_batches import validation_batches
-from tracking.records.validation_predictions import (
+from tracking.records.checks import (
     MOST_CLASSES,
     MOST_POINTS,
     MOST_SAMPLES,
