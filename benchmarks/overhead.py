@@ -30,8 +30,8 @@ import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
+from studies.running.launch import run_study
 from studies.running.opening import LaunchOptions
-from studies.running.study_run import run_study
 from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,

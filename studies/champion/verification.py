@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from search_spaces.errors import InternalError, StudyError, WorkerError
-from studies.champion.all_folds import AllFolds
-from studies.champion.reruns import RecordedTraining, Rerun, put_back, trainings_of
+from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, put_back, trainings_of
 from studies.data.arrays.large import temporary_folder
 from studies.definition.settings import Verify
 from studies.executors.executor import Executor

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
-from studies.running.running_trial import Running
+from studies.running.trials import Running
 from tracking.records import StudyDescription, TrialRecord
 
 EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]

@@ -50,7 +50,7 @@ Connection.recv = noting(Connection.recv, lambda connection, message: is_epoch(m
 """
 TRAINERS = ("studies/training/plain.py", "studies/training/programs/")
 # Their calls have returned before the pruner is asked.
-CALLED_ON_THE_WAY = {"studies/running/running_trial.py"}
+CALLED_ON_THE_WAY = {"studies/running/trials.py"}
 
 
 def on_the_page() -> list[str]:

@@ -14,8 +14,7 @@ from search_spaces.errors import StudyError, WorkerError
 from studies.executors.messages import LoadStudy, RunFits, SaveChampion
 from studies.executors.pool import LaunchWorkers, WorkerPool
 from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.host import arrival_of
-from studies.executors.ray.parcels import Begun, packed, put
+from studies.executors.ray.host import Begun, arrival_of, packed, put
 from studies.executors.sizing import MOST_WORKERS
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput

@@ -114,7 +114,7 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
         return run_study(workers, store=folder, progress=NoProgress())
 
     with monkeypatch.context() as patch:
-        patch.setattr("studies.running.study_run.make_engine", raising)
+        patch.setattr("studies.running.launch.make_engine", raising)
         told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--"
         with pytest.raises(EngineError, match=told):
             launch()
