@@ -13,10 +13,10 @@ from studies.data import (
     FoldedSplits,
     LoadedData,
     StreamedDataset,
+    data_alone,
+    look_at,
+    path_in,
 )
-from studies.data.looking.look import look_at
-from studies.data.replacing import data_alone
-from studies.data.tables.files import path_in
 from studies.definition.objective import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session

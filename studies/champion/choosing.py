@@ -14,7 +14,7 @@ from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_worker
 from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
 from studies.champion.verification import Verifier
-from studies.data.arrays.large import temporary_folder
+from studies.data import temporary_folder
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.executor import Executor
 from studies.progress import NoProgress, Progress, showing

@@ -525,7 +525,7 @@ def scores_in_worker(
     model can't predict them. `compared` is whether the scores are compared with the value that
     Keras computes, which traces the model.
     """
-    from studies.data.looking.look import guess_on
+    from studies.data import guess_on
     from studies.training.champion.champion_model import evaluated, rebuilt
     from studies.training.models import scalars
     from studies.training.process import global_settings

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
-from studies.data import CrossValidation
-from studies.data.arrays.large import temporary_folder
-from studies.data.folds.splits import read_spelled
-from studies.data.tables.files import spelled
+from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
 from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from search_spaces.errors import InternalError, StudyError, WorkerError
 from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, put_back, trainings_of
-from studies.data.arrays.large import temporary_folder
+from studies.data import temporary_folder
 from studies.definition.settings import Verify
 from studies.executors.executor import Executor
 from studies.progress import Progress

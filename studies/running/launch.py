@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from search_spaces.errors import FailedAlikeError
 from studies.champion.choosing import choose_champion
 from studies.champion.verification import VerificationStopped, Verifier
-from studies.data.arrays.large import temporary_folder
+from studies.data import temporary_folder
 from studies.definition.study_definition import StudyDefinition
 from studies.engines.engine import Curve, Engine, EngineSettings
 from studies.engines.make import make_engine

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import Part, Splits
-from studies.data.arrays.large import file_of
-from studies.data.arrays.structures import Arrays, is_text, map_arrays
+from studies.data import Arrays, Part, Splits, file_of, is_text, map_arrays
 from studies.definition.seeds import permutation
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from studies.data.arrays.digests import array_digest, combined_digest
+from studies.data import array_digest, combined_digest
 from studies.definition.objective import known_direction
 from studies.training.models import copy_of, scalars
 from tracking.records import BestEpoch, Objective

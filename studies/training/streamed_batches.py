@@ -13,10 +13,7 @@ from itertools import islice
 from typing import Any
 
 from search_spaces.errors import DataError
-from studies.data import LoadedData
-from studies.data.streams.profiles import PROFILE_SEED
-from studies.data.streams.sources import Reading
-from studies.data.streams.streamed_dataset import Stream
+from studies.data import PROFILE_SEED, LoadedData, Reading, Stream
 from studies.definition.seeds import epoch_seed
 from studies.libraries.keras_parts import adapter_class
 from studies.training.process.determinism import global_random_states, set_global_random_states

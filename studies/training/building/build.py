@@ -12,7 +12,7 @@ import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters
 from search_spaces.errors import BuilderError
-from studies.data.preprocessing import building_for
+from studies.data import building_for
 from studies.definition.objective import known_direction, unknown_direction, unknown_metric
 from studies.libraries.keras_parts import compile_arguments
 from studies.training.batches import as_keras_reads, packed

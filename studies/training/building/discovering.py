@@ -10,7 +10,7 @@ from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceEr
 from search_spaces.discovery.reading import reading_of
 from search_spaces.discovery.tracing import LimitReachedError
 from search_spaces.errors import BuilderError
-from studies.data.preprocessing import building_for
+from studies.data import building_for
 from studies.training.building.build import build_function, check_model
 from studies.training.building.hypermodel import has_own_fit, rehearse
 from studies.training.building.made_data import AnyData, MadeData, splits_for

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import BuilderError
-from studies.data.arrays.structures import Arrays, map_arrays
+from studies.data import Arrays, map_arrays
 from studies.libraries.keras_parts import made_by
 from studies.training.batches import as_keras_reads
 from studies.training.building.build import snake_case
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import Part
-    from studies.data.arrays.structures import Arrays
+    from studies.data import Arrays, Part
 
     Shape = tuple[int | None, ...]
 

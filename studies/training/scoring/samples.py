@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import Part
-from studies.data.arrays.structures import map_arrays
+from studies.data import Part, map_arrays
 from studies.libraries.keras_parts import layers_within
 from studies.training.batches import as_tensor, packed
 from studies.training.models import fixed_batch_size
