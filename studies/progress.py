@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from search_spaces.texts import counted
 from studies.lines import COLUMNS, cut, printable, width, without_colors, wrapped
 from tracking.history.curves import sparkline
 from tracking.records import (
@@ -111,7 +112,7 @@ class LineProgress(Progress):
         self._started = time.monotonic()
         resuming = f", resuming after {done}" if done else ""
         self.say(
-            f"study {description.name}: {total} trial{'' if total == 1 else 's'} by "
+            f"study {description.name}: {counted(total, 'trial')} by "
             f"{description.engine}{resuming}, "
             f"pruner {description.pruner}, {self._objective.direction} {self._objective.metric}"
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
+from search_spaces.texts import counted, listed
 from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_worker
 from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
 from studies.champion.verification import Verifier
@@ -34,7 +35,6 @@ from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrialSpec
 from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.store.folder import default_store_path
-from tracking.texts import counted
 
 if TYPE_CHECKING:
     from studies.executors.session import Session
@@ -156,9 +156,8 @@ def _noted(history: StudyHistory, trial: EndedTrial, text: str, progress: Progre
     if suspects:
         progress.say(
             "warning: the compiled trainer trained other trials of it too, whose values may be "
-            f"wrong as well and are not verified: {', '.join(suspects[:_SHOWN])}"
-            + (f" and {len(suspects) - _SHOWN} more" if len(suspects) > _SHOWN else "")
-            + ". `kerastudy reproduce` checks each."
+            f"wrong as well and are not verified: {listed(suspects, most=_SHOWN)}. "
+            "`kerastudy reproduce` checks each."
         )
     return trial
 

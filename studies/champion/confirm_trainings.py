@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
+from search_spaces.texts import counted
 from studies.champion.recorded import AnyExecutor
 from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
 from studies.definition.settings import check_count, is_count
@@ -45,7 +46,6 @@ from tracking.records.studies import ConstantGuess
 from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.race import Round, rounds
 from tracking.store.files import CheckpointError, check_checkpoint
-from tracking.texts import counted
 
 if TYPE_CHECKING:
     from studies.executors.session import Session
@@ -314,14 +314,14 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
 
 
 def _too_few(history: StudyHistory, valued: int) -> str:
-    name, counts = history.description.name, history.counts()
+    name, total = history.description.name, len(history.trials)
     what = "Launch it with more trials."
-    if not counts["total"]:
+    if not total:
         why = "it has no trials"
-    elif counts["infeasible"] == counts["total"]:
+    elif history.counts()["infeasible"] == total:
         why = "its only trial is infeasible"
-        if counts["total"] > 1:
-            why = f"all of its {counts['total']} trials are infeasible"
+        if total > 1:
+            why = f"all of its {total} trials are infeasible"
         what = "`kerastudy show` says why; mend that, and launch it with --retry-infeasible."
     elif valued:
         why = "only one of its trials has a value"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
+from search_spaces.texts import counted
 from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
 from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
@@ -28,7 +29,6 @@ from tracking.history.study_history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
 from tracking.store.trust import check_trust
-from tracking.texts import counted
 
 # The end of a note on code that may be another than the recorded one.
 AS_IT_IS: Final = "it is run as it is"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError, WorkerError
+from search_spaces.texts import counted
 from studies.executors.executor import Executor
 from studies.executors.jobs import Job, Jobs, run_jobs
 from studies.progress import Progress
@@ -37,7 +38,6 @@ from tracking.store.files import (
     recorded_checkpoints,
     replacing,
 )
-from tracking.texts import counted
 
 
 @dataclass(frozen=True)

@@ -295,7 +295,7 @@ def promote_command(
 
 def promotion_text(found: Promotion) -> str:
     """Returns what was registered as text, of at most 80 columns."""
-    from tracking.texts import counted
+    from search_spaces.texts import counted
 
     lines = []
     what = f"trial {found.trial}, epoch {found.epoch}, {found.metric} {found.value:.6g}"
@@ -388,8 +388,8 @@ def reproduce_command(
 
 def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
     """Returns the outcome of a reproduction as text."""
+    from search_spaces.texts import counted
     from studies.definition.settings import trainer_in_words
-    from tracking.texts import counted
 
     what = f"trial {outcome.trial} of {outcome.study}"
     epochs = counted(outcome.epochs, "epoch")

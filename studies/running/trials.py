@@ -22,8 +22,8 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
     finished_trials,
+    training_name,
 )
-from tracking.texts import training_name
 
 
 @dataclass
