@@ -17,7 +17,7 @@ from studies.executors.pool import LocalWorkers, WorkerPool
 from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
-from studies.training.process.determinism import begin_trial, prepare_environment
+from studies.training import begin_trial, prepare_environment
 from studies.user_code.loading import describe_code, load_study
 from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded

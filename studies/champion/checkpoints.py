@@ -120,7 +120,7 @@ def weights_of(
 @contextlib.contextmanager
 def in_worker(what_failed: str) -> Iterator[None]:
     """Lets a function run where a study is loaded, and sets Keras's global settings back."""
-    from studies.training.process import global_settings
+    from studies.training import restore_settings
 
     try:
         yield
@@ -129,4 +129,4 @@ def in_worker(what_failed: str) -> Iterator[None]:
     except Exception as error:
         raise StudyError(f"{what_failed}: {describe(error)}.") from error
     finally:
-        global_settings.restore()
+        restore_settings()

@@ -12,16 +12,19 @@ from search_spaces.errors import StudyError
 from studies.definition.objective import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session, at_work, description_of
-from studies.training.building.discovering import resolve_space
-from studies.training.champion.champion_model import save_objective_champion
-from studies.training.first_fit import TracedObjective
-from studies.training.objective_run import run_objective
-from studies.training.process import global_settings
-from studies.training.process.determinism import configure_tensorflow
-from studies.training.process.environment import PeakMemory, environment
-from studies.training.process.users_state import UsersState
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.watch import OnEpochResult
+from studies.training import (
+    CompiledTrainer,
+    OnEpochResult,
+    PeakMemory,
+    TracedObjective,
+    UsersState,
+    configure_tensorflow,
+    environment,
+    remember_settings,
+    resolve_space,
+    run_objective,
+    save_objective_champion,
+)
 from tracking.records import (
     CodeDescription,
     DataDescription,
@@ -66,7 +69,7 @@ def open_objective(
     assert function is not None, "it is such a study"
     threads = configure_tensorflow(threads)
     # The study's file is loaded: its settings hold for all trials.
-    global_settings.remember()
+    remember_settings()
     traced, tailoring = TracedObjective(study.name, function), study.tailoring
     state = UsersState.of_study(study)
     with at_work(state):

@@ -22,8 +22,7 @@ from studies.launching.starting_values import starting_values
 from studies.launching.study_run import run_held, run_study
 from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
-from studies.training.process.determinism import begin_trial, prepare_environment
-from studies.training.process.users_state import STATE
+from studies.training import STATE, begin_trial, prepare_environment
 from studies.user_code.loading import describe_code, load_study, with_source
 from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded

@@ -48,7 +48,7 @@ def is_epoch(message):
 Connection.send = noting(Connection.send, lambda connection, message, _: is_epoch(message))
 Connection.recv = noting(Connection.recv, lambda connection, message: is_epoch(message))
 """
-TRAINERS = ("studies/training/plain.py", "studies/training/programs/")
+TRAINERS = ("studies/training/trainers.py", "studies/training/programs/")
 # Their calls have returned before the pruner is asked.
 CALLED_ON_THE_WAY = {"studies/running/running_trial.py"}
 

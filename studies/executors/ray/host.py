@@ -38,7 +38,7 @@ from studies.executors.messages import (
 from studies.executors.ray.cluster import set_variables
 from studies.executors.ray.parcels import CHAMPION, Begun, Parcel, moved, written_by
 from studies.executors.worker_process import WorkerProcess
-from studies.training.process.environment import deciding_variables
+from studies.training import deciding_variables
 from studies.user_code.shipping import ShippedStudy
 from tracking.store.files import replacing
 

@@ -16,9 +16,8 @@ from studies.data.arrays.checks import by_rule
 from studies.data.arrays.classes import class_labels
 from studies.data.arrays.preprocessing import Given
 from studies.data.arrays.structures import Arrays, image_of, map_arrays, named_arrays
-from studies.training.batches import as_keras_reads
-from studies.training.building.target_checks import named_outputs
-from studies.training.streamed_batches import validation_batches
+from studies.training.batches import as_keras_reads, validation_batches
+from studies.training.building.study_checks import named_outputs
 from tracking.records.validation_predictions import (
     MOST_CLASSES,
     MOST_POINTS,

@@ -17,7 +17,7 @@ from search_spaces.errors import StudyError
 from studies.data.arrays.structures import entry_name, named_arrays
 from studies.data.tables.values import model_columns
 from studies.libraries.keras_parts import compile_arguments, layers_within
-from studies.training.building.target_checks import named_outputs
+from studies.training.building.study_checks import named_outputs
 from studies.training.models import has_own_steps
 
 if TYPE_CHECKING:
