@@ -29,9 +29,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.executors.executor import Handler
-from studies.launching.opening import LaunchOptions
-from studies.launching.study_run import run_study
 from studies.progress import NoProgress
+from studies.running.opening import LaunchOptions
+from studies.running.study_run import run_study
 from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
@@ -110,7 +110,7 @@ class NoTraining:
         self.ended.append(time.process_time())
 
     def save_champion(self, *_: Any) -> dict[str, float]:
-        raise ks.StudyError("no model here")
+        raise ks.errors.StudyError("no model here")
 
     def close(self) -> None:
         pass

@@ -55,14 +55,12 @@ from .ready_made import LEARNING_RATES as LEARNING_RATES
 from .ready_made import MOMENTUM_OPTIMIZERS as MOMENTUM_OPTIMIZERS
 from .ready_made import USUAL_KERNEL_INITIALIZERS as USUAL_KERNEL_INITIALIZERS
 from .ready_made import activation as activation
-from .ready_made import batch_normalization as batch_normalization
 from .ready_made import batch_size as batch_size
 from .ready_made import batchnorm as batchnorm
 from .ready_made import bias_initializer as bias_initializer
 from .ready_made import dropout as dropout
 from .ready_made import epochs as epochs
 from .ready_made import initializer as initializer
-from .ready_made import kernel_initializer as kernel_initializer
 from .ready_made import l1 as l1
 from .ready_made import l1_l2 as l1_l2
 from .ready_made import l2 as l2

@@ -37,8 +37,39 @@ import numbers
 from collections.abc import Iterable
 from typing import Final, Self
 
+__all__ = [
+    "BuilderError",
+    "ComparisonError",
+    "DataError",
+    "EngineError",
+    "FailedAlikeError",
+    "HyperparameterError",
+    "KerastudyError",
+    "NoTestPartError",
+    "ObjectiveError",
+    "SearchSpaceError",
+    "SeedError",
+    "ServerAwayError",
+    "ServerRefusedError",
+    "StatisticsError",
+    "StoreError",
+    "StoreLockedError",
+    "StudyChangedError",
+    "StudyError",
+    "StudyFileError",
+    "StudyNameError",
+    "StudyNotFoundError",
+    "TrackingError",
+    "UnchangeableError",
+    "WorkerError",
+]
+
 _NOTHING: Final = object()
 _LONGEST_SHOWN: Final = 200
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class KerastudyError(Exception):

@@ -1,5 +1,14 @@
+from .confirm import confirm_study as confirm_study
+from .confirmation_outcome import not_paired as not_paired
+from .confirmation_plan import DEFAULTS as DEFAULTS
+from .confirmation_plan import ConfirmOptions as ConfirmOptions
+from .confirmation_plan import make_plan as make_plan
 from .evaluation import Reading as Reading
 from .inputs import Inputs as Inputs
 from .inputs import Taken as Taken
 from .inputs import read_inputs as read_inputs
 from .prediction import predictions_table as predictions_table
+from .reproduction import Reproduction as Reproduction
+from .reproduction import max_difference as max_difference
+from .reproduction import reproduce as reproduce
+from .reruns import unsound_checkpoints as unsound_checkpoints

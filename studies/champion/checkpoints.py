@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
-from studies.again.reruns import Rerun, trainings_of, unsound_checkpoints
+from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
 from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data.folders import ENDINGS, read_images
-from studies.data.tables.files import is_table, read_table
+from studies.data import ENDINGS, is_table, read_images, read_table
 from studies.results.models import sizes_agree
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, StudyError
 from studies.champion.inputs import Inputs, Taken, read_inputs
-from studies.data.tables.files import read_table
+from studies.data import read_table
 from studies.error_texts import describe
 from studies.libraries.importing import import_quietly
 from studies.lines import as_csv

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.again.all_folds import AllFolds
-from studies.again.recorded import check_data, recorded_worker
+from studies.champion.all_folds import AllFolds
 from studies.champion.checkpoints import champion_or, in_worker, opened, weights_of
+from studies.champion.choosing import register
+from studies.champion.recorded import check_data, recorded_worker
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.executor import Executor
-from studies.launching.choosing import register
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import champion_fault, register_refit, set_promotion
 from tracking.history.commands import shell_commands

@@ -25,7 +25,7 @@ from studies.commands.command_line import (
 from studies.lines import wrapped
 
 if TYPE_CHECKING:
-    from studies.again.reproduction import Reproduction
+    from studies.champion.reproduction import Reproduction
     from tracking.history.verdicts import StudyVerdict
     from tracking.records.checks import Confirmation, Racer
 
@@ -71,7 +71,7 @@ def reproduce_command(
     kerastudy reproduce digits --trial 7 --json
     kerastudy reproduce digits --trainer compiled
     """
-    from studies.again.reproduction import reproduce
+    from studies.champion.reproduction import reproduce
     from studies.commands.records import history_of
     from studies.progress import showing
 
@@ -206,9 +206,9 @@ def confirm_command(
     kerastudy confirm digits --top 4 --budget 8 --workers 2
     kerastudy confirm digits --no-test --json
     """
+    from studies.champion.confirm import confirm_study, where_trainings_run
+    from studies.champion.confirmation_plan import ConfirmOptions
     from studies.commands.records import history_of
-    from studies.confirming.confirm import confirm_study, where_trainings_run
-    from studies.confirming.plan import ConfirmOptions
     from studies.progress import showing
     from tracking.history.verdicts import verdict_by
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.data.tables.files import is_table, spelled
+from studies.data import is_table, spelled
 from studies.definition.settings import check_engine
 from studies.progress import waiting
 from studies.running.definitions import warnings_of

@@ -16,11 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from search_spaces.errors import StudyError
-from studies.data import LoadedData, Part, Splits
-from studies.data.arrays.classes import class_labels
-from studies.data.arrays.structures import described
-from studies.data.streams.sources import GENERATOR
-from studies.data.streams.streamed_dataset import Stream
+from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labels, described
 
 BALANCED = "balanced"
 

@@ -1,6 +1,9 @@
 from .executor import Executor as Executor
 from .executor import ExecutorName as ExecutorName
 from .executor import Handler as Handler
+from .jobs import Job as Job
+from .jobs import Jobs as Jobs
+from .jobs import run_jobs as run_jobs
 from .messages import LoadStudy as LoadStudy
 from .pool import LocalWorkers as LocalWorkers
 from .pool import WorkerPool as WorkerPool

@@ -17,8 +17,8 @@ from studies.data import (
     DescribedData,
     FoldedSplits,
     LoadedData,
+    glance_at,
 )
-from studies.data.looking.look import glance_at
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.settings import check_initial
 from studies.definition.study_definition import StudyDefinition, check_no_own_fit

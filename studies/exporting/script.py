@@ -21,10 +21,9 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.again.recorded import recorded_worker
-from studies.again.reruns import trainings_of
-from studies.data.arrays.classes import class_labels
-from studies.data.arrays.structures import is_text, named_arrays
+from studies.champion.recorded import recorded_worker
+from studies.champion.reruns import trainings_of
+from studies.data import class_labels, is_text, named_arrays
 from studies.definition.seeds import seed_states
 from studies.exporting.files import check_folder, explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress

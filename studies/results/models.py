@@ -225,7 +225,7 @@ def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition
 
 def samples_for(model: keras.Model, x: Any, study: str) -> Any:
     """Returns samples as the model takes them."""
-    from studies.data.tables.values import takes_columns
+    from studies.data import takes_columns
 
     if isinstance(x, str | Path):
         raise DataError(
@@ -253,8 +253,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
 
 def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
     """Returns the columns of a table as a model takes them that has an input for each."""
-    from studies.data.tables.columns import listed
-    from studies.data.tables.values import model_columns
+    from studies.data import listed, model_columns
 
     if not all(np.ndim(table[name]) and len(table[name]) for name in table):
         raise DataError(f"{called} has no rows.")

@@ -4,10 +4,11 @@ from .budget import TimeLimit as TimeLimit
 from .budget import spelled as spelled
 from .definitions import differences as differences
 from .definitions import warnings_of as warnings_of
-from .jobs import Job as Job
-from .jobs import Jobs as Jobs
-from .jobs import run_jobs as run_jobs
+from .launch import launch_target as launch_target
+from .opening import LaunchOptions as LaunchOptions
+from .proposals import task_of as task_of
 from .retention import Retention as Retention
 from .running_trial import Running as Running
-from .search import task_of as task_of
+from .starting_values import read_rows as read_rows
+from .study_run import run_study as run_study
 from .study_trials import ValidationParts as ValidationParts

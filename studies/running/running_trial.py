@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tracking.history.curves import mean_metrics, mean_so_far, pruner_step
+from tracking.history.curves import common_best, mean_metrics, mean_so_far, pruner_step
 from tracking.records import (
     BestEpoch,
     EpochResult,
@@ -187,23 +186,3 @@ def with_folds(
         best_repeat=number,
         weights_sha256=repeats[number].weights_sha256,
     )
-
-
-def common_best(
-    curves: Sequence[Mapping[int, Mapping[str, float]]], objective: Objective
-) -> BestEpoch | None:
-    """Returns the epoch with the best mean over folds; None if none has a finite value in all."""
-    metric = objective.metric
-    sound = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
-    everywhere = sorted(set.intersection(*sound))
-    if not everywhere:
-        return None
-    means = ((e, mean_metrics([curve[e] for curve in curves])) for e in everywhere)
-    found = [BestEpoch(e, metrics[metric], metrics) for e, metrics in means]
-    return min(found, key=lambda each: each.rank(objective))
-
-
-def _sound(metrics: Mapping[str, float], metric: str) -> bool:
-    """Returns whether the training did not diverge in an epoch."""
-    watched = [metrics.get(name, 0.0) for name in ("loss", "val_loss")]
-    return all(map(math.isfinite, [*watched, metrics.get(metric, math.nan)]))

@@ -16,12 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data import LoadedData, Part, Splits
-from studies.data.arrays.large import file_of
-from studies.data.arrays.structures import Arrays, is_text, map_arrays
-from studies.data.streams.profiles import PROFILE_SEED
-from studies.data.streams.sources import Reading
-from studies.data.streams.streamed_dataset import Stream
+from studies.data import (
+    PROFILE_SEED,
+    Arrays,
+    LoadedData,
+    Part,
+    Reading,
+    Splits,
+    Stream,
+    file_of,
+    is_text,
+    map_arrays,
+)
 from studies.definition.seeds import epoch_seed, permutation
 from studies.libraries.keras_parts import adapter_class
 from studies.training.process.determinism import global_random_states, set_global_random_states

@@ -22,7 +22,7 @@ import numpy as np
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.discovery.tracing import LimitReachedError
 from search_spaces.errors import BuilderError
-from studies.data.arrays.digests import array_digest, combined_digest
+from studies.data import array_digest, combined_digest
 from studies.definition.objective import known_direction
 from studies.training.models import copy_of, scalars
 from studies.training.process.determinism import noting_environment

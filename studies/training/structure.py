@@ -60,7 +60,7 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     ),
     (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
 )
-# Lifted numbers, by class and attribute. tests/studies/test_exactness shows that each is exact.
+# Lifted numbers, by class and attribute; `test_exactness` shows that each is exact.
 _LIFTED: Mapping[str, tuple[str, ...]] = {
     "Dropout": ("rate",),
     "SpatialDropout1D": ("rate",),

@@ -128,7 +128,7 @@ def check_unreadable(folder: Path, command: list[str], text: str, *words: str) -
 AS_NOBODY = """
 import os, sys
 import studies.commands.launch, studies.commands.command_line, studies.commands.records
-import studies.launching.launch, studies.user_code.loading, studies.definition.settings
+import studies.running.launch, studies.user_code.loading, studies.definition.settings
 import search_spaces, studies.data, rich.console, rich.live
 if os.getuid() == 0:
     os.setgroups([])

@@ -18,9 +18,9 @@ import numpy as np
 import kerastudy as ks
 from search_spaces import SearchSpace, StudyError, WorkerError
 from studies.executors import Executor, Handler
-from studies.launching import LaunchOptions
-from studies.launching import study_run as running_studies
 from studies.progress import Progress
+from studies.running import LaunchOptions
+from studies.running import study_run as running_studies
 from tracking.history import StudyHistory, read_study
 from tracking.records import (
     BestEpoch,

@@ -72,7 +72,9 @@ class TableColumns:
     notes: tuple[str, ...] = ()
 
 
-def columns_of(table: Any, categories: Collection[str] = ()) -> tuple[list[Column], dict[str, str]]:
+def table_columns(
+    table: Any, categories: Collection[str] = ()
+) -> tuple[list[Column], dict[str, str]]:
     """Returns the columns of a DataFrame without the target; and those of no use, with the reason.
 
     `categories` are the columns that are categories whatever they hold.

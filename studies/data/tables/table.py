@@ -20,13 +20,13 @@ from studies.data.options import DEFAULT_SHARE, check_options
 from studies.data.tables.columns import (
     TableColumns,
     check_names,
-    columns_of,
     dates_of,
     listed,
     losses,
     read_alike,
     read_target,
     refusal,
+    table_columns,
     values_of,
 )
 from studies.data.tables.files import has_header, is_table, name_of, read_table
@@ -180,7 +180,7 @@ class Table:
         check_names(frame, {**named, "time": [self.time] if self.time else []}, called)
         if not len(frame):
             raise DataError(f"{called} has no rows.")
-        columns, refused = columns_of(
+        columns, refused = table_columns(
             frame.drop(columns=[*self.drop, self.target]), self.categories
         )
         if refused:

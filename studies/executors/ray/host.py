@@ -25,7 +25,7 @@ from typing import IO, Any
 from filelock import FileLock
 
 from search_spaces.errors import KerastudyError, WorkerError
-from studies.data.arrays.large import temporary_folder
+from studies.data import temporary_folder
 from studies.error_texts import describe
 from studies.executors.messages import (
     ChampionSaved,

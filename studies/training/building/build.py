@@ -14,8 +14,7 @@ import numpy as np
 from search_spaces import HyperparameterError, Hyperparameters
 from search_spaces.discovery.reading import Asked, RecordedHyperparameters, answers_alike
 from search_spaces.errors import BuilderError, DataError, StudyError
-from studies.data import DescribedData, LoadedData
-from studies.data.preprocessing import building_for
+from studies.data import DescribedData, LoadedData, building_for
 from studies.definition.class_weights import (
     check_class_weight,
     resolve_class_weight,

@@ -10,7 +10,7 @@ from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceEr
 from search_spaces.discovery.reading import reading_of
 from search_spaces.discovery.tracing import LimitReachedError
 from search_spaces.errors import BuilderError
-from studies.data.preprocessing import building_for
+from studies.data import building_for
 from studies.training.building.build import (
     AnyData,
     MadeData,

@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import BuilderError, StudyError
-from studies.data.arrays.structures import Arrays, map_arrays
+from studies.data import Arrays, map_arrays
 from studies.libraries.keras_parts import made_by
 from studies.training.batches import as_keras_reads, as_tensor, packed
 from studies.training.building.build import (
@@ -34,8 +34,7 @@ from tracking.records import Objective
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import LoadedData, Part
-    from studies.data.arrays.structures import Arrays
+    from studies.data import Arrays, LoadedData, Part
     from studies.definition.study_definition import StudyDefinition
 
     Shape = tuple[int | None, ...]

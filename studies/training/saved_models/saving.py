@@ -16,10 +16,7 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.data import Part, Splits
-from studies.data.arrays.preprocessing import Given, examples_of
-from studies.data.arrays.splits import joined, seal
-from studies.data.arrays.structures import is_text, named_arrays
+from studies.data import Given, Part, Splits, examples_of, is_text, joined, named_arrays, seal
 from studies.definition.class_weights import with_class_weight
 from studies.error_texts import first_paragraph
 from studies.training.building.build import (

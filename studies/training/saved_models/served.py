@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import StudyError
-from studies.data.arrays.structures import entry_name, named_arrays
-from studies.data.tables.values import model_columns
+from studies.data import entry_name, model_columns, named_arrays
 from studies.libraries.keras_parts import compile_arguments, layers_within
 from studies.training.building.study_checks import named_outputs
 from studies.training.models import has_own_steps
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from studies.data.arrays.preprocessing import Given, Prepared
-    from studies.data.arrays.structures import Arrays, Columns
-    from studies.data.tables.fitted import FittedTable
+    from studies.data import Arrays, Columns, FittedTable, Given, Prepared
 
 
 # Layers on a GPU, and compiled ones, may round differently.

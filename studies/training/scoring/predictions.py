@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data.arrays.checks import by_rule
-from studies.data.arrays.classes import class_labels
-from studies.data.arrays.preprocessing import Given
-from studies.data.arrays.structures import Arrays, image_of, map_arrays, named_arrays
+from studies.data import Arrays, Given, by_rule, class_labels, image_of, map_arrays, named_arrays
 from studies.training.batches import as_keras_reads, validation_batches
 from studies.training.building.study_checks import named_outputs
 from tracking.records.validation_predictions import (

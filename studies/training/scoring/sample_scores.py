@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import Part
-from studies.data.arrays.structures import map_arrays
+from studies.data import Part, map_arrays
 from studies.error_texts import describe
 from studies.libraries.keras_parts import layers_within
 from studies.training.batches import as_tensor, packed, validation_batches

@@ -1,0 +1,214 @@
+"""A process that has loaded a study as it was when a trial ran, to train or to use it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from search_spaces.errors import StudyError
+from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
+from studies.definition.study_definition import StudyDefinition
+from studies.executors.pool import LocalWorkers, WorkerPool
+from studies.executors.session import InProcessExecutor, Session
+from studies.executors.worker import WorkerExecutor
+from studies.progress import Progress
+from studies.training import begin_trial, prepare_environment
+from studies.user_code.loading import describe_code, load_study
+from studies.user_code.shipping import ShippedStudy, ship
+from studies.user_code.targets import Target, what_is_loaded
+from studies.user_code.user_modules import place_of, text_of
+from tracking.history.commands import shell_commands
+from tracking.history.study_history import StudyHistory, read_code
+from tracking.records import CodeDescription, EndedTrial, TrialRecord
+from tracking.records.studies import sha256
+
+# The end of a note on code that may be another than the recorded one.
+AS_IT_IS: Final = "it is run as it is"
+AnyExecutor = InProcessExecutor | WorkerPool
+
+
+@contextmanager
+def recorded_worker(
+    history: StudyHistory,
+    trial: TrialRecord,
+    *,
+    study: StudyDefinition | None = None,
+    data: str = "",
+    progress: Progress,
+) -> Iterator[tuple[WorkerExecutor, list[str]]]:
+    """Loads the study that a trial ran from, in a process that ends with the context.
+
+    If the study file or its own modules have changed, the recorded texts are run; installed
+    packages are the present ones. `study` is the study of this process, instead of the recorded
+    code; `data` the file with the data, if it has moved. Yields the process, and messages on what
+    has changed, which `progress` has shown.
+    """
+    with temporary_folder() as shared:
+        code, notes = _code(history, trial, study, progress)
+        otherwise = ""
+        if history.description.code.path:
+            *_, command = shell_commands(history, trial)
+            otherwise = f"Or, if the study is at the top level of its file, run: {command}"
+        worker = WorkerExecutor(
+            _sent(code, study, Path(shared), otherwise),
+            overrides=recorded_folds(history),
+            data=spelled(data, recorded=history.description.data.override),
+            threads=trial.spec.threads,
+            folder=history.description.code.folder,
+            shared=Path(shared),
+            on_output=progress.say,
+        )
+        try:
+            worker.load()
+            yield worker, notes
+        finally:
+            worker.close()
+
+
+@contextmanager
+def opened_executor(
+    history: StudyHistory,
+    trial: EndedTrial,
+    *,
+    study: StudyDefinition | None,
+    data: str,
+    in_process: bool,
+    workers: int | None,
+    trainings: int,
+    progress: Progress,
+) -> Iterator[AnyExecutor]:
+    """Does what `recorded_worker` does, in this process or in several, for some trainings.
+
+    Trials of the same code can be trained too. `workers` is how many processes; None: as many as
+    suit machine and study.
+    """
+    data = spelled(data, recorded=history.description.data.override)
+    threads, folds = trial.spec.threads, recorded_folds(history)
+    with temporary_folder() as shared:
+        code, _ = _code(history, trial, study, progress)
+        if in_process:
+            prepare_environment(threads)
+            if isinstance(code, Target):
+                begin_trial(0)
+                study, code = load_study(code)
+                study = study.with_overrides({"data": data}) if data else study
+            assert study is not None, "its code is described"
+            study = study.with_overrides(folds)
+            executor = InProcessExecutor(Session.open(study, code, threads, data))
+            check_data(trial, executor)
+            yield executor
+            return
+        local = LocalWorkers(
+            _sent(code, study, Path(shared), "Or confirm it with executor='in-process'."),
+            overrides=folds,
+            data=data,
+            trials=trainings,
+            threads=threads,
+            workers=workers,
+            shared=Path(shared),
+            on_output=progress.say,
+            folder=history.description.code.folder,
+        )
+        try:
+            local.load()
+            check_data(trial, local.pool)
+            finished = local.pool.description.trials - trainings
+            local.suit(threads=threads, finished=finished)
+            yield local.pool
+        finally:
+            local.close()
+
+
+def check_data(trial: EndedTrial, executor: AnyExecutor | WorkerExecutor) -> None:
+    """Refuses data that has changed since the trial ran."""
+    now, then = executor.description.data.digest, trial.spec.data_digest
+    if now != then:
+        raise StudyError(
+            f"The data has changed: its digest was {then[:16]}… and is {now[:16]}…, so nothing "
+            "was run. If the data has moved, name its file with --data."
+        )
+
+
+def recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
+    """Returns the cross-validation that a study was launched with, perhaps not that of its file.
+
+    Groups are in no record, and come from the file alone.
+    """
+    text = history.description.cross_validation
+    how = read_spelled(text)
+    return {} if text and how is None else {"cross_validation": how}
+
+
+def _code(
+    history: StudyHistory, trial: TrialRecord, study: StudyDefinition | None, progress: Progress
+) -> tuple[Target | CodeDescription, list[str]]:
+    """Returns the recorded code to load, or the code of the study of this process; and notes."""
+    code: Target | CodeDescription
+    if study is None:
+        code, notes = recorded_target(history, trial)
+    else:
+        code, notes = describe_code(study, study.name), []
+        changed = code.changes_since(read_code(history, trial.code_digest))
+        if changed:
+            notes.append(f"the study's code has changed since ({', '.join(changed)}); {AS_IT_IS}")
+    for note in notes:
+        progress.say(note)
+    progress.wait(
+        what_is_loaded(code)
+        if isinstance(code, Target)
+        else f"loading TensorFlow and the study {history.description.name}"
+    )
+    return code, notes
+
+
+def _sent(
+    code: Target | CodeDescription, study: StudyDefinition | None, folder: Path, otherwise: str
+) -> Target | ShippedStudy:
+    """Returns what worker processes load."""
+    if isinstance(code, Target):
+        return code
+    assert study is not None, "its code is described"
+    return ship(study, code, folder, otherwise)
+
+
+def recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
+    """Returns the code that a trial ran from, to load, and what has changed in it since."""
+    code = history.description.code
+    recorded = read_code(history, trial.code_digest)
+    source = recorded.source
+    path = Path(code.path) if code.path else None
+    if path is None:
+        raise StudyError(
+            f"The study {history.description.name!r} was not defined in a file (but in a notebook "
+            "or an interactive session), so its record alone does not reproduce its trials. Call "
+            f"study.reproduce({trial.number}) there, or put the study into a file and launch it "
+            "from that."
+        )
+    notes: list[str] = []
+    if not path.is_file():
+        notes.append(f"the study file {str(path)!r} is gone; its recorded text is run")
+    elif not source:
+        notes.append(f"the record has no text of {str(path)!r}; {AS_IT_IS}")
+    elif path.read_text(encoding="utf-8", errors="replace") != source:
+        notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
+    modules, changed = _changed_modules(path, recorded)
+    target = Target(str(path), code.variable, source or None, code.study_name, modules)
+    return target, [*notes, *changed]
+
+
+def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str], list[str]]:
+    """Returns the recorded texts of changed modules, by their files; reports them."""
+    texts, notes = {}, []
+    for place, digest in (code.modules or {}).items():
+        text = text_of(path, place)
+        if text is not None and sha256(text) == digest:
+            continue
+        changed = f"the imported {place!r} " + ("is gone" if text is None else "has changed since")
+        if place in code.texts:
+            texts[str(place_of(path, place))] = code.texts[place]
+            notes.append(f"{changed}; its recorded text is run")
+        else:
+            notes.append(f"{changed}, and the record lacks its text; {AS_IT_IS}")
+    return texts, notes
