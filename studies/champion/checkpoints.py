@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
+from search_spaces.texts import counted
 from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
 from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
@@ -21,7 +22,6 @@ from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial
 from tracking.records.checks import IDENTICAL, is_whole
 from tracking.store.trust import check_trust
-from tracking.texts import counted
 
 
 def opened(

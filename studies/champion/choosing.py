@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from search_spaces.errors import StudyError
+from search_spaces.texts import listed
 from studies.champion.reruns import unsound_checkpoints
 from studies.champion.verification import Verifier
 from studies.data import temporary_folder
@@ -138,9 +139,8 @@ def _noted(history: StudyHistory, trial: EndedTrial, text: str, progress: Progre
     if suspects:
         progress.say(
             "warning: the compiled trainer trained other trials of it too, whose values may be "
-            f"wrong as well and are not verified: {', '.join(suspects[:_SHOWN])}"
-            + (f" and {len(suspects) - _SHOWN} more" if len(suspects) > _SHOWN else "")
-            + ". `kerastudy reproduce` checks each."
+            f"wrong as well and are not verified: {listed(suspects, most=_SHOWN)}. "
+            "`kerastudy reproduce` checks each."
         )
     return trial
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from search_spaces.errors import StudyError
+from search_spaces.texts import counted
 from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
 from studies.definition.settings import check_count, is_count
 from studies.executors.jobs import spec_of
@@ -24,7 +25,6 @@ from tracking.records import (
 )
 from tracking.records.converting import to_json
 from tracking.statistics.race import Round, rounds
-from tracking.texts import counted
 
 DEFAULTS = -1
 """Stands for the space's declared defaults, where a trial's number is expected."""
@@ -289,14 +289,14 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
 
 
 def _too_few(history: StudyHistory, valued: int) -> str:
-    name, counts = history.description.name, history.counts()
+    name, total = history.description.name, len(history.trials)
     what = "Launch it with more trials."
-    if not counts["total"]:
+    if not total:
         why = "it has no trials"
-    elif counts["infeasible"] == counts["total"]:
+    elif history.counts()["infeasible"] == total:
         why = "its only trial is infeasible"
-        if counts["total"] > 1:
-            why = f"all of its {counts['total']} trials are infeasible"
+        if total > 1:
+            why = f"all of its {total} trials are infeasible"
         what = "`kerastudy show` says why; mend that, and launch it with --retry-infeasible."
     elif valued:
         why = "only one of its trials has a value"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
+from search_spaces.texts import counted
 from studies.champion.all_folds import AllFolds
 from studies.champion.checkpoints import champion_or, in_worker, opened, weights_of
 from studies.champion.choosing import register
@@ -24,7 +25,6 @@ from tracking.history.verdicts import study_verdict, worth
 from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrialSpec
 from tracking.store.folder import default_store_path
-from tracking.texts import counted
 
 if TYPE_CHECKING:
     from studies.executors.session import Session

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
+from search_spaces.texts import counted
 from studies.champion.recorded import AS_IT_IS, recorded_worker
 from studies.champion.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.definition.settings import trainer_in_words
@@ -24,7 +25,6 @@ from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.checks import differing, is_known, not_reproduced, reproduced
 from tracking.store.folder import default_store_path, open_store
-from tracking.texts import counted
 
 
 @dataclass(frozen=True)

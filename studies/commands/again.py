@@ -105,8 +105,8 @@ def reproduce_command(
 
 def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
     """Returns the outcome of a reproduction as text."""
+    from search_spaces.texts import counted
     from studies.definition.settings import trainer_in_words
-    from tracking.texts import counted
 
     what = f"trial {outcome.trial} of {outcome.study}"
     epochs = counted(outcome.epochs, "epoch")

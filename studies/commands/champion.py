@@ -291,7 +291,7 @@ def promote_command(
 
 def promotion_text(found: Promotion) -> str:
     """Returns what was registered as text, of at most 80 columns."""
-    from tracking.texts import counted
+    from search_spaces.texts import counted
 
     lines = []
     what = f"trial {found.trial}, epoch {found.epoch}, {found.metric} {found.value:.6g}"

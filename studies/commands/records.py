@@ -75,7 +75,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
             "metric": description.objective.metric,
             "direction": description.objective.direction,
         },
-        "trials": history.counts(),
+        "trials": {**history.counts(), "total": len(history.trials)},
         "unread": list(description.unread),
         "wanted": description.trials,
         "default_trial": description.default_trial,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+from search_spaces.texts import counted
 from studies.lines import COLUMNS, printable, width, without_colors, wrapped
 from tracking.records import EpochResult, Objective, StudyDescription, TrialResult, TrialSpec
 
@@ -97,7 +98,7 @@ class LineProgress(Progress):
         self._started = time.monotonic()
         resuming = f", resuming after {done}" if done else ""
         self.say(
-            f"study {description.name}: {total} trial{'' if total == 1 else 's'} by "
+            f"study {description.name}: {counted(total, 'trial')} by "
             f"{description.engine}{resuming}, "
             f"pruner {description.pruner}, {self._objective.direction} {self._objective.metric}"
         )

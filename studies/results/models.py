@@ -11,6 +11,7 @@ import numpy as np
 
 from search_spaces import Hyperparameters
 from search_spaces.errors import DataError, StudyError, StudyNotFoundError
+from search_spaces.texts import counted, quoted
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe
 from studies.user_code.loading import load_study
@@ -20,7 +21,6 @@ from tracking.journal import Champion
 from tracking.records import EndedTrial, TrialRecord
 from tracking.store.folder import Store, default_store_path, open_store
 from tracking.store.trust import check_trust
-from tracking.texts import counted
 
 if TYPE_CHECKING:
     import keras
@@ -253,7 +253,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
 
 def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
     """Returns the columns of a table as a model takes them that has an input for each."""
-    from studies.data import listed, model_columns
+    from studies.data import model_columns
 
     if not all(np.ndim(table[name]) and len(table[name]) for name in table):
         raise DataError(f"{called} has no rows.")
@@ -261,8 +261,8 @@ def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
         return model_columns(model, table)
     except KeyError as error:
         raise DataError(
-            f"{called} lacks the columns {listed(error.args)}. The model takes the columns it was "
-            "trained on, by their names."
+            f"{called} lacks the columns {quoted(error.args, most=8)}. The model takes the "
+            "columns it was trained on, by their names."
         ) from None
     except ValueError as error:
         raise DataError(f"{called} can't be predicted: {error}.") from None

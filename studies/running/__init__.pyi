@@ -1,7 +1,6 @@
 from .budget import TICK as TICK
 from .budget import AwakeClock as AwakeClock
 from .budget import TimeLimit as TimeLimit
-from .budget import spelled as spelled
 from .definitions import differences as differences
 from .definitions import warnings_of as warnings_of
 from .launch import launch_target as launch_target

@@ -16,8 +16,8 @@ from tracking.records import (
     TrialRecord,
     TrialResult,
     TrialSpec,
+    training_name,
 )
-from tracking.texts import training_name
 
 
 @dataclass

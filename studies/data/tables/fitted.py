@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search_spaces.texts import listed
 from studies.data.tables.columns import Column, TableColumns
 from studies.data.tables.values import MISSING
 
@@ -137,8 +138,7 @@ class FittedTable:
             alike.setdefault(column.treatment, []).append(column.name)
         told = {}
         for treatment, names in alike.items():
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            told[", ".join(names[:_SHOWN]) + more] = treatment
+            told[listed(names, most=_SHOWN)] = treatment
         seen = self.time in [column.name for column in self.columns]
         by_time = {self.time: f"parts are split in its order{'' if seen else '; no input'}"}
         return told | (by_time if self.time else {})

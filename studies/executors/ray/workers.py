@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from search_spaces.errors import StudyError, WorkerError
+from search_spaces.texts import counted
 from studies.executors.messages import LoadStudy, RunFits, SaveChampion
 from studies.executors.pool import LaunchWorkers, WorkerPool
 from studies.executors.ray.cluster import Cluster
@@ -23,7 +24,6 @@ from studies.training import environment_differences
 from studies.user_code.loading import with_modules
 from studies.user_code.shipping import ShippedStudy
 from studies.user_code.targets import Target
-from tracking.texts import counted
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_TO_START = 60.0

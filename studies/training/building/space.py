@@ -10,6 +10,7 @@ from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceEr
 from search_spaces.discovery.reading import reading_of
 from search_spaces.discovery.tracing import LimitReachedError
 from search_spaces.errors import BuilderError
+from search_spaces.texts import quoted
 from studies.data import building_for
 from studies.training.building.build import (
     AnyData,
@@ -118,7 +119,7 @@ def _with_declared(
         space = found.space
         new = [name for name in space.names if name not in declared]
         notes = [
-            f"The builder declares {_listed(new)} besides the study's space: tuned too. To keep "
+            f"The builder declares {quoted(new)} besides the study's space: tuned too. To keep "
             f"it at a value: --set {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
             *found.notes,
         ]
@@ -128,16 +129,12 @@ def _with_declared(
     if unread:
         be, it = ("is", "it") if len(unread) == 1 else ("are", "them")
         notes.append(
-            f"{_listed(unread)} {be} in the space, and the builder never reads {it}: other "
+            f"{quoted(unread)} {be} in the space, and the builder never reads {it}: other "
             "values change nothing."
         )
     if study.objective_function is not None:
         notes = list(map(_of_function, notes))
     return Resolved(tailored, joins, declared.names, unread, notes)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names))
 
 
 def _is_the_last(error: Exception) -> bool:
