@@ -38,7 +38,7 @@ from tracking.store.folder import default_store_path
 
 if TYPE_CHECKING:
     from studies.executors.session import Session
-    from studies.training.champion.champion_model import Refitted
+    from studies.training import Refitted
 
 
 _SHOWN = 10
@@ -483,8 +483,7 @@ def _refit_in_worker(
     session: Session, spec: TrialSpec, epochs: int, space: SearchSpace, folder: Path
 ) -> Refitted:
     """Trains a trial's configuration on more data, and saves the model, where it is loaded."""
-    from studies.training.building.made_data import MadeData
-    from studies.training.champion.champion_model import refit, save_for_mlflow
+    from studies.training import MadeData, refit, save_for_mlflow
 
     what = f"Trial {spec.number} can't be trained again on training and validation data together"
     with in_worker(what):

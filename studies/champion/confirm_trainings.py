@@ -526,11 +526,14 @@ def scores_in_worker(
     Keras computes, which traces the model.
     """
     from studies.data import guess_on
-    from studies.training.champion.champion_model import evaluated, rebuilt
-    from studies.training.models import scalars
-    from studies.training.process import global_settings
-    from studies.training.scoring.objectives import NotScoredError
-    from studies.training.scoring.samples import sample_scores
+    from studies.training import (
+        NotScoredError,
+        evaluated,
+        rebuilt,
+        restore_settings,
+        sample_scores,
+        scalars,
+    )
 
     try:
         hp = Hyperparameters(space, spec.values, number=spec.built_as)
@@ -554,4 +557,4 @@ def scores_in_worker(
     except Exception as error:
         return describe(error)
     finally:
-        global_settings.restore()
+        restore_settings()

@@ -19,7 +19,7 @@ from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
 from studies.results.models import existing_store
-from studies.training.process.determinism import begin_trial, prepare_environment
+from studies.training import begin_trial, prepare_environment
 from studies.user_code.loading import describe_code, load_study
 from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
@@ -85,7 +85,7 @@ def champion_or(
 @contextlib.contextmanager
 def in_worker(what_failed: str) -> Iterator[None]:
     """Lets a function run where a study is loaded, and sets Keras's global settings back."""
-    from studies.training.process import global_settings
+    from studies.training import restore_settings
 
     try:
         yield
@@ -94,7 +94,7 @@ def in_worker(what_failed: str) -> Iterator[None]:
     except Exception as error:
         raise StudyError(f"{what_failed}: {describe(error)}.") from error
     finally:
-        global_settings.restore()
+        restore_settings()
 
 
 @contextmanager

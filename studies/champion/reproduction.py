@@ -17,7 +17,7 @@ from studies.definition.settings import trainer_in_words
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, make_progress
-from studies.training.process.environment import environment_differences
+from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory, read_study

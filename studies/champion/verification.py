@@ -20,7 +20,7 @@ from studies.data import temporary_folder
 from studies.definition.settings import Verify
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from studies.training.process.environment import environment_differences
+from studies.training import environment_differences
 from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult

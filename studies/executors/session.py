@@ -24,21 +24,33 @@ from studies.definition.objective import no_data
 from studies.definition.settings import check_initial
 from studies.definition.study_definition import StudyDefinition, check_no_own_fit
 from studies.executors.executor import Handler
-from studies.training.building.discovering import resolve_space
-from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
-from studies.training.building.made_data import AnyData, MadeData, made_data
-from studies.training.building.trying import check_study
-from studies.training.champion.champion_model import save_champion, save_objective_champion
-from studies.training.first_fit import TracedObjective
-from studies.training.objective_run import run_objective
-from studies.training.process import global_settings
-from studies.training.process.determinism import begin_trial, configure_tensorflow
-from studies.training.process.environment import PeakMemory, environment, hardware_class
-from studies.training.process.users_state import UsersState, set_back, setting_back
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.trainer import Trainer
-from studies.training.trial_run import run_trial
-from studies.training.watch import OnEpochResult
+from studies.training import (
+    AnyData,
+    CompiledTrainer,
+    HyperModelTrainer,
+    MadeData,
+    OnEpochResult,
+    PeakMemory,
+    TracedObjective,
+    Trainer,
+    UsersState,
+    begin_trial,
+    check_study,
+    configure_tensorflow,
+    environment,
+    hardware_class,
+    has_own_fit,
+    made_data,
+    remember_settings,
+    resolve_space,
+    restore_settings,
+    run_objective,
+    run_trial,
+    save_champion,
+    save_objective_champion,
+    set_back,
+    setting_back,
+)
 from tracking.history.commands import data_command
 from tracking.records import (
     ALL_FOLDS,
@@ -82,7 +94,7 @@ class Session:
             return open_objective(study, code, threads)
         threads = configure_tensorflow(threads)
         # The study's file is loaded: its settings hold for all trials, those of a builder don't.
-        global_settings.remember()
+        remember_settings()
         loaded: LoadedData | FoldedSplits
         if isinstance(study.data, DescribedData):
             loaded, dataset = _loaded(study, study.data, shared), study.data
@@ -202,7 +214,7 @@ def at_work(state: UsersState) -> Iterator[None]:
             finally:
                 set_back()
     finally:
-        global_settings.restore()
+        restore_settings()
 
 
 def _loaded(
@@ -436,7 +448,7 @@ def open_objective(
     assert function is not None, "it is such a study"
     threads = configure_tensorflow(threads)
     # The study's file is loaded: its settings hold for all trials.
-    global_settings.remember()
+    remember_settings()
     traced, tailoring = TracedObjective(study.name, function), study.tailoring
     state = UsersState.of_study(study)
     with at_work(state):

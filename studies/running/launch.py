@@ -38,8 +38,7 @@ from studies.running.opening import (
     superseded,
 )
 from studies.running.starting_values import starting_values
-from studies.training.process.determinism import begin_trial, prepare_environment
-from studies.training.process.users_state import STATE
+from studies.training import STATE, begin_trial, prepare_environment
 from studies.user_code.loading import describe_code, load_study, with_source
 from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded

@@ -24,8 +24,7 @@ from search_spaces.errors import InternalError
 from studies.libraries.keras_parts import GIVEN_TO_CALLBACKS
 from studies.training.models import saved_variables
 from studies.training.process.determinism import seed_generator_states
-from studies.training.structures.code_reading import library_of
-from studies.training.structures.structure import Structure
+from studies.training.structure import Structure, library_of
 from tracking.records import BestEpoch, TrialSpec
 from tracking.store.files import replacing
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.data import Arrays, Given, by_rule, class_labels, image_of, map_arrays, named_arrays
-from studies.training.batches import as_keras_reads
-from studies.training.building.target_checks import named_outputs
-from studies.training.streamed_batches import validation_batches
+from studies.training.batches import as_keras_reads, validation_batches
+from studies.training.building.study_checks import named_outputs
 from tracking.records.validation_predictions import (
     MOST_CLASSES,
     MOST_POINTS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -10,10 +12,14 @@ import numpy as np
 
 from studies.error_texts import describe
 from studies.libraries.keras_parts import answers_of, compiled_metrics, flat, is_accuracy
-from studies.training.batches import as_keras_reads, packed
-from studies.training.champion.champion_model import evaluated
+from studies.training.batches import (
+    Batches,
+    StreamedBatches,
+    as_keras_reads,
+    packed,
+    validation_batches,
+)
 from studies.training.models import scalars
-from studies.training.streamed_batches import validation_batches
 from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.intervals import independent_samples, resample_counts, share_bounds
 
@@ -66,6 +72,19 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
         note = f"its predictions can't be compared with targets: {describe(error)}"
     resamples = _RESAMPLES if bounds else 0
     return Scores(scores, bounds, resamples, note, samples, splits.digests["test"])
+
+
+def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mapping[str, Any]:
+    """Returns what `model.evaluate` returns for the validation part."""
+    batches: Batches | StreamedBatches
+    batches = StreamedBatches(splits) if splits.streams else Batches(splits.arrays, batch_size)
+    with contextlib.closing(batches), warnings.catch_warnings():
+        # Data of unknown length just ends.
+        warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+        metrics: Mapping[str, Any] = model.evaluate(
+            batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
+        )
+    return metrics
 
 
 def _predicted(model: keras.Model, splits: LoadedData, batch_size: int) -> tuple[Any, Any, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,24 +19,21 @@ from search_spaces.errors import StudyError
 from studies.data import Given, Part, Splits, examples_of, is_text, joined, named_arrays, seal
 from studies.definition.class_weights import with_class_weight
 from studies.error_texts import first_paragraph
-from studies.training.batches import Batches
 from studies.training.building.build import (
     build_callbacks,
     build_model,
     build_variables,
     without_watching,
 )
-from studies.training.building.hypermodel import has_own_fit
 from studies.training.building.own_code import own_code
-from studies.training.champion import champion_loader
-from studies.training.champion.predictions import validation_predictions
-from studies.training.champion.served import served_model
-from studies.training.first_fit import FirstFit, model_of
 from studies.training.models import as_built, scalars
-from studies.training.plain import PlainTrainer
+from studies.training.objective_functions import FirstFit, model_of
 from studies.training.process.determinism import begin_trial
-from studies.training.streamed_batches import StreamedBatches
-from studies.training.trainer import Training
+from studies.training.saved_models import loader
+from studies.training.saved_models.served import served_model
+from studies.training.scoring.predictions import validation_predictions
+from studies.training.scoring.test_part import evaluated
+from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import ALL_FOLDS, TrialSpec
 from tracking.records.converting import to_json
 from tracking.records.validation_predictions import predictions_beside
@@ -136,19 +132,6 @@ def _predictions(
         return ""
 
 
-def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mapping[str, Any]:
-    """Returns what `model.evaluate` returns for the validation part."""
-    batches: Batches | StreamedBatches
-    batches = StreamedBatches(splits) if splits.streams else Batches(splits.arrays, batch_size)
-    with contextlib.closing(batches), warnings.catch_warnings():
-        # Data of unknown length just ends.
-        warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
-        metrics: Mapping[str, Any] = model.evaluate(
-            batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
-        )
-    return metrics
-
-
 def _requirements() -> list[str]:
     """Returns the fixed requirements of a saved model: MLflow needs 13 to 32 s to find them."""
     return [f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")]
@@ -171,7 +154,7 @@ def save_for_mlflow(
     import mlflow.keras
     from mlflow.models import Model
 
-    from studies.training.champion.served import (
+    from studies.training.saved_models.served import (
         columns_signature,
         example_of,
         signature_of,
@@ -204,7 +187,7 @@ def save_for_mlflow(
     if table is not None or texts or code.objects or code.missing or code.missing_compiled:
         # `save_model` takes signatures of tensors alone.
         saved.signature = table or signature
-        champion_loader.put_into(
+        loader.put_into(
             saved,
             folder,
             code.modules,

@@ -1,8 +1,12 @@
-"""Keeps the state of a training after its epochs, written in the background; resumes from it."""
+"""Checkpoints of a training: the weights of its best epoch, and its state, to resume from."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import logging
+import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from search_spaces.errors import StudyError
 from studies.error_texts import describe
 from studies.training.building.build import build_variables
 from studies.training.models import (
+    as_built,
     assign,
     copy_of,
     make_variables,
@@ -25,9 +32,9 @@ from studies.training.models import (
 )
 from studies.training.process.determinism import global_random_states
 from studies.training.process.users_state import UsersState
-from studies.training.programs.graph_checks import random_operation
-from studies.training.states.best_weights import BestWeights, weights_digest
-from studies.training.states.training_state import (
+from studies.training.programs.program import random_operation
+from studies.training.trainers import Trainer
+from studies.training.training_state import (
     Beyond,
     CallbackStateError,
     StateError,
@@ -39,15 +46,15 @@ from studies.training.states.training_state import (
     restore,
     write_state,
 )
-from studies.training.trainer import Trainer
 from tracking.records import BestEpoch, TrialTask
-from tracking.store.files import one_before
+from tracking.store.files import CheckpointError, checkpoint_digest, one_before, replacing
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
     from studies.data import LoadedData
+
 
 _log = logging.getLogger(__name__)
 # The share of a training's time that may go into its states. Not each short epoch gets one: a kill
@@ -316,3 +323,74 @@ def restoring(
             restore(callbacks, states)
 
     return Restoring()
+
+
+class BestWeights:
+    """A copy of a model's weights and optimizer state after its best epoch so far.
+
+    In memory until the trial ends: an epoch of a small model takes less time than writing a file,
+    and most best epochs are soon surpassed.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        # Weights, then the optimizer's variables; None if nothing was taken.
+        self.copy: Sequence[np.ndarray] | None = None
+        self._sha256, self._weights = "", 0
+        self._restored = False
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the weights; empty if nothing was taken."""
+        if self.copy is not None and not self._sha256:
+            self._sha256 = weights_digest(self.copy[: self._weights])
+        return self._sha256
+
+    def forget(self) -> None:
+        """Drops the copy: the weights of the best epoch are not the model's."""
+        self.copy, self._sha256, self._restored = None, "", False
+
+    def take(self) -> None:
+        """Copies the model's present state."""
+        self.take_copy(copy_of(self._model))
+
+    def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
+        """Takes an earlier copy, as `copy_of` returned it, with its digest if that is known."""
+        self.copy, self._sha256, self._restored = copy, sha256, False
+        self._weights = len(self._model.weights)
+
+    def restore(self) -> None:
+        """Sets the model, which no longer trains, to the copy."""
+        assert self.copy is not None, "there is a best epoch"
+        if not self._restored:
+            assign(self._model, self.copy)
+            self._restored = True
+
+    def write(self, path: Path) -> str:
+        """Writes the copy, whole or not at all, and returns the digest of the file's content.
+
+        The model has its values afterwards, unless it fails: with an OSError, or what Keras raises
+        for a model that can't be saved.
+        """
+        assert self.copy is not None, "there is a best epoch"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.restore()
+        # If HDF5 can't close a file, the process crashes when it ends.
+        if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with replacing(path) as partial:
+            with as_built(self._model):
+                self._model.save_weights(partial)
+            try:
+                return checkpoint_digest(partial)
+            except CheckpointError as error:
+                raise OSError(f"what was written can't be read back: {error}") from None
+
+
+def weights_digest(weights: Sequence[np.ndarray]) -> str:
+    """Returns the SHA-256 over the types, shapes and bytes of weights, in their order."""
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(f"{weight.dtype.name}{weight.shape};".encode())
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()

@@ -12,12 +12,16 @@ from search_spaces.discovery.tracing import LimitReachedError
 from search_spaces.errors import BuilderError
 from search_spaces.texts import quoted
 from studies.data import building_for
-from studies.training.building.build import build_function, check_model
-from studies.training.building.hypermodel import has_own_fit, rehearse
-from studies.training.building.made_data import AnyData, MadeData, splits_for
-from studies.training.first_fit import TracedObjective
-from studies.training.process import global_settings
-from studies.training.process.determinism import begin_trial
+from studies.training.building.build import (
+    AnyData,
+    MadeData,
+    build_function,
+    check_model,
+    splits_for,
+)
+from studies.training.objective_functions import TracedObjective
+from studies.training.process.determinism import begin_trial, noting_environment
+from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code.causes import fatal, is_fatal
 
 if TYPE_CHECKING:
@@ -144,7 +148,7 @@ def _traced(study: StudyDefinition, data: AnyData) -> Any:
     declare = getattr(study.build, "declare_hyperparameters", None)
     made = False
 
-    @global_settings.noting_environment()
+    @noting_environment()
     def traced(hp: Hyperparameters) -> None:
         nonlocal made
         if isinstance(data, MadeData):

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from studies.libraries.tensorflow_parts import variable_of_a_program
+from studies.training.structure import LiftedNumber
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -27,19 +28,6 @@ Values = Sequence[float]
 
 NODE_NAME = "kerastudy_lifted"
 """Prefix of the names of nodes that read a lifted number."""
-
-
-@dataclass(frozen=True)
-class LiftedNumber:
-    """The place of a number: an attribute of a layer, a regularizer or an optimizer."""
-
-    owner: Any
-    attribute: str
-
-    @property
-    def value(self) -> float:
-        """The number; Keras holds some as a tensor."""
-        return float(getattr(self.owner, self.attribute))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,4 @@
-"""The trainer of a Keras Tuner HyperModel with its own `fit`.
-
-Keras Tuner's contract (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): it is
-called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and returns the history of
-`model.fit`, or a number or a dict of metrics that is the trial's outcome.
-"""
+"""Trainers: their protocol; `model.fit`; the own `fit` of a Keras Tuner HyperModel."""
 
 from __future__ import annotations
 
@@ -14,14 +9,18 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
 
-from search_spaces.errors import BuilderError
+from search_spaces import Hyperparameters
+from search_spaces.errors import BuilderError, InternalError
 from studies.data import Part
-from studies.training.models import copy_of, scalars
-from studies.training.process.determinism import SeedStates, begin_epoch
-from studies.training.trainer import OnEpoch, Training
+from studies.error_texts import describe
+from studies.training.batches import Batches, StreamedBatches
+from studies.training.models import copy_of, make_variables, may_change_model, scalars
+from studies.training.process.determinism import SeedStates, begin_epoch, present_settings
+from studies.training.structure import Structure
 from tracking.records import Objective, TrialSpec
 
 if TYPE_CHECKING:
@@ -30,6 +29,248 @@ if TYPE_CHECKING:
     from search_spaces import Hyperparameters
     from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
+    from studies.training.structure import Structure
+
+
+OnEpoch = Callable[[int, Mapping[str, float]], bool]
+"""Called after each epoch with its number (from 1) and all metrics; False stops the training."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """The arguments of a trainer."""
+
+    model: keras.Model  # Compiled; trained in place.
+    splits: LoadedData  # Class weights are in the sample weights of arrays.
+    spec: TrialSpec
+    callbacks: Sequence[keras.callbacks.Callback]  # The user's own, new for this trial.
+    hp: Hyperparameters
+    initial_epoch: int = 0  # Epochs that the model was trained before.
+    unfit: str = ""  # Why it must be trained by `model.fit`, or empty.
+    traced: Sequence[str] = ()  # What the steps were traced for before an interruption.
+    # Whether there is validation data; without, the plain trainer alone trains.
+    validates: bool = True
+
+
+class NotTrainedError(InternalError):
+    """A training failed where `model.fit` might succeed.
+
+    Its text says how. Model and callbacks must be built again, and trained by `model.fit`.
+    """
+
+
+class ChangedModelError(NotTrainedError):
+    """A resumed training would train another model than before it was interrupted.
+
+    Callbacks changed the model at an earlier epoch, so it must be trained from its first epoch.
+    """
+
+
+class Trainer(Protocol):
+    """Trains a model epoch by epoch.
+
+    Contract, shown by ``tests/support/conformance/trainer.py``: weights and every metric are,
+    bit for bit, those of calling for each epoch e
+
+        model.fit(x[p], y[p], shuffle=False, initial_epoch=e - 1, epochs=e,
+                  validation_data=(x_validation, y_validation), batch_size=…)
+
+    with ``p = permutation(seed, e, len(x))`` and the state of the model's i-th seed generator
+    set to ``(epoch_seed(seed, e, i), 0)`` before it, and Python's and numpy's generators to epoch
+    seeds (all of it in docs/reproducing.md); with ``sample_weight=w[p]`` where samples
+    have weights, and ``class_weight=…`` where classes have. For data in batches, with
+    ``s = epoch_seed(seed, e)`` and after ``keras.utils.set_random_seed(s)``,
+
+        model.fit(batches(seed=s), initial_epoch=e - 1, epochs=e,
+                  validation_data=validation_batches(), class_weight=…)
+    """
+
+    concludes: bool
+    """Whether `train` may return the outcome of the training itself."""
+
+    @property
+    def unsaved(self) -> str:
+        """Why the model does not have the weights of the last reported epoch; empty if it has."""
+        ...
+
+    @property
+    def used(self) -> tuple[str, str]:
+        """The trainer used last, such as "plain", and why not the faster one, or an empty text."""
+        ...
+
+    @property
+    def traced(self) -> Sequence[str] | None:
+        """What the training and the validation step are traced for, as text to compare.
+
+        Empty if no callback may change the model; None if unknown.
+        """
+        ...
+
+    @property
+    def walked(self) -> Structure | None:
+        """The structure of the model that is trained now, if it is known."""
+        ...
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
+        """Trains until the spec's epochs are done, `on_epoch` says stop, or a callback does.
+
+        Returns metrics that count in place of every epoch's, if the training concludes. Raises
+        NotTrainedError if it must start again, with `training.unfit` set; ChangedModelError if it
+        must start again from its first epoch.
+        """
+        ...
+
+
+def check_traced_alike(traced: Sequence[str], structure: Structure) -> None:
+    """Raises ChangedModelError if a step is traced for something else than before."""
+    if traced and structure.traced not in traced:
+        raise ChangedModelError("a callback changed the model at an earlier epoch")
+
+
+_PIPELINES_KEPT = 4
+
+
+class PlainTrainer:
+    """Trains with one call of `model.fit`, so that callbacks see one training."""
+
+    concludes = False
+    walked = None
+    unsaved = ""
+    used = ("plain", "")
+
+    def __init__(self) -> None:
+        self.traced: Sequence[str] | None = ()
+        # By the data, the size of batches, whether they end with an epoch, and the type of floats,
+        # which a builder may have chosen. Few, as each holds a copy of the data.
+        self._batches = lru_cache(_PIPELINES_KEPT)(
+            lambda splits, batch_size, ends, floatx: Batches(splits, batch_size, ends=ends)
+        )
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> None:
+        """Trains with one call of `model.fit`."""
+        model, spec = training.model, training.spec
+        self.traced = ()
+        batches = self._batches_of(training)
+        with contextlib.closing(batches), warnings.catch_warnings():
+            # Keras warns that it can't shuffle a tf.data.Dataset: the order is ours.
+            warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
+            # A user's training step may end its own validation early; ours does not.
+            warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+            if not training.unfit:
+                _make_variables(training)
+            model.fit(
+                batches.training,
+                steps_per_epoch=batches.training_steps,
+                initial_epoch=training.initial_epoch,
+                epochs=spec.epochs,
+                verbose=0,
+                shuffle=False,
+                validation_data=batches.validation if training.validates else None,
+                validation_steps=batches.validation_steps if training.validates else None,
+                callbacks=[
+                    _begin_epochs(batches, training),
+                    *([self._noting(training)] if may_change_model(training.callbacks) else []),
+                    *training.callbacks,
+                    # Last, to see entries that the user's callbacks add to the logs.
+                    end_epochs(on_epoch),
+                ],
+            )
+
+    def _noting(self, training: Training) -> keras.callbacks.Callback:
+        """Returns the callback that notes what the steps are traced for."""
+        import keras
+
+        model, trainer = training.model, self
+        # By step: its function, and what that was traced for.
+        noted: dict[int, tuple[Any, str]] = {}
+
+        def note(step: int, function: Any) -> None:
+            if step in noted and noted[step][0] is function:
+                return
+            known = step in noted
+            noted[step] = function, ""
+            try:
+                structure = Structure(model, present_settings())
+            except Exception:
+                # Another version of Keras: `fit` must train nevertheless.
+                trainer.traced = None
+                return
+            if not known:
+                check_traced_alike(training.traced[step : step + 1], structure)
+            noted[step] = function, structure.traced
+            texts = [text for _, text in noted.values()]
+            trainer.traced = texts if all(texts) else None
+
+        class Noting(keras.callbacks.Callback):  # type: ignore[misc]
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                note(0, model.train_function)
+
+            def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+                note(1, model.test_function)
+
+        return Noting()
+
+    def _batches_of(self, training: Training) -> Batches | StreamedBatches:
+        import keras
+
+        splits, batch_size = training.splits, training.spec.batch_size
+        if splits.streams:
+            return StreamedBatches(splits, training.spec.class_weight)
+        ends = training.model.steps_per_execution != 1
+        return self._batches(splits.arrays, batch_size, ends, keras.config.floatx())
+
+
+def _make_variables(training: Training) -> None:
+    """Makes the variables of loss, metrics and optimizer, if no code of the user can notice.
+
+    A user's code may count its calls, and callbacks may see variables. A failure need not mean that
+    `fit` fails, as a loss may need several samples.
+    """
+    if may_change_model(training.callbacks) or not Structure(training.model).of_libraries:
+        return
+    try:
+        make_variables(training.model, training.splits)
+    except Exception as error:
+        raise NotTrainedError(f"a step with one sample raised {describe(error)}") from None
+
+
+def _begin_epochs(
+    batches: Batches | StreamedBatches, training: Training
+) -> keras.callbacks.Callback:
+    import keras
+
+    seed = training.spec.seed
+    seeds = SeedStates(training.model, changes=may_change_model(training.callbacks))
+
+    class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
+        def set_params(self, params: dict[str, Any]) -> None:
+            # For the user's callbacks, which get the same object after this one.
+            batches.correct(params)
+            super().set_params(params)
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            batches.set_epoch(seed, epoch + 1)
+            begin_epoch(self.model, seed, epoch + 1, seeds.others())
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if batches.ended(batch):
+                # As Keras does at the end of data.
+                raise StopIteration
+
+    return BeginEpochs()
+
+
+def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
+    """Returns the callback that reports each epoch, and stops the training if asked to."""
+    import keras
+
+    class EndEpochs(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            if not on_epoch(epoch + 1, scalars(logs or {})):
+                self.model.stop_training = True
+
+    return EndEpochs()
+
 
 _SAMPLES = 8  # Samples to rehearse with.
 _OTHERS = (

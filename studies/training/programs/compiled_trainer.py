@@ -10,13 +10,17 @@ import copy
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from search_spaces.errors import BuilderError, StudyError
 from search_spaces.library_parts import MissingPartError
 from studies.data import Splits
+from studies.definition.seeds import permutation
 from studies.error_texts import describe
 from studies.libraries.keras_parts import layers_within, logs_of_its_own, makes_metrics_late
+from studies.training.batches import in_batches, known_size
 from studies.training.models import (
     class_overrides,
     has_own_steps,
@@ -25,20 +29,28 @@ from studies.training.models import (
     overrides,
     terminating,
 )
-from studies.training.plain import PlainTrainer
-from studies.training.process import global_settings
-from studies.training.process.determinism import SeedStates, other_states
-from studies.training.programs.epochs import Arrays, Signature
+from studies.training.process.determinism import (
+    SeedStates,
+    begin_epoch,
+    global_random_states,
+    other_states,
+    present_settings,
+    set_global_random_states,
+)
+from studies.training.programs.epochs import Arrays, Signature, in_order
 from studies.training.programs.fitting import Chosen, ChosenPrograms, fit
-from studies.training.programs.program import NotCompilableError, Program, Programs
-from studies.training.programs.program_checks import BATCHES, difference, is_due
-from studies.training.structures.structure import Structure
-from studies.training.trainer import NotTrainedError, OnEpoch, Training
+from studies.training.programs.program import NotCompilableError, Program, Programs, is_due
+from studies.training.structure import Structure
+from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from studies.data import LoadedData
+    from studies.training.programs.fitting import Chosen
+    from studies.training.trainers import Training
+
 
 _log = logging.getLogger(__name__)
 
@@ -196,7 +208,7 @@ class CompiledTrainer:
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
         """Returns the structure of a model; makes the variables that `fit` would make first."""
         before = make_variables(model, splits)
-        structure = Structure(model, global_settings.present())
+        structure = Structure(model, present_settings())
         if before is not None:
             seeds = [other_states(model, each.variables) for each in (before, structure)]
             if len(seeds[0]) < len(seeds[1]):
@@ -310,3 +322,109 @@ def _saves_by_epoch(callback: keras.callbacks.Callback) -> bool:
 
     saving = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
     return type(callback) in saving and getattr(callback, "save_freq", None) == "epoch"
+
+
+BATCHES = 3
+
+
+def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
+    """Compares a few batches by a program with the model's own steps; returns the difference.
+
+    First with the model's untraced steps. If these give other bits, as TensorFlow then fuses less,
+    with functions that Keras traces again. The model is restored afterwards.
+    """
+    model, spec, program = training.model, training.spec, chosen.program
+    epoch = training.initial_epoch + 1
+    order = _few(permutation(spec.seed, epoch, len(arrays.training[0])), spec.batch_size)
+    part = [array[: spec.batch_size] for array in arrays.validation]
+    others = other_states(model, chosen.structure.variables)
+    states = global_random_states()
+    with program.lent(chosen.structure):
+        before = program.values()
+        try:
+
+            def begin() -> None:
+                program.set_values(before)
+                begin_epoch(model, spec.seed, epoch, others)
+                model.reset_metrics()
+
+            begin()
+            program.train_epoch(arrays.training, in_order(order))
+            wanted = _bytes(program.values())
+            model.reset_metrics()
+            program.validate(part)
+            wanted += _bytes(program.values())
+            for steps in (_by_steps, _by_fit):
+                begin()
+                try:
+                    found = steps(training, arrays, order, part, program.values)
+                except Exception:
+                    if steps is _by_fit:
+                        raise
+                    # Code that runs only in graphs.
+                    continue
+                if found == wanted:
+                    program.checked.passed(spec.values)
+                    return ""
+        finally:
+            program.set_values(before)
+            set_global_random_states(states)
+    names = [variable.path for variable in chosen.structure.variables] * 2
+    unlike = [n for n, mine, own in zip(names, wanted, found, strict=True) if mine != own]
+    return f"{unlike[0]} and {len(unlike) - 1} others" if len(unlike) > 1 else unlike[0]
+
+
+def _few(order: np.ndarray, size: int) -> np.ndarray:
+    """Returns the samples of some batches: the last one smaller if that of an epoch is."""
+    full = len(order) // size
+    return order[: min(full, BATCHES) * size + len(order) % size]
+
+
+def _by_steps(
+    training: Training, arrays: Arrays, order: np.ndarray, part: Sequence[tf.Tensor], values: Any
+) -> list[bytes]:
+    import tensorflow as tf
+
+    model, size = training.model, training.spec.batch_size
+    for start in range(0, len(order), size):
+        rows = in_order(order[start : start + size])
+        model.train_step(arrays.packed([tf.gather(array, rows) for array in arrays.training]))
+    found = _bytes(values())
+    model.reset_metrics()
+    model.test_step(arrays.packed(part, training=False))
+    return found + _bytes(values())
+
+
+def _by_fit(
+    training: Training, arrays: Arrays, order: np.ndarray, part: Sequence[tf.Tensor], values: Any
+) -> list[bytes]:
+    import tensorflow as tf
+
+    model, size = training.model, training.spec.batch_size
+    functions = model.train_function, model.test_function
+    rows = in_order(order)
+    taken = [tf.gather(array, rows) for array in arrays.training]
+    found: list[bytes] = []
+    try:
+        for data, samples, is_training in (
+            (arrays.packed(taken), len(order), True),
+            (arrays.packed(part, training=False), len(part[0]), False),
+        ):
+            # The size that TensorFlow knows in `fit` on all samples.
+            whole = len((arrays.training if is_training else arrays.validation)[0])
+            batches = in_batches(data, samples, size, known_size(whole, size))
+            make = model.make_train_function if is_training else model.make_test_function
+            make(force=True)
+            function = model.train_function if is_training else model.test_function
+            model.reset_metrics()
+            iterator = iter(batches)
+            for _ in range(-(-samples // size)):
+                function(iterator)
+            found += _bytes(values())
+    finally:
+        model.train_function, model.test_function = functions
+    return found
+
+
+def _bytes(values: Sequence[tf.Tensor]) -> list[bytes]:
+    return [value.numpy().tobytes() for value in values]

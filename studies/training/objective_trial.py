@@ -15,14 +15,19 @@ from search_spaces import HyperparameterError
 from search_spaces.errors import StudyError
 from studies.definition.objective import VALUE
 from studies.error_texts import describe
-from studies.training.first_fit import ObjectiveTrial, check_returned
+from studies.training.checkpoints import BestWeights, cannot_write, weights_digest
 from studies.training.models import parameters_of
-from studies.training.objective_fits import FitDigests, Kept, MeasuredWeights, fit_digests, watched
-from studies.training.process import global_settings
-from studies.training.process.determinism import begin_trial
-from studies.training.states.best_weights import BestWeights, weights_digest
-from studies.training.states.checkpointing import cannot_write
-from studies.training.watch import OnEpochResult
+from studies.training.objective_functions import (
+    FitDigests,
+    Kept,
+    MeasuredWeights,
+    ObjectiveTrial,
+    check_returned,
+    fit_digests,
+    watched,
+)
+from studies.training.process.determinism import begin_trial, noting_environment
+from studies.training.trial import OnEpochResult
 from studies.user_code.causes import (
     explain,
     fatal,
@@ -92,7 +97,7 @@ class _Call:
         assert function is not None, "it is such a study"
         returned = None
         try:
-            with global_settings.noting_environment(), watched(following):
+            with noting_environment(), watched(following):
                 returned = function(trial)
         except FunctionEnded:
             pass

@@ -4,13 +4,14 @@ It covers everything reachable from the model: attributes of layers, optimizer, 
 and the graph that connects them. Classes and functions of libraries count by name, and are never
 read. Of the user's own, everything that their behaviour may depend on is read: code, constants,
 closures, and the globals that they name. If they name anything else than constants, objects that
-can be read, and what is pure (`code_reading`), the structure is unique. It omits what a program
+can be read, and what is pure, the structure is unique. It omits what a program
 gets for each trial: the values of variables, and lifted numbers.
 """
 
 from __future__ import annotations
 
 import builtins
+import dis
 import enum
 import functools
 import hashlib
@@ -20,27 +21,14 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from studies.libraries import keras_parts
 from studies.libraries.tensorflow_parts import is_plain_variable
-from studies.training.structures.code_reading import (
-    LOOKED_INTO,
-    PLAIN_CLASSES,
-    Reads,
-    is_followed,
-    is_of_keras,
-    is_own,
-    is_pure,
-    is_wrapper,
-    library_of,
-    module_of,
-    origin_of,
-    reads_of,
-)
-from studies.training.structures.lifting import LiftedNumber
+from studies.user_code.causes import is_users
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 _ATOMS = (bool, int, float, complex, str, bytes)
@@ -100,6 +88,19 @@ _LIFTED: Mapping[str, tuple[str, ...]] = {
 }
 
 _RANDOM = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+
+
+@dataclass(frozen=True)
+class LiftedNumber:
+    """The place of a number: an attribute of a layer, a regularizer or an optimizer."""
+
+    owner: Any
+    attribute: str
+
+    @property
+    def value(self) -> float:
+        """The number; Keras holds some as a tensor."""
+        return float(getattr(self.owner, self.attribute))
 
 
 class Structure:
@@ -451,3 +452,144 @@ def _is_number(item: Any) -> bool:
     if type(item) is float:
         return True
     return isinstance(item, tf.Tensor) and item.shape.rank == 0 and item.dtype == tf.float32
+
+
+# Libraries whose objects show their state in attributes.
+_FOLLOWED = ("keras", "tensorflow")
+# Modules whose classes and functions read nothing but their arguments. What TensorFlow's do shows
+# in the graph, which is checked for state.
+_PURE = frozenset(
+    """
+    keras.src.activations keras.src.backend keras.src.constraints keras.src.dtype_policies
+    keras.src.initializers keras.src.layers keras.src.legacy.backend keras.src.losses
+    keras.src.metrics keras.src.models keras.src.ops keras.src.optimizers keras.src.quantizers
+    keras.src.random keras.src.regularizers keras.src.tree keras.src.utils.numerical_utils
+    array_ops array_ops_stack check_ops clip_ops cond control_flow_assert control_flow_case
+    control_flow_ops control_flow_switch_case ctc_ops custom_gradient embedding_ops functional_ops
+    gen_array_ops gen_bitwise_ops gen_image_ops gen_linalg_ops gen_math_ops gen_nn_ops
+    gen_spectral_ops gen_string_ops gradients_impl image_ops_impl linalg linalg_ops logging_ops
+    map_fn math_ops nn_impl nn_ops parallel_for ragged random_ops script_ops signal sort_ops
+    sparse_ops special_math_ops stateless_random_ops string_ops tensor_array_ops while_loop
+    tensorflow.python.eager.backprop tensorflow.python.framework.constant_op
+    tensorflow.python.framework.dtypes tensorflow.python.framework.sparse_tensor
+    tensorflow.python.framework.tensor tensorflow.python.framework.tensor_conversion
+    tensorflow.python.framework.tensor_shape tensorflow.python.framework.tensor_util
+    tensorflow.python.util.nest
+    _functools _operator enum functools.partial itertools math numpy.fft numpy.linalg
+    tensorflow.python.framework.ops.control_dependencies
+    tensorflow.python.framework.ops.name_scope_v2
+    """.split()
+)
+_PURE_OF = {
+    "builtins": """
+        abs all any bool bytes callable complex dict divmod enumerate filter float format frozenset
+        hash int isinstance issubclass iter len list map max min object pow property range repr
+        reversed round set slice sorted staticmethod str sum super tuple type zip
+    """,
+    "numpy": """
+        all allclose any arange argmax argmin argsort array array_equal asarray astype average
+        broadcast_to clip concatenate copy cumprod cumsum diag diff dot dtype einsum expand_dims
+        eye full full_like interp isclose linspace logspace matmul max mean median min ndarray ndim
+        nonzero ones ones_like outer percentile prod quantile ravel repeat reshape round
+        searchsorted shape size sort split squeeze stack std sum take tensordot tile trace
+        transpose tril triu unique var where zeros zeros_like
+    """,
+}
+LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
+"""Libraries some of whose names are pure."""
+PLAIN_CLASSES = (*_FOLLOWED, "builtins", "abc", "collections", "enum", "numbers", "typing", "numpy")
+"""Libraries whose objects, or those of own classes that inherit from theirs, hide no state."""
+_LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
+
+
+class Reads(NamedTuple):
+    """The names of globals, and of attributes, that code reads, with inner functions."""
+
+    globals: frozenset[str] = frozenset()
+    attributes: frozenset[str] = frozenset()
+
+
+@functools.lru_cache(maxsize=10_000)
+def reads_of(code: types.CodeType) -> Reads:
+    """Returns what code reads."""
+    names, attributes = set[str](), set[str]()
+    for instruction in dis.get_instructions(code):
+        if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
+            names.add(instruction.argval)
+        elif instruction.opname == "IMPORT_NAME":
+            names.add("__import__")
+        elif instruction.argval in code.co_names:
+            attributes.add(instruction.argval)
+    inner = [reads_of(each) for each in code.co_consts if isinstance(each, types.CodeType)]
+    return Reads(
+        frozenset(names).union(*(each.globals for each in inner)),
+        frozenset(attributes).union(*(each.attributes for each in inner)),
+    )
+
+
+def module_of(thing: Any) -> str:
+    """Returns the name of the module that a class or a function is from."""
+    name = getattr(thing, "__module__", None)
+    return name if isinstance(name, str) else ""
+
+
+def library_of(thing: Any) -> str:
+    """Returns the top name of the module that a class or a function is from."""
+    return module_of(thing).partition(".")[0]
+
+
+def is_own(module: str) -> bool:
+    """Returns whether a module, by its name, is the user's own."""
+    if module.partition(".")[0] in _LIBRARIES:
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return module == "__main__" or file is None or is_users(file)
+
+
+def origin_of(thing: Any) -> str:
+    """Returns the name of the module whose code a class or a function is.
+
+    Decorators give their functions the names of what they decorate.
+    """
+    if isinstance(thing, types.FunctionType):
+        return str(thing.__globals__.get("__name__", ""))
+    return module_of(thing)
+
+
+def is_wrapper(thing: Any) -> bool:
+    """Returns whether a function was made of others, by Python's decorators or by Keras's."""
+    if not isinstance(thing, types.FunctionType):
+        return False
+    found: Any = sys.modules.get(module_of(thing))
+    for name in thing.__qualname__.split("."):
+        found = getattr(found, name, None)
+    made = found is not thing or is_own(module_of(thing))
+    return made and origin_of(thing).partition(".")[0] in _LIBRARIES
+
+
+def is_followed(thing: Any) -> bool:
+    """Returns whether a class or a function shows its state in attributes, for all we know."""
+    return library_of(thing) in _FOLLOWED or is_own(module_of(thing))
+
+
+def is_of_keras(kind: type) -> bool:
+    """Returns whether objects of a class are Keras's or TensorFlow's, perhaps of an own kind."""
+    return any(library_of(base) in _FOLLOWED for base in kind.__mro__)
+
+
+def is_pure(thing: Any) -> bool:
+    """Returns whether a library's class or function reads nothing but its arguments."""
+    if isinstance(thing, type) and issubclass(thing, np.generic | BaseException):
+        return True
+    module, name = module_of(thing), thing.__qualname__
+    # Of Keras, they look up the user's own objects by name.
+    looks_up = name in ("get", "deserialize")
+    return name in _PURE_OF.get(module, "").split() or (
+        _is_listed(f"{module}.{name}") and not looks_up
+    )
+
+
+@functools.lru_cache(maxsize=10_000)
+def _is_listed(name: str) -> bool:
+    parts = name.removeprefix("tensorflow.python.ops.").split(".")
+    return any(".".join(parts[: i + 1]) in _PURE for i in range(len(parts)))
