@@ -113,13 +113,10 @@ def test_other_engines(style: str, engine: str, store: Path) -> None:
             check(style, run(style, engine, store, trials=3, epochs=epochs))
 
 
+# What continues another trial is in `test_keras_tuner_hyperband` and in the trainers' conformance.
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
-    "style",
-    exhaustive_but(
-        # Its model depends on `trial.number`. Fits of their own are in `test_hypermodel_fits`.
-        ["optuna_steps"],
-        ["plain", "fit_tunes_training", "subclassed_model", "optuna_steps", "two_optimizers"],
-    ),
+    "style", ["plain", "fit_tunes_training", "subclassed_model", "optuna_steps", "two_optimizers"]
 )
 def test_promoted_by_hyperband(style: str, store: Path, tmp_path: Path) -> None:
     """What goes on from another trial is what training straight through would be."""

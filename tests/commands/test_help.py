@@ -150,8 +150,11 @@ def test_launch_says_what_it_loads_before_it_imports_what_takes_seconds(folder: 
 @pytest.mark.parametrize(
     ("arguments", "waits_for"),
     [
-        (["launch", "broken.py", "--executor", "in-process"], LOADING),
-        pytest.param(["show", "broken"], "reading the store", marks=pytest.mark.exhaustive),
+        pytest.param(
+            *(["launch", "broken.py", "--executor", "in-process"], LOADING),
+            marks=pytest.mark.exhaustive,
+        ),
+        (["show", "broken"], "reading the store"),
     ],
 )
 def test_on_a_terminal_the_line_goes_away(

@@ -14,7 +14,6 @@ from typing import Any
 import psutil
 import pytest
 from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
-from suite import exhaustive_but
 
 from studies.executors import Executor, InProcessExecutor, Session, WorkerExecutor
 from studies.user_code import Target, load_study
@@ -129,11 +128,12 @@ def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
 
 
 # The last one lets no other thread of the worker run. Workers of a killed launch, which train as
-# usual, are in `tests/end_to_end/test_signals.py`.
+# usual, are in `test_signals`, each time.
 BUSY = ["", "time.sleep(3600)", "sum(range(10**13))"]
 
 
-@pytest.mark.parametrize("busy", exhaustive_but([BUSY[2]], BUSY))
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("busy", BUSY)
 def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path, busy: str) -> None:
     """One that trains does too, however long its epoch would take, and its data go along."""
     import subprocess

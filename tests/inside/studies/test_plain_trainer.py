@@ -50,6 +50,10 @@ class TestPlainTrainer(OfPlainTrainer, TrainerConformance):
     test_callbacks_that_watch_batches_see_each = exhaustive(
         TrainerConformance.test_callbacks_that_watch_batches_see_each
     )
+    # Which epoch counts is decided around a trainer.
+    test_a_tie_goes_to_the_lower_validation_loss = exhaustive(
+        TrainerConformance.test_a_tie_goes_to_the_lower_validation_loss
+    )
     # A training that is cut stops, and goes on, alike.
     test_stops_when_told = exhaustive(TrainerConformance.test_stops_when_told)
     test_cut_after_any_epoch_it_goes_on_with_its_callbacks = exhaustive(
