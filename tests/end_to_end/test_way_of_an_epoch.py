@@ -6,8 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from command_line import STUDY_FILE, kerastudy
+from blobs import STUDY_FILE
 from pages import ROOT
+from user_commands import kerastudy
 
 # Python runs it at the start of each process: it notes who calls, and calls on.
 OBSERVING = """
@@ -81,10 +82,7 @@ def test_the_way_on_the_page_is_the_real_one(tmp_path: Path) -> None:
     (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
     calls, path = tmp_path / "calls", f"{tmp_path}:{ROOT}"
     options = ["--workers", "1", "--pruner", "median", "--verify", "off"]
-    told = kerastudy(
-        "launch", "study.py", *options, cwd=tmp_path, PYTHONPATH=path, CALLS=str(calls)
-    )
-    assert told.code == 0, told.err
+    kerastudy(tmp_path, "launch", "study.py", *options, PYTHONPATH=path, CALLS=str(calls))
     ways: dict[str, set[tuple[str, ...]]] = {}
     for line in calls.read_text(encoding="utf-8").splitlines():
         name, callers = json.loads(line)
