@@ -48,22 +48,6 @@ class TestInProcess(ExecutorConformance):
         return in_process
 
 
-@pytest.mark.exhaustive
-class TestWorker(ExecutorConformance):
-    """A pool does what its workers do: see `test_pool`, which runs each time."""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def open_file(cls) -> Open:
-        return in_worker
-
-
-# A command does so in `tests/commands/test_bad_input`.
-@pytest.mark.exhaustive
-def test_what_is_wrong_with_the_study_is_told_by_a_worker(tmp_path: Path) -> None:
-    TestWorker().test_what_is_wrong_with_the_study_is_told(in_worker, tmp_path)
-
-
 @pytest.fixture
 def study_file(tmp_path: Path) -> Path:
     file = tmp_path / "study.py"
