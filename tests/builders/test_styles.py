@@ -156,12 +156,15 @@ class TestWhatIsTuned:
             "l2": {"kind": ("linear",)},
         }
 
+    # Those of builders that make no models are in `test_discovery`.
+    @pytest.mark.exhaustive
     def test_name_scopes(self) -> None:
         parts = ["units", "normalized", "momentum"]
         assert self.names("name_scopes") == {
             f"{scope}/{part}" for scope in ("encoder", "decoder") for part in parts
         }
 
+    @pytest.mark.exhaustive
     def test_nested_optimizers(self) -> None:
         space = session("nested_optimizers").description.space
         assert space["momentum"].when == {"optimizer": ("sgd",)}
@@ -208,6 +211,7 @@ class TestWhatIsTuned:
         assert self.names("fit_tunes_training") == {"units", "batch_size", "shuffle"}
         assert self.names("fit_custom_loop") == {"units", "batch_size", "learning_rate"}
 
+    @pytest.mark.exhaustive
     def test_optunas_arguments_of_an_optimizer(self) -> None:
         space = session("optuna_create_model").description.space
         assert space["sgd_momentum"].when == {"optimizer": ("SGD",)}
