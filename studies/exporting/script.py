@@ -21,15 +21,19 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.champion.recorded import recorded_worker
+from studies.champion.recorded import recorded_executor
 from studies.champion.reruns import trainings_of
 from studies.data import class_labels, is_text, named_arrays
 from studies.definition.seeds import seed_states
 from studies.exporting.files import check_folder, explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress
-from studies.training.building.build import build_model, build_variables
-from studies.training.building.hypermodel import has_own_fit
-from studies.training.process.determinism import begin_trial, seed_generator_states
+from studies.training import (
+    begin_trial,
+    build_model,
+    build_variables,
+    has_own_fit,
+    seed_generator_states,
+)
 from studies.user_code.user_modules import imported_names
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import fit_metrics
@@ -122,7 +126,7 @@ def export_script(
     if not trainings_of(trial)[trial.result.best_repeat].weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"
         raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
-    with recorded_worker(history, trial, data=data, progress=progress) as (worker, notes):
+    with recorded_executor(history, trial, data=data, progress=progress) as (worker, notes):
         parts: ScriptParts = worker.ask(script_parts, history.description.space, training_of(trial))
         code = worker.description.code
     if parts.data_digest != trial.data_digest:

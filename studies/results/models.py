@@ -99,15 +99,15 @@ def _registered(history: StudyHistory, alias: str) -> Champion:
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
     """Loads the registered model of a study."""
     # Late: it imports Keras.
-    from studies.training.champion import champion_loader
+    from studies.training.saved_models import loader
 
     store, study = history.store, history.description.name
     check_trust(store.root, trust)
     registered = _registered(history, alias)
     folder = store.inside(registered.folder)
     try:
-        if not champion_loader.can_not_be_loaded(folder):
-            return champion_loader.load_keras_model(folder)
+        if not loader.can_not_be_loaded(folder):
+            return loader.load_keras_model(folder)
         if alias != ALIAS:
             raise StudyError(
                 f"The registered model {alias!r} of the study {study!r} has a part that Keras "
@@ -149,13 +149,15 @@ def _rebuilt(
     history: StudyHistory, trial: TrialRecord, definition: StudyDefinition | None
 ) -> keras.Model:
     """Returns the model of a trial, made by its study's builder."""
-    from studies.training.building.build import build_model, build_variables
-    from studies.training.champion.champion_model import rebuilt_objective
-    from studies.training.champion.served import served_model
-    from studies.training.process import global_settings
-    from studies.training.process.determinism import (
+    from studies.training import (
         begin_trial,
+        build_model,
+        build_variables,
         global_random_states,
+        keeping_settings,
+        rebuilt_objective,
+        remember_settings,
+        served_model,
         set_global_random_states,
     )
 
@@ -175,9 +177,9 @@ def _rebuilt(
     spec = trial.best_training[0]
     states = global_random_states()
     try:
-        with global_settings.keeping():
+        with keeping_settings():
             study = definition or _recorded_study(history, trial)
-            global_settings.remember()
+            remember_settings()
             if study.objective_function is not None:
                 space = history.description.space
                 return rebuilt_objective(study, space, spec, checkpoint)[0]
@@ -195,7 +197,7 @@ def _rebuilt(
 def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) -> LoadedData:
     """Returns the data that a trial's model was trained on."""
     from studies.data import CrossValidation, DescribedData
-    from studies.training.building.made_data import MadeData
+    from studies.training import MadeData
 
     how = study.cross_validation
     if trial.whole is not None and isinstance(how, CrossValidation):

@@ -11,7 +11,7 @@ from studies.commands.texts.trial_text import all_trials, top_trials
 from studies.engines.engine import Curve
 from studies.lines import all_wrapped, printable, wrapped
 from studies.running.definitions import warnings_of
-from studies.running.study_trials import ValidationParts
+from studies.running.trials import ValidationParts
 from tracking.history.commands import confirm_command, shell_commands
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import RecordedCurves, reasons, sparkline_if_curve

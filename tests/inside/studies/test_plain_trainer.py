@@ -32,10 +32,10 @@ from studies.training import (
     batches,
     check_study,
     configure_tensorflow,
+    remember_settings,
     resolve_space,
     run_trial,
 )
-from studies.training.process import global_settings
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
 
@@ -49,6 +49,10 @@ class TestPlainTrainer(OfPlainTrainer, TrainerConformance):
     # The compiled trainer leaves these to it, in its own tests.
     test_callbacks_that_watch_batches_see_each = exhaustive(
         TrainerConformance.test_callbacks_that_watch_batches_see_each
+    )
+    # Which epoch counts is decided around a trainer.
+    test_a_tie_goes_to_the_lower_validation_loss = exhaustive(
+        TrainerConformance.test_a_tie_goes_to_the_lower_validation_loss
     )
     # A training that is cut stops, and goes on, alike.
     test_stops_when_told = exhaustive(TrainerConformance.test_stops_when_told)
@@ -264,20 +268,6 @@ def test_a_checkpoint_that_cannot_be_written_is_not_the_trials_fault(tmp_path: P
         run(make_study(dense), tmp_path / "file", epochs=1)
 
 
-# As every trainer's tests show of a trial that is pruned.
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("epochs", [1, 3])
-def test_the_checkpoint_has_the_weights_that_the_digest_says(tmp_path: Path, epochs: int) -> None:
-    from studies.training import weights_digest
-
-    result = run(make_study(dense), tmp_path, epochs)
-    model = dense(Hyperparameters(SPACE, {"rate": 0.3}))
-    model.optimizer.build(model.trainable_variables)
-    model.load_weights(tmp_path / "best.weights.h5")
-    assert weights_digest(model.get_weights()) == result.weights_sha256
-    assert list(tmp_path.iterdir()) == [tmp_path / "best.weights.h5"], "no partial files are left"
-
-
 def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> None:
     """Keras would call the second trial's metric auc_1, and its output dense_3."""
 
@@ -302,13 +292,13 @@ def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> N
 
 def test_a_dtype_policy_of_the_studys_file_outlives_a_trial(tmp_path: Path) -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
-    global_settings.remember()
+    remember_settings()
     try:
         run(make_study(dense), tmp_path, epochs=1)
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy("float32")
-        global_settings.remember()
+        remember_settings()
 
 
 class TestCheckStudy:
@@ -343,7 +333,7 @@ class TestCheckStudy:
     ) -> None:
         (tmp_path / "tensorboard").mkdir()
         monkeypatch.setattr(
-            "studies.training.building.trying.find_spec",
+            "studies.training.building.study_checks.find_spec",
             lambda name: PathFinder.find_spec(name, [str(tmp_path)]),
         )
         callbacks = [keras.callbacks.TensorBoard()]
