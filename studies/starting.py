@@ -19,7 +19,7 @@ from studies.data.npz_files import absolute_path, read_arrays
 from studies.data.tables.columns import check_names, columns_of
 from studies.data.tables.files import is_table, read_table
 from studies.data.tables.table import Table, table
-from studies.user_code.targets import resolve_target
+from studies.user_code import resolve_target
 from tracking.store.folder import check_study_name
 
 if TYPE_CHECKING:

@@ -149,9 +149,9 @@ def data_command(
     from studies.commands.records import data_to_use
     from studies.commands.texts.findings_text import data_text
     from studies.data.replacing import is_data
-    from studies.exporting.files import file_for, written
+    from studies.exporting import file_for, written
     from studies.launching.checking_data import check_file, check_target
-    from studies.user_code.targets import catalog_names, resolve_target
+    from studies.user_code import catalog_names, resolve_target
 
     # Data without a study. A folder may have the name of a study.
     alone = (

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Self
 
-from search_spaces import Hyperparameters, SearchSpace
+from search_spaces import Hyperparameters, SearchSpace, Tailoring
 from search_spaces.declarations import is_keras_tuners, space_of_keras_tuners
 from search_spaces.errors import DataError, StudyError, suggestion
-from search_spaces.tailoring import Tailoring
 from studies.data import CrossValidation, DescribedData
 from studies.data.folds.cross_validation import Grouped
 from studies.data.folds.splits import check_cross_validation

@@ -31,7 +31,7 @@ from studies.progress import NoProgress, Progress
 from studies.training.building.build import build_model, build_variables
 from studies.training.building.hypermodel import has_own_fit
 from studies.training.process.determinism import begin_trial, seed_generator_states
-from studies.user_code.user_modules import imported_names
+from studies.user_code import imported_names
 from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import CodeDescription, EndedTrial, TrialSpec

@@ -24,9 +24,15 @@ from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
 from studies.training.process.determinism import begin_trial, prepare_environment
 from studies.training.process.users_state import STATE
-from studies.user_code.loading import describe_code, load_study, with_source
-from studies.user_code.shipping import ShippedStudy, ship
-from studies.user_code.targets import Target, what_is_loaded
+from studies.user_code import (
+    ShippedStudy,
+    Target,
+    describe_code,
+    load_study,
+    ship,
+    what_is_loaded,
+    with_source,
+)
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
 from tracking.store.folder import open_store

@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from search_spaces.errors import FailedAlikeError
 from studies.again.verification import VerificationStopped, Verifier
-from studies.engines.engine import Curve, Engine, EngineSettings
-from studies.engines.make import make_engine
+from studies.engines import Curve, Engine, EngineSettings, make_engine
 from studies.executors.executor import Executor
 from studies.interruption import catching_interrupts
 from studies.launching.choosing import choose_champion
@@ -27,7 +26,7 @@ from studies.progress import Progress
 from studies.running.budget import INTERRUPTED, Ending
 from studies.running.definitions import most_epochs, with_hardware
 from studies.running.driver import Driver
-from studies.user_code.user_modules import commit_of
+from studies.user_code import commit_of
 from tracking.history.curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
 from tracking.history.verdicts import record_corrected

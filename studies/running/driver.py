@@ -14,7 +14,7 @@ from functools import partial
 
 from search_spaces.errors import WorkerError
 from studies.definition.seeds import trial_seed
-from studies.engines.engine import Curve
+from studies.engines import Curve
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.running.budget import AtTheEnd, AwakeClock, Ending, TimeLimit, why_it_ended

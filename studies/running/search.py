@@ -16,7 +16,7 @@ from typing import Any
 from search_spaces import SearchSpace
 from search_spaces.errors import EngineError, KerastudyError
 from studies.definition.seeds import trial_seed
-from studies.engines.engine import Curve, Engine
+from studies.engines import Curve, Engine
 from studies.error_texts import describe
 from studies.running.budget import AwakeClock, Ending, reached
 from studies.running.definitions import most_epochs

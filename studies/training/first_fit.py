@@ -17,7 +17,7 @@ from search_spaces.discovery.tracing import LimitReachedError
 from search_spaces.errors import BuilderError
 from studies.training.objective_fits import replaced_method
 from studies.training.process import global_settings
-from studies.user_code.causes import prunes_trial
+from studies.user_code import prunes_trial
 
 if TYPE_CHECKING:
     import keras

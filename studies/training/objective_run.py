@@ -23,7 +23,7 @@ from studies.training.process.determinism import begin_trial
 from studies.training.states.best_weights import BestWeights, weights_digest
 from studies.training.states.checkpointing import cannot_write
 from studies.training.watch import OnEpochResult
-from studies.user_code.causes import (
+from studies.user_code import (
     explain,
     fatal,
     gives_up_trial,

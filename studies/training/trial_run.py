@@ -26,7 +26,7 @@ from studies.training.states.checkpointing import Checkpoints, cannot_write, las
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer, Training
 from studies.training.watch import OnEpochResult, Reports, Watch
-from studies.user_code.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
+from studies.user_code import explain, fatal, gives_up_trial, is_fatal, out_of_memory
 from tracking.records import ALL_FOLDS, TrialResult, TrialSpec, TrialTask
 
 if TYPE_CHECKING:

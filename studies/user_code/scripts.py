@@ -20,8 +20,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from search_spaces import Tailoring
 from search_spaces.errors import EngineError, StudyFileError
-from search_spaces.tailoring import Tailoring
 from studies.data import datasets
 from studies.data.arrays.structures import length_of, map_arrays
 from studies.data.streams.sources import GENERATOR, kind_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from search_spaces.parameters.ranges import Float, Int
+from search_spaces import Float, Int
 from tracking.report import theme
 from tracking.report.axes import HyperparameterAxis, value_text
 from tracking.report.trial_data import Columns, StudyData, columns_of

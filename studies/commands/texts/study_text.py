@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from studies.commands.texts.tables import spelled, states
 from studies.commands.texts.trial_text import all_trials, top_trials
-from studies.engines.engine import Curve
+from studies.engines import Curve
 from studies.lines import all_wrapped, printable, wrapped
 from studies.running.definitions import warnings_of
 from studies.running.study_trials import ValidationParts

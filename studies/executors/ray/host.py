@@ -39,7 +39,7 @@ from studies.executors.ray.cluster import set_variables
 from studies.executors.ray.parcels import CHAMPION, Begun, Parcel, moved, written_by
 from studies.executors.worker_process import WorkerProcess
 from studies.training.process.environment import deciding_variables
-from studies.user_code.shipping import ShippedStudy
+from studies.user_code import ShippedStudy
 from tracking.store.files import replacing
 
 _SECONDS_BETWEEN_LOOKS = 0.25

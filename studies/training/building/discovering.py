@@ -17,7 +17,7 @@ from studies.training.building.made_data import AnyData, MadeData, splits_for
 from studies.training.first_fit import TracedObjective
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
-from studies.user_code.causes import fatal, is_fatal
+from studies.user_code import fatal, is_fatal
 
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition

@@ -15,7 +15,7 @@ from studies.definition.class_weights import (
 )
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
-from studies.user_code.causes import explain, fatal, is_fatal
+from studies.user_code import explain, fatal, is_fatal
 
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition

@@ -17,7 +17,7 @@ from studies.training.building.target_checks import check_targets, check_weighte
 from studies.training.models import fixed_batch_size, has_own_steps, parameters_of, scalars
 from studies.training.process.determinism import begin_trial
 from studies.training.programs.compiled import CompiledTrainer, why_not
-from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
+from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective
 
 if TYPE_CHECKING:

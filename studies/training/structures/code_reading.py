@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from studies.user_code.causes import is_users
+from studies.user_code import is_users
 
 # Libraries whose objects show their state in attributes.
 _FOLLOWED = ("keras", "tensorflow")
