@@ -26,9 +26,9 @@ from typing import Any
 import kerastudy as ks
 from search_spaces import OptunaSpace, SearchSpace
 from studies.executors.executor import Handler
-from studies.launching.opening import LaunchOptions
-from studies.launching.study_run import run_study
 from studies.progress import NoProgress
+from studies.running.launch import run_study
+from studies.running.opening import LaunchOptions
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     BestEpoch,
@@ -164,7 +164,7 @@ class SimulatedWorkers:
         self.ended_wall.append(time.perf_counter())
 
     def save_champion(self, *_: Any) -> dict[str, float]:
-        raise ks.StudyError("no model here")
+        raise ks.errors.StudyError("no model here")
 
     def close(self) -> None:
         pass

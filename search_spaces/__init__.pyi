@@ -5,6 +5,7 @@ from .declarations import space_of_keras_tuners as space_of_keras_tuners
 from .discovery.discover import Discovery as Discovery
 from .discovery.discover import discover as discover
 from .discovery.reading import Asked as Asked
+from .discovery.tracing import LimitReachedError as LimitReachedError
 from .discovery.reading import RecordedHyperparameters as RecordedHyperparameters
 from .discovery.reading import answers_alike as answers_alike
 from .discovery.reading import reading_of as reading_of
@@ -66,14 +67,12 @@ from .ready_made import UNUSABLE_INITIALIZERS as UNUSABLE_INITIALIZERS
 from .ready_made import UNUSABLE_OPTIMIZERS as UNUSABLE_OPTIMIZERS
 from .ready_made import USUAL_KERNEL_INITIALIZERS as USUAL_KERNEL_INITIALIZERS
 from .ready_made import activation as activation
-from .ready_made import batch_normalization as batch_normalization
 from .ready_made import batch_size as batch_size
 from .ready_made import batchnorm as batchnorm
 from .ready_made import bias_initializer as bias_initializer
 from .ready_made import dropout as dropout
 from .ready_made import epochs as epochs
 from .ready_made import initializer as initializer
-from .ready_made import kernel_initializer as kernel_initializer
 from .ready_made import l1 as l1
 from .ready_made import l1_l2 as l1_l2
 from .ready_made import l2 as l2

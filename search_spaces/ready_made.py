@@ -198,7 +198,7 @@ def activation(
     return Choice(name, known, default=_or_first(default), **declared)
 
 
-def kernel_initializer(
+def initializer(
     values: Sequence[str] = USUAL_KERNEL_INITIALIZERS,
     *,
     name: str = "kernel_initializer",
@@ -218,15 +218,11 @@ def kernel_initializer(
     several layers keeps one seed, and would give layers of the same shape the same weights.
 
     Example:
-        >>> ks.kernel_initializer(["glorot_uniform", "he_normal"])
+        >>> ks.initializer(["glorot_uniform", "he_normal"])
         Choice('kernel_initializer', ['glorot_uniform', 'he_normal'])
     """
     known = _known(values, "initializer", INITIALIZERS, INITIALIZER_ALIASES, UNUSABLE_INITIALIZERS)
     return Choice(name, known, default=_or_first(default), **declared)
-
-
-initializer = kernel_initializer
-"""Another name for `kernel_initializer`; the parameter is called the same."""
 
 
 def bias_initializer(
@@ -238,7 +234,7 @@ def bias_initializer(
 ) -> Choice:
     """How a layer's bias begins, by its Keras name; Keras's default, "zeros", is the first.
 
-    What `kernel_initializer` says of seeds holds here too.
+    What `initializer` says of seeds holds here too.
 
     Example:
         >>> ks.bias_initializer(["zeros", "ones"])
@@ -358,7 +354,7 @@ def dropout(
     return Float(name, low, high, step=step, default=default, **declared)
 
 
-def batch_normalization(
+def batchnorm(
     *, name: str = "batch_normalization", default: bool = False, **declared: Unpack[Declared]
 ) -> Boolean:
     """Whether to normalize each layer over its batch.
@@ -367,14 +363,10 @@ def batch_normalization(
     https://keras.io/api/layers/normalization_layers/batch_normalization/.
 
     Example:
-        >>> ks.batch_normalization()
+        >>> ks.batchnorm()
         Boolean('batch_normalization')
     """
     return Boolean(name, default=default, **declared)
-
-
-batchnorm = batch_normalization
-"""Another name for `batch_normalization`; the parameter is called the same."""
 
 
 def learning_rate(

@@ -17,10 +17,10 @@ from search_spaces.errors import (
     StoreLockedError,
     StudyNotFoundError,
 )
-from studies.again.reproduction import reproduce
-from studies.again.reruns import unsound_checkpoints
+from studies.champion.reproduction import reproduce
+from studies.champion.reruns import unsound_checkpoints
 from studies.progress import NoProgress, Progress
-from studies.training.states.training_state import StateError, read_state
+from studies.training import StateError, read_state
 from tracking.doctor.checks import (
     check_champion,
     check_checkpoints,

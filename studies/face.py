@@ -12,15 +12,14 @@ from search_spaces import (
     SearchSpace,
     Tailoring,
     activation,
-    batch_normalization,
     batch_size,
     batchnorm,
     bias_initializer,
     discover,
     dropout,
     epochs,
+    errors,
     initializer,
-    kernel_initializer,
     l1,
     l1_l2,
     l2,
@@ -31,35 +30,18 @@ from search_spaces import (
     optimizer,
     units,
 )
-from search_spaces.errors import (
-    BuilderError,
-    ComparisonError,
-    DataError,
-    EngineError,
-    HyperparameterError,
-    KerastudyError,
-    NoTestPartError,
-    ObjectiveError,
-    SearchSpaceError,
-    StoreError,
-    StudyChangedError,
-    StudyError,
-    StudyFileError,
-    StudyNotFoundError,
-    TrackingError,
-    WorkerError,
-)
+from search_spaces.errors import KerastudyError
 from studies import Study, datasets, splits
+from studies.champion.choosing import promote
+from studies.champion.confirm import confirm
 from studies.champion.evaluation import evaluate
 from studies.champion.prediction import predict
-from studies.champion.promotion import promote
-from studies.confirming.confirm import confirm
 from studies.data import preprocessing
+from studies.data_check import check_data
 from studies.definition import outputs
 from studies.definition.seeds import epoch_seed, permutation, seed_states
 from studies.executors.ray import RayOptions
 from studies.exporting import export_optuna, export_script
-from studies.launching.checking_data import check_data
 from studies.results.models import load_model
 from studies.results.study_results import (
     StudyResults,
@@ -74,36 +56,20 @@ from tracking import Objective
 
 __all__ = [
     "Boolean",
-    "BuilderError",
     "Choice",
-    "ComparisonError",
-    "DataError",
-    "EngineError",
     "Fixed",
     "Float",
-    "HyperparameterError",
     "Hyperparameters",
     "Int",
     "KerastudyError",
-    "NoTestPartError",
     "Objective",
-    "ObjectiveError",
     "RayOptions",
     "SearchSpace",
-    "SearchSpaceError",
-    "StoreError",
     "Study",
-    "StudyChangedError",
-    "StudyError",
-    "StudyFileError",
-    "StudyNotFoundError",
     "StudyResults",
     "Tailoring",
-    "TrackingError",
     "Trial",
-    "WorkerError",
     "activation",
-    "batch_normalization",
     "batch_size",
     "batchnorm",
     "bias_initializer",
@@ -116,11 +82,11 @@ __all__ = [
     "dropout",
     "epoch_seed",
     "epochs",
+    "errors",
     "evaluate",
     "export_optuna",
     "export_script",
     "initializer",
-    "kernel_initializer",
     "l1",
     "l1_l2",
     "l2",

@@ -15,8 +15,8 @@ from tracking.records import Objective
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from studies.again.reproduction import Reproduction
-    from studies.champion.promotion import Promotion
+    from studies.champion.choosing import Promotion
+    from studies.champion.reproduction import Reproduction
     from studies.definition.settings import Verify
     from studies.executors import ExecutorName
     from studies.executors.ray import RayOptions
@@ -226,9 +226,9 @@ class Study(StudyDefinition):
             TrackingError: If the store cannot be used, or has the study with another definition.
             KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to resume.
         """
-        from studies.launching.launch import launch_study
-        from studies.launching.opening import LaunchOptions
         from studies.results.study_results import StudyResults
+        from studies.running.launch import launch_study
+        from studies.running.opening import LaunchOptions
         from studies.user_code import launched_while_loading
 
         passed_over = launched_while_loading(self)
@@ -297,7 +297,7 @@ class Study(StudyDefinition):
                 asked.
             TrackingError: If the store has no such study or trial.
         """
-        from studies.again.reproduction import reproduce_study
+        from studies.champion.reproduction import reproduce_study
 
         return reproduce_study(
             self,
@@ -326,7 +326,7 @@ class Study(StudyDefinition):
             **options: Those of `kerastudy.confirm`: ``top``, ``seeds``, ``budget``, ``store`` and
                 others.
         """
-        from studies.confirming.confirm import confirm
+        from studies.champion.confirm import confirm
 
         return confirm(self, **options)
 
@@ -337,6 +337,6 @@ class Study(StudyDefinition):
             trial: Its number; None for the best.
             **options: Those of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
         """
-        from studies.champion.promotion import promote
+        from studies.champion.choosing import promote
 
         return promote(self, trial, **options)

@@ -1,4 +1,4 @@
-"""What the papers say about files is true: door signs, the index of decisions, the changelog."""
+"""The papers are right about files: the index of decisions, the changelog, paths."""
 
 from __future__ import annotations
 
@@ -16,23 +16,6 @@ FLOORS = ("search_spaces", "tracking", "studies")
 FOLDERS = (*FLOORS, "tests", "scripts", "docs", "examples", "benchmarks", "changes")
 PAPERS = ["README.md", "README.ko.md", "CONTRIBUTING.md", "examples/README.md"]
 PAPERS += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))
-
-
-def folders() -> list[str]:
-    signs = [sign for floor in FLOORS for sign in (ROOT / floor).rglob("__init__.py")]
-    return sorted(str(sign.parent.relative_to(ROOT)) for sign in signs)
-
-
-@pytest.mark.parametrize("folder", folders())
-def test_a_door_sign_names_all_files(folder: str) -> None:
-    """Rows of its table begin with names of files, and of folders with a slash at the end."""
-    path = ROOT / folder
-    sign = ast.get_docstring(ast.parse((path / "__init__.py").read_text(encoding="utf-8"))) or ""
-    rows = [line.split("|")[1] for line in sign.splitlines() if line.startswith("| `")]
-    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
-    files = [file.stem for file in path.glob("*.py") if file.stem != "__init__"]
-    rooms = [f"{room.parent.name}/" for room in path.glob("*/__init__.py")]
-    assert sorted(named) == sorted(files + rooms)
 
 
 def test_tests_import_rooms() -> None:

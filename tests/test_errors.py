@@ -114,19 +114,19 @@ def change() -> None:
 
 
 CASES: list[tuple[type[Exception], Callable[[Path], object]]] = [
-    (ks.SearchSpaceError, lambda folder: ks.Float("rate", 1.0, 0.0)),
-    (ks.HyperparameterError, lambda folder: read_unknown()),
+    (ks.errors.SearchSpaceError, lambda folder: ks.Float("rate", 1.0, 0.0)),
+    (ks.errors.HyperparameterError, lambda folder: read_unknown()),
     (errors.UnchangeableError, lambda folder: change()),
-    (ks.DataError, lambda folder: ks.datasets.arrays(np.zeros((8, 2)), np.zeros(7)).load()),
-    (ks.StudyError, lambda folder: arrays(trials=0)),
-    (ks.StudyFileError, lambda folder: resolve_target("nope.py")),
-    (ks.BuilderError, lambda folder: arrays().launch(store=folder / "store")),
-    (ks.ObjectiveError, lambda folder: arrays(objective="")),
-    (ks.EngineError, lambda folder: arrays(engine="optuna:tpee")),
+    (ks.errors.DataError, lambda folder: ks.datasets.arrays(np.zeros((8, 2)), np.zeros(7)).load()),
+    (ks.errors.StudyError, lambda folder: arrays(trials=0)),
+    (ks.errors.StudyFileError, lambda folder: resolve_target("nope.py")),
+    (ks.errors.BuilderError, lambda folder: arrays().launch(store=folder / "store")),
+    (ks.errors.ObjectiveError, lambda folder: arrays(objective="")),
+    (ks.errors.EngineError, lambda folder: arrays(engine="optuna:tpee")),
     (errors.SeedError, lambda folder: arrays(seed=-1)),
-    (ks.StoreError, lambda folder: ks.list_studies(folder / "what?")),
+    (ks.errors.StoreError, lambda folder: ks.list_studies(folder / "what?")),
     (errors.StudyNameError, lambda folder: arrays(name="a/b")),
-    (ks.ComparisonError, lambda folder: compare([])),
+    (ks.errors.ComparisonError, lambda folder: compare([])),
 ]
 
 
@@ -142,13 +142,13 @@ def test_python_raises_the_branch(
 @pytest.mark.parametrize(
     ("kind", "builtin"),
     [
-        (ks.SearchSpaceError, ValueError),
-        (ks.HyperparameterError, KeyError),
+        (ks.errors.SearchSpaceError, ValueError),
+        (ks.errors.HyperparameterError, KeyError),
         (errors.UnchangeableError, AttributeError),
-        (ks.DataError, ValueError),
-        (ks.ObjectiveError, ValueError),
-        (ks.EngineError, ValueError),
-        (ks.ComparisonError, ValueError),
+        (ks.errors.DataError, ValueError),
+        (ks.errors.ObjectiveError, ValueError),
+        (ks.errors.EngineError, ValueError),
+        (ks.errors.ComparisonError, ValueError),
     ],
 )
 def test_some_are_also_what_python_would_raise(kind: type, builtin: type) -> None:

@@ -85,7 +85,7 @@ def real_studies(path: Path, studies: int, first: int = 0) -> dict[str, Any]:
             folder = Path(tempfile.mkdtemp())
         found, model, expected = _one(Images(x, y, number), number, folder)
         if found.corrected is None or found.confirmed is None:
-            raise ks.StudyError(f"study {number} has no verdict: {' '.join(found.notes)}")
+            raise ks.errors.StudyError(f"study {number} has no verdict: {' '.join(found.notes)}")
         held["corrected"] += _holds(found.corrected.estimate, model)
         held["confirmed"] += _holds(found.confirmed, expected)
         errors["reported"].append(found.reported - model)

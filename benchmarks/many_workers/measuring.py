@@ -13,9 +13,9 @@ import psutil
 from benchmarks.many_workers.cluster import Faults, SimulatedCluster
 from benchmarks.scale import SPACE, value_of
 from studies.executors.executor import Handler
-from studies.launching.opening import LaunchOptions
-from studies.launching.study_run import run_study
 from studies.progress import NoProgress
+from studies.running.launch import run_study
+from studies.running.opening import LaunchOptions
 from tracking.records import (
     CodeDescription,
     DataDescription,

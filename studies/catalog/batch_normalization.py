@@ -39,7 +39,7 @@ study = ks.Study(
     data=ks.datasets.digits(),
     build=build,
     space=ks.SearchSpace(
-        ks.batch_normalization(role="scientific"),
+        ks.batchnorm(role="scientific"),
         ks.learning_rate(3e-3, 3e-1),
     ),
     objective="val_accuracy",

@@ -60,7 +60,7 @@ study = ks.Study(
         ks.Boolean("balanced", role="scientific"),
         ks.learning_rate(1e-3, 1e-1),
         ks.units(8, 64),
-        ks.kernel_initializer(["glorot_uniform", "he_normal"]),
+        ks.initializer(["glorot_uniform", "he_normal"]),
         ks.dropout(),
     ),
     objective="val_loss",

@@ -41,7 +41,7 @@ study = ks.Study(
         ks.learning_rate(1e-3, 1.0, default=0.01),
         ks.dropout(),
         ks.l2(),
-        ks.kernel_initializer(["glorot_uniform", "he_normal", "lecun_normal"]),
+        ks.initializer(["glorot_uniform", "he_normal", "lecun_normal"]),
     ),
     objective="val_accuracy",
     trials=20,

@@ -1,5 +1,14 @@
+from .confirm import confirm_study as confirm_study
+from .confirm import not_paired as not_paired
+from .confirm_trainings import DEFAULTS as DEFAULTS
+from .confirm_trainings import ConfirmOptions as ConfirmOptions
+from .confirm_trainings import make_plan as make_plan
 from .evaluation import Reading as Reading
 from .inputs import Inputs as Inputs
 from .inputs import Taken as Taken
 from .inputs import read_inputs as read_inputs
 from .prediction import predictions_table as predictions_table
+from .reproduction import Reproduction as Reproduction
+from .reproduction import max_difference as max_difference
+from .reproduction import reproduce as reproduce
+from .reruns import unsound_checkpoints as unsound_checkpoints

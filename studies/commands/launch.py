@@ -226,8 +226,8 @@ def launch_command(
     from search_spaces import Tailoring
     from studies.commands.records import data_to_use, definition_document, study_document
     from studies.commands.texts.study_text import definition_text, study_text, verdict_text
-    from studies.launching.launch import describe_target, launch_target
-    from studies.launching.opening import LaunchOptions
+    from studies.running.launch import describe_target, launch_target
+    from studies.running.opening import LaunchOptions
 
     ray = ray_options(settings["executor"], address, cpus_per_trial, gpus_per_trial)
     of_launch = {name: settings.pop(name) for name in _OF_LAUNCH}

@@ -264,8 +264,8 @@ def push_command(
     """
     from search_spaces.errors import StudyError
     from studies.commands.records import history_of
-    from studies.launching.opening import server_for
     from studies.progress import waiting
+    from studies.running.opening import server_for
     from tracking.mlflow.exporter import StudyExporter
 
     history = history_of(study, None, store)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from search_spaces import INITIALIZERS, SearchSpace
 from search_spaces.errors import StudyError, WorkerError
-from studies.data.arrays.large import temporary_folder
+from studies.data import temporary_folder
 from studies.executors.executor import Handler
 from studies.executors.messages import (
     Answer,

@@ -9,7 +9,7 @@ from typing import Any
 
 from search_spaces import Fixed, Parameter, SearchSpace, parameter_from_dict
 from search_spaces.errors import EngineError, StudyChangedError
-from studies.data.tables.files import path_in
+from studies.data import path_in
 from studies.definition.engine_options import split_options
 from studies.definition.settings import (
     DEFAULT_BATCH_SIZE,

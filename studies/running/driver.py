@@ -16,14 +16,13 @@ from search_spaces.errors import WorkerError
 from studies.definition.seeds import trial_seed
 from studies.engines import Curve
 from studies.executors.executor import Executor
+from studies.executors.jobs import Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
 from studies.running.budget import AtTheEnd, AwakeClock, Ending, TimeLimit, why_it_ended
 from studies.running.definitions import joinable
-from studies.running.jobs import Job, Jobs, result_of_lost, run_jobs
+from studies.running.proposals import EngineOf, Search, task_of
 from studies.running.retention import Retention
-from studies.running.running_trial import Running
-from studies.running.search import EngineOf, Search, spec_of, task_of
-from studies.running.study_trials import FirstTrials, StudyTrials, ValidationParts
+from studies.running.trials import FirstTrials, Running, StudyTrials, ValidationParts
 from tracking.history.curves import epoch_metrics
 from tracking.history.trials import best_trial
 from tracking.journal import Journal, JournalReader

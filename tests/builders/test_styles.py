@@ -14,7 +14,7 @@ from in_mlflow import InMlflow
 from suite import exhaustive_but
 
 from search_spaces import EngineError, Float, Int, ObjectiveError
-from studies.again import reproduce
+from studies.champion import reproduce
 from studies.commands import study_text
 from tracking.history import StudyHistory
 from tracking.records import TrialRecord

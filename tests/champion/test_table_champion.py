@@ -170,7 +170,7 @@ def test_rows_that_can_not_be_predicted_are_refused_in_a_line(houses: Houses) ->
     done = kerastudy_here(houses.folder, "predict", "houses", "--input", "one.npz", expect=2)
     assert "has no rows" in done.stderr and done.stderr.count("\n") == 1
     study = ks.read_study("houses", store=houses.store)
-    with pytest.raises(ks.DataError, match="lacks the columns 'built'"):
+    with pytest.raises(ks.errors.DataError, match="lacks the columns 'built'"):
         study.predict(houses.new.drop(columns="built"))
 
 

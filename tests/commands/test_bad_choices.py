@@ -9,7 +9,7 @@ import pytest
 from command_line import Told, kerastudy_here
 from scripted import ScriptedExecutor, describe, run_study
 
-from studies.confirming import confirm as confirming
+from studies.champion import confirm as confirming
 from studies.progress import NoProgress
 from tracking.store import open_store
 

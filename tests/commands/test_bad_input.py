@@ -128,7 +128,7 @@ def check_unreadable(folder: Path, command: list[str], text: str, *words: str) -
 AS_NOBODY = """
 import os, sys
 import studies.commands.launch, studies.commands.command_line, studies.commands.records
-import studies.launching.launch, studies.user_code.loading, studies.definition.settings
+import studies.running.launch, studies.user_code.loading, studies.definition.settings
 import search_spaces, studies.data, rich.console, rich.live
 if os.getuid() == 0:
     os.setgroups([])
@@ -314,7 +314,7 @@ def test_a_study_whose_callbacks_need_a_package(
 ) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "studies.training.building.trying.find_spec",
+        "studies.training.building.study_checks.find_spec",
         lambda name: None if name == "tensorboard" else find_spec(name),
     )
     callbacks = "callbacks=lambda hp: [__import__('keras').callbacks.TensorBoard()],"

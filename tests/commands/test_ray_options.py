@@ -24,7 +24,7 @@ def refused(folder: Path, *options: str) -> str:
 def test_ray_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "studies.executors.ray.options.find_spec",
+        "studies.executors.ray.cluster.find_spec",
         lambda name: None if name == "ray" else find_spec(name),
     )
     assert "pip install 'kerastudy[ray]'" in refused(tmp_path, "--executor", "ray")
@@ -79,10 +79,10 @@ def test_a_study_that_can_not_be_sent(tmp_path: Path) -> None:
             build=lambda hp: None,
             callbacks=lambda hp: [held.write("epoch")],
         )
-        with pytest.raises(ks.StudyError, match=r"can't be sent.*PicklingError"):
+        with pytest.raises(ks.errors.StudyError, match=r"can't be sent.*PicklingError"):
             study.launch(executor="ray", store=tmp_path / "store")
-    with pytest.raises(ks.StudyError, match="no effect with the executor 'worker'"):
+    with pytest.raises(ks.errors.StudyError, match="no effect with the executor 'worker'"):
         study.launch(executor="worker", ray=ks.RayOptions())
-    with pytest.raises(ks.StudyError, match="ray must be a RayOptions"):
+    with pytest.raises(ks.errors.StudyError, match="ray must be a RayOptions"):
         study.launch(ray={"address": "auto"})  # type: ignore[arg-type]
     assert not (tmp_path / "store").exists()

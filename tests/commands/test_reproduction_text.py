@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from studies.again import Reproduction
+from studies.champion import Reproduction
 from studies.commands import reproduction_text
 
 DIGEST = "0123456789abcdef" * 4

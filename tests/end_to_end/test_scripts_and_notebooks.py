@@ -18,7 +18,7 @@ from tracking.history import read_source, read_study
 from tracking.store import create_store, open_store
 
 
-# How such files are loaded is in `tests/studies/test_self_launching`.
+# How such files are loaded is in `test_self_launching`.
 @pytest.mark.exhaustive
 def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) -> None:
     """In workers, which don't run it, and in its own process; reproducing one launches nothing."""
@@ -95,7 +95,7 @@ CELLS = [
 REPRODUCED = "print(study.reproduce(progress=False).identical)"
 
 
-# A trial of a study in memory is reproduced in `tests/studies/test_streamed_studies` too.
+# `test_streamed_studies` reproduces a trial of a study in memory, too.
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("reproduced", exhaustive_but([False], [False, True]))
 def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reproduced: bool) -> None:

@@ -73,7 +73,7 @@ class _Here(worker.WorkerExecutor):
 @contextlib.contextmanager
 def recorded_workers_here() -> Iterator[None]:
     """Loads recorded studies in this process: to reproduce, evaluate, export, promote, …."""
-    with patch("studies.again.recorded.WorkerExecutor", _Here):
+    with patch("studies.champion.recorded.WorkerExecutor", _Here):
         yield
 
 

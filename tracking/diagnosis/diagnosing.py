@@ -38,8 +38,7 @@ CHECKS: Final = (
     Check("isolation", "intervals", isolation, lambda study: study.scientific),
 )
 _NONE_SCIENTIFIC: Final = (
-    "no hyperparameter is scientific; declare one, such as "
-    "ks.batch_normalization(role='scientific')."
+    "no hyperparameter is scientific; declare one, such as ks.batchnorm(role='scientific')."
 )
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from tracking.journal import JournalReader
-from tracking.records import EndedTrial, StudyDescription, TrialRecord, finished_trials
+from tracking.records import (
+    BestEpoch,
+    EndedTrial,
+    Objective,
+    StudyDescription,
+    TrialRecord,
+    finished_trials,
+)
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 Epochs = dict[int, dict[str, float]]
@@ -81,6 +88,26 @@ def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Returns the mean of each metric that all have."""
     names = [name for name in several[0] if all(name in metrics for metrics in several)]
     return {name: statistics.fmean(metrics[name] for metrics in several) for name in names}
+
+
+def common_best(
+    curves: Sequence[Mapping[int, Mapping[str, float]]], objective: Objective
+) -> BestEpoch | None:
+    """Returns the epoch with the best mean over folds; None if none has a finite value in all."""
+    metric = objective.metric
+    sound = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
+    everywhere = sorted(set.intersection(*sound))
+    if not everywhere:
+        return None
+    means = ((e, mean_metrics([curve[e] for curve in curves])) for e in everywhere)
+    found = [BestEpoch(e, metrics[metric], metrics) for e, metrics in means]
+    return min(found, key=lambda each: each.rank(objective))
+
+
+def _sound(metrics: Mapping[str, float], metric: str) -> bool:
+    """Returns whether the training did not diverge in an epoch."""
+    watched = [metrics.get(name, 0.0) for name in ("loss", "val_loss")]
+    return all(map(math.isfinite, [*watched, metrics.get(metric, math.nan)]))
 
 
 def _finite(epochs: Mapping[int, Mapping[str, float]]) -> Epochs:

@@ -1,0 +1,288 @@
+"""A process that has loaded a study as it was when a trial ran, to train or to use it again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
+from search_spaces.texts import counted
+from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
+from studies.definition.settings import check_engine
+from studies.definition.study_definition import StudyDefinition
+from studies.error_texts import describe
+from studies.executors.pool import LocalWorkers, WorkerPool
+from studies.executors.session import InProcessExecutor, Session
+from studies.executors.worker import WorkerExecutor
+from studies.progress import Progress
+from studies.results.models import existing_store
+from studies.training import begin_trial, prepare_environment
+from studies.user_code import (
+    ShippedStudy,
+    Target,
+    describe_code,
+    load_study,
+    place_of,
+    ship,
+    text_of,
+    what_is_loaded,
+)
+from tracking.history.commands import shell_commands
+from tracking.history.study_history import StudyHistory, read_code, read_study
+from tracking.records import CodeDescription, EndedTrial, TrialRecord
+from tracking.records.studies import sha256
+from tracking.store.trust import check_trust
+
+# The end of a note on code that may be another than the recorded one.
+AS_IT_IS: Final = "it is run as it is"
+AnyExecutor = InProcessExecutor | WorkerPool
+
+
+def opened(
+    study: str | StudyDefinition, store: str | Path | None, engine: str | None, trust: bool
+) -> tuple[StudyHistory, StudyDefinition | None, str | None]:
+    """Reads the study that a user names, by its name or as an object of this process.
+
+    Returns its record; the study of this process, or None; and the engine. Refuses to run the code
+    in a store that the user does not trust.
+    """
+    name, definition = (study, None) if isinstance(study, str) else (study.name, study)
+    named = None if engine is None else check_engine(engine)
+    history = read_study(existing_store(store), name, named)
+    check_trust(history.store.root, trust or definition is not None)
+    return history, definition, named
+
+
+def champion_or(
+    history: StudyHistory, number: int | None, engine: str | None = None
+) -> tuple[StudyHistory, EndedTrial]:
+    """Returns a trial with a value, or the champion, and the study under its engine.
+
+    `engine` is the one that the user named, if any.
+    """
+    name = history.description.name
+    if number is None:
+        if engine is None and history.champion_engine not in ("", history.description.engine):
+            history = read_study(history.store, name, history.champion_engine)
+        champions = [each for each in history.trials if history.is_champion(each)]
+        if not champions:
+            raise StudyNotFoundError(
+                f"The study {name!r} has no champion"
+                + (f" of the engine {engine}" if engine else "")
+                + (
+                    ". Launch it to its end, name a trial, or kerastudy promote one."
+                    if history.best or not history.trials
+                    else f": none of its {counted(len(history.trials), 'trial')} has a value."
+                )
+            )
+        trial = champions[0]
+    else:
+        trial = history.trial(number)
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is {trial.state} and has no best epoch."
+        )
+    return history, trial
+
+
+@contextlib.contextmanager
+def in_worker(what_failed: str) -> Iterator[None]:
+    """Lets a function run where a study is loaded, and sets Keras's global settings back."""
+    from studies.training import restore_settings
+
+    try:
+        yield
+    except KerastudyError:
+        raise
+    except Exception as error:
+        raise StudyError(f"{what_failed}: {describe(error)}.") from error
+    finally:
+        restore_settings()
+
+
+@contextmanager
+def recorded_worker(
+    history: StudyHistory,
+    trial: TrialRecord,
+    *,
+    study: StudyDefinition | None = None,
+    data: str = "",
+    progress: Progress,
+) -> Iterator[tuple[WorkerExecutor, list[str]]]:
+    """Loads the study that a trial ran from, in a process that ends with the context.
+
+    If the study file or its own modules have changed, the recorded texts are run; installed
+    packages are the present ones. `study` is the study of this process, instead of the recorded
+    code; `data` the file with the data, if it has moved. Yields the process, and messages on what
+    has changed, which `progress` has shown.
+    """
+    with temporary_folder() as shared:
+        code, notes = _code(history, trial, study, progress)
+        otherwise = ""
+        if history.description.code.path:
+            *_, command = shell_commands(history, trial)
+            otherwise = f"Or, if the study is at the top level of its file, run: {command}"
+        worker = WorkerExecutor(
+            _sent(code, study, Path(shared), otherwise),
+            overrides=recorded_folds(history),
+            data=spelled(data, recorded=history.description.data.override),
+            threads=trial.spec.threads,
+            folder=history.description.code.folder,
+            shared=Path(shared),
+            on_output=progress.say,
+        )
+        try:
+            worker.load()
+            yield worker, notes
+        finally:
+            worker.close()
+
+
+@contextmanager
+def opened_executor(
+    history: StudyHistory,
+    trial: EndedTrial,
+    *,
+    study: StudyDefinition | None,
+    data: str,
+    in_process: bool,
+    workers: int | None,
+    trainings: int,
+    progress: Progress,
+) -> Iterator[AnyExecutor]:
+    """Does what `recorded_worker` does, in this process or in several, for some trainings.
+
+    Trials of the same code can be trained too. `workers` is how many processes; None: as many as
+    suit machine and study.
+    """
+    data = spelled(data, recorded=history.description.data.override)
+    threads, folds = trial.spec.threads, recorded_folds(history)
+    with temporary_folder() as shared:
+        code, _ = _code(history, trial, study, progress)
+        if in_process:
+            prepare_environment(threads)
+            if isinstance(code, Target):
+                begin_trial(0)
+                study, code = load_study(code)
+                study = study.with_overrides({"data": data}) if data else study
+            assert study is not None, "its code is described"
+            study = study.with_overrides(folds)
+            executor = InProcessExecutor(Session.open(study, code, threads, data))
+            check_data(trial, executor)
+            yield executor
+            return
+        local = LocalWorkers(
+            _sent(code, study, Path(shared), "Or confirm it with executor='in-process'."),
+            overrides=folds,
+            data=data,
+            trials=trainings,
+            threads=threads,
+            workers=workers,
+            shared=Path(shared),
+            on_output=progress.say,
+            folder=history.description.code.folder,
+        )
+        try:
+            local.load()
+            check_data(trial, local.pool)
+            finished = local.pool.description.trials - trainings
+            local.suit(threads=threads, finished=finished)
+            yield local.pool
+        finally:
+            local.close()
+
+
+def check_data(trial: EndedTrial, executor: AnyExecutor | WorkerExecutor) -> None:
+    """Refuses data that has changed since the trial ran."""
+    now, then = executor.description.data.digest, trial.spec.data_digest
+    if now != then:
+        raise StudyError(
+            f"The data has changed: its digest was {then[:16]}… and is {now[:16]}…, so nothing "
+            "was run. If the data has moved, name its file with --data."
+        )
+
+
+def recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
+    """Returns the cross-validation that a study was launched with, perhaps not that of its file.
+
+    Groups are in no record, and come from the file alone.
+    """
+    text = history.description.cross_validation
+    how = read_spelled(text)
+    return {} if text and how is None else {"cross_validation": how}
+
+
+def _code(
+    history: StudyHistory, trial: TrialRecord, study: StudyDefinition | None, progress: Progress
+) -> tuple[Target | CodeDescription, list[str]]:
+    """Returns the recorded code to load, or the code of the study of this process; and notes."""
+    code: Target | CodeDescription
+    if study is None:
+        code, notes = recorded_target(history, trial)
+    else:
+        code, notes = describe_code(study, study.name), []
+        changed = code.changes_since(read_code(history, trial.code_digest))
+        if changed:
+            notes.append(f"the study's code has changed since ({', '.join(changed)}); {AS_IT_IS}")
+    for note in notes:
+        progress.say(note)
+    progress.wait(
+        what_is_loaded(code)
+        if isinstance(code, Target)
+        else f"loading TensorFlow and the study {history.description.name}"
+    )
+    return code, notes
+
+
+def _sent(
+    code: Target | CodeDescription, study: StudyDefinition | None, folder: Path, otherwise: str
+) -> Target | ShippedStudy:
+    """Returns what worker processes load."""
+    if isinstance(code, Target):
+        return code
+    assert study is not None, "its code is described"
+    return ship(study, code, folder, otherwise)
+
+
+def recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
+    """Returns the code that a trial ran from, to load, and what has changed in it since."""
+    code = history.description.code
+    recorded = read_code(history, trial.code_digest)
+    source = recorded.source
+    path = Path(code.path) if code.path else None
+    if path is None:
+        raise StudyError(
+            f"The study {history.description.name!r} was not defined in a file (but in a notebook "
+            "or an interactive session), so its record alone does not reproduce its trials. Call "
+            f"study.reproduce({trial.number}) there, or put the study into a file and launch it "
+            "from that."
+        )
+    notes: list[str] = []
+    if not path.is_file():
+        notes.append(f"the study file {str(path)!r} is gone; its recorded text is run")
+    elif not source:
+        notes.append(f"the record has no text of {str(path)!r}; {AS_IT_IS}")
+    elif path.read_text(encoding="utf-8", errors="replace") != source:
+        notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
+    modules, changed = _changed_modules(path, recorded)
+    target = Target(str(path), code.variable, source or None, code.study_name, modules)
+    return target, [*notes, *changed]
+
+
+def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str], list[str]]:
+    """Returns the recorded texts of changed modules, by their files; reports them."""
+    texts, notes = {}, []
+    for place, digest in (code.modules or {}).items():
+        text = text_of(path, place)
+        if text is not None and sha256(text) == digest:
+            continue
+        changed = f"the imported {place!r} " + ("is gone" if text is None else "has changed since")
+        if place in code.texts:
+            texts[str(place_of(path, place))] = code.texts[place]
+            notes.append(f"{changed}; its recorded text is run")
+        else:
+            notes.append(f"{changed}, and the record lacks its text; {AS_IT_IS}")
+    return texts, notes

@@ -1,0 +1,232 @@
+"""Trains the future champion once more by plain `model.fit`, and compares.
+
+The compiled trainer would repeat its own faults. So a trial is compared with plain Keras before it
+is registered: every metric of every epoch, and the weights of the best one.
+
+A trial that `model.fit` or a HyperModel's own `fit` trained is not trained again: the same process
+would run the same code. ``kerastudy reproduce`` compares it in a new process.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from search_spaces.errors import InternalError, StudyError, WorkerError
+from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, put_back, trainings_of
+from studies.data import temporary_folder
+from studies.definition.settings import Verify
+from studies.executors.executor import Executor
+from studies.progress import Progress
+from studies.training import environment_differences
+from tracking.history.curves import fit_metrics
+from tracking.history.study_history import StudyHistory
+from tracking.records import Decision, EndedTrial, EpochResult, TrialResult
+from tracking.records.checks import (
+    OFF,
+    TRAINED_BY_FIT,
+    TRAINED_BY_OBJECTIVE,
+    TRAINED_BY_OWN_FIT,
+    differing,
+    identical,
+    is_partial,
+    is_reproduction,
+    is_whole,
+    not_comparable,
+    not_run,
+)
+
+_SHARE_OF_LAUNCH = 0.1
+
+
+class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
+    """A user stopped it, and the trial is not compared."""
+
+
+class Verifier:
+    """Compares trials with `model.fit`, one at a time.
+
+    `verify` is "full": all epochs; "some": the first ones, if all would take longer than a tenth of
+    the launch so far; "off": none. `started` is when the launch began, by `time.monotonic`,
+    `workers` how many trials it runs at once.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        progress: Progress,
+        verify: Verify = "some",
+        started: float = -math.inf,
+        workers: int = 1,
+    ) -> None:
+        self._executor, self._progress = executor, progress
+        self._verify, self._started, self._workers = verify, started, workers
+        self._compared: _Compared | AllFolds | None = None
+        self.stopped = False
+
+    def stop(self) -> bool:
+        """Ends a comparison after its present epoch, begins no more; returns whether one ran."""
+        self.stopped = True
+        if self._compared is None:
+            return False
+        self._compared.stop()
+        return True
+
+    def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
+        """Returns the outcome of comparing a trial.
+
+        `restore` writes its lost checkpoint again: then all of it is trained and compared, whatever
+        `verify` says. Raises VerificationStopped if `stop` was called.
+        """
+        by_itself = {
+            "plain": TRAINED_BY_FIT,
+            "hypermodel": TRAINED_BY_OWN_FIT,
+            "objective": TRAINED_BY_OBJECTIVE,
+        }
+        itself = by_itself.get(trial.result.trainer, "")
+        known = trial.verified if is_reproduction(trial.verified) else itself or trial.verified
+        if not restore:
+            if itself or is_whole(known) or (is_partial(known) and self._verify != "full"):
+                return known
+            if self._verify == "off":
+                return known or OFF
+        which = trial.checkpoint_of if restore else trial.result.best_repeat
+        training = trainings_of(trial)[which]
+        try:
+            compared = self._compare(history, trial, training, restore)
+        except (StudyError, WorkerError) as error:
+            self._progress.say(f"warning: {error}")
+            return not_run(str(error))
+        if itself:
+            # A difference now says nothing of how it was trained.
+            return known
+        if compared.difference:
+            return self._judged(history, trial, compared)
+        return identical(len(compared.epochs), training.epochs)
+
+    def train_on_all_folds(self, history: StudyHistory, trial: EndedTrial) -> EndedTrial:
+        """Trains the future champion of a cross-validated study."""
+        training = AllFolds(history, trial, self._progress)
+        self._compared = training
+        try:
+            if self.stopped:
+                raise VerificationStopped
+            trained = training.train(self._executor)
+        finally:
+            self._compared = None
+        if trained is None:
+            raise VerificationStopped
+        return trained
+
+    def _compare(
+        self, history: StudyHistory, trial: EndedTrial, training: RecordedTraining, restore: bool
+    ) -> _Compared:
+        seconds = math.inf
+        if self._verify == "some" and not restore:
+            seconds = _SHARE_OF_LAUNCH * self._seconds_so_far(history, trial)
+        recorded = fit_metrics(history.folder, training.uuid)
+        compared = _Compared(trial, training, recorded, seconds, self._progress)
+        number, epochs = training.spec.number, training.epochs
+        why = " to restore its checkpoint" if restore else ""
+        self._compared = compared
+        try:
+            if self.stopped:
+                # `stop` was called before there was anything to end.
+                raise VerificationStopped
+            self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
+            with temporary_folder() as folder:
+                written = Path(folder) / "again.weights.h5"
+                compared.conclude(compared.run(self._executor, history.description.space, written))
+                if restore and not compared.difference and not put_back(history, compared, written):
+                    compared.difference = "its checkpoint differs"
+        finally:
+            self._compared = None
+        if compared.cut or compared.result is None:
+            raise VerificationStopped
+        if compared.short and not compared.difference:
+            self._progress.say(
+                f"compared its first {len(compared.epochs)} of {epochs} epochs: all would take "
+                "longer than a tenth of this launch so far; --verify full compares all"
+            )
+        return compared
+
+    def _seconds_so_far(self, history: StudyHistory, trial: EndedTrial) -> float:
+        """Returns how long the launch has run.
+
+        For a trial of an earlier launch, whose comparison was mostly interrupted, it is the time of
+        the study's trials: this launch has only begun.
+        """
+        seconds = time.monotonic() - self._started
+        if trial.started >= 1000 * (time.time() - seconds):
+            return seconds
+        spent = math.fsum(each.result.seconds for each in history.ended)
+        return max(seconds, spent / self._workers)
+
+    def _judged(self, history: StudyHistory, trial: EndedTrial, compared: _Compared) -> str:
+        """Returns the outcome for a difference; it is not comparable if the code differs too."""
+        others = environment_differences(trial.environment, self._executor.environment)
+        if not history.description.code.same_as(trial.code_digest):
+            others.insert(0, "the study's code has changed since")
+        if compared.other_data(trial):
+            others.insert(0, "the function of its data does not return the same data again")
+        if others:
+            return not_comparable(f"{compared.difference}; but {'; '.join(others)}")
+        return differing(compared.difference)
+
+
+class _Compared(Rerun):
+    """Compares the epochs of a rerun as they come.
+
+    It ends at the epoch after which the next would end later than ``seconds``.
+    """
+
+    def __init__(
+        self,
+        trial: EndedTrial,
+        training: RecordedTraining,
+        recorded: Mapping[int, Mapping[str, float]],
+        seconds: float,
+        progress: Progress,
+    ) -> None:
+        super().__init__(training, trial.cut_short, recorded, progress)
+        self._limit = seconds
+
+    def begin_attempt(self) -> None:
+        """Forgets what an earlier attempt had."""
+        super().begin_attempt()
+        self._last = 0.0
+        # Whether it has ended early: as it was stopped, or as its time was up.
+        self.cut = self.short = False
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Compares an epoch; ends at a difference, or when its time is up."""
+        decision = super().on_epoch(epoch)
+        last, self._last = self._last, epoch.seconds
+        if self.difference:
+            return "stop"
+        if epoch.epoch >= self.training.epochs:
+            return decision
+        if self.stopped:
+            self.cut = True
+            return "stop"
+        # The first epoch takes longer than others, as it traces the model.
+        next_one = epoch.seconds - last if epoch.epoch > 1 else 0.0
+        if epoch.seconds + next_one >= self._limit:
+            self.short = True
+            # Not "stop", which keeps no weights.
+            return "prune"
+        return decision
+
+    def conclude(self, result: TrialResult | None) -> None:
+        """Compares its result."""
+        training = self.training
+        if result is None or self.difference or self.cut:
+            return
+        if result.state == "infeasible":
+            self.difference = f"it ends as infeasible: {result.reason}"
+        elif not self.short and result.epochs != training.epochs:
+            self.difference = f"it had {training.epochs} epochs, and has {result.epochs}"
+        elif (not self.short or training.best_epoch <= result.epochs) and not self.same_weights:
+            self.difference = "the weights after its best epoch differ"

@@ -1,0 +1,150 @@
+"""Looks at the data of a study before, or after, a model is trained on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search_spaces import Hyperparameters
+from search_spaces.errors import DataError, StudyError, TrackingError
+from studies.data import (
+    CrossValidation,
+    Dataset,
+    DescribedData,
+    FoldedSplits,
+    LoadedData,
+    StreamedDataset,
+    data_alone,
+    look_at,
+    path_in,
+)
+from studies.definition.objective import no_data
+from studies.definition.study_definition import StudyDefinition
+from studies.executors.session import Session
+from studies.libraries.importing import import_quietly
+from studies.progress import Progress, showing
+from studies.training import begin_trial, configure_tensorflow, prepare_environment
+from studies.user_code import Target, describe_code, load_study, what_is_loaded
+from tracking.history.study_history import find_engines
+from tracking.mlflow.process import export_later
+from tracking.records.studies import DataFindings
+from tracking.store.files import as_store_errors
+from tracking.store.folder import default_store_path, open_store
+
+
+def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFindings:
+    """Looks at data before a model is trained on it.
+
+    Sizes, classes by part, missing and constant columns, samples that are in two parts, and whether
+    the parts come from the same distribution. Of a test part only the inputs are looked at.
+
+    Args:
+        data: What a function of `datasets` returns; or a study, whose data it is.
+
+    Returns:
+        What was found: `print` shows the findings, a line each.
+
+    Raises:
+        DataError: If the data can't be read.
+        StudyError: If it is made by a function of the hyperparameters, and that fails.
+
+    Example:
+        >>> found = ks.check_data(ks.datasets.digits())
+        >>> [each.title for each in found.findings][0]
+        'No sample is in two parts'
+    """
+    if isinstance(data, DescribedData):
+        return look_at(_loaded(data), data.name)
+    if not isinstance(data, StudyDefinition):
+        raise DataError(
+            "check_data takes data from kerastudy.datasets, such as datasets.arrays(x, y), or a "
+            f"study. Received: {type(data).__name__}."
+        )
+    return _of_study(data)
+
+
+def check_target(
+    target: Target, data: str = "", store: Path | None = None
+) -> tuple[DataFindings, list[str]]:
+    """Looks at the data of the study that a target names.
+
+    If the store has the study with the same data, the findings are recorded there, and its report
+    is made again.
+
+    Returns the findings, and the studies that have them in their record now.
+    """
+    with showing() as shown:
+        shown.wait(what_is_loaded(target))
+        prepare_environment(1)
+        import_quietly()
+        study, _ = load_study(target)
+        if data:
+            study = study.with_overrides({"data": data})
+        shown.wait("looking at the data")
+        found = _of_study(study)
+        recorded = _recorded(study, found, store, shown)
+        shown.end()
+        return found, recorded
+
+
+def check_file(text: str) -> DataFindings:
+    """Looks at a data file, or a folder, that belongs to no study."""
+    with showing() as shown:
+        shown.wait("looking at the data")
+        if Path(path_in(text)).is_dir():
+            # TensorFlow reads it.
+            prepare_environment(1)
+            import_quietly()
+        found = check_data(data_alone(text))
+        shown.end()
+        return found
+
+
+def _of_study(study: StudyDefinition) -> DataFindings:
+    if study.objective_function is not None:
+        raise StudyError(no_data(study.name))
+    data = study.data
+    if not isinstance(data, DescribedData):
+        return _of_made(study)
+    splits: LoadedData | FoldedSplits
+    how = study.cross_validation
+    splits = data.load_folds(how) if isinstance(how, CrossValidation) else _loaded(data, study.seed)
+    return look_at(splits, data.name)
+
+
+def _loaded(data: DescribedData, seed: int = 0) -> LoadedData:
+    if data.in_batches:
+        configure_tensorflow(None)
+        # Random operations need a seed, in pipelines too.
+        begin_trial(seed)
+    return data.load()
+
+
+def _of_made(study: StudyDefinition) -> DataFindings:
+    """Looks at the data that the default hyperparameters make."""
+    session = Session.open(study, describe_code(study, study.name), study.threads)
+    space = session.description.space
+    splits = session.splits_of(Hyperparameters(space, space.defaults()))
+    return look_at(splits, session.description.data.name)
+
+
+def _recorded(
+    study: StudyDefinition, found: DataFindings, place: Path | None, progress: Progress
+) -> list[str]:
+    """Records what was found with the study, if the store has it with this data."""
+    try:
+        with as_store_errors():
+            opened = open_store(place if place is not None else default_store_path())
+            engines = [] if opened is None else find_engines(opened, study.name)
+            alike = [each for each in engines if each.description.data.digest == found.digest]
+            for history in alike:
+                with (
+                    history.store.lock_study(history.folder, study.name),
+                    history.writing() as journal,
+                ):
+                    journal.write_findings(found)
+            for folder in {history.folder for history in alike}:
+                export_later(folder)
+    except TrackingError as error:
+        progress.say(f"warning: what was found could not be recorded: {error}")
+        return []
+    return list(dict.fromkeys(each.description.name for each in alike))

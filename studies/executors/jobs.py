@@ -1,0 +1,266 @@
+"""Runs jobs on an executor: a study's trials, `confirm`'s trainings, reruns, the fit on all folds.
+
+A job is the fits of a trial, or one fit. `run_jobs` submits jobs while the executor has free
+places, begins again those whose process ended by itself, and shows progress. What a job's epochs
+and results mean is up to the `Jobs` that it gets.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from search_spaces.errors import WorkerError
+from studies.definition.seeds import trial_seed
+from studies.executors.executor import Executor
+from studies.progress import Progress
+from tracking.records import (
+    Decision,
+    EndedTrial,
+    EpochResult,
+    Proposal,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+    TrialTask,
+)
+
+# A job whose process ends by itself so often is the cause.
+_ATTEMPTS = 3
+# While nothing runs, stops and the end of the jobs' time are checked at this interval.
+_SECONDS_TO_NOTICE = 0.5
+# Jobs that are ready within this time begin together. One that takes longer to come holds up
+# neither the others nor an open transaction.
+_SECONDS_TOGETHER = 0.02
+
+
+@dataclass(eq=False)
+class Job:
+    """Fits for one worker, one after another, up to the first that is not complete.
+
+    Attributes:
+        number: The trial's number; jobs that run at the same time have different ones.
+        begin: Begins an attempt, and records that. The fits that it returns are read when they are
+            submitted.
+        name: What people see of it; empty for a trial.
+        losses: How many of its processes ended by themselves, but not with their machine.
+        alone: Whether no other job may run at the same time, as it ran out of memory.
+        left: Its fits that have not ended.
+    """
+
+    number: int
+    begin: Callable[[], Iterable[TrialTask]]
+    name: str = ""
+    losses: int = 0
+    alone: bool = False
+    left: int = field(default=0, init=False)
+
+
+class Jobs(ABC):
+    """Jobs in their order, and what takes their events.
+
+    Attributes:
+        queue: The jobs that have not begun.
+        seconds: How long to wait for events while jobs run; None: until there are any.
+        compared: How the last epoch differs from the recorded one; None if it is not compared.
+        stopped: Whether `stop` was called.
+    """
+
+    seconds: float | None = None
+    compared: str | None = None
+
+    def __init__(self) -> None:
+        self.queue: deque[Job] = deque()
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Makes running jobs end after their present epoch, and begins no more."""
+        self.stopped = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether running jobs end after their present epoch, and no job begins."""
+        return self.stopped
+
+    @property
+    def waits(self) -> bool:
+        """Whether there may be jobs that have not begun."""
+        return bool(self.queue)
+
+    def next_job(self) -> Job | None:
+        """Returns the next job, which begins at once; None if there is none, or none yet."""
+        return self.queue.popleft() if self.queue else None
+
+    def together(self) -> AbstractContextManager[object]:
+        """Returns a context in which several jobs begin. None of them trains before its end."""
+        return nullcontext()
+
+    def taking(self) -> AbstractContextManager[object]:
+        """Returns a context in which the executor passes on its events."""
+        return nullcontext()
+
+    @abstractmethod
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Takes an epoch's metrics; returns whether the fit, or its job, continues."""
+
+    @abstractmethod
+    def on_result(self, result: TrialResult) -> None:
+        """Takes a fit's result. If it is complete, the next fit of its job begins."""
+
+    @abstractmethod
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
+        """Takes a job whose process ended by itself.
+
+        It begins again, before all others; if it was begun often enough, it ends as infeasible, and
+        `why` is the reason (else empty). Returns another result of the fit that ran, or None.
+        """
+
+
+def result_of_lost(spec: TrialSpec, why: str, state: TrialState = "infeasible") -> TrialResult:
+    """Returns the result of a fit whose process ended by itself."""
+    return TrialResult(spec.number, state, reason=why, repeat=spec.repeat)
+
+
+def run_jobs(executor: Executor, jobs: Jobs, progress: Progress) -> None:
+    """Runs jobs until none is left, or until they are stopped and the running ones have ended."""
+    _Run(executor, jobs, progress).run()
+
+
+class _Run:
+    """One run of jobs. The executor's `Handler`."""
+
+    def __init__(self, executor: Executor, jobs: Jobs, progress: Progress) -> None:
+        self._executor, self._jobs, self._progress = executor, jobs, progress
+        self._running: dict[int, Job] = {}
+        # To begin again, the next one first.
+        self._again: deque[Job] = deque()
+
+    def run(self) -> None:
+        """Runs the jobs."""
+        self._submit()
+        while self._running or self._waits_for_a_worker():
+            self._wait()
+            self._submit()
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Passes an epoch on, and shows it."""
+        decision = self._jobs.on_epoch(epoch)
+        self._progress.epoch_ended(epoch, self._jobs.compared)
+        return decision
+
+    def on_result(self, result: TrialResult) -> None:
+        """Passes a fit's result on."""
+        job = self._running[result.number]
+        job.left -= 1
+        if result.state != "complete" or not job.left:
+            del self._running[job.number]
+        self._jobs.on_result(result)
+
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
+        """Lets a job begin again, or ends it, as its process ended by itself."""
+        job, why = self._running[spec.number], ""
+        # A job that loses its machine again and again is not the cause.
+        job.losses += not error.machine_gone
+        if job.losses >= _ATTEMPTS or (error.out_of_memory and job.alone):
+            why = f"{_ATTEMPTS} attempts, and in each {error}"
+            if job.alone:
+                why = f"{error}, with no other trial running"
+        job.alone = job.alone or error.out_of_memory
+        result = self._jobs.on_lost(spec, error, why)
+        if result is not None or why:
+            self.on_result(result or result_of_lost(spec, why))
+            return
+        self._again.appendleft(self._running.pop(job.number))
+        self._progress.trial_gone(job.number)
+
+    def _wait(self) -> None:
+        """Makes the executor work; for a short time if no job runs, to notice a stop."""
+        idle = not self._running
+        with self._jobs.taking():
+            try:
+                self._executor.wait(self, _SECONDS_TO_NOTICE if idle else self._jobs.seconds)
+            except WorkerError:
+                # The signal that stops this process may end a loading worker.
+                if not (idle and self._jobs.stopping):
+                    raise
+
+    def _waits_for_a_worker(self) -> bool:
+        """Returns whether jobs are left, but all workers are being replaced."""
+        if self._executor.free or self._jobs.stopping:
+            return False
+        return bool(self._again) or self._jobs.waits
+
+    def _submit(self) -> None:
+        """Begins jobs for free workers. All that they record exists before any of them trains."""
+        while self._submit_together():
+            pass
+
+    def _submit_together(self) -> bool:
+        """Begins the jobs that are ready soon, together; returns whether there may be more."""
+        begun: list[tuple[Job, Iterable[TrialTask]]] = []
+        ends = time.monotonic() + _SECONDS_TOGETHER
+        with self._jobs.together():
+            while more := len(begun) < self._executor.free:
+                job = self._next_job()
+                if job is None:
+                    more = False
+                    break
+                self._running[job.number] = job
+                begun.append((job, job.begin()))
+                if time.monotonic() > ends:
+                    break
+        for job, fits in begun:
+            tasks = [*fits]
+            job.left = len(tasks)
+            self._progress.trial_begins(tasks[0].spec, job.name)
+            self._executor.submit(*tasks)
+        return more
+
+    def _next_job(self) -> Job | None:
+        """Returns the job that begins next; None if there is none to begin."""
+        if self._jobs.stopping:
+            return None
+        # Running jobs must end first where one runs alone (it is the only one), or is to do so.
+        first = [*islice(self._running.values(), 1), *islice(self._again, 1)]
+        if self._running and any(job.alone for job in first):
+            return None
+        return self._again.popleft() if self._again else self._jobs.next_job()
+
+
+def spec_of(
+    proposal: Proposal, description: StudyDescription, finished: Mapping[int, EndedTrial]
+) -> TrialSpec:
+    """Returns the spec of a trial's first attempt."""
+    values, number = proposal.values, proposal.number
+    # An objective function reads its hyperparameters itself, whatever they mean.
+    read = {} if description.objective_function else values
+    spec = TrialSpec(
+        number=number,
+        attempt=1,
+        values=values,
+        seed=trial_seed(description.seed, number),
+        epochs=proposal.epochs or int(read.get("epochs", description.epochs)),
+        batch_size=int(read.get("batch_size", description.batch_size)),
+        threads=description.threads,
+        data_digest=description.data.digest,
+        objective=description.objective,
+        class_weight=description.class_weight,
+        hardware=description.hardware,
+    )
+    if proposal.goes_on_from is None:
+        return spec
+    parent = finished[proposal.goes_on_from]
+    # The same model under the same seed, trained further.
+    spec = replace(
+        spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
+    )
+    if description.trainings > 1 or not description.goes_on:
+        # Trained, and recorded, from the first epoch.
+        return spec
+    return replace(spec, initial_epoch=parent.result.epochs)

@@ -1,0 +1,314 @@
+"""Opens a study for a launch: checks its store, takes its lock and reads its record.
+
+While this process holds the study, no other changes the record. Also how infeasible trials are
+trained again, and how a study is sent to an MLflow server too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from search_spaces.errors import StudyError
+from search_spaces.texts import counted
+from studies.definition.settings import Verify, check_count, check_verify
+from studies.executors import ExecutorName
+from studies.executors.executor import Executor
+from studies.executors.ray import RayOptions
+from studies.progress import Progress
+from studies.running.budget import AtTheEnd
+from studies.running.definitions import (
+    check_definition,
+    check_unchanged,
+    differences,
+    warnings_of,
+    with_defaults_of,
+    with_lag,
+)
+from studies.running.starting_values import starting_values
+from tracking.history.study_history import (
+    StudyHistory,
+    best_of_engines,
+    histories_in,
+    refreshed,
+)
+from tracking.history.trials import with_joined
+from tracking.journal import FILE_NAME, OFF, Journal, JournalReader, check_sound
+from tracking.mlflow.process import Exporter
+from tracking.mlflow.server import check_server, server_of_environment
+from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
+from tracking.store.files import files_of, one_before
+from tracking.store.folder import (
+    Store,
+    check_writable,
+    create_store,
+    default_store_path,
+    open_store,
+    real_folder,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """The options of a launch, checked. `Study.launch` describes them."""
+
+    store: str | Path | None = None
+    executor: ExecutorName | None = None
+    workers: int | None = None
+    progress: bool = True
+    at_the_end: AtTheEnd = "finish"
+    tracking_uri: str | None = None
+    verify: Verify = "some"
+    retry_infeasible: bool = False
+    report: bool | None = None
+    ray: RayOptions | None = None
+    any_hardware: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        if self.workers is not None:
+            check_count("workers", self.workers)
+        if self.executor not in (None, *get_args(ExecutorName)):
+            raise StudyError(
+                f"executor must be 'in-process', 'worker' or 'ray'. Received: {self.executor!r}."
+            )
+        if self.ray is not None and not isinstance(self.ray, RayOptions):
+            raise StudyError(
+                "ray must be a RayOptions, such as RayOptions(address='auto'). "
+                f"Received: {self.ray!r}."
+            )
+        if self.ray is not None and self.executor not in (None, "ray"):
+            raise StudyError(
+                f"Options of a Ray cluster have no effect with the executor {self.executor!r}. "
+                "Leave them out, or use the executor 'ray'."
+            )
+        if self.executor == "in-process" and self.workers is not None:
+            raise StudyError(
+                "The executor 'in-process' runs one trial at a time, in this process, so it takes "
+                f"no number of workers. Received: {self.workers!r}. Leave one of the two out."
+            )
+        if self.at_the_end not in get_args(AtTheEnd):
+            raise StudyError(
+                f"at_the_end must be 'finish' or 'cut'. Received: {self.at_the_end!r}."
+            )
+        check_verify(self.verify)
+        if self.tracking_uri is not None:
+            object.__setattr__(self, "tracking_uri", check_server(self.tracking_uri))
+
+    @property
+    def reports(self) -> bool:
+        """Whether the launch writes a report."""
+        if self.report is not None:
+            return self.report
+        return os.environ.get("KERASTUDY_REPORT", "") not in ("off", "0")
+
+    @property
+    def place(self) -> Path:
+        """The store's folder."""
+        return default_store_path() if self.store is None else Path(self.store)
+
+    def runs_in(self, otherwise: ExecutorName) -> ExecutorName:
+        """Returns where trials run; ``otherwise`` where no option says so."""
+        if self.executor is not None:
+            return self.executor
+        if self.ray is not None:
+            return "ray"
+        return otherwise if self.workers is None else "worker"
+
+
+@dataclass(frozen=True)
+class HeldStudy:
+    """A study that this process holds, as recorded.
+
+    Attributes:
+        store: Its store.
+        name: Its name.
+        folder: The study's folder.
+        server: The MLflow server that gets it too, or None.
+        before: The study under its present engine; None if it is new.
+        others: The study under its other engines, the one that was launched last first.
+        initial: The values that it starts with.
+    """
+
+    store: Store
+    name: str
+    folder: Path
+    server: str | None
+    before: StudyHistory | None
+    others: Sequence[StudyHistory]
+    initial: Sequence[Mapping[str, Any]]
+
+    @property
+    def known(self) -> StudyHistory | None:
+        """The study under its present engine, or else under the one with the best trial."""
+        return self.before or (best_of_engines(self.others) if self.others else None)
+
+    @property
+    def threads(self) -> int | None:
+        """The threads of its trials, which further trials have too; None if it has no record."""
+        return None if self.known is None else self.known.description.threads
+
+    def finished(self, retry_infeasible: bool) -> int:
+        """Returns how many trials need not be trained any more."""
+        trials = () if self.before is None else self.before.trials
+        again = "infeasible" if retry_infeasible else None
+        return sum(trial.state in FINISHED_STATES and trial.state != again for trial in trials)
+
+
+def check_store(place: Path) -> Store | None:
+    """Opens the store in a folder to write into it; returns None if there is none yet."""
+    check_writable(real_folder(place))
+    return open_store(place)
+
+
+@contextlib.contextmanager
+def held_study(
+    existing: Store | None,
+    description: StudyDescription,
+    options: LaunchOptions,
+    progress: Progress,
+) -> Iterator[HeldStudy]:
+    """Holds a study while it runs, after checking everything that can be wrong with it."""
+    name = description.name
+    check_definition(description)
+    progress.say_all(description.code.said)
+    for warning in warnings_of(description):
+        progress.say(f"warning: {warning}")
+    initial = starting_values(description, existing, progress)
+    server = server_for(existing, name, options.tracking_uri)
+    store = create_store(options.place)
+    folder = store.folder_of(name) or store.new_folder(name)
+    with store.lock_study(folder, name):
+        histories: list[StudyHistory] = []
+        if (folder / FILE_NAME).exists():
+            check_sound(folder / FILE_NAME)
+            histories = histories_in(store, folder)
+        engine = description.engine
+        before = next((h for h in histories if h.description.engine == engine), None)
+        others = [history for history in histories if history is not before]
+        yield HeldStudy(store, name, folder, server, before, others, initial)
+
+
+def open_journal(
+    held: HeldStudy, executor: Executor, description: StudyDescription, progress: Progress
+) -> tuple[Journal, StudyHistory]:
+    """Makes or opens a study's journal.
+
+    Returns it, and the recorded study under its present engine.
+    """
+    store, before = held.store, held.before
+    description = replace(description, initial=held.initial)
+    if held.known is not None:
+        description, kept = with_defaults_of(description, held.known)
+        if kept:
+            progress.say(f"note: defaults stay as the study was begun: {', '.join(kept)}")
+    check_unchanged(held.known, description)
+    if before is not None:
+        asked = description.lag
+        description = with_lag(with_joined(description, before.trials), before)
+        if description.lag not in (0, asked):
+            progress.say(f"proposed as by {description.lag} workers, as the study was begun")
+        if differences(before.description, description) or (
+            before.description.lag != description.lag
+        ):
+            # Nothing was finished under the old definition (see check_unchanged).
+            before = None
+    if before is None:
+        journal = Journal.begin(held.folder, description, executor.environment)
+        return journal, histories_in(store, held.folder, description.engine)[0]
+    if before.trials:
+        # Its trials were numbered by it.
+        description = replace(description, try_defaults=before.description.try_defaults)
+    journal = Journal(held.folder, before.search, description)
+    changed = description.code.changes_since(before.description.code)
+    if changed:
+        progress.say(
+            "warning: the study's code has changed since it was last launched "
+            f"({', '.join(changed)}); trials before and after may not compare. To start a new "
+            "study, give another name with --name."
+        )
+        report_infeasible(before.trials, progress)
+    journal.write_definition()
+    journal.end_left_over()
+    return journal, refreshed(before)
+
+
+def superseded(
+    journal: Journal, recorded: Sequence[TrialRecord], progress: Progress
+) -> list[TrialRecord]:
+    """Returns a record in which infeasible trials wait to be trained again.
+
+    They keep their numbers and values, and are attempted anew, like interrupted trials. The former
+    attempts do not change, and no longer count once the new ones have begun.
+    """
+    infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
+    if infeasible:
+        progress.say(f"training {counted(len(infeasible), 'infeasible trial')} again")
+    files = files_of(journal.folder, journal.description.engine)
+    for number in infeasible:
+        for repeat in range(journal.description.trainings):
+            # Results of other code.
+            path = files.state(number, repeat)
+            path.unlink(missing_ok=True)
+            one_before(path).unlink(missing_ok=True)
+    return [_again(trial) if trial.number in infeasible else trial for trial in recorded]
+
+
+def report_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> None:
+    """Reports how to train infeasible trials again, if the study's code has changed."""
+    infeasible = [trial for trial in recorded if trial.state == "infeasible"]
+    if infeasible:
+        progress.say(
+            f"--retry-infeasible trains {counted(len(infeasible), 'infeasible trial')} again"
+        )
+
+
+def _again(trial: TrialRecord) -> TrialRecord:
+    """Returns a trial that waits to be trained again; its lost processes don't count any more."""
+    return TrialRecord(
+        trial.uuid,
+        trial.spec,
+        "interrupted",
+        None,
+        trial.engine_state,
+        trial.environment,
+        trial.code_digest,
+        trial.started,
+        trial.known,
+    )
+
+
+def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
+    """Returns the address of the MLflow server that gets a study too, or None.
+
+    ``asked``: None is that of the last launch, or of ``MLFLOW_TRACKING_URI``; ``"off"`` is
+    none, from now on.
+    """
+    if asked is not None:
+        address: str | None = check_server(asked)
+    else:
+        folder = None if store is None else store.folder_of(name)
+        address = "" if folder is None else JournalReader(folder).header().server
+        address = address or server_of_environment()
+    return None if address == OFF else address
+
+
+@contextlib.contextmanager
+def exporting(
+    held: HeldStudy, journal: Journal, progress: Progress, *, report: bool
+) -> Iterator[Exporter]:
+    """Brings MLflow up to date while a study runs, in a process of its own, and at the end.
+
+    Without a server's address the study is sent to none, now and in the next launch.
+    """
+    known, wanted = JournalReader(held.folder).header().server, held.server or OFF
+    if known != wanted and (known or held.server):
+        journal.set_server(wanted)
+    if held.server is not None:
+        progress.say(f"the MLflow server {held.server} gets this study too")
+    with Exporter(held.folder, progress.say, report=report) as exporter:
+        yield exporter

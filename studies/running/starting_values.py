@@ -1,0 +1,164 @@
+"""The values that a study starts with: those of a file, or of another study's best trials."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from search_spaces import SearchSpace, canonical_json, complete, read_value
+from search_spaces.errors import SearchSpaceError, StudyError
+from studies.definition.settings import OF_A_STUDY
+from studies.lines import unescaped
+from studies.progress import Progress
+from tracking.history.study_history import find_engines, read_engines
+from tracking.history.trials import ranked
+from tracking.records import StudyDescription
+from tracking.store.folder import Store
+
+_BEST: Final = 10
+_PARAMETER, _VALUE = "params_", "value"
+
+Row = Mapping[str, Any]
+
+
+def starting_values(
+    description: StudyDescription, store: Store | None, progress: Progress
+) -> tuple[dict[str, Any], ...]:
+    """Returns the values that a study starts with, each complete.
+
+    A study that has begun keeps the recorded ones: neither the file nor the other study is needed
+    again.
+    """
+    where, space = description.initial_from, description.space
+    if not where:
+        return tuple(map(dict, description.initial))
+    engines = [] if store is None else find_engines(store, description.name)
+    for before in engines:
+        if before.trials and before.description.initial_from == where:
+            return tuple(map(dict, before.description.initial))
+    if not where.startswith(OF_A_STUDY):
+        rows = read_rows(Path(where))
+        if any(name.startswith(_PARAMETER) for name in rows[0]):
+            return _best(_of_a_table(rows, description), space, repr(where), progress)
+        return tuple(_all(rows, space, where))
+    name = where.removeprefix(OF_A_STUDY)
+    if store is None:
+        raise StudyError(f"There is no store yet, so no study {name!r} to start with.")
+    if name == description.name and description.engine in [e.description.engine for e in engines]:
+        raise StudyError(
+            f"The study {name!r} can't start with its own trials, which its next trials follow "
+            "anyway. Leave --start-with out, or name another study."
+        )
+    histories = read_engines(store, name)
+    trials = [trial for each in histories for trial in each.trials]
+    found = [trial.spec.values for trial in ranked(trials, histories[0].description.objective)]
+    return _best(found, space, f"the study {name!r}", progress)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Returns the rows of a JSON or CSV file: values by name, those of CSV as texts."""
+    what = f"The file to start with {str(path)!r}"
+    try:
+        text = path.expanduser().read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".csv":
+            rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+            if any(None in row or None in row.values() for row in rows):
+                raise ValueError("a row has more or fewer cells than the first line")
+        else:
+            content = json.loads(text)
+            rows = content if isinstance(content, list) else [content]
+    except (OSError, ValueError, csv.Error) as error:
+        raise StudyError(f"{what} cannot be read: {error}") from None
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise StudyError(
+            f'{what} must hold values by name, such as {{"learning_rate": 0.01}}, or a list of '
+            f"such; a CSV file, a column for each name. Received: {text!r:.200}"
+        )
+    return rows
+
+
+def _of_a_table(rows: Iterable[Row], description: StudyDescription) -> Iterator[Row]:
+    """Yields the trials with a value of a table by `kerastudy export` or Optuna, best first."""
+    valued: list[tuple[float, Row]] = []
+    for row in rows:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            valued.append((float(row[_VALUE]), row))
+    valued = [each for each in valued if math.isfinite(each[0])]
+    for _, row in sorted(valued, key=lambda each: description.objective.sort_key(each[0])):
+        yield {
+            # JSON has null where CSV has an empty cell.
+            name.removeprefix(_PARAMETER): "" if text is None else text
+            for name, text in row.items()
+            if name.startswith(_PARAMETER)
+        }
+
+
+def _all(rows: Iterable[Row], space: SearchSpace, where: str) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(rows, start=1):
+        try:
+            yield _in_space(row, space)
+        except SearchSpaceError as error:
+            raise SearchSpaceError(f"Values {number} of {where!r}: {error}") from None
+
+
+def _best(
+    trials: Iterable[Row], space: SearchSpace, where: str, progress: Progress
+) -> tuple[dict[str, Any], ...]:
+    """Returns the values of the best trials, best first, without those that can't be tried here."""
+    found: dict[str, dict[str, Any]] = {}
+    passed_over: list[str] = []
+    for values in trials:
+        try:
+            made = _in_space(values, space)
+        except SearchSpaceError as error:
+            passed_over.append(str(error))
+            continue
+        found.setdefault(canonical_json(made), made)
+        if len(found) == _BEST:
+            break
+    why = f"{len(passed_over)} not in this space, such as: {passed_over[0]}" if passed_over else ""
+    if not found:
+        raise StudyError(f"No trial of {where} can be tried here: {why or 'none has a value.'}")
+    left = f"; passed over: {why}" if why else ""
+    progress.say(f"starts with the best {len(found)} of {where}{left}")
+    return tuple(found.values())
+
+
+def _in_space(row: Row, space: SearchSpace) -> dict[str, Any]:
+    """Returns values as the space has them, complete; texts are read.
+
+    An empty cell is the empty text or None where that is a value, else of one that was not active.
+    """
+    values: dict[str, Any] = {}
+    for name, text in row.items():
+        if text != "" or name not in space:
+            values[name] = _read(space, name, text) if isinstance(text, str) else text
+        elif space[name].contains(""):
+            values[name] = ""
+        elif space[name].contains(None):
+            values[name] = None
+    return complete(space, values)
+
+
+def _read(space: SearchSpace, name: str, text: str) -> Any:
+    if name not in space:
+        return text
+    parameter = space[name]
+    if parameter.contains(text):
+        return text
+    spellings = [unescaped(text)]
+    # Where some trials have none, tables write whole numbers with a decimal point.
+    with contextlib.suppress(ValueError):
+        if float(text).is_integer():
+            spellings.append(str(int(float(text))))
+    for each in spellings:
+        with contextlib.suppress(SearchSpaceError):
+            if parameter.contains(found := read_value(parameter, each)):
+                return found
+    return read_value(parameter, spellings[0])

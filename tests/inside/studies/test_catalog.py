@@ -1,0 +1,211 @@
+"""The ready studies: each loads, trains and gives a value; one is reproduced by a new process."""
+
+from __future__ import annotations
+
+import functools
+import html
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from suite import exhaustive_but
+from user_commands import as_json, kerastudy_here
+
+from search_spaces import Hyperparameters
+from studies.catalog import COURSE
+from studies.running import LaunchOptions, launch_target
+from studies.training import begin_trial
+from studies.user_code import load_study, resolve_target
+from tracking.history import RecordedCurves, StudyHistory
+
+# In the order of the course.
+NAMES = [
+    *("digits", "underfitting-overfitting", "epochs"),
+    *("binary", "one-hot", "sparse", "regression"),
+    *("linear-regression", "optimizers"),
+    *("mnist", "fashion-mnist"),
+    *("initializers", "regularization", "dropout", "batch-normalization", "activations"),
+    *("convolutional", "text", "time-series", "tabular", "transfer"),
+    "all-settings",
+]
+IMAGES = ("mnist", "fashion-mnist")
+ALIKE = ("one-hot", "sparse")
+# One of each kind: classes, a function of numbers, a table. The others are dense networks like
+# `digits`, or take longer.
+TRIED = ["digits", "linear-regression"]
+
+# A proxy that nobody answers for, and no file from an earlier download: as without a network.
+NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+
+LOAD_ALL = """
+import kerastudy
+from studies.data import DataError, Dataset
+from studies.user_code import load_study
+from studies.user_code.targets import catalog_names, resolve_target
+
+load, Dataset.load = Dataset.load, lambda dataset: exit(f"{dataset} was read")
+studies = {name: load_study(resolve_target(name))[0] for name in catalog_names()}
+Dataset.load = load
+try:
+    studies["fashion-mnist"].data.load()
+except DataError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store, and images to use for MNIST's."""
+    folder = tmp_path_factory.mktemp("catalog")
+    random = np.random.default_rng(0)
+    y = (np.arange(300) % 10).astype("uint8")
+    x = random.integers(0, 100, (300, 28, 28), "uint8") + 15 * y[:, None, None]
+    np.savez(
+        folder / "images.npz", x_train=x[:240], y_train=y[:240], x_test=x[240:], y_test=y[240:]
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def launch(folder: Path) -> Callable[[str], StudyHistory]:
+    """Launches a study of the catalog with one short trial, in this process, once."""
+
+    @functools.cache
+    def launch(name: str) -> StudyHistory:
+        study, _ = load_study(resolve_target(name))
+        assert study.space is not None
+        tunes_epochs = "epochs" in study.space
+        return launch_target(
+            resolve_target(name),
+            LaunchOptions(
+                store=folder / "store",
+                executor="in-process",
+                progress=False,
+                verify="off",
+                report=False,
+            ),
+            overrides={
+                "trials": 1,
+                **({} if tunes_epochs else {"epochs": 1}),
+            },
+            data=str(folder / "images.npz") if name in IMAGES else "",
+        )
+
+    return launch
+
+
+def test_the_names_on_the_command_line(tmp_path: Path) -> None:
+    assert as_json(kerastudy_here(tmp_path, "list", "--catalog", "--json")) == NAMES
+    assert [name for names in COURSE.values() for name in names if name in NAMES] == NAMES
+
+
+def test_the_list_is_a_line_for_each_by_chapter(tmp_path: Path) -> None:
+    lines = kerastudy_here(tmp_path, "list", "--catalog", COLUMNS="80").stdout.splitlines()
+    of_studies = [line for line in lines if line.startswith("  ")]
+    assert [line.split()[0] for line in of_studies] == NAMES
+    assert all(len(line) <= 80 and line.endswith("?") for line in of_studies)
+    assert [line for line in lines if line in COURSE] == [
+        chapter for chapter, names in COURSE.items() if set(names) & set(NAMES)
+    ]
+    started = kerastudy_here(tmp_path, "launch", expect=2)
+    assert "kerastudy launch digits" in started.stderr
+
+
+@pytest.mark.parametrize("name", exhaustive_but(TRIED, NAMES))
+def test_each_trains_and_says_what_it_is_for(
+    launch: Callable[[str], StudyHistory], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A file given by --data goes before the variable.
+    monkeypatch.setenv("KERASTUDY_DATA", "/nowhere/images.npz")
+    history = launch(name)
+    assert history.description.name == name
+    assert len(history.description.notes) > 40
+    assert history.description.warnings == ()
+    assert history.best is not None and history.best.best is not None
+    assert math.isfinite(history.best.best.value)
+    assert history.is_champion(history.best)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", NAMES)
+def test_its_best_trial_is_reproduced_by_a_new_process(
+    folder: Path, launch: Callable[[str], StudyHistory], name: str
+) -> None:
+    history = launch(name)
+    store, images = folder / "store", folder / "images.npz"
+    again = as_json(
+        kerastudy_here(
+            folder, "reproduce", name, "--store", store, "--json", KERASTUDY_DATA=str(images)
+        )
+    )
+    assert again["identical"] is True
+    assert history.best is not None and again["epochs"] == history.best.spec.epochs
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # A report costs seconds.
+        pytest.param(name, marks=[] if name == "linear-regression" else pytest.mark.exhaustive)
+        for name in NAMES
+    ],
+)
+def test_its_report_says_what_it_is_about(
+    folder: Path, launch: Callable[[str], StudyHistory], name: str
+) -> None:
+    launch(name)
+    path = folder / f"{name}.html"
+    kerastudy_here(folder, "report", name, "--store", folder / "store", "--output", path)
+    page = html.unescape(path.read_text(encoding="utf-8"))
+    assert launch(name).description.notes in page
+    if name == "linear-regression":
+        assert "What was found, and what is true" in page
+        assert re.search(r"Found: y = [-.0-9]+ x [+-] [.0-9]+\. True: y = 3 x \+ 1\.", page)
+
+
+@pytest.mark.exhaustive
+def test_one_hot_rows_and_labels_give_the_same_bits_of_accuracy(
+    launch: Callable[[str], StudyHistory],
+) -> None:
+    found = {}
+    for name in ALIKE:
+        history = launch(name)
+        curves = RecordedCurves(history.store, history.trials)
+        found[name] = [(each.params, curves(each)) for each in history.trials]
+    assert found["one-hot"] == found["sparse"]
+    assert [len(curve) for _, curve in found["sparse"]] == [1]
+
+
+@pytest.mark.exhaustive
+def test_loading_reads_no_data_and_without_a_network_mnist_says_what_to_do(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", LOAD_ALL],
+        env={
+            "PATH": "",
+            "KERAS_HOME": str(tmp_path),
+            "PYTHONPATH": ":".join(sys.path),
+            **NO_NETWORK,
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1, "one line, and no progress of Keras's"
+    assert done.stdout.startswith("Fashion-MNIST could not be downloaded: ")
+    assert "--data fashion_mnist.npz" in done.stdout and "KERASTUDY_DATA" in done.stdout
+
+
+def test_the_regression_predicts_in_the_unit_of_its_target() -> None:
+    """Before it has learnt anything, about the mean of the training targets, not about 0."""
+    study, _ = load_study(resolve_target("regression"))
+    train = study.data.load().train
+    begin_trial(0)
+    model = study.build(Hyperparameters(study.space, study.space.defaults()))
+    predicted = model.predict(train.x, verbose=0)
+    assert abs(predicted.mean() - train.y.mean()) < train.y.std()
+    assert 100 < predicted.mean() < 200

@@ -1,0 +1,197 @@
+"""Class weights: checked before any training, part of the record, and what resuming notices."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+from conformance.models import SPACE, dense
+from handmade import make_spec
+from in_mlflow import InMlflow
+from scripted import ScriptedExecutor, describe, run_study
+from sklearn.utils.class_weight import compute_sample_weight
+
+import kerastudy as ks
+from search_spaces import BuilderError, StudyChangedError, StudyError
+from studies.commands import definition_text, study_text
+from studies.data import Splits
+from studies.definition import resolve_class_weight, with_class_weight
+from studies.progress import NoProgress
+from studies.training import identity_of
+from tracking.history import StudyHistory, read_study
+from tracking.store import open_store
+
+X = np.random.default_rng(0).normal(size=(60, 12)).astype("float32")
+Y = np.repeat([0, 1, 2], [10, 20, 30])
+
+
+def load(y: np.ndarray = Y, **options: Any) -> Splits:
+    return ks.datasets.arrays(X, y, **{"test": None, **options}).load()
+
+
+def study(class_weight: Any, y: Any = Y, **fields: Any) -> ks.Study:
+    data = ks.datasets.arrays(X, y, test=None, **fields.pop("options", {}))
+    fields = {"build": dense, "space": SPACE, "trials": 2, "epochs": 2, **fields}
+    return ks.Study("weighted", data=data, class_weight=class_weight, **fields)
+
+
+# What they come to
+
+
+def test_balanced_is_what_scikit_learn_computes_from_the_training_part() -> None:
+    splits = load()
+    balanced = resolve_class_weight("balanced", splits)
+    weighted = with_class_weight(splits, balanced)
+    wanted = compute_sample_weight("balanced", splits.train.y)
+    np.testing.assert_array_equal(weighted.train.sample_weight, wanted)
+    assert balanced == {0: 2.0, 1: 1.0, 2: pytest.approx(2 / 3)}
+
+
+def test_only_the_training_part_is_weighted_and_the_digest_stays_the_datas() -> None:
+    splits = load()
+    weighted = with_class_weight(splits, {1: 5.0})
+    np.testing.assert_array_equal(weighted.train.sample_weight, np.where(splits.train.y == 1, 5, 1))
+    assert weighted.validation.sample_weight is None
+    assert weighted.digest == splits.digest
+    assert with_class_weight(splits, {1: 5.0}) is weighted, "trainers keep data by its object"
+    assert with_class_weight(splits, None) is splits
+
+
+def test_weighted_data_is_let_go_with_the_data_itself() -> None:
+    splits = load()
+    weighted = weakref.ref(with_class_weight(splits, {1: 5.0}))
+    del splits
+    gc.collect()
+    assert weighted() is None
+
+
+# Refused
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "said"),
+    [
+        ("balance", "weights by class, such as .* or 'balanced'. Received: 'balance'"),
+        ({}, "weights by class"),
+        ([1.0, 5.0], r"weights by class.*Received: \[1\.0, 5\.0\]"),
+        ({"a": 1.0}, "whole numbers from 0 up.*Received: 'a'"),
+        ({-1: 1.0}, "whole numbers from 0 up.*Received: -1"),
+        ({True: 1.0}, "whole numbers from 0 up.*Received: True"),
+        ({1: -2.0}, "weight of class 1 must be a finite number from 0 up. Received: -2.0"),
+        ({1: float("nan")}, "Received: nan"),
+        ({1: "5"}, "Received: '5'"),
+    ],
+    ids=str,
+)
+def test_what_can_not_be_class_weights_is_refused_at_once(class_weight: Any, said: str) -> None:
+    with pytest.raises(StudyError, match=said):
+        study(class_weight)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "y", "options", "said"),
+    [
+        ({7: 2.0}, Y, {}, "classes that the data lacks: 7. Its classes are 0, 1 and 2. Give"),
+        ({3: 2.0}, np.eye(3)[Y], {}, "lacks: 3"),
+        ({0: 2.0}, X[:, 0], {}, r"targets that are classes.*float32 and shape \(48,\)"),
+        ("balanced", Y - 1, {}, "targets that are classes"),
+        ({0: 2.0}, X[:, :2], {}, "targets that are classes"),
+        ({0: 2.0}, {"kind": Y}, {}, "for a single output, as in Keras.*arrays named 'kind'"),
+        ({0: 0.0, 1: 0.0, 2: 0.0}, Y, {}, "all training samples the weight 0"),
+        ("balanced", Y, {"sample_weight": np.ones(60)}, "can't be used together, as in Keras"),
+    ],
+    ids=["unknown", "column", "regression", "negative", "rows", "several", "nothing", "both"],
+)
+def test_what_does_not_suit_the_data_is_refused_before_anything_runs(
+    tmp_path: Path, class_weight: Any, y: Any, options: dict[str, Any], said: str
+) -> None:
+    def build(hp: Any) -> keras.Model:
+        raise AssertionError("the builder was called")
+
+    refused = study(class_weight, y, build=build, options=options)
+    with pytest.raises(StudyError, match=said):
+        refused.launch(store=tmp_path / "store", progress=False)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_class_of_the_validation_part_alone_is_known() -> None:
+    splits = load(validation=(X[:2], np.array([3, 0])))
+    assert resolve_class_weight({3: 2.0}, splits) == {3: 2.0}
+
+
+# A HyperModel that trains itself
+
+
+GIVEN: list[Any] = []
+
+
+class Own(keras_tuner.HyperModel):  # type: ignore[misc]
+    def build(self, hp: Any) -> keras.Model:
+        return dense(hp)
+
+    def fit(self, hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+        GIVEN.append(kwargs.get("sample_weight"))
+        return model.fit(*args, **kwargs)
+
+
+class WithoutWeights(Own):
+    def fit(  # type: ignore[override]
+        self, hp: Any, model: keras.Model, x: Any, y: Any, validation_data: Any, callbacks: Any
+    ) -> Any:
+        return model.fit(x, y, validation_data=validation_data, callbacks=callbacks, verbose=0)
+
+
+@pytest.mark.exhaustive
+def test_a_hypermodels_own_fit_is_given_the_weights(tmp_path: Path) -> None:
+    GIVEN.clear()
+    made = study({0: 9.0}, build=Own(), trials=1, epochs=1)
+    made.launch(store=tmp_path / "store", progress=False, verify="off")
+    np.testing.assert_array_equal(GIVEN[-1], np.where(load().train.y == 0, 9, 1))
+
+
+def test_a_fit_that_takes_no_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BuilderError, match=r"WithoutWeights takes none.*\*\*kwargs"):
+        study({0: 9.0}, build=WithoutWeights()).launch(store=tmp_path / "store", progress=False)
+
+
+# The record
+
+
+def launch(folder: Path, **settings: Any) -> StudyHistory:
+    executor = ScriptedExecutor(describe(**settings))
+    return run_study(executor, store=folder, progress=NoProgress())
+
+
+def test_they_are_recorded_with_the_study_and_with_each_trial(tmp_path: Path) -> None:
+    launch(tmp_path / "store", trials=2, class_weight={0: 1.0, 10: 5.5})
+    store = open_store(tmp_path / "store")
+    assert store is not None
+    history = read_study(store, "scripted", "optuna:tpe")
+    assert history.description.class_weight == {0: 1.0, 10: 5.5}
+    assert [t.spec.class_weight for t in history.trials] == [{0: 1.0, 10: 5.5}] * 2
+    params = InMlflow(history).parent.data.params
+    assert params["class_weight"] == '{"0": 1.0, "10": 5.5}'
+    line = "weights    of classes 0: 1, 10: 5.5; of others 1"
+    assert line in study_text(history) and line in definition_text(history.description)
+
+
+@pytest.mark.parametrize("later", [None, {0: 1.0, 1: 4.0}], ids=["without", "others"])
+def test_going_on_with_others_is_refused(tmp_path: Path, later: Any) -> None:
+    launch(tmp_path / "store", trials=2, class_weight={0: 1.0, 1: 5.0})
+    with pytest.raises(StudyChangedError, match=r"class_weight was \{0: 1\.0, 1: 5\.0\} and is"):
+        launch(tmp_path / "store", trials=3, class_weight=later)
+    history = launch(tmp_path / "store", trials=3, class_weight={1: 5.0, 0: 1.0})
+    assert len(history.trials) == 3
+
+
+def test_a_state_is_of_one_weighting_and_older_ones_stay_good() -> None:
+    weighted = [identity_of(make_spec(class_weight=w)) for w in (None, {0: 1.0}, {0: 2.0})]
+    assert len(set(weighted)) == 3
+    # As computed before there were class weights.
+    assert weighted[0] == "5b501b365ba48b901374c2d4cbbfb23a0b0849b9786475d26df380d9deba0167"

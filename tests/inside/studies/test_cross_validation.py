@@ -1,0 +1,282 @@
+"""Cross-validated studies against plain Keras on the indices of scikit-learn's splitters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.utils.class_weight import compute_class_weight
+from user_commands import as_json, kerastudy, kerastudy_here
+
+import kerastudy as ks
+from tracking.history import StudyHistory, fit_metrics, read_study
+from tracking.store import open_store
+
+STUDY = '''
+"""Three classes that are hard to tell apart."""
+import keras
+import numpy as np
+
+import kerastudy as ks
+
+random = np.random.default_rng(3)
+Y = np.repeat([0, 1, 2], [50, 36, 25])
+X = (random.normal(size=(111, 6)) + Y[:, None] * 0.7).astype("float32")
+
+
+def build(hp):
+    model = keras.Sequential([
+        keras.layers.Input((6,)),
+        keras.layers.Dense(8, activation="relu"),
+        keras.layers.Dropout(hp["dropout"]),
+        keras.layers.Dense(3, activation="softmax"),
+    ])
+    loss = "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.Adam(hp["rate"]), loss, metrics=["accuracy"])
+    return model
+
+
+study = ks.Study(
+    "folds",
+    data=ks.datasets.arrays(X, Y, test=21),
+    build=build,
+    space=ks.SearchSpace(ks.Float("rate", 0.001, 0.1, scale="log"), ks.Float("dropout", 0.1, 0.5)),
+    objective="val_loss",
+    trials=2,
+    epochs=3,
+    batch_size=16,
+    class_weight="balanced",
+    cross_validation=3,
+)
+'''
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cross validation")
+    (folder / "study.py").write_text(STUDY)
+    options = ("--executor", "in-process", "--verify", "full", "--quiet", "--json")
+    outcome = as_json(kerastudy_here(folder, "launch", "study.py", *options))
+    assert outcome["best"]["verified"] == "model.fit, identical"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def history(folder: Path) -> StudyHistory:
+    store = open_store(folder / "kerastudy-store")
+    assert store is not None
+    return read_study(store, "folds")
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(STUDY, names)
+    return names
+
+
+def trained_by_hand(
+    made: dict[str, Any], params: Any, seed: int, train: Any, validation: Any, epochs: int
+) -> tuple[Any, list[dict[str, float]]]:
+    """Trains with Keras alone, as the README says."""
+    import keras
+
+    x, y = made["X"], made["Y"]
+    rest, _ = train_test_split(
+        np.arange(111), test_size=21, train_size=90, random_state=0, stratify=y
+    )
+    weights = compute_class_weight("balanced", classes=np.array([0, 1, 2]), y=y[rest])
+    keras.utils.set_random_seed(seed)
+    model = made["build"](params)
+    found = []
+    for epoch in range(1, epochs + 1):
+        order = ks.permutation(seed, epoch, len(train))
+        states = [v for v in model.variables if v.name == "seed_generator_state"]
+        for place, state in enumerate(states):
+            state.assign([ks.epoch_seed(seed, epoch, place), 0])
+        held = None if validation is None else (x[validation], y[validation])
+        fitted = model.fit(
+            x[train][order],
+            y[train][order],
+            class_weight=dict(enumerate(weights)),
+            validation_data=held,
+            batch_size=16,
+            shuffle=False,
+            verbose=0,
+        )
+        found.append({name: values[0] for name, values in fitted.history.items()})
+    return model, found
+
+
+def pool_and_folds(made: dict[str, Any]) -> tuple[Any, list[Any]]:
+    y = made["Y"]
+    rest, _ = train_test_split(
+        np.arange(111), test_size=21, train_size=90, random_state=0, stratify=y
+    )
+    split = StratifiedKFold(3, shuffle=True, random_state=0).split(rest, y[rest])
+    return rest, [(rest[train], rest[validation]) for train, validation in split]
+
+
+def test_a_fold_is_model_fit_on_the_indices_of_scikit_learn(
+    history: StudyHistory, made: dict[str, Any]
+) -> None:
+    trial = history.ended[0]
+    _, folds = pool_and_folds(made)
+    curves = []
+    for recorded, (train, validation) in zip(trial.result.repeats, folds, strict=True):
+        _, epochs = trained_by_hand(
+            made, trial.params, recorded.seed, train, validation, recorded.epochs
+        )
+        assert epochs == list(fit_metrics(history.folder, recorded.uuid).values())
+        curves.append([metrics["val_loss"] for metrics in epochs])
+    means = np.mean(curves, axis=0)
+    assert trial.epoch == means.argmin() + 1
+    assert trial.value == pytest.approx(means.min(), abs=1e-15)
+    spread = np.std(np.array(curves)[:, means.argmin()], ddof=1)
+    assert trial.result.spread == pytest.approx(spread, abs=1e-12)
+
+
+def test_the_champion_is_model_fit_on_all_folds_for_the_common_best_epoch(
+    folder: Path, history: StudyHistory, made: dict[str, Any]
+) -> None:
+    best = history.best
+    assert best is not None and best.epoch is not None
+    pool, _ = pool_and_folds(made)
+    model, _ = trained_by_hand(made, best.params, best.spec.seed, pool, None, best.epoch)
+    champion = ks.load_model("folds", store=folder / "kerastudy-store")
+    for loaded, expected in zip(champion.get_weights(), model.get_weights(), strict=True):
+        assert np.array_equal(loaded, expected)
+
+
+@pytest.mark.exhaustive
+def test_reproduce_trains_folds_and_champion_again_in_a_new_process(
+    folder: Path, history: StudyHistory
+) -> None:
+    best = history.best
+    assert best is not None and best.epoch is not None
+    kept = history.checkpoint(best)
+    assert kept is not None
+    kept.unlink()
+    again = as_json(kerastudy(folder, "reproduce", "folds", "--json"))
+    assert again["identical"] and again["epochs"] == 3 * 3 + best.epoch
+    assert kept.exists(), "trained again, it gets back its weights"
+
+
+def test_what_people_read(folder: Path) -> None:
+    shown = kerastudy_here(folder, "show", "folds", COLUMNS="80").stdout
+    assert "the mean of the folds' " in " ".join(shown.split())
+    assert "folds      3 for each trial" in shown
+    lines = [line for line in shown.splitlines() if not line.startswith("checkpoint")]
+    assert max(map(len, lines)) <= 80
+    shown = kerastudy_here(folder, "show", "folds", "--trial", "0").stdout
+    assert "\nfold 1     " in shown and "\nfold 3     " in shown
+    here = ("--executor", "in-process", "--dry-run")
+    planned = kerastudy_here(folder, "launch", "study.py", *here).stdout
+    assert "trials     2 of 3 folds" in planned and "90 in folds, 21 test" in planned
+    loser = kerastudy_here(folder, "show", "folds", "--json").stdout
+    assert '"on_all_folds"' in loser
+
+
+def test_what_is_made_of_the_champion_alone(folder: Path, history: StudyHistory) -> None:
+    best = history.best
+    assert best is not None
+    other = 1 - best.number
+    for command, told in (
+        (("export", "folds", "--as", "script"), "is cross-validated, and a script"),
+        (("promote", "folds", "--refit"), "trained on all data but the test part already"),
+    ):
+        refused = kerastudy_here(folder, *command, expect=2)
+        assert told in refused.stderr and len(refused.stderr.strip().splitlines()) == 1
+    with pytest.raises(ks.errors.StudyError, match="trained on folds alone, so it has no model"):
+        ks.read_study("folds", store=folder / "kerastudy-store").trial(other).load_model()
+
+
+# Refused
+
+
+def study(made: dict[str, Any], **fields: Any) -> ks.Study:
+    return ks.Study(
+        **{
+            "name": "refused",
+            "data": ks.datasets.arrays(made["X"], made["Y"]),
+            "build": made["build"],
+            "cross_validation": 3,
+            **fields,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"cross_validation": 1}, "folds must be a whole number of at least 2. Received: 1"),
+        ({"cross_validation": "5"}, "must be a number of folds.* Received: '5'"),
+        ({"cross_validation": True}, "must be a number of folds.* Received: True"),
+        ({"repeats": 2}, "it has repeats=2"),
+        ({"data": lambda hp: None}, "a function of hp makes its data"),
+        ({"class_weight": lambda hp: None}, "its class_weight is a function of hp"),
+        (
+            {"data": ks.datasets.batches(lambda: iter([]), lambda: iter([]))},
+            "its data comes in batches",
+        ),
+    ],
+)
+def test_what_can_not_be_cross_validated(
+    made: dict[str, Any], fields: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ks.errors.StudyError, match=told):
+        study(made, **fields)
+
+
+def test_groups_are_not_given_at_launch_alone(made: dict[str, Any]) -> None:
+    with pytest.raises(ks.errors.StudyError, match="Groups can't be given at launch alone"):
+        study(made).with_overrides({"cross_validation": ks.splits.grouped([0, 1, 1])})
+
+
+def test_more_folds_than_samples_of_a_class_is_one_line(folder: Path) -> None:
+    command = ("launch", "study.py", "--folds", "23", "--executor", "in-process", "--name", "many")
+    refused = kerastudy_here(folder, *command, expect=2)
+    assert "Class 2 of y has 20 sample(s), fewer than 23 folds" in refused.stderr
+    changed = kerastudy_here(
+        folder, "launch", "study.py", "--folds", "4", "--executor", "in-process", expect=2
+    )
+    assert "cross_validation was '3' and is '4'" in changed.stderr
+
+
+def test_groups_of_folds_are_what_a_correction_resamples(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(15), 8)
+    y = random.integers(0, 2, 15)[groups]
+    y[:8], y[8:16] = 0, 1
+    # What a group shares says little of its class, and nothing of that of another.
+    x = (random.normal(size=(15, 4))[groups] + 0.3 * y[:, None]).astype("float32")
+
+    def build(hp: Any) -> Any:
+        import keras
+
+        model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+        optimizer = keras.optimizers.SGD(hp["rate"])
+        model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
+        return model
+
+    study = ks.Study(
+        "groups",
+        data=ks.datasets.arrays(x, y, test=None),
+        build=build,
+        space=ks.SearchSpace(ks.Float("rate", 0.001, 0.1, scale="log")),
+        objective="val_accuracy",
+        trials=3,
+        epochs=2,
+        cross_validation=ks.splits.grouped(groups, 3),
+    )
+    options: dict[str, Any] = {"store": tmp_path / "store", "progress": False, "report": False}
+    verdict = study.launch(verify="off", **options).verdict
+    assert verdict.corrected is not None
+    assert (verdict.corrected.samples, verdict.corrected.groups) == (120, 15)
+    assert "120 validation samples in 15 groups" in " ".join(verdict.grounds)
+    held = verdict.corrected.estimate
+    # Of 120 independent samples it would be some 0.17 wide; samples of a group are right together.
+    assert held.high - held.low > 0.2

@@ -1,0 +1,421 @@
+"""The driver: what is recorded, in what order, and how a study goes on after anything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import ScriptedExecutor, describe, run_study
+from simulated_workers import SimulatedWorkers
+from study_record import attempts
+from suite import exhaustive_but
+
+from search_spaces import EngineError, StoreError, StudyChangedError, StudyError
+from studies.commands import study_text
+from studies.engines import Engine, EngineSettings, make_engine
+from studies.progress import NoProgress
+from tracking.history import StudyHistory, read_study
+from tracking.records import CodeDescription, TrialSpec
+from tracking.store import open_store
+
+
+def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: Any) -> StudyHistory:
+    executor = executor or ScriptedExecutor(describe(**settings))
+    return run_study(executor, store=folder, progress=NoProgress())
+
+
+def outcome(history: StudyHistory) -> list[tuple]:
+    return [
+        (t.number, t.state, dict(t.spec.values), t.spec.seed, t.best and t.best.value)
+        for t in history.trials
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
+    return launch(tmp_path_factory.mktemp("undisturbed") / "store", pruner="median", trials=14)
+
+
+def test_runs_its_trials_and_closes_all(undisturbed: StudyHistory) -> None:
+    assert len(undisturbed.trials) == 14
+    assert undisturbed.counts()["pruned"] > 0
+    assert set(attempts(undisturbed.store.root, "scripted")) == {"complete", "pruned"}
+    assert undisturbed.status == "FINISHED"
+
+
+def test_the_best_epoch_counts(undisturbed: StudyHistory) -> None:
+    """A trial's value is that of its best epoch, a pruned trial's too."""
+    for trial in undisturbed.trials:
+        values = {e: m["val_loss"] for e, m in undisturbed.curve(trial).items()}
+        assert trial.best is not None
+        assert trial.best.value == min(values.values())
+        assert values[trial.best.epoch] == trial.best.value
+
+
+def test_keeps_the_checkpoints_of_the_best(undisturbed: StudyHistory) -> None:
+    kept = {t.number for t in undisturbed.trials if undisturbed.checkpoint(t)}
+    assert kept == {t.number for t in undisturbed.top(3)}
+
+
+def test_writes_no_checkpoint_that_can_not_stay(undisturbed: StudyHistory) -> None:
+    written = {t.number for t in undisturbed.trials if t.result and t.result.checkpoint_sha256}
+    values = [(t.best.value, t.best.epoch, t.number) for t in undisturbed.trials if t.best]
+    assert written == {n for n, each in enumerate(values) if each in sorted(values[: n + 1])[:3]}
+    assert 3 < len(written) < 14
+
+
+@pytest.mark.exhaustive
+def test_keep_all_keeps_all(tmp_path: Path) -> None:
+    history = launch(tmp_path / "store", keep=None, trials=5)
+    assert all(history.checkpoint(trial) for trial in history.trials)
+
+
+def test_the_budget_is_a_total(tmp_path: Path, undisturbed: StudyHistory) -> None:
+    executor = ScriptedExecutor(describe(pruner="median", trials=6))
+    launch(tmp_path / "store", executor)
+    more = ScriptedExecutor(describe(pruner="median", trials=14))
+    history = launch(tmp_path / "store", more)
+    assert [number for number, _ in more.ran] == list(range(6, 14))
+    assert outcome(history) == outcome(undisturbed)
+    again = ScriptedExecutor(describe(pruner="median", trials=14))
+    launch(tmp_path / "store", again)
+    assert again.ran == []
+
+
+@pytest.mark.parametrize("call", exhaustive_but(["report"], ["ask", "report", "tell"]))
+def test_an_engine_that_raises_ends_a_study_that_goes_on(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one clear error; what has ended is kept, and what was cut begins again."""
+
+    def raising(settings: EngineSettings) -> Engine:
+        engine = make_engine(settings)
+        method, calls = getattr(engine, call), iter(range(4))
+
+        def raise_later(*arguments: Any, **keywords: Any) -> Any:
+            if next(calls, None) is None:
+                raise ZeroDivisionError("float division by zero")
+            return method(*arguments, **keywords)
+
+        setattr(engine, call, raise_later)
+        return engine
+
+    description, folder = describe(pruner="median", trials=9), tmp_path / "store"
+
+    def launch() -> StudyHistory:
+        workers = SimulatedWorkers(description, workers=3)
+        return run_study(workers, store=folder, progress=NoProgress())
+
+    with monkeypatch.context() as patch:
+        patch.setattr("studies.running.launch.make_engine", raising)
+        told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--"
+        with pytest.raises(EngineError, match=told):
+            launch()
+    store = open_store(folder)
+    assert store is not None
+    stopped = read_study(store, "scripted")
+    assert "running" not in attempts(folder, "scripted")
+    assert stopped.status == "FAILED"
+    history = launch()
+    assert history.counts()["complete"] + history.counts()["pruned"] == 9
+    for before in stopped.trials:
+        now = history.trial(before.number)
+        assert now.spec.attempt == 1 + (before.state == "interrupted")
+        if before.state != "interrupted":
+            assert (now.uuid, now.best) == (before.uuid, before.best)
+
+
+class TestInterruption:
+    def interrupt(self, folder: Path, at: int) -> None:
+        def before(spec: TrialSpec) -> None:
+            if spec.number == at:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        executor = ScriptedExecutor(describe(pruner="median", trials=14), before)
+        with pytest.raises(KeyboardInterrupt):
+            launch(folder, executor)
+        assert executor.closed
+
+    @pytest.mark.parametrize("at", exhaustive_but([0, 13], [0, 5, 13]))
+    def test_once_leaves_a_study_that_goes_on_as_if_nothing_happened(
+        self, tmp_path: Path, undisturbed: StudyHistory, at: int
+    ) -> None:
+        self.interrupt(tmp_path / "store", at)
+        store = open_store(tmp_path / "store")
+        assert store is not None
+        stopped = read_study(store, "scripted")
+        assert "running" not in attempts(store.root, "scripted")
+        assert stopped.status == "KILLED"
+        executor = ScriptedExecutor(describe(pruner="median", trials=14))
+        history = launch(tmp_path / "store", executor)
+        assert outcome(history) == outcome(undisturbed)
+        assert executor.ran[0] == (at, 2), "the trial that was cut runs again, as attempt 2"
+
+    @pytest.mark.exhaustive
+    def test_the_handler_before_is_put_back(self, tmp_path: Path) -> None:
+        before = signal.getsignal(signal.SIGINT)
+        self.interrupt(tmp_path / "store", 2)
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+SCRIPT = """
+import os, signal, sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+from scripted import ScriptedExecutor, describe
+from search_spaces import StudyError
+from scripted import run_study
+from studies.progress import NoProgress
+
+def before(spec):
+    if spec.number == {at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+run_study(ScriptedExecutor(describe(pruner="median", trials=14), before),
+          store=Path({store!r}), progress=NoProgress())
+"""
+
+
+# At any step in `test_faults`; really killed, and mended, in `tests/doctor`.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("at", [0, 9])
+def test_a_killed_driver_loses_no_trial(tmp_path: Path, undisturbed: StudyHistory, at: int) -> None:
+    store = str(tmp_path / "store")
+    support = [str(Path(__file__).parents[2] / "support")]
+    script = SCRIPT.format(path=support, at=at, store=store)
+    killed = subprocess.run([sys.executable, "-c", script])
+    assert killed.returncode == -signal.SIGKILL
+    history = launch(tmp_path / "store", pruner="median", trials=14)
+    assert outcome(history) == outcome(undisturbed)
+    assert "running" not in attempts(history.store.root, "scripted")
+
+
+def test_a_trial_whose_worker_dies_is_tried_again(tmp_path: Path) -> None:
+    executor = ScriptedExecutor(describe(trials=4), lost=[1, 1])
+    history = launch(tmp_path / "store", executor)
+    assert executor.ran == [(0, 1), (1, 1), (1, 2), (1, 3), (2, 1), (3, 1)]
+    assert history.counts()["complete"] == 4
+    assert "running" not in attempts(history.store.root, "scripted")
+
+
+def test_a_trial_that_kills_three_workers_is_infeasible(tmp_path: Path) -> None:
+    executor = ScriptedExecutor(describe(trials=4), lost=[1, 1, 1])
+    history = launch(tmp_path / "store", executor)
+    trial = history.trial(1)
+    assert trial.state == "infeasible" and trial.result is not None
+    assert "3 attempts" in trial.result.reason and "signal 9" in trial.result.reason
+    assert history.counts()["complete"] == 3
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_trial_that_runs_out_of_memory_is_tried_once_more_alone(
+    tmp_path: Path, times: int
+) -> None:
+    executor = ScriptedExecutor(describe(trials=8), out_of_memory=[1] * times, workers=3)
+    history = launch(tmp_path / "store", executor)
+    assert [each for each in executor.ran if each[0] == 1] == [(1, 1), (1, 2)]
+    assert executor.together[0] == {0, 1, 2}
+    assert [each for each in executor.together[1:] if 1 in each] == [{1}]
+    assert history.counts()["complete"] == (8 if times == 1 else 7)
+    trial = history.trial(1)
+    assert trial.result is not None
+    if times == 2:
+        said = "the worker process ran out of memory, with no other trial running"
+        assert (trial.state, trial.result.reason) == ("infeasible", said)
+
+
+def test_infeasible_trials_are_recorded_with_their_reason(tmp_path: Path) -> None:
+    executor = ScriptedExecutor(describe(trials=6), infeasible={0, 3})
+    history = launch(tmp_path / "store", executor)
+    assert history.counts()["infeasible"] == 2
+    trial = history.trial(3)
+    assert trial.state == "infeasible" and trial.result is not None
+    assert "ValueError: no" in trial.result.reason
+
+
+def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_mended(
+    tmp_path: Path,
+) -> None:
+    def launch_again(executor: ScriptedExecutor, **options: bool) -> StudyHistory:
+        return run_study(executor, store=tmp_path / "store", progress=NoProgress(), **options)
+
+    mended = CodeDescription("", "", "", "mended")
+    broken = ScriptedExecutor(describe(trials=6), raises={0, 1, 2, 3, 4, 5})
+    said = "first 3 trials of 'scripted' failed alike: NameError: modl .mine.py, line 3"
+    with pytest.raises(StudyError, match=said):
+        launch_again(broken)
+    assert broken.ran == [(0, 1), (1, 1), (2, 1)]
+    store = open_store(tmp_path / "store")
+    assert store is not None
+    stopped = read_study(store, "scripted")
+    assert (stopped.ended_by, stopped.stopped) == ("error", "its first trials failed alike")
+    assert "infeasible 3 trials: the builder raised NameError: modl" in study_text(stopped)
+
+    executor = ScriptedExecutor(describe(trials=6, code=mended))
+    history = launch_again(executor, retry_infeasible=True)
+    assert executor.ran == [(0, 2), (1, 2), (2, 2), (3, 1), (4, 1), (5, 1)]
+    assert (history.counts()["complete"], history.superseded) == (6, 3)
+    assert attempts(store.root, "scripted") == ["infeasible"] * 3 + ["complete"] * 6
+    for before, now in zip(stopped.trials, history.trials, strict=False):
+        assert dict(before.spec.values) == dict(now.spec.values)
+        assert before.uuid != now.uuid
+
+    executor = ScriptedExecutor(describe(trials=8, code=mended))
+    assert launch_again(executor, retry_infeasible=True).superseded == 3
+    assert executor.ran == [(6, 1), (7, 1)], "none is infeasible any more"
+
+
+@pytest.mark.parametrize(
+    "raises", [{0, 1, 3, 4, 5}, pytest.param({1, 2, 3, 4, 5}, marks=pytest.mark.exhaustive)]
+)
+def test_a_study_of_which_some_trials_fail_goes_on(tmp_path: Path, raises: set[int]) -> None:
+    executor = ScriptedExecutor(describe(trials=6), raises=raises)
+    assert launch(tmp_path / "store", executor).counts()["infeasible"] == 5
+    again = ScriptedExecutor(describe(trials=9), raises={6, 7, 8})
+    assert launch(tmp_path / "store", again).counts()["infeasible"] == 8, "a trial has a value"
+
+
+def test_an_exhausted_grid_ends_the_study(tmp_path: Path) -> None:
+    import kerastudy as ks
+
+    space = ks.SearchSpace(
+        ks.Float("rate", 0.01, 0.03, step=0.01), ks.Int("units", 8, 16, step=8), ks.Fixed("kind", 1)
+    )
+    history = launch(tmp_path / "store", space=space, engine="optuna:grid", trials=50)
+    assert [dict(t.spec.values) for t in history.trials] == list(space.grid())
+
+
+def test_epochs_and_batch_size_in_the_space_are_the_trials_own(tmp_path: Path) -> None:
+    import kerastudy as ks
+
+    space = ks.SearchSpace(
+        ks.Float("rate", 0.01, 0.03), ks.Fixed("units", 8), ks.epochs(2, 7), ks.batch_size([8, 64])
+    )
+    history = launch(tmp_path / "store", space=space, trials=5)
+    for trial in history.trials:
+        assert trial.spec.epochs == trial.spec.values["epochs"]
+        assert trial.spec.batch_size == trial.spec.values["batch_size"]
+        assert trial.result is not None and trial.result.epochs == trial.spec.epochs
+
+
+class TestChangedDefinition:
+    @pytest.mark.parametrize(
+        "change, told",
+        [
+            ({"epochs": 5}, "epochs was 4 and is 5"),
+            ({"threads": 2}, "threads was 1 and is 2"),
+            pytest.param({"seed": 1}, "seed was 0 and is 1", marks=pytest.mark.exhaustive),
+            pytest.param(
+                *({"pruner": "median"}, "pruner was 'none' and is 'median'"),
+                marks=pytest.mark.exhaustive,
+            ),
+        ],
+    )
+    def test_is_refused_with_what_differs(
+        self, tmp_path: Path, change: dict[str, Any], told: str
+    ) -> None:
+        before = launch(tmp_path / "store", trials=2)
+        with pytest.raises(StudyChangedError, match=f"{told}.*--name"):
+            launch(tmp_path / "store", **change)
+        store = open_store(tmp_path / "store")
+        assert store is not None
+        assert outcome(read_study(store, "scripted")) == outcome(before)
+
+    def test_a_changed_space_or_data_is_refused(self, tmp_path: Path) -> None:
+
+        import kerastudy as ks
+
+        launch(tmp_path / "store", trials=1)
+        space = ks.SearchSpace(ks.Float("rate", 1e-3, 1e-1), ks.Int("units", 4, 64))
+        with pytest.raises(StudyChangedError, match="rate"):
+            launch(tmp_path / "store", space=space)
+        data = replace(describe().data, digest="e" * 64, digests={"train": "3" * 64})
+        with pytest.raises(StudyChangedError, match=r"the data differs \(train, validation\)\. "):
+            launch(tmp_path / "store", data=data)
+
+    @pytest.mark.exhaustive
+    def test_is_taken_while_nothing_has_finished(self, tmp_path: Path) -> None:
+        def stop(spec: TrialSpec) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            launch(tmp_path / "store", ScriptedExecutor(describe(), stop))
+        history = launch(tmp_path / "store", epochs=5, trials=2)
+        assert [t.spec.epochs for t in history.trials] == [5, 5]
+        assert "running" not in attempts(history.store.root, "scripted")
+
+    def test_another_engine_is_a_configuration_beside_the_first(self, tmp_path: Path) -> None:
+        launch(tmp_path / "store", trials=3)
+        history = launch(tmp_path / "store", engine="optuna:random", trials=2)
+        assert history.engines == ("optuna:tpe", "optuna:random")
+        assert len(history.trials) == 2
+        first = launch(tmp_path / "store", trials=4)
+        assert first.engines == ("optuna:random", "optuna:tpe")
+        assert len(first.trials) == 4
+
+
+@pytest.mark.exhaustive
+def test_interruptions_are_no_losses(tmp_path: Path) -> None:
+    """Only a worker that dies counts against a trial, not its user's Ctrl-C."""
+
+    def stop(spec: TrialSpec) -> None:
+        if spec.number == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            launch(tmp_path / "store", ScriptedExecutor(describe(trials=3), stop))
+    history = launch(tmp_path / "store", ScriptedExecutor(describe(trials=3), lost=[1]))
+    assert history.counts()["complete"] == 3
+    assert history.trial(1).spec.attempt == 4
+
+
+def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: Path) -> None:
+    def stop(attempt: int) -> Callable[[TrialSpec], None]:
+        def before(spec: TrialSpec) -> None:
+            if (spec.number, spec.attempt) == (1, attempt):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return before
+
+    for attempt in (2, 4):
+        with pytest.raises(KeyboardInterrupt):
+            executor = ScriptedExecutor(describe(trials=3), stop(attempt), lost=[1])
+            launch(tmp_path / "store", executor)
+    history = launch(tmp_path / "store", ScriptedExecutor(describe(trials=3), lost=[1]))
+    trial = history.trial(1)
+    assert trial.state == "infeasible" and trial.result is not None
+    assert "3 attempts" in trial.result.reason
+
+
+def test_pieces_of_checkpoints_are_swept(tmp_path: Path) -> None:
+    history = launch(tmp_path / "store", trials=1)
+    folder = history.files.folder
+    (folder / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
+    launch(tmp_path / "store", trials=2)
+    assert not list(folder.glob("partial-*"))
+
+
+def test_a_study_that_runs_elsewhere_is_refused(tmp_path: Path) -> None:
+    first = launch(tmp_path / "store", trials=1)
+    script = (
+        "import sys; from pathlib import Path; from tracking.store import locked_study\n"
+        f"with locked_study(Path({str(first.folder)!r}), 'scripted'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    with pytest.raises(StoreError, match=f"process {process.pid}"):
+        launch(tmp_path / "store")
+    process.kill()
+    process.communicate()
+    assert len(launch(tmp_path / "store", trials=2).trials) == 2

@@ -1,0 +1,317 @@
+"""Whatever fails in the compiled trainer before its first epoch: `model.fit` trains, unharmed."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conformance.models import SPACE, dense, make_spec, make_study
+from suite import exhaustive_but
+
+import kerastudy as ks
+from search_spaces import Hyperparameters, StudyError
+from studies.training import (
+    CompiledTrainer,
+    Loop,
+    PlainTrainer,
+    Program,
+    Trainer,
+    configure_tensorflow,
+    run_trial,
+)
+from studies.training.programs import compiled_trainer as compiled
+from studies.training.programs import program as programs
+from tracking.records import EpochResult, TrialResult, TrialTask
+
+
+class Noting(keras.callbacks.Callback):  # type: ignore[misc]
+    """Notes what it is called for, and draws from the global generators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: list[Any] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.called.append(("begin", np.random.random()))
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.called.append((epoch, float(keras.random.normal(()))))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.called.append(("end", logs))
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    configure_tensorflow(None)
+
+
+class Trial:
+    """Runs a trial, and keeps all that can be seen of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.built = 0
+        self.callbacks: list[Noting] = []
+        self.study = make_study(self.build, callbacks=self.make_callbacks)
+        self.splits = self.study.data.load()
+
+    def build(self, hp: Hyperparameters) -> keras.Model:
+        self.built += 1
+        return dense(hp)
+
+    def make_callbacks(self, hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+        self.callbacks.append(Noting())
+        return [self.callbacks[-1]]
+
+    def run(self, trainer: Trainer, **fields: Any) -> tuple[TrialResult, list[Any]]:
+        """Returns the result, and what came of each epoch and of the callback, as text."""
+        reported: list[Mapping[str, float]] = []
+
+        def on_epoch(epoch: EpochResult) -> Any:
+            reported.append(epoch.metrics)
+            return "continue"
+
+        spec = make_spec(2)
+        task = TrialTask(spec, SPACE, self.folder / "best.weights.h5", **fields)
+        if task.origin is not None:
+            spec = dataclasses.replace(spec, goes_on_from=0, initial_epoch=1, attempt=2)
+            task = dataclasses.replace(task, spec=spec)
+        result = run_trial(self.study, self.splits, task, on_epoch, trainer)
+        return result, [reported, self.callbacks[-1].called, result.best, result.weights_sha256]
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def after(function: Callable[..., Any], error: Exception) -> Callable[..., Any]:
+    def fail(*arguments: Any) -> Any:
+        function(*arguments)
+        raise error
+
+    return fail
+
+
+FAILURES: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
+    "variables": (compiled, "make_variables", raising(TypeError("odd"))),
+    "structure": (compiled, "Structure", raising(AttributeError("no '_layout'"))),
+    "tracing": (programs, "trace_validation", raising(ImportError("no such module"))),
+    "training": (
+        Loop,
+        "__call__",
+        after(Loop.__call__, tf.errors.UnimplementedError(None, None, "not this one")),
+    ),
+    "memory": (
+        Program,
+        "validate",
+        after(Program.validate, tf.errors.ResourceExhaustedError(None, None, "OOM")),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What the plain trainer comes to."""
+    configure_tensorflow(None)
+    folder = tmp_path_factory.mktemp("whole")
+    return Trial(folder).run(PlainTrainer(), state=folder / "whole.state")[1]
+
+
+# Before anything is traced. While it is traced, and in a step, see below.
+@pytest.mark.parametrize("part", exhaustive_but(["structure"], FAILURES))
+def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
+    part: str, wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, trainer = Trial(tmp_path), CompiledTrainer()
+    owner, name, failing = FAILURES[part]
+    monkeypatch.setattr(owner, name, failing)
+    trial.built = 0
+    result, seen = trial.run(trainer)
+    assert result.trainer == "plain"
+    assert result.trainer_reason.startswith("the compiled trainer raised")
+    assert (seen, trial.built) == (wanted, 2)
+    if part != "structure":
+        return
+    again, seen = trial.run(trainer)
+    assert (seen, again.trainer) == (wanted, "plain")
+    # Its callback may change the structure: what failed for one is known when it has begun.
+    assert trial.built == 4
+
+
+@pytest.mark.exhaustive
+def test_a_training_that_goes_on_reports_no_epoch_twice(
+    wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = Trial(tmp_path)
+    epochs, *_ = wanted
+    monkeypatch.setattr(*FAILURES["training"])
+    origin = tmp_path / "first.state"
+    spec = make_spec(1)
+    run_trial(
+        trial.study,
+        trial.splits,
+        TrialTask(spec, SPACE, tmp_path / "first.weights.h5", origin),
+        lambda _: "continue",
+        PlainTrainer(),
+    )
+    result, (reported, _, best, weights) = trial.run(CompiledTrainer(), origin=origin)
+    assert result.trainer == "plain"
+    assert reported == epochs[1:]
+    assert (best, weights) == tuple(wanted[2:])
+
+
+def test_what_the_model_is_at_fault_for_is_said_by_fit(tmp_path: Path) -> None:
+    def build(hp: Hyperparameters) -> keras.Model:
+        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+        model.compile("sgd", "mse")
+        return model
+
+    study = make_study(build)
+    task = TrialTask(make_spec(1), SPACE, tmp_path / "best.weights.h5")
+    results = [
+        run_trial(study, study.data.load(), task, lambda _: "continue", trainer)
+        for trainer in (CompiledTrainer(), PlainTrainer())
+    ]
+    assert [result.state for result in results] == ["infeasible", "infeasible"]
+    assert results[0].reason == results[1].reason
+    assert "ValueError" in results[0].reason
+
+
+class Paired(keras.losses.Loss):  # type: ignore[misc]
+    """Takes batches of an even size only."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        pairs = keras.ops.reshape(y_pred, (-1, 2, 3))
+        return keras.ops.sum(pairs[:, 0] * pairs[:, 1], axis=-1)
+
+
+def test_what_fails_on_a_single_sample_is_trained_by_fit(tmp_path: Path) -> None:
+    def build(hp: Hyperparameters) -> keras.Model:
+        model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
+        model.compile("sgd", Paired())
+        return model
+
+    study = make_study(build)
+    task = TrialTask(make_spec(1, 10), SPACE, tmp_path / "best.weights.h5")
+    results = [
+        run_trial(study, study.data.load(), task, lambda _: "continue", trainer)
+        for trainer in (CompiledTrainer(), PlainTrainer())
+    ]
+    assert [result.state for result in results] == ["complete", "complete"]
+    assert results[0].weights_sha256 == results[1].weights_sha256
+
+
+def test_compiled_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*FAILURES["structure"])
+    with pytest.raises(StudyError, match=r"cannot be compiled: .*AttributeError.*'auto'"):
+        make_study(dense, trainer="compiled").launch(store=tmp_path / "store", progress=False)
+    assert not (tmp_path / "store").exists()
+
+
+class Lately(keras.layers.Layer):  # type: ignore[misc]
+    """Makes a sublayer when it is built, and builds another when it is first trained."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate, self.trained_only = rate, keras.layers.Dense(8)
+
+    def build(self, shape: Any) -> None:
+        self.always = keras.layers.Dense(8, activation="relu")
+        self.dropout = keras.layers.Dropout(self.rate)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        hidden = self.always(x)
+        if training:
+            hidden = hidden + 0.1 * self.trained_only(x)
+        return self.dropout(hidden, training=training)
+
+
+class BuiltByCall(keras.Model):  # type: ignore[misc]
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.first, self.last = Lately(rate), keras.layers.Dense(3)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.last(self.first(x, training=training))
+
+
+@pytest.mark.parametrize("optimizer", exhaustive_but(["adam"], ["adam", "sgd"]))
+def test_a_trace_that_failed_leaves_nothing_behind(optimizer: str, tmp_path: Path) -> None:
+    def build(hp: Mapping[str, Any]) -> keras.Model:
+        model = BuiltByCall(hp["rate"])
+        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    study, spec = make_study(build), make_spec(3)
+    splits = study.data.load()
+    reported: list[Mapping[str, float]] = []
+
+    def on_epoch(epoch: EpochResult) -> Any:
+        reported.append(epoch.metrics)
+        return "continue"
+
+    path = tmp_path / "best.weights.h5"
+    result = run_trial(study, splits, TrialTask(spec, SPACE, path), on_epoch, CompiledTrainer())
+    assert result.trainer == "plain"
+
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(spec.seed)
+    model = build({"rate": 0.3})
+    train, validation = splits.train, splits.validation
+    model(train.x[:1])
+    best, weights = float("inf"), []
+    for epoch, metrics in enumerate(reported, start=1):
+        for place, state in enumerate(ks.seed_states(model)):
+            state.assign([ks.epoch_seed(spec.seed, epoch, place), 0])
+        random.seed(ks.epoch_seed(spec.seed, epoch, 2**32 - 1))
+        order = ks.permutation(spec.seed, epoch, len(train))
+        history = model.fit(
+            train.x[order],
+            train.y[order],
+            batch_size=spec.batch_size,
+            shuffle=False,
+            validation_data=(validation.x, validation.y),
+            validation_batch_size=spec.batch_size,
+            verbose=0,
+        ).history
+        assert metrics == {name: values[0] for name, values in history.items()}
+        if history["val_loss"][0] < best:
+            best, weights = history["val_loss"][0], model.get_weights()
+    assert len(reported) == 3
+    loaded = build({"rate": 0.3})
+    loaded(train.x[:1], training=True)
+    loaded.load_weights(path)
+    for mine, theirs in zip(weights, loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_what_fails_in_a_later_epoch_is_trained_by_fit_from_the_first(
+    wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, passed = Trial(tmp_path), []
+    call = Loop.__call__
+
+    def fail(loop: Loop, *arguments: Any) -> Any:
+        passed.append(loop)
+        # The validation of the second epoch.
+        if len(passed) == 4:
+            raise tf.errors.UnimplementedError(None, None, "not this one")
+        return call(loop, *arguments)
+
+    monkeypatch.setattr(Loop, "__call__", fail)
+    result, seen = trial.run(CompiledTrainer())
+    assert (result.trainer, trial.built) == ("plain", 2)
+    assert seen == wanted

@@ -1,0 +1,238 @@
+"""A study's record, exported to Optuna: read back by Optuna, compared with what MLflow shows."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from command_line import kerastudy_here
+from damage import settle
+from in_mlflow import InMlflow
+from scripted import ScriptedExecutor, describe, run_study
+
+import kerastudy as ks
+from search_spaces import StudyError
+from studies.exporting import export_optuna
+from studies.progress import NoProgress
+from tracking.history import StudyHistory, read_study
+from tracking.records import Objective, TrialSpec
+from tracking.store import Store, open_store
+
+NAME = "scripted (optuna:tpe)"
+
+
+class KilledError(Exception):
+    """Ends a launch in the midst of a trial."""
+
+
+def launch(folder: Path, trials: int = 12, killed_at: int = -1, **settings: Any) -> None:
+    def before(spec: TrialSpec) -> None:
+        if spec.number == killed_at:
+            raise KilledError
+
+    description = describe(trials=trials, **{"pruner": "median", **settings})
+    executor = ScriptedExecutor(description, before, infeasible={3})
+    with contextlib.suppress(KilledError):
+        run_study(executor, store=folder, progress=NoProgress())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve trials, some pruned, one infeasible, and a last one that was interrupted."""
+    folder = tmp_path_factory.mktemp("made") / "store"
+    launch(folder, killed_at=11)
+    launch(folder, 2, engine="optuna:random")
+    settle(folder / "mlflow.db")
+    return folder
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Store:
+    shutil.copytree(made, tmp_path / "store")
+    opened = open_store(tmp_path / "store")
+    assert opened is not None
+    return opened
+
+
+def history_of(store: Store) -> StudyHistory:
+    return read_study(store, "scripted", "optuna:tpe")
+
+
+def trials_of(address: str, name: str = NAME) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=name, storage=address).trials
+
+
+def contents(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    """What a trial has, without its id in the storage."""
+    return {name: value for name, value in vars(trial).items() if name != "_trial_id"}
+
+
+LOADED = """
+import json, sys
+import optuna
+study = optuna.load_study(study_name=sys.argv[1], storage=sys.argv[2])
+print(json.dumps([
+    [t.state.name, t.values, t.params, t.intermediate_values, t.user_attrs,
+     t.datetime_start.timestamp(), t.datetime_complete and t.datetime_complete.timestamp()]
+    for t in study.trials
+] + [study.direction.name, study.metric_names]))
+"""
+
+
+def test_optuna_loads_what_mlflow_has(store: Store) -> None:
+    history = history_of(store)
+    told = kerastudy_here("export", "scripted", "--as", "optuna", "--json", cwd=store.root.parent)
+    assert told.code == 2, "the store is not where it would be by default"
+    arguments = ["export", "scripted", "--as", "optuna", "--json", "--store", store.root]
+    told = kerastudy_here(*arguments, cwd=store.root.parent)
+    document = json.loads(told.out)
+    exports = {each["study"]: each for each in document["exports"]}
+    assert exports.keys() == {NAME, "scripted (optuna:random)"}
+    assert (exports[NAME]["trials"], exports[NAME]["written"]) == (12, 12)
+    address = exports[NAME]["storage"]
+    assert address == f"sqlite:///{store.root}/optuna.db"
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, NAME, address], capture_output=True, text=True
+    )
+    *trials, direction, metrics = json.loads(done.stdout)
+    assert (direction, metrics) == ("MINIMIZE", ["val_loss"])
+    states, shown = [], InMlflow(history)
+    for number, (state, values, params, epochs, attributes, began, ended) in enumerate(trials):
+        run = shown.run(attributes["kerastudy_uuid"])
+        assert run.data.tags["kerastudy.trial"] == str(number)
+        assert attributes["seed"] == int(run.data.params.get("seed", attributes["seed"]))
+        points = shown.points(run, "val_loss") if "val_loss" in run.data.metrics else []
+        assert epochs == {str(step): value for step, value in points}
+        assert values == ([run.data.metrics["best_val_loss"]] if values else None)
+        given = {n: v if isinstance(v, str) else json.dumps(v) for n, v in params.items()}
+        assert given.items() <= run.data.params.items()
+        assert began * 1000 == pytest.approx(run.info.start_time)
+        assert ended is None or ended * 1000 == pytest.approx(run.info.end_time)
+        states.append((state, run.data.tags["kerastudy.state"], values is None))
+    assert states[3] == ("FAIL", "infeasible", True)
+    assert "ValueError: no" in trials[3][4]["reason"]
+    assert states[11] == ("WAITING", "interrupted", True)
+    others = set(states[:3] + states[4:11])
+    assert others == {("COMPLETE", "complete", False), ("PRUNED", "pruned", False)}
+    assert len(trials_of(address, "scripted (optuna:random)")) == 2
+
+
+def test_it_is_brought_up_to_date(store: Store) -> None:
+    address = export_optuna(history_of(store)).storage
+    assert export_optuna(history_of(store)).written == 0
+    before = trials_of(address)
+    assert before[11].state.name == "WAITING"
+    launch(store.root, 15)
+    export = export_optuna(history_of(store))
+    assert (export.trials, export.written) == (15, 15), "the one that waited has changed"
+    after = trials_of(address)
+    assert [contents(trial) for trial in after[:11]] == [contents(trial) for trial in before[:11]]
+    assert all(trial.state.is_finished() for trial in after)
+    assert [t.number for t in after] == list(range(15))
+    uuids = [trial.uuid for trial in history_of(store).trials]
+    assert [trial.user_attrs["kerastudy_uuid"] for trial in after] == uuids
+    launch(store.root, 17)
+    assert export_optuna(history_of(store)).written == 2
+    assert trials_of(address)[:15] == after
+
+
+def test_what_was_changed_there_is_mended(store: Store) -> None:
+    address = export_optuna(history_of(store)).storage
+    before = trials_of(address)
+    with contextlib.closing(sqlite3.connect(store.root / "optuna.db")) as database, database:
+        database.execute("UPDATE trial_values SET value = value + 1 WHERE trial_id = 1")
+        database.execute("DELETE FROM trial_params WHERE trial_id = 2")
+    assert export_optuna(history_of(store)).written == 12
+    assert [*map(contents, trials_of(address))] == [*map(contents, before)]
+
+
+def test_a_metric_keeps_its_name_when_it_is_written_anew(store: Store) -> None:
+    address = export_optuna(history_of(store)).storage
+    launch(store.root, 13)
+    assert export_optuna(history_of(store)).written == 13
+    study = optuna.load_study(study_name=NAME, storage=address)
+    assert study.metric_names == ["val_loss"]
+
+
+def of_somebody_else(address: str) -> None:
+    optuna.create_study(study_name=NAME, storage=address).add_trial(
+        optuna.trial.create_trial(value=1.0)
+    )
+
+
+def of_another_direction(address: str) -> None:
+    optuna.create_study(study_name=NAME, storage=address, direction="maximize")
+
+
+@pytest.mark.parametrize("there", [of_somebody_else, of_another_direction])
+def test_something_else_under_the_name_is_refused(store: Store, there: Any) -> None:
+    there(store.optuna_uri)
+    before = trials_of(store.optuna_uri)
+    with pytest.raises(StudyError, match=r"another study under the name .*--storage"):
+        export_optuna(history_of(store))
+    assert trials_of(store.optuna_uri) == before
+
+
+@pytest.fixture
+def refused(made: Path, tmp_path: Path) -> Iterator[Any]:
+    def check(*arguments: str, words: tuple[str, ...]) -> None:
+        told = kerastudy_here("export", *arguments, "--store", made, cwd=tmp_path)
+        assert (told.code, told.out) == (2, "")
+        assert told.err == f"{told.last}\n" and told.last.startswith("kerastudy: ")
+        assert all(word in told.last for word in words), told.last
+
+    yield check
+    assert not (made / "optuna.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("storage", "words"),
+    [
+        ("digits.db", ("'digits.db'", "sqlite:///")),
+        ("nosuch://x/y", ("nosuch",)),
+        ("sqlite://", ("lost with this process",)),
+        ("sqlite:////no/such/folder/x.db", ("unable to open database file",)),
+        ("sqlite:///STORE/scripted/journal.db", ("something else", "--storage")),
+        ("sqlite:///STORE/store.json", ("not a database",)),
+        ("postgresql://me:secret@localhost/x", ("postgresql://me:***@localhost/x",)),
+    ],
+)
+def test_a_storage_that_cannot_be_used(
+    refused: Any, made: Path, storage: str, words: tuple[str, ...]
+) -> None:
+    storage = storage.replace("STORE", str(made))
+    refused("scripted", "--as", "optuna", "--storage", storage, words=words)
+
+
+def test_bad_input(refused: Any) -> None:
+    refused("scripte", "--as", "optuna", words=("'scripte'",))
+    refused("scripted", "--as", "excel", words=("'excel'", "optuna"))
+    refused("scripted", words=("--as",))
+    refused("scripted", "--as", "optuna", "--engine", "optuna:grid", words=("optuna:grid",))
+
+
+def test_a_file_that_is_read_only(store: Store, tmp_path: Path) -> None:
+    export_optuna(history_of(store))
+    launch(store.root, 13)
+    address = f"sqlite:///file:{store.root}/optuna.db?mode=ro&uri=true"
+    with pytest.raises(StudyError, match=r"can't be used: .*readonly"):
+        export_optuna(history_of(store), address)
+
+
+def test_a_study_without_trials(tmp_path: Path) -> None:
+    launch(tmp_path / "store", killed_at=0, objective=Objective("val_accuracy", "max"))
+    opened = open_store(tmp_path / "store")
+    assert opened is not None
+    history = dataclasses.replace(read_study(opened, "scripted"), trials=())
+    with pytest.raises(ks.errors.StudyError, match="no trials yet"):
+        ks.export_optuna(history)

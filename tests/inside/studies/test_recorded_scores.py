@@ -1,0 +1,287 @@
+"""The scores that trials record: what they change, which epochs, and why there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import streamed
+from exact_training import SPACE, samples, spec_of
+from model_zoo import compiled, stack
+from suite import exhaustive_but
+
+import kerastudy as ks
+from studies.training import CompiledTrainer, HyperModelTrainer, configure_tensorflow, run_trial
+from studies.training import sample_scores as recording
+from tracking.history import best_scores
+from tracking.records import EpochResult, Objective, TrialResult, TrialTask
+from tracking.scores import read_scores
+
+layers = keras.layers
+ACCURACY = Objective("val_accuracy", "max")
+SPLITS = samples()
+# One for all, so that a structure is traced once.
+TRAINER = CompiledTrainer()
+
+
+def build(hp: Any) -> keras.Model:
+    """A model with dropout and batch normalization."""
+    dense = layers.Dense(8, activation="tanh")
+    return compiled(stack(dense, layers.BatchNormalization(), layers.Dropout(0.3)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def single_threaded() -> None:
+    configure_tensorflow(None)
+
+
+class Runner:
+    """Runs trials of a builder in a folder."""
+
+    def __init__(self, folder: Path, builder: Callable[[Any], Any] = build) -> None:
+        self.folder, self.builder = folder, builder
+        self.epochs: list[EpochResult] = []
+
+    def run(
+        self,
+        kind: str | None,
+        splits: Any = None,
+        *,
+        stop_after: int = 0,
+        **fields: Any,
+    ) -> TrialResult:
+        """Runs a trial that keeps the scores of its best epoch, of every epoch, or none."""
+        self.epochs = []
+
+        def on_epoch(epoch: EpochResult) -> Any:
+            self.epochs.append(epoch)
+            return "stop" if epoch.epoch == stop_after else "continue"
+
+        spec = spec_of(**{"epochs": 3, "objective": ACCURACY, **fields})
+        task = TrialTask(
+            spec,
+            SPACE,
+            self.folder / "trial.weights.h5",
+            self.folder / "trial.state.safetensors",
+            scores=None if kind is None else self.scores,
+            scores_of="every" if kind == "every" else "best",
+        )
+        data = ks.datasets.arrays(*_arrays(SPLITS), test=None)
+        study = ks.Study("scored", data=data, build=self.builder, space=SPACE)
+        trainer: Any = TRAINER
+        if isinstance(self.builder, keras_tuner.HyperModel):
+            trainer = HyperModelTrainer(self.builder)
+        return run_trial(study, splits or SPLITS, task, on_epoch, trainer)
+
+    @property
+    def scores(self) -> Path:
+        return self.folder / "trial.scores.safetensors"
+
+    def predicted(self, x: np.ndarray) -> np.ndarray:
+        """Returns what the checkpoint predicts, by plain Keras."""
+        model = self.builder(None)
+        model.load_weights(self.folder / "trial.weights.h5")
+        return np.asarray(model.predict(x, batch_size=16, verbose=0))
+
+
+def _arrays(splits: Any) -> tuple[np.ndarray, np.ndarray]:
+    return splits.validation.x, splits.validation.y
+
+
+@pytest.mark.parametrize("kind", exhaustive_but(["best"], ["best", "every"]))
+def test_a_trial_with_scores_has_the_bits_of_one_without(kind: str, tmp_path: Path) -> None:
+    runners = [Runner(tmp_path / each) for each in ("none", kind)]
+    # Each runs two trials: the second may not depend on what the first one left behind.
+    found = []
+    for runner, each in zip(runners, (None, kind), strict=True):
+        results = [runner.run(each), runner.run(each, repeat=1)]
+        found.append(
+            [(r.best, r.weights_sha256, r.checkpoint_sha256, r.trainer, r.epochs) for r in results]
+            + [[replace(epoch, seconds=0.0) for epoch in runner.epochs]]
+        )
+
+    assert found[0] == found[1]
+    assert [runner.scores.exists() for runner in runners] == [False, True]
+
+
+def test_scores_are_those_of_the_checkpoint(tmp_path: Path) -> None:
+    runner, splits = Runner(tmp_path), SPLITS
+
+    result = runner.run("best", splits)
+
+    assert result.best is not None
+    read = read_scores(runner.scores, weights_sha256=result.weights_sha256)
+    scores = best_scores(read, result.best.epoch)
+    x, y = _arrays(splits)
+    assert np.array_equal(scores.values, runner.predicted(x).argmax(axis=1) == y)
+    assert (scores.epoch, scores.metric) == (result.best.epoch, "val_accuracy")
+    assert (result.scores_bytes, result.unscored) == (runner.scores.stat().st_size, "")
+
+
+def test_all_epochs_have_scores_that_agree_with_their_values(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+
+    runner.run("every", objective=Objective("val_loss", "min"))
+
+    read = read_scores(runner.scores)
+    values = [epoch.metrics["val_loss"] for epoch in runner.epochs]
+    assert [scores.epoch for scores in read] == [1, 2, 3]
+    assert [scores.value for scores in read] == pytest.approx(values, rel=1e-4)
+    assert len(set(values)) == 3
+
+
+def test_the_second_best_epoch_is_scored_too_where_samples_are_few(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+    loss = Objective("val_loss", "min")
+
+    runner.run("best", objective=loss, epochs=5)
+
+    values = {epoch.epoch: epoch.metrics["val_loss"] for epoch in runner.epochs}
+    best = sorted(sorted(values, key=lambda epoch: values[epoch])[:2])
+    read = read_scores(runner.scores)
+    assert [scores.epoch for scores in read] == best
+    assert [scores.value for scores in read] == pytest.approx([values[e] for e in best], rel=1e-4)
+
+
+def test_only_the_best_epoch_is_scored_where_samples_are_many(tmp_path: Path) -> None:
+    x, y = (np.repeat(array, 20, axis=0)[:300] for array in _arrays(SPLITS))
+    train = SPLITS.train.x, SPLITS.train.y
+    many = ks.datasets.arrays(*train, validation=(x, y), test=None).load()
+    runner = Runner(tmp_path)
+
+    result = runner.run("best", many)
+
+    (scores,) = read_scores(runner.scores)
+    assert result.best is not None and scores.epoch == result.best.epoch
+
+
+def test_a_resumed_trial_has_the_scores_of_its_best_epoch(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+    whole = runner.run("best", epochs=4)
+    expected = read_scores(runner.scores)[0]
+    runner.scores.unlink()
+    (tmp_path / "trial.state.safetensors").unlink()
+
+    stopped = runner.run("every", epochs=4, stop_after=2)
+    assert stopped.state == "interrupted" and not runner.scores.exists()
+    resumed = runner.run("every", epochs=4)
+
+    assert runner.epochs[0].epoch == 1 and resumed.weights_sha256 == whole.weights_sha256
+    (scores,) = read_scores(runner.scores, weights_sha256=whole.weights_sha256)
+    assert np.array_equal(scores.values, expected.values)
+    assert resumed.unscored == "not all its epochs are known: it was resumed"
+
+
+def test_streamed_samples_are_scored_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
+    def batches(x: np.ndarray, y: np.ndarray) -> Any:
+        return streamed.Batches(x, y)
+
+    validation = streamed.X_VALIDATION, streamed.Y_VALIDATION
+    splits = ks.datasets.batches(batches(streamed.X, streamed.Y), batches(*validation)).load()
+    runner = Runner(tmp_path)
+
+    result = runner.run("best", splits, batch_size=8)
+
+    assert result.best is not None
+    scores = best_scores(read_scores(runner.scores), result.best.epoch)
+    assert np.array_equal(scores.values, runner.predicted(validation[0]).argmax(1) == validation[1])
+    assert scores.value == pytest.approx(result.best.value)
+
+
+class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Fits by itself, and returns a value that is, or is not, the model's."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def build(self, hp: Any) -> keras.Model:
+        return build(hp)
+
+    def fit(self, hp: Any, model: Any, x: Any, y: Any, **keywords: Any) -> Any:
+        validation = keywords["validation_data"]
+        model.fit(x, y, verbose=0)
+        value = model.evaluate(*validation, verbose=0, return_dict=True)["loss"]
+        return {"val_loss": value * self.factor}
+
+    def __call__(self, hp: Any) -> keras.Model:
+        return self.build(hp)
+
+
+# What disagrees is recorded of another model below.
+@pytest.mark.parametrize(
+    ("factor", "scored"), exhaustive_but([(1.0, True)], [(1.0, True), (1.5, False)])
+)
+def test_a_hypermodel_s_own_fit_has_scores_if_they_agree_with_what_it_returns(
+    factor: float, scored: bool, tmp_path: Path
+) -> None:
+    runner = Runner(tmp_path, Fitting(factor))
+
+    result = runner.run("best", objective=Objective("val_loss", "min"))
+
+    assert result.state == "complete" and runner.scores.exists() == scored
+    assert bool(result.unscored) != scored, result.unscored
+
+
+def drawing(hp: Any) -> keras.Model:
+    """A model that drops out while it is validated too."""
+
+    class Always(layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.dropout = layers.Dropout(0.5)
+
+        def call(self, x: Any) -> Any:
+            return self.dropout(x, training=True)
+
+    return compiled(stack(layers.Dense(8), Always()))
+
+
+def raising(hp: Any) -> keras.Model:
+    """A model whose metric needs the graph of a step."""
+
+    def only_in_graphs(y_true: Any, y_pred: Any) -> Any:
+        import tensorflow as tf
+
+        if tf.executing_eagerly():
+            raise RuntimeError("not like this")
+        return keras.ops.mean(y_pred, axis=-1)
+
+    return compiled(stack(), metrics=[only_in_graphs, "accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("builder", "metric", "why"),
+    [
+        (drawing, "val_loss", "the scores of its samples give val_loss"),
+        (raising, "val_only_in_graphs", "its samples can't be scored: RuntimeError: not like this"),
+        (build, "loss", "loss is no metric of the validation data"),
+    ],
+)
+def test_why_there_are_no_scores_is_recorded(
+    builder: Any, metric: str, why: str, tmp_path: Path
+) -> None:
+    runner = Runner(tmp_path, builder)
+    # Of an earlier attempt.
+    runner.scores.write_bytes(b"old")
+
+    result = runner.run("best", objective=Objective(metric, "min"))
+
+    assert result.state == "complete" and result.unscored.startswith(why), result.unscored
+    assert result.scores_bytes == 0 and not runner.scores.exists()
+
+
+def test_a_full_disk_stops_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any, **options: Any) -> Iterator[None]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recording, "write_scores", full)
+
+    with pytest.raises(ks.errors.StudyError, match="cannot be written: No space left on device"):
+        Runner(tmp_path).run("best")

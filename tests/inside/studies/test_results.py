@@ -1,0 +1,156 @@
+"""What scripts and notebooks get of a study: values, curves, tables, models."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conformance.executor import STUDY_FILE
+from user_commands import kerastudy_here
+
+import kerastudy as ks
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study, launched."""
+    folder = tmp_path_factory.mktemp("results")
+    text = STUDY_FILE.replace("작은 연구", "작은 & 연구")
+    (folder / "study.py").write_text(text, encoding="utf-8")
+    launch = ("launch", "study.py", "--verify", "off", "--executor", "in-process")
+    kerastudy_here(folder, *launch)
+    return folder
+
+
+@pytest.fixture
+def history(folder: Path) -> ks.StudyResults:
+    return ks.read_study("작은 & 연구", store=folder / "kerastudy-store")
+
+
+def test_the_best_is_the_best_of_all_curves(history: ks.StudyResults) -> None:
+    curves = {trial.number: trial.curve["val_loss"] for trial in history.trials}
+    lowest = pd.DataFrame(curves).unstack()
+    number, epoch = lowest.idxmin()
+    assert history.best is not None
+    assert (history.best.number, history.best.epoch) == (number, epoch)
+    assert history.best.value == history.best_value == lowest.min()
+    assert dict(history.best.params) == history.best_params
+    assert set(history.best.params) == {"learning_rate", "dropout", "units"}
+    assert list(history.best.curve.index) == [1, 2, 3]
+
+
+def test_the_table_has_a_row_for_each_trial(history: ks.StudyResults) -> None:
+    table = history.to_dataframe()
+    assert list(table["number"]) == [0, 1, 2, 3]
+    for trial, row in zip(history.trials, table.to_dict("records"), strict=True):
+        assert row["value"] == row["metrics_val_loss"] == trial.curve["val_loss"].min()
+        assert row["params_units"] == trial.params["units"]
+        assert (row["state"], row["epochs"], row["seed"]) == ("complete", 3, trial.seed)
+    assert table["started"].is_monotonic_increasing
+
+
+@pytest.mark.exhaustive
+def test_any_kept_trial_gives_its_model(history: ks.StudyResults, folder: Path) -> None:
+    """Evaluated by Keras on the validation part, it gives the recorded value."""
+    assert history.definition is None, "it was read from the record alone"
+    part = ks.datasets.arrays(*_samples(), name="made up").load().validation
+    for trial in history.trials[:2]:
+        found = trial.load_model().evaluate(part.x, part.y, verbose=0, return_dict=True)
+        assert found["loss"] == pytest.approx(trial.value, rel=1e-6)
+
+
+def test_the_champion_predicts(history: ks.StudyResults) -> None:
+    x, _ = _samples()
+    assert history.best is not None
+    np.testing.assert_array_equal(
+        history.predict(x[:5]), history.best.load_model().predict(x[:5], verbose=0)
+    )
+    np.testing.assert_array_equal(history.predict(x[:5].tolist()), history.predict(x[:5]))
+    for wrong, told in (
+        (x[0], "is one sample. Pass an array of them: x[None]"),
+        (x[:3, :4], "The samples have shape (3, 4), and the model takes (n, 6)."),
+        ([], "There are no samples"),
+        ("new.npy", "For a file: kerastudy.predict('작은 & 연구', 'new.npy')"),
+        (x.astype(str), "The samples can't be predicted: "),
+    ):
+        with pytest.raises(ks.errors.DataError, match=re.escape(told)):
+            history.predict(wrong)
+    with pytest.raises(ks.errors.DataError, match=r"read_study\('작은 & 연구'\)\.predict\(x\)"):
+        ks.predict("작은 & 연구", x)  # type: ignore[arg-type]
+
+
+def test_all_print_in_a_line_and_as_escaped_html(history: ks.StudyResults) -> None:
+    assert history.best is not None
+    for shown in (history, history.best, history.trials[0]):
+        assert "\n" not in repr(shown) and len(repr(shown)) < 140
+    assert f"val_loss {history.best.value:.6g} at epoch {history.best.epoch}" in repr(history)
+    markup = history._repr_html_()
+    assert "작은 &amp; 연구" in markup
+    assert f"{history.best.value:.6g}" in markup
+    assert f"{len(history.trials)} trials: " in markup and "total" not in markup
+    assert "learning_rate" in history.best._repr_html_()
+    assert repr(history.verdict) == f"<verdict: {history.verdict.text}>"
+    assert "\n" not in repr(history.corrected) and len(repr(history.corrected)) < 80
+
+
+def test_names_of_other_libraries_are_there(history: ks.StudyResults) -> None:
+    best = history.best
+    assert best is not None and history.best_trial is best
+    assert history.trials_dataframe().equals(history.to_dataframe())
+    assert best.metrics["val_loss"] == best.value
+    assert best.duration is not None
+    assert best.duration.total_seconds() == pytest.approx(best.result.seconds, abs=1e-6)
+    assert "<html" in history.report().read_text(encoding="utf-8")
+    study = ks.Study("a", data=_samples, build=print)
+    with pytest.raises(AttributeError, match=r"of its store have it: \.history\(\)\.best_params"):
+        _ = study.best_params
+    with pytest.raises(AttributeError, match="'Study' has no attribute 'nothing'"):
+        _ = study.nothing
+
+
+def test_an_error_within_a_property_stays(
+    history: ks.StudyResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing: Any = None
+    monkeypatch.setattr(ks.StudyResults, "best", property(lambda _: nothing.value))
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'value'"):
+        _ = history.best
+
+
+def test_a_definition_prints_in_a_line_and_with_its_space() -> None:
+    data = ks.datasets.arrays(*_samples())
+    space = ks.SearchSpace(ks.learning_rate(), ks.Choice("kind", ["<i>", "b"]))
+    study = ks.Study("a & b", data=data, build=print, space=space, objective="val_loss")
+    assert repr(study) == "<study 'a & b': val_loss, 2 hyperparameters, optuna:tpe, 20 trials>"
+    markup = study._repr_html_()
+    assert "a &amp; b" in markup and "&lt;i&gt;" in markup and "<i>" not in markup
+
+
+def test_without_a_store_there_is_a_line(tmp_path: Path) -> None:
+    assert ks.list_studies(tmp_path / "none") == []
+    with pytest.raises(ks.errors.StudyNotFoundError, match="There is no store at"):
+        ks.read_study("digits", store=tmp_path / "none")
+
+
+def test_dir_shows_what_is_public() -> None:
+    code = (
+        "import kerastudy as ks; print(*dir(ks))\nfor m in ks.datasets, ks.outputs: print(*dir(m))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names, datasets, outputs = (line.split() for line in told.stdout.splitlines())
+    assert set(names) == set(ks.__all__)
+    assert {"arrays", "batches", "digits", "npz"} <= set(datasets)
+    assert not {"annotations", "partial", "Path", "Any"} & set(datasets)
+    assert set(outputs) == {"Output", "binary", "classes", "one_hot", "regression"}
+
+
+def _samples() -> tuple[np.ndarray, np.ndarray]:
+    """The study's data, made anew."""
+    x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
+    return x, (x.sum(axis=1) > 0).astype("int64")

@@ -1,0 +1,397 @@
+"""The scores of samples, against `model.evaluate`, `model.predict` and numpy on the raw data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kerastudy as ks
+from studies.training import NotScoredError, configure_tensorflow, sample_scores
+from tracking.scores import SampleScores
+
+SAMPLES, BATCH = 150, 32
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(SAMPLES, 6)).astype(np.float32)
+WEIGHTS = RANDOM.random(SAMPLES).astype(np.float32) + 0.1
+LABELS = RANDOM.integers(0, 3, SAMPLES)
+ONE_HOT = np.eye(3, dtype=np.float32)[LABELS]
+BINARY = (X[:, 0] + RANDOM.normal(size=SAMPLES) > 0).astype(np.float32)
+NUMBERS = (X[:, :2] * [3, 0.1] + RANDOM.normal(size=(SAMPLES, 2)) + [50, 0]).astype(np.float32)
+# Counts of three resamples.
+COUNTS = RANDOM.multinomial(SAMPLES, np.full(SAMPLES, 1 / SAMPLES), 3)
+
+
+class Judged:
+    """A model, evaluated and scored on the same samples."""
+
+    def __init__(self, model: Any, y: Any, weights: Any = None, x: Any = X) -> None:
+        self.model, self.weights = model, weights
+        splits = ks.datasets.arrays(
+            x, y, validation=(x, y) if weights is None else (x, y, weights), test=None
+        ).load()
+        self.splits = splits
+        # Whole batches, as Keras reads them.
+        self.recorded = model.evaluate(
+            x, y, sample_weight=weights, batch_size=BATCH, verbose=0, return_dict=True
+        )
+        self.predicted = model.predict(x, batch_size=BATCH, verbose=0)
+
+    def scores(self, metric: str, recorded: float | None = None) -> SampleScores:
+        """Returns the scores of a metric, of which the mean is the recorded value."""
+        value = self.recorded.get(metric) if recorded is None else recorded
+        return sample_scores(
+            self.model,
+            self.splits,
+            f"val_{metric}",
+            epoch=1,
+            batch_size=BATCH,
+            recorded=None if value is None else float(np.asarray(value)),
+        )
+
+
+def made(units: int, activation: str, **compiled: Any) -> Any:
+    import keras
+
+    configure_tensorflow(None)
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((6,)),
+            keras.layers.Dense(8, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.1)),
+            keras.layers.Dropout(0.5),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(units, activation=activation, bias_regularizer="l1"),
+        ]
+    )
+    # Without tracing; `classes` and `outputs` are evaluated as any model.
+    model.compile("sgd", run_eagerly="weighted_metrics" not in compiled or units == 1, **compiled)
+    return model
+
+
+def squared(y_true: Any, y_pred: Any) -> Any:
+    import keras
+
+    return keras.ops.square(y_true - y_pred)
+
+
+def of_batch(y_true: Any, y_pred: Any) -> Any:
+    import keras
+
+    return keras.ops.mean(keras.ops.abs(y_true - y_pred))
+
+
+@pytest.fixture(scope="module")
+def classes() -> Judged:
+    """Returns a model of three classes, with sample weights."""
+    import keras
+
+    metrics = ["accuracy", "sparse_top_k_categorical_accuracy"]
+    model = made(
+        3, "softmax", loss="sparse_categorical_crossentropy", metrics=metrics,
+        weighted_metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="ce")],
+    )  # fmt: skip
+    return Judged(model, LABELS, WEIGHTS)
+
+
+def test_an_accuracy_is_a_bit_for_each_sample(classes: Judged) -> None:
+    scores = classes.scores("accuracy")
+
+    assert np.array_equal(scores.values, classes.predicted.argmax(axis=1) == LABELS)
+    assert scores.weights is None
+    assert scores.value == pytest.approx(classes.recorded["accuracy"], rel=1e-6)
+
+
+def test_sample_weights_count_where_keras_counts_them(classes: Judged) -> None:
+    scores, entropy = classes.scores("weighted_accuracy"), classes.scores("ce")
+
+    assert np.array_equal(scores.values, classes.predicted.argmax(axis=1) == LABELS)
+    np.testing.assert_array_equal(scores.weights, WEIGHTS)
+    by_hand = -np.log(classes.predicted[np.arange(SAMPLES), LABELS])
+    np.testing.assert_allclose(entropy.values, by_hand, rtol=1e-4)
+    for each, values in ((scores, scores.values), (entropy, by_hand)):
+        resampled = [np.average(values, weights=WEIGHTS * counts) for counts in COUNTS]
+        assert each.of_resamples(COUNTS) == pytest.approx(resampled, rel=1e-4)
+
+
+def test_a_loss_has_weights_in_its_values_and_penalties_as_a_constant(classes: Judged) -> None:
+    scores = classes.scores("loss")
+
+    by_hand = -WEIGHTS * np.log(classes.predicted[np.arange(SAMPLES), LABELS])
+    np.testing.assert_allclose(scores.values, by_hand, rtol=1e-4)
+    first, last = classes.model.layers[0].kernel, classes.model.layers[-1].bias
+    penalties = 0.1 * np.sum(np.square(first)) + 0.01 * np.sum(np.abs(last))
+    assert scores.constant == pytest.approx(penalties, rel=1e-5)
+    assert scores.value == pytest.approx(classes.recorded["loss"], rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def binary() -> Judged:
+    """Returns a model of two classes, with sample weights."""
+    import keras
+
+    metrics = keras.metrics
+    model = made(
+        1, "sigmoid", loss="binary_crossentropy",
+        metrics=["accuracy", metrics.AUC(name="auc"), metrics.AUC(curve="PR", name="pr")],
+        weighted_metrics=[
+            metrics.AUC(thresholds=[0.2, 0.3, 0.55], name="few"),
+            metrics.AUC(summation_method="minoring", name="minor"),
+            metrics.Precision(name="precision"), metrics.Recall(thresholds=0.4, name="recall"),
+            metrics.Precision(thresholds=[0.3, 0.6], name="two"),
+            metrics.SensitivityAtSpecificity(0.5, name="sensitivity"),
+        ],
+    )  # fmt: skip
+    return Judged(model, BINARY, WEIGHTS)
+
+
+@pytest.mark.parametrize("name", ["auc", "pr", "few", "precision", "recall"])
+def test_what_is_no_mean_is_that_of_keras_on_any_resample(binary: Judged, name: str) -> None:
+    check_resamples(binary, name, BINARY[:, None], weighted=name not in ("auc", "pr"))
+
+
+@pytest.fixture(scope="module")
+def several() -> Judged:
+    """Returns a model of three classes, with one-hot targets."""
+    import keras
+
+    metrics = keras.metrics
+    model = made(
+        3, "softmax", loss="categorical_crossentropy",
+        metrics=[
+            "accuracy", "mse", metrics.TopKCategoricalAccuracy(2, name="top"),
+            metrics.CategoricalCrossentropy(name="ce"),
+            metrics.AUC(multi_label=True, name="labels"),
+            metrics.AUC(name="all"), metrics.Precision(class_id=1, name="precision"),
+            metrics.Recall(class_id=2, name="recall"),
+            metrics.Recall(top_k=2, name="top_recall"), metrics.F1Score("macro", name="macro"),
+            metrics.F1Score("weighted", name="weighted"), metrics.F1Score(name="each"),
+            metrics.FBetaScore("micro", beta=2.0, threshold=0.3, name="micro"),
+        ],
+    )  # fmt: skip
+    return Judged(model, ONE_HOT)
+
+
+@pytest.mark.parametrize(
+    "name", ["top", "ce", "labels", "all", "precision", "recall", "macro", "weighted", "micro"]
+)
+def test_metrics_of_several_classes_are_those_of_keras(several: Judged, name: str) -> None:
+    check_resamples(several, name, ONE_HOT)
+
+
+def test_one_of_several_values_of_a_metric_is_scored(several: Judged) -> None:
+    each = several.recorded["each"]
+
+    for index in range(3):
+        scores = several.scores(f"each_{index}", recorded=float(each[index]))
+        assert scores.value == pytest.approx(float(each[index]), abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def numbers() -> Judged:
+    """Returns a model of two numbers, one of them far from 0."""
+    import keras
+
+    metrics = keras.metrics
+    model = made(
+        2, "linear", loss="mse",
+        metrics=[
+            squared, of_batch, "mae", metrics.RootMeanSquaredError(name="rmse"),
+            metrics.CosineSimilarity(name="cosine"), metrics.R2Score(name="r2"),
+            metrics.R2Score("variance_weighted_average", name="r2_weighted"),
+        ],
+    )  # fmt: skip
+    # The first number is so far from 0 that an untrained model has R2 below -1,000.
+    model.layers[-1].bias.assign([50, 0])
+    return Judged(model, NUMBERS)
+
+
+@pytest.mark.parametrize("name", ["rmse", "cosine", "r2", "r2_weighted"])
+def test_metrics_of_numbers_are_those_of_keras(numbers: Judged, name: str) -> None:
+    check_resamples(numbers, name, NUMBERS, tolerance=2e-3)
+
+
+@pytest.mark.parametrize(("name", "power"), [("squared", 2), ("mae", 1), ("loss", 2), ("rmse", 2)])
+def test_errors_of_samples_are_means_over_outputs(numbers: Judged, name: str, power: int) -> None:
+    scores = numbers.scores(name)
+
+    by_hand = (np.abs(numbers.predicted - NUMBERS) ** power).mean(axis=1)
+    np.testing.assert_allclose(scores.values, by_hand, rtol=1e-3)
+    assert scores.kind == ("root_mean" if name == "rmse" else "mean")
+
+
+def check_resamples(
+    judged: Judged, name: str, y: np.ndarray, *, weighted: bool = False, tolerance: float = 1e-4
+) -> None:
+    """Checks the objective of resamples by Keras's own metric on the resampled predictions."""
+    import keras
+
+    scores = judged.scores(name)
+    assert scores.value == pytest.approx(float(judged.recorded[name]), rel=tolerance, abs=1e-5)
+    (metric,) = (
+        each for list_ in judged.model.metrics for each in getattr(list_, "metrics", [])
+        if each.name == name
+    )  # fmt: skip
+    by_keras = []
+    for counts in COUNTS:
+        chosen = np.repeat(np.arange(SAMPLES), counts)
+        fresh = type(metric).from_config(metric.get_config())
+        weights = judged.weights[chosen] if weighted else None
+        fresh.update_state(
+            keras.ops.convert_to_tensor(y[chosen]),
+            keras.ops.convert_to_tensor(judged.predicted[chosen]),
+            sample_weight=weights,
+        )
+        by_keras.append(float(fresh.result()))
+    assert scores.of_resamples(COUNTS) == pytest.approx(by_keras, rel=tolerance, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def outputs() -> Judged:
+    """Returns a model of two outputs by name."""
+    import keras
+
+    configure_tensorflow(None)
+    keras.utils.set_random_seed(2)
+    inputs = keras.layers.Input((6,))
+    model = keras.Model(
+        inputs,
+        {
+            "kind": keras.layers.Dense(3, activation="softmax", name="kind")(inputs),
+            "size": keras.layers.Dense(2, name="size", activity_regularizer=None)(inputs),
+        },
+    )
+    model.compile(
+        "sgd",
+        loss={"kind": "sparse_categorical_crossentropy", "size": "mse"},
+        loss_weights={"kind": 0.5, "size": 2.0},
+        metrics={"kind": ["accuracy"], "size": ["mae"]},
+    )
+    return Judged(model, {"kind": LABELS, "size": X[:, :2]})
+
+
+def test_several_outputs_have_scores_by_output_and_together(outputs: Judged) -> None:
+    kind, size = outputs.predicted["kind"], outputs.predicted["size"]
+    entropy = -np.log(kind[np.arange(SAMPLES), LABELS])
+    errors = ((size - X[:, :2]) ** 2).mean(axis=1)
+
+    by_hand = {
+        "kind_accuracy": kind.argmax(axis=1) == LABELS,
+        "size_mae": np.abs(size - X[:, :2]).mean(axis=1),
+        "kind_loss": entropy,
+        "size_loss": errors,
+        "loss": 0.5 * entropy + 2 * errors,
+    }
+    for name, values in by_hand.items():
+        scores = outputs.scores(name)
+        np.testing.assert_allclose(scores.values, values, rtol=1e-3, atol=1e-6)
+        # Keras counts the last batch of 22 as much as others, if it is the loss of one output.
+        batches = np.split(values, range(BATCH, SAMPLES, BATCH))
+        mean = np.mean([each.mean() for each in batches]) if "_loss" in name else values.mean()
+        assert scores.value == pytest.approx(mean, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "metric", "why"),
+    [
+        ("numbers", "of_batch", "of_batch returns one number for a batch"),
+        ("binary", "two_1", "two has several thresholds"),
+        ("binary", "minor", "minor is no plain area"),
+        ("several", "top_recall", "top_recall has several thresholds, or top_k"),
+        ("binary", "sensitivity", "SensitivityAtSpecificity, which has no rule"),
+        ("binary", "unknown", "the model was not compiled with unknown"),
+        ("outputs", "other_loss", "the model has no loss other_loss"),
+    ],
+)
+def test_what_can_not_be_scored_says_why(
+    fixture: str, metric: str, why: str, request: pytest.FixtureRequest
+) -> None:
+    judged: Judged = request.getfixturevalue(fixture)
+
+    with pytest.raises(NotScoredError, match=why):
+        judged.scores(metric, recorded=0.5)
+
+
+def test_scores_that_contradict_the_recorded_value_are_refused(classes: Judged) -> None:
+    accuracy = classes.recorded["accuracy"]
+
+    assert classes.scores("accuracy", recorded=accuracy + 1 / SAMPLES)
+    with pytest.raises(NotScoredError, match=r"give val_accuracy 0\.\d+, and Keras 0\.\d+"):
+        classes.scores("accuracy", recorded=accuracy + 2 / SAMPLES)
+    with pytest.raises(NotScoredError, match="give val_loss"):
+        classes.scores("loss", recorded=classes.recorded["loss"] * 1.001)
+
+
+def test_losses_that_depend_on_batches_are_refused() -> None:
+    import keras
+
+    summed = made(2, "linear", loss=keras.losses.MeanSquaredError(reduction="sum"))
+    divided = made(2, "linear", loss=keras.losses.MeanSquaredError("mean_with_sample_weight"))
+    added = made(2, "linear", loss="mse")
+    added.layers[1].activity_regularizer = keras.regularizers.L2(0.1)
+    cases: list[tuple[Any, Any, str]] = [
+        (summed, None, "sum over a batch"),
+        (divided, WEIGHTS, "divides by the weights of each batch"),
+        (added, None, "layers add losses for whole batches"),
+    ]
+    for model, weights, why in cases:
+        with pytest.raises(NotScoredError, match=why):
+            Judged(model, NUMBERS, weights).scores("loss")
+
+
+def test_steps_of_sequences_are_means_of_their_samples_without_masked_steps() -> None:
+    import keras
+
+    configure_tensorflow(None)
+    keras.utils.set_random_seed(3)
+    words = RANDOM.integers(0, 5, (SAMPLES, 4))
+    words[:, 0] = 1
+    targets = words % 2
+    model = keras.Sequential(
+        [
+            keras.layers.Input((4,)),
+            keras.layers.Embedding(5, 3, mask_zero=True),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    judged = Judged(model, targets, x=words.astype(np.int32))
+
+    scores = judged.scores("accuracy")
+
+    hits, counted = judged.predicted.argmax(axis=2) == targets, words != 0
+    np.testing.assert_allclose(scores.values, (hits * counted).sum(1) / counted.sum(1), rtol=1e-5)
+    assert scores.value == pytest.approx(hits[counted].mean(), rel=1e-5)
+    with pytest.raises(NotScoredError, match="masked steps"):
+        judged.scores("loss")
+
+
+def test_a_part_of_few_samples_at_once_gives_the_same(
+    classes: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = classes.scores("loss")
+    monkeypatch.setattr("studies.training.scoring.sample_scores._MEMORY", 10_000)
+    slices: list[int] = []
+    call: Callable[..., Any] = type(classes.model).__call__
+
+    def counted(model: Any, x: Any, **given: Any) -> Any:
+        slices.append(len(x))
+        return call(model, x, **given)
+
+    monkeypatch.setattr(type(classes.model), "__call__", counted)
+    parted = classes.scores("loss")
+
+    assert max(slices) < SAMPLES and sum(slices) == SAMPLES
+    np.testing.assert_allclose(parted.values, whole.values, rtol=1e-4)
+
+
+def test_another_part_is_scored_in_the_place_of_the_validation_part(classes: Judged) -> None:
+    other = replace(classes.splits, validation=classes.splits.validation.first(40))
+
+    scores = sample_scores(classes.model, other, "val_accuracy", epoch=2, batch_size=BATCH)
+
+    assert len(scores) == 40 and scores.epoch == 2
+    assert np.array_equal(scores.values, classes.scores("accuracy").values[:40])

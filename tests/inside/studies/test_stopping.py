@@ -1,0 +1,330 @@
+"""Stopping a study at awkward moments: what is recorded, and that it comes to an end."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import faults
+import pytest
+from scripted import ScriptedExecutor, describe, run_study
+
+import kerastudy as ks
+from search_spaces import WorkerError
+from studies import Study, catching_interrupts, raising_interrupts
+from studies.executors import Handler
+from studies.progress import NoProgress
+from tracking.history import StudyHistory, read_study
+from tracking.journal import Journal
+from tracking.records import TrialResult, TrialSpec, TrialTask
+from tracking.store import Store, open_store
+
+
+def ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
+    return run_study(executor, store=folder, progress=NoProgress())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all: making its databases takes longer than any study here."""
+    return tmp_path_factory.mktemp("stopping") / "store"
+
+
+def store_in(folder: Path) -> Store:
+    store = open_store(folder)
+    assert store is not None
+    return store
+
+
+def running(history: StudyHistory) -> list[str]:
+    states = [trial.state for trial in history.trials] + [f.state for f in history.journal.fits()]
+    return [state for state in states if state == "running"]
+
+
+def test_a_worker_that_the_same_signal_ends_is_no_loss(folder: Path) -> None:
+    """A service manager's, or that of a terminal that closes: the trial is not run again now."""
+    description = describe(name="one signal for all", trials=3)
+
+    def stop(spec: TrialSpec) -> None:
+        if spec.number == 1:
+            ctrl_c()
+
+    for attempt in (1, 2):
+        executor = ScriptedExecutor(description, stop, lost=[1])
+        with pytest.raises(KeyboardInterrupt):
+            launch(folder, executor)
+        assert executor.ran[-1] == (1, attempt)
+        assert not running(read_study(store_in(folder), description.name))
+    # Three losses would make the trial infeasible.
+    history = launch(folder, ScriptedExecutor(description, lost=[1, 1]))
+    assert history.counts()["complete"] == 3
+
+
+class StoppedBetweenRepeats(ScriptedExecutor):
+    """Its user presses Ctrl-C when the first repeat of trial 1 has ended."""
+
+    def _run(self, task: TrialTask, handler: Handler) -> TrialResult | None:
+        result = super()._run(task, handler)
+        if (task.spec.number, task.spec.repeat) == (1, 0):
+            ctrl_c()
+        return result
+
+
+def test_a_trial_that_is_between_repeats_ends_with_the_study(folder: Path) -> None:
+    description = describe(name="between repeats", trials=3, repeats=2)
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, StoppedBetweenRepeats(description))
+    stopped = read_study(store_in(folder), description.name)
+    assert not running(stopped)
+    assert stopped.counts()["interrupted"] == 1
+    history = launch(folder, ScriptedExecutor(description))
+    assert history.counts()["complete"] == 3
+
+
+class StoppedAtTheEnd(ScriptedExecutor):
+    """Its user presses Ctrl-C when the last epoch of the last trial has been told."""
+
+    def _train(self, task: object, handler: Handler) -> TrialResult:
+        result = super()._train(task, handler)  # type: ignore[arg-type]
+        if result.number == self.description.trials - 1:
+            ctrl_c()
+        return result
+
+
+def test_stopping_a_study_that_has_its_trials_changes_nothing(folder: Path) -> None:
+    """It has come to its champion too: one that can't be saved here."""
+    history = launch(folder, StoppedAtTheEnd(describe(name="at the end", trials=3)))
+    assert (history.status, history.ended_by) == ("FINISHED", "trials")
+
+
+def test_ctrl_c_while_the_champion_is_chosen_is_no_interruption_of_the_study(folder: Path) -> None:
+    class Saving(ScriptedExecutor):
+        def save_champion(self, *arguments: object) -> dict[str, float]:
+            ctrl_c()
+            return super().save_champion(*arguments)  # type: ignore[arg-type]
+
+    history = launch(folder, Saving(describe(name="champion", trials=2)))
+    assert (history.status, history.ended_by) == ("FINISHED", "trials")
+
+
+def test_ctrl_c_while_a_study_is_taken_up_leaves_nothing_running(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    description = describe(name="taken up", trials=2)
+    launch(folder, ScriptedExecutor(description))
+    # The moment between the study's run and its first trial.
+    monkeypatch.setattr("studies.running.launch.remove_pieces", lambda *arguments: ctrl_c())
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, ScriptedExecutor(describe(name="taken up", trials=3)))
+    stopped = read_study(store_in(folder), description.name)
+    assert (stopped.status, stopped.ended_by) == ("KILLED", "interrupt")
+
+
+class Replacing(ScriptedExecutor):
+    """Its only worker dies in trial 1, and the next one never comes to load the study."""
+
+    fails = False
+    waits = 0
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        if not self._replacing:
+            super().wait(handler, seconds)
+            return
+        self.waits += 1
+        assert self.waits < 50, "nobody looks whether to stop"
+        if self.waits == 2 and self.fails is not None:
+            ctrl_c()
+        assert seconds is not None, "it would wait for ever"
+        if self.waits == 2 and self.fails:
+            raise WorkerError("the worker process ended by signal 15")
+        threading.Event().wait(min(seconds, 0.1))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_stop_is_noticed_while_a_worker_is_replaced(folder: Path, fails: bool) -> None:
+    description = describe(name=f"replaced, {fails}", trials=3)
+    executor = Replacing(description, lost=[1])
+    executor.fails = fails
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, executor)
+    assert executor.waits == 2
+    stopped = read_study(store_in(folder), description.name)
+    assert (stopped.status, stopped.counts()["complete"]) == ("KILLED", 1)
+
+
+def test_the_end_of_the_time_is_noticed_while_a_worker_is_replaced(folder: Path) -> None:
+    """What runs then is cut; to be finished, it would wait for the worker."""
+    executor = Replacing(describe(name="replaced, late", trials=3, timeout=1.0), lost=[1])
+    executor.fails = None  # type: ignore[assignment]
+    history = run_study(executor, store=folder, progress=NoProgress(), at_the_end="cut")
+    assert (history.status, history.ended_by) == ("FINISHED", "timeout")
+
+
+def test_the_best_is_trained_again_once_a_worker_is_there(folder: Path) -> None:
+    """The last trial has cost the worker; the best one's checkpoint is gone."""
+    description = describe(name="again", trials=3)
+
+    def remove(spec: TrialSpec) -> None:
+        for path in read_study(store_in(folder), "again").files.folder.glob("*.h5"):
+            if spec.number == 2:
+                path.unlink()
+
+    executor = ScriptedExecutor(description, remove, lost=[2, 2, 2])
+    history = launch(folder, executor)
+    best = history.best
+    assert best is not None
+    assert executor.ran[-1][0] == best.number, "it was trained again"
+    assert history.checkpoint(best) is not None
+
+
+def launch_to_the_end(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
+    """Launches as the command does; an interruption is a failure, not the end of all tests."""
+    try:
+        with raising_interrupts():
+            return launch(folder, executor)
+    except KeyboardInterrupt:
+        pytest.fail("it was interrupted")
+
+
+@contextmanager
+def handled(number: signal.Signals, handler: Any) -> Iterator[None]:
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def test_signals_that_are_ignored_stay_so() -> None:
+    """As under nohup."""
+    told: list[str] = []
+    with handled(signal.SIGHUP, signal.SIG_IGN):
+        with catching_interrupts(lambda: told.append("stop")):
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert told == []
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert told == ["stop"]
+        with raising_interrupts():
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+
+def launch_script(folder: Path) -> None:
+    """As a script does, which the system ends while the data are read."""
+
+    def read() -> NoReturn:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("it went on")
+
+    data = dataclasses.replace(ks.datasets.digits(), read=read)
+    Study("script", data=data, build=print).launch(store=folder)
+
+
+def test_a_launch_in_a_script_is_stopped_by_sigterm_from_its_beginning(folder: Path) -> None:
+    heard: list[int] = []
+    with handled(signal.SIGTERM, lambda number, frame: heard.append(number)):
+        with pytest.raises(KeyboardInterrupt):
+            launch_script(folder)
+        assert not heard
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == [signal.SIGTERM], "the script's own handler is back"
+
+
+def test_a_launch_in_another_thread_leaves_signals_alone(folder: Path) -> None:
+    heard: list[int] = []
+    with (
+        handled(signal.SIGTERM, lambda number, frame: heard.append(number)),
+        ThreadPoolExecutor(1) as threads,
+    ):
+        with pytest.raises(AssertionError, match="it went on"):
+            threads.submit(launch_script, folder).result()
+        assert heard == [signal.SIGTERM]
+
+
+class SavingAChampion(faults.Executor):
+    """Hears a signal while the champion is saved."""
+
+    sends: Sequence[signal.Signals] = (signal.SIGTERM,)
+
+    def save_champion(self, *arguments: Any, **options: Any) -> dict[str, float]:
+        for number in self.sends:
+            os.kill(os.getpid(), number)
+        return super().save_champion(*arguments, **options)
+
+
+def test_a_study_is_finished_though_a_signal_comes_while_its_champion_is_saved(
+    folder: Path,
+) -> None:
+    description = describe(name="champion", trials=2)
+    history = launch_to_the_end(folder, SavingAChampion(description))
+    assert (history.status, history.ended_by) == ("FINISHED", "trials")
+    assert history.registered is not None
+
+
+def test_and_is_interrupted_if_another_one_comes(folder: Path) -> None:
+    description = describe(name="champion, twice", trials=2)
+    executor = SavingAChampion(description)
+    executor.sends = (signal.SIGTERM, signal.SIGTERM)
+    with raising_interrupts(), pytest.raises(KeyboardInterrupt):
+        launch(folder, executor)
+    stopped = read_study(store_in(folder), description.name)
+    assert (stopped.status, stopped.registered) == ("KILLED", None)
+    history = launch(folder, SavingAChampion(description))
+    assert (history.status, history.counts()["complete"]) == ("FINISHED", 2)
+    assert history.registered is not None
+
+
+@contextmanager
+def when_its_end_is_recorded(action: Callable[[], None]) -> Iterator[None]:
+    """Does something in the midst of recording that a study has ended, once."""
+    done: list[bool] = []
+    end = Journal.end
+
+    def ending(journal: Journal, status: str, ended_by: str, stopped: str) -> None:
+        if not done:
+            done.append(True)
+            action()
+        end(journal, status, ended_by, stopped)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "end", ending)
+        yield
+    assert done, "its end was not recorded"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_study_is_left_running_by_a_signal_while_it_is_closed(
+    folder: Path, number: signal.Signals
+) -> None:
+    description = describe(name=f"closing, {number.name}", trials=2)
+    with when_its_end_is_recorded(lambda: os.kill(os.getpid(), number)):
+        history = launch_to_the_end(folder, ScriptedExecutor(description))
+    assert (history.status, history.ended_by) == ("FINISHED", "trials")
+    assert not running(history)
+
+
+def test_nor_by_one_while_it_is_closed_since_it_was_interrupted(folder: Path) -> None:
+    """Who closes a terminal often sends its signal twice."""
+    description = describe(name="closing, thrice", trials=2)
+
+    def stop(spec: TrialSpec) -> None:
+        ctrl_c()
+        ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt), when_its_end_is_recorded(ctrl_c):
+        launch(folder, ScriptedExecutor(description, stop))
+    stopped = read_study(store_in(folder), description.name)
+    assert (stopped.status, running(stopped)) == ("KILLED", [])

@@ -1,0 +1,94 @@
+"""What the verdict states holds in worlds whose truth is known: a short run of the benchmark."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.honesty.settings import SETTINGS
+from benchmarks.honesty.small import SmallSetting, small_studies
+from benchmarks.honesty.synthetic import coverage, null_studies
+from benchmarks.honesty.world import World
+from tracking.scores import SampleScores
+from tracking.statistics import corrected
+
+SHORT, LONG = 60, 400
+TINY, DIGITS = SETTINGS[0], SETTINGS[2]
+
+
+@pytest.mark.parametrize(
+    ("setting", "studies"),
+    [
+        (TINY, SHORT),
+        pytest.param(TINY, LONG, marks=pytest.mark.exhaustive),
+        pytest.param(DIGITS, LONG, marks=pytest.mark.exhaustive),
+    ],
+    ids=lambda each: getattr(each, "name", str(each)),
+)
+def test_intervals_hold_and_corrected_values_are_not_too_good(setting, studies) -> None:
+    found = coverage(setting, studies)
+    # Of 60 intervals of 95 %, fewer than 52 hold once in 100 times; the seeds are fixed.
+    fewest = 0.95 * studies - 3 * (0.95 * 0.05 * studies) ** 0.5
+    for name in ("corrected", "corrected, all epochs", "confirmed", "gain"):
+        missed = found["intervals"][name] - found["held"][name]
+        assert missed <= studies - fewest, name
+    # What is reported without a correction does not hold, which this world must show.
+    assert found["held"]["new seeds, same data"] < fewest
+    assert found["bias"]["reported, Wilson"] > 1
+    assert abs(found["bias"]["corrected"]) < found["bias"]["reported, Wilson"] / 2
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        SmallSetting("accuracy", 0.98, 36),
+        SmallSetting("accuracy", 0.9, 300, groups=12, within=0.2),
+        SmallSetting("weighted", 0.95, 114),
+    ],
+    ids=lambda setting: setting.name,
+)
+def test_intervals_hold_near_1_and_in_groups(setting: SmallSetting) -> None:
+    found = small_studies(setting, SHORT)["corrected"]
+    assert found["held"] >= 0.95 * SHORT - 3 * (0.95 * 0.05 * SHORT) ** 0.5
+    assert found["width"] <= 1.6
+    assert found["narrowest"] > 0
+    assert found["outside"] == 0
+
+
+def test_no_gain_is_claimed_where_no_setting_matters() -> None:
+    found = null_studies(40, [TINY, DIGITS])
+    assert found["no gain claimed"] >= 0.95 * 40
+
+
+def test_the_truth_of_the_world_is_that_of_many_samples() -> None:
+    world = World(TINY, np.random.default_rng(0))
+    world.validation = world.draw(200_000)
+    training = world.train(world.default, 2)
+    measured = training.right.mean(axis=2)
+    assert measured == pytest.approx(training.accuracies, abs=0.004)
+    # And the world's samples are right and wrong together, as those of trained networks are.
+    both = np.corrcoef(training.right[0, -1], training.right[1, -1])[0, 1]
+    assert 0.5 < both < 0.9
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_the_recipe_of_the_page_gives_what_is_said_of_a_study(epochs: int) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "honesty.md").read_text()
+    names: dict[str, Any] = {}
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(block, names)
+    right = np.random.default_rng(3).random((epochs, 10, 80)) < 0.9
+    scores = {
+        trial: [
+            SampleScores("val_accuracy", "mean", right[epoch, trial], epoch + 1)
+            for epoch in range(epochs)
+        ]
+        for trial in range(10)
+    }
+    said = corrected(scores, "max").estimate
+    by_recipe = names["expect"](right.reshape(-1, 80).astype(float), several=epochs > 1)
+    assert (said.value, said.low, said.high) == pytest.approx(by_recipe)

@@ -1,0 +1,341 @@
+"""The report: what it says of a record, judged by pandas, numpy and Optuna themselves."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import html.parser
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pytest
+from handmade import make_spec, trial_record
+from reported import EVIL, MARKED, MAX, MIN, record, usual
+from scripted import ScriptedExecutor, describe, run_study
+
+import kerastudy as ks
+from search_spaces import StudyError
+from studies.progress import NoProgress
+from tracking.history import trials_table
+from tracking.mlflow import process
+from tracking.records import Objective
+from tracking.report import (
+    NotebookChart,
+    StudyData,
+    StudyPlots,
+    axes_of,
+    drawable,
+    importances,
+    sections,
+    tables,
+    templates,
+    theme,
+    verdict,
+    write_comparison,
+    write_report,
+)
+from tracking.store import Store, create_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return create_store(tmp_path_factory.mktemp("report") / "store")
+
+
+class Page(html.parser.HTMLParser):
+    """A page as a browser's parser reads it.
+
+    Attributes:
+        scripts: The text of each script element.
+        cells: The text of each table cell.
+        attributes: All attributes: tag, name and value.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self.cells: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self._tag = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._tag = tag
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag == "script":
+            self.scripts.append("")
+        elif tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._tag == "script":
+            self.scripts[-1] += data
+        elif self.cells:
+            self.cells[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._tag = ""
+
+
+def test_columns_are_those_of_a_table_by_pandas(store: Store) -> None:
+    history = record(store, "by pandas", 60)
+    table, columns = trials_table(history), StudyData(history).trials
+    valued = table[table["state"] != "infeasible"]
+    best = table["value"].where(table["state"] != "infeasible").cummax().ffill()
+    assert columns["best_so_far"] == pytest.approx(best.tolist(), rel=1e-5)
+    gap = dict(zip(valued["number"], valued["metrics_accuracy"] - valued["value"], strict=True))
+    for trial, state, found in zip(columns["trial"], columns["state"], columns["gap"], strict=True):
+        assert (found is None) == (state == "infeasible")
+        assert found is None or found == pytest.approx(gap[trial], rel=1e-3)
+    ranks = valued.sort_values(["value", "epoch", "number"], ascending=[False, True, True])
+    numbers = {rank: trial for trial, rank in zip(columns["trial"], columns["rank"], strict=True)}
+    assert [numbers[i + 1] for i in range(len(ranks))] == ranks["number"].tolist()
+
+
+def test_curves_are_the_recorded_ones(store: Store) -> None:
+    history = record(store, "curves", 12)
+    curves = StudyData(history).curves
+    for trial in history.ended:
+        if trial.best is None:
+            assert trial.number not in curves["trial"]
+            continue
+        rows = [i for i, number in enumerate(curves["trial"]) if number == trial.number]
+        recorded = history.curve(trial)
+        assert [curves["epoch"][i] for i in rows] == list(recorded)
+        for i in rows:
+            metrics = recorded[curves["epoch"][i]]
+            assert curves["value"][i] == pytest.approx(metrics["val_accuracy"], rel=1e-4)
+            assert curves["training"][i] == pytest.approx(metrics["accuracy"], rel=1e-4)
+            assert curves["best"][i] == (curves["epoch"][i] == trial.best.epoch)
+
+
+def importances_of(trials: int) -> dict[str, float]:
+    """Those of trials whose value is 3 r + d + 2 (m - 1/2), the last only with momentum.
+
+    With r and m the places of rate and momentum on their logarithmic scales, and d the dropout.
+    """
+    random = np.random.default_rng(3)
+    space = ks.SearchSpace(
+        ks.Choice("kind", ["adam", "sgd"]),
+        ks.Float("momentum", 0.01, 0.99, scale="reverse_log", when={"kind": "sgd"}),
+        ks.Float("rate", 1e-5, 1e-1, scale="log"),
+        ks.dropout(0.0, 1.0),
+        ks.Int("unread", 1, 9),
+        ks.Fixed("same", 1),
+    )
+    made = []
+    for number in range(trials):
+        rate, dropout, momentum = random.random(3)
+        values = {"rate": 10 ** (4 * rate - 5), "dropout": dropout, "same": 1}
+        values |= {"unread": int(random.integers(1, 10)), "kind": ["adam", "sgd"][number % 2]}
+        if number % 2:
+            values["momentum"] = 1 - 10 ** (math.log10(0.99) - momentum * math.log10(99))
+        value = 3 * rate + dropout + (2 * momentum - 1) * (number % 2)
+        trial = trial_record(number, value, state="complete")
+        made.append(replace(trial, spec=make_spec(number, values=values)))
+    found = importances(axes_of(space), made)
+    assert dict(importances(axes_of(space), made[::-1])) == dict(found), "it is repeatable"
+    return dict(found)
+
+
+def test_importance_is_the_share_of_the_variance() -> None:
+    """Of its own effect, by hand: 9, 1 and, as momentum counts in half of the trials, 1 of 11."""
+    found = importances_of(300)
+    expected = {"rate": 9 / 11, "dropout": 1 / 11, "momentum": 1 / 11, "kind": 0.0, "unread": 0.0}
+    assert found == pytest.approx(expected, abs=0.08)
+    assert next(iter(found)) == "rate" and math.fsum(found.values()) == pytest.approx(1)
+
+
+def test_importance_with_few_trials(store: Store) -> None:
+    found = importances_of(20)
+    assert next(iter(found)) == "rate" and found["rate"] > 0.6
+    assert importances_of(14) == {} != importances_of(15)
+    few = record(store, "few", 16, infeasible=lambda number: number > 13)
+    text = write_report(few).read_text(encoding="utf-8")
+    assert "Nothing to do: " in text and "The record is too thin to check: " in text
+    assert "matter most is shown from 15 trials with a value on" in text
+    names = {
+        str(figure.chart.name) for section in sections(StudyData(few)) for figure in section.figures
+    }
+    assert not names & {"importance", "contour"}
+    with pytest.raises(StudyError, match=r"needs 15 trials with a value.* has 14"):
+        StudyPlots(few).importance()
+
+
+def test_the_verdict_counts_all_trials(store: Store) -> None:
+    history = record(store, "verdict", 60)
+    found = verdict(StudyData(history))
+    said, counts = dict(found.trust), history.counts()
+    assert f"The best of {len(StudyData(history).ranked)} values" in said["Choice"]
+    assert f"{counts['pruned']} pruned, {counts['infeasible']} infeasible" in said["Trials"]
+    # There are no scores of samples.
+    assert "What to expect is unknown" in found.believe and "Not yet" in said["Confirmed"]
+
+
+def test_a_finding_is_shown_by_its_chart_and_kinds_of_charts_are_few(store: Store) -> None:
+    history = record(store, "found", 40, metrics=lambda a: {**usual(a), "accuracy": a - 0.2})
+    data = StudyData(history)
+    (section,) = [each for each in sections(data) if each.heading == "What the record asks for"]
+    shown = {str(each.chart.title): each for each in section.figures}
+    for finding in data.diagnosis.findings:
+        assert (finding.title in shown) != (finding.title in section.text)
+        if finding.severity != "ok":
+            assert shown[finding.title].mark == finding.severity
+            assert shown[finding.title].text.startswith(finding.verdict)
+    assert {"hint", "problem"} & {each.mark for each in section.figures}
+    page = Page(write_report(history).read_text(encoding="utf-8"))
+    kinds = {re.split(r"_p?\d", name)[0] for name in json.loads(page.scripts[0])["charts"]}
+    assert kinds == {
+        "contour", "curves", "finding", "history", "importance", "one_curve", "parallel", "slice",
+    }  # fmt: skip
+
+
+def test_a_page_holds_texts_as_texts(store: Store) -> None:
+    """And its policy allows its own scripts alone, and no network."""
+    name = "<script>alert(2)"
+    history = record(store, name, 30, notes=EVIL)
+    text = write_report(history).read_text(encoding="utf-8")
+    page = Page(text)
+    assert len(page.scripts) == 3
+    document = json.loads(page.scripts[0])
+    assert len(document["tables"]["trials"]["trial"]) == 30
+    assert MARKED in page.cells and EVIL in page.cells and name not in text
+    policy = next(value for _, name, value in page.attributes if "default-src" in value)
+    hashes = set(re.findall(r"'sha256-([^']+)'", policy))
+    assert hashes == {
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        for script in page.scripts[1:]
+    }
+    allowed = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert allowed["default-src"] == "'none'" and "connect-src" not in allowed
+    assert "unsafe" not in allowed["script-src"] and allowed["img-src"] == "data: blob:"
+    loading = ("src", "href", "action", "srcset", "poster", "data")
+    assert not [each for each in page.attributes if each[1] in loading]
+
+
+@pytest.mark.parametrize(
+    ("trials", "settings"),
+    [
+        (0, {}),
+        (1, {}),
+        (3, {"infeasible": lambda number: True}),
+        pytest.param(
+            *(12, {"objective": MIN, "metrics": lambda a: {"val_loss": 10 ** (600 * (a - 0.7))}}),
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            *(12, {"objective": MAX, "metrics": lambda a: {"val_accuracy": 0.5}}),
+            marks=pytest.mark.exhaustive,
+        ),
+        (
+            12,
+            {
+                # vl-convert ends the process at what no SVG can hold.
+                "objective": Objective("my/metric @1\x1b", "max"),
+                "metrics": lambda a: {"my/metric @1\x1b": -(10 ** (600 * (a - 0.7)))},
+            },
+        ),
+    ],
+    ids=["none", "one", "infeasible", "huge", "equal", "a huge metric of its own"],
+)
+def test_odd_studies_have_no_empty_chart(
+    store: Store, trials: int, settings: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    history = record(store, request.node.callspec.id, trials, **settings)
+    page = write_report(history)
+    data = StudyData(history)
+    names = [str(figure.chart.name) for section in sections(data) for figure in section.figures]
+    assert ("history" in names) == ("curves" in names) == bool(data.ranked)
+    shown = Page(page.read_text(encoding="utf-8"))
+    places = {value for _, name, value in shown.attributes if name == "data-chart"}
+    assert places == set(json.loads(shown.scripts[0])["charts"])
+    assert places >= set(names)
+    for figure in (each for section in sections(data) for each in section.figures):
+        drawn = NotebookChart.of(theme.with_rows(figure.chart, tables(data)))._repr_mimebundle_()
+        assert "NaN" not in drawn["image/svg+xml"]
+
+
+def test_plots_are_charts_with_their_data(store: Store) -> None:
+    history = record(store, "plots", 30)
+    plots = StudyPlots(history)
+    values = plots.history().to_dict()
+    rows = next(iter(values["datasets"].values()))
+    assert [row["trial"] for row in rows] == [trial.number for trial in history.trials]
+    for chart in (
+        plots.parallel_coordinates(),
+        plots.slice("momentum"),
+        plots.contour("rate", "kind"),
+    ):
+        assert chart.to_dict()["title"]
+    assert len((plots.history() | plots.importance()).to_dict()["hconcat"]) == 2
+    # As a notebook shows them: without a script, so without the network.
+    shown = plots.history()._repr_mimebundle_()
+    assert shown.keys() == {"image/svg+xml", "text/plain"}
+    assert "complete" in shown["image/svg+xml"] and "<script" not in shown["image/svg+xml"]
+    with alt.renderers.enable("html"):
+        assert "text/html" in plots.history()._repr_mimebundle_()
+    with pytest.raises(ks.errors.StudyError, match="no predictions"):
+        plots.predictions()
+    with pytest.raises(ks.errors.StudyError, match="'momentum'"):
+        plots.slice("momentun")
+    with pytest.raises(ks.errors.StudyError, match="nothing to draw"):
+        StudyPlots(record(store, "no plots", 0)).history()
+
+
+def test_a_backslash_ends_no_text_in_a_tooltips_expression() -> None:
+    drawn = {"encoding": {"x": {"title": "a\\"}, "tooltip": [{"field": "p0", "title": "a\\"}]}}
+    encoding = drawable(drawn)["encoding"]
+    assert (encoding["x"]["title"], encoding["tooltip"][0]["title"]) == ("a\\", "a\\\\")
+
+
+def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None:
+    first, second = record(store, "first", 20), record(store, "second", 10)
+    write_comparison([first, second], tmp_path / "both.html")
+    page = Page((tmp_path / "both.html").read_text(encoding="utf-8"))
+    rows = json.loads(page.scripts[0])["tables"]["progress"]
+    assert rows["study"] == ["first"] * 20 + ["second"] * 10
+    table = trials_table(second)
+    best = table["value"].where(table["state"] != "infeasible").cummax().ffill()
+    assert rows["best_so_far"][20:] == pytest.approx(best.tolist(), rel=1e-5)
+    assert rows["seconds"][20:] == pytest.approx(np.cumsum(table["seconds"]).tolist())
+
+
+def test_a_launch_leaves_a_report_of_its_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another process draws it, which a busy machine delays.
+    monkeypatch.setattr(process, "_SECONDS_TO_WAIT", 120)
+    executor = ScriptedExecutor(describe(trials=20))
+    history = run_study(executor, store=tmp_path / "store", progress=NoProgress(), report=True)
+    best, folder = history.best, history.folder
+    assert best is not None and best.best is not None
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"Trial {best.number} reached val_loss {best.best.value:.4g}" in text
+    assert f"Reported {best.best.value:.4g}. What to expect is unknown" in text
+    rows = json.loads(Page(text).scripts[0])["tables"]["trials"]
+    assert rows["trial"] == [trial.number for trial in history.trials]
+    charts = json.loads(Page(text).scripts[0])["charts"]
+    assert {"history", "curves", "parallel", "importance"} <= set(charts)
+    none = run_study(
+        ScriptedExecutor(describe(name="no report", trials=2)),
+        store=tmp_path / "store",
+        progress=NoProgress(),
+        report=False,
+    )
+    assert not (none.folder / "report.html").exists()
+
+
+def test_worst_samples_are_shown_as_texts() -> None:
+    image = {"index": "1,234", "true": EVIL, "predicted": "b", "image": "aGk="}
+    row = {"index": "2", "true": "a", "predicted": "b", "row": {EVIL: EVIL}}
+    for example in (image, row):
+        text = templates().get_template("examples.html").render(examples=[example])
+        assert Page(text).scripts == [] and EVIL not in text and EVIL in html.unescape(text)
+        assert ('src="data:image/png;base64,aGk="' in text) == (example is image)
