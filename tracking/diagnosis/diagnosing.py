@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from search_spaces import SearchSpace
+from search_spaces import Parameter, SearchSpace, Tailoring
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.tailoring import Tailoring
 from tracking.diagnosis.curve_checks import CURVE_CHECKS
 from tracking.diagnosis.diagnosed import SEVERITIES, Chart, DiagnosedStudy, Finding, TooThinError
 from tracking.diagnosis.space_checks import boundary, infeasible_share

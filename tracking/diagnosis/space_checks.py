@@ -9,11 +9,8 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from search_spaces import Float, Int, Listed, Parameter, read_domain, spell_domain, spell_values
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.choices import Listed
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.ranges import Float, Int
-from search_spaces.tailoring import read_domain, spell_domain, spell_values
 from search_spaces.texts import counted, readable
 from tracking.diagnosis.diagnosed import Array, Changes, DiagnosedStudy, Finding, of_best
 from tracking.history.trials import reasons

@@ -11,9 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
-from search_spaces import SearchSpace
-from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.space import complete
+from search_spaces import SearchSpace, complete, parameter_from_dict
 from tracking.journal import JournalReader
 from tracking.records import (
     BestEpoch,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces.space import complete
+from search_spaces import complete
 from tracking.mlflow import tags
 from tracking.mlflow.exports import Exports
 from tracking.mlflow.tags import portable, run_title, spell, to_mlflow
