@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from search_spaces.texts import amounts, counted, duration, listed, number, readable
 from tracking.history.commands import shell_command
+from tracking.history.comparison import ParameterOverlap, Reached, Standing
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import Reason, reasons, sparkline_if_curve
 from tracking.history.verdicts import (
@@ -144,7 +145,7 @@ class Summary:
             for sentence in answers(history).values():
                 yield Fact("answer", sentence)
         champion = champion_sentences(history, verdict) or ("not registered",)
-        yield Fact("model", ". ".join(text.rstrip(".") for text in champion))
+        yield Fact("model", ". ".join(champion))
         chosen = history.champion or best
         for trial in (best,) if chosen is best else (best, chosen):
             whose = "" if chosen is best else f"trial {trial.number}: "
@@ -245,6 +246,39 @@ def trial_rows(
     return ["trial", history.description.objective.metric, "epoch", "state", *names], rows
 
 
+def standing_facts(standing: Standing) -> list[Fact]:
+    """Returns how a study stands in a comparison."""
+    history, best = standing.history, standing.best
+    value, epoch = "no value yet", None if best is None else best.epoch
+    if best is not None and best.best is not None:
+        value = readable(best.best.value, _DIGITS)
+    return [
+        Fact("study", standing.label),
+        Fact("engine", history.description.engine),
+        Fact("best", value),
+        Fact("epoch", "-" if epoch is None else str(epoch)),
+        Fact("trial", "-" if best is None else str(best.number)),
+        Fact("trials", amounts(history.counts()) or "none yet"),
+        Fact("epochs", f"{standing.epochs:,}"),
+        Fact("time", duration(standing.seconds)),
+    ]
+
+
+def cost_text(reached: Reached) -> str:
+    """Returns what a study spent until it reached a value."""
+    if reached.trials is None or reached.epochs is None or reached.seconds is None:
+        return "not reached"
+    trials, epochs = counted(reached.trials, "trial"), counted(reached.epochs, "epoch")
+    return f"{trials}, {epochs}, {duration(reached.seconds)}"
+
+
+def overlap_row(overlap: ParameterOverlap) -> list[str]:
+    """Returns a hyperparameter, its region in each study, and the overlap of these."""
+    between = " to " if overlap.numeric else ", "
+    regions = [between.join(dict.fromkeys(map(readable, r))) for r in overlap.regions]
+    return [overlap.name, *regions, "-" if overlap.overlap is None else f"{overlap.overlap:.2f}"]
+
+
 def reason_facts(found: Sequence[Reason]) -> Iterator[Fact]:
     """Yields why trials are infeasible, or ended early, the most frequent reasons first."""
     for reason in found[:_MOST_REASONS]:
@@ -281,13 +315,9 @@ def validation_parts(history: StudyHistory) -> int:
 
 def _on_test(history: StudyHistory) -> str:
     """Returns what was read of the sealed test part."""
-    data = history.description.data
-    if "test" not in data.digests:
-        unknown = history.description.objective_function and not data.digests
-        return "unknown: the objective function loads its data" if unknown else ""
     readings = read_evaluations(history)
     if not readings:
-        return "sealed: not read yet"
+        return "sealed: not read yet" if "test" in history.description.data.digests else ""
     last = readings[-1]
     measured = ", ".join(
         f"{name} {number(each.value)}"

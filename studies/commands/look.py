@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from search_spaces.texts import amounts, counted, duration, readable
+from search_spaces.texts import amounts, readable
 from studies.commands.command_line import (
     engine_option,
     json_option,
@@ -24,7 +24,7 @@ from studies.commands.texts.tables import in_blocks, table
 from studies.lines import printable, wrapped
 
 if TYPE_CHECKING:
-    from tracking.history.comparison import Comparison, Reached, Standing
+    from tracking.history.comparison import Comparison, Standing
     from tracking.store.folder import Store
 
 
@@ -307,57 +307,28 @@ def _standing_document(standing: Standing) -> dict[str, Any]:
 
 
 def _comparison_text(comparison: Comparison) -> str:
+    from tracking.summary import cost_text, overlap_row, standing_facts
+
     objective, standings = comparison.objective, comparison.standings
     labels = [standing.label for standing in standings]
-    facts = ["study", "engine", "best", "epoch", "trial", "trials", "epochs", "time"]
+    columns = [standing_facts(standing) for standing in standings]
     lines = [
         f"objective  {objective.direction} {printable(objective.metric)}",
         "",
-        *in_blocks([facts, *map(_standing_column, standings)]),
+        *in_blocks([[fact.name for fact in columns[0]], *([f.text for f in c] for c in columns)]),
     ]
     if comparison.targets:
-        first = [f"to reach {objective.metric}", *(f"{t:.6g}" for t in comparison.targets)]
-        lines += ["", *in_blocks([first, *([s.label, *map(_cost, s.reached)] for s in standings)])]
-    if comparison.parameters and comparison.overlap is not None:
+        first = [f"to reach {objective.metric}", *(readable(t, 6) for t in comparison.targets)]
+        costs = [[each.label, *map(cost_text, each.reached)] for each in standings]
+        lines += ["", *in_blocks([first, *costs])]
+    if comparison.overlap is not None:
         header = [f"top {comparison.top} trials", *labels, "overlap"]
-        rows = [
-            [p.name, *(_region(region, p.numeric) for region in p.regions), f"{p.overlap:.2f}"]
-            for p in comparison.parameters
-        ]
-        rows.append(["mean", *[""] * len(labels), f"{comparison.overlap:.2f}"])
+        mean = ["mean", *[""] * len(labels), f"{comparison.overlap:.2f}"]
+        rows = [*map(overlap_row, comparison.parameters), mean]
         lines += ["", *table(header, rows, breaking=header[:-1])]
     for note in comparison.notes:
         lines += ["", *wrapped(f"note: {note}", indent=6)]
     return "\n".join(lines)
-
-
-def _standing_column(standing: Standing) -> list[str]:
-    history, best = standing.history, standing.best
-    value, epoch = "no value yet", None if best is None else best.epoch
-    if best is not None and best.best is not None:
-        value = readable(best.best.value, 6)
-    return [
-        standing.label,
-        history.description.engine,
-        value,
-        "-" if epoch is None else str(epoch),
-        "-" if best is None else str(best.number),
-        amounts(history.counts()) or "none yet",
-        str(standing.epochs),
-        duration(standing.seconds),
-    ]
-
-
-def _cost(reached: Reached) -> str:
-    if reached.trials is None or reached.epochs is None or reached.seconds is None:
-        return "not reached"
-    trials, epochs = counted(reached.trials, "trial"), counted(reached.epochs, "epoch")
-    return f"{trials}, {epochs}, {duration(reached.seconds)}"
-
-
-def _region(region: tuple[Any, ...], numeric: bool) -> str:
-    values = dict.fromkeys(map(readable, region))
-    return " to ".join(values) if numeric else ", ".join(values)
 
 
 @click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")

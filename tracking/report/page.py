@@ -20,10 +20,10 @@ from typing import Any
 import altair as alt
 import jinja2
 
-from search_spaces.texts import amounts, counted, duration, listed, number
+from search_spaces.texts import counted, duration, listed, number
 from tracking.history import commands
 from tracking.history.commands import shell_command
-from tracking.history.comparison import Comparison, Reached, compare
+from tracking.history.comparison import Comparison, compare
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import reasons
 from tracking.records import TrialRecord
@@ -36,6 +36,7 @@ from tracking.report.charts import one_curve
 from tracking.report.figures import Figure, sections, tables
 from tracking.report.trial_data import Columns, StudyData, columns_of, drawable, value_text
 from tracking.store.files import write_atomically
+from tracking.summary import Fact, cost_text, overlap_row, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
@@ -126,14 +127,13 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         objective=comparison.objective,
         found=_best(comparison),
         figures=figures,
-        standings=[_standing(comparison, place) for place in range(len(histories))],
+        standings=[
+            [*standing_facts(each), *(Fact("", cost_text(reached)) for reached in each.reached)]
+            for each in comparison.standings
+        ],
         targets=[number(target) for target in comparison.targets],
         notes=comparison.notes,
-        overlaps=[
-            (each.name, [_region(r, each.numeric) for r in each.regions], f"{each.overlap:.2f}")
-            for each in comparison.parameters
-            if each.overlap is not None
-        ],
+        overlaps=[overlap_row(each) for each in comparison.parameters],
         top=comparison.top,
     )
 
@@ -199,33 +199,6 @@ def _best(comparison: Comparison) -> str:
         return "No trial has a value yet."
     label = min(valued, key=lambda each: comparison.objective.sort_key(valued[each]))
     return f"{label} found the best {comparison.objective.metric}: {number(valued[label])}."
-
-
-def _standing(comparison: Comparison, place: int) -> list[str]:
-    standing = comparison.standings[place]
-    description, best = standing.history.description, standing.best
-    at = "" if best is None or best.epoch is None else f", epoch {best.epoch}"
-    return [
-        standing.label,
-        description.engine,
-        "none" if best is None or best.value is None else number(best.value, 5),
-        "" if best is None else f"{best.number}{at}",
-        f"{len(standing.history.trials):,}: {amounts(standing.history.counts())}",
-        f"{standing.epochs:,}",
-        duration(standing.seconds),
-        *(_cost(reached) for reached in standing.reached),
-    ]
-
-
-def _cost(reached: Reached) -> str:
-    if reached.trials is None or reached.seconds is None:
-        return "not reached"
-    return f"{counted(reached.trials, 'trial')}, {duration(reached.seconds)}"
-
-
-def _region(region: tuple[object, ...], numeric: bool) -> str:
-    shown = [number(v) if isinstance(v, float) else value_text(v) for v in region]
-    return " to ".join(dict.fromkeys(shown)) if numeric else ", ".join(shown)
 
 
 def _render(
@@ -365,15 +338,16 @@ def _following(data: StudyData) -> list[str]:
 
 def _commands(data: StudyData) -> list[tuple[str, str]]:
     """Returns what each command does, and the command: first that which the record asks for."""
-    commands = [(f"{each.purpose}:", each.text) for each in data.summary.commands]
+    look, *others = data.summary.commands
+    commands = [(each.purpose, each.text) for each in others if each.name != "report"]
     if data.diagnosis.command:
-        commands.insert(0, ("Launch what should follow:", data.diagnosis.command))
+        commands.insert(0, ("Launch what should follow", data.diagnosis.command))
     if data.several:
         engines = [data.history.description.engine, *data.history.engines]
         options = " ".join(f"--engine {shlex.quote(name)}" for name in dict.fromkeys(engines))
         text = shell_command("report", data.history.description, options, store=data.root)
-        commands.append(("Compare its engines, side by side:", text))
-    return commands
+        commands.append(("Compare its engines, side by side", text))
+    return [*commands, (look.purpose, look.text)]
 
 
 def _around_number(data: StudyData) -> tuple[str, str]:
