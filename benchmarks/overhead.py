@@ -28,9 +28,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
+from studies.definition import LaunchOptions
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
-from studies.running.opening import LaunchOptions
 from studies.running.study_run import run_study
 from tracking.journal import Journal
 from tracking.records import (
@@ -75,6 +75,7 @@ class NoTraining:
             seed=0,
             threads=1,
             keep=10,
+            try_defaults=False,
             data=DataDescription(
                 "none", "none", "0" * 64, {"train": "1" * 64, "validation": "2" * 64}, {}, {}
             ),

@@ -26,9 +26,9 @@ from typing import Any
 import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.to_optuna import OptunaSpace
+from studies.definition import LaunchOptions
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
-from studies.running.opening import LaunchOptions
 from studies.running.study_run import run_study
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
@@ -112,6 +112,7 @@ class SimulatedWorkers:
             seed=0,
             threads=1,
             keep=10,
+            try_defaults=False,
             data=DataDescription("none", "none", "0" * 64, parts, {}, {}),
             code=CodeDescription("", "", "", ""),
         )

@@ -17,8 +17,8 @@ from studies.data import (
 from studies.data.looking.look import look_at
 from studies.data.replacing import data_alone
 from studies.data.tables.files import path_in
+from studies.definition import StudyDefinition
 from studies.definition.objective import no_data
-from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session
 from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
 from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
-from studies.definition.settings import check_engine
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
 from studies.executors.executor import Executor
 from studies.progress import Progress

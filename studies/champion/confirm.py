@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from search_spaces import checks
 from search_spaces.errors import StudyError
 from studies.champion.checkpoints import opened
 from studies.champion.confirmation_outcome import (
@@ -20,9 +21,7 @@ from studies.champion.confirmation_trainings import Trainings
 from studies.champion.promotion import make_champion, stays_champion
 from studies.champion.recorded import AnyExecutor, opened_executor
 from studies.champion.verification import Verifier
-from studies.definition.settings import check_count
-from studies.definition.study_definition import StudyDefinition
-from studies.executors import ExecutorName
+from studies.definition import ExecutorName, StudyDefinition
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import record_verified
@@ -158,7 +157,7 @@ def where_trainings_run(
         raise StudyError(f"executor must be 'in-process' or 'worker'. Received: {executor!r}.")
     if workers is None:
         return executor or otherwise
-    check_count("workers", workers)
+    checks.whole_number("workers", workers, StudyError)
     if executor == "in-process":
         raise StudyError(
             "The executor 'in-process' runs one training at a time, in this process, so it takes "

@@ -13,8 +13,8 @@ from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
 from studies.champion.checkpoints import champion_or, in_worker, opened, weights_of
 from studies.champion.recorded import check_data, recorded_worker
+from studies.definition import StudyDefinition
 from studies.definition.objective import no_data
-from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.confirmations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory

@@ -14,7 +14,7 @@ from studies.champion.all_folds import AllFolds
 from studies.champion.checkpoints import champion_or, in_worker, opened, weights_of
 from studies.champion.choosing import register
 from studies.champion.recorded import check_data, recorded_worker
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition
 from studies.executors.executor import Executor
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import champion_fault, register_refit, set_promotion

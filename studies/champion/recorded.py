@@ -12,7 +12,7 @@ from studies.data import CrossValidation
 from studies.data.arrays.large import temporary_folder
 from studies.data.folds.splits import read_spelled
 from studies.data.tables.files import spelled
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition
 from studies.executors.pool import LocalWorkers, WorkerPool
 from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor

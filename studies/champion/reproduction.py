@@ -12,8 +12,7 @@ from pathlib import Path
 from search_spaces.errors import StudyNotFoundError
 from studies.champion.recorded import AS_IT_IS, recorded_worker
 from studies.champion.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
-from studies.definition.settings import trainer_in_words
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, trainer_in_words
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, make_progress
 from studies.training.process.environment import environment_differences

@@ -18,7 +18,7 @@ from search_spaces.errors import InternalError, StudyError, WorkerError
 from studies.champion.all_folds import AllFolds
 from studies.champion.reruns import RecordedTraining, Rerun, put_back, trainings_of
 from studies.data.arrays.large import temporary_folder
-from studies.definition.settings import Verify
+from studies.definition import Verify
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.training.process.environment import environment_differences

@@ -105,7 +105,7 @@ def reproduce_command(
 
 def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
     """Returns the outcome of a reproduction as text."""
-    from studies.definition.settings import trainer_in_words
+    from studies.definition import trainer_in_words
     from tracking.texts import counted
 
     what = f"trial {outcome.trial} of {outcome.study}"

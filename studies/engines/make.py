@@ -5,7 +5,7 @@ from __future__ import annotations
 from search_spaces import SearchSpace
 from search_spaces.errors import EngineError
 from search_spaces.to_optuna import OptunaSpace
-from studies.definition.engine_options import check_options, split_options
+from studies.definition import check_options, split_options
 from studies.engines.engine import Engine, EngineSettings
 from studies.engines.keras_tuner_engine import (
     KerasTunerEngine,

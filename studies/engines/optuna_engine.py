@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.parameters.scalars import canonical_json
 from search_spaces.to_optuna import OptunaSpace
-from studies.definition.engine_options import split_options
+from studies.definition import split_options
 from studies.definition.seeds import sampler_seed
 from studies.engines.engine import Curve, EngineSettings, was_told
 from studies.engines.optuna_parts import (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from search_spaces import Float, Int, SearchSpace
 from search_spaces.errors import EngineError
 from search_spaces.to_optuna import OptunaSpace
-from studies.definition.engine_options import check_options, split_options
+from studies.definition import check_options, split_options
 from studies.libraries.optuna_parts import tpe_can_be_led
 
 if TYPE_CHECKING:

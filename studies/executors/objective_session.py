@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
+from studies.definition import StudyDefinition
 from studies.definition.objective import no_data
-from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session, at_work, description_of
 from studies.training.building.discovering import resolve_space
 from studies.training.champion.champion_model import save_objective_champion

@@ -19,9 +19,8 @@ from studies.data import (
     LoadedData,
 )
 from studies.data.looking.look import glance_at
+from studies.definition import StudyDefinition, check_initial, check_no_own_fit
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
-from studies.definition.settings import check_initial
-from studies.definition.study_definition import StudyDefinition, check_no_own_fit
 from studies.executors.executor import Handler
 from studies.training.building.discovering import resolve_space
 from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
@@ -42,10 +41,12 @@ from tracking.records import (
     CodeDescription,
     DataDescription,
     Objective,
+    RecordedSettings,
     StudyDescription,
     TrialResult,
     TrialSpec,
     TrialTask,
+    settings_of,
 )
 
 
@@ -351,33 +352,21 @@ def description_of(
     assert isinstance(study.objective, Objective), "a session resolves the study's objective"
     assert study.space is not None, "a session resolves the study's space"
     space = study.space
-    initial = check_initial(study.initial)
+    initial = check_initial("initial", study.initial)
     return StudyDescription(
         name=study.name,
         space=space,
         objective=study.objective,
         engine=study.engine,
         pruner=study.pruner,
-        trials=study.trials,
-        epochs=study.epochs,
-        batch_size=study.batch_size,
-        seed=study.seed,
         threads=threads,
-        keep=study.keep,
         data=data,
         code=code,
-        notes=study.notes,
-        repeats=study.repeats,
-        try_defaults=study.try_defaults,
         initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
         initial_from=initial if isinstance(initial, str) else "",
-        deterministic=study.deterministic,
-        timeout=study.timeout,
-        stop_at=study.stop_at,
-        patience=study.patience,
-        trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),
         hardware=hardware_class(),
+        **{name: getattr(study, name) for name in settings_of(RecordedSettings)},
     )
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from search_spaces import checks
 from search_spaces.errors import StudyError
-from studies.definition.settings import check_count
 from tracking.texts import counted
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
@@ -49,7 +49,7 @@ def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
 def asked_workers(workers: int | None) -> int | None:
     """Returns the number of workers that the option, else the environment, sets; None: neither."""
     if workers is not None:
-        check_count("workers", workers)
+        checks.whole_number("workers", workers, StudyError)
         return workers
     text = os.environ.get(WORKERS_VARIABLE, "").strip()
     if not text:

@@ -10,7 +10,7 @@ from tracking.history.trials import reasons
 from tracking.texts import counted
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
     from studies.results.study_results import StudyResults, Trial
 
 _SHOWN = 5

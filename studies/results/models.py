@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces import Hyperparameters
 from search_spaces.errors import DataError, StudyError, StudyNotFoundError
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.user_code.loading import load_study
 from studies.user_code.targets import Target

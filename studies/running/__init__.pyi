@@ -5,7 +5,6 @@ from .budget import spelled as spelled
 from .definitions import differences as differences
 from .definitions import warnings_of as warnings_of
 from .launch import launch_target as launch_target
-from .opening import LaunchOptions as LaunchOptions
 from .proposals import task_of as task_of
 from .retention import Retention as Retention
 from .running_trial import Running as Running

@@ -13,12 +13,12 @@ from dataclasses import replace
 from functools import partial
 
 from search_spaces.errors import WorkerError
-from studies.definition.seeds import trial_seed
+from studies.definition import AtTheEnd, trial_seed
 from studies.engines.engine import Curve
 from studies.executors.executor import Executor
 from studies.executors.jobs import Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
-from studies.running.budget import AtTheEnd, AwakeClock, Ending, TimeLimit, why_it_ended
+from studies.running.budget import AwakeClock, Ending, TimeLimit, why_it_ended
 from studies.running.definitions import joinable
 from studies.running.proposals import EngineOf, Search, task_of
 from studies.running.retention import Retention

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from studies.data.arrays.large import temporary_folder
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import LOCAL, LaunchOptions, RayOptions, StudyDefinition
 from studies.executors.pool import LaunchWorkers, LocalWorkers
-from studies.executors.ray.options import LOCAL, RayOptions, check_installed
+from studies.executors.ray.options import check_installed
 from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from studies.interruption import raising_interrupts
 from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
-from studies.running.opening import LaunchOptions, check_store, held_study
+from studies.running.opening import check_store, held_study
 from studies.running.starting_values import starting_values
 from studies.running.study_run import run_held, run_study
 from studies.training.process.determinism import begin_trial, prepare_environment

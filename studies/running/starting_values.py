@@ -16,7 +16,7 @@ from search_spaces.errors import SearchSpaceError, StudyError
 from search_spaces.parameters.scalars import canonical_json
 from search_spaces.space import complete
 from search_spaces.tailoring import read_value
-from studies.definition.settings import OF_A_STUDY
+from studies.definition import OF_A_STUDY
 from studies.lines import unescaped
 from studies.progress import Progress
 from tracking.history.study_history import find_engines, read_engines

@@ -10,6 +10,7 @@ from dataclasses import replace
 from search_spaces.errors import FailedAlikeError
 from studies.champion.choosing import choose_champion
 from studies.champion.verification import VerificationStopped, Verifier
+from studies.definition import LaunchOptions
 from studies.engines.engine import Curve, Engine, EngineSettings
 from studies.engines.make import make_engine
 from studies.executors.executor import Executor
@@ -20,7 +21,6 @@ from studies.running.definitions import most_epochs, with_hardware
 from studies.running.driver import Driver
 from studies.running.opening import (
     HeldStudy,
-    LaunchOptions,
     check_store,
     exporting,
     held_study,

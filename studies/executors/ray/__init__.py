@@ -13,7 +13,3 @@ passes messages and files on. So all else is shared with local workers: `WorkerP
 | `host` | what an actor does on a node |
 | `parcels` | messages between the two, with files |
 """
-
-from studies.executors.ray.options import RayOptions
-
-__all__ = ["RayOptions"]

@@ -17,8 +17,8 @@ from typing import Any
 
 from search_spaces.errors import StudyError
 from search_spaces.library_parts import AttributePart, MissingPartError, ModulePart
+from studies.definition import LOCAL, RayOptions, check_address
 from studies.error_texts import describe
-from studies.executors.ray.options import LOCAL, RayOptions, check_address
 from studies.executors.sizing import this_machine
 from studies.interruption import raising_interrupts
 
@@ -138,7 +138,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
         return
     address = options.place
     # It may be that of RAY_ADDRESS.
-    check_address(address)
+    check_address("address", address)
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(_own_ray()) if address == LOCAL else {}
         stack.callback(ray.shutdown)

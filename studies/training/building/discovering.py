@@ -20,7 +20,7 @@ from studies.training.process.determinism import begin_trial
 from studies.user_code.causes import fatal, is_fatal
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 
 _READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from search_spaces import Hyperparameters
     from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 _SAMPLES = 8  # Samples to rehearse with.
 _OTHERS = (

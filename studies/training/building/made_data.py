@@ -18,7 +18,7 @@ from studies.training.process.determinism import begin_trial
 from studies.user_code.causes import explain, fatal, is_fatal
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 DATA_SETS_KEPT = 4
 """In each process, as each takes memory."""

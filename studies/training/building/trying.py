@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 _SAMPLES = 4
 # Points of the space to check whether other hyperparameters fail like the default ones.

@@ -12,6 +12,7 @@ from conformance.executor import STUDY_FILE, Collecting, make_spec
 
 import kerastudy as ks
 from search_spaces import StudyError
+from studies.definition import LaunchOptions
 from studies.executors import (
     LocalWorkers,
     Machine,
@@ -25,7 +26,6 @@ from studies.executors import (
     variables_of,
     visible_gpus,
 )
-from studies.running import LaunchOptions
 from studies.user_code import Target
 
 GIB = 2**30
@@ -101,8 +101,8 @@ class TestAskedWorkers:
             ({"executor": "in-process", "workers": 2}, r"takes no number of workers. Received: 2"),
             ({"executor": "cloud"}, "Received: 'cloud'"),
             ({"workers": 0}, "workers must be a whole number of at least 1. Received: 0"),
-            ({"at_the_end": "stop"}, "at_the_end must be 'finish' or 'cut'. Received: 'stop'"),
-            ({"verify": "all"}, "verify must be one of full, some, off. Received: 'all'"),
+            ({"at_the_end": "stop"}, "at_the_end must be one of 'finish', 'cut'. Received: 'stop'"),
+            ({"verify": "all"}, "verify must be one of 'full', 'some', 'off'. Received: 'all'"),
             ({"tracking_uri": "here"}, "tracking URI must be .* Received: 'here'"),
         ],
     )
