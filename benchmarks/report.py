@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.scale import SimulatedWorkers
 from studies.definition import LaunchOptions
 from studies.progress import NoProgress
-from studies.running.study_run import run_study
+from studies.running.launch import run_study
 
 
 def make(trials: int, folder: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from search_spaces.to_optuna import OptunaSpace
 from studies.definition import LaunchOptions
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
-from studies.running.study_run import run_study
+from studies.running.launch import run_study
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     BestEpoch,

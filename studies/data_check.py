@@ -13,20 +13,15 @@ from studies.data import (
     FoldedSplits,
     LoadedData,
     StreamedDataset,
+    data_alone,
+    look_at,
+    path_in,
 )
-from studies.data.looking.look import look_at
-from studies.data.replacing import data_alone
-from studies.data.tables.files import path_in
-from studies.definition import StudyDefinition
-from studies.definition.objective import no_data
+from studies.definition import StudyDefinition, no_data
 from studies.executors.session import Session
 from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing
-from studies.training.process.determinism import (
-    begin_trial,
-    configure_tensorflow,
-    prepare_environment,
-)
+from studies.training import begin_trial, configure_tensorflow, prepare_environment
 from studies.user_code.loading import describe_code, load_study
 from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import find_engines

@@ -14,11 +14,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from search_spaces.errors import DataError, StudyFileError
-from studies.data.folders import classes_in, folders_of_parts, kind_of, read_columns
-from studies.data.npz_files import absolute_path, read_arrays
-from studies.data.tables.columns import check_names, columns_of
-from studies.data.tables.files import is_table, read_table
-from studies.data.tables.table import Table, table
+from studies.data import (
+    Table,
+    absolute_path,
+    check_names,
+    classes_in,
+    datasets,
+    folder_kind,
+    folders_of_parts,
+    is_table,
+    read_arrays,
+    read_columns,
+    read_table,
+    table_columns,
+)
 from studies.user_code.targets import resolve_target
 from tracking.store.folder import check_study_name
 
@@ -236,7 +245,7 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
     if target is None:
         raise DataError(f"Say which column of {str(file)!r} to predict: --target {names[-1]}")
     check_names(frame, {"target": [target]}, called)
-    columns, refused = columns_of(frame.drop(columns=target)) if len(frame) else ([], {})
+    columns, refused = table_columns(frame.drop(columns=target)) if len(frame) else ([], {})
     usable = any(column.kind != "dates" for column in columns)
     texts = [name for name in refused if _are_texts(frame[name].dropna())]
     if not usable and len(texts) == 1:
@@ -244,7 +253,9 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
     found = guessed(frame[target]) if kind is None else kind
     left_out = tuple(refused) if usable else ()
     # As a launch would read it, so that it says the same now.
-    described = table(file, target=target, classes=found != "regression", drop=left_out).read
+    described = datasets.table(
+        file, target=target, classes=found != "regression", drop=left_out
+    ).read
     assert isinstance(described, Table), "it reads a table"
     read = described.contents_of(frame).pool
     if found != "regression":
@@ -281,7 +292,7 @@ def _of_texts(file: Path, text: str, target: str, kind: Kind | None) -> Samples:
 
 def _of_folder(folder: Path, kind: Kind | None) -> Samples:
     place = absolute_path(folder)
-    texts = kind_of(place) == "texts"
+    texts = folder_kind(place) == "texts"
     classes = classes_in(folders_of_parts(place)["train"])
     output = output_for(np.arange(len(classes)), kind, str(folder))
     if texts:

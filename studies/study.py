@@ -15,7 +15,7 @@ from tracking.records import Objective, TrainerName
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from studies.champion.promotion import Promotion
+    from studies.champion.choosing import Promotion
     from studies.champion.reproduction import Reproduction
     from studies.definition import AtTheEnd, ExecutorName, RayOptions, Verify
     from studies.results.study_results import StudyResults
@@ -330,6 +330,6 @@ class Study(StudyDefinition):
             trial: Its number; None for the best.
             **options: Those of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
         """
-        from studies.champion.promotion import promote
+        from studies.champion.choosing import promote
 
         return promote(self, trial, **options)

@@ -15,7 +15,7 @@ from benchmarks.scale import SPACE, value_of
 from studies.definition import LaunchOptions
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
-from studies.running.study_run import run_study
+from studies.running.launch import run_study
 from tracking.records import (
     CodeDescription,
     DataDescription,

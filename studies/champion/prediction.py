@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, StudyError
 from studies.champion.inputs import Inputs, Taken, read_inputs
-from studies.data.tables.files import read_table
+from studies.data import read_table
 from studies.error_texts import describe
 from studies.libraries.importing import import_quietly
 from studies.lines import as_csv
@@ -87,7 +87,7 @@ def predict_file(
     trust: bool = False,
 ) -> Predictions:
     """Predicts the samples of a file."""
-    from studies.training.champion.champion_loader import can_not_be_loaded
+    from studies.training import can_not_be_loaded
 
     path = path.expanduser()
     if not path.exists():

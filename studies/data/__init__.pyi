@@ -1,31 +1,69 @@
 from . import datasets as datasets
+from . import preprocessing as preprocessing
+from .arrays.checks import by_rule as by_rule
+from .arrays.classes import class_labels as class_labels
 from .arrays.digests import array_digest as array_digest
 from .arrays.digests import combined_digest as combined_digest
 from .arrays.digests import marks as marks
+from .arrays.large import MappingUnpickler as MappingUnpickler
 from .arrays.large import file_of as file_of
 from .arrays.large import shared as shared
+from .arrays.large import temporary_folder as temporary_folder
+from .arrays.preprocessing import Given as Given
+from .arrays.preprocessing import Prepared as Prepared
+from .arrays.preprocessing import examples_of as examples_of
 from .arrays.splits import Part as Part
 from .arrays.splits import Splits as Splits
+from .arrays.splits import joined as joined
 from .arrays.splits import seal as seal
+from .arrays.structures import Arrays as Arrays
+from .arrays.structures import Columns as Columns
+from .arrays.structures import described as described
+from .arrays.structures import entry_name as entry_name
+from .arrays.structures import image_of as image_of
+from .arrays.structures import is_text as is_text
+from .arrays.structures import length_of as length_of
+from .arrays.structures import map_arrays as map_arrays
+from .arrays.structures import named_arrays as named_arrays
 from .dataset import Dataset as Dataset
+from .folders import ENDINGS as ENDINGS
+from .folders import classes_in as classes_in
+from .folders import folder_kind as folder_kind
+from .folders import folders_of_parts as folders_of_parts
+from .folders import read_columns as read_columns
+from .folders import read_images as read_images
 from .folds import splits as splits
 from .folds.cross_validation import CrossValidation as CrossValidation
+from .folds.cross_validation import Grouped as Grouped
 from .folds.folded import FoldedSplits as FoldedSplits
-from .folds.splits import (
-    check_cross_validation as check_cross_validation,
-)
-from .folds.splits import (
-    read_spelled as read_spelled,
-)
+from .folds.splits import check_cross_validation as check_cross_validation
+from .folds.splits import read_spelled as read_spelled
 from .looking.look import glance_at as glance_at
+from .looking.look import guess_on as guess_on
 from .looking.look import look_at as look_at
 from .looking.look import told_apart as told_apart
+from .npz_files import absolute_path as absolute_path
+from .npz_files import read_arrays as read_arrays
 from .preprocessing import building_for as building_for
 from .protocol import DescribedData as DescribedData
 from .protocol import LoadedData as LoadedData
+from .replacing import data_alone as data_alone
+from .replacing import is_data as is_data
 from .replacing import replaced_data as replaced_data
 from .streams.profiles import PROFILE_SEED as PROFILE_SEED
+from .streams.sources import GENERATOR as GENERATOR
+from .streams.sources import TF_DATA as TF_DATA
+from .streams.sources import Reading as Reading
+from .streams.sources import batches_kind as batches_kind
+from .streams.streamed_dataset import Stream as Stream
 from .streams.streamed_dataset import StreamedDataset as StreamedDataset
+from .tables.columns import check_names as check_names
+from .tables.columns import table_columns as table_columns
+from .tables.files import is_table as is_table
 from .tables.files import path_in as path_in
+from .tables.files import read_table as read_table
 from .tables.files import spelled as spelled
+from .tables.fitted import FittedTable as FittedTable
+from .tables.table import Table as Table
 from .tables.values import model_columns as model_columns
+from .tables.values import takes_columns as takes_columns

@@ -179,7 +179,7 @@ class Folder:
         return replace(self, place=place, options=options)
 
 
-def kind_of(folder: Path) -> Kind:
+def folder_kind(folder: Path) -> Kind:
     """Returns what a folder holds further down: texts, if it has txt files and no images."""
     endings = {file.suffix.lower() for file in folder.rglob("*.*")}
     return "texts" if ".txt" in endings and endings.isdisjoint(ENDINGS["images"]) else "images"

@@ -10,7 +10,7 @@ from search_spaces.errors import DataError
 from studies.data.dataset import Dataset
 from studies.data.datasets import images, npz, table
 from studies.data.datasets import text as texts
-from studies.data.folders import Folder, kind_of
+from studies.data.folders import Folder, folder_kind
 from studies.data.npz_files import absolute_path
 from studies.data.tables.files import TARGET, is_table
 from studies.data.tables.table import Table
@@ -31,7 +31,7 @@ def replaced_data(text: str, own: object) -> Dataset:
         shown = f"{own.text} from {str(place)!r}"
         return replace(own, source=str(place), text=shown, read=reads.at(place, target))
     if place.is_dir():
-        if kind_of(place) == "texts":
+        if folder_kind(place) == "texts":
             return texts(path)
         raise DataError(
             f"{path!r} is a folder, and the study's own data is no folder of images, which would "
@@ -56,7 +56,7 @@ def is_data(path: str) -> bool:
 def data_alone(text: str) -> Dataset:
     """Returns the description of a file, or folder, that belongs to no study."""
     path, _, target = text.partition(TARGET)
-    if Path(path).is_dir() and kind_of(Path(path)) == "images":
+    if Path(path).is_dir() and folder_kind(Path(path)) == "images":
         return images(path, image_size=_IMAGE_SIZE)
     if not Path(path).exists():
         raise DataError(f"There is no file {path!r}.")

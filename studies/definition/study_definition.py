@@ -13,10 +13,13 @@ from typing import Any, NoReturn, Self
 from search_spaces import SearchSpace, Tailoring, checks
 from search_spaces.declarations import is_keras_tuners, space_of_keras_tuners
 from search_spaces.errors import DataError, StudyError, suggestion
-from studies.data import CrossValidation, DescribedData
-from studies.data.folds.cross_validation import Grouped
-from studies.data.folds.splits import check_cross_validation
-from studies.data.replacing import replaced_data
+from studies.data import (
+    CrossValidation,
+    DescribedData,
+    Grouped,
+    check_cross_validation,
+    replaced_data,
+)
 from studies.definition.class_weights import check_class_weight
 from studies.definition.engine_names import HYPERBAND, name_of_object, split_options
 from studies.definition.objective import (

@@ -17,7 +17,7 @@ import psutil
 
 from search_spaces import checks
 from search_spaces.errors import StudyError
-from tracking.texts import counted
+from search_spaces.texts import counted
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""

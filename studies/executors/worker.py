@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.keras_names import INITIALIZERS
-from studies.data.arrays.large import temporary_folder
+from studies.data import temporary_folder
 from studies.executors.executor import Handler
 from studies.executors.messages import (
     Answer,

@@ -11,7 +11,7 @@ from search_spaces import Fixed, SearchSpace
 from search_spaces.errors import EngineError, StudyChangedError
 from search_spaces.parameters.choices import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter
-from studies.data.tables.files import path_in
+from studies.data import path_in
 from studies.definition import (
     FACTOR,
     HYPERBAND,

@@ -40,5 +40,8 @@ from .trials import TrialResult as TrialResult
 from .trials import TrialSpec as TrialSpec
 from .trials import TrialState as TrialState
 from .trials import TrialTask as TrialTask
-from .trials import finished_trials as finished_trials
+from .trials import (
+    finished_trials as finished_trials,
+)
+from .trials import training_name as training_name
 from .validation_predictions import ValidationPredictions as ValidationPredictions

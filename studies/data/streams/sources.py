@@ -75,9 +75,9 @@ class Source:
                 opened = self.given
             else:
                 opened = self.given(seed=seed) if self.seeded else self.given()
-            if kind_of(opened) == TF_DATA:
+            if batches_kind(opened) == TF_DATA:
                 return opened if self.steps is None else opened.take(self.steps)
-        if kind_of(opened) == PY_DATASET:
+        if batches_kind(opened) == PY_DATASET:
             return opened
         if not isinstance(opened, Iterable) or hasattr(opened, "shape") or _is_a_batch(opened):
             raise DataError(
@@ -88,7 +88,7 @@ class Source:
 
     def __getstate__(self) -> dict[str, object]:
         """Returns the state to pickle; a `tf.data.Dataset` has none."""
-        if kind_of(self.given) == TF_DATA:
+        if batches_kind(self.given) == TF_DATA:
             raise DataError(
                 f"{self.part} is a {TF_DATA} itself, which can't be sent to another process. Pass "
                 "a function that makes it"
@@ -124,7 +124,7 @@ def check_steps(option: str, value: object) -> None:
         )
 
 
-def kind_of(thing: object) -> str:
+def batches_kind(thing: object) -> str:
     """Returns the kind of a source."""
     for parent in type(thing).__mro__:
         # By name, as Keras does: describing data must not import TensorFlow.
@@ -172,7 +172,7 @@ def _quiet_keras() -> Iterator[None]:
 
 
 def _is_read_itself(thing: object) -> bool:
-    return not isinstance(thing, type) and kind_of(thing) != GENERATOR
+    return not isinstance(thing, type) and batches_kind(thing) != GENERATOR
 
 
 def _is_a_batch(thing: object) -> bool:
@@ -220,7 +220,7 @@ class Reading:
         self, source: Source, seed: int, class_weight: Mapping[int, float] | None = None
     ) -> None:
         opened = source.open(seed)
-        self.kind = kind_of(opened)
+        self.kind = batches_kind(opened)
         self._steps = source.steps
         try:
             self._adapter = adapter_of(opened, self._weights(class_weight))

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,12 @@ def silent() -> Iterator[None]:
         yield
     finally:
         _prints.set(worker, before)
+
+
+def check_installed() -> None:
+    """Raises StudyError if Ray is not installed."""
+    if find_spec("ray") is None:
+        raise StudyError(
+            "The executor 'ray' needs Ray, which is not installed. "
+            "Install it: pip install 'kerastudy[ray]'."
+        )

@@ -19,7 +19,6 @@ from studies.champion import reproduce
 from studies.commands import trial_text
 from studies.executors import Handler
 from studies.progress import NoProgress
-from studies.running import spelled
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec, TrialTask
 from tracking.store import open_store
@@ -288,11 +287,3 @@ def test_what_is_no_budget_is_refused(setting: str, value: object) -> None:
 def test_no_time_is_no_time() -> None:
     with pytest.raises(StudyError, match="above 0"):
         Study("s", data=ks.datasets.digits(), build=print, timeout=0)
-
-
-@pytest.mark.parametrize(
-    "seconds, text",
-    [(0.5, "0.5 s"), (90, "1 min 30 s"), (3600, "1 h"), (5400, "1 h 30 min"), (0, "0 s")],
-)
-def test_times_are_spelled_as_people_do(seconds: float, text: str) -> None:
-    assert spelled(seconds) == text
