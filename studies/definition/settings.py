@@ -285,6 +285,19 @@ def _ray(name: str, value: Any, *, error: checks.Error) -> RayOptions:
     raise error.of_setting(name, "a RayOptions, such as RayOptions(address='auto')", value)
 
 
+def check_workers(workers: int | None, executor: str | None) -> None:
+    """Refuses a number of workers that is none, or that the executor can't have."""
+    if workers is not None:
+        checks.whole_number("workers", workers, StudyError)
+        if executor == "in-process":
+            raise StudyError(
+                "The executor 'in-process' runs one training at a time, in this process, so it "
+                "takes no number of workers",
+                received=workers,
+                hint="Leave one of the two out.",
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class LaunchOptions:
     """The options of a launch. `Study.launch` describes them."""
@@ -301,8 +314,7 @@ class LaunchOptions:
     workers: int | None = setting(
         None,
         "Trials to run at once.  [default: $KERASTUDY_WORKERS, or what suits the machine]",
-        checks.whole_number,
-        WHERE,
+        section=WHERE,
     )
     progress: bool = True
     at_the_end: AtTheEnd = setting(
@@ -356,13 +368,7 @@ class LaunchOptions:
                 f"Options of a Ray cluster have no effect with the executor {self.executor!r}",
                 hint="Leave them out, or use the executor 'ray'.",
             )
-        if self.executor == "in-process" and self.workers is not None:
-            raise StudyError(
-                "The executor 'in-process' runs one trial at a time, in this process, so it takes "
-                "no number of workers",
-                received=self.workers,
-                hint="Leave one of the two out.",
-            )
+        check_workers(self.workers, self.executor)
 
     @property
     def reports(self) -> bool:

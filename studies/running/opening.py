@@ -157,7 +157,10 @@ def open_journal(
             f"({', '.join(changed)}); trials before and after may not compare. To start a new "
             "study, give another name with --name."
         )
-        report_infeasible(before.trials, progress)
+        infeasible = sum(trial.state == "infeasible" for trial in before.trials)
+        if infeasible:
+            which = counted(infeasible, "infeasible trial")
+            progress.say(f"--retry-infeasible trains {which} again")
     journal.write_definition()
     journal.end_left_over()
     return journal, refreshed(before)
@@ -182,15 +185,6 @@ def superseded(
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
     return [_again(trial) if trial.number in infeasible else trial for trial in recorded]
-
-
-def report_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> None:
-    """Reports how to train infeasible trials again, if the study's code has changed."""
-    infeasible = [trial for trial in recorded if trial.state == "infeasible"]
-    if infeasible:
-        progress.say(
-            f"--retry-infeasible trains {counted(len(infeasible), 'infeasible trial')} again"
-        )
 
 
 def _again(trial: TrialRecord) -> TrialRecord:
