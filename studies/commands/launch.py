@@ -151,7 +151,7 @@ def launch_command(
             "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
             "of the catalog: kerastudy list --catalog."
         )
-    from studies.user_code.targets import resolve_target
+    from studies.user_code import resolve_target
 
     resolved = resolve_target(target)
     from search_spaces import Tailoring

@@ -10,8 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
-from search_spaces import SearchSpace, Tailoring, checks
-from search_spaces.declarations import is_keras_tuners, space_of_keras_tuners
+from search_spaces import (
+    SearchSpace,
+    Tailoring,
+    checks,
+    is_keras_tuners,
+    space_of_keras_tuners,
+)
 from search_spaces.errors import DataError, StudyError, suggestion
 from studies.data import (
     CrossValidation,

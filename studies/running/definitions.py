@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Fixed, SearchSpace
+from search_spaces import Fixed, Parameter, SearchSpace, parameter_from_dict
 from search_spaces.errors import EngineError, StudyChangedError
-from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.parameters.parameter import Parameter
 from studies.data import path_in
 from studies.definition import (
     FACTOR,
@@ -19,7 +17,7 @@ from studies.definition import (
     hyperband_trials,
     split_options,
 )
-from studies.engines.make import check_engine_serves
+from studies.engines import check_engine_serves
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import joined, with_joined
 from tracking.records import FINISHED_STATES, StudyDescription, settings_of
