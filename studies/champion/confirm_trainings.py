@@ -22,9 +22,9 @@ from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
 from studies.error_texts import describe
 from studies.executors.jobs import Job, Jobs, run_jobs, spec_of
 from studies.progress import Progress
-from tracking.history.confirmations import ConfirmationTraining, read_trainings
-from tracking.history.curves import common_best, fit_metrics
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import common_best, fit_metrics
+from tracking.history.verdicts import ConfirmationTraining, read_trainings
 from tracking.journal import Journal
 from tracking.records import (
     ALL_FOLDS,

@@ -4,6 +4,7 @@ from .checks import Evaluation as Evaluation
 from .checks import Interval as Interval
 from .checks import Measured as Measured
 from .checks import Racer as Racer
+from .checks import ValidationPredictions as ValidationPredictions
 from .converting import from_json as from_json
 from .converting import to_json as to_json
 from .settings import ADVANCED as ADVANCED
@@ -40,8 +41,5 @@ from .trials import TrialResult as TrialResult
 from .trials import TrialSpec as TrialSpec
 from .trials import TrialState as TrialState
 from .trials import TrialTask as TrialTask
-from .trials import (
-    finished_trials as finished_trials,
-)
+from .trials import finished_trials as finished_trials
 from .trials import training_name as training_name
-from .validation_predictions import ValidationPredictions as ValidationPredictions
