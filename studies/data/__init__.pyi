@@ -58,7 +58,6 @@ from .streams.sources import batches_kind as batches_kind
 from .streams.streamed_dataset import Stream as Stream
 from .streams.streamed_dataset import StreamedDataset as StreamedDataset
 from .tables.columns import check_names as check_names
-from .tables.columns import listed as listed
 from .tables.columns import table_columns as table_columns
 from .tables.files import is_table as is_table
 from .tables.files import path_in as path_in

@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from search_spaces.errors import DataError, suggestion
+from search_spaces.errors import DataError, shown, suggestion
 
 DEFAULT_SHARE = 0.2
 PREPROCESSING_NAMES = ("standardize", "minmax")
@@ -86,7 +86,7 @@ def _check_size(name: str, value: object) -> Size:
     else:
         zero = ", or None for no such part" if name == "test" else ""
         raise DataError(
-            f"{name} must be a share, a count or a ready-made part, not {_shown(value)}. Pass a "
+            f"{name} must be a share, a count or a ready-made part, not {shown(value)}. Pass a "
             "share between 0 and 1 (0.2), a count of samples (1000), or a ready-made (x, y) pair, "
             f"as (x, y, sample_weight) with weights{zero}."
         )
@@ -100,7 +100,7 @@ def _check_stratify(value: object) -> bool | str | None:
     if value is None or isinstance(value, bool | str):
         return value
     raise DataError(
-        f"stratify must be True, False or None, not {_shown(value)}. "
+        f"stratify must be True, False or None, not {shown(value)}. "
         "Splits are stratified by y itself: pass True, or leave it out; of several outputs, pass "
         "the name of one."
     )
@@ -123,7 +123,7 @@ def _check_preprocess(value: object) -> object:
         )
     if not all(callable(getattr(value, method, None)) for method in ("fit", "transform")):
         raise DataError(
-            f"preprocess must have the methods fit and transform; received {_shown(value)}. "
+            f"preprocess must have the methods fit and transform; received {shown(value)}. "
             "Pass 'standardize', 'minmax', or a scikit-learn transformer."
         )
     return value
@@ -138,7 +138,7 @@ def _check_class_names(value: object) -> tuple[str, ...]:
     if not names or len(set(map(str, names))) != len(names):
         raise DataError(
             "class_names must be different names, in the order of the labels 0, 1, 2 and so "
-            f"on, or a fitted LabelEncoder; not {_shown(value)}. Pass for instance "
+            f"on, or a fitted LabelEncoder; not {shown(value)}. Pass for instance "
             "class_names=['cat', 'dog']."
         )
     return tuple(map(str, names))
@@ -151,13 +151,6 @@ def _check_seed(value: object) -> int:
         if 0 <= seed < 2**32:
             return seed
     raise DataError(
-        f"seed must be an integer from 0 to 2**32 - 1, not {_shown(value)}. "
+        f"seed must be an integer from 0 to 2**32 - 1, not {shown(value)}. "
         "Pass for instance seed=0."
     )
-
-
-def _shown(value: object) -> str:
-    """Returns a short form of a value for a message: never a whole array."""
-    if value is None or isinstance(value, bool | str | numbers.Real):
-        return repr(value)
-    return f"an object of type {type(value).__name__}"

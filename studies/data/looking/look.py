@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from search_spaces.texts import listed
 from studies.data.arrays.digests import marks
 from studies.data.arrays.structures import is_text
 from studies.data.folds.folded import FoldedSplits
@@ -178,7 +179,8 @@ def class_findings(classes: Classes) -> Iterator[DataFinding]:
                     "classes",
                     "problem",
                     f"The {NAMES[part]} part lacks classes{of}",
-                    f"The {NAMES[part]} part has no sample of {_listed(absent)}{of}: {effect}.",
+                    f"The {NAMES[part]} part has no sample of {listed(absent, most=_LISTED)}{of}: "
+                    f"{effect}.",
                     "Split with stratify=True, or give the part such samples.",
                 )
         train = {label: samples for label, samples in parts["train"].items() if samples}
@@ -206,8 +208,8 @@ def column_findings(seen: Seen) -> Iterator[DataFinding]:
             "missing",
             "problem" if missing[worst[0]] == 1 else "hint",
             "Values are missing",
-            f"The share of training samples without a value: {_listed(told)}.",
-            f"Leave out {_listed(mostly)}, or see why."
+            f"The share of training samples without a value: {listed(told, most=_LISTED)}.",
+            f"Leave out {listed(mostly, most=_LISTED)}, or see why."
             if mostly
             else "See whether they are missing by chance; that one is missing can be an input too.",
             {"shares": missing},
@@ -218,7 +220,8 @@ def column_findings(seen: Seen) -> Iterator[DataFinding]:
             "target",
             "problem",
             "A target is always the same",
-            f"In all training samples {_listed(targets)} has one value: there is nothing to learn.",
+            f"In all training samples {listed(targets, most=_LISTED)} has one value: there is "
+            "nothing to learn.",
             "See how the target is read.",
         )
     constant = [n for n in _constant(seen, "x") if missing.get(n.removeprefix("missing "), 0) < 1]
@@ -227,7 +230,7 @@ def column_findings(seen: Seen) -> Iterator[DataFinding]:
             "constant",
             "hint",
             f"{len(constant):,} column{' is' if len(constant) == 1 else 's are'} always the same",
-            f"In all training samples {_listed(constant)} "
+            f"In all training samples {listed(constant, most=_LISTED)} "
             f"{'has' if len(constant) == 1 else 'have'} one value: nothing can be learnt from it.",
             "Leave it out, unless other data will differ there.",
             {"columns": constant},
@@ -409,9 +412,3 @@ def _texts(array: np.ndarray) -> list[list[str]]:
 
 def _counted(samples: int, of: int) -> str:
     return f"{samples:,} of {of:,} ({100 * samples / of:.3g} %)"
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Returns names, the first ones of many."""
-    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more

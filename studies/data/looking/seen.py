@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from search_spaces.texts import counted
 from studies.data.arrays.classes import class_labels
 from studies.data.arrays.preprocessing import Given
 from studies.data.arrays.structures import image_of, is_text, named_arrays
@@ -165,13 +166,13 @@ def inputs_of(seen: Seen) -> dict[str, str]:
     table = seen.given.table
     if table is not None:
         count = len(table.columns)
-        return {"x": f"a table of {count:,} column{'' if count == 1 else 's'}", **table.treatments}
+        return {"x": f"a table of {counted(count, 'column')}", **table.treatments}
     inputs = {}
     for name, array in seen.x["train"].items():
         kind, sample = seen.kind(name), array.shape[1:]
         if kind == "columns":
             count = math.prod(sample)
-            inputs[name] = f"{count:,} column{'' if count == 1 else 's'}, {array.dtype}"
+            inputs[name] = f"{counted(count, 'column')}, {array.dtype}"
         elif kind == "texts":
             inputs[name] = "texts"
         else:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from search_spaces.errors import DataError, suggestion
+from search_spaces.texts import listed, quoted
 from studies.data.tables.values import MISSING, numbers_of, texts_of
 
 Kind = Literal["number", "boolean", "category", "dates"]
@@ -103,7 +104,9 @@ def values_of(table: Any, columns: Collection[Column], source: str) -> dict[str,
     """
     missing = [column.name for column in columns if column.name not in table.columns]
     if missing:
-        raise DataError(f"{source} lacks the columns {listed(missing)}, which the training has.")
+        raise DataError(
+            f"{source} lacks the columns {quoted(missing, most=_SHOWN)}, which the training has."
+        )
     values = {}
     for column in columns:
         series = table[column.name]
@@ -167,12 +170,14 @@ def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -
     strange = [name for name in names if not isinstance(name, str) or not name]
     if strange:
         raise DataError(
-            f"{source} has columns without a name, or named by numbers: {listed(strange)}. Name "
-            "them: df.columns = ['age', ...]."
+            f"{source} has columns without a name, or named by numbers: "
+            f"{quoted(strange, most=_SHOWN)}. Name them: df.columns = ['age', ...]."
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"{source} has several columns named {listed(twice)}. Rename them.")
+        raise DataError(
+            f"{source} has several columns named {quoted(twice, most=_SHOWN)}. Rename them."
+        )
     for option, wanted in named.items():
         for name in wanted:
             if name not in names:
@@ -184,18 +189,11 @@ def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -
 def refusal(source: str, refused: Mapping[str, str]) -> DataError:
     """Returns the error for columns that no model takes, by their names."""
     told = [f"{name!r} {why}" for name, why in refused.items()]
-    more = f", and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return DataError(
         f"{source} has columns that are neither numbers nor categories: "
-        f"{', '.join(told[:_SHOWN])}{more}. Leave them out by drop={list(refused)[: 2 * _SHOWN]}, "
+        f"{listed(told, most=_SHOWN)}. Leave them out by drop={list(refused)[: 2 * _SHOWN]}, "
         "or change them in pandas and pass datasets.table(df, target=...)."
     )
-
-
-def listed(names: Collection[object]) -> str:
-    """Returns names in quotes, the first ones of many."""
-    shown = ", ".join([repr(name) for name in names][:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _float32(series: Any) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 A model takes one array of a row: numbers to mean 0 and deviation 1, booleans as 0 and 1; then 1 for
 each missing one of them; then a 1 among 0 for each category. An unknown category is all 0, as a
-column that is never 1 in training would keep its random weights. `studies.training.champion.served`
+column that is never 1 in training would keep its random weights. `saved_models.served`
 makes Keras's own layers of the same, to the bit, for the registered model: in training they would
 run in each step.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search_spaces.texts import listed
 from studies.data.tables.columns import Column, TableColumns
 from studies.data.tables.values import MISSING
 
@@ -137,8 +138,7 @@ class FittedTable:
             alike.setdefault(column.treatment, []).append(column.name)
         told = {}
         for treatment, names in alike.items():
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            told[", ".join(names[:_SHOWN]) + more] = treatment
+            told[listed(names, most=_SHOWN)] = treatment
         seen = self.time in [column.name for column in self.columns]
         by_time = {self.time: f"parts are split in its order{'' if seen else '; no input'}"}
         return told | (by_time if self.time else {})

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from search_spaces.errors import DataError
+from search_spaces.texts import quoted
 from studies.data.arrays.checks import Samples, is_frame
 from studies.data.arrays.partition import Contents
 from studies.data.dataset import Dataset, call_text, unless
@@ -21,7 +22,6 @@ from studies.data.tables.columns import (
     TableColumns,
     check_names,
     dates_of,
-    listed,
     losses,
     read_alike,
     read_target,
@@ -189,8 +189,8 @@ class Table:
         columns = [column for column in columns if column.kind != "dates"]
         if not columns:
             also = "".join(
-                f" and the dates {listed(dates)}, which no model takes. Make numbers of them in "
-                f"pandas: df[{first!r}].dt.month"
+                f" and the dates {quoted(dates, most=8)}, which no model takes. Make "
+                f"numbers of them in pandas: df[{first!r}].dt.month"
                 for first in dates[:1]
             )
             raise DataError(f"{called} has no column besides the target {self.target!r}{also}.")
@@ -228,8 +228,8 @@ class Table:
         self, frame: Any, dates: list[str], called: str
     ) -> tuple[str, np.ndarray | None, str]:
         """Returns the column of time, if there is one, its order, and a note for the user."""
-        unseen = f"Models see no dates: make numbers of {listed(dates)} in pandas if they should."
-        unseen = unseen if dates else ""
+        unseen = f"Models see no dates: make numbers of {quoted(dates, most=8)} in pandas"
+        unseen = f"{unseen} if they should." if dates else ""
         time = self.time
         if time is None:
             # Where one date is of many rows, it says little of their order.
