@@ -34,7 +34,7 @@ from studies.training import (
     has_own_fit,
     seed_generator_states,
 )
-from studies.user_code.user_modules import imported_names
+from studies.user_code import imported_names
 from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import CodeDescription, EndedTrial, TrialSpec

@@ -14,7 +14,7 @@ from functools import partial
 
 from search_spaces.errors import WorkerError
 from studies.definition.seeds import trial_seed
-from studies.engines.engine import Curve
+from studies.engines import Curve
 from studies.executors.executor import Executor
 from studies.executors.jobs import Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
