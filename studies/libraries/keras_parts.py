@@ -6,7 +6,6 @@ Functions raise `MissingPartError` if their part is missing, unless they say wha
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -324,15 +323,6 @@ def is_accuracy(metric: keras.metrics.Metric) -> bool:
         | metrics.TopKCategoricalAccuracy
         | metrics.SparseTopKCategoricalAccuracy,
     )
-
-
-def answers_of(metric: keras.metrics.Metric, y_pred: Any) -> int:
-    """Returns how many answers of each sample an accuracy takes as right or wrong."""
-    from keras import metrics
-
-    shape = tuple(y_pred.shape[1:])
-    each = isinstance(metric, metrics.Accuracy | metrics.BinaryAccuracy)
-    return math.prod(shape if each else shape[:-1])
 
 
 def flat(model: keras.Model, arrays: Any) -> list[Any]:

@@ -7,7 +7,6 @@ from .building.build import build_model as build_model
 from .building.build import build_variables as build_variables
 from .building.build import made_data as made_data
 from .building.build import settled as settled
-from .building.own_code import ModulePart as ModulePart
 from .building.own_code import loading_warnings as loading_warnings
 from .building.own_code import own_code as own_code
 from .building.space import resolve_space as resolve_space

@@ -101,7 +101,7 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
         # Only tracing shows which state it holds.
         trainer = CompiledTrainer()
         _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
-    warnings = loading_warnings(model, study.build)
+    warnings = loading_warnings(model)
     return Checked(warnings, objective, 4 * parameters_of(model))
 
 

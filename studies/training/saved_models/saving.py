@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import zipfile
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -30,7 +29,14 @@ from studies.training.models import as_built, scalars
 from studies.training.objective_functions import FirstFit, model_of
 from studies.training.process.determinism import begin_trial
 from studies.training.saved_models import loader
-from studies.training.saved_models.served import served_model
+from studies.training.saved_models.served import (
+    columns_signature,
+    example_of,
+    served_model,
+    signature_of,
+    table_of,
+    table_signature,
+)
 from studies.training.scoring.predictions import validation_predictions
 from studies.training.scoring.test_part import evaluated
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
@@ -45,8 +51,9 @@ if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition
     from tracking.records import TrialSpec
 
-# Of an objective function's, for the signature, and to make variables.
+# Of an objective function's data, for the signature, and to make variables.
 _SAMPLES = 32
+_REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
 
 
 def save_champion(
@@ -73,7 +80,7 @@ def save_champion(
         predictions = _predictions(study, model, splits, spec) if validated else ""
         if predictions:
             predictions_beside(folder).write_text(predictions, encoding="utf-8")
-        save_for_mlflow(model, splits, folder, study.build)
+        save_for_mlflow(model, splits, folder)
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
 
 
@@ -87,7 +94,7 @@ def save_objective_champion(
     """Does what `save_champion` does, for a trial of an objective function."""
     with _saving(spec, checkpoint):
         model, splits = rebuilt_objective(study, space, spec, checkpoint)
-        save_for_mlflow(model, splits, folder, study.build)
+        save_for_mlflow(model, splits, folder)
 
 
 @contextlib.contextmanager
@@ -132,35 +139,15 @@ def _predictions(
         return ""
 
 
-def _requirements() -> list[str]:
-    """Returns the fixed requirements of a saved model: MLflow needs 13 to 32 s to find them."""
-    return [f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")]
-
-
-def save_for_mlflow(
-    model: keras.Model,
-    splits: LoadedData,
-    folder: Path,
-    build: Any = None,
-) -> None:
+def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> None:
     """Saves a trained model into a new folder for MLflow, to take samples before preprocessing.
 
-    The code of its own layers and losses, which its builder shows, is saved with it. Raises
-    StudyError if its preprocessing can't be added to it exactly.
+    The code of its own layers and losses is saved with it. Raises StudyError if its preprocessing
+    can't be added to it exactly.
     """
-    import os
-
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
     from mlflow.models import Model
-
-    from studies.training.saved_models.served import (
-        columns_signature,
-        example_of,
-        signature_of,
-        table_of,
-        table_signature,
-    )
 
     x, given = splits.train.at_hand.x, splits.given
     served = served_model(model, x, given)
@@ -179,30 +166,19 @@ def save_for_mlflow(
         mlflow_model=saved,
         signature=signature,
         input_example=example,
-        pip_requirements=_requirements(),
+        # MLflow needs 13 to 32 s to find them.
+        pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
         metadata=given.describe(),
     )
-    code = own_code(_config_in(folder), build)
+    code = own_code(served)
     texts = any(is_text(array) for array in named_arrays(x, "x").values())
-    if table is not None or texts or code.objects or code.missing or code.missing_compiled:
+    if table is not None or texts or any(code):
         # `save_model` takes signatures of tensors alone.
         saved.signature = table or signature
         loader.put_into(
-            saved,
-            folder,
-            code.modules,
-            code.objects,
-            missing=code.missing,
-            compiles=not code.missing_compiled,
+            saved, folder, code.pickled, missing=code.missing, compiles=not code.missing_compiled
         )
         saved.save(str(folder / "MLmodel"))
-
-
-def _config_in(folder: Path) -> dict[str, Any]:
-    """Returns the configuration that Keras has written of a saved model."""
-    with zipfile.ZipFile(folder / "data" / "model.keras") as archive:
-        config: dict[str, Any] = json.loads(archive.read("config.json"))
-        return config
 
 
 def rebuilt_objective(

@@ -16,7 +16,7 @@ from studies.libraries.keras_parts import layers_within
 from studies.training.batches import as_tensor, packed, validation_batches
 from studies.training.checkpoints import BestWeights, cannot_write
 from studies.training.models import fixed_batch_size, set_values, stateful_layers, values_of
-from studies.training.scoring.rules import NotScoredError, Rule, rule_of
+from studies.training.scoring.rules import NotScoredError, Rule, Scored, rule_of
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
 from tracking.scores.files import write_scores
 from tracking.scores.sample_scores import SampleScores
@@ -57,39 +57,75 @@ def sample_scores(
     count: a tie may be decided otherwise in another batch. By 0.1 % of 1 - R2 more for R2, which
     Keras computes in single precision.
     """
-    rule: Rule | None = None
-    values: list[np.ndarray] = []
-    weights: list[np.ndarray | None] = []
-    count = 0
-    for y, y_pred, given in _predicted(model, splits, batch_size):
-        if rule is None:
-            rule = rule_of(model, metric, y, y_pred)
-        value, weight = rule.score(y, y_pred, given)
-        values.append(value)
-        weights.append(weight)
-        count += len(value)
+    scores = scores_by_metric(model, splits, {metric: recorded}, epoch, batch_size)[metric]
+    if isinstance(scores, NotScoredError):
+        raise scores
+    return scores
+
+
+def scores_by_metric(
+    model: keras.Model,
+    splits: LoadedData,
+    recorded: Mapping[str, float | None],
+    epoch: int,
+    batch_size: int,
+) -> dict[str, SampleScores | NotScoredError]:
+    """Returns what `sample_scores` returns or raises, by metric; predicts the samples once."""
+    if stateful_layers(model):
+        raise NotScoredError("its layers keep their state between batches")
+    rules: dict[str, Rule] = {}
+    pieces: dict[str, list[Scored]] = {metric: [] for metric in recorded}
+    scores: dict[str, SampleScores | NotScoredError] = {}
+    for y, y_pred, weights in _predicted(model, splits, batch_size):
+        for metric in recorded.keys() - scores.keys():
+            try:
+                if metric not in rules:
+                    rules[metric] = rule_of(model, metric, y, y_pred)
+                pieces[metric].append(rules[metric].score(y, y_pred, weights))
+            except NotScoredError as error:
+                scores[metric] = error
+    for metric in recorded.keys() - scores.keys():
+        try:
+            rule = rules.get(metric)
+            made = _scores(metric, rule, pieces[metric], splits, epoch, batch_size)
+            _check(made, recorded[metric])
+            scores[metric] = made
+        except NotScoredError as error:
+            scores[metric] = error
+    return {metric: scores[metric] for metric in recorded}
+
+
+def _scores(
+    metric: str,
+    rule: Rule | None,
+    pieces: Sequence[Scored],
+    splits: LoadedData,
+    epoch: int,
+    batch_size: int,
+) -> SampleScores:
     if rule is None:
         raise NotScoredError("there are no validation samples")
-    joined = None if weights[0] is None else _joined(weights)
-    if rule.equal_batches and not splits.streams and count % batch_size:
-        last = count % batch_size
-        joined = np.repeat([1 / batch_size, 1 / last], [count - last, last]).astype(np.float32)
-    scores = SampleScores(
+    values = np.concatenate([values for values, _ in pieces])
+    weights = None if pieces[0][1] is None else np.concatenate([each for _, each in pieces])
+    last = len(values) % batch_size
+    if rule.equal_batches and not splits.streams and last:
+        weights = np.repeat([1 / batch_size, 1 / last], [len(values) - last, last])
+        weights = weights.astype(np.float32)
+    return SampleScores(
         metric,
         rule.kind,
-        _joined(values),
+        values,
         epoch,
-        joined,
+        weights,
         rule.constant(),
         rule.settings,
         groups=splits.validation.groups,
     )
-    if recorded is not None:
-        _check(scores, recorded)
-    return scores
 
 
-def _check(scores: SampleScores, recorded: float) -> None:
+def _check(scores: SampleScores, recorded: float | None) -> None:
+    if recorded is None:
+        return
     tolerance = _RELATIVE * abs(recorded) + _ABSOLUTE
     values = scores.values
     if scores.kind == "r2":
@@ -102,10 +138,6 @@ def _check(scores: SampleScores, recorded: float) -> None:
             f"the scores of its samples give {scores.metric} {scores.value:.6g}, and Keras "
             f"{recorded:.6g}"
         )
-
-
-def _joined(pieces: list[Any]) -> np.ndarray:
-    return np.asarray(pieces[0]) if len(pieces) == 1 else np.concatenate(pieces)
 
 
 def _predicted(
@@ -272,8 +304,6 @@ class ScoreRecorder:
         """Returns the scores of the best epoch, and of others if they can be made."""
         if weights.copy is None:
             raise NotScoredError("the weights of its best epoch are not known")
-        if stateful_layers(self._model):
-            raise NotScoredError("its layers keep their state between batches")
         weights.restore()
         by_epoch = {best.epoch: self._present(splits, best)}
         try:
