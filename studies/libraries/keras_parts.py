@@ -26,7 +26,6 @@ _autocast = AttributePart(_LIBRARY, "Variable", "_autocast")
 _layout = AttributePart(_LIBRARY, "Variable", "_layout")
 _key_of_variable = AttributePart(_LIBRARY, "Optimizer", "_var_key")
 _trainable = AttributePart(_LIBRARY, "Optimizer", "_trainable_variables")
-_initial_epoch = AttributePart(_LIBRARY, "Model", "_initial_epoch")
 _metrics_to_log = AttributePart(_LIBRARY, "Model", "_get_metrics_result_or_logs")
 _compiled_with = AttributePart(_LIBRARY, "Model", "_compile_config")
 _metrics_of = AttributePart(_LIBRARY, "Model", "_compile_metrics")
@@ -146,11 +145,6 @@ def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> 
     return [position for position, each in enumerate(trainable) if key_of(each) in wanted]
 
 
-def initial_epoch(model: keras.Model) -> int:
-    """Returns the epoch with which BackupAndRestore makes `fit` begin, from 0."""
-    return _initial_epoch.of(model) or 0
-
-
 def logs_of_its_own(model: keras.Model) -> bool:
     """Returns whether a model, or its class, decides itself which metrics of a step are logged."""
     import keras
@@ -184,27 +178,6 @@ def has_all_variables(model: keras.Model) -> bool:
         return model.built and all(part is None or part.built for part in parts)
     except (AttributeError, MissingPartError):
         return False
-
-
-def makes_metrics_late(model: keras.Model) -> bool:
-    """Returns whether `fit` makes the compiled metrics after it has reset metrics once.
-
-    It does so in its first step, unless a layer is not built yet: then it makes all of them first.
-    """
-    try:
-        compiled = _metrics_of.of(model)
-    except MissingPartError:
-        return False
-    late = compiled is not None and not compiled.built
-    return late and all(layer.built for layer in layers_within(model))
-
-
-def reset_other_metrics(model: keras.Model) -> None:
-    """Resets the metrics of a model, but not those that it was compiled with."""
-    compiled = _metrics_of.of(model)
-    for metric in model.metrics:
-        if metric is not compiled:
-            metric.reset_state()
 
 
 def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:

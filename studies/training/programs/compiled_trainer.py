@@ -19,7 +19,7 @@ from search_spaces.library_parts import MissingPartError
 from studies.data import Splits
 from studies.definition.seeds import permutation
 from studies.error_texts import describe
-from studies.libraries.keras_parts import layers_within, logs_of_its_own, makes_metrics_late
+from studies.libraries.keras_parts import layers_within, logs_of_its_own
 from studies.training.batches import in_batches, known_size
 from studies.training.models import (
     class_overrides,
@@ -30,7 +30,6 @@ from studies.training.models import (
     terminating,
 )
 from studies.training.process.determinism import (
-    SeedStates,
     begin_epoch,
     global_random_states,
     other_states,
@@ -81,7 +80,6 @@ class CompiledTrainer:
         self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
-        self.walked: Structure | None = None
         self._present: ChosenPrograms | None = None
 
     @property
@@ -90,6 +88,11 @@ class CompiledTrainer:
         if self.used[0] == "plain":
             return self._plain.traced
         return () if self._present is None else self._present.traced
+
+    @property
+    def walked(self) -> Structure | None:
+        """The structure of the model that is trained now, if no callback may change it."""
+        return None if self._present is None else self._present.structure
 
     def in_mode(self, mode: Mode) -> CompiledTrainer:
         """Returns a trainer of another mode that shares this one's programs and data."""
@@ -150,23 +153,14 @@ class CompiledTrainer:
         model = training.model
         arrays = self._arrays_of(training.splits.arrays)
         changes = may_change_model(training.callbacks)
-        # With callbacks that may change the model, `fit` makes variables, and traces, once they
-        # have begun the first epoch.
-        metrics_ahead = not changes and makes_metrics_late(model)
-        ahead = None if changes else self._chosen(training, arrays)
-
-        def choose() -> Chosen:
-            return ahead or self._chosen(training, arrays)
-
-        structure = None if ahead is None else ahead.structure
-        seeds = SeedStates(model, changes=changes, structure=structure)
+        lending = ChosenPrograms(
+            model, lambda: self._chosen(training, arrays), training.traced, own_callbacks=changes
+        )
         try:
-            lending = ChosenPrograms(model, choose, training.traced, own_callbacks=changes)
-            with lending as chosen:
-                self.walked, self._present = structure, chosen if changes else None
-                fit(training, chosen, arrays, seeds, on_epoch, metrics_ahead=metrics_ahead)
+            with lending as self._present:
+                fit(training, lending, arrays, on_epoch)
         finally:
-            self.walked = self._present = None
+            self._present = None
             # Callbacks that evaluate make them traced, with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
 
@@ -282,8 +276,8 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
         "the model is compiled by XLA (jit_compile)": model.jit_compile,
         "XLA compiles what runs (tf.config.optimizer.set_jit)": tf.config.optimizer.get_jit(),
         "the model has steps_per_execution": model.steps_per_execution != 1,
-        "cells of StackedRNNCells have dropout, whose gradients round differently in a program": (
-            _has_stacked_dropout(model)
+        "it has StackedRNNCells, whose gradients may round differently in a program": any(
+            isinstance(layer, keras.layers.StackedRNNCells) for layer in layers_within(model)
         ),
         "a distribution strategy is in force": tf.distribute.has_strategy(),
         "keras.config limits epochs or steps": config.max_epochs() or config.max_steps_per_epoch(),
@@ -291,37 +285,22 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def _has_stacked_dropout(model: keras.Model) -> bool:
-    import keras
-
-    return any(
-        getattr(cell, rate, 0.0) > 0
-        for layer in layers_within(model)
-        if isinstance(layer, keras.layers.StackedRNNCells)
-        for cell in layer.cells
-        for rate in ("dropout", "recurrent_dropout")
-    )
-
-
 def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
     """Returns the class of the first callback that does something at each batch, or nothing.
 
     Callbacks whose effect follows from the epoch are ignored.
     """
+    import keras
+
     for callback in callbacks:
-        if _saves_by_epoch(callback) or terminating([callback]):
+        saves_by_epoch = type(callback) is keras.callbacks.ModelCheckpoint and (
+            callback.save_freq == "epoch"
+        )
+        if saves_by_epoch or terminating([callback]):
             continue
         if any(overrides(callback, name) for name in _BATCH_METHODS):
             return type(callback).__name__
     return ""
-
-
-def _saves_by_epoch(callback: keras.callbacks.Callback) -> bool:
-    """Returns whether a callback's batch methods do nothing, as it saves at the end of epochs."""
-    import keras
-
-    saving = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
-    return type(callback) in saving and getattr(callback, "save_freq", None) == "epoch"
 
 
 BATCHES = 3
