@@ -18,10 +18,10 @@ import numpy as np
 
 from search_spaces.errors import StudyError
 from studies.error_texts import describe
-from studies.training.building.build import build_variables
 from studies.training.models import (
     as_built,
     assign,
+    build_variables,
     copy_of,
     make_variables,
     may_change_model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,10 +127,28 @@ def make_weights(model: keras.Model, splits: LoadedData) -> None:
     if not has_own_steps(model):
         _build_sequential(model, splits)
         if not model.built:
+            # Called, as the first batch would: `build` makes no variables of a subclass's layers.
             model(as_keras_reads(splits.train.first(1).x))
 
 
+def build_variables(model: keras.Model, splits: LoadedData) -> None:
+    """Makes the missing variables of a model and its optimizer, before weights are read."""
+    _build_sequential(model, splits)
+    make_weights(model, splits)
+    if not model.built:
+        try:
+            model(as_keras_reads(splits.train.first(1).x))
+        except Exception:
+            # Its training step calls its parts, and never itself: they make their variables.
+            if not model.weights:
+                model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
+    # Once: a LossScaleOptimizer that is built again has more variables.
+    if model.compiled and model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
 def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
+    """Builds a Sequential model, not by a call: that would fix its batch size."""
     import keras
 
     x = splits.train.first(1).x
@@ -149,6 +167,20 @@ def _symbolic(data: Any, model: keras.Model) -> Any:
         return keras.KerasTensor((size, *array.shape[1:]), dtype)
 
     return keras.tree.map_structure(batch, data)
+
+
+@contextlib.contextmanager
+def replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Replaces a method of all Keras models."""
+    import keras
+
+    owner = next(kind for kind in keras.Model.__mro__ if name in vars(kind))
+    before = vars(owner)[name]
+    setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 @contextlib.contextmanager

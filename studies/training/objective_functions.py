@@ -24,7 +24,7 @@ from search_spaces.discovery.tracing import LimitReachedError
 from search_spaces.errors import BuilderError
 from studies.data import array_digest, combined_digest
 from studies.definition.objective import known_direction
-from studies.training.models import copy_of, scalars
+from studies.training.models import copy_of, replaced_method, scalars
 from studies.training.process.determinism import noting_environment
 from studies.user_code.causes import prunes_trial
 from tracking.records import BestEpoch, Objective
@@ -265,20 +265,6 @@ def watched(watcher: Watcher) -> Iterator[None]:
 
     with replaced_method("fit", watching), replaced_method("evaluate", measuring):
         yield
-
-
-@contextlib.contextmanager
-def replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Replaces a method of all Keras models."""
-    import keras
-
-    owner = next(kind for kind in keras.Model.__mro__ if name in vars(kind))
-    before = vars(owner)[name]
-    setattr(owner, name, function)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 def _around(given: Any, model: keras.Model, first: Any, last: Any) -> Any:

@@ -18,7 +18,13 @@ from search_spaces.errors import BuilderError, InternalError
 from studies.data import Part
 from studies.error_texts import describe
 from studies.training.batches import Batches, StreamedBatches
-from studies.training.models import copy_of, make_variables, may_change_model, scalars
+from studies.training.models import (
+    copy_of,
+    make_variables,
+    may_change_model,
+    replaced_method,
+    scalars,
+)
 from studies.training.process.determinism import SeedStates, begin_epoch, present_settings
 from studies.training.structure import Structure
 from tracking.records import Objective, TrialSpec
@@ -462,12 +468,8 @@ def _fitted_models() -> Iterator[list[keras.Model]]:
         fitted.append(model)
         return fit(model, *arguments, **keywords)
 
-    owner = next(kind for kind in keras.Model.__mro__ if "fit" in vars(kind))
-    owner.fit = noting
-    try:
+    with replaced_method("fit", noting):
         yield fitted
-    finally:
-        owner.fit = fit
 
 
 def _measured(model: keras.Model, training: Training) -> dict[str, float]:

@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from search_spaces import HyperparameterError, Hyperparameters
 from search_spaces.discovery.reading import Asked, RecordedHyperparameters, answers_alike
 from search_spaces.errors import BuilderError, DataError, StudyError
@@ -22,8 +20,6 @@ from studies.definition.class_weights import (
 )
 from studies.definition.objective import known_direction, unknown_direction, unknown_metric
 from studies.libraries.keras_parts import compile_arguments
-from studies.training.batches import as_keras_reads, packed
-from studies.training.models import fixed_batch_size, has_own_steps
 from studies.training.process.determinism import begin_trial, noting_environment, restore_settings
 from studies.training.trainers import has_own_fit
 from studies.user_code.causes import explain, fatal, is_fatal
@@ -118,30 +114,6 @@ def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
     """Returns the function that builds a model: of a Keras Tuner HyperModel, its method."""
     method = getattr(build, "build", None)
     return method if callable(method) else build  # type: ignore[no-any-return]
-
-
-def build_variables(model: keras.Model, splits: LoadedData) -> None:
-    """Makes the missing variables of a model and its optimizer."""
-    import keras
-
-    x = splits.train.first(1).x
-    if not model.built and isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
-        # Not called, which would fix its batch size to that of the call.
-        model.build((None, *x.shape[1:]))
-    elif not model.built:
-        # Called, as the first batch would: `build` makes no variables of a subclass's layers.
-        try:
-            model(as_keras_reads(x))
-        except Exception:
-            if not has_own_steps(model):
-                raise
-            # Its training step calls its parts, and never itself: they make their variables.
-            if not model.weights:
-                model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
-    # Before weights are read: their file has the optimizer's state too. Once: a
-    # LossScaleOptimizer that is built again has more variables.
-    if model.compiled and model.optimizer is not None and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
 
 
 def build_callbacks(

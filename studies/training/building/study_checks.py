@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ from studies.training.building.build import (
 from studies.training.building.own_code import loading_warnings
 from studies.training.models import fixed_batch_size, has_own_steps, parameters_of, scalars
 from studies.training.process.determinism import begin_trial
-from studies.training.programs.compiled_trainer import CompiledTrainer, why_not
+from studies.training.programs.compiled_trainer import why_not
 from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective
@@ -76,10 +75,12 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     except Exception as error:
         found = [_failure(study, data, error, "the builder")]
         return Checked(found, settled(study.objective, None))
-    _check_tensorboard(study, callbacks)
-    compiles = study.trainer == "compiled" and not has_own_fit(study.build)
-    if compiles:
-        _refuse(study, splits.unfit or why_not(model, callbacks))
+    reason = splits.unfit or why_not(model, callbacks)
+    if study.trainer == "compiled" and not has_own_fit(study.build) and reason:
+        raise BuilderError(
+            f"The study {study.name!r} cannot be compiled: {reason}",
+            hint="Take that away, or use the trainer 'auto', which leaves it to model.fit.",
+        )
     try:
         if has_own_fit(study.build):
             logged = rehearse(study, model, splits, hp)
@@ -97,21 +98,8 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
         named = study.objective
         check_logged(named.metric if isinstance(named, Objective) else named, logged)
     objective = settled(study.objective, model)
-    if compiles:
-        # Only tracing shows which state it holds.
-        trainer = CompiledTrainer()
-        _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
     warnings = loading_warnings(model)
     return Checked(warnings, objective, 4 * parameters_of(model))
-
-
-def _refuse(study: StudyDefinition, reason: str) -> None:
-    """Raises BuilderError if there is a reason why a study cannot be compiled."""
-    if reason:
-        raise BuilderError(
-            f"The study {study.name!r} cannot be compiled: {reason}. Take that away, or use the "
-            "trainer 'auto', which leaves it to model.fit."
-        )
 
 
 def _try_model(
@@ -179,23 +167,6 @@ def _failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str
         f"{doing[0].upper()}{doing[1:]} of the default hyperparameters raised {text}. Trials that "
         "raise are recorded as infeasible."
     )
-
-
-def _check_tensorboard(study: StudyDefinition, callbacks: Any) -> None:
-    """Checks that the package for a TensorBoard callback is installed."""
-    import keras
-
-    found = find_spec("tensorboard")
-    # A folder of that name, as for logs, can be imported too, and has no loader or file.
-    installed = found is not None and found.origin is not None
-    if not installed and any(
-        isinstance(callback, keras.callbacks.TensorBoard) for callback in callbacks
-    ):
-        raise BuilderError(
-            f"The study {study.name!r} has a TensorBoard callback, and the package tensorboard is "
-            "not installed, so that every trial would fail. Install it (pip install tensorboard), "
-            "or leave the callback out."
-        )
 
 
 def _others(space: SearchSpace) -> Iterator[Hyperparameters]:

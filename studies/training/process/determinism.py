@@ -52,7 +52,7 @@ def configure_tensorflow(threads: int | None) -> int:
             "imported."
         )
     tf.config.experimental.enable_op_determinism()
-    tensorflow_parts.rewrite_large_sums(False)
+    tensorflow_parts.keep_order_of_large_sums()
     threading = tf.config.threading
     try:
         threading.set_intra_op_parallelism_threads(threads or 1)

@@ -21,11 +21,10 @@ from studies.error_texts import first_paragraph
 from studies.training.building.build import (
     build_callbacks,
     build_model,
-    build_variables,
     without_watching,
 )
 from studies.training.building.own_code import own_code
-from studies.training.models import as_built, scalars
+from studies.training.models import as_built, build_variables, scalars
 from studies.training.objective_functions import FirstFit, model_of
 from studies.training.process.determinism import begin_trial
 from studies.training.saved_models import loader
