@@ -51,7 +51,6 @@ from tracking.store.files import CheckpointError, checkpoint_digest, one_before,
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
     from studies.data import LoadedData
 

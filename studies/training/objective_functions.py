@@ -31,7 +31,6 @@ from tracking.records import BestEpoch, Objective
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 
 # A function that trains no Keras model runs as a whole each time.

@@ -32,10 +32,8 @@ from tracking.records import Objective, TrialSpec
 if TYPE_CHECKING:
     import keras
 
-    from search_spaces import Hyperparameters
     from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
-    from studies.training.structure import Structure
 
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]

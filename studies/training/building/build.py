@@ -28,7 +28,6 @@ from tracking.records import Direction, Objective
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
 
 

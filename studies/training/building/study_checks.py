@@ -33,7 +33,7 @@ from tracking.records import Objective
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import Arrays, LoadedData, Part
+    from studies.data import LoadedData, Part
     from studies.definition.study_definition import StudyDefinition
 
     Shape = tuple[int | None, ...]
@@ -75,12 +75,13 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     except Exception as error:
         found = [_failure(study, data, error, "the builder")]
         return Checked(found, settled(study.objective, None))
-    reason = splits.unfit or why_not(model, callbacks)
-    if study.trainer == "compiled" and not has_own_fit(study.build) and reason:
-        raise BuilderError(
-            f"The study {study.name!r} cannot be compiled: {reason}",
-            hint="Take that away, or use the trainer 'auto', which leaves it to model.fit.",
-        )
+    if study.trainer == "compiled" and not has_own_fit(study.build):
+        reason = splits.unfit or why_not(model, callbacks)
+        if reason:
+            raise BuilderError(
+                f"The study {study.name!r} cannot be compiled: {reason}",
+                hint="Take that away, or use the trainer 'auto', which leaves it to model.fit.",
+            )
     try:
         if has_own_fit(study.build):
             logged = rehearse(study, model, splits, hp)

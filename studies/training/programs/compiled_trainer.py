@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from studies.training.programs.fitting import Chosen
-    from studies.training.trainers import Training
-
 
 _log = logging.getLogger(__name__)
 

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
     from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
-    from tracking.records import TrialSpec
 
 # Of an objective function's data, for the signature, and to make variables.
 _SAMPLES = 32
