@@ -31,7 +31,7 @@ def silenced() -> Iterator[None]:
     try:
         kept = os.dup(2)
     except OSError:
-        # There is no such stream, as in a process without a terminal.
+        # A process without a terminal has no such stream.
         yield
         return
     nothing = os.open(os.devnull, os.O_WRONLY)

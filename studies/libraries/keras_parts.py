@@ -86,10 +86,10 @@ def begin_anew() -> None:
         set_global = _set_global.get()
         set_global("object_name_uids", None)
         set_global(_generator.get(), None)
-        # The key of the names is private too: so try it.
+        # The key of the names is private too, so it is tried.
         if keras.backend.get_uid("kerastudy") == 1:
             return
-    # It resets the global policy too.
+    # `clear_session` resets the global policy too.
     policy = keras.config.dtype_policy()
     keras.backend.clear_session(free_memory=False)
     keras.config.set_dtype_policy(policy)
@@ -133,7 +133,7 @@ def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
     try:
         layout = _layout.of(variable)
     except MissingPartError:
-        # Before Keras 3.15 there were none.
+        # Keras has layouts since 3.15.
         layout = None
     return _autocast.of(variable), layout
 

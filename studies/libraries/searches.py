@@ -67,7 +67,7 @@ def _replace_keras_tuners(stack: contextlib.ExitStack, on_search: OnSearch) -> N
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kerastudy-"))
     make_oracle, make_tuner = keras_tuner.Oracle.__init__, BaseTuner.__init__
     fit = inspect.signature(keras.Model.fit)
-    # By oracle: its arguments. By tuner: its builder.
+    # The arguments of each oracle, and the builder of each tuner.
     made_with: _Noted[Mapping[str, Any]] = weakref.WeakKeyDictionary()
     builders: _Noted[Any] = weakref.WeakKeyDictionary()
 
@@ -75,7 +75,7 @@ def _replace_keras_tuners(stack: contextlib.ExitStack, on_search: OnSearch) -> N
     def oracle_made(oracle: Any, *given: Any, **named: Any) -> None:
         made = _arguments(make_oracle, oracle, *given, **named)
         if made.get("hyperparameters") is not None:
-            # The tuner adds to it what its builder declares.
+            # The tuner adds to it the hyperparameters that its builder declares.
             made["hyperparameters"] = made["hyperparameters"].copy()
         make_oracle(oracle, *given, **named)
         made_with[oracle] = made
@@ -88,7 +88,7 @@ def _replace_keras_tuners(stack: contextlib.ExitStack, on_search: OnSearch) -> N
         make_tuner(tuner, **{**made, **own})
 
     def search(tuner: Any, *given: Any, **named: Any) -> None:
-        # Beside those of `fit`, a HyperModel's own fit may take any.
+        # A HyperModel's own fit may take any arguments besides those of `keras.Model.fit`.
         known = {name: value for name, value in named.items() if name in fit.parameters}
         arguments = dict(fit.bind_partial(None, *given, **known).arguments)
         arguments.pop("self")
@@ -109,7 +109,7 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
     create = optuna.create_study
     study_optimize = optuna.Study.optimize
-    # By study.
+    # The arguments of each study, and the values that it was to try first.
     made_with: _Noted[Mapping[str, Any]] = weakref.WeakKeyDictionary()
     queued: _Noted[list[Mapping[str, Any]]] = weakref.WeakKeyDictionary()
 
@@ -145,7 +145,7 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
     for name, by in (
         ("create_study", created),
-        # As before a new search, under the same name.
+        # Scripts delete a study before a new search under its name.
         ("delete_study", lambda *_, **__: None),
         ("load_study", refusing("loads an earlier study")),
         ("copy_study", refusing("copies a study")),

@@ -88,7 +88,7 @@ def keep_order_of_large_sums() -> None:
         if rewriting.memory_optimization != rewriting.NO_MEM_OPT:
             rewriting.memory_optimization = rewriting.NO_MEM_OPT
             _given_config.set(eager, config)
-            # So that they are made again with the new setting.
+            # TensorFlow makes them again with the new setting.
             _present_call_options.set(eager, None)
 
 

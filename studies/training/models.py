@@ -104,14 +104,14 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
     _build_sequential(model, splits)
     before = Structure(model)
     if model.built and before.of_libraries:
-        # Everything called is Keras's, which keeps state only in Keras variables.
+        # Only code of Keras's is called, which keeps its state in Keras variables.
         samples = packed(splits.train.first(fixed_batch_size(model) or 1))
         # Regularizers read the variables from the scope.
         with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
             model.test_step(tf.nest.map_structure(as_tensor, samples))
     else:
-        # Without any values, as Keras itself makes them elsewhere (`_symbolic_build`). It takes
-        # three times as long.
+        # Keras itself makes them without any values elsewhere (`_symbolic_build`). It takes three
+        # times as long.
         call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -127,7 +127,7 @@ def make_weights(model: keras.Model, splits: LoadedData) -> None:
     if not has_own_steps(model):
         _build_sequential(model, splits)
         if not model.built:
-            # Called, as the first batch would: `build` makes no variables of a subclass's layers.
+            # The first batch calls it too: `build` makes no variables of a subclass's layers.
             model(as_keras_reads(splits.train.first(1).x))
 
 
@@ -142,7 +142,7 @@ def build_variables(model: keras.Model, splits: LoadedData) -> None:
             # Its training step calls its parts, and never itself: they make their variables.
             if not model.weights:
                 model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
-    # Once: a LossScaleOptimizer that is built again has more variables.
+    # A LossScaleOptimizer that is built again has more variables.
     if model.compiled and model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
@@ -260,10 +260,10 @@ def _value_of(variable: keras.Variable) -> np.ndarray:
     import tensorflow as tf
 
     held = variable.value
-    # Not for a distribution strategy, whose variables have several values.
+    # Variables of a distribution strategy have several values.
     if not is_plain_variable(held):
         return np.array(variable.numpy())
-    # A third of the time that `variable.numpy()` takes.
+    # This takes a third of the time of `variable.numpy()`.
     value = tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
-    # Its own copy; for a scalar, numpy's.
+    # The value is a copy already; for a scalar, numpy makes one.
     return np.asarray(value.numpy())

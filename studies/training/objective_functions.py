@@ -41,7 +41,7 @@ class FirstFit(NamedTuple):
     """The first training of a function, before it begins."""
 
     model: keras.Model
-    arguments: Mapping[str, Any]  # Of `fit`, by name.
+    arguments: Mapping[str, Any]  # The arguments of `fit`, by name.
 
 
 class Returned(NamedTuple):
@@ -92,7 +92,7 @@ class TracedObjective:
     def __init__(self, name: str, function: Callable[[Any], Any]) -> None:
         self._name, self._function = name, function
         self._whole = 0
-        self.epochs = 1  # Of its first training with the default hyperparameters.
+        self.epochs = 1  # The epochs of its first training with the default hyperparameters.
         self.trains = False  # Whether a Keras model was trained for any hyperparameters.
         self._first = True
 
@@ -195,7 +195,7 @@ def _as_json(value: Any) -> Any:
     except (TypeError, ValueError):
         pass
     try:
-        # A number of numpy's.
+        # It may be a number of numpy's.
         return json.loads(json.dumps(value.item(), allow_nan=False))
     except (AttributeError, TypeError, ValueError):
         return repr(value)[:1000]
@@ -236,7 +236,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
         try:
             given = signature.bind(model, *arguments, **keywords)
         except TypeError:
-            # Keras's own message for wrong arguments.
+            # Keras's own message tells of wrong arguments.
             return fit(model, *arguments, **keywords)
         first, last = _watching(watcher)
         given.arguments["callbacks"] = _around(given.arguments.get("callbacks"), model, first, last)
@@ -257,7 +257,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
     @functools.wraps(evaluate)
     def measuring(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
         measured = evaluate(model, *arguments, **keywords)
-        # Within a training Keras validates by it.
+        # Within a training, Keras validates by this method.
         if not trains:
             watcher.evaluated(model, _by_name(measured))
         return measured
@@ -271,7 +271,7 @@ def _around(given: Any, model: keras.Model, first: Any, last: Any) -> Any:
     import keras
 
     if isinstance(given, keras.callbacks.CallbackList):
-        # Keras uses it unchanged: its callbacks have their model already.
+        # Keras uses the list unchanged: its callbacks have their model already.
         for callback in (first, last):
             callback.set_model(model)
         given.callbacks.insert(0, first)
@@ -317,15 +317,15 @@ def _by_name(measured: Any) -> dict[str, float]:
     return scalars({str(place): value for place, value in enumerate(values)})
 
 
-# Of larger arrays, rows at equal distances count: a digest takes 0.1 s then, not a second.
+# Only rows at equal distances count in larger arrays: a digest then takes 0.1 s, not 1 s.
 _MOST_BYTES: Final = 2**26
 
 
 class FitDigests(NamedTuple):
     """Digests of the data of a training."""
 
-    data: str = ""  # Over all of it; empty if it isn't in arrays.
-    # Over the targets that validate; empty if nothing does, or they are unknown.
+    data: str = ""  # The digest of all data; empty if it isn't in arrays.
+    # The digest of the targets that validate; empty if there are none, or they are unknown.
     validation: str = ""
 
 
@@ -334,7 +334,7 @@ def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
     try:
         return _digests(arguments)
     except Exception:
-        # Whatever people give to fit: that Keras takes it is what counts.
+        # People may pass anything to fit that Keras takes.
         return FitDigests()
 
 
@@ -404,7 +404,7 @@ class MeasuredWeights:
         self.model, self._objective = model, objective
         self._best: dict[str, _Best] = {}
         self._last = 0
-        # What was evaluated since the last training.
+        # The values that were evaluated since the last training.
         self._evaluated: list[float] = []
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -436,8 +436,8 @@ class MeasuredWeights:
             for best in self._best.values():
                 if _same(value, best.measured.value):
                     return best.kept
-        # A callback may have restored those of an earlier epoch.
-        # The optimizer's state, which comes after the weights, stays.
+        # A callback may have restored the weights of an earlier epoch; the optimizer's state,
+        # which comes after them, stays.
         count = len(self.model.weights)
         for best in self._best.values():
             if _equal(best.kept.weights[:count], final[:count]):

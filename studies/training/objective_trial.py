@@ -65,7 +65,7 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     trial = ObjectiveTrial(task.space, spec.values, number=spec.built_as, report=following.report)
     ended = _Call(study, task, following).result(trial)
     if following.error is not None:
-        # Even if the function has caught it.
+        # The function may have caught it.
         raise following.error
     models = f", {following.models} models" if following.models > 1 else ""
     return replace(
@@ -171,7 +171,7 @@ class _Call:
         except OSError as error:
             raise cannot_write(path, error) from None
         except Exception as error:
-            # Its value counts nevertheless.
+            # The trial's value counts nevertheless.
             return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
 
     def _why_unsaved(self) -> str:
@@ -206,17 +206,17 @@ class Following:
     """Follows one call of an objective function; the `Watcher` of its trainings."""
 
     def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
-        self.error: Exception | None = None  # What reporting raised; it is not the function's.
-        self.ended: TrialState | None = None  # The state in which the study ended it, or None.
-        self.metrics: dict[int, Mapping[str, float]] = {}  # Those of its trainings by epoch.
-        self.reported: dict[int, float] = {}  # What it reported, by step from 1.
+        self.error: Exception | None = None  # The error of reporting, which is not the function's.
+        self.ended: TrialState | None = None  # The state in which the study ended it.
+        self.metrics: dict[int, Mapping[str, float]] = {}  # The metrics of its trainings by epoch.
+        self.reported: dict[int, float] = {}  # The reported values, by step from 1.
         # Weights of the only model that is trained; None once there is another.
         self.measured: MeasuredWeights | None = None
         self.parameters = 0  # Scalar weights of the last model.
-        self.digests: list[str] = []  # Of each model's weights, after each of its trainings.
-        self.data = FitDigests()  # Of what its first training got.
+        self.digests: list[str] = []  # Digests of each model's weights after each training.
+        self.data = FitDigests()  # Digests of the data of its first training.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
-        # Weakly, as models of folds take memory; and the epochs that each was trained.
+        # Models are held weakly, as those of folds take memory. Beside them: their epochs.
         self._models: list[weakref.ref[Any]] = []
         self._epochs: list[int] = []
 
@@ -257,7 +257,7 @@ class Following:
         metrics = {f"{prefix}{name}": value for name, value in logs.items()}
         self.metrics[epoch] = {**self.metrics.get(epoch, {}), **metrics}
         if self._tell(epoch, metrics):
-            # Not by its pruner, which gets what it reports: its time is over.
+            # Its time is over: its pruner gets nothing but reported values.
             self._end("pruned")
 
     def fit_ended(self, model: keras.Model) -> None:
@@ -287,7 +287,7 @@ class Following:
         try:
             self._tell(last, {VALUE: value})
         except FunctionEnded:
-            # It has ended already.
+            # The function has ended already.
             self.ended = None
         return last
 

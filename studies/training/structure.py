@@ -4,8 +4,8 @@ It covers everything reachable from the model: attributes of layers, optimizer, 
 and the graph that connects them. Classes and functions of libraries count by name, and are never
 read. Of the user's own, everything that their behaviour may depend on is read: code, constants,
 closures, and the globals that they name. If they name anything else than constants, objects that
-can be read, and what is pure, the structure is unique. It omits what a program
-gets for each trial: the values of variables, and lifted numbers.
+can be read, and what is pure, the structure is unique. It omits what a program gets for each trial:
+the values of variables, and lifted numbers.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Structure:
 
         # All reachable Keras variables, in an order that the key fixes.
         self.variables: list[keras.Variable] = []
-        # Lifted out of the graph, in an order that the key fixes.
+        # Numbers lifted out of the graph, in an order that the key fixes.
         self.numbers: list[LiftedNumber] = []
         self.others = others  # Other objects that were read.
         self.of_libraries = True  # Whether all code is that of libraries.
@@ -124,7 +124,7 @@ class Structure:
         self._read: set[str] = set()
         self._places: dict[int, int] = {}
         self._queue: deque[Any] = deque()
-        # Kept, so that no id is reused.
+        # The objects stay alive, so that no id is reused.
         self._alive: list[Any] = []
         for root in (model, *others):
             self._write(self._token(root))
@@ -132,10 +132,10 @@ class Structure:
             self._visit(self._queue.popleft())
         for name in sorted(self._initial & self._read):
             self._impure(f"the attribute {name!r}, which decides initial values")
-        self.digest = self._digest.hexdigest()  # Of the readable parts.
+        self.digest = self._digest.hexdigest()  # The digest of the readable parts.
         # Equal for models with the same traced graph, except for `numbers`.
         self.key = self.digest if not self.reason else f"own {next(_own)}"
-        self.values = tuple(source.value for source in self.numbers)  # Of the numbers.
+        self.values = tuple(source.value for source in self.numbers)
         self._places, self._alive = {}, []
 
     @property
@@ -250,7 +250,7 @@ class Structure:
         self._write(*(self._kind(base) for base in kind.__mro__[1:]))
         unread = {*_ABOUT_CLASSES, *(_BEFORE_TRAINING if is_of_keras(kind) else ())}
         for name, item in vars(kind).items():
-            # Without slots, and what Python notes of a class, such as its fields.
+            # Python's own notes of a class, such as its fields, and slots are left out.
             noted = name.startswith("__") and isinstance(item, dict | tuple)
             if not (noted or name in unread or isinstance(item, _SLOTS)):
                 self._write(name, self._token(item))
@@ -284,7 +284,7 @@ class Structure:
                     # The function may make an object.
                     self._impure(f"the class {value.__qualname__}")
                 continue
-            # TensorFlow loads some late, and puts others in their place.
+            # TensorFlow loads some modules late, and puts others in their place.
             module = sys.modules.get(value.__name__, value)
             self._write("module", module.__name__)
             if id(module) in seen:
@@ -395,7 +395,7 @@ class Structure:
             return issubclass(kind, self._keras.Model)
         if isinstance(item, types.ModuleType):
             return library_of(kind) == "keras"
-        # Methods that Keras wraps for each object.
+        # Keras wraps these methods for each object.
         wrapped = name in ("build", "quantize") and isinstance(item, types.FunctionType)
         return wrapped or name in keras_parts.BOOKKEEPING or name.startswith("_self_")
 
@@ -411,7 +411,7 @@ class Structure:
         initializer = self._keras.initializers.Initializer
         if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
             return library_of(type(item)) == "keras"
-        # Not in an initializer itself: those that are visited make no layer's weights.
+        # Initializers that are visited make no layer's weights: their seeds count.
         return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
 
 
@@ -582,7 +582,7 @@ def is_pure(thing: Any) -> bool:
     if isinstance(thing, type) and issubclass(thing, np.generic | BaseException):
         return True
     module, name = module_of(thing), thing.__qualname__
-    # Of Keras, they look up the user's own objects by name.
+    # Keras's functions of these names look up the user's own objects.
     looks_up = name in ("get", "deserialize")
     return name in _PURE_OF.get(module, "").split() or (
         _is_listed(f"{module}.{name}") and not looks_up

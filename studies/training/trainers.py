@@ -45,15 +45,14 @@ class Training:
     """The arguments of a trainer."""
 
     model: keras.Model  # Compiled; trained in place.
-    splits: LoadedData  # Class weights are in the sample weights of arrays.
+    splits: LoadedData  # Arrays have class weights in their sample weights.
     spec: TrialSpec
     callbacks: Sequence[keras.callbacks.Callback]  # The user's own, new for this trial.
     hp: Hyperparameters
     initial_epoch: int = 0  # Epochs that the model was trained before.
-    unfit: str = ""  # Why it must be trained by `model.fit`, or empty.
+    unfit: str = ""  # Why `model.fit` must train the model, or empty.
     traced: Sequence[str] = ()  # What the steps were traced for before an interruption.
-    # Whether there is validation data; without, the plain trainer alone trains.
-    validates: bool = True
+    validates: bool = True  # Whether there is validation data; if not, `model.fit` trains.
 
 
 class NotTrainedError(InternalError):
@@ -144,8 +143,8 @@ class PlainTrainer:
 
     def __init__(self) -> None:
         self.traced: Sequence[str] | None = ()
-        # By the data, the size of batches, whether they end with an epoch, and the type of floats,
-        # which a builder may have chosen. Few, as each holds a copy of the data.
+        # The keys are the data, the size of batches, whether they end with an epoch, and the type
+        # of floats, which a builder may have chosen. Few are kept: each holds a copy of the data.
         self._batches = lru_cache(_PIPELINES_KEPT)(
             lambda splits, batch_size, ends, floatx: Batches(splits, batch_size, ends=ends)
         )
@@ -175,7 +174,7 @@ class PlainTrainer:
                     _begin_epochs(batches, training),
                     *([self._noting(training)] if may_change_model(training.callbacks) else []),
                     *training.callbacks,
-                    # Last, to see entries that the user's callbacks add to the logs.
+                    # It comes last, to see the entries that the user's callbacks add.
                     end_epochs(on_epoch),
                 ],
             )
@@ -185,7 +184,7 @@ class PlainTrainer:
         import keras
 
         model, trainer = training.model, self
-        # By step: its function, and what that was traced for.
+        # By step: the function, and what it was traced for.
         noted: dict[int, tuple[Any, str]] = {}
 
         def note(step: int, function: Any) -> None:
@@ -196,7 +195,7 @@ class PlainTrainer:
             try:
                 structure = Structure(model, present_settings())
             except Exception:
-                # Another version of Keras: `fit` must train nevertheless.
+                # Keras may be of another version: `fit` must train nevertheless.
                 trainer.traced = None
                 return
             if not known:
@@ -248,7 +247,7 @@ def _begin_epochs(
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def set_params(self, params: dict[str, Any]) -> None:
-            # For the user's callbacks, which get the same object after this one.
+            # The user's callbacks get the same object after this one.
             batches.correct(params)
             super().set_params(params)
 
@@ -258,7 +257,7 @@ def _begin_epochs(
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             if batches.ended(batch):
-                # As Keras does at the end of data.
+                # Keras raises it at the end of data too.
                 raise StopIteration
 
     return BeginEpochs()
@@ -286,7 +285,7 @@ _NOT_MEASURED = (
     "model, so no weights are known to have it. Return the history, or a value measured with the "
     "final weights, to get a checkpoint"
 )
-# Evaluated in batches of another size, a value differs in its last digits.
+# A value differs in its last digits if it is evaluated in batches of another size.
 _TOLERANCE = 1e-4
 _OnEpochOf = Callable[[Any, int, Mapping[str, float]], bool]
 _GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
@@ -301,7 +300,11 @@ def has_own_fit(build: object) -> bool:
 
 
 class HyperModelTrainer:
-    """Trains by a HyperModel's own `fit`, on arrays.
+    """Trains by a Keras Tuner HyperModel's own `fit`, on arrays.
+
+    Keras Tuner's contract (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): it is
+    called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and returns the history of
+    `model.fit`, or a number or a dict of metrics that is the trial's outcome.
 
     All random states are set before, so shuffling depends on the trial's seed. A training can't be
     resumed between epochs.
@@ -339,7 +342,7 @@ class HyperModelTrainer:
         with _fitted_models() as fitted:
             returned = self._call(training, keywords)
         if not watching.ended and hasattr(returned, "history"):
-            # It did not pass the callbacks on: its last epoch counts.
+            # The fit did not pass the callbacks on: its last epoch counts.
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
             outcome = scalars(last) or None
         else:
@@ -361,7 +364,7 @@ class HyperModelTrainer:
         if value is not None and measured is not None:
             known = math.isclose(measured, value, rel_tol=_TOLERANCE)
         else:
-            # A metric of the user's own, which only these weights can have.
+            # Only these weights can have a metric of the user's own.
             known = value == last or (not others and len(fitted) <= 1)
         if known:
             return ""
@@ -397,8 +400,8 @@ class HyperModelTrainer:
                     warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
                     return self._fit(hp, model, part.x, _targets(part), **keywords)
             except TypeError as error:
-                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)`: tuned there, so leave it out.
-                # Python raises before anything is trained.
+                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)` tunes it: leave it out. Python
+                # raises before anything is trained.
                 twice = _GIVEN_TWICE.search(str(error))
                 if twice is None or twice[1] not in keywords:
                     raise
@@ -430,7 +433,7 @@ def rehearse(
     tf.config.run_functions_eagerly(True)
     try:
         with warnings.catch_warnings():
-            # The warning that it does not apply to tf.data.
+            # TensorFlow warns that it does not apply to tf.data.
             warnings.filterwarnings("ignore", message=".*run_functions_eagerly.*")
             outcome = trainer.train(training, on_epoch)
     finally:
@@ -483,7 +486,7 @@ def _measured(model: keras.Model, training: Training) -> dict[str, float]:
             return_dict=True,
         )
     except Exception:
-        # Not compiled, or trained on samples that the `fit` has prepared.
+        # The model may not be compiled, or be trained on samples that the `fit` has prepared.
         return {}
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
 

@@ -178,7 +178,7 @@ def _direction_of(metric: Any) -> Direction | None:
             direction = known_direction(snake_case(kind.__name__))
             if direction is not None:
                 return direction
-    # Keras's function with a user's name: MeanMetricWrapper(keras.losses.mse, "error").
+    # A user may name Keras's function: MeanMetricWrapper(keras.losses.mse, "error").
     with contextlib.suppress(Exception):
         function = metric.get_config()["fn"]
         if function.get("module", "").partition(".")[0] in ("keras", "builtins"):
@@ -232,7 +232,7 @@ class MadeData:
             with noting_environment():
                 made: object = study.data(recorded)  # type: ignore[arg-type, misc]
         finally:
-            # It is called for some trials only.
+            # The function is called for some trials only.
             restore_settings()
         if not isinstance(made, DescribedData):
             raise BuilderError(

@@ -47,12 +47,9 @@ _OTHER_PLACES = (0.25, 0.75)
 class Checked(NamedTuple):
     """The outcome of checking a study's default hyperparameters."""
 
-    # A builder that raises is a warning: other hyperparameters may suit it.
-    warnings: list[str]
-    # With its direction.
-    objective: Objective
-    # Of the weights, as floats of 32 bits; 0 if there is no model.
-    model_bytes: int = 0
+    warnings: list[str]  # A builder that raises is one: other hyperparameters may suit it.
+    objective: Objective  # The objective with its direction.
+    model_bytes: int = 0  # The size of the weights, as floats of 32 bits; 0 without a model.
 
 
 def check_study(study: StudyDefinition, data: AnyData) -> Checked:
@@ -137,7 +134,7 @@ def _step_once(model: keras.Model, splits: LoadedData) -> set[str]:
 def _fit_once(model: keras.Model, splits: LoadedData) -> set[str]:
     import tensorflow as tf
 
-    # Not as arrays, of which Keras takes no texts.
+    # Keras takes no arrays of texts.
     train, validation = map(tf.data.Dataset.from_tensors, _samples(model, splits))
     history = model.fit(train, validation_data=validation, shuffle=False, verbose=0).history
     return set(scalars({name: values[-1] for name, values in history.items()}))
@@ -218,14 +215,21 @@ class _Loss:
 
     name: str
     from_logits: bool = False
-    # The label that it leaves out.
-    ignored: int | None = None
-    # The type in which it computes.
-    dtype: str = "float32"
+    ignored: int | None = None  # The label that it leaves out.
+    dtype: str = "float32"  # The type in which it computes.
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
-    """Raises BuilderError with all that is wrong if outputs and losses don't fit the targets.
+    """Raises BuilderError with all mistakes if outputs and losses don't fit the targets.
+
+    Only certain mistakes are refused: Keras would raise during a trial, or train silently and
+    uselessly. A user's own losses, and subclasses of models and layers, are not checked. Each of
+    several outputs is checked separately; they are paired with targets and losses as Keras pairs
+    them (`CompileLoss` in keras/src/trainers/compile_utils.py), and unclear cases are left out.
+
+    Sources: https://keras.io/api/losses/probabilistic_losses/ and
+    https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
+    `losses.loss.squeeze_or_expand_to_same_rank` for which shapes it takes as the same.
 
     All targets are checked, as few may be wrong. The model raises what it raises when it is built.
     """
@@ -377,7 +381,7 @@ def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
         name = snake_case(class_name)
         if compiled is getattr(keras.losses, name):
             return _Loss(name)
-        # Exactly: a subclass may compute anything.
+        # A subclass may compute anything.
         if type(compiled) is getattr(keras.losses, class_name):
             if getattr(compiled, "axis", -1) != -1:
                 return None
@@ -450,8 +454,7 @@ def _number(value: Any) -> str:
 class Compared:
     """A symbolic output of rank 1 or more, its targets of shape (n, ...), and its loss."""
 
-    # " of the output 'name'", or nothing if there is only one.
-    name: str
+    name: str  # " of the output 'name'", or nothing if there is only one.
     output: Any
     targets: np.ndarray
     loss: Any
@@ -467,7 +470,7 @@ def compared_outputs(model: keras.Model, y: Arrays) -> list[Compared]:
             loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
         return [] if output is None else [Compared("", output, y, loss)]
     outputs = named_outputs(model)
-    # Targets in a tuple are those of the outputs in their order.
+    # Targets in a tuple have the order of the outputs.
     targets = dict(zip(outputs, y, strict=False)) if isinstance(y, tuple) else y
     if len(targets) != len(y) or set(targets) != set(outputs):
         return []

@@ -44,7 +44,7 @@ _PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
     tuple: iter,
     frozenset: iter,
 }
-# And those that change: how they are copied.
+# Objects that hold others and change, and how they are copied.
 _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
     OrderedDict: dict,
     dict: dict,
@@ -75,14 +75,14 @@ class UsersState:
     def __init__(self, *roots: object) -> None:
         self._noted: list[_Noted] = []
         self._modules = set(sys.modules)
-        # By id: kept, so that no other object gets it.
+        # Objects by id. They are kept, so that no other object gets an id.
         self._seen: dict[int, object] = {}
         self._waiting = deque(("", root) for root in roots)
         while self._waiting and len(self._seen) < _MOST_OBJECTS:
             name, value = self._waiting.popleft()
             if not isinstance(value, _ATOMS) and id(value) not in self._seen:
                 self._seen[id(value)] = value
-                # An object that can't be read is none that can be set back.
+                # An object that can't be read can't be set back either.
                 with contextlib.suppress(Exception):
                     self._visit(name or type(value).__name__, value)
 
@@ -107,7 +107,7 @@ class UsersState:
                     each.write(each.before)
                     names += found
         for name in set(sys.modules) - self._modules:
-            # Imported by a fit: the next one runs it again.
+            # A fit has imported it: the next one runs it again.
             with contextlib.suppress(Exception):
                 if _is_own(vars(sys.modules[name])):
                     del sys.modules[name]
@@ -138,7 +138,7 @@ class UsersState:
                 name, next(parts(value) for k, parts in _PARTS.items() if isinstance(value, k))
             )
         elif not self._visit_values(name, value):
-            # Past the methods of subclasses, which may count what they do.
+            # The base's methods copy it: those of a subclass may count their calls.
             kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
             if kind is not None and len(value) <= _MANY:
                 copied = functools.partial(_COLLECTIONS[kind], value)
@@ -226,7 +226,7 @@ def _is_own_class(kind: type) -> bool:
     if not kind.__flags__ & _HEAP_TYPE:
         return False
     module = sys.modules.get(kind.__module__)
-    # One that was sent to this process has the name of the script that it is from.
+    # A class that was sent to this process has the name of its script.
     return kind.__module__ == "__main__" or module is None or _is_own(vars(module))
 
 

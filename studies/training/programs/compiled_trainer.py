@@ -72,7 +72,7 @@ class CompiledTrainer:
         self._mode = mode
         self._unfit = unfit
         self._plain = PlainTrainer()
-        # By the data and the type of floats, which a builder may have chosen.
+        # The keys are the data and the type of floats, which a builder may have chosen.
         self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
@@ -157,7 +157,7 @@ class CompiledTrainer:
                 fit(training, lending, arrays, on_epoch)
         finally:
             self._present = None
-            # Callbacks that evaluate make them traced, with the program's variables.
+            # Callbacks that evaluate trace them with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
@@ -323,7 +323,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
                 except Exception:
                     if steps is _by_fit:
                         raise
-                    # Code that runs only in graphs.
+                    # Some code runs in graphs alone.
                     continue
                 if found == wanted:
                     program.checked.passed(spec.values)

@@ -28,7 +28,7 @@ def fit(training: Training, chosen: ChosenPrograms, arrays: Arrays, on_epoch: On
     model, spec = training.model, training.spec
     samples = int(arrays.training[0].shape[0])
     callbacks = keras.callbacks.CallbackList(
-        # Last, to see entries that the user's callbacks add to the logs.
+        # It comes last, to see the entries that the user's callbacks add to the logs.
         [*training.callbacks, end_epochs(on_epoch)],
         add_history=True,
         add_progbar=False,
@@ -42,7 +42,7 @@ def fit(training: Training, chosen: ChosenPrograms, arrays: Arrays, on_epoch: On
     callbacks.on_train_begin()
     logs: dict[str, Any] | None = None
     seeds: SeedStates | None = None
-    # Few callbacks do, and lending takes time.
+    # Few callbacks act when a validation begins, and lending takes time.
     begin_tests = any(overrides(each, "on_test_begin") for each in training.callbacks)
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()
@@ -77,7 +77,7 @@ def _train_epoch(
     if not model.stop_training:
         before = program.values() if terminating(training.callbacks) else None
         logs = program.train_epoch(arrays.training, in_order(order))
-        # A mean over the batches so far: if finite at the end, it was finite after each of them.
+        # The loss is a mean over the batches so far: finite at the end, it was so after each.
         if before is None or np.isfinite(float(logs["loss"])):
             return
         program.set_values(before)
@@ -208,7 +208,7 @@ class ChosenPrograms:
 
     def for_validation(self) -> Program:
         """Returns the program that validates now, lent to the model."""
-        # As `evaluate` does.
+        # `evaluate` does so first.
         self._model.make_test_function()
         function = self._model.test_function
         if self._validating is None or self._validating[0] is not function:
@@ -223,7 +223,7 @@ class ChosenPrograms:
             check_traced_alike(traced, chosen.structure)
         for other in () if chosen.structure.reason else self.present:
             if other.structure.is_like(chosen.structure):
-                # The same program, which is not taken back and lent again.
+                # It is the same program, which need not be taken back and lent again.
                 chosen = other
         return chosen
 

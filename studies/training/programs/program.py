@@ -61,7 +61,7 @@ class Program:
         self.checked = Checked()
         self._storage = [_like(variable) for variable in structure.variables]
         self._loops: list[Loop] = []
-        # When no training uses the program any more.
+        # The loops are closed when no training uses the program any more.
         weakref.finalize(self, _close, self._loops).atexit = False
         self._trace_exactly(model, structure, signature)
 
@@ -129,7 +129,7 @@ class Program:
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
         for each in caught:
-            # Only now: if no program can be traced, `fit` traces, and warns again.
+            # Warn only now: if no program can be traced, `fit` traces, and warns again.
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         return record
 
@@ -330,7 +330,7 @@ _HARMLESS = frozenset(
 )
 # Parts of the names of stateful operations that draw random numbers.
 _DRAWING = ("Random", "Rng", "Multinomial", "Normal", "StatefulUniform", "CandidateSampler")
-# They pass on their input in another form.
+# These operations pass on their input in another form.
 _PASSING = frozenset(
     "Identity Cast Reshape Squeeze ExpandDims StopGradient Transpose BroadcastTo Tile Fill".split()
 )
@@ -489,7 +489,7 @@ class _Neighbours:
     def _is_constant(self, name: str) -> bool:
         """Returns whether a node is computed from constants and lifted numbers alone."""
         if name not in self._constant:
-            # While this node is checked, for loops.
+            # A loop of nodes leads back to this one while it is checked.
             self._constant[name] = False
             node = self._nodes.get(name)
             if node is not None:

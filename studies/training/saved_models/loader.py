@@ -63,7 +63,7 @@ class ServedModel:
         import numpy as np
         import pandas as pd
 
-        # Next to this file.
+        # This module lies next to this file.
         from _kerastudy_values import model_columns  # type: ignore[import-not-found]
 
         made = self._model.predict(model_columns(self._model, table), verbose=0)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
     from studies.definition.study_definition import StudyDefinition
 
-# Of an objective function's data, for the signature, and to make variables.
+# Samples of an objective function's data: for the signature, and to make variables.
 _SAMPLES = 32
 _REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
 
@@ -71,7 +71,7 @@ def save_champion(
     """
     with _saving(spec, checkpoint):
         model = rebuilt(study, space, splits, spec, checkpoint)
-        # Trained on all folds, it has no validation data.
+        # A model of all folds has no validation data.
         validated = spec.fold != ALL_FOLDS
         compared = model.compiled and validated
         metrics = evaluated(model, splits, spec.batch_size) if compared else {}
@@ -164,7 +164,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
         mlflow_model=saved,
         signature=signature,
         input_example=example,
-        # MLflow needs 13 to 32 s to find them.
+        # MLflow would need 13 to 32 s to find the requirements.
         pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
         metadata=given.describe(),
     )
@@ -240,10 +240,8 @@ class Refitted:
     """How a model was trained on more data."""
 
     epochs: int
-    # Of an epoch.
-    steps: int
-    # Those of the trial, without the validation data.
-    steps_before: int
+    steps: int  # The steps of an epoch.
+    steps_before: int  # The steps of an epoch in the trial, without the validation data.
     samples: int
     # Callbacks that it was trained without, as they watch validation data.
     left_out: tuple[str, ...]

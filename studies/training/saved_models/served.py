@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Layers on a GPU, and compiled ones, may round differently.
 _TOLERANCE = 1e-6
-# MLflow's types by pandas's, in small letters.
+# The types of MLflow by those of pandas, in small letters.
 _COLUMN_TYPES: Final = {
     "bool": "boolean",
     "boolean": "boolean",
@@ -164,7 +164,7 @@ def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model
     inputs = tree.map_structure(input_of, model.input)
     compiled, model.compiled = model.compiled, False
     try:
-        # Otherwise Keras would compile it from a description of the model.
+        # Keras would compile it from a description of the model.
         made = keras.models.clone_model(model, inputs, lambda layer: layer, called)
     finally:
         model.compiled = compiled
@@ -290,7 +290,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
         if gaps:
             pieces.append(ops.cast(ops.take(missing, np.array(gaps), axis=1), "float32"))
     for column in table.categories:
-        # It stands for texts that the vocabulary lacks, whose place comes first, and is left out.
+        # This name stands for texts that the vocabulary lacks. Their place, the first, is left out.
         unknown = "[UNK]"
         while unknown in column.vocabulary:
             unknown = f"[{unknown}]"
@@ -386,7 +386,7 @@ def _names(
     if isinstance(x, dict):
         return list(x)
     declared = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
-    # A subclass has no names for them.
+    # A subclass of Model has no names for its inputs.
     return declared if len(set(declared)) == len(x) else [f"input_{i}" for i in range(len(x))]
 
 

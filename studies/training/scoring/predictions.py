@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 _SLICE = 2**14
-# Of an image, in pixels.
+# The largest side of an image, in pixels.
 _LARGEST_SIDE = 256
 _MOST_COLUMNS = 100
 _LONGEST_TEXT = 200
@@ -128,7 +128,7 @@ class _Counting:
     def __init__(self, splits: LoadedData, output: str) -> None:
         self._given = splits.given
         self.output = output
-        # Of the samples kept: the highest probability first.
+        # A heap of the samples that are kept: the highest probability first.
         self._worst: list[tuple[float, int, WorstSample]] = []
 
     def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
@@ -225,7 +225,7 @@ class _OfNumbers(_Counting):
     def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
         super().__init__(splits, output)
         self._rule = rule
-        # Samples of one number each.
+        # The samples, if each is one number.
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
         self._made: list[np.ndarray] = []

@@ -50,9 +50,9 @@ class Rule:
     # Takes targets, predictions and sample weights (or None) of some samples, as a validation step
     # has them. Raises NotScoredError.
     score: _Score
-    # Of the kind's formula.
+    # The settings of the kind's formula.
     settings: Mapping[str, Any] = field(default_factory=dict)
-    # Returns what is added to the mean. To be called after `score`, with the model's weights.
+    # Returns a constant to add to the mean. Call it after `score`, with the model's weights.
     constant: Callable[[], float] = float
     # Whether Keras counts a smaller last batch of arrays as much as the others.
     equal_batches: bool = False
@@ -104,7 +104,7 @@ def _output_of(
     return targets[compiled.output], made[compiled.output], weight
 
 
-# Means: losses, and most metrics.
+# Objectives that are means: losses, and most metrics.
 
 
 def _averaging(metric: Any) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
@@ -130,7 +130,7 @@ def _of_function(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) ->
         raise NotScoredError(f"{metric.name} {_ONE_NUMBER}")
     mask = mask_of(y_pred)
     if mask is not None:
-        # As `MeanMetricWrapper.update_state` has it.
+        # `MeanMetricWrapper.update_state` does so.
         mask = np.asarray(mask).astype(values.dtype)
         weight = mask if weight is None else np.multiply(*_same_rank(mask, weight))
     return _samplewise(values, weight)
@@ -218,7 +218,7 @@ def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return one, other
 
 
-# What is no mean.
+# Objectives that are no means.
 
 
 def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
@@ -315,7 +315,7 @@ def _bins(metric: Any, target: np.ndarray, made: np.ndarray) -> np.ndarray:
 
         made = np.asarray(keras.activations.sigmoid(made))
     if evenly:
-        # As Keras computes them, in the same precision.
+        # Keras computes the bins so, in the same precision.
         made = np.clip(made, 0, 1)
         steps = np.asarray(len(thresholds) - 1, made.dtype)
         above = np.maximum(np.ceil(made * steps) - 1, 0).astype(np.int64) + 1

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
 
 
-# Sums of other batches round otherwise: relative, and for objectives close to 0.
+# Sums over other batches round otherwise: a relative tolerance, and one for objectives near 0.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 # Bytes that the outputs of all layers may take.
 _MEMORY = 64 * 2**20
@@ -239,11 +239,11 @@ class ScoreRecorder:
 
     def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:
         self._task, self._model = task, model
-        # The weights after an epoch, and what was measured then.
+        # By epoch: the weights after it, and its metrics.
         self._epochs: dict[int, tuple[Sequence[np.ndarray], BestEpoch]] = {}
         self._why_not_every = ""
         self._every = task.scores_of == "every"
-        # Whether not only the best epoch counts.
+        # Whether epochs besides the best one are scored.
         self._follows = task.scores is not None and (self._every or 0 < samples <= _FEW_SAMPLES)
 
     def take(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -281,7 +281,7 @@ class ScoreRecorder:
         path = self._task.scores
         if path is None or result.best is None or result.state not in ("complete", "pruned"):
             return result
-        # Of another attempt.
+        # An earlier attempt may have written one.
         path.unlink(missing_ok=True)
         try:
             scores = self._scores(splits, result.best, weights)

@@ -37,7 +37,7 @@ class Scores:
     """A model's loss and metrics on the test part, as `model.evaluate` returns them."""
 
     scores: Mapping[str, float]
-    intervals: Mapping[str, tuple[float, float]]  # Of 95 %, by metric.
+    intervals: Mapping[str, tuple[float, float]]  # 95 % intervals, by metric.
     resamples: int  # Resamples behind the intervals; 0 if there are none.
     note: str  # Why metrics have no interval, or empty.
     samples: int
@@ -46,7 +46,7 @@ class Scores:
 
 def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) -> Scores:
     """Evaluates a compiled model on the sealed test part, which nothing else reads."""
-    # In the place of the validation part, which Keras reads in the same way.
+    # The test part takes the place of the validation part, which Keras reads in the same way.
     tested: LoadedData = replace(cast(Any, splits), validation=splits.unseal_test())
     values = scalars(evaluated(model, tested, batch_size))
     samples, digest = splits.sizes.get("test", 0), splits.digests["test"]
@@ -99,7 +99,7 @@ def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mappin
     batches: Batches | StreamedBatches
     batches = StreamedBatches(splits) if splits.streams else Batches(splits.arrays, batch_size)
     with contextlib.closing(batches), warnings.catch_warnings():
-        # Data of unknown length just ends.
+        # Keras warns of data of unknown length, which just ends.
         warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
         metrics: Mapping[str, Any] = model.evaluate(
             batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
