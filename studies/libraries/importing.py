@@ -23,7 +23,7 @@ def import_quietly() -> None:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Hides what TensorFlow's libraries print while they are loaded.
+    """Hides the output of TensorFlow's libraries while they are loaded.
 
     They print it before they read TF_CPP_MIN_LOG_LEVEL, and past Python's own streams.
     """
@@ -61,7 +61,7 @@ def load_late() -> None:
 
 
 class _LateFinder:
-    """Finds those parts as Python does, and lets them be executed at their first use."""
+    """Finds these parts of Keras as Python does, and executes them at their first use."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -194,7 +194,7 @@ def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
 
 
 def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns all layers of a model, with those within others, which `model.layers` omits."""
+    """Returns all layers of a model, with layers within others, which `model.layers` omits."""
     with contextlib.suppress(MissingPartError):
         return list(_layers_within.of(model)())
     found: list[keras.layers.Layer] = []

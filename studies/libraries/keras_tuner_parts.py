@@ -1,4 +1,4 @@
-"""Private parts of Keras Tuner: those that oracles call, or our subclasses override.
+"""Private parts of Keras Tuner that oracles call, or our subclasses override.
 
 The public `create_trial` and `end_trial` keep files, print, and stop after some failures. If one of
 these names is missing, the engine is refused before anything is trained: its proposals would be

@@ -50,7 +50,7 @@ OnSearch = Callable[[Search], None]
 
 @contextlib.contextmanager
 def searches_replaced(libraries: Collection[str], on_search: OnSearch) -> Iterator[None]:
-    """Calls a function in place of each search within; what it raises ends the script."""
+    """Calls a function in place of each search within; an error of it ends the script."""
     with contextlib.ExitStack() as stack:
         if KERAS_TUNER in libraries:
             _replace_keras_tuners(stack, on_search)

@@ -79,7 +79,7 @@ def terminating(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
 
 
 def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
-    """Returns whether a callback does something in one of its methods."""
+    """Returns whether a callback overrides a method of Keras's Callback."""
     import keras
 
     # LambdaCallback and similar classes set methods on the object.
@@ -216,7 +216,7 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns a model's optimizers besides that of `compile`, as two adversarial parts have."""
+    """Returns a model's optimizers besides the one of `compile`, as in adversarial models."""
     import keras
 
     own = getattr(model, "optimizer", None)

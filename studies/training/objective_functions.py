@@ -45,7 +45,7 @@ class FirstFit(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """What a function returned that trains no Keras model."""
+    """The value of a function that trains no Keras model."""
 
     value: Any
 
@@ -55,7 +55,7 @@ class _Reached(BaseException):
 
 
 def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Returned:
-    """Runs an objective function until it would train a model; raises what it raises before."""
+    """Runs an objective function until it would train a model; its errors are passed on."""
     import keras
 
     found: list[FirstFit] = []
@@ -118,7 +118,7 @@ class TracedObjective:
 
 
 def check_returned(study: str, returned: Any) -> None:
-    """Raises BuilderError for what no hyperparameters mend: a model, several objectives."""
+    """Raises BuilderError for a model, or several objectives: no hyperparameters mend that."""
     import keras
 
     if isinstance(returned, keras.Model):
@@ -185,7 +185,7 @@ class ObjectiveTrial(Hyperparameters):
 
     @property
     def noted(self) -> dict[str, Any]:
-        """The user's attributes, those that JSON lacks as texts."""
+        """The user's attributes; values that JSON lacks are texts."""
         return {str(key): _as_json(value) for key, value in self.user_attrs.items()}
 
 
@@ -209,7 +209,7 @@ class Watcher(Protocol):
         ...
 
     def epoch_ended(self, model: keras.Model, logs: Mapping[str, float]) -> None:
-        """Takes an epoch. What it raises ends the training."""
+        """Takes an epoch. An error that it raises ends the training."""
         ...
 
     def fit_ended(self, model: keras.Model) -> None:
@@ -217,7 +217,7 @@ class Watcher(Protocol):
         ...
 
     def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
-        """Takes what `model.evaluate` returned outside of a training."""
+        """Takes the metrics of a `model.evaluate` outside of a training."""
         ...
 
 
@@ -285,7 +285,7 @@ def _watching(watcher: Watcher) -> tuple[Any, Any]:
     import keras
 
     class Noting(keras.callbacks.Callback):  # type: ignore[misc]
-        """Sees the logs before the user's callbacks, of which one may raise."""
+        """Sees the logs before the user's callbacks, which may raise."""
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
             last.noted = logs or {}
@@ -310,7 +310,7 @@ def _watching(watcher: Watcher) -> tuple[Any, Any]:
 
 
 def _by_name(measured: Any) -> dict[str, float]:
-    """Returns what `model.evaluate` returned, by names that may be just numbers."""
+    """Returns the metrics of `model.evaluate`, by names that may be just numbers."""
     if isinstance(measured, Mapping):
         return scalars(measured)
     values = measured if isinstance(measured, list | tuple) else [measured]
@@ -330,7 +330,7 @@ class FitDigests(NamedTuple):
 
 
 def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
-    """Returns digests of the data that `fit` gets; those of batches, which it reads, are empty."""
+    """Returns digests of the arrays that `fit` gets; empty ones if it reads batches."""
     try:
         return _digests(arguments)
     except Exception:
@@ -359,7 +359,7 @@ def _digests(arguments: Mapping[str, Any]) -> FitDigests:
 
 
 def _arrays(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the arrays of a structure. Raises TypeError for what is none."""
+    """Yields the arrays of a structure. Raises TypeError if it holds anything else."""
     import keras
 
     for place, each in enumerate(keras.tree.flatten(value)):
@@ -422,7 +422,7 @@ class MeasuredWeights:
             self._best[name] = _Best(now, kept)
 
     def evaluated(self, measured: Mapping[str, float]) -> None:
-        """Takes what was measured after a training."""
+        """Takes metrics that were measured after a training."""
         self._evaluated += measured.values()
 
     def of(self, value: float) -> Kept:

@@ -135,7 +135,7 @@ class _Call:
         return self._ended("infeasible", f"the objective function raised {cause}", mistake)
 
     def _concluded(self, returned: Any) -> TrialResult:
-        """Returns the result for what the function returned."""
+        """Returns the trial's result for the value that the function returned."""
         following = self._following
         check_returned(self._study.name, returned)
         value = _number(returned)
@@ -266,12 +266,12 @@ class Following:
         self.digests.append(weights_digest([weight.numpy() for weight in model.weights]))
 
     def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
-        """Takes what `model.evaluate` measured."""
+        """Takes the metrics that `model.evaluate` returned."""
         if self.measured is not None and self.measured.model is model:
             self.measured.evaluated(measured)
 
     def report(self, value: float, step: int) -> bool:
-        """Takes what the function reports at a step from 0; returns whether to prune."""
+        """Takes a value that the function reports at a step from 0; returns whether to prune."""
         self.reported[step + 1] = value
         return self._tell(step + 1, {VALUE: value})
 
@@ -292,7 +292,7 @@ class Following:
         return last
 
     def _number_of(self, model: keras.Model) -> int:
-        """Returns the place of a model among those that are trained, from 1; 0 if it is new."""
+        """Returns the number of a model, counted from 1 in the order of training; 0 if new."""
         known = [each() for each in self._models]
         return next((place for place, each in enumerate(known, 1) if each is model), 0)
 

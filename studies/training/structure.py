@@ -140,11 +140,11 @@ class Structure:
 
     @property
     def traced(self) -> str:
-        """What a trace of the model depends on now, as text to compare later."""
+        """Everything that a trace of the model depends on now, as text to compare later."""
         return "" if self.reason else f"{self.key} {self.values}"
 
     def is_like(self, other: Structure) -> bool:
-        """Returns whether all readable parts equal those of another structure."""
+        """Returns whether two structures are equal in all readable parts."""
         return (self.digest, self.values) == (other.digest, other.values)
 
     def _write(self, *parts: object) -> None:
@@ -232,7 +232,7 @@ class Structure:
         return kind.__module__, kind.__qualname__
 
     def _is_of_library(self, thing: Any) -> bool:
-        """Writes a class or a function; returns whether its name says all that there is to read."""
+        """Writes a class or a function; returns whether its name says everything about it."""
         name = f"{module_of(thing)}.{thing.__qualname__}"
         self._write(type(thing).__name__, name)
         if is_own(origin_of(thing)):
@@ -275,7 +275,7 @@ class Structure:
                 self._impure(f"the attribute {name!r}")
 
     def _visit_held(self, held: Iterable[Any], attributes: frozenset[str], seen: set[int]) -> None:
-        """Reads what a function names: of a module, what it may read there."""
+        """Reads the objects that a function names; in a module, the attributes that it names."""
         for value in held:
             if not isinstance(value, types.ModuleType):
                 self._write(self._token(value))
@@ -498,7 +498,7 @@ _PURE_OF = {
 LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
 """Libraries some of whose names are pure."""
 PLAIN_CLASSES = (*_FOLLOWED, "builtins", "abc", "collections", "enum", "numbers", "typing", "numpy")
-"""Libraries whose objects, or those of own classes that inherit from theirs, hide no state."""
+"""Libraries whose objects hide no state, nor do objects of subclasses of their classes."""
 _LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
 
 
@@ -511,7 +511,7 @@ class Reads(NamedTuple):
 
 @functools.lru_cache(maxsize=10_000)
 def reads_of(code: types.CodeType) -> Reads:
-    """Returns what code reads."""
+    """Returns the names that code reads."""
     names, attributes = set[str](), set[str]()
     for instruction in dis.get_instructions(code):
         if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":

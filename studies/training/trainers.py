@@ -103,7 +103,7 @@ class Trainer(Protocol):
 
     @property
     def traced(self) -> Sequence[str] | None:
-        """What the training and the validation step are traced for, as text to compare.
+        """The structures that the training and the validation step are traced for, as texts.
 
         Empty if no callback may change the model; None if unknown.
         """
@@ -180,7 +180,7 @@ class PlainTrainer:
             )
 
     def _noting(self, training: Training) -> keras.callbacks.Callback:
-        """Returns the callback that notes what the steps are traced for."""
+        """Returns the callback that notes the structures that the steps are traced for."""
         import keras
 
         model, trainer = training.model, self
@@ -442,7 +442,7 @@ def rehearse(
 
 
 def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
-    """Returns the outcome of what a HyperModel's `fit` returned, or None if its epochs decide."""
+    """Returns a trial's outcome by what its `fit` returned, or None if its epochs decide."""
     if returned is None or hasattr(returned, "history"):
         return None
     try:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def build_model(
     study: StudyDefinition, hp: Hyperparameters, splits: LoadedData | None = None
 ) -> keras.Model:
-    """Calls the study's builder, for the data of a trial; raises whatever that raises.
+    """Calls the study's builder, for the data of a trial; an error of the builder is passed on.
 
     Raises BuilderError if it returns no Keras model, or one that is not compiled although no `fit`
     of its own trains it, or reads what the space lacks.
@@ -58,13 +58,13 @@ def build_model(
 def without_watching(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """Returns callbacks for a training without validation data, and those that watch it."""
+    """Returns callbacks that need no validation data, and callbacks that watch it."""
     watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
     return [callback for callback in callbacks if callback not in watching], watching
 
 
 def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
-    """Returns what a builder returned if it is a Keras model; else raises BuilderError."""
+    """Returns the builder's model; raises BuilderError if it is no Keras model."""
     import keras
 
     if not isinstance(returned, keras.Model):

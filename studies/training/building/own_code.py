@@ -91,7 +91,7 @@ def loading_warnings(model: keras.Model) -> list[str]:
 
 
 def _named_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
-    """Yields own objects in Keras's description: the names that Keras looks for, and their own.
+    """Yields own objects in Keras's description: names that Keras looks up, and names in code.
 
     For a lambda, the name of its layer.
     """

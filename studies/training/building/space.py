@@ -98,14 +98,14 @@ def _discovered(study: StudyDefinition, build: Any) -> Discovery:
 
 
 def _of_function(text: str) -> str:
-    """Returns what tracing says of a builder, for an objective function."""
+    """Returns a message about a builder, reworded for an objective function."""
     return text.replace("The builder", "The function").replace("the builder", "the function")
 
 
 def _with_declared(
     study: StudyDefinition, declared: SearchSpace, build: Any, joins: bool
 ) -> Resolved:
-    """Compares a declared space with what the builder reads and declares."""
+    """Compares a declared space with the hyperparameters that the builder reads and declares."""
     reading = reading_of(
         build,
         declared,

@@ -366,7 +366,7 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
 
 
 def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
-    """Returns what a model was compiled with, if it is one of Keras's own losses."""
+    """Returns the loss of `compile` if it is one of Keras's own losses."""
     import keras
 
     if isinstance(compiled, str):

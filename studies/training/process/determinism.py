@@ -95,7 +95,7 @@ def begin_trial(seed: int) -> None:
 
 
 def _set_random_seed(seed: int) -> None:
-    """Does what `keras.utils.set_random_seed` does, and keeps TensorFlow's kernels if possible.
+    """Works as `keras.utils.set_random_seed`, but keeps TensorFlow's kernels if possible.
 
     Setting the seed makes TensorFlow drop all its kernels, with optimized programs (0.2 s for a
     small one), because kernels that draw random numbers keep their state. But the seed is a part of
@@ -113,7 +113,7 @@ def _set_random_seed(seed: int) -> None:
 
 
 def _is_set_quietly(seed: int) -> bool:
-    """Sets what `keras.utils.set_random_seed` sets, and keeps TensorFlow's kernels if it can."""
+    """Sets all seeds and keeps TensorFlow's kernels; returns whether it can."""
     import random
 
     import numpy as np
@@ -222,7 +222,7 @@ _changed: Final[dict[str, str | None]] = {}
 
 
 def remember_settings() -> None:
-    """Remembers the present settings as those that each trial begins with."""
+    """Remembers the present settings: each trial begins with them."""
     _changed.clear()
     _remembered.clear()
     _remembered.update({name: get() for name, (get, _) in _settings().items()})

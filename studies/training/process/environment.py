@@ -51,7 +51,7 @@ _WIDEST = ("amx", "avx512", "avx2", "avx", "sve", "asimd")
 
 
 def environment() -> dict[str, str]:
-    """Returns what a trial's bits may depend on, besides its spec and code, by name."""
+    """Returns the parts of the environment that a trial's bits may depend on, by name."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

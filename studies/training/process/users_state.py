@@ -93,11 +93,11 @@ class UsersState:
         return cls(*functions, study.optimizer, study.loss, study.metrics)
 
     def changed(self) -> list[str]:
-        """Returns the names of what has changed."""
+        """Returns the names of all state that has changed."""
         return list(dict.fromkeys(name for each in self._noted for name in _changes(each)))
 
     def set_back(self) -> list[str]:
-        """Sets everything back; returns the names of what had changed."""
+        """Sets everything back; returns the names of the state that had changed."""
         names: list[str] = []
         for each in self._noted:
             # Whatever an object of the user's raises, its study continues.
@@ -124,7 +124,7 @@ class UsersState:
         self._waiting.extend((name, value) for value in values)
 
     def _visit(self, name: str, value: Any) -> None:
-        """Notes an object, and what can be reached from it."""
+        """Notes an object, and the objects that it holds."""
         if isinstance(value, types.ModuleType):
             self._visit_globals(vars(value))
         elif isinstance(value, types.FunctionType):
@@ -217,7 +217,7 @@ def set_back() -> None:
 
 
 def _is_own(space: Mapping[str, Any]) -> bool:
-    """Returns whether globals are those of a user's module, script or notebook."""
+    """Returns whether globals belong to a user's module, script or notebook."""
     file, name = space.get("__file__"), space.get("__name__")
     return is_users(str(file)) if file else name == "__main__" or name not in sys.modules
 
@@ -269,7 +269,7 @@ def _pickled(generator: Any) -> bytes:
 
 
 def _in_cell(cell: types.CellType) -> list[Any]:
-    """Returns what a closure holds, in a list; nothing if it is not set yet."""
+    """Returns the content of a closure's cell in a list, which is empty if the cell is."""
     return [cell.cell_contents] if cell != types.CellType() else []
 
 
@@ -279,7 +279,7 @@ def _into_cell(cell: types.CellType, before: Sequence[Any]) -> None:
 
 
 def _changes(noted: _Noted) -> list[str]:
-    """Returns the names of what has changed: of a module, those of its globals."""
+    """Returns the names of changed state: the globals, if a module is noted."""
     before, now = noted.before, noted.read()
     if isinstance(before, np.ndarray):
         return [] if before.tobytes() == now.tobytes() else [noted.name]

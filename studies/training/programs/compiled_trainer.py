@@ -80,7 +80,7 @@ class CompiledTrainer:
 
     @property
     def traced(self) -> Sequence[str] | None:
-        """What the training and the validation step were traced for."""
+        """The structures that the training and the validation step were traced for."""
         if self.used[0] == "plain":
             return self._plain.traced
         return () if self._present is None else self._present.traced
@@ -97,7 +97,7 @@ class CompiledTrainer:
         return other
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """Trains by programs; in the mode "compiled", BuilderError says what they can't do."""
+        """Trains by programs, or by `model.fit`; in the mode "compiled" only by programs."""
         model = training.model
         reason = "" if self._mode == "plain" else training.unfit or self._unfit
         if self._mode != "plain" and not reason:
@@ -337,7 +337,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
 
 
 def _few(order: np.ndarray, size: int) -> np.ndarray:
-    """Returns the samples of some batches: the last one smaller if that of an epoch is."""
+    """Returns samples for a few batches; the last is smaller if the last of an epoch is."""
     full = len(order) // size
     return order[: min(full, BATCHES) * size + len(order) % size]
 

@@ -159,7 +159,7 @@ def _trace(
 
 
 class OtherLogsError(InternalError):
-    """A step returns other values than those of the model's metrics."""
+    """A step returns values that are no metrics of the model."""
 
 
 def in_order(permutation: np.ndarray) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""What `model.fit` does (keras/src/backend/tensorflow/trainer.py), with an epoch per call."""
+"""The loop of `model.fit` (keras/src/backend/tensorflow/trainer.py), with an epoch per call."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _validate(
     arrays: Arrays,
     callbacks: keras.callbacks.CallbackList,
 ) -> dict[str, float]:
-    """Does what `model.evaluate` does within `fit`."""
+    """Validates as `model.evaluate` does within `fit`."""
     callbacks.on_test_begin()
     program = chosen.for_validation()
     model.reset_metrics()
@@ -168,7 +168,7 @@ class ChosenPrograms:
 
     @property
     def traced(self) -> list[str] | None:
-        """What the training and the validation step were traced for, if callbacks may matter."""
+        """The structures that the two steps were traced for, if callbacks may matter."""
         if not self._own_callbacks:
             return []
         found = [each.structure.traced for each in self.present]

@@ -78,7 +78,7 @@ class Record:
 
 
 class Lifted:
-    """A number that a formula computes from a trial's numbers, those at some positions."""
+    """A number that a formula computes from some of a trial's numbers."""
 
     def __init__(
         self, record: Record, formula: Callable[[Values], float], sources: frozenset[int]

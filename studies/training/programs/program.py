@@ -201,7 +201,7 @@ def _drawn() -> tuple[object, ...]:
 
 
 def _like(variable: keras.Variable) -> tf.Variable:
-    """Makes the program's own variable, like that of a Keras variable."""
+    """Makes a variable of the program with the value and the traits of a Keras variable."""
     import tensorflow as tf
 
     value = value_held(variable)
@@ -226,7 +226,7 @@ class Checked:
     trials: int = 0
 
     def new(self, values: Mapping[str, Any]) -> set[str]:
-        """Returns which hyperparameters differ from those it was traced for, for the first time."""
+        """Returns the hyperparameters that differ from the traced trial for the first time."""
         if self.first is None:
             return set()
         names = {*self.first, *values}

@@ -16,7 +16,7 @@ from typing import Any
 CODE = "code"
 """The folder that MLflow puts on the path: it has no code of the user."""
 OWN_CODE = "own_code"
-"""The folder with the user's classes and functions, and what is known of them."""
+"""The folder with the user's classes and functions, and facts about them."""
 
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -33,7 +33,7 @@ class ServedModel:
         return self._model
 
     def predict(self, data: Any, params: Any = None) -> Any:
-        """Returns what the model predicts.
+        """Returns the model's predictions.
 
         Args:
             data: A table, in the order of the model's columns, or what Keras takes.
@@ -59,7 +59,7 @@ class ServedModel:
         return isinstance(inputs, Mapping)
 
     def _predicted_columns(self, table: Any) -> Any:
-        """Returns what a model with an input for each column predicts."""
+        """Returns the predictions of a model with an input for each column."""
         import numpy as np
         import pandas as pd
 

@@ -89,7 +89,7 @@ def save_objective_champion(
     checkpoint: Path,
     folder: Path,
 ) -> None:
-    """Does what `save_champion` does, for a trial of an objective function."""
+    """Saves the model of an objective function's trial, as `save_champion` does."""
     with _saving(spec, checkpoint):
         model, splits = rebuilt_objective(study, space, spec, checkpoint)
         save_for_mlflow(model, splits, folder)
@@ -127,7 +127,7 @@ def rebuilt(
 def _predictions(
     study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec
 ) -> str:
-    """Returns what a model predicts of the validation data, as JSON; empty if it can't be shown."""
+    """Returns a model's validation predictions as JSON; empty if they can't be shown."""
     try:
         rule = getattr(study.data, "rule", None)
         predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)

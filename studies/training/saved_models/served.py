@@ -256,7 +256,7 @@ def _on_columns(model: keras.Model, x: np.ndarray, given: Given, table: FittedTa
 
 
 def _of_row(model: keras.Model, row: Any) -> Any:
-    """Returns what a model makes of a row, without its optimizer, which the new model has."""
+    """Returns a model's output for a row, without its optimizer, which the new model has."""
     import keras
 
     if type(model) is keras.Sequential:
@@ -269,7 +269,7 @@ def _of_row(model: keras.Model, row: Any) -> Any:
 
 
 def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
-    """Returns what Keras's layers make of columns: as `FittedTable.apply`."""
+    """Returns the row that Keras's layers make of columns, equal to `FittedTable.apply`."""
     import keras
     from keras import ops
 
@@ -414,5 +414,5 @@ def _type(name: str) -> np.dtype:
 
 
 def _layer_name(text: str) -> str:
-    """Returns a text without what TensorFlow refuses in the name of a layer that it calls."""
+    """Returns a text as a name that TensorFlow takes for a layer."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)

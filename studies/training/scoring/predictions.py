@@ -1,4 +1,4 @@
-"""What a model predicts of the validation data, counted, with the worst-classified samples.
+"""A model's predictions of the validation data, counted, with the worst-classified samples.
 
 Read in slices, so that neither predictions nor batches of large data are held at once.
 """
@@ -48,7 +48,7 @@ def validation_predictions(
     batch_size: int,
     rule: Callable[[Any], Any] | None = None,
 ) -> ValidationPredictions | None:
-    """Returns what a model predicts of the validation data.
+    """Returns a model's predictions of the validation data.
 
     Without run and epoch: those of the first output, with those of others. Outputs that are neither
     a class for each sample nor a number are left out; None if all are. `rule` is the function that
@@ -100,7 +100,7 @@ def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
 
 
 def _probabilities(loss: Any, made: np.ndarray) -> np.ndarray:
-    """Returns what an output predicts, in double precision; logits as probabilities."""
+    """Returns predictions of an output in double precision; logits become probabilities."""
     made = made.astype(np.float64)
     if not getattr(loss, "from_logits", False):
         return made
@@ -114,7 +114,7 @@ def _probabilities(loss: Any, made: np.ndarray) -> np.ndarray:
 def _counting(
     made: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
 ) -> _Counting | None:
-    """Returns what counts predictions of a shape; None if nothing does."""
+    """Returns the counter for predictions of a shape, or None."""
     if made.ndim == 2 and made.shape[1] > 1:
         return _OfClasses(splits, output, made.shape[1])
     if made.ndim in (1, 2):

@@ -271,7 +271,7 @@ def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray
 
 
 def _hits(metric: Any, target: np.ndarray, made: np.ndarray, *, of_predicted: bool) -> np.ndarray:
-    """Counts of each sample the true positives, and what else is predicted, or is missed."""
+    """Counts the true positives of each sample, and its other predictions or misses."""
     positive, predicted = target.astype(bool), made > metric.thresholds[0]
     if metric.class_id is not None:
         positive = positive[..., metric.class_id]

@@ -70,7 +70,7 @@ def scores_by_metric(
     epoch: int,
     batch_size: int,
 ) -> dict[str, SampleScores | NotScoredError]:
-    """Returns what `sample_scores` returns or raises, by metric; predicts the samples once."""
+    """Returns the result or the error of `sample_scores` by metric; predicts once."""
     if stateful_layers(model):
         raise NotScoredError("its layers keep their state between batches")
     rules: dict[str, Rule] = {}
@@ -327,7 +327,7 @@ class ScoreRecorder:
         return []
 
     def _present(self, splits: LoadedData, measured: BestEpoch) -> SampleScores:
-        """Returns the scores of the model's present weights: those of an epoch."""
+        """Returns the scores of the model's present weights, of an epoch."""
         spec = self._task.spec
         return sample_scores(
             self._model,

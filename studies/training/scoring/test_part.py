@@ -1,4 +1,4 @@
-"""A checkpoint on the sealed test part, with intervals of all that a model is compiled with."""
+"""A checkpoint's loss and metrics on the sealed test part, with intervals."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _interval(scores: SampleScores, accuracy: float | None) -> tuple[float, floa
 
 
 def evaluated(model: keras.Model, splits: LoadedData, batch_size: int) -> Mapping[str, Any]:
-    """Returns what `model.evaluate` returns for the validation part."""
+    """Returns the metrics of `model.evaluate` on the validation part."""
     batches: Batches | StreamedBatches
     batches = StreamedBatches(splits) if splits.streams else Batches(splits.arrays, batch_size)
     with contextlib.closing(batches), warnings.catch_warnings():
