@@ -140,9 +140,9 @@ def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
     """Returns which trainable variables an optimizer knows by some keys."""
-    key_of, wanted = _key_of_variable.of(optimizer), set(keys)
+    key_of, keys_held = _key_of_variable.of(optimizer), set(keys)
     trainable = _trainable.of(optimizer)
-    return [position for position, each in enumerate(trainable) if key_of(each) in wanted]
+    return [position for position, each in enumerate(trainable) if key_of(each) in keys_held]
 
 
 def logs_of_its_own(model: keras.Model) -> bool:
@@ -197,14 +197,14 @@ def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns all layers of a model, with layers within others, which `model.layers` omits."""
     with contextlib.suppress(MissingPartError):
         return list(_layers_within.of(model)())
-    found: list[keras.layers.Layer] = []
+    layers: list[keras.layers.Layer] = []
     waiting: list[Any] = [model]
     while waiting:
         layer = waiting.pop()
-        if all(layer is not each for each in found):
-            found.append(layer)
+        if all(layer is not each for each in layers):
+            layers.append(layer)
             waiting.extend(_held_by(layer))
-    return found
+    return layers
 
 
 def _held_by(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
@@ -267,20 +267,20 @@ def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, Compi
         return {}
     if not compiled.built:
         compiled.build(y, y_pred)
-    found, names = [], []
+    members, names = [], []
     for lists, weighted in (
         (_flat_metrics.of(compiled), False),
         (_flat_weighted.of(compiled), True),
     ):
         for output, metrics in enumerate(lists):
             for metric in () if metrics is None else metrics.metrics:
-                found.append(CompiledMetric(metric, output, weighted))
+                members.append(CompiledMetric(metric, output, weighted))
                 prefix = f"{metrics.output_name}_" if metrics.output_name else ""
                 names.append(f"{prefix}{metric.name}")
     if len(set(names)) < len(names):
         # Keras gives equal ones other names, in this order.
         names = list(compiled.result())
-    return dict(zip(names, found, strict=False))
+    return dict(zip(names, members, strict=False))
 
 
 def is_accuracy(metric: keras.metrics.Metric) -> bool:

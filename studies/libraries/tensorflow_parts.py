@@ -107,7 +107,7 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
             inner = []
         # The loops of TensorFlow's own gradients, such as that of the CTC loss, have no graph.
         graphs = (getattr(each, "graph", None) for each in inner)
-        for each in (graph, *(found for found in graphs if found is not None)):
+        for each in (graph, *(inner_graph for inner_graph in graphs if inner_graph is not None)):
             dismantle(each)
 
 
@@ -124,10 +124,10 @@ def tell_shapes_of_variables() -> None:
     for _, argument in tf.compat.v1.get_default_graph().captures:
         if argument.dtype != tf.resource:
             continue
-        known = shape_of(argument).shape_and_type
-        shapes = value_of.ListValue(shape=[each.shape for each in known])
-        types = value_of.ListValue(type=[each.dtype for each in known])
-        if known:
+        held = shape_of(argument).shape_and_type
+        shapes = value_of.ListValue(shape=[each.shape for each in held])
+        types = value_of.ListValue(type=[each.dtype for each in held])
+        if held:
             set_attribute = _set_attribute.of(argument.op)
             set_attribute("_handle_shapes", value_of(list=shapes))
             set_attribute("_handle_dtypes", value_of(list=types))

@@ -284,7 +284,7 @@ def validation_batches(splits: LoadedData) -> Iterator[Any]:
 def _adapter(
     stream: Stream, seed: Callable[[], int], class_weight: Mapping[int, float] | None
 ) -> Any:
-    source, known = stream.source, stream.profile.known_batches
+    source, known_batches = stream.source, stream.profile.known_batches
 
     class StreamAdapter(adapter_class()):  # type: ignore[misc]
         """Reads a stream again for each epoch."""
@@ -300,7 +300,7 @@ def _adapter(
         def num_batches(self) -> int:
             # A training epoch may have a batch more or less than another.
             some = source.part == "train" and source.steps is None
-            return _UNTIL_THE_END if some else known or _UNTIL_THE_END
+            return _UNTIL_THE_END if some else known_batches or _UNTIL_THE_END
 
         @property
         def batch_size(self) -> None:
@@ -313,11 +313,11 @@ def _adapter(
             self._reading = Reading(source, seed(), class_weight)
             self.batches = self._reading.batches
             fixed = source.part != "train" or source.steps is not None
-            if fixed and known is not None and self.batches not in (None, known):
+            if fixed and known_batches is not None and self.batches not in (None, known_batches):
                 raise DataError(
-                    f"{source.called} of this epoch has {self.batches} batches, and {known} must "
-                    "be read. Give each epoch as many, or pass a smaller number as "
-                    "steps_per_epoch or validation_steps."
+                    f"{source.called} of this epoch has {self.batches} batches, and "
+                    f"{known_batches} must be read. Give each epoch as many, or pass a smaller "
+                    "number as steps_per_epoch or validation_steps."
                 )
             # An error after the reading has begun would leave its threads.
             self._within_epoch = self._unread = True

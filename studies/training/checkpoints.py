@@ -80,9 +80,9 @@ class Checkpoints:
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
         # Such layers and optimizers keep a state beside the weights and the model's optimizer.
-        wanted = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
+        resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         self._identity = identity_of(task.spec)
-        self._writer = StateWriter(task.state) if wanted and task.state is not None else None
+        self._writer = StateWriter(task.state) if resumable and task.state is not None else None
         self._began, self._spent = time.monotonic(), 0.0
         self._beyond: Beyond | None = None
         user_own = self._writer is not None and may_change_model(callbacks)

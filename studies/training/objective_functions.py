@@ -58,7 +58,7 @@ def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Re
     """Runs an objective function until it would train a model; its errors are passed on."""
     import keras
 
-    found: list[FirstFit] = []
+    fits: list[FirstFit] = []
 
     def ending(name: str) -> Callable[..., Any]:
         method = getattr(keras.Model, name)
@@ -66,8 +66,8 @@ def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Re
 
         @functools.wraps(method)
         def reached(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
-            given = signature.bind_partial(model, *arguments, **keywords).arguments
-            found.append(FirstFit(model, given))
+            arguments_by_name = signature.bind_partial(model, *arguments, **keywords).arguments
+            fits.append(FirstFit(model, arguments_by_name))
             raise _Reached
 
         return reached
@@ -80,10 +80,10 @@ def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Re
         except _Reached:
             returned = Returned(None)
         except Exception as error:
-            if not found and not prunes_trial(error):
+            if not fits and not prunes_trial(error):
                 raise
             returned = Returned(None)
-    return found[0] if found else returned
+    return fits[0] if fits else returned
 
 
 class TracedObjective:
@@ -106,13 +106,13 @@ class TracedObjective:
             raise LimitReachedError
         first, self._first = self._first, False
         with noting_environment():
-            found = up_to_first_fit(self._function, trial)
-        if isinstance(found, Returned):
+            outcome = up_to_first_fit(self._function, trial)
+        if isinstance(outcome, Returned):
             self._whole += 1
-            check_returned(self._name, found.value)
+            check_returned(self._name, outcome.value)
             return
         self.trains = True
-        epochs = found.arguments.get("epochs", 1)
+        epochs = outcome.arguments.get("epochs", 1)
         if first and isinstance(epochs, int) and epochs > 1:
             self.epochs = epochs
 
@@ -136,13 +136,13 @@ def check_returned(study: str, returned: Any) -> None:
 
 def model_of(study: str, function: Callable[[Any], Any], hp: Hyperparameters) -> FirstFit:
     """Returns the model that an objective function trains first, and how; BuilderError if none."""
-    found = up_to_first_fit(function, hp)
-    if isinstance(found, Returned):
+    first = up_to_first_fit(function, hp)
+    if isinstance(first, Returned):
         raise BuilderError(
             f"The objective_function of the study {study!r} trains no Keras model for these "
             "hyperparameters."
         )
-    return found
+    return first
 
 
 Report = Callable[[float, int], bool]
@@ -234,17 +234,17 @@ def watched(watcher: Watcher) -> Iterator[None]:
     def watching(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
         nonlocal trains
         try:
-            given = signature.bind(model, *arguments, **keywords)
+            call = signature.bind(model, *arguments, **keywords)
         except TypeError:
             # Keras's own message tells of wrong arguments.
             return fit(model, *arguments, **keywords)
         first, last = _watching(watcher)
-        given.arguments["callbacks"] = _around(given.arguments.get("callbacks"), model, first, last)
-        given.arguments["verbose"] = 0
-        watcher.fit_begins(model, given.arguments)
+        call.arguments["callbacks"] = _around(call.arguments.get("callbacks"), model, first, last)
+        call.arguments["verbose"] = 0
+        watcher.fit_begins(model, call.arguments)
         trains += 1
         try:
-            history = fit(*given.args, **given.kwargs)
+            history = fit(*call.args, **call.kwargs)
         except BaseException:
             # A callback of the user's that raises, as pruning ones do, hides the epoch's end.
             last.report()
@@ -266,18 +266,18 @@ def watched(watcher: Watcher) -> Iterator[None]:
         yield
 
 
-def _around(given: Any, model: keras.Model, first: Any, last: Any) -> Any:
+def _around(callbacks: Any, model: keras.Model, first: Any, last: Any) -> Any:
     """Returns callbacks with one before and one after them."""
     import keras
 
-    if isinstance(given, keras.callbacks.CallbackList):
+    if isinstance(callbacks, keras.callbacks.CallbackList):
         # Keras uses the list unchanged: its callbacks have their model already.
         for callback in (first, last):
             callback.set_model(model)
-        given.callbacks.insert(0, first)
-        given.append(last)
-        return given
-    return [first, *keras.tree.flatten(given or []), last]
+        callbacks.callbacks.insert(0, first)
+        callbacks.append(last)
+        return callbacks
+    return [first, *keras.tree.flatten(callbacks or []), last]
 
 
 def _watching(watcher: Watcher) -> tuple[Any, Any]:
@@ -339,23 +339,23 @@ def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
 
 
 def _digests(arguments: Mapping[str, Any]) -> FitDigests:
-    given = {name: arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")}
-    found = {
+    parts = {name: arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")}
+    digests = {
         place: _array_digest(array)
-        for name, value in given.items()
+        for name, value in parts.items()
         for place, array in _arrays(name, value)
     }
-    share, validation = arguments.get("validation_split") or 0.0, given["validation_data"]
+    share, validation = arguments.get("validation_split") or 0.0, parts["validation_data"]
     targets: Any = None
     if isinstance(validation, tuple | list) and len(validation) > 1:
         targets = validation[1]
     elif validation is None and share:
-        found["validation_split"] = str(share)
-        targets = given["y"]
+        digests["validation_split"] = str(share)
+        targets = parts["y"]
     validated = {place: _array_digest(array) for place, array in _arrays("y", targets)}
     if validated and validation is None:
         validated["validation_split"] = str(share)
-    return FitDigests(combined_digest(found), combined_digest(validated) if validated else "")
+    return FitDigests(combined_digest(digests), combined_digest(validated) if validated else "")
 
 
 def _arrays(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:

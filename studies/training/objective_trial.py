@@ -293,8 +293,8 @@ class Following:
 
     def _number_of(self, model: keras.Model) -> int:
         """Returns the number of a model, counted from 1 in the order of training; 0 if new."""
-        known = [each() for each in self._models]
-        return next((place for place, each in enumerate(known, 1) if each is model), 0)
+        models = [each() for each in self._models]
+        return next((place for place, each in enumerate(models, 1) if each is model), 0)
 
     def _tell(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Reports metrics; returns whether to prune."""

@@ -297,8 +297,8 @@ class Structure:
             elif module.__name__.partition(".")[0] not in LOOKED_INTO:
                 self._impure(f"the module {module.__name__!r}")
             else:
-                found = [getattr(module, name, None) for name in sorted(attributes)]
-                self._visit_held(found, attributes, seen)
+                members = [getattr(module, name, None) for name in sorted(attributes)]
+                self._visit_held(members, attributes, seen)
 
     def _visit_code(self, code: types.CodeType) -> None:
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
@@ -429,13 +429,13 @@ _VISITORS: tuple[tuple[Any, Callable[[Structure, Any], None]], ...] = (
 
 def attributes_of(value: Any) -> list[tuple[str, Any]]:
     """Returns the attributes of an object itself, by name."""
-    found = list(getattr(value, "__dict__", {}).items())
+    attributes = list(getattr(value, "__dict__", {}).items())
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if name not in ("__dict__", "__weakref__") and hasattr(value, name):
-                found.append((name, getattr(value, name)))
-    return found
+                attributes.append((name, getattr(value, name)))
+    return attributes
 
 
 def _content_of(cell: types.CellType) -> Any:
@@ -560,11 +560,11 @@ def is_wrapper(thing: Any) -> bool:
     """Returns whether a function was made of others, by Python's decorators or by Keras's."""
     if not isinstance(thing, types.FunctionType):
         return False
-    found: Any = sys.modules.get(module_of(thing))
+    named: Any = sys.modules.get(module_of(thing))
     for name in thing.__qualname__.split("."):
-        found = getattr(found, name, None)
-    made = found is not thing or is_own(module_of(thing))
-    return made and origin_of(thing).partition(".")[0] in _LIBRARIES
+        named = getattr(named, name, None)
+    is_made = named is not thing or is_own(module_of(thing))
+    return is_made and origin_of(thing).partition(".")[0] in _LIBRARIES
 
 
 def is_followed(thing: Any) -> bool:

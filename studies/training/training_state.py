@@ -293,18 +293,18 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Be
         return Beyond((), f"the model holds {structure.state}")
     if structure.of_libraries:
         return Beyond(())
-    known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
-    known |= _reset_each_epoch(model)
-    found = [variable for variable in structure.variables if id(variable) not in known]
-    if found and structure.reason:
+    saved = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
+    saved |= _reset_each_epoch(model)
+    others = [variable for variable in structure.variables if id(variable) not in saved]
+    if others and structure.reason:
         # Their order may differ next time.
         return Beyond((), f"the model holds {structure.reason}, and variables beyond its weights")
-    return Beyond(found)
+    return Beyond(others)
 
 
 def _reset_each_epoch(model: keras.Model) -> set[int]:
     waiting: list[Any] = list(getattr(model, "metrics", ()))
-    found: set[int] = set()
+    variables: set[int] = set()
     while waiting:
         metric = waiting.pop()
         if library_of(type(metric)) != "keras":
@@ -314,5 +314,5 @@ def _reset_each_epoch(model: keras.Model) -> set[int]:
             # This metric only holds others.
             waiting += inner
         else:
-            found |= {id(variable) for variable in metric.variables}
-    return found
+            variables |= {id(variable) for variable in metric.variables}
+    return variables

@@ -399,8 +399,8 @@ class Watch:
     def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Reports an epoch, and takes the decision; False ends the training."""
         # The trial that this one continues has reported it already.
-        known = epoch <= self.spec.initial_epoch
-        decision = "continue" if known else self._tell(self._result_of(epoch, metrics))
+        reported = epoch <= self.spec.initial_epoch
+        decision = "continue" if reported else self._tell(self._result_of(epoch, metrics))
         wrong = self._not_finite(metrics)
         if wrong:
             self._diverged = True

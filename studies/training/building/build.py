@@ -89,15 +89,15 @@ def _why_no_model(returned: Any) -> str:
 
 def recompile(study: StudyDefinition, model: keras.Model) -> None:
     """Compiles a model with the study's arguments instead of the builder's."""
-    given = {"optimizer": study.optimizer, "loss": study.loss, "metrics": study.metrics}
-    given = {name: value for name, value in given.items() if value is not None}
-    if not model.compiled and not {"optimizer", "loss"} <= set(given):
+    arguments = {"optimizer": study.optimizer, "loss": study.loss, "metrics": study.metrics}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    if not model.compiled and not {"optimizer", "loss"} <= set(arguments):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled, so "
             "the study must give both optimizer and loss."
         )
     before = compile_arguments(model) if model.compiled else {}
-    model.compile(**{**before, **{name: _new(value) for name, value in given.items()}})
+    model.compile(**{**before, **{name: _new(value) for name, value in arguments.items()}})
 
 
 def _new(value: Any) -> Any:
@@ -162,8 +162,8 @@ def _direction(name: str, model: keras.Model) -> Direction | None:
         return "min"
     spelled = [logged, re.sub(r"_\d+$", "", logged)]
     spelled += [s.removeprefix(f"{o}_") for s in spelled for o in outputs]
-    found = {_direction_of(each) for each in _metrics(model) if each.name in spelled}
-    return found.pop() if len(found) == 1 else None
+    directions = {_direction_of(each) for each in _metrics(model) if each.name in spelled}
+    return directions.pop() if len(directions) == 1 else None
 
 
 def _metrics(model: keras.Model) -> Iterator[Any]:

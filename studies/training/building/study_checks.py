@@ -70,8 +70,8 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     except StudyError:
         raise
     except Exception as error:
-        found = [_failure(study, data, error, "the builder")]
-        return Checked(found, settled(study.objective, None))
+        warnings = [_failure(study, data, error, "the builder")]
+        return Checked(warnings, settled(study.objective, None))
     if study.trainer == "compiled" and not has_own_fit(study.build):
         reason = splits.unfit or why_not(model, callbacks)
         if reason:
@@ -90,8 +90,8 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     except StudyError:
         raise
     except Exception as error:
-        found = [_failure(study, data, error, "the model")]
-        return Checked(found, settled(study.objective, model))
+        warnings = [_failure(study, data, error, "the model")]
+        return Checked(warnings, settled(study.objective, model))
     if not callbacks and not has_own_steps(model):
         named = study.objective
         check_logged(named.metric if isinstance(named, Objective) else named, logged)

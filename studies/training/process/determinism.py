@@ -104,9 +104,9 @@ def _set_random_seed(seed: int) -> None:
     import keras
 
     # TensorFlow shortens seeds so (tensorflow/python/framework/random_seed.py).
-    known = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
+    was_set = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
     # Drop them from time to time: kernels of deleted models are kept too.
-    if known or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
+    if was_set or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
         _seeds_set.clear()
         keras.utils.set_random_seed(seed)
     _seeds_set.append(seed)
@@ -203,17 +203,19 @@ class SeedStates:
 
     def others(self) -> list[Any]:
         """Returns the variables that hold their states, in an order that the structure fixes."""
-        known = self._structure
-        if known is None or ((self._changes or self._readings > 0) and not known.of_libraries):
+        structure = self._structure
+        if structure is None or (
+            (self._changes or self._readings > 0) and not structure.of_libraries
+        ):
             self._readings -= 1
             try:
-                known = self._structure = Structure(self._model)
+                structure = self._structure = Structure(self._model)
             except Exception:
                 # Keras may be of another version: `fit` must train nevertheless.
                 _log.debug("the structure can't be read", exc_info=True)
                 return []
         # Libraries' own losses and metrics draw nothing.
-        return [] if known.of_libraries else other_states(self._model, known.variables)
+        return [] if structure.of_libraries else other_states(self._model, structure.variables)
 
 
 _remembered: Final[dict[str, Any]] = {}

@@ -102,10 +102,10 @@ class UsersState:
         for each in self._noted:
             # Whatever an object of the user's raises, its study continues.
             with contextlib.suppress(Exception):
-                found = _changes(each)
-                if found:
+                changes = _changes(each)
+                if changes:
                     each.write(each.before)
-                    names += found
+                    names += changes
         for name in set(sys.modules) - self._modules:
             # A fit has imported it: the next one runs it again.
             with contextlib.suppress(Exception):

@@ -312,27 +312,27 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
 
             begin()
             program.train_epoch(arrays.training, in_order(order))
-            wanted = _bytes(program.values())
+            by_program = _bytes(program.values())
             model.reset_metrics()
             program.validate(part)
-            wanted += _bytes(program.values())
+            by_program += _bytes(program.values())
             for steps in (_by_steps, _by_fit):
                 begin()
                 try:
-                    found = steps(training, arrays, order, part, program.values)
+                    by_model = steps(training, arrays, order, part, program.values)
                 except Exception:
                     if steps is _by_fit:
                         raise
                     # Some code runs in graphs alone.
                     continue
-                if found == wanted:
+                if by_model == by_program:
                     program.checked.passed(spec.values)
                     return ""
         finally:
             program.set_values(before)
             set_global_random_states(states)
     names = [variable.path for variable in chosen.structure.variables] * 2
-    unlike = [n for n, mine, own in zip(names, wanted, found, strict=True) if mine != own]
+    unlike = [n for n, mine, own in zip(names, by_program, by_model, strict=True) if mine != own]
     return f"{unlike[0]} and {len(unlike) - 1} others" if len(unlike) > 1 else unlike[0]
 
 
@@ -351,10 +351,10 @@ def _by_steps(
     for start in range(0, len(order), size):
         rows = in_order(order[start : start + size])
         model.train_step(arrays.packed([tf.gather(array, rows) for array in arrays.training]))
-    found = _bytes(values())
+    trained = _bytes(values())
     model.reset_metrics()
     model.test_step(arrays.packed(part, training=False))
-    return found + _bytes(values())
+    return trained + _bytes(values())
 
 
 def _by_fit(
@@ -365,11 +365,11 @@ def _by_fit(
     model, size = training.model, training.spec.batch_size
     functions = model.train_function, model.test_function
     rows = in_order(order)
-    taken = [tf.gather(array, rows) for array in arrays.training]
-    found: list[bytes] = []
+    batch_arrays = [tf.gather(array, rows) for array in arrays.training]
+    contents: list[bytes] = []
     try:
         for data, samples, is_training in (
-            (arrays.packed(taken), len(order), True),
+            (arrays.packed(batch_arrays), len(order), True),
             (arrays.packed(part, training=False), len(part[0]), False),
         ):
             # The size that TensorFlow knows in `fit` on all samples.
@@ -382,10 +382,10 @@ def _by_fit(
             iterator = iter(batches)
             for _ in range(-(-samples // size)):
                 function(iterator)
-            found += _bytes(values())
+            contents += _bytes(values())
     finally:
         model.train_function, model.test_function = functions
-    return found
+    return contents
 
 
 def _bytes(values: Sequence[tf.Tensor]) -> list[bytes]:

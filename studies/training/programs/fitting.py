@@ -171,8 +171,8 @@ class ChosenPrograms:
         """The structures that the two steps were traced for, if callbacks may matter."""
         if not self._own_callbacks:
             return []
-        found = [each.structure.traced for each in self.present]
-        return found if all(found) else None
+        texts = [each.structure.traced for each in self.present]
+        return texts if all(texts) else None
 
     @property
     def structure(self) -> Structure | None:

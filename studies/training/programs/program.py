@@ -98,7 +98,7 @@ class Program:
             warnings.catch_warnings(record=True) as caught,
             lifted(structure.numbers, exact) as record,
         ):
-            drawn = _drawn()
+            random_states = _drawn()
             try:
                 self._epoch = trace_epoch(model, signature)
                 self._loops.append(self._epoch)
@@ -108,7 +108,7 @@ class Program:
                 raise NotCompilableError(
                     "the model logs values that are not of its metrics"
                 ) from None
-        if _drawn() != drawn:
+        if _drawn() != random_states:
             raise NotCompilableError(
                 "the model draws from Python's or numpy's random numbers while it is traced"
             )
@@ -116,13 +116,13 @@ class Program:
             raise NotCompilableError(
                 "the model's code changes something each time that it is traced, such as a counter"
             )
-        known = {id(variable.handle) for variable in self._storage}
-        known |= {id(slot.variable.handle) for slot in record.slots}
+        handles = {id(variable.handle) for variable in self._storage}
+        handles |= {id(slot.variable.handle) for slot in record.slots}
         for loop in self._loops:
             state = hidden_state(loop.function)
             if state:
                 raise NotCompilableError(f"the model runs the operation {state}")
-            place = place_of_captured(loop, known)
+            place = place_of_captured(loop, handles)
             if place:
                 raise NotCompilableError(
                     f"the model has state, used in {place}, that is in no Keras variable of its "
@@ -384,13 +384,13 @@ def _draws(operation: str) -> bool:
     return any(word in operation for word in _DRAWING) and is_stateful(operation) is not False
 
 
-def place_of_captured(loop: Loop, known: Collection[int]) -> str:
+def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
     """Returns where a loop uses an unknown resource; else an empty text."""
     captured = loop.function.captured_inputs
-    if all(each.dtype.name != "resource" or id(each) in known for each in captured):
+    if all(each.dtype.name != "resource" or id(each) in handles for each in captured):
         return ""
     for outer, inner in loop.step.graph.captures:
-        if inner.dtype.name == "resource" and id(outer) not in known:
+        if inner.dtype.name == "resource" and id(outer) not in handles:
             for user in inner.consumers():
                 return _place(user.name)
     return "a step"
@@ -403,14 +403,14 @@ def entangled(function: tf.types.experimental.ConcreteFunction) -> set[int]:
     rounds otherwise (constant folding, in tensorflow/core/grappler/optimizers). So a number next to
     a constant, as in a dropout after a rescaling, must be a constant.
     """
-    found: set[int] = set()
+    slots: set[int] = set()
     for nodes in _functions(function):
         neighbours = _Neighbours(nodes)
         for name, node in nodes.items():
             number = _lifted_number(name)
             if number is not None and node.op == "Identity" and neighbours.next_to_constant(name):
-                found.add(number)
-    return found
+                slots.add(number)
+    return slots
 
 
 class _Neighbours:

@@ -50,9 +50,9 @@ class ServedModel:
         import pandas as pd
 
         types = [getattr(dtype, "numpy_dtype", dtype) for dtype in data.dtypes]
-        made = self._model.predict(data.to_numpy(dtype=np.result_type(*types)), verbose=0)
-        one = isinstance(made, np.ndarray) and made.ndim <= 2
-        return pd.DataFrame(made, index=data.index) if one else made
+        predicted = self._model.predict(data.to_numpy(dtype=np.result_type(*types)), verbose=0)
+        one = isinstance(predicted, np.ndarray) and predicted.ndim <= 2
+        return pd.DataFrame(predicted, index=data.index) if one else predicted
 
     def _takes_columns(self) -> bool:
         inputs = getattr(self._model, "input", None)
@@ -66,9 +66,9 @@ class ServedModel:
         # This module lies next to this file.
         from _kerastudy_values import model_columns  # type: ignore[import-not-found]
 
-        made = self._model.predict(model_columns(self._model, table), verbose=0)
-        one = isinstance(made, np.ndarray) and made.ndim <= 2
-        return pd.DataFrame(made, index=table.index) if one else made
+        predicted = self._model.predict(model_columns(self._model, table), verbose=0)
+        one = isinstance(predicted, np.ndarray) and predicted.ndim <= 2
+        return pd.DataFrame(predicted, index=table.index) if one else predicted
 
 
 def _as_read(data: Any) -> Any:

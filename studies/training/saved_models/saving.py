@@ -226,13 +226,13 @@ def _first_batch(batches: Any) -> Any:
     return next(iter(batches))
 
 
-def _first(given: Any) -> Any:
+def _first(samples: Any) -> Any:
     """Returns the first samples, as one array, or several by name or in order."""
-    if isinstance(given, Mapping):
-        return {name: _first(each) for name, each in given.items()}
-    if isinstance(given, list | tuple) and hasattr(given[0], "shape") and given[0].shape:
-        return tuple(map(_first, given))
-    return np.asarray(given[:_SAMPLES])
+    if isinstance(samples, Mapping):
+        return {name: _first(each) for name, each in samples.items()}
+    if isinstance(samples, list | tuple) and hasattr(samples[0], "shape") and samples[0].shape:
+        return tuple(map(_first, samples))
+    return np.asarray(samples[:_SAMPLES])
 
 
 @dataclass(frozen=True)

@@ -83,9 +83,9 @@ def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator
     for start in range(0, len(part), size):
         end = start + size
         x = map_arrays(lambda array: array[start:end], part.x)  # noqa: B023 - called at once
-        made = model.predict(as_keras_reads(x), batch_size=batch_size, verbose=0)
+        predicted = model.predict(as_keras_reads(x), batch_size=batch_size, verbose=0)
         y = map_arrays(lambda array: array[start:end], part.y)  # noqa: B023 - called at once
-        yield x, _paired_outputs(model, y, made)
+        yield x, _paired_outputs(model, y, predicted)
 
 
 def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
@@ -94,30 +94,30 @@ def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
     for batch in validation_batches(splits):
         if not isinstance(batch, tuple) or len(batch) < 2:
             return
-        x, y, made = batch[0], batch[1], model.predict_on_batch(batch[0])
+        x, y, predicted = batch[0], batch[1], model.predict_on_batch(batch[0])
         x, y = (keras.tree.map_structure(np.asarray, each) for each in (x, y))
-        yield x, _paired_outputs(model, y, made)
+        yield x, _paired_outputs(model, y, predicted)
 
 
-def _probabilities(loss: Any, made: np.ndarray) -> np.ndarray:
+def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
     """Returns predictions of an output in double precision; logits become probabilities."""
-    made = made.astype(np.float64)
+    predicted = predicted.astype(np.float64)
     if not getattr(loss, "from_logits", False):
-        return made
-    if made.ndim == 2 and made.shape[1] > 1:
-        odds = np.exp(made - made.max(axis=1, keepdims=True))
+        return predicted
+    if predicted.ndim == 2 and predicted.shape[1] > 1:
+        odds = np.exp(predicted - predicted.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
     with np.errstate(over="ignore"):
-        return np.asarray(1 / (1 + np.exp(-made)))
+        return np.asarray(1 / (1 + np.exp(-predicted)))
 
 
 def _counting(
-    made: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
+    predicted: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
 ) -> _Counting | None:
     """Returns the counter for predictions of a shape, or None."""
-    if made.ndim == 2 and made.shape[1] > 1:
-        return _OfClasses(splits, output, made.shape[1])
-    if made.ndim in (1, 2):
+    if predicted.ndim == 2 and predicted.shape[1] > 1:
+        return _OfClasses(splits, output, predicted.shape[1])
+    if predicted.ndim in (1, 2):
         return _OfNumbers(splits, output, rule)
     return None
 
@@ -277,16 +277,16 @@ class _OfNumbers(_Counting):
 
 
 def _paired_outputs(
-    model: keras.Model, y: Any, made: Any
+    model: keras.Model, y: Any, predicted: Any
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns targets and predictions by the name of their output; `_ONLY` for a single one.
 
     Empty if targets and outputs don't belong together.
     """
-    if isinstance(y, np.ndarray) and isinstance(made, np.ndarray):
-        return {_ONLY: (y, made)}
+    if isinstance(y, np.ndarray) and isinstance(predicted, np.ndarray):
+        return {_ONLY: (y, predicted)}
     names = list(named_outputs(model))
-    targets, predicted = _by_name(names, y), _by_name(names, made)
+    targets, predicted = _by_name(names, y), _by_name(names, predicted)
     if not targets or targets.keys() != predicted.keys():
         return {}
     return {name: (targets[name], predicted[name]) for name in targets}

@@ -87,9 +87,9 @@ def scores_by_metric(
     for metric in recorded.keys() - scores.keys():
         try:
             rule = rules.get(metric)
-            made = _scores(metric, rule, pieces[metric], splits, epoch, batch_size)
-            _check(made, recorded[metric])
-            scores[metric] = made
+            of_metric = _scores(metric, rule, pieces[metric], splits, epoch, batch_size)
+            _check(of_metric, recorded[metric])
+            scores[metric] = of_metric
         except NotScoredError as error:
             scores[metric] = error
     return {metric: scores[metric] for metric in recorded}
@@ -203,11 +203,11 @@ def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:
     shapes = [tuple(array.shape[1:]) for array in tf.nest.flatten(x)]
     steps = max((shape[0] for shape in shapes if shape), default=1)
     numbers = sum(math.prod(shape) for shape in shapes)
-    known = 0
+    of_layers = 0
     for layer in layers_within(model):
         for output in _outputs_of(layer):
-            known += math.prod(steps if each is None else each for each in output.shape[1:])
-    bytes_each = 4 * (numbers + known if known else numbers * _UNKNOWN)
+            of_layers += math.prod(steps if each is None else each for each in output.shape[1:])
+    bytes_each = 4 * (numbers + of_layers if of_layers else numbers * _UNKNOWN)
     size = int(np.clip(_MEMORY // max(bytes_each, 1), 1, 2**16))
     return size if size < batch_size else size // batch_size * batch_size
 
