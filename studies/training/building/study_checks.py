@@ -25,7 +25,7 @@ from studies.training.building.build import (
 from studies.training.building.own_code import loading_warnings
 from studies.training.models import fixed_batch_size, has_own_steps, parameters_of, scalars
 from studies.training.process.determinism import begin_trial
-from studies.training.programs.compiled_trainer import why_not
+from studies.training.programs.compiled_trainer import CompiledTrainer, why_not
 from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective
@@ -72,13 +72,9 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     except Exception as error:
         warnings = [_failure(study, data, error, "the builder")]
         return Checked(warnings, settled(study.objective, None))
-    if study.trainer == "compiled" and not has_own_fit(study.build):
-        reason = splits.unfit or why_not(model, callbacks)
-        if reason:
-            raise BuilderError(
-                f"The study {study.name!r} cannot be compiled: {reason}",
-                hint="Take that away, or use the trainer 'auto', which leaves it to model.fit.",
-            )
+    compiles = study.trainer == "compiled" and not has_own_fit(study.build)
+    if compiles:
+        _refuse(study, splits.unfit or why_not(model, callbacks))
     try:
         if has_own_fit(study.build):
             logged = rehearse(study, model, splits, hp)
@@ -96,8 +92,20 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
         named = study.objective
         check_logged(named.metric if isinstance(named, Objective) else named, logged)
     objective = settled(study.objective, model)
+    if compiles:
+        # Only tracing shows the state that a model holds.
+        _refuse(study, CompiledTrainer().why_not_traced(model, splits, study.batch_size))
     warnings = loading_warnings(model)
     return Checked(warnings, objective, 4 * parameters_of(model))
+
+
+def _refuse(study: StudyDefinition, reason: str) -> None:
+    """Raises BuilderError if there is a reason why a study cannot be compiled."""
+    if reason:
+        raise BuilderError(
+            f"The study {study.name!r} cannot be compiled: {reason}",
+            hint="Take that away, or use the trainer 'auto', which leaves it to model.fit.",
+        )
 
 
 def _try_model(

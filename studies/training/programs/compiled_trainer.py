@@ -182,6 +182,19 @@ class CompiledTrainer:
                 raise NotCompilableError(reason)
         return chosen
 
+    def why_not_traced(self, model: keras.Model, splits: LoadedData, batch_size: int) -> str:
+        """Returns why no program can be traced for a model that `why_not` accepts, or nothing."""
+        arrays = splits.arrays
+        try:
+            structure = self._structure_of(model, arrays)
+            self._program(model, structure, self._arrays_of(arrays).signature(batch_size))
+        except NotCompilableError as error:
+            return str(error)
+        except Exception as error:
+            _log.debug("not traced ahead", exc_info=True)
+            return _raised(error)
+        return ""
+
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
         """Returns the structure of a model; makes the variables that `fit` would make first."""
         before = make_variables(model, splits)
