@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from studies.data import LoadedData
+
 
 _log = logging.getLogger(__name__)
 
