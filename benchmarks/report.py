@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale import SimulatedWorkers
+from studies.definition import LaunchOptions
 from studies.progress import NoProgress
-from studies.running.opening import LaunchOptions
-from studies.running.study_run import run_study
+from studies.running.launch import run_study
 
 
 def make(trials: int, folder: Path) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from search_spaces import Hyperparameters, SearchSpace
+from search_spaces import Hyperparameters, SearchSpace, complete
 from search_spaces.errors import DataError, StudyError
-from search_spaces.space import complete
 from studies.data import (
     CrossValidation,
     DescribedData,
@@ -19,9 +18,9 @@ from studies.data import (
     LoadedData,
     glance_at,
 )
+from studies.definition import StudyDefinition, check_initial, check_no_own_fit
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
-from studies.definition.settings import check_initial
-from studies.definition.study_definition import StudyDefinition, check_no_own_fit
+from studies.definition.objective import no_data
 from studies.executors.executor import Handler
 from studies.training import (
     AnyData,
@@ -30,6 +29,7 @@ from studies.training import (
     MadeData,
     OnEpochResult,
     PeakMemory,
+    TracedObjective,
     Trainer,
     UsersState,
     begin_trial,
@@ -42,8 +42,10 @@ from studies.training import (
     remember_settings,
     resolve_space,
     restore_settings,
+    run_objective,
     run_trial,
     save_champion,
+    save_objective_champion,
     set_back,
     setting_back,
 )
@@ -53,10 +55,12 @@ from tracking.records import (
     CodeDescription,
     DataDescription,
     Objective,
+    RecordedSettings,
     StudyDescription,
     TrialResult,
     TrialSpec,
     TrialTask,
+    settings_of,
 )
 
 
@@ -87,8 +91,6 @@ class Session:
         file that replaced the study's own data; in the folder `shared`, processes share the data.
         """
         if study.objective_function is not None:
-            from studies.executors.objective_session import open_objective
-
             return open_objective(study, code, threads)
         threads = configure_tensorflow(threads)
         # The study's file is loaded: its settings hold for all trials, those of a builder don't.
@@ -362,33 +364,21 @@ def description_of(
     assert isinstance(study.objective, Objective), "a session resolves the study's objective"
     assert study.space is not None, "a session resolves the study's space"
     space = study.space
-    initial = check_initial(study.initial)
+    initial = check_initial("initial", study.initial)
     return StudyDescription(
         name=study.name,
         space=space,
         objective=study.objective,
         engine=study.engine,
         pruner=study.pruner,
-        trials=study.trials,
-        epochs=study.epochs,
-        batch_size=study.batch_size,
-        seed=study.seed,
         threads=threads,
-        keep=study.keep,
         data=data,
         code=code,
-        notes=study.notes,
-        repeats=study.repeats,
-        try_defaults=study.try_defaults,
         initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
         initial_from=initial if isinstance(initial, str) else "",
-        deterministic=study.deterministic,
-        timeout=study.timeout,
-        stop_at=study.stop_at,
-        patience=study.patience,
-        trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),
         hardware=hardware_class(),
+        **{name: getattr(study, name) for name in settings_of(RecordedSettings)},
     )
 
 
@@ -409,3 +399,91 @@ def with_glance(
             told[-1] += f" Look at it: {data_command(description)}"
         return replace(description, looked=found, warnings=(*description.warnings, *told))
     return description
+
+
+_DATA = DataDescription(
+    "the data of its objective function", "the objective function loads it", "", {}, {}, {}
+)
+
+
+@dataclass(frozen=True)
+class ObjectiveSession(Session):
+    """A `Session` without data, in which only the study's function trains."""
+
+    def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        memory = PeakMemory()
+        with at_work(self.state):
+            result = run_objective(self.study, task, on_epoch)
+            return replace(result, peak_memory_bytes=memory.size)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        with at_work(self.state):
+            save_objective_champion(self.study, space, spec, checkpoint, folder)
+            return {}
+
+    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> NoReturn:
+        """Raises StudyError: there is no data."""
+        raise StudyError(no_data(self.study.name))
+
+
+def open_objective(
+    study: StudyDefinition, code: CodeDescription, threads: int | None
+) -> ObjectiveSession:
+    """Finds an objective function's hyperparameters by running it up to its first training."""
+    function = study.objective_function
+    assert function is not None, "it is such a study"
+    threads = configure_tensorflow(threads)
+    # The study's file is loaded: its settings hold for all trials.
+    remember_settings()
+    traced, tailoring = TracedObjective(study.name, function), study.tailoring
+    state = UsersState.of_study(study)
+    with at_work(state):
+        resolved = resolve_space(study, None, traced)
+    study = resolved.study
+    notes = [*_without_direction(study), *resolved.notes]
+    description = _describe_objective(study, code, threads, traced.epochs, notes)
+    description = replace(
+        description,
+        discovered=resolved.joins,
+        declared=resolved.declared,
+        unread=resolved.unread,
+        tailored={} if tailoring.empty else tailoring.to_dict(),
+    )
+    return ObjectiveSession(
+        study,
+        None,  # type: ignore[arg-type] # nothing asks for it
+        description,
+        environment(),
+        CompiledTrainer("plain"),
+        0,
+        state,
+    )
+
+
+def _without_direction(study: StudyDefinition) -> list[str]:
+    """Returns a warning if the study does not say which way is better."""
+    if study.direction is not None:
+        return []
+    return [
+        "no direction was given, so the value is minimized, as by optuna.create_study(). For the "
+        "other way: --direction maximize, or Study(direction='maximize')."
+    ]
+
+
+def _describe_objective(
+    study: StudyDefinition,
+    code: CodeDescription,
+    threads: int,
+    epochs: int,
+    warnings: Sequence[str],
+) -> StudyDescription:
+    function = study.objective_function
+    return replace(
+        description_of(study, _DATA, code, threads, warnings),
+        epochs=epochs,
+        objective_function=str(getattr(function, "__name__", type(function).__name__)),
+        # It begins again each time.
+        goes_on=False,
+    )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]

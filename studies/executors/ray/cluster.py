@@ -12,13 +12,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError
 from search_spaces.library_parts import AttributePart, MissingPartError, ModulePart
+from studies.definition import LOCAL, RayOptions, check_address
 from studies.error_texts import describe
-from studies.executors.ray.options import LOCAL, RayOptions, check_address
 from studies.executors.sizing import this_machine
 from studies.interruption import raising_interrupts
 
@@ -138,7 +139,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
         return
     address = options.place
     # It may be that of RAY_ADDRESS.
-    check_address(address)
+    check_address("address", address)
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(_own_ray()) if address == LOCAL else {}
         stack.callback(ray.shutdown)
@@ -245,3 +246,12 @@ def silent() -> Iterator[None]:
         yield
     finally:
         _prints.set(worker, before)
+
+
+def check_installed() -> None:
+    """Raises StudyError if Ray is not installed."""
+    if find_spec("ray") is None:
+        raise StudyError(
+            "The executor 'ray' needs Ray, which is not installed. "
+            "Install it: pip install 'kerastudy[ray]'."
+        )

@@ -9,8 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from search_spaces import HyperparameterError, Hyperparameters
-from search_spaces.discovery.reading import Asked, RecordedHyperparameters, answers_alike
+from search_spaces import (
+    Asked,
+    HyperparameterError,
+    Hyperparameters,
+    RecordedHyperparameters,
+    answers_alike,
+)
 from search_spaces.errors import BuilderError, DataError, StudyError
 from studies.data import DescribedData, LoadedData, building_for
 from studies.definition.class_weights import (
@@ -22,13 +27,13 @@ from studies.definition.objective import known_direction, unknown_direction, unk
 from studies.libraries.keras_parts import compile_arguments
 from studies.training.process.determinism import begin_trial, noting_environment, restore_settings
 from studies.training.trainers import has_own_fit
-from studies.user_code.causes import explain, fatal, is_fatal
+from studies.user_code import explain, fatal, is_fatal
 from tracking.records import Direction, Objective
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 
 def build_model(
@@ -45,8 +50,8 @@ def build_model(
     except HyperparameterError as error:
         raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
     check_model(study, model)
-    if study.optimizer is not None or study.loss is not None or study.metrics is not None:
-        recompile(study, model)
+    if study.compile:
+        recompile(study, model, study.compile)
     if not model.compiled and not has_own_fit(study.build):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled. "
@@ -87,10 +92,8 @@ def _why_no_model(returned: Any) -> str:
     return ""
 
 
-def recompile(study: StudyDefinition, model: keras.Model) -> None:
+def recompile(study: StudyDefinition, model: keras.Model, arguments: Mapping[str, Any]) -> None:
     """Compiles a model with the study's arguments instead of the builder's."""
-    arguments = {"optimizer": study.optimizer, "loss": study.loss, "metrics": study.metrics}
-    arguments = {name: value for name, value in arguments.items() if value is not None}
     if not model.compiled and not {"optimizer", "loss"} <= set(arguments):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled, so "

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from studies.error_texts import describe, first_paragraph
 from studies.libraries.keras_parts import compile_arguments
 from studies.libraries.tensorflow_parts import class_of_functions, untraced
-from studies.user_code.causes import is_users
+from studies.user_code import is_users
 
 if TYPE_CHECKING:
     import keras
