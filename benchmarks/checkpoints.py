@@ -45,11 +45,14 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
         sizes: Images for training and for validation.
         trials: How many, after a first one that makes the program.
     """
-    from studies.training.process.determinism import configure_tensorflow
-    from studies.training.programs.compiled import CompiledTrainer
-    from studies.training.states.best_weights import BestWeights
-    from studies.training.states.checkpointing import Checkpoints, StateWriter
-    from studies.training.trial_run import run_trial
+    from studies.training import (
+        BestWeights,
+        Checkpoints,
+        CompiledTrainer,
+        StateWriter,
+        configure_tensorflow,
+        run_trial,
+    )
 
     configure_tensorflow(1)
     states, ended = list[float](), list[StateWriter]()

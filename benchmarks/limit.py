@@ -47,8 +47,7 @@ def measure(images: Path | None, sizes: tuple[int, int], rounds: int) -> dict[st
         sizes: Images for training and for validation.
         rounds: How many epochs the medians are of.
     """
-    from studies.training.process.determinism import configure_tensorflow
-    from studies.training.programs.compiled import CompiledTrainer
+    from studies.training import CompiledTrainer, configure_tensorflow
 
     configure_tensorflow(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -113,8 +112,7 @@ def spec_of(seed: int, epochs: int) -> TrialSpec:
 
 def trial(splits: Any, seed: int, epochs: int) -> Any:
     """Returns a training as a trial starts it: a new model, the same program."""
-    from studies.training.process.determinism import begin_trial
-    from studies.training.trainer import Training
+    from studies.training import Training, begin_trial
 
     begin_trial(seed)
     spec = spec_of(seed, epochs)

@@ -25,7 +25,7 @@ from search_spaces import Hyperparameters, SearchSpace
 from tracking.records import Decision, EpochResult, Objective, TrialSpec, TrialTask
 
 if TYPE_CHECKING:
-    from studies.training.programs.compiled import Mode
+    from studies.training import Mode
 
 _FIRST = 50
 
@@ -59,9 +59,7 @@ def measure(trials: int, structures: int, kept: int | None, mode: Mode) -> dict[
     """
     import numpy as np
 
-    from studies.training.process.determinism import configure_tensorflow
-    from studies.training.programs.compiled import CompiledTrainer
-    from studies.training.trial_run import run_trial
+    from studies.training import CompiledTrainer, configure_tensorflow, run_trial
 
     configure_tensorflow(1)
     random = np.random.default_rng(0)

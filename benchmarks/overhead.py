@@ -30,8 +30,8 @@ import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
+from studies.running.launch import run_study
 from studies.running.opening import LaunchOptions
-from studies.running.study_run import run_study
 from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
@@ -138,10 +138,7 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
     import keras
     import numpy as np
 
-    from studies.training.models import make_variables
-    from studies.training.plain import PlainTrainer
-    from studies.training.process.determinism import configure_tensorflow
-    from studies.training.trial_run import run_trial
+    from studies.training import PlainTrainer, configure_tensorflow, make_variables, run_trial
 
     configure_tensorflow(1)
     inside = 0.0
@@ -171,7 +168,7 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
     spec = TrialSpec(0, 1, {"dropout": 0.1}, 1, 5, 32, 1, "", Objective("val_loss", "min"))
     with (
         patch("keras.Model.fit", timed(keras.Model.fit)),
-        patch("studies.training.plain.make_variables", timed(make_variables)),
+        patch("studies.training.trainers.make_variables", timed(make_variables)),
         tempfile.TemporaryDirectory() as folder,
     ):
         path = Path(folder) / "best.weights.h5"

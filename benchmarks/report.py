@@ -23,8 +23,8 @@ from typing import Any
 
 from benchmarks.scale import SimulatedWorkers
 from studies.progress import NoProgress
+from studies.running.launch import run_study
 from studies.running.opening import LaunchOptions
-from studies.running.study_run import run_study
 
 
 def make(trials: int, folder: Path) -> dict[str, Any]:

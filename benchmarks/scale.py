@@ -28,8 +28,8 @@ from search_spaces import SearchSpace
 from search_spaces.to_optuna import OptunaSpace
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
+from studies.running.launch import run_study
 from studies.running.opening import LaunchOptions
-from studies.running.study_run import run_study
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     BestEpoch,

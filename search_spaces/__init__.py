@@ -13,6 +13,7 @@
 | `to_optuna`, `to_keras_tuner`, `encoded_space` | the space for either library; what both share |
 | `library_parts` | private names of libraries, declared and looked up |
 | `errors` | every error of kerastudy; what to suggest for a mistyped name |
+| `texts` | numbers, lists, amounts and durations as people read them |
 
 Nothing here imports TensorFlow, Keras, MLflow or numpy. `to_optuna` and `to_keras_tuner` import
 their libraries when they are used.

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeGuard, TypeVar
 
 from search_spaces.errors import KerastudyError, near_match, suggestion
+from search_spaces.texts import quoted
 
 Error = type[KerastudyError]
 
@@ -82,7 +83,7 @@ def choice(setting: str, value: object, names: Iterable[_Name], error: Error) ->
     for name in known:
         if isinstance(value, str) and value == name:
             return name
-    listed = ", ".join(repr(str(name)) for name in known)
+    listed = quoted(map(str, known), "or")
     raise error.of_setting(setting, f"one of {listed}", value, near_match(value, known))
 
 

@@ -20,7 +20,7 @@ from search_spaces.errors import (
 from studies.champion.reproduction import reproduce
 from studies.champion.reruns import unsound_checkpoints
 from studies.progress import NoProgress, Progress
-from studies.training.states.training_state import StateError, read_state
+from studies.training import StateError, read_state
 from tracking.doctor.checks import (
     check_champion,
     check_checkpoints,

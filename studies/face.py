@@ -32,10 +32,10 @@ from search_spaces import (
 )
 from search_spaces.errors import KerastudyError
 from studies import Study, datasets, splits
+from studies.champion.choosing import promote
 from studies.champion.confirm import confirm
 from studies.champion.evaluation import evaluate
 from studies.champion.prediction import predict
-from studies.champion.promotion import promote
 from studies.data import preprocessing
 from studies.data_check import check_data
 from studies.definition import outputs

@@ -15,7 +15,7 @@ from tracking.records import Objective
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from studies.champion.promotion import Promotion
+    from studies.champion.choosing import Promotion
     from studies.champion.reproduction import Reproduction
     from studies.definition.settings import Verify
     from studies.executors import ExecutorName
@@ -337,6 +337,6 @@ class Study(StudyDefinition):
             trial: Its number; None for the best.
             **options: Those of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
         """
-        from studies.champion.promotion import promote
+        from studies.champion.choosing import promote
 
         return promote(self, trial, **options)

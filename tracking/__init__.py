@@ -12,7 +12,6 @@
 | `report/` | the report of a study, as one HTML file |
 | `mlflow/` | what MLflow shows: the exporter, the registered model, the UI |
 | `doctor/` | checking and mending a store |
-| `texts` | numbers, amounts and durations as people read them |
 """
 
 import lazy_loader

@@ -14,8 +14,8 @@ from benchmarks.many_workers.cluster import Faults, SimulatedCluster
 from benchmarks.scale import SPACE, value_of
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
+from studies.running.launch import run_study
 from studies.running.opening import LaunchOptions
-from studies.running.study_run import run_study
 from tracking.records import (
     CodeDescription,
     DataDescription,

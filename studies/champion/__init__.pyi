@@ -1,8 +1,8 @@
 from .confirm import confirm_study as confirm_study
-from .confirmation_outcome import not_paired as not_paired
-from .confirmation_plan import DEFAULTS as DEFAULTS
-from .confirmation_plan import ConfirmOptions as ConfirmOptions
-from .confirmation_plan import make_plan as make_plan
+from .confirm import not_paired as not_paired
+from .confirm_trainings import DEFAULTS as DEFAULTS
+from .confirm_trainings import ConfirmOptions as ConfirmOptions
+from .confirm_trainings import make_plan as make_plan
 from .evaluation import Reading as Reading
 from .inputs import Inputs as Inputs
 from .inputs import Taken as Taken

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
-from studies.champion.checkpoints import champion_or, in_worker, opened, weights_of
-from studies.champion.recorded import check_data, recorded_worker
+from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_worker
+from studies.champion.reruns import weights_of
 from studies.definition.objective import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
@@ -25,7 +25,7 @@ from tracking.records.checks import Evaluation, Measured
 
 if TYPE_CHECKING:
     from studies.executors.session import Session
-    from studies.training.champion.evaluation import Scores
+    from studies.training import Scores
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,7 @@ def _evaluate_in_worker(
     session: Session, spec: TrialSpec, checkpoint: Path, space: SearchSpace
 ) -> Scores:
     """Evaluates a trial's best weights on the sealed test part, where the study is loaded."""
-    from studies.training.champion.champion_model import rebuilt
-    from studies.training.champion.evaluation import evaluate_test_part
+    from studies.training import evaluate_test_part, rebuilt
 
     with in_worker(f"The model of trial {spec.number} can't be evaluated on the test part"):
         hp = Hyperparameters(space, spec.values, number=spec.built_as)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import DataError
+from search_spaces.texts import listed, quoted
 from studies.data import ENDINGS, is_table, read_images, read_table
 from studies.results.models import sizes_agree
 
@@ -82,9 +83,7 @@ class Inputs:
     def __str__(self) -> str:
         """Returns it for messages."""
         if self.columns:
-            more = len(self.columns) - _SHOWN
-            shown = ", ".join(self.columns[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-            return f"the columns {shown}"
+            return f"the columns {listed(self.columns, most=_SHOWN)}"
         return " and ".join(map(str, self.arrays))
 
     @property
@@ -240,9 +239,7 @@ def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.n
     if inputs.columns:
         missing = [name for name in inputs.columns if name not in table.columns]
         if missing:
-            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-            listed = ", ".join(map(repr, missing[:_SHOWN])) + more
-            raise inputs.refused(path, f"lacks the columns {listed}")
+            raise inputs.refused(path, f"lacks the columns {quoted(missing, most=_SHOWN)}")
         table = table[list(inputs.columns)]
     texts = taken.dtype.kind in "US"
     others = [str(n) for n, d in zip(table.columns, table.dtypes, strict=True) if not _numeric(d)]

@@ -87,7 +87,7 @@ def predict_file(
     trust: bool = False,
 ) -> Predictions:
     """Predicts the samples of a file."""
-    from studies.training.champion.champion_loader import can_not_be_loaded
+    from studies.training import can_not_be_loaded
 
     path = path.expanduser()
     if not path.exists():

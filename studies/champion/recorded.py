@@ -2,31 +2,99 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from search_spaces.errors import StudyError
+from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
+from search_spaces.texts import counted
 from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
+from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
+from studies.error_texts import describe
 from studies.executors.pool import LocalWorkers, WorkerPool
 from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
-from studies.training.process.determinism import begin_trial, prepare_environment
+from studies.results.models import existing_store
+from studies.training import begin_trial, prepare_environment
 from studies.user_code.loading import describe_code, load_study
 from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
 from studies.user_code.user_modules import place_of, text_of
 from tracking.history.commands import shell_commands
-from tracking.history.study_history import StudyHistory, read_code
+from tracking.history.study_history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
+from tracking.store.trust import check_trust
 
 # The end of a note on code that may be another than the recorded one.
 AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
+
+
+def opened(
+    study: str | StudyDefinition, store: str | Path | None, engine: str | None, trust: bool
+) -> tuple[StudyHistory, StudyDefinition | None, str | None]:
+    """Reads the study that a user names, by its name or as an object of this process.
+
+    Returns its record; the study of this process, or None; and the engine. Refuses to run the code
+    in a store that the user does not trust.
+    """
+    name, definition = (study, None) if isinstance(study, str) else (study.name, study)
+    named = None if engine is None else check_engine(engine)
+    history = read_study(existing_store(store), name, named)
+    check_trust(history.store.root, trust or definition is not None)
+    return history, definition, named
+
+
+def champion_or(
+    history: StudyHistory, number: int | None, engine: str | None = None
+) -> tuple[StudyHistory, EndedTrial]:
+    """Returns a trial with a value, or the champion, and the study under its engine.
+
+    `engine` is the one that the user named, if any.
+    """
+    name = history.description.name
+    if number is None:
+        if engine is None and history.champion_engine not in ("", history.description.engine):
+            history = read_study(history.store, name, history.champion_engine)
+        champions = [each for each in history.trials if history.is_champion(each)]
+        if not champions:
+            raise StudyNotFoundError(
+                f"The study {name!r} has no champion"
+                + (f" of the engine {engine}" if engine else "")
+                + (
+                    ". Launch it to its end, name a trial, or kerastudy promote one."
+                    if history.best or not history.trials
+                    else f": none of its {counted(len(history.trials), 'trial')} has a value."
+                )
+            )
+        trial = champions[0]
+    else:
+        trial = history.trial(number)
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is {trial.state} and has no best epoch."
+        )
+    return history, trial
+
+
+@contextlib.contextmanager
+def in_worker(what_failed: str) -> Iterator[None]:
+    """Lets a function run where a study is loaded, and sets Keras's global settings back."""
+    from studies.training import restore_settings
+
+    try:
+        yield
+    except KerastudyError:
+        raise
+    except Exception as error:
+        raise StudyError(f"{what_failed}: {describe(error)}.") from error
+    finally:
+        restore_settings()
 
 
 @contextmanager

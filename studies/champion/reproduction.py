@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
+from search_spaces.texts import counted
 from studies.champion.recorded import AS_IT_IS, recorded_worker
 from studies.champion.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.definition.settings import trainer_in_words
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, make_progress
-from studies.training.process.environment import environment_differences
+from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory, read_study
@@ -24,7 +25,6 @@ from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.checks import differing, is_known, not_reproduced, reproduced
 from tracking.store.folder import default_store_path, open_store
-from tracking.texts import counted
 
 
 @dataclass(frozen=True)

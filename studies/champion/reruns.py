@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces import SearchSpace
-from search_spaces.errors import WorkerError
+from search_spaces.errors import StudyError, WorkerError
+from search_spaces.texts import counted
 from studies.executors.executor import Executor
 from studies.executors.jobs import Job, Jobs, run_jobs
 from studies.progress import Progress
+from tracking.history.champions import record_verified
+from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
+    ALL_FOLDS,
     Decision,
     EndedTrial,
     EpochResult,
@@ -24,7 +30,14 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.store.files import CheckpointError, check_checkpoint, recorded_checkpoints, replacing
+from tracking.records.checks import IDENTICAL, is_whole
+from tracking.store.files import (
+    CheckpointError,
+    check_checkpoint,
+    one_before,
+    recorded_checkpoints,
+    replacing,
+)
 
 
 @dataclass(frozen=True)
@@ -215,3 +228,148 @@ def put_back(history: StudyHistory, rerun: Rerun, written: Path) -> Path | None:
     with replacing(path) as partial:
         shutil.copyfile(written, partial)
     return path
+
+
+class AllFolds(Jobs):
+    """Trains one trial on all folds, and records it: one job."""
+
+    def __init__(self, history: StudyHistory, trial: EndedTrial, progress: Progress) -> None:
+        super().__init__()
+        self._trial, self._progress = trial, progress
+        self._history, self._journal = history, history.writing()
+        # The fit of its present attempt, or empty.
+        self._fit = ""
+        self._result: TrialResult | None = None
+        self._attempts = 0
+
+    def train(self, executor: Executor) -> EndedTrial | None:
+        """Trains it, from where an interrupted training ended; records it with the trial.
+
+        Returns the trial with its new training; None if it was stopped.
+        """
+        number, epochs = self._trial.number, self._trial.whole_spec.epochs
+        self._progress.say(
+            f"training trial {number} on all folds together by model.fit, {epochs} epochs"
+        )
+        self.queue.append(Job(number, self._begin))
+        try:
+            run_jobs(executor, self, self._progress)
+            return None if self._result is None else self._recorded(self._result)
+        finally:
+            self._progress.trial_gone(number)
+            if self._result is None:
+                self._close()
+            self._journal.close()
+
+    def taking(self) -> AbstractContextManager[object]:
+        """Writes epochs as they come."""
+        return self._journal.flushing()
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Records an epoch; stops if asked to."""
+        self._journal.log_epoch(self._fit, epoch)
+        ends = epoch.epoch >= self._trial.whole_spec.epochs
+        return "stop" if self.stopped and not ends else "continue"
+
+    def on_result(self, result: TrialResult) -> None:
+        """Keeps the result."""
+        self._result = result
+
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
+        """Tells why its process ended."""
+        self._progress.say(f"trial {spec.number}: {error}")
+        if not why:
+            self._close()
+
+    def _begin(self) -> list[TrialTask]:
+        files, space = self._history.files, self._history.description.space
+        self._attempts += 1
+        spec = replace(self._trial.whole_spec, attempt=self._attempts)
+        self._fit = self._journal.begin_fit(self._trial.uuid, spec)
+        checkpoint = files.checkpoint(spec.number, spec.repeat)
+        state = files.state(spec.number, spec.repeat)
+        return [TrialTask(spec, space, checkpoint, state, trainer="plain")]
+
+    def _close(self) -> None:
+        """Ends the fit of an attempt without a result."""
+        fit, self._fit = self._fit, ""
+        if fit:
+            self._journal.end_training(fit, None)
+
+    def _recorded(self, result: TrialResult) -> EndedTrial | None:
+        """Records the result; returns the trial with it, or None if it was stopped."""
+        spec, best = self._trial.whole_spec, self._trial.best
+        assert best is not None, "it has a value"
+        # It has no value: its training loss must not be shown as one.
+        self._journal.end_fit(self._fit, replace(result, best=None))
+        if result.state == "interrupted":
+            return None
+        why = result.reason or result.unsaved
+        if result.state != "complete" or why:
+            raise self._failed(why or f"it is {result.state}")
+        whole = Repeat(
+            spec.seed,
+            self._fit,
+            result.epochs,
+            replace(best, epoch=result.epochs),
+            result.weights_sha256,
+            result.seconds,
+            result.checkpoint_sha256,
+            fold=ALL_FOLDS,
+        )
+        self._journal.set_whole(self._trial.uuid, whole)
+        state = self._history.files.state(spec.number, spec.repeat)
+        for path in (state, one_before(state)):
+            path.unlink(missing_ok=True)
+        return replace(self._trial, whole=whole)
+
+    def _failed(self, why: str) -> StudyError:
+        return StudyError(
+            f"Trial {self._trial.number} can't be trained on all folds together: {why}"
+        )
+
+
+def weights_of(
+    history: StudyHistory,
+    trial: EndedTrial,
+    executor: Executor,
+    folder: Path,
+    progress: Progress,
+) -> tuple[Path, EndedTrial]:
+    """Returns the file of a trial's best weights; trains it again if that is gone.
+
+    As `model.fit` trains it, the record then says that this verified the trial. Returns the trial
+    as it is recorded now, too.
+    """
+    repeat = trial.checkpoint_of
+    if trial.result.unsaved:
+        advice = ""
+        if trial.result.of_no_epoch and history.description.objective_function:
+            name = shlex.quote(history.description.name)
+            advice = f" Build one by its values: kerastudy show {name} --trial {trial.number}"
+        raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}.{advice}")
+    if trial.result.folds and trial.whole is None:
+        raise StudyError(
+            f"Trial {trial.number} was trained on folds alone, so it has no model. This trains it "
+            "on all of them, as the champion: kerastudy promote "
+            f"{shlex.quote(history.description.name)} --trial {trial.number}"
+        )
+    if repeat not in dict(unsound_checkpoints(history, trial)):
+        return history.files.checkpoint(trial.number, repeat), trial
+    training = trainings_of(trial)[repeat]
+    progress.say(
+        f"the checkpoint of trial {trial.number} is not kept: training it again by model.fit, "
+        f"{counted(training.epochs, 'epoch')}"
+    )
+    recorded = fit_metrics(history.folder, training.uuid)
+    rerun = Rerun(training, trial.cut_short, recorded, progress)
+    written = folder / "again.weights.h5"
+    result = rerun.run(executor, history.description.space, written)
+    if result is None or not rerun.same_weights:
+        raise StudyError(
+            f"Trial {trial.number} did not get the same weights again, so it can't be used. "
+            f"`kerastudy reproduce` shows what differs."
+        )
+    if result.trainer == "plain" and not rerun.difference and not is_whole(trial.verified):
+        trial = record_verified(history, trial, IDENTICAL)
+    return written, trial

@@ -15,13 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from search_spaces.errors import InternalError, StudyError, WorkerError
-from studies.champion.all_folds import AllFolds
-from studies.champion.reruns import RecordedTraining, Rerun, put_back, trainings_of
+from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, put_back, trainings_of
 from studies.data import temporary_folder
 from studies.definition.settings import Verify
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from studies.training.process.environment import environment_differences
+from studies.training import environment_differences
 from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult

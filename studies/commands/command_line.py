@@ -69,7 +69,12 @@ class Group(click.Group):
 
     # By section of the help, in the order in which one uses them.
     _sections: ClassVar = {
-        "Launch": {"new": "start", "launch": "launch", "reproduce": "again", "confirm": "again"},
+        "Launch": {
+            "new": "start",
+            "launch": "launch",
+            "reproduce": "champion",
+            "confirm": "champion",
+        },
         "Look": {
             "data": "start",
             "list": "look",

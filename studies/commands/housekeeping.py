@@ -75,11 +75,11 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
     kerastudy delete digits --yes
     """
     from search_spaces.errors import StoreError
+    from search_spaces.texts import counted
     from studies.commands.records import store_of
     from studies.progress import waiting
     from tracking.history.housekeeping import delete_study, study_size
     from tracking.mlflow.process import forgetting
-    from tracking.texts import counted
 
     opened = store_of(store)
     size = study_size(opened, study)

@@ -502,7 +502,7 @@ class FittedTable:
     A model takes one array of a row: numbers to mean 0 and deviation 1, booleans as 0 and 1; then 1
     for each missing one of them; then a 1 among 0 for each category. An unknown category is all 0,
     as a column that is never 1 in training would keep its random weights.
-    `studies.training.champion.served` makes Keras's own layers of the same, to the bit, for the
+    `saved_models.served` makes Keras's own layers of the same, to the bit, for the
     registered model: in training they would run in each step.
 
     Attributes:

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from search_spaces.errors import StudyError
+from search_spaces.texts import listed
 from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labels, described
 
 BALANCED = "balanced"
@@ -76,9 +77,9 @@ def resolve_class_weight(
     unknown = sorted(set(class_weight) - known)
     if unknown:
         raise StudyError(
-            f"class_weight has weights for classes that the data lacks: {_listed(unknown)}. "
-            f"Its classes are {_listed(sorted(known))}. Give weights for these alone; a class "
-            "without counts 1."
+            f"class_weight has weights for classes that the data lacks: "
+            f"{listed(unknown, most=10)}. Its classes are {listed(sorted(known), most=10)}. Give "
+            "weights for these alone; a class without counts 1."
         )
     if all(class_weight.get(label, 1.0) == 0 for label in map(int, np.unique(labels))):
         raise StudyError(
@@ -171,8 +172,3 @@ def _known_classes(splits: Splits, labels: np.ndarray) -> set[int]:
 
 def _is_number(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _listed(classes: list[int]) -> str:
-    shown = ", ".join(map(str, classes[:10]))
-    return shown if len(classes) <= 10 else f"{shown} and {len(classes) - 10} more"

@@ -100,7 +100,7 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
         Those of its layers first, then those of its loss, metrics and functions. Before each
         epoch the i-th is set to ``[epoch_seed(seed, epoch, i), 0]``.
     """
-    from studies.training.process.determinism import SeedStates, seed_generator_states
+    from studies.training import SeedStates, seed_generator_states
 
     return [*seed_generator_states(model), *SeedStates(model, changes=False).others()]
 

@@ -7,7 +7,7 @@ from .jobs import run_jobs as run_jobs
 from .messages import LoadStudy as LoadStudy
 from .pool import LocalWorkers as LocalWorkers
 from .pool import WorkerPool as WorkerPool
-from .ray import RayOptions as RayOptions
+from .ray.cluster import RayOptions as RayOptions
 from .ray.cluster import connected as connected
 from .ray.cluster import silent as silent
 from .ray.workers import RayPool as RayPool

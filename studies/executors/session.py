@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import DataError, StudyError
@@ -20,22 +20,37 @@ from studies.data import (
     glance_at,
 )
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
+from studies.definition.objective import no_data
 from studies.definition.settings import check_initial
 from studies.definition.study_definition import StudyDefinition, check_no_own_fit
 from studies.executors.executor import Handler
-from studies.training.building.discovering import resolve_space
-from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
-from studies.training.building.made_data import AnyData, MadeData, made_data
-from studies.training.building.trying import check_study
-from studies.training.champion.champion_model import save_champion
-from studies.training.process import global_settings
-from studies.training.process.determinism import begin_trial, configure_tensorflow
-from studies.training.process.environment import PeakMemory, environment, hardware_class
-from studies.training.process.users_state import UsersState, set_back, setting_back
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.trainer import Trainer
-from studies.training.trial_run import run_trial
-from studies.training.watch import OnEpochResult
+from studies.training import (
+    AnyData,
+    CompiledTrainer,
+    HyperModelTrainer,
+    MadeData,
+    OnEpochResult,
+    PeakMemory,
+    TracedObjective,
+    Trainer,
+    UsersState,
+    begin_trial,
+    check_study,
+    configure_tensorflow,
+    environment,
+    hardware_class,
+    has_own_fit,
+    made_data,
+    remember_settings,
+    resolve_space,
+    restore_settings,
+    run_objective,
+    run_trial,
+    save_champion,
+    save_objective_champion,
+    set_back,
+    setting_back,
+)
 from tracking.history.commands import data_command
 from tracking.records import (
     ALL_FOLDS,
@@ -76,12 +91,10 @@ class Session:
         file that replaced the study's own data; in the folder `shared`, processes share the data.
         """
         if study.objective_function is not None:
-            from studies.executors.objective_session import open_objective
-
             return open_objective(study, code, threads)
         threads = configure_tensorflow(threads)
         # The study's file is loaded: its settings hold for all trials, those of a builder don't.
-        global_settings.remember()
+        remember_settings()
         loaded: LoadedData | FoldedSplits
         if isinstance(study.data, DescribedData):
             loaded, dataset = _loaded(study, study.data, shared), study.data
@@ -201,7 +214,7 @@ def at_work(state: UsersState) -> Iterator[None]:
             finally:
                 set_back()
     finally:
-        global_settings.restore()
+        restore_settings()
 
 
 def _loaded(
@@ -398,3 +411,91 @@ def with_glance(
             told[-1] += f" Look at it: {data_command(description)}"
         return replace(description, looked=found, warnings=(*description.warnings, *told))
     return description
+
+
+_DATA = DataDescription(
+    "the data of its objective function", "the objective function loads it", "", {}, {}, {}
+)
+
+
+@dataclass(frozen=True)
+class ObjectiveSession(Session):
+    """A `Session` without data, in which only the study's function trains."""
+
+    def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        memory = PeakMemory()
+        with at_work(self.state):
+            result = run_objective(self.study, task, on_epoch)
+            return replace(result, peak_memory_bytes=memory.size)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        with at_work(self.state):
+            save_objective_champion(self.study, space, spec, checkpoint, folder)
+            return {}
+
+    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> NoReturn:
+        """Raises StudyError: there is no data."""
+        raise StudyError(no_data(self.study.name))
+
+
+def open_objective(
+    study: StudyDefinition, code: CodeDescription, threads: int | None
+) -> ObjectiveSession:
+    """Finds an objective function's hyperparameters by running it up to its first training."""
+    function = study.objective_function
+    assert function is not None, "it is such a study"
+    threads = configure_tensorflow(threads)
+    # The study's file is loaded: its settings hold for all trials.
+    remember_settings()
+    traced, tailoring = TracedObjective(study.name, function), study.tailoring
+    state = UsersState.of_study(study)
+    with at_work(state):
+        resolved = resolve_space(study, None, traced)
+    study = resolved.study
+    notes = [*_without_direction(study), *resolved.notes]
+    description = _describe_objective(study, code, threads, traced.epochs, notes)
+    description = replace(
+        description,
+        discovered=resolved.joins,
+        declared=resolved.declared,
+        unread=resolved.unread,
+        tailored={} if tailoring.empty else tailoring.to_dict(),
+    )
+    return ObjectiveSession(
+        study,
+        None,  # type: ignore[arg-type] # nothing asks for it
+        description,
+        environment(),
+        CompiledTrainer("plain"),
+        0,
+        state,
+    )
+
+
+def _without_direction(study: StudyDefinition) -> list[str]:
+    """Returns a warning if the study does not say which way is better."""
+    if study.direction is not None:
+        return []
+    return [
+        "no direction was given, so the value is minimized, as by optuna.create_study(). For the "
+        "other way: --direction maximize, or Study(direction='maximize')."
+    ]
+
+
+def _describe_objective(
+    study: StudyDefinition,
+    code: CodeDescription,
+    threads: int,
+    epochs: int,
+    warnings: Sequence[str],
+) -> StudyDescription:
+    function = study.objective_function
+    return replace(
+        description_of(study, _DATA, code, threads, warnings),
+        epochs=epochs,
+        objective_function=str(getattr(function, "__name__", type(function).__name__)),
+        # It begins again each time.
+        goes_on=False,
+    )

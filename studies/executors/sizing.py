@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 from search_spaces.errors import StudyError
+from search_spaces.texts import counted
 from studies.definition.settings import check_count
-from tracking.texts import counted
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""

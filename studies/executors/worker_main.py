@@ -54,7 +54,7 @@ def main() -> None:
     _import_kerastudy()
     with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
         from studies.libraries.importing import load_late
-        from studies.training.process.determinism import prepare_environment
+        from studies.training import prepare_environment
 
         load_late()
         prepare_environment(int(threads))
@@ -201,11 +201,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
 
     # TensorFlow before the user's file, or that would be blamed for a failing import.
     tensorflow = importlib.import_module("tensorflow")
-    from studies.training.process.determinism import (
-        begin_trial,
-        change_threads,
-        configure_tensorflow,
-    )
+    from studies.training import begin_trial, change_threads, configure_tensorflow
 
     configure_tensorflow(message.threads)
     # The launch, or its watchdogs, remove it. Files of the user's code are not touched.

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.champion.checkpoints import weights_of
 from studies.champion.recorded import check_data, recorded_worker
+from studies.champion.reruns import weights_of
 from studies.lines import as_csv
 from studies.progress import NoProgress, Progress
 from tracking.history.study_history import StudyHistory

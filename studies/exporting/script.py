@@ -27,9 +27,13 @@ from studies.data import class_labels, is_text, named_arrays
 from studies.definition.seeds import seed_states
 from studies.exporting.files import check_folder, explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress
-from studies.training.building.build import build_model, build_variables
-from studies.training.building.hypermodel import has_own_fit
-from studies.training.process.determinism import begin_trial, seed_generator_states
+from studies.training import (
+    begin_trial,
+    build_model,
+    build_variables,
+    has_own_fit,
+    seed_generator_states,
+)
 from studies.user_code.user_modules import imported_names
 from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory

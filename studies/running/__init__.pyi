@@ -1,14 +1,13 @@
 from .budget import TICK as TICK
 from .budget import AwakeClock as AwakeClock
 from .budget import TimeLimit as TimeLimit
-from .budget import spelled as spelled
 from .definitions import differences as differences
 from .definitions import warnings_of as warnings_of
 from .launch import launch_target as launch_target
+from .launch import run_study as run_study
 from .opening import LaunchOptions as LaunchOptions
 from .proposals import task_of as task_of
 from .retention import Retention as Retention
-from .running_trial import Running as Running
 from .starting_values import read_rows as read_rows
-from .study_run import run_study as run_study
-from .study_trials import ValidationParts as ValidationParts
+from .trials import Running as Running
+from .trials import ValidationParts as ValidationParts

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
-from studies.running.running_trial import Running
+from search_spaces.texts import duration
+from studies.running.trials import Running
 from tracking.records import StudyDescription, TrialRecord
 
 EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
@@ -68,21 +69,9 @@ def reached(
         return Ending("patience", f"{since_best} trials in a row found {than}")
     if description.timeout is not None and seconds >= description.timeout:
         return Ending(
-            "timeout", f"the time of {spelled(description.timeout)} is up; launch again to resume"
+            "timeout", f"the time of {duration(description.timeout)} is up; launch again to resume"
         )
     return None
-
-
-def spelled(seconds: float) -> str:
-    """Returns a time in words, such as ``"1 h 30 min"``."""
-    hours, rest = divmod(seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    parts = [
-        (f"{hours:.0f}", "h", hours),
-        (f"{minutes:.0f}", "min", minutes),
-        (f"{rest:g}", "s", rest),
-    ]
-    return " ".join(f"{text} {unit}" for text, unit, size in parts if size) or "0 s"
 
 
 # When its time is up, a training may end its epoch: within so many times the duration of its
@@ -203,7 +192,7 @@ class TimeLimit:
         if not hung and not told:
             return ""
         assert self._seconds is not None, "there is a limit"
-        up = f"its time of {spelled(self._seconds)} was up"
+        up = f"its time of {duration(self._seconds)} was up"
         return f"{up}, and its epoch did not end" if hung else up
 
     def _is_up(self, running: Running) -> bool:

@@ -22,8 +22,7 @@ from studies.running.budget import AtTheEnd, AwakeClock, Ending, TimeLimit, why_
 from studies.running.definitions import joinable
 from studies.running.proposals import EngineOf, Search, task_of
 from studies.running.retention import Retention
-from studies.running.running_trial import Running
-from studies.running.study_trials import FirstTrials, StudyTrials, ValidationParts
+from studies.running.trials import FirstTrials, Running, StudyTrials, ValidationParts
 from tracking.history.curves import epoch_metrics
 from tracking.history.trials import best_trial
 from tracking.journal import Journal, JournalReader

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from search_spaces.errors import StudyError
+from search_spaces.texts import counted
 from studies.definition.settings import Verify, check_count, check_verify
 from studies.executors import ExecutorName
 from studies.executors.executor import Executor
@@ -246,7 +247,7 @@ def superseded(
     """
     infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
     if infeasible:
-        progress.say(f"training {_counted(infeasible)} again")
+        progress.say(f"training {counted(len(infeasible), 'infeasible trial')} again")
     files = files_of(journal.folder, journal.description.engine)
     for number in infeasible:
         for repeat in range(journal.description.trainings):
@@ -261,7 +262,9 @@ def report_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> No
     """Reports how to train infeasible trials again, if the study's code has changed."""
     infeasible = [trial for trial in recorded if trial.state == "infeasible"]
     if infeasible:
-        progress.say(f"--retry-infeasible trains {_counted(infeasible)} again")
+        progress.say(
+            f"--retry-infeasible trains {counted(len(infeasible), 'infeasible trial')} again"
+        )
 
 
 def _again(trial: TrialRecord) -> TrialRecord:
@@ -277,10 +280,6 @@ def _again(trial: TrialRecord) -> TrialRecord:
         trial.started,
         trial.known,
     )
-
-
-def _counted(trials: Collection[object]) -> str:
-    return f"{len(trials)} infeasible trial{'' if len(trials) == 1 else 's'}"
 
 
 def server_for(store: Store | None, name: str, asked: str | None) -> str | None:

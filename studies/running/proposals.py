@@ -19,8 +19,7 @@ from studies.engines.engine import Curve, Engine
 from studies.error_texts import describe
 from studies.running.budget import AwakeClock, Ending, reached
 from studies.running.definitions import most_epochs
-from studies.running.running_trial import Running
-from studies.running.study_trials import StudyTrials
+from studies.running.trials import Running, StudyTrials
 from tracking.history.trials import best_trial, joined
 from tracking.journal import Journal
 from tracking.records import (

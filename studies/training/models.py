@@ -12,7 +12,7 @@ import numpy as np
 from studies.libraries.keras_parts import call_symbolically, has_all_variables, layers_within
 from studies.libraries.tensorflow_parts import is_plain_variable
 from studies.training.batches import as_keras_reads, as_tensor, packed
-from studies.training.structures.structure import Structure
+from studies.training.structure import Structure
 
 if TYPE_CHECKING:
     import keras

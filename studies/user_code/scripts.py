@@ -22,6 +22,7 @@ import numpy as np
 
 from search_spaces.errors import EngineError, StudyFileError
 from search_spaces.tailoring import Tailoring
+from search_spaces.texts import counted
 from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
 from studies.definition.engine_options import name_of_object, split_options, with_options
 from studies.definition.settings import DEFAULT_BATCH_SIZE, hyperband_trials
@@ -29,7 +30,6 @@ from studies.definition.study_definition import CallbackBuilder, StudyDefinition
 from studies.libraries.searches import KERAS_TUNER, OPTUNA, Search
 from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
-from tracking.texts import counted
 
 _MAIN: Final = "__main__"
 # Of a script that does not say how many, so that only its timeout, or Ctrl-C, ends it.

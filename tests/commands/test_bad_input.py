@@ -314,7 +314,7 @@ def test_a_study_whose_callbacks_need_a_package(
 ) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "studies.training.building.trying.find_spec",
+        "studies.training.building.study_checks.find_spec",
         lambda name: None if name == "tensorboard" else find_spec(name),
     )
     callbacks = "callbacks=lambda hp: [__import__('keras').callbacks.TensorBoard()],"

@@ -20,7 +20,7 @@ from search_spaces import SearchSpace, StudyError, WorkerError
 from studies.executors import Executor, Handler
 from studies.progress import Progress
 from studies.running import LaunchOptions
-from studies.running import study_run as running_studies
+from studies.running import run_study as run_on_executor
 from tracking.history import StudyHistory, read_study
 from tracking.records import (
     BestEpoch,
@@ -74,7 +74,7 @@ def run_study(
 
     A launch reads its record once. What it returns is what a reading from then on returns.
     """
-    launched = running_studies.run_study(
+    launched = run_on_executor(
         executor, LaunchOptions(store=store, **options), progress=progress, workers=workers
     )
     description = launched.description

@@ -12,11 +12,11 @@ from search_spaces.parameters.choices import Listed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.ranges import Float, Int
 from search_spaces.tailoring import spell_values
+from search_spaces.texts import counted, readable
 from tracking.diagnosis.diagnosed import Array, Changes, DiagnosedStudy, Finding, of_best
 from tracking.diagnosis.relaunch import part, wider
 from tracking.history.trials import reasons
 from tracking.records import EndedTrial
-from tracking.texts import counted, shown
 
 _LEAST_TRIALS: Final = 10
 _MANY_TRIALS: Final = 50
@@ -60,7 +60,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
         return None
     where = f"in the {'tenth' if edge == _EDGE else 'fifth'} of the range next to"
     crowd = f"{of_best(there, best)} trials lie {where if width == edge else 'at'} its {way} "
-    crowd = f"{crowd[0].upper()}{crowd[1:]}end, {shown(end)}"
+    crowd = f"{crowd[0].upper()}{crowd[1:]}end, {readable(end)}"
     title, verdict = (
         f"{name}: the best trials crowd at its {way} end",
         "trials get better towards it",
@@ -68,7 +68,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     advice = f"Widen it to {domain}."
     if not domain:
         title, verdict = f"{name}: best at its natural end", "nothing lies beyond"
-        advice = f"Compare with {name} fixed at {shown(end)}: it may not be needed."
+        advice = f"Compare with {name} fixed at {readable(end)}: it may not be needed."
     return Finding(
         "boundary",
         "problem" if domain else "ok",
@@ -209,7 +209,7 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
             inside = sum(trial.state == "infeasible" for trial in there)
             left = [other for other in parameter.values if other != value]
             rest = spell_values(parameter, left) if left else ""
-            yield from region(f"is {shown(parameter.opened(value))}", inside, len(there), rest)
+            yield from region(f"is {readable(parameter.opened(value))}", inside, len(there), rest)
         return
     assert isinstance(parameter, Float | Int)
     placed = sorted((parameter.to_unit(t.params[name]), t.state == "infeasible") for t in active)
@@ -221,6 +221,6 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
         if units[place] == units[place - 1] or placed[place][1] == placed[place - 1][1]:
             continue
         cut = (units[place - 1] + units[place]) / 2
-        limit, inside = shown(parameter.from_unit(cut)), marked - before
+        limit, inside = readable(parameter.from_unit(cut)), marked - before
         yield from region(f"is above {limit}", inside, total - place, part(parameter, 0.0, cut))
         yield from region(f"is below {limit}", before, place, part(parameter, cut, 1.0))

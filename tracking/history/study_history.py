@@ -139,10 +139,10 @@ class StudyHistory:
         return ranked(self.trials, self.description.objective)
 
     def counts(self) -> dict[str, int]:
-        """Returns the number of trials by state, and in total."""
+        """Returns the number of trials by state."""
         states: Counter[str] = Counter(trial.state for trial in self.trials)
         names = ("complete", "pruned", "infeasible", "running", "interrupted")
-        return {**{name: states[name] for name in names}, "total": len(self.trials)}
+        return {name: states[name] for name in names}
 
     def trial(self, number: int) -> TrialRecord:
         """Returns a trial by number.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from search_spaces.texts import amounts, readable
 from tracking.history.commands import confirm_command, shell_commands
 from tracking.history.confirmations import read_evaluations
 from tracking.history.curves import sparkline
@@ -22,7 +23,6 @@ from tracking.mlflow.pages import (
     model_page,
     plain,
     run_page,
-    short,
     table,
     view_id,
     view_page,
@@ -102,9 +102,8 @@ def _while_it_runs(history: StudyHistory, pages: Pages) -> list[str]:
 
 
 def _counted(history: StudyHistory) -> str:
-    counts = history.counts()
-    states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
-    return f"{counts['total']} of {history.description.trials} trials: {states or 'none'}"
+    states = amounts(history.counts()) or "none"
+    return f"{len(history.trials)} of {history.description.trials} trials: {states}"
 
 
 def _settings(history: StudyHistory) -> list[str]:
@@ -208,7 +207,7 @@ def _row(history: StudyHistory, pages: Pages, trial: EndedTrial, names: Sequence
         f"{trial.best.value:.6g}",
         "" if trial.epoch is None else str(trial.epoch),
         trial.state,
-        *(plain(short(values[name])) if name in values else "" for name in names),
+        *(plain(readable(values[name])) if name in values else "" for name in names),
     ]
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
+from search_spaces.texts import listed, readable
 from tracking.history.commands import reproduce_command
 from tracking.mlflow import tags
-from tracking.records import EndedTrial, StudyDescription, TrialResult, TrialSpec
-from tracking.texts import training_name
+from tracking.records import EndedTrial, StudyDescription, TrialResult, TrialSpec, training_name
 
 # Hyperparameters in a description; the page lists them all.
 _SHOWN: Final = 30
@@ -43,9 +42,8 @@ def trial_note(
     lines = [f"**{_verdict(spec, result)}**"]
     if result.reason:
         lines.append(plain(result.reason))
-    shown = [f"{plain(name)} = {plain(short(value))}" for name, value in values.items()]
-    more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
-    lines += ["", ", ".join([*shown[:_SHOWN], *more])]
+    shown = [f"{plain(name)} = {plain(readable(value))}" for name, value in values.items()]
+    lines += ["", listed(shown, most=_SHOWN)]
     facts = [f"seed {spec.seed}", f"{result.seconds:.3g} s"]
     if result.trainer:
         facts.append(f"trainer {result.trainer}")
@@ -55,13 +53,6 @@ def trial_note(
     if result.best is not None:
         lines += code_block([reproduce])
     return "\n".join(lines)[: tags.LONGEST]
-
-
-def short(value: object) -> str:
-    """Returns a hyperparameter's value for people: numbers to four digits."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _outcome(spec: TrialSpec, result: TrialResult | None, folds: int = 0) -> str:

@@ -67,4 +67,5 @@ from .trials import TrialTask as TrialTask
 from .trials import (
     finished_trials as finished_trials,
 )
+from .trials import training_name as training_name
 from .validation_predictions import ValidationPredictions as ValidationPredictions

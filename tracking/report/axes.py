@@ -16,8 +16,8 @@ from search_spaces import SearchSpace
 from search_spaces.parameters.choices import Listed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.ranges import Float, Int
+from search_spaces.texts import number, readable
 from tracking.records import EndedTrial
-from tracking.texts import number, significant
 
 _MOST_TICKS = 8
 _TITLE_LETTERS = 36
@@ -208,14 +208,16 @@ def _place(
     return float(rng.random()) if unit is None else unit
 
 
+def significant(value: float | None, digits: int = 6) -> float | None:
+    """Returns a number rounded to significant digits; None if it is missing or not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(f"{value:.{digits}g}")
+
+
 def value_text(value: object) -> str:
-    """Returns a hyperparameter's value as in Python: strings plainly, floats to six digits."""
-    if value is None or isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, float):
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return str(drawable(text))
-    return f"{value:.6g}"
+    """Returns a hyperparameter's value as a chart can draw it."""
+    return str(drawable(readable(value, 6)))
 
 
 def drawable(value: Any, key: str = "") -> Any:

@@ -7,10 +7,10 @@ from typing import Any
 import altair as alt
 
 from search_spaces.parameters.ranges import Float, Int
+from search_spaces.texts import counted, number
 from tracking.report import theme
-from tracking.report.axes import HyperparameterAxis, value_text
+from tracking.report.axes import HyperparameterAxis, significant, value_text
 from tracking.report.trial_data import Columns, StudyData, columns_of
-from tracking.texts import counted, number, significant
 
 _MOST_AXES = 12
 _MOST_LINES = 400

@@ -19,6 +19,7 @@ from typing import Any
 import altair as alt
 import jinja2
 
+from search_spaces.texts import amounts, counted, duration, number
 from tracking.history.comparison import Comparison, Reached, compare
 from tracking.history.study_history import StudyHistory
 from tracking.report import page_texts, theme
@@ -26,7 +27,6 @@ from tracking.report.axes import drawable, value_text
 from tracking.report.charts import one_curve
 from tracking.report.figures import Figure, sections, tables
 from tracking.report.trial_data import Columns, StudyData, columns_of
-from tracking.texts import counted, duration, number
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
@@ -192,15 +192,13 @@ def _best(comparison: Comparison) -> str:
 def _standing(comparison: Comparison, place: int) -> list[str]:
     standing = comparison.standings[place]
     description, best = standing.history.description, standing.best
-    counts = standing.history.counts()
     at = "" if best is None or best.epoch is None else f", epoch {best.epoch}"
     return [
         standing.label,
         description.engine,
         "none" if best is None or best.value is None else number(best.value, 5),
         "" if best is None else f"{best.number}{at}",
-        f"{counts['total']:,}: "
-        + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n and name != "total"),
+        f"{len(standing.history.trials):,}: {amounts(standing.history.counts())}",
         f"{standing.epochs:,}",
         duration(standing.seconds),
         *(_cost(reached) for reached in standing.reached),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from search_spaces.texts import amounts, counted, duration, listed, number
 from tracking.history import commands as shell
 from tracking.history.commands import confirm_command, shell_command
 from tracking.history.confirmations import read_evaluations
@@ -24,7 +25,6 @@ from tracking.records.checks import (
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.report.axes import value_text
 from tracking.report.trial_data import StudyData
-from tracking.texts import counted, duration, number
 
 _NUMBERS_SHOWN = 12
 
@@ -103,9 +103,9 @@ def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
     """Returns what speaks for and against the best value."""
     history = data.history
     counts = history.counts()
-    ended = {name: counts[name] for name in ("complete", "pruned", "infeasible")}
-    states = ", ".join(f"{n:,} {name}" for name, n in ended.items() if n)
-    kinds = [("Trials", f"{counted(counts['total'], 'trial')}: {states or 'none has ended'}.")]
+    ended = amounts({name: counts[name] for name in ("complete", "pruned", "infeasible")})
+    trials = counted(len(history.trials), "trial")
+    kinds = [("Trials", f"{trials}: {ended or 'none has ended'}.")]
     running = counts["running"] + counts["interrupted"]
     if running:
         kinds.append(("Not finished", f"{counted(running, 'trial')} still to end; see the table."))
@@ -218,13 +218,9 @@ def _commands(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]
         names = dict.fromkeys((history.description.engine, *history.engines))
         options = " ".join(f"--engine {shlex.quote(name)}" for name in names)
         command = shell_command("report", history.description, options, store=store)
-        commands.append((f"Compare it with {_listed([*names][1:])}, side by side", command))
+        commands.append((f"Compare it with {listed([*names][1:])}, side by side", command))
     command = shell_command("ui", history.description, store=store, several=several)
     return [*commands, ("Look at it in the MLflow UI", command)]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def reproduce_command(data: StudyData) -> tuple[str, str]:
@@ -375,6 +371,4 @@ def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
 
 
 def _numbers(trials: tuple[int, ...]) -> str:
-    shown = ", ".join(map(str, trials[:_NUMBERS_SHOWN]))
-    more = len(trials) - _NUMBERS_SHOWN
-    return f"trial {shown}" if more <= 0 else f"trial {shown} and {more} more"
+    return f"trial {listed(trials, most=_NUMBERS_SHOWN)}"

@@ -18,8 +18,7 @@ from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.studies import DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
-from tracking.report.axes import HyperparameterAxis, axes_of, importances
-from tracking.texts import significant
+from tracking.report.axes import HyperparameterAxis, axes_of, importances, significant
 
 Columns = dict[str, list[Any]]
 """Values by column, all of one length."""

@@ -17,14 +17,14 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock
 
-from search_spaces.errors import KerastudyError, WorkerError
+from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from studies.data import temporary_folder
 from studies.error_texts import describe
 from studies.executors.messages import (
@@ -36,10 +36,10 @@ from studies.executors.messages import (
     SaveChampion,
 )
 from studies.executors.ray.cluster import set_variables
-from studies.executors.ray.parcels import CHAMPION, Begun, Parcel, moved, written_by
 from studies.executors.worker_process import WorkerProcess
-from studies.training.process.environment import deciding_variables
+from studies.training import deciding_variables
 from studies.user_code.shipping import ShippedStudy
+from tracking.records import TrialTask
 from tracking.store.files import replacing
 
 _SECONDS_BETWEEN_LOOKS = 0.25
@@ -250,3 +250,74 @@ def _held(folder: Path) -> IO[bytes]:
             if os.path.samestat(os.fstat(lock.fileno()), os.stat(folder / _IN_USE)):
                 return lock
             lock.close()
+
+
+# The folder of a champion's model on a node, in that of the request's files.
+CHAMPION = "champion"
+_FILES = ("state", "origin", "checkpoint", "scores")
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A message, with files by their names; from a node, also with the lines printed before it."""
+
+    message: object = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The actor has its resources, and works on this node."""
+
+    node: str
+    node_id: str
+
+
+def packed(message: object) -> Parcel:
+    """Returns a message with the files that it names and that exist."""
+    paths: list[Path | None] = []
+    if isinstance(message, RunFits):
+        paths = [path for fit in message.fits for path in (fit.state, fit.origin)]
+    elif isinstance(message, SaveChampion):
+        paths = [message.checkpoint]
+    return Parcel(message, {p.name: p.read_bytes() for p in paths if p is not None and p.exists()})
+
+
+def moved(request: RunFits | SaveChampion, folder: Path) -> RunFits | SaveChampion:
+    """Returns a request whose files are in another folder."""
+    if isinstance(request, SaveChampion):
+        model = folder / CHAMPION / request.folder.name
+        return replace(request, checkpoint=folder / request.checkpoint.name, folder=model)
+
+    def there(fit: TrialTask) -> TrialTask:
+        paths: dict[str, Any] = {name: getattr(fit, name) for name in _FILES}
+        return replace(fit, **{name: path and folder / path.name for name, path in paths.items()})
+
+    return RunFits(tuple(there(fit) for fit in request.fits))
+
+
+def written_by(request: object) -> Iterator[Path]:
+    """Yields the files that a job's fits write."""
+    if isinstance(request, RunFits):
+        for fit in request.fits:
+            yield from filter(None, (fit.state, fit.checkpoint, fit.scores))
+
+
+def put(files: Mapping[str, bytes], request: object) -> None:
+    """Writes files that have come from a node where the request asked for them."""
+    paths = {path.name: path for path in written_by(request)}
+    if isinstance(request, SaveChampion):
+        paths = {name: request.folder.parent / name for name in files}
+    states = {fit.state for fit in request.fits} if isinstance(request, RunFits) else set()
+    for name in files.keys() & paths:
+        path = paths[name]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # As a worker of this machine writes a state.
+            with replacing(path, keeping=path in states) as partial:
+                partial.write_bytes(files[name])
+        except OSError as error:
+            raise StudyError(
+                f"{str(path)!r} cannot be written: {error}. Make room, then launch again to resume."
+            ) from None

@@ -11,19 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from search_spaces.errors import StudyError, WorkerError
+from search_spaces.texts import counted
 from studies.executors.messages import LoadStudy, RunFits, SaveChampion
 from studies.executors.pool import LaunchWorkers, WorkerPool
 from studies.executors.ray.cluster import Cluster
-from studies.executors.ray.host import arrival_of
-from studies.executors.ray.parcels import Begun, packed, put
+from studies.executors.ray.host import Begun, arrival_of, packed, put
 from studies.executors.sizing import MOST_WORKERS
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
-from studies.training.process.environment import environment_differences
+from studies.training import environment_differences
 from studies.user_code.loading import with_modules
 from studies.user_code.shipping import ShippedStudy
 from studies.user_code.targets import Target
-from tracking.texts import counted
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_TO_START = 60.0

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import StudyError
 from search_spaces.library_parts import MissingPartError
 from studies.definition.seeds import epoch_seed
 from studies.libraries import keras_parts, tensorflow_parts
-from studies.training.process import global_settings, users_state
-from studies.training.structures.structure import Structure
+from studies.training.process import users_state
+from studies.training.structure import Structure
 
 if TYPE_CHECKING:
     import keras
+
 
 _log = logging.getLogger(__name__)
 # Seeds that were set since TensorFlow last dropped its kernels, and how many there may be.
@@ -87,7 +89,7 @@ def begin_trial(seed: int) -> None:
     # Names of layers become names of metrics of models with several outputs: 'dense_7' would
     # differ from trial to trial.
     keras_parts.begin_anew()
-    global_settings.restore()
+    restore_settings()
     users_state.set_back()
     _set_random_seed(seed)
 
@@ -212,3 +214,104 @@ class SeedStates:
                 return []
         # Libraries' own losses and metrics draw nothing.
         return [] if known.of_libraries else other_states(self._model, known.variables)
+
+
+_remembered: Final[dict[str, Any]] = {}
+# Environment variables that builders changed, with former values; None: they were not set.
+_changed: Final[dict[str, str | None]] = {}
+
+
+def remember_settings() -> None:
+    """Remembers the present settings as those that each trial begins with."""
+    _changed.clear()
+    _remembered.clear()
+    _remembered.update({name: get() for name, (get, _) in _settings().items()})
+
+
+def restore_settings() -> None:
+    """Restores settings that changed since `remember_settings`; does nothing without it."""
+    for name, value in _changed.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _changed.clear()
+    for name, (get, put) in _settings().items() if _remembered else ():
+        if _comparable(get()) != _comparable(_remembered[name]):
+            put(_remembered[name])
+
+
+@contextlib.contextmanager
+def keeping_settings() -> Iterator[None]:
+    """Restores all settings afterwards, for a study's code that runs within the user's own."""
+    before, environment = dict(_remembered), dict(os.environ)
+    remember_settings()
+    settings = dict(_remembered)
+    try:
+        yield
+    finally:
+        _remembered.update(settings)
+        now = dict(os.environ)
+        names = [n for n in {*environment, *now} if environment.get(n) != now.get(n)]
+        _changed.update({name: environment.get(name) for name in names})
+        restore_settings()
+        _remembered.clear()
+        _remembered.update(before)
+
+
+def present_settings() -> tuple[tuple[str, object], ...]:
+    """Returns the present settings, to compare."""
+    return tuple((name, _comparable(get())) for name, (get, _) in _settings().items())
+
+
+@contextlib.contextmanager
+def noting_environment() -> Iterator[None]:
+    """Notes which environment variables change within, for `restore_settings`."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        after = dict(os.environ)
+        for name in {*before, *after}:
+            if before.get(name) != after.get(name):
+                _changed.setdefault(name, before.get(name))
+
+
+def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
+    """Returns functions to read and to set each setting."""
+    import keras
+    import tensorflow as tf
+
+    config = keras.config
+
+    def set_flash_attention(enabled: bool | None) -> None:
+        if enabled is False:
+            config.disable_flash_attention()
+        else:
+            config.enable_flash_attention()
+
+    return {
+        "floatx": (config.floatx, config.set_floatx),
+        "epsilon": (config.epsilon, config.set_epsilon),
+        "image_data_format": (config.image_data_format, config.set_image_data_format),
+        # After floatx, on which it depends.
+        "dtype_policy": (config.dtype_policy, config.set_dtype_policy),
+        "flash_attention": (config.is_flash_attention_enabled, set_flash_attention),
+        "max_epochs": (config.max_epochs, config.set_max_epochs),
+        "max_steps_per_epoch": (config.max_steps_per_epoch, config.set_max_steps_per_epoch),
+        "functions_run_eagerly": (tf.config.functions_run_eagerly, tf.config.run_functions_eagerly),
+        "jit": (tf.config.optimizer.get_jit, tf.config.optimizer.set_jit),
+        "tensor_float_32": (
+            tf.config.experimental.tensor_float_32_execution_enabled,
+            tf.config.experimental.enable_tensor_float_32_execution,
+        ),
+        "soft_device_placement": (
+            tf.config.get_soft_device_placement,
+            tf.config.set_soft_device_placement,
+        ),
+    }
+
+
+def _comparable(value: Any) -> object:
+    """Returns a setting as a value to compare: policies are objects without equality."""
+    return getattr(value, "name", value)

@@ -11,16 +11,15 @@ import numpy as np
 from studies.definition.seeds import permutation
 from studies.libraries.keras_parts import initial_epoch, reset_other_metrics
 from studies.training.models import overrides, terminating
-from studies.training.plain import end_epochs
 from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.programs.epochs import Arrays, in_order
 from studies.training.programs.program import Program
-from studies.training.trainer import OnEpoch, Training, check_traced_alike
+from studies.training.trainers import OnEpoch, Training, check_traced_alike, end_epochs
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.training.structures.structure import Structure
+    from studies.training.structure import Structure
 
 
 def fit(

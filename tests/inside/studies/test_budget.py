@@ -20,7 +20,6 @@ from studies.commands import trial_text
 from studies.definition import check_seconds
 from studies.executors import Handler
 from studies.progress import NoProgress
-from studies.running import spelled
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec, TrialTask
 from tracking.store import open_store
@@ -289,11 +288,3 @@ def test_what_is_no_budget_is_refused(setting: str, value: object) -> None:
 def test_no_time_is_no_time() -> None:
     with pytest.raises(StudyError, match="above 0"):
         check_seconds("timeout", 0)
-
-
-@pytest.mark.parametrize(
-    "seconds, text",
-    [(0.5, "0.5 s"), (90, "1 min 30 s"), (3600, "1 h"), (5400, "1 h 30 min"), (0, "0 s")],
-)
-def test_times_are_spelled_as_people_do(seconds: float, text: str) -> None:
-    assert spelled(seconds) == text

@@ -32,10 +32,10 @@ from studies.training import (
     batches,
     check_study,
     configure_tensorflow,
+    remember_settings,
     resolve_space,
     run_trial,
 )
-from studies.training.process import global_settings
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
 
@@ -302,13 +302,13 @@ def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> N
 
 def test_a_dtype_policy_of_the_studys_file_outlives_a_trial(tmp_path: Path) -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
-    global_settings.remember()
+    remember_settings()
     try:
         run(make_study(dense), tmp_path, epochs=1)
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy("float32")
-        global_settings.remember()
+        remember_settings()
 
 
 class TestCheckStudy:
@@ -343,7 +343,7 @@ class TestCheckStudy:
     ) -> None:
         (tmp_path / "tensorboard").mkdir()
         monkeypatch.setattr(
-            "studies.training.building.trying.find_spec",
+            "studies.training.building.study_checks.find_spec",
             lambda name: PathFinder.find_spec(name, [str(tmp_path)]),
         )
         callbacks = [keras.callbacks.TensorBoard()]

@@ -18,7 +18,7 @@ from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.training import CompiledTrainer, HyperModelTrainer, configure_tensorflow, run_trial
-from studies.training.scoring import recording
+from studies.training import sample_scores as recording
 from tracking.history import best_scores
 from tracking.records import EpochResult, Objective, TrialResult, TrialTask
 from tracking.scores import read_scores

@@ -124,7 +124,7 @@ def test_ctrl_c_while_a_study_is_taken_up_leaves_nothing_running(
     description = describe(name="taken up", trials=2)
     launch(folder, ScriptedExecutor(description))
     # The moment between the study's run and its first trial.
-    monkeypatch.setattr("studies.running.study_run.remove_pieces", lambda *arguments: ctrl_c())
+    monkeypatch.setattr("studies.running.launch.remove_pieces", lambda *arguments: ctrl_c())
     with pytest.raises(KeyboardInterrupt):
         launch(folder, ScriptedExecutor(describe(name="taken up", trials=3)))
     stopped = read_study(store_in(folder), description.name)

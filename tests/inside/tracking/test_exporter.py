@@ -382,7 +382,7 @@ def test_an_experiment_that_a_person_deleted_is_left_so(store: Store, purged: bo
     client.delete_experiment(experiment_of(client, folder).experiment_id)
     if purged:
         purge(store)
-    assert launch(store.root, trials=10).counts()["total"] == 10
+    assert len(launch(store.root, trials=10).trials) == 10
     assert export(store) == 0
     assert client.search_experiments(ViewType.ACTIVE_ONLY) == []
     export(store, again=True)
@@ -644,7 +644,7 @@ def test_a_study_goes_on_without_its_server_and_says_so_once(
         history = run_study(
             executor, store=store.root, progress=said, tracking_uri=address, report=False
         )
-    assert history.counts()["total"] == 12
+    assert len(history.trials) == 12
     warnings = [line for line in said.lines if "warning" in line]
     assert len(warnings) == 1, said.lines
     assert re.search(told, warnings[0])

@@ -109,7 +109,7 @@ def test_folders_of_others_are_no_studies(new_store: Store) -> None:
         read_study(new_store, "theirs")
     # A study of that name gets another folder.
     assert create(new_store, "theirs").folder.name == "theirs (2)"
-    assert read_study(new_store, "theirs").counts()["total"] == 0
+    assert len(read_study(new_store, "theirs").trials) == 0
 
 
 def test_a_folder_under_another_name_has_its_study(new_store: Store) -> None:
@@ -127,7 +127,7 @@ def test_damage_in_one_journal_is_not_anothers(new_store: Store) -> None:
         create(new_store, name).close()
     (new_store.root / "damaged" / "journal.db").write_bytes(b"no database " * 99)
     assert study_names(new_store) == ["sound"]
-    assert read_study(new_store, "sound").counts()["total"] == 0
+    assert len(read_study(new_store, "sound").trials) == 0
     with pytest.raises(StoreError, match="is damaged"):
         read_study(new_store, "damaged")
 

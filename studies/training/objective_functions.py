@@ -1,0 +1,470 @@
+"""A study's objective function: up to its first `fit`, and every `fit` that it calls.
+
+Run up to its first training, its space is found without training, and the model of a trial is
+built again. To watch its trainings, Keras's own methods are replaced while the function runs. They
+do the same: the callbacks that are added read the logs and change nothing, so a training gets the
+same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import numpy as np
+
+from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.discovery.tracing import LimitReachedError
+from search_spaces.errors import BuilderError
+from studies.data import array_digest, combined_digest
+from studies.definition.objective import known_direction
+from studies.training.models import copy_of, scalars
+from studies.training.process.determinism import noting_environment
+from studies.user_code.causes import prunes_trial
+from tracking.records import BestEpoch, Objective
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+
+# A function that trains no Keras model runs as a whole each time.
+_MOST_WHOLE_RUNS = 30
+
+
+class FirstFit(NamedTuple):
+    """The first training of a function, before it begins."""
+
+    model: keras.Model
+    arguments: Mapping[str, Any]  # Of `fit`, by name.
+
+
+class Returned(NamedTuple):
+    """What a function returned that trains no Keras model."""
+
+    value: Any
+
+
+class _Reached(BaseException):
+    """Ends a function at its first training; not an `Exception`, which it may catch."""
+
+
+def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Returned:
+    """Runs an objective function until it would train a model; raises what it raises before."""
+    import keras
+
+    found: list[FirstFit] = []
+
+    def ending(name: str) -> Callable[..., Any]:
+        method = getattr(keras.Model, name)
+        signature = inspect.signature(method)
+
+        @functools.wraps(method)
+        def reached(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
+            given = signature.bind_partial(model, *arguments, **keywords).arguments
+            found.append(FirstFit(model, given))
+            raise _Reached
+
+        return reached
+
+    with ExitStack() as replaced:
+        for name in ("fit", "train_on_batch"):
+            replaced.enter_context(replaced_method(name, ending(name)))
+        try:
+            returned = Returned(function(trial))
+        except _Reached:
+            returned = Returned(None)
+        except Exception as error:
+            if not found and not prunes_trial(error):
+                raise
+            returned = Returned(None)
+    return found[0] if found else returned
+
+
+class TracedObjective:
+    """An objective function as a builder that only declares its hyperparameters."""
+
+    def __init__(self, name: str, function: Callable[[Any], Any]) -> None:
+        self._name, self._function = name, function
+        self._whole = 0
+        self.epochs = 1  # Of its first training with the default hyperparameters.
+        self.trains = False  # Whether a Keras model was trained for any hyperparameters.
+        self._first = True
+
+    def __call__(self, trial: Any) -> None:
+        """Runs it up to its first training.
+
+        Raises LimitReachedError if it has run as a whole so often that more would take too long,
+        and BuilderError if it returns what no value of hyperparameters mends.
+        """
+        if self._whole >= _MOST_WHOLE_RUNS:
+            raise LimitReachedError
+        first, self._first = self._first, False
+        with noting_environment():
+            found = up_to_first_fit(self._function, trial)
+        if isinstance(found, Returned):
+            self._whole += 1
+            check_returned(self._name, found.value)
+            return
+        self.trains = True
+        epochs = found.arguments.get("epochs", 1)
+        if first and isinstance(epochs, int) and epochs > 1:
+            self.epochs = epochs
+
+
+def check_returned(study: str, returned: Any) -> None:
+    """Raises BuilderError for what no hyperparameters mend: a model, several objectives."""
+    import keras
+
+    if isinstance(returned, keras.Model):
+        raise BuilderError(
+            f"The objective_function of the study {study!r} returned a Keras model, so it is a "
+            "builder. Give it with the data instead: Study(data=…, build=…, objective=…)."
+        )
+    if isinstance(returned, list | tuple) and len(returned) > 1:
+        raise BuilderError(
+            f"The objective_function of the study {study!r} returned {len(returned)} values: "
+            f"{returned!r:.100}. Several objectives are not supported. Return one number, and "
+            "note the others by trial.set_user_attr."
+        )
+
+
+def model_of(study: str, function: Callable[[Any], Any], hp: Hyperparameters) -> FirstFit:
+    """Returns the model that an objective function trains first, and how; BuilderError if none."""
+    found = up_to_first_fit(function, hp)
+    if isinstance(found, Returned):
+        raise BuilderError(
+            f"The objective_function of the study {study!r} trains no Keras model for these "
+            "hyperparameters."
+        )
+    return found
+
+
+Report = Callable[[float, int], bool]
+"""Takes a value and its step, from 0; returns whether the pruner would end the trial."""
+
+
+class ObjectiveTrial(Hyperparameters):
+    """Hyperparameters whose `report` and `should_prune` ask the study's pruner."""
+
+    def __init__(
+        self, space: SearchSpace, values: Mapping[str, Any], *, number: int, report: Report
+    ) -> None:
+        super().__init__(space, values, number=number)
+        self._report, self._prunes = report, False
+        self._steps: set[int] = set()
+
+    def report(self, value: float, step: int) -> None:
+        """Reports a value after a step; as in Optuna, a second one for a step is ignored.
+
+        Raises:
+            TypeError: If one is no number.
+            ValueError: If the step is below 0.
+        """
+        try:
+            value, step = float(value), int(step)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"trial.report takes a number and a whole step. Received: {value!r:.100} and "
+                f"{step!r:.100}."
+            ) from None
+        if step < 0:
+            raise ValueError(f"trial.report takes a step from 0. Received: {step}.")
+        if step not in self._steps:
+            self._steps.add(step)
+            self._prunes = self._report(value, step)
+
+    def should_prune(self) -> bool:
+        """Returns whether the pruner would end the trial after its last report."""
+        return self._prunes
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        """The user's attributes, those that JSON lacks as texts."""
+        return {str(key): _as_json(value) for key, value in self.user_attrs.items()}
+
+
+def _as_json(value: Any) -> Any:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        pass
+    try:
+        # A number of numpy's.
+        return json.loads(json.dumps(value.item(), allow_nan=False))
+    except (AttributeError, TypeError, ValueError):
+        return repr(value)[:1000]
+
+
+class Watcher(Protocol):
+    """Follows the trainings of some code."""
+
+    def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
+        """Takes the model of a training that begins, and the arguments of `fit` by name."""
+        ...
+
+    def epoch_ended(self, model: keras.Model, logs: Mapping[str, float]) -> None:
+        """Takes an epoch. What it raises ends the training."""
+        ...
+
+    def fit_ended(self, model: keras.Model) -> None:
+        """Takes the model of a training that has ended by itself."""
+        ...
+
+    def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
+        """Takes what `model.evaluate` returned outside of a training."""
+        ...
+
+
+@contextlib.contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Reports every training within to a watcher, and shows no progress bars."""
+    import keras
+
+    fit, evaluate = keras.Model.fit, keras.Model.evaluate
+    signature = inspect.signature(fit)
+    trains = 0
+
+    @functools.wraps(fit)
+    def watching(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
+        nonlocal trains
+        try:
+            given = signature.bind(model, *arguments, **keywords)
+        except TypeError:
+            # Keras's own message for wrong arguments.
+            return fit(model, *arguments, **keywords)
+        first, last = _watching(watcher)
+        given.arguments["callbacks"] = _around(given.arguments.get("callbacks"), model, first, last)
+        given.arguments["verbose"] = 0
+        watcher.fit_begins(model, given.arguments)
+        trains += 1
+        try:
+            history = fit(*given.args, **given.kwargs)
+        except BaseException:
+            # A callback of the user's that raises, as pruning ones do, hides the epoch's end.
+            last.report()
+            raise
+        finally:
+            trains -= 1
+        watcher.fit_ended(model)
+        return history
+
+    @functools.wraps(evaluate)
+    def measuring(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
+        measured = evaluate(model, *arguments, **keywords)
+        # Within a training Keras validates by it.
+        if not trains:
+            watcher.evaluated(model, _by_name(measured))
+        return measured
+
+    with replaced_method("fit", watching), replaced_method("evaluate", measuring):
+        yield
+
+
+@contextlib.contextmanager
+def replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Replaces a method of all Keras models."""
+    import keras
+
+    owner = next(kind for kind in keras.Model.__mro__ if name in vars(kind))
+    before = vars(owner)[name]
+    setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def _around(given: Any, model: keras.Model, first: Any, last: Any) -> Any:
+    """Returns callbacks with one before and one after them."""
+    import keras
+
+    if isinstance(given, keras.callbacks.CallbackList):
+        # Keras uses it unchanged: its callbacks have their model already.
+        for callback in (first, last):
+            callback.set_model(model)
+        given.callbacks.insert(0, first)
+        given.append(last)
+        return given
+    return [first, *keras.tree.flatten(given or []), last]
+
+
+def _watching(watcher: Watcher) -> tuple[Any, Any]:
+    """Returns the first and the last callback of a training: its logs, with all entries."""
+    import keras
+
+    class Noting(keras.callbacks.Callback):  # type: ignore[misc]
+        """Sees the logs before the user's callbacks, of which one may raise."""
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            last.noted = logs or {}
+
+    class Reporting(keras.callbacks.Callback):  # type: ignore[misc]
+        """Sees them after the user's callbacks, which may add entries."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.noted: Mapping[str, Any] | None = None
+
+        def report(self) -> None:
+            noted, self.noted = self.noted, None
+            if noted is not None:
+                watcher.epoch_ended(self.model, scalars(noted))
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            self.report()
+
+    last = Reporting()
+    return Noting(), last
+
+
+def _by_name(measured: Any) -> dict[str, float]:
+    """Returns what `model.evaluate` returned, by names that may be just numbers."""
+    if isinstance(measured, Mapping):
+        return scalars(measured)
+    values = measured if isinstance(measured, list | tuple) else [measured]
+    return scalars({str(place): value for place, value in enumerate(values)})
+
+
+# Of larger arrays, rows at equal distances count: a digest takes 0.1 s then, not a second.
+_MOST_BYTES: Final = 2**26
+
+
+class FitDigests(NamedTuple):
+    """Digests of the data of a training."""
+
+    data: str = ""  # Over all of it; empty if it isn't in arrays.
+    # Over the targets that validate; empty if nothing does, or they are unknown.
+    validation: str = ""
+
+
+def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
+    """Returns digests of the data that `fit` gets; those of batches, which it reads, are empty."""
+    try:
+        return _digests(arguments)
+    except Exception:
+        # Whatever people give to fit: that Keras takes it is what counts.
+        return FitDigests()
+
+
+def _digests(arguments: Mapping[str, Any]) -> FitDigests:
+    given = {name: arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")}
+    found = {
+        place: _array_digest(array)
+        for name, value in given.items()
+        for place, array in _arrays(name, value)
+    }
+    share, validation = arguments.get("validation_split") or 0.0, given["validation_data"]
+    targets: Any = None
+    if isinstance(validation, tuple | list) and len(validation) > 1:
+        targets = validation[1]
+    elif validation is None and share:
+        found["validation_split"] = str(share)
+        targets = given["y"]
+    validated = {place: _array_digest(array) for place, array in _arrays("y", targets)}
+    if validated and validation is None:
+        validated["validation_split"] = str(share)
+    return FitDigests(combined_digest(found), combined_digest(validated) if validated else "")
+
+
+def _arrays(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the arrays of a structure. Raises TypeError for what is none."""
+    import keras
+
+    for place, each in enumerate(keras.tree.flatten(value)):
+        if each is None:
+            continue
+        is_array = isinstance(each, np.ndarray) or keras.ops.is_tensor(each)
+        if not is_array and type(each).__module__.partition(".")[0] != "pandas":
+            raise TypeError
+        yield f"{name} {place}", np.asarray(each)
+
+
+def _array_digest(array: np.ndarray) -> str:
+    step = -(-array.nbytes // _MOST_BYTES)
+    return array_digest(array) if step <= 1 else f"{array.shape} {array_digest(array[::step])}"
+
+
+# Evaluated in batches of another size, a value differs in its last digits.
+_TOLERANCE = 1e-6
+
+
+class Kept(NamedTuple):
+    """Weights of a model, and the epoch that they are of."""
+
+    epoch: int
+    weights: Sequence[np.ndarray]
+
+
+class _Best(NamedTuple):
+    measured: BestEpoch
+    kept: Kept
+
+
+class MeasuredWeights:
+    """Copies of a model's weights after the epochs that were best by a metric so far.
+
+    A function may return the best value of a metric over the epochs of its training, what
+    `model.evaluate` measured afterwards, or a number of its own. The direction of the objective is
+    that of metrics of unknown direction.
+    """
+
+    def __init__(self, model: keras.Model, objective: Objective) -> None:
+        self.model, self._objective = model, objective
+        self._best: dict[str, _Best] = {}
+        self._last = 0
+        # What was evaluated since the last training.
+        self._evaluated: list[float] = []
+
+    def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Takes the model's weights after an epoch, if they are the best by a metric."""
+        self._last, self._evaluated = epoch, []
+        validated = [name for name in metrics if name.startswith("val_")]
+        kept: Kept | None = None
+        for name in validated or metrics:
+            now, before = BestEpoch(epoch, metrics[name], metrics), self._best.get(name)
+            direction = known_direction(name.removeprefix("val_")) or self._objective.direction
+            by = Objective(name, direction)
+            if not math.isfinite(now.value) or (before and before.measured.rank(by) < now.rank(by)):
+                continue
+            kept = kept or Kept(epoch, copy_of(self.model))
+            self._best[name] = _Best(now, kept)
+
+    def evaluated(self, measured: Mapping[str, float]) -> None:
+        """Takes what was measured after a training."""
+        self._evaluated += measured.values()
+
+    def of(self, value: float) -> Kept:
+        """Returns the weights of a value.
+
+        The present weights, if they were evaluated to that value; else those of the epoch after
+        which a metric was best and had that value; else the present weights.
+        """
+        final = copy_of(self.model)
+        if not any(_same(value, each) for each in self._evaluated):
+            for best in self._best.values():
+                if _same(value, best.measured.value):
+                    return best.kept
+        # A callback may have restored those of an earlier epoch.
+        # The optimizer's state, which comes after the weights, stays.
+        count = len(self.model.weights)
+        for best in self._best.values():
+            if _equal(best.kept.weights[:count], final[:count]):
+                return best.kept
+        return Kept(self._last, final)
+
+
+def _same(value: float, other: float) -> bool:
+    return math.isclose(value, other, rel_tol=_TOLERANCE)
+
+
+def _equal(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
+    return all(
+        a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True)
+    )
