@@ -1,4 +1,4 @@
-"""Descriptions of data (`datasets`), and the parts of it that studies train, validate and test on."""
+"""Descriptions of data (`datasets`), and its parts, which studies train, validate and test on."""
 
 import lazy_loader
 

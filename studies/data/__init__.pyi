@@ -26,10 +26,10 @@ from .arrays.structures import marks as marks
 from .arrays.structures import named_arrays as named_arrays
 from .column_values import model_columns as model_columns
 from .column_values import takes_columns as takes_columns
-from .description import Dataset as Dataset
-from .description import DescribedData as DescribedData
 from .datasets import data_alone as data_alone
 from .datasets import replaced_data as replaced_data
+from .description import Dataset as Dataset
+from .description import DescribedData as DescribedData
 from .files import absolute_path as absolute_path
 from .files import is_data as is_data
 from .files import is_table as is_table

@@ -9,17 +9,17 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from search_spaces.errors import DataError
+from search_spaces.errors import DataError, shown
 from studies.data.arrays.mapped import shared
-from studies.data.arrays.parts import LoadedData, Splits
 from studies.data.arrays.partition import Contents, Options, make_splits
+from studies.data.arrays.parts import LoadedData, Splits
 from studies.data.arrays.samples import by_rule
 from studies.data.preprocessing import preprocessing_name
 from studies.data.splits import CrossValidation, FoldedSplits, make_folds
@@ -197,4 +197,6 @@ def _text_of(value: object) -> str:
         return repr(value.item())
     if value is None or isinstance(value, str | bool | int | float):
         return repr(value)
-    return repr(str(value)) if isinstance(value, os.PathLike) else str(preprocessing_name(value))
+    if isinstance(value, os.PathLike):
+        return repr(str(value))
+    return str(preprocessing_name(value)) if hasattr(value, "fit") else f"<{shown(value)}>"

@@ -175,4 +175,3 @@ def read_table(
             f"{', '.join(map(str, table.columns[:_SHOWN]))}. Name every column there."
         )
     return table
-

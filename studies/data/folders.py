@@ -279,4 +279,3 @@ def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.nda
     check_complete(targets, source, header=has_header(file))
     y = targets.to_numpy(dtype=None if targets.dtype.kind in "biuf" else object)
     return table[text].to_numpy(dtype=object), y
-

@@ -366,7 +366,8 @@ def _class_findings(classes: Classes) -> Iterator[DataFinding]:
                     "classes",
                     "problem",
                     f"The {PART_NAMES[part]} part lacks classes{of}",
-                    f"The {PART_NAMES[part]} part has no sample of {listed(absent, most=_LISTED)}{of}: {effect}.",
+                    f"The {PART_NAMES[part]} part has no sample of "
+                    f"{listed(absent, most=_LISTED)}{of}: {effect}.",
                     "Split with stratify=True, or give the part such samples.",
                 )
         train = {label: samples for label, samples in parts["train"].items() if samples}
@@ -406,7 +407,8 @@ def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
             "target",
             "problem",
             "A target is always the same",
-            f"In all training samples {listed(targets, most=_LISTED)} has one value: there is nothing to learn.",
+            f"In all training samples {listed(targets, most=_LISTED)} has one value: there is "
+            "nothing to learn.",
             "See how the target is read.",
         )
     constant = [n for n in _constant(seen, "x") if missing.get(n.removeprefix("missing "), 0) < 1]
@@ -513,8 +515,8 @@ def _compared(part: str, samples: int, told: _Told, differing: list[str]) -> Dat
     pair = f"training and {PART_NAMES[part]}"
     p = f"p = {told.p:.3f}" if told.p >= _CERTAIN else "p < 0.001"
     knows = (
-        f"Of a training and a {PART_NAMES[part]} sample, a classifier knows in {100 * told.share:.0f} % "
-        f"of cases which is which, where 50 % is chance ({p})"
+        f"Of a training and a {PART_NAMES[part]} sample, a classifier knows in "
+        f"{100 * told.share:.0f} % of cases which is which, where 50 % is chance ({p})"
     )
     figures = {"part": part, "samples": samples, "share": told.share, "p": told.p}
     if told.p > _CLEAR:

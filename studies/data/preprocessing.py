@@ -211,7 +211,8 @@ def preprocessed_parts(
     train, name = parts["train"], preprocessing_name(preprocess)
     if isinstance(preprocess, Mapping):
         transformers = {key: each for key, each in preprocess.items() if each is not None}
-        if unknown := [key for key in preprocess if not isinstance(train, dict) or key not in train]:
+        inputs = train if isinstance(train, dict) else {}
+        if unknown := [key for key in preprocess if key not in inputs]:
             raise DataError(
                 f"preprocess names {', '.join(map(repr, unknown))}, and x holds {described(train)}",
                 hint="Name arrays of x, or pass one preprocessing where x is one array.",
@@ -422,16 +423,16 @@ def _scalings_of(transformer: Any) -> tuple[Scaling, ...]:
         return tuple(scaling for step in steps for scaling in _scalings_of(step))
     features = int(transformer.n_features_in_)
     scale, offset = np.ones(features), np.zeros(features)
-    if hasattr(transformer, "min_"):
-        # MinMaxScaler has them as they are used.
-        return (Scaling(*(np.asarray(a, np.float64) for a in (transformer.scale_, transformer.min_))),)
-    if getattr(transformer, "scale_", None) is not None:
-        scale = 1 / np.asarray(transformer.scale_, np.float64)
     centre = transformer.mean_ if getattr(transformer, "with_mean", False) else None
     centre = transformer.center_ if getattr(transformer, "with_centering", False) else centre
+    if hasattr(transformer, "min_"):
+        # MinMaxScaler has them as they are used.
+        scale, offset = transformer.scale_, transformer.min_
+    elif getattr(transformer, "scale_", None) is not None:
+        scale = 1 / np.asarray(transformer.scale_, np.float64)
     if centre is not None:
         offset = -np.asarray(centre, np.float64) * scale
-    return (Scaling(scale, offset),)
+    return (Scaling(np.asarray(scale, np.float64), np.asarray(offset, np.float64)),)
 
 
 @dataclass(frozen=True)

@@ -453,9 +453,7 @@ def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
     return FoldedSplits(count, digests, sizes, {**details, "folds": folds}, make)
 
 
-def _folds_of(
-    contents: Contents, options: Options, how: CrossValidation
-) -> tuple[int, int, Make]:
+def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tuple[int, int, Make]:
     """Returns the number of folds, of samples that are validated on, and what makes a fold."""
     in_time = contents.pool.in_time
     if in_time and isinstance(how, Drawn) and how.by_class is None and how.times == 1:

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -487,7 +487,8 @@ def _profiled(source: Source) -> Profile:
     if reading.endless:
         raise DataError(f"{_capital(source.called)} has no end. {_capital(_ENDS[source.part])}.")
     digests: list[str] = []
-    parts, samples, size = [], 0, 0
+    parts: list[Part] = []
+    samples = size = 0
     known, ended = source.steps or reading.batches, True
     with contextlib.closing(_checked_batches(reading, source)) as batches:
         for batch, alone in batches:
@@ -507,7 +508,9 @@ def _profiled(source: Source) -> Profile:
         )
     first, (head,) = digests[:_BATCHES_READ_AGAIN], parts
     repeatable = _digests_again(source, len(first)) == first
-    types = ", ".join(f"{name}={array.dtype}{array.shape[1:]}" for name, array in head.named.items())
+    types = ", ".join(
+        f"{name}={array.dtype}{array.shape[1:]}" for name, array in head.named.items()
+    )
     return Profile(
         kind=reading.kind,
         head=head,
@@ -534,7 +537,7 @@ def _digests_again(source: Source, count: int) -> list[str]:
         return [_digest(batch) for batch, _ in itertools.islice(batches, count)]
 
 
-def _checked_batches(reading: Reading, source: Source) -> Iterator[tuple[Batch, bool]]:
+def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch, bool], None, None]:
     """Yields the checked arrays of each batch of an epoch, and whether it has only samples."""
     try:
         reading.begin()
@@ -568,8 +571,9 @@ def _checked(given: tuple[Any, ...], of: str) -> Batch:
     """Returns the arrays that a training step would get; refuses those that none can use."""
     if len(given) not in (1, 2, 3):
         raise DataError(
-            f"A batch must be (x, y), (x, y, sample_weight) or (x,). Received: {len(given)} entries "
-            f"{of}. Give such tuples, or pass targets=False if all entries are samples."
+            "A batch must be (x, y), (x, y, sample_weight) or (x,). Received: "
+            f"{len(given)} entries {of}. Give such tuples, or pass targets=False if all entries "
+            "are samples."
         )
     batch = tuple(_arrays(each, f"{name} {of}") for name, each in zip(_NAMES, given, strict=False))
     samples = None

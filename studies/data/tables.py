@@ -201,12 +201,12 @@ class Table(Reader):
         dates = [column.name for column in columns if column.kind == "dates"]
         columns = [column for column in columns if column.kind != "dates"]
         if not columns:
-            also = "".join(
-                f" and the dates {quoted(dates, most=_SHOWN)}, which no model takes. Make numbers of them in "
-                f"pandas: df[{first!r}].dt.month"
-                for first in dates[:1]
-            )
-            raise DataError(f"{called} has no column besides the target {self.target!r}{also}.")
+            also = hint = ""
+            if dates:
+                also = f" and the dates {quoted(dates, most=_SHOWN)}, which no model takes"
+                hint = f"Make numbers of them in pandas: df[{dates[0]!r}].dt.month."
+            target = f"besides the target {self.target!r}{also}"
+            raise DataError(f"{called} has no column {target}", hint=hint)
         y = _read_target(frame[self.target], self.classes, called, header=has_header(self.source))
         time = self._time(frame, dates)
         notes = []
@@ -245,8 +245,10 @@ class Table(Reader):
     def _note(self, time: str, dates: list[str]) -> str:
         split = "" if self.ready else ": no validation row is earlier than a training row"
         note = f"Parts are split in time, by the column {time!r}{split}. time=False draws them at"
-        unseen = f" Models see no dates: make numbers of {quoted(dates, most=_SHOWN)} in pandas if they should."
-        return f"{note if time else 'Parts are drawn at'} random.{unseen if dates else ''}"
+        note = f"{note if time else 'Parts are drawn at'} random."
+        names = quoted(dates, most=_SHOWN)
+        unseen = f" Models see no dates: make numbers of {names} in pandas if they should."
+        return note + (unseen if dates else "")
 
     def _order(self, frame: Any, time: str, called: str) -> np.ndarray:
         """Returns the rows in the order of time."""
@@ -281,12 +283,14 @@ def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -
     strange = [name for name in names if not isinstance(name, str) or not name]
     if strange:
         raise DataError(
-            f"{source} has columns without a name, or named by numbers: {quoted(strange, most=_SHOWN)}. Name "
-            "them: df.columns = ['age', ...]."
+            f"{source} has columns without a name, or named by numbers: "
+            f"{quoted(strange, most=_SHOWN)}. Name them: df.columns = ['age', ...]."
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"{source} has several columns named {quoted(twice, most=_SHOWN)}. Rename them.")
+        raise DataError(
+            f"{source} has several columns named {quoted(twice, most=_SHOWN)}. Rename them."
+        )
     for option, columns in named.items():
         for name in columns:
             if name not in names:
@@ -326,7 +330,9 @@ def _values_of(table: Any, columns: Collection[Column], source: str) -> dict[str
     """
     missing = [column.name for column in columns if column.name not in table.columns]
     if missing:
-        raise DataError(f"{source} lacks the columns {quoted(missing, most=_SHOWN)}, which the training has.")
+        raise DataError(
+            f"{source} lacks the columns {quoted(missing, most=_SHOWN)}, which the training has."
+        )
     values = {}
     for column in columns:
         try:
@@ -388,8 +394,8 @@ def _refusal(source: str, refused: Mapping[str, str]) -> DataError:
     reasons = listed((f"{name!r} {why}" for name, why in refused.items()), most=_SHOWN)
     return DataError(
         f"{source} has columns that are neither numbers nor categories: "
-        f"{reasons}. Leave them out by drop={list(refused)[: 2 * _SHOWN]}, or change them in pandas and pass "
-        "datasets.table(df, target=...)."
+        f"{reasons}. Leave them out by drop={list(refused)[: 2 * _SHOWN]}, or change them in "
+        "pandas and pass datasets.table(df, target=...)."
     )
 
 

@@ -25,7 +25,7 @@ from studies.data.arrays.structures import (
 )
 
 if TYPE_CHECKING:
-    from studies.data.tables import TableColumns
+    from studies.data.preprocessing import TableColumns
 
 ClassNames = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
@@ -122,7 +122,7 @@ def check_same_shape(part: Samples, pool: Samples) -> None:
 def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
     """Returns finite weights from 0 up, not all 0, for samples or for their steps."""
     weights, y, count = as_numbers(value, name), samples.y, len(samples)
-    shapes = [(count,)]
+    shapes: list[tuple[int, ...]] = [(count,)]
     if isinstance(y, np.ndarray) and y.ndim > 1:
         shapes.append((count, y.shape[1]))
     if weights.shape not in shapes:
