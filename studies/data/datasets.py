@@ -500,7 +500,7 @@ def replaced_data(spelled: str, own: object) -> Dataset:
         return npz(path)
     if not target:
         raise DataError(
-            f"{path!r} is a table, and no table of a study says which column to predict: name it, "
+            f"{path!r} is a table, and the study's own data is none: name the column to predict, "
             "as in --data houses.csv --target price."
         )
     return table(path, target=target)

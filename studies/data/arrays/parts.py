@@ -60,8 +60,6 @@ class LoadedData(ABC):
     Attributes:
         train: The samples to train on.
         validation: The samples by which epochs and trials are compared.
-        digests: SHA-256 of "train", "validation" and, where there is one, "test": of dtypes, shapes
-            and values, the same on every machine.
         classes: Number of classes (distinct labels, or the columns of one-hot rows); None if the
             targets are not classes, or several.
         preprocessing: Name of the preprocessing that was fitted on `train`; None if there is none.
@@ -71,7 +69,7 @@ class LoadedData(ABC):
     train: LoadedPart
     validation: LoadedPart
     _test: LoadedPart | None
-    digests: Mapping[str, str]
+    _digests: Mapping[str, str]
     classes: int | None = None
     preprocessing: str | None = None
     given: Given = field(default_factory=Given)
@@ -102,6 +100,14 @@ class LoadedData(ABC):
     def arrays(self) -> Splits:
         """The same data, if it is arrays: callers ask `streams` before."""
         raise InternalError("The data comes in batches, and is read as arrays.")
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of "train", "validation" and, where there is one, "test".
+
+        They are of dtypes, shapes and values, the same on every machine.
+        """
+        return MappingProxyType(dict(self._digests))
 
     @property
     def digest(self) -> str:
