@@ -24,8 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.to_optuna import OptunaSpace
+from search_spaces import OptunaSpace, SearchSpace
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
 from studies.running.launch import run_study

@@ -41,8 +41,7 @@ from studies.data_check import check_data
 from studies.definition import outputs
 from studies.definition.seeds import epoch_seed, permutation, seed_states
 from studies.executors.ray import RayOptions
-from studies.exporting.optuna_export import export_optuna
-from studies.exporting.script import export_script
+from studies.exporting import export_optuna, export_script
 from studies.results.models import load_model
 from studies.results.study_results import (
     StudyResults,

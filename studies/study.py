@@ -229,7 +229,7 @@ class Study(StudyDefinition):
         from studies.results.study_results import StudyResults
         from studies.running.launch import launch_study
         from studies.running.opening import LaunchOptions
-        from studies.user_code.loading import launched_while_loading
+        from studies.user_code import launched_while_loading
 
         passed_over = launched_while_loading(self)
         if passed_over is not None:

@@ -220,10 +220,10 @@ def launch_command(
             "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
             "of the catalog: kerastudy list --catalog."
         )
-    from studies.user_code.targets import resolve_target
+    from studies.user_code import resolve_target
 
     found = resolve_target(target)
-    from search_spaces.tailoring import Tailoring
+    from search_spaces import Tailoring
     from studies.commands.records import data_to_use, definition_document, study_document
     from studies.commands.texts.study_text import definition_text, study_text, verdict_text
     from studies.running.launch import describe_target, launch_target

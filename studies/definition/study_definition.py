@@ -11,10 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Self
 
-from search_spaces import Hyperparameters, SearchSpace
-from search_spaces.declarations import is_keras_tuners, space_of_keras_tuners
+from search_spaces import (
+    Hyperparameters,
+    SearchSpace,
+    Tailoring,
+    is_keras_tuners,
+    space_of_keras_tuners,
+)
 from search_spaces.errors import DataError, StudyError, suggestion
-from search_spaces.tailoring import Tailoring
 from studies.data import (
     CrossValidation,
     DescribedData,

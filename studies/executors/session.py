@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from search_spaces import Hyperparameters, SearchSpace
+from search_spaces import Hyperparameters, SearchSpace, complete
 from search_spaces.errors import DataError, StudyError
-from search_spaces.space import complete
 from studies.data import (
     CrossValidation,
     DescribedData,

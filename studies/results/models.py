@@ -14,8 +14,7 @@ from search_spaces.errors import DataError, StudyError, StudyNotFoundError
 from search_spaces.texts import counted, quoted
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe
-from studies.user_code.loading import load_study
-from studies.user_code.targets import Target
+from studies.user_code import Target, load_study
 from tracking.history.study_history import ALIAS, StudyHistory, read_source, read_study
 from tracking.journal import Champion
 from tracking.records import EndedTrial, TrialRecord

@@ -27,25 +27,6 @@ class Ending(NamedTuple):
 INTERRUPTED = Ending("interrupt", "interrupted; launch again to resume")
 
 
-def why_it_ended(
-    *, total: int, finished: int, begun: int, exhausted: bool, early: Ending | None, stopped: bool
-) -> Ending:
-    """Returns why a launch ended.
-
-    `begun` includes trials that were cut. `stopped`, by a user, is ignored if nothing was left to
-    do.
-    """
-    done = finished >= total or exhausted or early is not None
-    if stopped and (finished < begun or not done):
-        return INTERRUPTED
-    if finished >= total:
-        return Ending("trials", f"all {total} trials are done")
-    if exhausted:
-        return Ending("space", f"all {finished} configurations of the space were tried")
-    assert early is not None, "trials are left"
-    return early
-
-
 def reached(
     description: StudyDescription,
     seconds: float,

@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Fixed, SearchSpace
+from search_spaces import Fixed, Parameter, SearchSpace, parameter_from_dict
 from search_spaces.errors import EngineError, StudyChangedError
-from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.parameters.parameter import Parameter
 from studies.data import path_in
 from studies.definition.engine_options import split_options
 from studies.definition.settings import (
@@ -19,7 +17,7 @@ from studies.definition.settings import (
     FACTOR,
     hyperband_trials,
 )
-from studies.engines.make import check_engine_serves
+from studies.engines import check_engine_serves
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import joined, with_joined
 from tracking.records import FINISHED_STATES, StudyDescription

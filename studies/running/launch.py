@@ -15,8 +15,7 @@ from studies.champion.choosing import choose_champion
 from studies.champion.verification import VerificationStopped, Verifier
 from studies.data import temporary_folder
 from studies.definition.study_definition import StudyDefinition
-from studies.engines.engine import Curve, Engine, EngineSettings
-from studies.engines.make import make_engine
+from studies.engines import Curve, Engine, EngineSettings, make_engine
 from studies.executors.executor import Executor
 from studies.executors.pool import LaunchWorkers, LocalWorkers
 from studies.executors.ray.cluster import LOCAL, RayOptions, check_installed
@@ -39,10 +38,16 @@ from studies.running.opening import (
 )
 from studies.running.starting_values import starting_values
 from studies.training import STATE, begin_trial, prepare_environment
-from studies.user_code.loading import describe_code, load_study, with_source
-from studies.user_code.shipping import ShippedStudy, ship
-from studies.user_code.targets import Target, what_is_loaded
-from studies.user_code.user_modules import commit_of
+from studies.user_code import (
+    ShippedStudy,
+    Target,
+    commit_of,
+    describe_code,
+    load_study,
+    ship,
+    what_is_loaded,
+    with_source,
+)
 from tracking.history.curves import FoldCurves, RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
 from tracking.history.verdicts import record_corrected

@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from search_spaces.checks import choice
 from search_spaces.errors import StudyError
 from search_spaces.texts import counted
-from studies.definition.settings import Verify, check_count, check_verify
+from studies.definition.settings import Verify, check_verify
 from studies.executors import ExecutorName
 from studies.executors.executor import Executor
 from studies.executors.ray import RayOptions
+from studies.executors.sizing import check_workers
 from studies.progress import Progress
 from studies.running.budget import AtTheEnd
 from studies.running.definitions import (
@@ -70,31 +72,18 @@ class LaunchOptions:
 
     def __post_init__(self) -> None:
         """Checks the options."""
-        if self.workers is not None:
-            check_count("workers", self.workers)
-        if self.executor not in (None, *get_args(ExecutorName)):
-            raise StudyError(
-                f"executor must be 'in-process', 'worker' or 'ray'. Received: {self.executor!r}."
-            )
+        if self.executor is not None:
+            choice("executor", self.executor, get_args(ExecutorName), StudyError)
         if self.ray is not None and not isinstance(self.ray, RayOptions):
-            raise StudyError(
-                "ray must be a RayOptions, such as RayOptions(address='auto'). "
-                f"Received: {self.ray!r}."
-            )
+            expected = "a RayOptions, such as RayOptions(address='auto')"
+            raise StudyError.of_setting("ray", expected, self.ray)
         if self.ray is not None and self.executor not in (None, "ray"):
             raise StudyError(
-                f"Options of a Ray cluster have no effect with the executor {self.executor!r}. "
-                "Leave them out, or use the executor 'ray'."
+                f"Options of a Ray cluster have no effect with the executor {self.executor!r}",
+                hint="Leave them out, or use the executor 'ray'.",
             )
-        if self.executor == "in-process" and self.workers is not None:
-            raise StudyError(
-                "The executor 'in-process' runs one trial at a time, in this process, so it takes "
-                f"no number of workers. Received: {self.workers!r}. Leave one of the two out."
-            )
-        if self.at_the_end not in get_args(AtTheEnd):
-            raise StudyError(
-                f"at_the_end must be 'finish' or 'cut'. Received: {self.at_the_end!r}."
-            )
+        check_workers(self.workers, self.executor)
+        choice("at_the_end", self.at_the_end, get_args(AtTheEnd), StudyError)
         check_verify(self.verify)
         if self.tracking_uri is not None:
             object.__setattr__(self, "tracking_uri", check_server(self.tracking_uri))
@@ -231,7 +220,10 @@ def open_journal(
             f"({', '.join(changed)}); trials before and after may not compare. To start a new "
             "study, give another name with --name."
         )
-        report_infeasible(before.trials, progress)
+        infeasible = sum(trial.state == "infeasible" for trial in before.trials)
+        if infeasible:
+            which = counted(infeasible, "infeasible trial")
+            progress.say(f"--retry-infeasible trains {which} again")
     journal.write_definition()
     journal.end_left_over()
     return journal, refreshed(before)
@@ -256,15 +248,6 @@ def superseded(
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
     return [_again(trial) if trial.number in infeasible else trial for trial in recorded]
-
-
-def report_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> None:
-    """Reports how to train infeasible trials again, if the study's code has changed."""
-    infeasible = [trial for trial in recorded if trial.state == "infeasible"]
-    if infeasible:
-        progress.say(
-            f"--retry-infeasible trains {counted(len(infeasible), 'infeasible trial')} again"
-        )
 
 
 def _again(trial: TrialRecord) -> TrialRecord:

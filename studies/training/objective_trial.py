@@ -28,7 +28,7 @@ from studies.training.objective_functions import (
 )
 from studies.training.process.determinism import begin_trial, noting_environment
 from studies.training.trial import OnEpochResult
-from studies.user_code.causes import (
+from studies.user_code import (
     explain,
     fatal,
     gives_up_trial,

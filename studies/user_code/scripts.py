@@ -20,8 +20,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from search_spaces import Tailoring
 from search_spaces.errors import EngineError, StudyFileError
-from search_spaces.tailoring import Tailoring
 from search_spaces.texts import counted
 from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
 from studies.definition.engine_options import name_of_object, split_options, with_options

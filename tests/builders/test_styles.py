@@ -113,13 +113,10 @@ def test_other_engines(style: str, engine: str, store: Path) -> None:
             check(style, run(style, engine, store, trials=3, epochs=epochs))
 
 
+# What continues another trial is in `test_keras_tuner_hyperband` and in the trainers' conformance.
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
-    "style",
-    exhaustive_but(
-        # Its model depends on `trial.number`. Fits of their own are in `test_hypermodel_fits`.
-        ["optuna_steps"],
-        ["plain", "fit_tunes_training", "subclassed_model", "optuna_steps", "two_optimizers"],
-    ),
+    "style", ["plain", "fit_tunes_training", "subclassed_model", "optuna_steps", "two_optimizers"]
 )
 def test_promoted_by_hyperband(style: str, store: Path, tmp_path: Path) -> None:
     """What goes on from another trial is what training straight through would be."""
@@ -159,12 +156,15 @@ class TestWhatIsTuned:
             "l2": {"kind": ("linear",)},
         }
 
+    # Those of builders that make no models are in `test_discovery`.
+    @pytest.mark.exhaustive
     def test_name_scopes(self) -> None:
         parts = ["units", "normalized", "momentum"]
         assert self.names("name_scopes") == {
             f"{scope}/{part}" for scope in ("encoder", "decoder") for part in parts
         }
 
+    @pytest.mark.exhaustive
     def test_nested_optimizers(self) -> None:
         space = session("nested_optimizers").description.space
         assert space["momentum"].when == {"optimizer": ("sgd",)}
@@ -211,6 +211,7 @@ class TestWhatIsTuned:
         assert self.names("fit_tunes_training") == {"units", "batch_size", "shuffle"}
         assert self.names("fit_custom_loop") == {"units", "batch_size", "learning_rate"}
 
+    @pytest.mark.exhaustive
     def test_optunas_arguments_of_an_optimizer(self) -> None:
         space = session("optuna_create_model").description.space
         assert space["sgd_momentum"].when == {"optimizer": ("SGD",)}

@@ -1,4 +1,4 @@
-"""Samples in files are predicted by the registered model, as a server in another process does."""
+"""Samples in files are predicted by the registered model, as by Keras and by a server."""
 
 from __future__ import annotations
 
@@ -83,13 +83,25 @@ def served(kinds: Kinds) -> Any:
         log.close()
 
 
-def test_a_table_is_predicted_as_a_server_does(kinds: Kinds) -> None:
+def odds_of(kinds: Kinds) -> np.ndarray:
+    """The probabilities of both classes for `ROWS`, by Keras alone."""
+    model = ks.load_model("kinds", store=kinds.store)
+    odds: np.ndarray = model.predict(ROWS.to_numpy(), verbose=0)
+    return odds
+
+
+@pytest.mark.exhaustive
+def test_a_server_predicts_what_keras_does(kinds: Kinds) -> None:
     store = open_store(kinds.store)
     assert store is not None
     InMlflow(read_study(store, "kinds"))
     with served(kinds) as ask:
         answered = ask({"dataframe_split": ROWS.to_dict("split", index=False)})
-    odds = np.array([list(each.values()) for each in answered])
+    assert np.allclose([list(each.values()) for each in answered], odds_of(kinds), rtol=1e-5)
+
+
+def test_a_table_is_predicted_as_by_keras(kinds: Kinds) -> None:
+    odds = odds_of(kinds)
     names = np.array(["=large", "small"])[odds.argmax(axis=1)]
 
     # Another order, and a column more.

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import Launched, kerastudy_here, write_study
+from blobs import Launched, write_study
+from user_commands import kerastudy_here
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +18,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
     file = write_study(folder / "my studies", imports=printing)
     store = folder / "my store"
     options = ("--executor", "in-process", "--verify", "off", "--json")
-    told = kerastudy_here("launch", file, "--store", store, *options, cwd=folder)
-    assert told.code == 0, told.err
+    told = kerastudy_here(folder, "launch", file, "--store", store, *options)
     return Launched(folder, file, store, told)
 
 

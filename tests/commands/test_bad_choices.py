@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Told, kerastudy_here
 from scripted import ScriptedExecutor, describe, run_study
+from user_commands import Answer, kerastudy_here
 
 from studies.champion import confirm as confirming
 from studies.progress import NoProgress
@@ -32,8 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def told_by(folder: Path, *arguments: str) -> Told:
-    return kerastudy_here(*arguments, cwd=folder, COLUMNS="80")
+def told_by(folder: Path, *arguments: str) -> Answer:
+    return kerastudy_here(folder, *arguments, expect=None, COLUMNS="80")
 
 
 @pytest.mark.parametrize(
@@ -70,23 +70,23 @@ def test_ctrl_c_says_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(confirming, "confirm_study", interrupted)
     told = told_by(folder, "confirm", "three")
-    assert told.code == 130
-    assert told.err == (
+    assert told.returncode == 130
+    assert told.stderr == (
         "kerastudy: interrupted: 2 of 18 trainings are recorded; confirm again to resume\n"
     )
 
 
 def test_diagnose_asks_for_more_where_it_can_say_nothing(folder: Path) -> None:
     told = told_by(folder, "diagnose", "one")
-    assert told.code == 0
-    assert told.out.startswith("study    one: 1 trial by optuna:tpe, min val_loss\n")
-    assert told.out.rstrip().splitlines()[-1].startswith("next     the record is too short for")
+    assert told.returncode == 0
+    assert told.stdout.startswith("study    one: 1 trial by optuna:tpe, min val_loss\n")
+    assert told.stdout.rstrip().splitlines()[-1].startswith("next     the record is too short for")
     check_one_line(told_by(folder, "diagnose", "nowhere"), "'nowhere'")
 
 
-def check_one_line(told: Told, *words: str) -> None:
-    assert (told.code, told.out) == (2, ""), told
-    lines = told.err.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("kerastudy: "), told.err
+def check_one_line(told: Answer, *words: str) -> None:
+    assert (told.returncode, told.stdout) == (2, ""), told
+    lines = told.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("kerastudy: "), told.stderr
     for word in words:
         assert word in lines[0]

@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from command_line import Launched, Told, kerastudy_here, run, write_study
+from blobs import Launched, write_study
 from handmade import contents
+from user_commands import Answer, kerastudy_here, run
 
 from tracking.store import STORE_FORMAT
 
 
-def check_refused(told: Told, *words: str) -> None:
+def check_refused(told: Answer, *words: str) -> None:
     """One line of ours at the end, with these words in it."""
-    assert told.code == 2, told
-    assert "Traceback" not in told.err
-    lines = [line for line in told.err.splitlines() if line.startswith("kerastudy:")]
-    assert lines == [told.last], told.err
-    assert told.out == ""
+    assert "Traceback" not in told.stderr
+    lines = [line for line in told.stderr.splitlines() if line.startswith("kerastudy:")]
+    assert lines == [told.last], told.stderr
+    assert told.stdout == ""
     for word in words:
         assert word in told.last
 
@@ -66,7 +66,7 @@ def check_refused(told: Told, *words: str) -> None:
     ],
 )
 def test_launch_refuses(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
-    told = kerastudy_here("launch", *arguments, cwd=tmp_path)
+    told = kerastudy_here(tmp_path, "launch", *arguments, expect=2)
     check_refused(told, *words)
     assert contents(tmp_path) == {}
 
@@ -80,7 +80,7 @@ EARLIER = json.dumps({"format": STORE_FORMAT - 1, "path": "/x"})
 def test_a_store_that_is_a_file(tmp_path: Path, command: list[str]) -> None:
     file = tmp_path / "a file"
     file.write_text("mine")
-    told = kerastudy_here(*command, "--store", file, cwd=tmp_path)
+    told = kerastudy_here(tmp_path, *command, "--store", file, expect=2)
     check_refused(told, repr(str(file)), "file")
     assert contents(tmp_path).keys() == {"a file"}
     assert file.read_text() == "mine"
@@ -89,12 +89,12 @@ def test_a_store_that_is_a_file(tmp_path: Path, command: list[str]) -> None:
 def test_the_store_may_come_from_a_variable(tmp_path: Path) -> None:
     file = tmp_path / "a file"
     file.write_text("mine")
-    told = kerastudy_here("launch", "digits", cwd=tmp_path, KERASTUDY_STORE=str(file))
+    told = kerastudy_here(tmp_path, "launch", "digits", expect=2, KERASTUDY_STORE=str(file))
     check_refused(told, repr(str(file)), "file")
 
 
 def test_the_number_of_workers_may_come_from_a_variable(tmp_path: Path) -> None:
-    told = kerastudy_here("launch", "digits", cwd=tmp_path, KERASTUDY_WORKERS="many")
+    told = kerastudy_here(tmp_path, "launch", "digits", expect=2, KERASTUDY_WORKERS="many")
     check_refused(told, "KERASTUDY_WORKERS", "'many'")
     assert contents(tmp_path) == {}
 
@@ -119,7 +119,7 @@ def check_unreadable(folder: Path, command: list[str], text: str, *words: str) -
     store.mkdir()
     (store / "store.json").write_text(text)
     before = contents(folder)
-    told = kerastudy_here(*command, "--store", store, cwd=folder)
+    told = kerastudy_here(folder, *command, "--store", store, expect=2)
     check_refused(told, str(store), *words)
     assert contents(folder) == before
 
@@ -152,8 +152,9 @@ def test_a_store_that_is_not_writable(open_to_all: Path) -> None:
     os.chmod(open_to_all, 0o555)
     store = open_to_all / "store"
     told = run(
+        Path("/"),
         [sys.executable, "-P", "-c", AS_NOBODY, "launch", "digits", "--store", str(store)],
-        cwd=Path("/"),
+        expect=2,
     )
     check_refused(told, str(store), "writable")
     assert contents(open_to_all) == {}
@@ -161,7 +162,7 @@ def test_a_store_that_is_not_writable(open_to_all: Path) -> None:
 
 @pytest.mark.parametrize("command", [["show", "digits"], ["evaluate", "digits"], ["ui", "digits"]])
 def test_no_store_says_how_to_start(tmp_path: Path, command: list[str]) -> None:
-    told = kerastudy_here(*command, cwd=tmp_path)
+    told = kerastudy_here(tmp_path, *command, expect=2)
     check_refused(told, "kerastudy-store", "kerastudy launch")
     assert contents(tmp_path) == {}
 
@@ -184,7 +185,7 @@ def test_what_is_not_in_the_store(
     launched: Launched, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
     before = contents(launched.store)
-    told = kerastudy_here(*arguments, "--store", launched.store, cwd=tmp_path)
+    told = kerastudy_here(tmp_path, *arguments, "--store", launched.store, expect=2)
     check_refused(told, *words)
     assert contents(launched.store) == before
 
@@ -198,7 +199,7 @@ class Case:
 
     Attributes:
         words: What the message names.
-        replaced: What is replaced in the study file; see `command_line.PLACES`.
+        replaced: What is replaced in the study file; see `blobs.PLACES`.
         text: The file's text instead, or empty.
         arguments: Of the command, beside the file.
         variable: After a colon in the target.
@@ -303,7 +304,7 @@ def test_a_study_that(tmp_path: Path, name: str, executor: str) -> None:
         file.write_text(case.text)
     target = f"my_study.py:{case.variable}" if case.variable else "my_study.py"
     options = ["--executor", executor, *case.arguments]
-    told = kerastudy_here("launch", target, *options, cwd=tmp_path)
+    told = kerastudy_here(tmp_path, "launch", target, *options, expect=2)
     check_refused(told, *case.words)
     left = {p for p in contents(tmp_path) if "__pycache__" not in p}
     assert left == {"my_study.py"}
@@ -319,7 +320,7 @@ def test_a_study_whose_callbacks_need_a_package(
     )
     callbacks = "callbacks=lambda hp: [__import__('keras').callbacks.TensorBoard()],"
     write_study(tmp_path, seed=f"    epochs=2,\n    {callbacks}")
-    told = kerastudy_here("launch", "my_study.py", "--executor", "in-process", cwd=tmp_path)
+    told = kerastudy_here(tmp_path, "launch", "my_study.py", "--executor", "in-process", expect=2)
     check_refused(told, "'blobs'", "TensorBoard", "pip install tensorboard")
 
 
@@ -345,7 +346,7 @@ def test_a_study_that_has_changed(copied_store: Path, tmp_path: Path, name: str)
     file = write_study(tmp_path, **replaced)
     before = contents(copied_store)
     arguments = ("launch", file, "--store", copied_store, "--executor", "in-process")
-    told = kerastudy_here(*arguments, "--trials", "4", cwd=tmp_path)
+    told = kerastudy_here(tmp_path, *arguments, "--trials", "4", expect=2)
     check_refused(told, "'blobs'", "--name", *words)
     assert contents(copied_store) == before
 
@@ -358,4 +359,4 @@ def test_options_that_can_not_be_served_are_refused_before_the_store_is_read(
         (["show", "digits", "--trial", "1", "--all"], "--all"),
         (["show", "digits", "--trial", "1", "--top", "3"], "--top"),
     ):
-        check_refused(kerastudy_here(*command, cwd=tmp_path), word)
+        check_refused(kerastudy_here(tmp_path, *command, expect=2), word)

@@ -15,9 +15,10 @@ from unittest.mock import patch
 import mlflow
 import numpy as np
 import pytest
-from command_line import Launched, kerastudy_here, run
+from blobs import Launched
 from in_mlflow import InMlflow
 from suite import exhaustive_but
+from user_commands import kerastudy_here, run
 
 from kerastudy import datasets
 from tracking.history import StudyHistory, read_study, read_validation_predictions
@@ -77,9 +78,8 @@ def arguments(store: Path, validation: Path) -> list[str]:
 def evaluate(store: Path, validation: Path, cwd: Path) -> Any:
     """In a new process, where nothing of kerastudy's is."""
     command = [sys.executable, "-c", EVALUATE, *arguments(store, validation)]
-    told = run(command, cwd=cwd)
-    assert told.code == 0, told.err
-    found = json.loads(told.out.splitlines()[-1])
+    told = run(cwd, command)
+    found = json.loads(told.stdout.splitlines()[-1])
     assert not found["ours"]
     return found
 
@@ -134,9 +134,8 @@ def test_mlflow_loads_the_champion_of_a_moved_store(
     away, moved = tmp_path / "away", tmp_path / "옮긴 store"
     shutil.copytree(shown[0], away)
     away.rename(moved)
-    told = kerastudy_here("show", "blobs", "--json", "--store", moved, cwd=tmp_path)
-    assert told.code == 0, told.err
-    best = json.loads(told.out)["best"]
+    told = kerastudy_here(tmp_path, "show", "blobs", "--json", "--store", moved)
+    best = json.loads(told.stdout)["best"]
     assert best["model_uri"] == "models:/blobs@champion"
     assert Path(best["checkpoint"]).is_relative_to(moved)
     artifacts = InMlflow(history_in(moved)).experiment.artifact_location
@@ -166,10 +165,9 @@ def test_a_moved_study_reproduces(launched: Launched, tmp_path: Path) -> None:
     """A second try, from another folder, after the store was moved, by the compiled trainer."""
     moved = tmp_path / "another place"
     shutil.copytree(launched.store, moved)
-    told = kerastudy_here("reproduce", "blobs", "--trainer", "compiled", "--json", "--store", moved,
-                          cwd=tmp_path)  # fmt: skip
-    assert told.code == 0, told.err
-    document = json.loads(told.out)
+    options = ("--trainer", "compiled", "--json", "--store", moved)
+    told = kerastudy_here(tmp_path, "reproduce", "blobs", *options)
+    document = json.loads(told.stdout)
     assert document["trainer"] == "compiled"
     assert document["identical"] is True
     assert document["max_difference"] == 0.0

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from command_line import kerastudy_here
 from handmade import ENVIRONMENT, losses, make_spec, record_trial
 from scripted import describe
+from user_commands import kerastudy_here
 
 import kerastudy as ks
 from search_spaces import SearchSpace
@@ -256,9 +256,8 @@ def test_without_a_store_it_says_so(tmp_path: Path) -> None:
 
 
 def test_help_has_examples_and_loads_nothing_of_the_store(tmp_path: Path) -> None:
-    told = kerastudy_here("compare", "--help", cwd=tmp_path)
-    assert told.code == 0
-    assert told.out.startswith("Usage: kerastudy compare [OPTIONS] STUDY...")
-    assert re.search(r"^ +kerastudy compare digits digits-wide$", told.out, flags=re.MULTILINE)
+    told = kerastudy_here(tmp_path, "compare", "--help")
+    assert told.stdout.startswith("Usage: kerastudy compare [OPTIONS] STUDY...")
+    assert re.search(r"^ +kerastudy compare digits digits-wide$", told.stdout, flags=re.MULTILINE)
     for option in ("--engine", "--reach", "--top", "--store", "--json"):
-        assert option in told.out
+        assert option in told.stdout

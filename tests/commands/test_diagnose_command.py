@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import Told, kerastudy_here, write_study
+from blobs import write_study
 from handmade import ENVIRONMENT, make_spec, record_trial
 from scripted import describe
+from user_commands import Answer, kerastudy_here
 
 import kerastudy as ks
 from search_spaces import SearchSpace
@@ -54,15 +55,15 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str | Path, **variables: str) -> Told:
+def run(folder: Path, *arguments: str | Path, **variables: str) -> Answer:
     variables = {"KERASTUDY_STORE": str(folder / "my store"), "COLUMNS": "80", **variables}
-    return kerastudy_here(*arguments, cwd=folder, **variables)
+    return kerastudy_here(folder, *arguments, expect=None, **variables)
 
 
 def document(folder: Path, *arguments: str) -> Any:
     told = run(folder, "diagnose", "blobs", "--json", *arguments)
-    assert (told.code, told.err) == (0, "")
-    return json.loads(told.out)
+    assert (told.returncode, told.stderr) == (0, "")
+    return json.loads(told.stdout)
 
 
 def history(folder: Path, name: str) -> StudyHistory:
@@ -73,16 +74,16 @@ def history(folder: Path, name: str) -> StudyHistory:
 
 def test_text_fits_80_columns_the_most_severe_first(made: Path) -> None:
     told = run(made, "diagnose", "blobs")
-    assert (told.code, told.err) == (0, "")
-    lines = told.out.splitlines()
+    assert (told.returncode, told.stderr) == (0, "")
+    lines = told.stdout.splitlines()
     # Commands are on one line, to copy them.
     assert not [line for line in lines if len(line) > 80 and "kerastudy " not in line]
     words = [line.split()[0] for line in lines if line.startswith(("problem", "hint", "ok"))]
     assert words[0] == "problem" and words == sorted(words, key=["problem", "hint", "ok"].index)
-    assert "learning_rate: the best trials crowd at its upper end" in told.out
-    assert "\x1b" not in told.out
+    assert "learning_rate: the best trials crowd at its upper end" in told.stdout
+    assert "\x1b" not in told.stdout
     reason = "too short: 3 complete trials of 4 epochs or more are needed, and there are none."
-    assert reason in " ".join(told.out.split())
+    assert reason in " ".join(told.stdout.split())
 
 
 def test_json_has_the_evidence(made: Path) -> None:
@@ -102,12 +103,12 @@ def test_it_ends_with_the_launch_that_follows(made: Path, folder: Path) -> None:
     following = document(folder)["next"]
     assert (following["study"], following["settings"]) == ("blobs-2", {})
     assert following["reasons"][0]["changes"] == "learning_rate"
-    assert run(folder, "diagnose", "blobs").out.splitlines()[-1].strip() == following["command"]
+    assert run(folder, "diagnose", "blobs").stdout.splitlines()[-1].strip() == following["command"]
     command = shlex.split(following["command"])
     assert command[:3] == ["kerastudy", "launch", str(made / "my_study.py")]
     launching = ("--executor", "in-process", "--verify", "off", "--quiet", "--trials", "1")
     told = run(folder, *command[1:], *launching)
-    assert told.code == 0, told.err
+    assert told.returncode == 0, told.stderr
     second = history(folder, "blobs-2")
     assert second.description.space.to_dict() == following["space"]
     assert second.description.space["learning_rate"].high == 10.0

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import Launched, kerastudy_here, run
+from blobs import Launched
 from damage import cut_short, tear_last_page
 from handmade import contents
+from user_commands import kerastudy_here, run
 
 from tracking.history import read_study
 from tracking.store import checkpoint_digest, open_store
@@ -28,12 +29,11 @@ def best_checkpoint(folder: Path) -> Path:
 
 
 def test_nothing_is_wrong_with_what_was_launched(copied_store: Path, tmp_path: Path) -> None:
-    told = kerastudy_here("doctor", "--store", copied_store, cwd=tmp_path)
-    assert (told.code, told.err) == (0, "")
-    assert told.out == f"nothing wrong in {str(copied_store)!r}\n"
-    told = kerastudy_here("doctor", "--fix", "--json", "--store", copied_store, cwd=tmp_path)
-    assert told.code == 0
-    assert json.loads(told.out) == {
+    told = kerastudy_here(tmp_path, "doctor", "--store", copied_store)
+    assert told.stderr == ""
+    assert told.stdout == f"nothing wrong in {str(copied_store)!r}\n"
+    told = kerastudy_here(tmp_path, "doctor", "--fix", "--json", "--store", copied_store)
+    assert json.loads(told.stdout) == {
         "store": str(copied_store),
         "findings": [],
         "running": [],
@@ -43,9 +43,8 @@ def test_nothing_is_wrong_with_what_was_launched(copied_store: Path, tmp_path: P
 
 def test_it_needs_neither_tensorflow_nor_mlflow(copied_store: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", "doctor"]
-    told = run([*command, "--store", str(copied_store)], cwd=tmp_path)
-    assert told.code == 0, told.err
-    names = set(re.findall(r"^import time:.*\|\s*([\w.]+)$", told.err, flags=re.MULTILINE))
+    told = run(tmp_path, [*command, "--store", str(copied_store)])
+    names = set(re.findall(r"^import time:.*\|\s*([\w.]+)$", told.stderr, flags=re.MULTILINE))
     assert "sqlite3" in names
     assert not names & {"tensorflow", "keras", "keras_tuner", "mlflow"}
 
@@ -55,31 +54,27 @@ def test_a_damaged_checkpoint_is_trained_again(copied_store: Path, tmp_path: Pat
     path = best_checkpoint(copied_store)
     whole = checkpoint_digest(path)
     cut_short(path)
-    told = kerastudy_here("doctor", "--json", "--store", copied_store, cwd=tmp_path)
-    assert told.code == 1
-    (finding,) = json.loads(told.out)["findings"]
+    told = kerastudy_here(tmp_path, "doctor", "--json", "--store", copied_store, expect=1)
+    (finding,) = json.loads(told.stdout)["findings"]
     assert (finding["kind"], finding["path"]) == ("checkpoint", str(path))
     assert (finding["study"], finding["engine"]) == ("blobs", "optuna:tpe")
     command = shlex.split(finding["how"].partition("as does: ")[2])
     assert command[:3] == ["kerastudy", "reproduce", "blobs"]
-    told = kerastudy_here("doctor", "--fix", "--store", copied_store, cwd=tmp_path)
-    assert told.code == 0, told.err
-    assert f"is restored: {str(path)!r}" in " ".join(told.err.split())
-    assert [line.split()[0] for line in told.out.splitlines()] == ["mended", "1"]
+    told = kerastudy_here(tmp_path, "doctor", "--fix", "--store", copied_store)
+    assert f"is restored: {str(path)!r}" in " ".join(told.stderr.split())
+    assert [line.split()[0] for line in told.stdout.splitlines()] == ["mended", "1"]
     assert checkpoint_digest(path) == whole
 
 
 def test_what_is_wrong_and_mended_is_a_line_each(copied_store: Path, tmp_path: Path) -> None:
     for number in (1, 2):
         (copied_store / f"partial-{number}-store.json").touch()
-    told = kerastudy_here("doctor", "--store", copied_store, cwd=tmp_path)
-    assert told.code == 1
-    lines = told.out.splitlines()
+    told = kerastudy_here(tmp_path, "doctor", "--store", copied_store, expect=1)
+    lines = told.stdout.splitlines()
     assert len([line for line in lines if line.startswith("wrong  ")]) == 2
     assert lines[-1] == f"2 wrong in {str(copied_store)!r}"
-    told = kerastudy_here("doctor", "--fix", "--store", copied_store, cwd=tmp_path)
-    assert told.code == 0
-    lines = told.out.splitlines()
+    told = kerastudy_here(tmp_path, "doctor", "--fix", "--store", copied_store)
+    lines = told.stdout.splitlines()
     assert all(line.startswith("mended  ") for line in lines[:-1])
     assert lines[-1] == f"2 wrong in {str(copied_store)!r}, 2 mended"
 
@@ -93,17 +88,16 @@ def test_a_damaged_record_is_told_in_one_line(
     cut_short(journal)
     before = contents(copied_store)
     arguments = [str(launched.file) if word == "FILE" else word for word in command]
-    told = kerastudy_here(*arguments, "--store", copied_store, cwd=tmp_path)
-    assert told.code == (1 if command[0] == "doctor" else 2)
+    told = kerastudy_here(tmp_path, *arguments, "--store", copied_store, expect=None)
+    assert told.returncode == (1 if command[0] == "doctor" else 2)
     if command[0] == "doctor":
-        assert "the journal is damaged" in told.out and told.err == ""
+        assert "the journal is damaged" in told.stdout and told.stderr == ""
     else:
-        assert told.err.count("kerastudy: ") == 1 and "kerastudy doctor" in told.last
+        assert told.stderr.count("kerastudy: ") == 1 and "kerastudy doctor" in told.last
     assert contents(copied_store) == before
 
 
 def test_no_store_is_wrong_use(tmp_path: Path) -> None:
-    told = kerastudy_here("doctor", "--fix", cwd=tmp_path)
-    assert told.code == 2
+    told = kerastudy_here(tmp_path, "doctor", "--fix", expect=2)
     assert "kerastudy-store" in told.last and "--store" in told.last
     assert not list(tmp_path.iterdir())

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from command_line import Launched, kerastudy_here
+from blobs import Launched
 from scripted import ScriptedExecutor, describe, run_study
+from user_commands import kerastudy_here
 
 import kerastudy as ks
 from search_spaces import SearchSpace
@@ -38,9 +39,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
 def test_tables(made: StudyHistory, tmp_path: Path) -> None:
     def export(*options: str, code: int = 0) -> str:
         words = ("export", "scripted", "--store", str(made.store.root), *options)
-        done = kerastudy_here(*words, cwd=tmp_path)
-        assert done.code == code, done.err
-        return done.out if code == 0 else done.err
+        done = kerastudy_here(tmp_path, *words, expect=None)
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
 
     assert export("--as", "csv") == "scripted.csv: 8 trials of scripted\n"
     with (tmp_path / "scripted.csv").open(newline="") as file:
@@ -104,13 +105,12 @@ def test_tensorboard_reads_the_events(made: StudyHistory, tmp_path: Path) -> Non
 def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:
     """The champion's is the registered one, which other tests load and ask."""
     done = kerastudy_here(
-        "export", "blobs", "--store", launched.store, "--as", "keras", "--json", cwd=tmp_path
+        tmp_path, "export", "blobs", "--store", launched.store, "--as", "keras", "--json"
     )
-    assert done.code == 0, done.err
     import keras
     import numpy as np
 
-    file = Path(json.loads(done.out)["file"])
+    file = Path(json.loads(done.stdout)["file"])
     model = keras.saving.load_model(file)
     history = ks.read_study("blobs", store=launched.store)
     x = np.zeros((5, 4), "float32")
@@ -122,15 +122,14 @@ def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:
 def test_a_script_by_the_command(launched: Launched, tmp_path: Path) -> None:
     """From the recorded code, in a process of its own; see `test_exported_scripts`."""
     words = ("export", "blobs", "--store", launched.store, "--as", "script", "--trial", "1")
-    done = kerastudy_here(*words, "--json", cwd=tmp_path)
-    assert done.code == 0, done.err
-    told = json.loads(done.out)
+    done = kerastudy_here(tmp_path, *words, "--json")
+    told = json.loads(done.stdout)
     assert (told["trial"], told["differs"]) == (1, None)
     script = Path(told["script"])
     assert [*tmp_path.iterdir()] == [script.parent] == [tmp_path / "blobs-trial-1"]
     assert subprocess.run([sys.executable, "-I", script], cwd="/").returncode == 0
-    again = kerastudy_here(*words, cwd=tmp_path)
-    assert again.code == 2 and "exists" in again.err
+    again = kerastudy_here(tmp_path, *words, expect=None)
+    assert again.returncode == 2 and "exists" in again.stderr
     (tmp_path / "mine").mkdir()
-    mine = kerastudy_here(*words, "--output", "mine", "--force", cwd=tmp_path)
-    assert mine.code == 2 and "is no exported script" in mine.err
+    mine = kerastudy_here(tmp_path, *words, "--output", "mine", "--force", expect=None)
+    assert mine.returncode == 2 and "is no exported script" in mine.stderr

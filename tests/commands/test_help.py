@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from command_line import kerastudy, kerastudy_here, run
 from suite import exhaustive_but
-from user_commands import environment
+from user_commands import environment, kerastudy, kerastudy_here, run
 
 from studies.commands import launch_command
 from tracking.store import create_store
@@ -26,9 +25,8 @@ HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "p
 def imported_by(*arguments: str, cwd: Path) -> set[str]:
     """Runs the command and returns the top-level modules that it imported."""
     command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", *arguments]
-    told = run(command, cwd=cwd)
-    assert told.code == 0, told.err
-    names = re.findall(r"^import time:.*\|\s*([\w.]+)$", told.err, flags=re.MULTILINE)
+    told = run(cwd, command)
+    names = re.findall(r"^import time:.*\|\s*([\w.]+)$", told.stderr, flags=re.MULTILINE)
     assert "click" in names, "importtime says what was imported"
     return {name.partition(".")[0] for name in names}
 
@@ -48,63 +46,60 @@ def test_nothing_heavy_is_imported_to_list_a_store_without_studies(tmp_path: Pat
 
 
 def test_version(tmp_path: Path) -> None:
-    told = kerastudy("--version", cwd=tmp_path)
-    assert (told.code, told.out) == (0, f"kerastudy {version('kerastudy')}\n")
+    told = kerastudy(tmp_path, "--version")
+    assert told.stdout == f"kerastudy {version('kerastudy')}\n"
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
-    told = kerastudy_here("--help", cwd=tmp_path)
-    assert told.code == 0
+    told = kerastudy_here(tmp_path, "--help")
     for command in COMMANDS:
-        assert re.search(rf"^  {command} +\S", told.out, flags=re.MULTILINE)
+        assert re.search(rf"^  {command} +\S", told.stdout, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_examples_and_the_common_options(tmp_path: Path, command: str) -> None:
-    told = kerastudy_here(command, "--help", cwd=tmp_path)
-    assert told.code == 0
-    assert f"kerastudy {command}" in told.out
+    told = kerastudy_here(tmp_path, command, "--help")
+    assert f"kerastudy {command}" in told.stdout
     for option in ("--store", "--json", "--help"):
         # A new file has nothing to do with a store.
-        assert option in told.out or (command, option) == ("new", "--store")
+        assert option in told.stdout or (command, option) == ("new", "--store")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_examples_stand_on_lines_of_their_own(tmp_path: Path, command: str) -> None:
     """To be copied into a shell one by one; and no mark-up shows."""
-    told = kerastudy_here(*filter(None, [command]), "--help", cwd=tmp_path, COLUMNS="80")
+    told = kerastudy_here(tmp_path, *filter(None, [command]), "--help", COLUMNS="80")
     # Whole on a terminal of 80 columns.
-    _usage, *lines = told.out.splitlines()
+    _usage, *lines = told.stdout.splitlines()
     assert not [line for line in lines if len(line) > 80 or line.endswith("...")]
-    assert "\\b" not in told.out
-    assert "\b" not in told.out
-    examples = [line for line in told.out.splitlines() if re.search(r"kerastudy [a-z]+", line)]
+    assert "\\b" not in told.stdout
+    assert "\b" not in told.stdout
+    examples = [line for line in told.stdout.splitlines() if re.search(r"kerastudy [a-z]+", line)]
     assert examples
     for line in examples:
         assert len(re.findall(r"kerastudy [a-z]+ ", f"{line} ")) == 1, line
 
 
 def test_options_of_a_launch_are_in_sections(tmp_path: Path) -> None:
-    told = kerastudy_here("launch", "--help", cwd=tmp_path, COLUMNS="80")
-    titles = re.findall(r"^(\w[\w ]+):$", told.out, flags=re.MULTILINE)
+    told = kerastudy_here(tmp_path, "launch", "--help", COLUMNS="80")
+    titles = re.findall(r"^(\w[\w ]+):$", told.stdout, flags=re.MULTILINE)
     assert titles == ["What to tune", "Budget", "Search", "Where it runs", "Advanced", "Output"]
     found = {name: each for each in launch_command.params if (name := each.name)}
     sections = launch_command.sections
     listed = [name for names in sections.values() for name in names]
     assert sorted(listed) == sorted({*found} - {"target"})
     for name in listed:
-        assert re.search(rf"^  (-q, )?{found[name].opts[0]}[ \n]", told.out, flags=re.MULTILINE)
+        assert re.search(rf"^  (-q, )?{found[name].opts[0]}[ \n]", told.stdout, flags=re.MULTILINE)
 
 
 def test_help_calls_the_command_by_its_name(tmp_path: Path) -> None:
-    told = kerastudy_here("launch", "--help", cwd=tmp_path)
-    assert told.out.startswith("Usage: kerastudy launch ")
+    told = kerastudy_here(tmp_path, "launch", "--help")
+    assert told.stdout.startswith("Usage: kerastudy launch ")
 
 
 @pytest.mark.parametrize("mistyped", ["lunch", "shwo", "reproduc"])
 def test_a_mistyped_command_has_a_near_match(tmp_path: Path, mistyped: str) -> None:
-    told = kerastudy_here(mistyped, cwd=tmp_path)
-    assert told.code == 2
+    told = kerastudy_here(tmp_path, mistyped, expect=2)
     assert mistyped in told.last
     assert "Did you mean" in told.last
 
@@ -115,10 +110,9 @@ def test_a_mistyped_command_has_a_near_match(tmp_path: Path, mistyped: str) -> N
      ["show"], ["ui", "--port", "0"], ["launch", "digits", "--executor", "cloud"]],
 )  # fmt: skip
 def test_wrong_use_exits_with_2(tmp_path: Path, arguments: list[str]) -> None:
-    told = kerastudy_here(*arguments, cwd=tmp_path)
-    assert told.code == 2
-    assert told.out == ""
-    assert told.err.startswith("kerastudy: ") and told.err.count("\n") == 1
+    told = kerastudy_here(tmp_path, *arguments, expect=2)
+    assert told.stdout == ""
+    assert told.stderr.startswith("kerastudy: ") and told.stderr.count("\n") == 1
     assert arguments[-1] in told.last or "Missing argument" in told.last
     assert f"See: kerastudy {arguments[0]} --help" in told.last
     assert not list(tmp_path.iterdir())
@@ -138,9 +132,9 @@ def folder(tmp_path: Path) -> Path:
 def test_launch_says_what_it_loads_before_it_imports_what_takes_seconds(folder: Path) -> None:
     arguments = ["launch", "broken.py", "--executor", "in-process", "--json"]
     command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", *arguments]
-    told = run(command, cwd=folder)
-    assert (told.code, told.out) == (2, "")
-    lines = told.err.splitlines()
+    told = run(folder, command, expect=2)
+    assert told.stdout == ""
+    lines = told.stderr.splitlines()
     before = "\n".join(lines[: lines.index(LOADING)])
     imported = set(re.findall(r"^import time:.*\|\s*([a-z_]+)", before, flags=re.MULTILINE))
     assert "click" in imported, "importtime says what was imported"
@@ -150,8 +144,11 @@ def test_launch_says_what_it_loads_before_it_imports_what_takes_seconds(folder: 
 @pytest.mark.parametrize(
     ("arguments", "waits_for"),
     [
-        (["launch", "broken.py", "--executor", "in-process"], LOADING),
-        pytest.param(["show", "broken"], "reading the store", marks=pytest.mark.exhaustive),
+        pytest.param(
+            *(["launch", "broken.py", "--executor", "in-process"], LOADING),
+            marks=pytest.mark.exhaustive,
+        ),
+        (["show", "broken"], "reading the store"),
     ],
 )
 def test_on_a_terminal_the_line_goes_away(

@@ -10,25 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Launched, Told, kerastudy_here
+from blobs import Launched
+from user_commands import Answer, kerastudy_here
 
 from tracking.history import read_study
 from tracking.store import open_store
 
 
-def document(told: Told) -> Any:
+def document(told: Answer) -> Any:
     """Reads standard output as one JSON document, as strictly as a parser can."""
 
     def no_constant(text: str) -> None:
         raise ValueError(f"{text} is no JSON")
 
-    return json.loads(told.out, parse_constant=no_constant)
+    return json.loads(told.stdout, parse_constant=no_constant)
 
 
 @pytest.fixture(scope="module")
 def shown(launched: Launched) -> Any:
-    told = kerastudy_here("show", "blobs", "--json", "--store", launched.store, cwd=launched.folder)
-    assert told.code == 0, told.err
+    told = kerastudy_here(launched.folder, "show", "blobs", "--json", "--store", launched.store)
     return document(told)
 
 
@@ -100,27 +100,23 @@ def test_launch_shows_what_show_shows(launched: Launched, shown: Any) -> None:
 
 def test_progress_is_not_on_standard_output(launched: Launched) -> None:
     """It is on standard error: plain lines, as there is no terminal. So is what a study prints."""
-    assert "printed by the study file\n" in launched.told.err
-    assert "3 trials" in launched.told.err
-    assert "\x1b" not in launched.told.err
+    assert "printed by the study file\n" in launched.told.stderr
+    assert "3 trials" in launched.told.stderr
+    assert "\x1b" not in launched.told.stderr
 
 
 def test_launching_a_finished_study_runs_nothing(launched: Launched, copied_store: Path) -> None:
     told = kerastudy_here(
+        launched.folder,
         *("launch", launched.file, "--store", copied_store, "--executor", "in-process", "--json"),
-        cwd=launched.folder,
     )
-    assert told.code == 0, told.err
     again, before = document(told), document(launched.told)
     assert again["trials"] == before["trials"]
     assert again["best"]["uuid"] == before["best"]["uuid"]
 
 
 def test_list_names_the_studies(launched: Launched, shown: Any) -> None:
-    told = kerastudy_here(
-        "list", "--json", cwd=launched.folder, KERASTUDY_STORE=str(launched.store)
-    )
-    assert told.code == 0
+    told = kerastudy_here(launched.folder, "list", "--json", KERASTUDY_STORE=str(launched.store))
     (study,) = document(told)
     assert study["study"] == "blobs"
     assert study["trials"] == 3
@@ -128,21 +124,19 @@ def test_list_names_the_studies(launched: Launched, shown: Any) -> None:
 
 
 def test_list_without_a_store_is_empty(tmp_path: Path) -> None:
-    told = kerastudy_here("list", "--json", cwd=tmp_path)
-    assert (told.code, document(told)) == (0, [])
+    told = kerastudy_here(tmp_path, "list", "--json")
+    assert document(told) == []
 
 
 def test_list_has_the_catalog(tmp_path: Path) -> None:
-    told = kerastudy_here("list", "--catalog", "--json", cwd=tmp_path)
-    assert told.code == 0
+    told = kerastudy_here(tmp_path, "list", "--catalog", "--json")
     assert "digits" in document(told)
 
 
 def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) -> None:
-    told = kerastudy_here("show", "blobs", "--store", launched.store, cwd=launched.folder)
-    assert told.code == 0
-    assert f"trial {shown['best']['trial']}: val_accuracy" in told.out
-    assert shown["best"]["checkpoint"] in told.out
-    assert "kerastudy ui blobs" in told.out
-    assert f"kerastudy reproduce blobs --trial {shown['best']['trial']}" in told.out
+    told = kerastudy_here(launched.folder, "show", "blobs", "--store", launched.store)
+    assert f"trial {shown['best']['trial']}: val_accuracy" in told.stdout
+    assert shown["best"]["checkpoint"] in told.stdout
+    assert "kerastudy ui blobs" in told.stdout
+    assert f"kerastudy reproduce blobs --trial {shown['best']['trial']}" in told.stdout
     assert math.isfinite(shown["best"]["value"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import Launched
+from blobs import Launched
 from damage import flip_byte
 
 from studies.doctor import diagnose

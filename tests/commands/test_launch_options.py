@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Told, kerastudy_here, write_study
+from blobs import write_study
+from user_commands import Answer, kerastudy_here
 
 SPACE = """ks.SearchSpace(
         ks.learning_rate(1e-3, 1.0), ks.dropout(), ks.Choice("kind", ["a", "b"]), ks.l2()
@@ -22,9 +23,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def launch(folder: Path, *options: str) -> Told:
+def launch(folder: Path, *options: str) -> Answer:
     launching = ("launch", "my_study.py", "--json", "--verify", "off")
-    return kerastudy_here(*launching, *options, cwd=folder)
+    return kerastudy_here(folder, *launching, *options, expect=None)
 
 
 TAILORED = [
@@ -37,8 +38,8 @@ TAILORED = [
 @pytest.mark.exhaustive
 def test_a_dry_run_shows_the_tailored_space_and_writes_nothing(folder: Path) -> None:
     told = launch(folder, *TAILORED, "--dry-run", "--executor", "in-process")
-    assert told.code == 0, told.err
-    document = json.loads(told.out)
+    assert told.returncode == 0, told.stderr
+    document = json.loads(told.stdout)
     space = {p["name"]: p for p in document["space"]["parameters"]}
     assert (space["dropout"]["low"], space["dropout"]["high"]) == (0.1, 0.3)
     assert {n for n, p in space.items() if p["kind"] != "fixed"} == {"learning_rate", "dropout"}
@@ -55,13 +56,13 @@ def test_a_dry_run_shows_the_tailored_space_and_writes_nothing(folder: Path) -> 
 @pytest.mark.exhaustive
 def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -> None:
     told = launch(folder, *TAILORED, "--executor", "in-process")
-    assert told.code == 0, told.err
-    top = {trial["trial"]: trial["params"] for trial in json.loads(told.out)["top"]}
+    assert told.returncode == 0, told.stderr
+    top = {trial["trial"]: trial["params"] for trial in json.loads(told.stdout)["top"]}
     assert [top[number]["learning_rate"] for number in (0, 1, 2)] == [0.001, 0.5, 0.01]
     assert [top[number]["dropout"] for number in (0, 2)] == [0.25, 0.3]
     for params in top.values():
         assert params["kind"] == "b" and 0.1 <= params["dropout"] <= 0.3
-    best = json.loads(told.out)["best"]
+    best = json.loads(told.stdout)["best"]
     assert len(best["repeats"]) == 2
     assert best["value"] == pytest.approx(sum(r["best"]["value"] for r in best["repeats"]) / 2)
 
@@ -97,10 +98,9 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
 def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], told: str) -> None:
     before = sorted(path.name for path in folder.iterdir())
     arguments = ["--json", "--name", "another", "--executor", "in-process", *options]
-    answer = kerastudy_here("launch", "my_study.py", *arguments, cwd=folder)
-    assert answer.code == 2
-    assert told in answer.last and answer.out == ""
-    assert answer.err.count("kerastudy: ") == 1
+    answer = kerastudy_here(folder, "launch", "my_study.py", *arguments, expect=2)
+    assert told in answer.last and answer.stdout == ""
+    assert answer.stderr.count("kerastudy: ") == 1
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
@@ -119,12 +119,11 @@ def test_show_tells_why_a_study_ended(
 ) -> None:
     write_study(tmp_path)
     here = ("--store", "store", "--executor", "in-process", "--trials", "40", "--verify", "off")
-    launched = kerastudy_here("launch", "my_study.py", *here, *options, cwd=tmp_path)
-    assert launched.code == 0, launched.err
-    shown = kerastudy_here("show", "blobs", "--store", "store", "--json", cwd=tmp_path)
-    document = json.loads(shown.out)
+    kerastudy_here(tmp_path, "launch", "my_study.py", *here, *options)
+    shown = kerastudy_here(tmp_path, "show", "blobs", "--store", "store", "--json")
+    document = json.loads(shown.stdout)
     assert (document["ended_by"], document["status"]) == (ended_by, "FINISHED")
     assert document["stopped"].startswith(told)
     assert document["trials"]["total"] < 40
-    shown = kerastudy_here("show", "blobs", "--store", "store", cwd=tmp_path)
-    assert document["stopped"] in " ".join(shown.out.split())
+    shown = kerastudy_here(tmp_path, "show", "blobs", "--store", "store")
+    assert document["stopped"] in " ".join(shown.stdout.split())

@@ -6,12 +6,13 @@ import json
 import sys
 from pathlib import Path
 
-from command_line import Launched, Told, kerastudy_here, run, write_study
+from blobs import Launched, write_study
 from handmade import ENVIRONMENT, losses, make_spec, record_trial
 from in_mlflow import InMlflow, wait_for_exporters
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from scripted import describe
+from user_commands import Answer, kerastudy_here, run
 
 from tracking.history import read_study
 from tracking.journal import Journal
@@ -30,10 +31,10 @@ print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 """
 
 
-def launch(folder: Path, *arguments: str, **variables: str) -> Told:
+def launch(folder: Path, *arguments: str, **variables: str) -> Answer:
     options = ("--executor", "in-process", "--verify", "off", "--trials", "1")
     return kerastudy_here(
-        "launch", "my_study.py", *options, *arguments, cwd=folder, **{**ON, **variables}
+        folder, "launch", "my_study.py", *options, *arguments, **{**ON, **variables}
     )
 
 
@@ -47,24 +48,21 @@ def test_what_reads_the_record_imports_nothing_heavy(
 ) -> None:
     options = ("--executor", "in-process", "--verify", "off", "--trials", "1", "--name", "other")
     told = kerastudy_here(
-        "launch", launched.file, *options, "--store", copied_store, cwd=launched.folder
+        launched.folder, "launch", launched.file, *options, "--store", copied_store
     )
-    assert told.code == 0, told.err
     told = run(
-        [sys.executable, "-P", "-c", READ], cwd=launched.folder, KERASTUDY_STORE=str(copied_store)
+        launched.folder, [sys.executable, "-P", "-c", READ], KERASTUDY_STORE=str(copied_store)
     )
-    assert told.code == 0, told.err
-    assert not HEAVY.intersection(json.loads(told.out.splitlines()[-1]))
+    assert not HEAVY.intersection(json.loads(told.stdout.splitlines()[-1]))
 
 
 def test_a_launch_fills_mlflow_and_a_deletion_empties_it(tmp_path: Path) -> None:
     write_study(tmp_path)
     store = tmp_path / "kerastudy-store"
     told = launch(tmp_path, "--json")
-    assert told.code == 0, told.err
     wait_for_exporters()
-    assert "warning" not in told.err
-    best = json.loads(told.out)["best"]
+    assert "warning" not in told.stderr
+    best = json.loads(told.stdout)["best"]
     client = client_of(store)
     experiment = client.get_experiment_by_name("blobs")
     runs = {
@@ -86,8 +84,7 @@ def test_a_launch_fills_mlflow_and_a_deletion_empties_it(tmp_path: Path) -> None
     sent = [file.path for file in client.list_artifacts(runs["study"].info.run_id)]
     assert "report.html" in sent
 
-    told = kerastudy_here("delete", "blobs", "--yes", cwd=tmp_path)
-    assert told.code == 0, told.err
+    told = kerastudy_here(tmp_path, "delete", "blobs", "--yes")
     assert not (store / "blobs").exists()
     assert client.get_experiment_by_name("blobs") is None
     assert not client.search_registered_models()
@@ -120,8 +117,7 @@ def test_a_launch_goes_on_without_mlflow_and_says_so_once(tmp_path: Path) -> Non
     (store / "mlflow.db").write_text("no database")
     told = launch(tmp_path, KERASTUDY_REPORT="off")
     wait_for_exporters()
-    assert told.code == 0
-    assert "val_accuracy" in told.out
-    said = " ".join(told.err.split())
-    assert said.count("warning: ") == said.count("mlflow.db") == 1, told.err
+    assert "val_accuracy" in told.stdout
+    said = " ".join(told.stderr.split())
+    assert said.count("warning: ") == said.count("mlflow.db") == 1, told.stderr
     assert "the journal has everything" in said and "Traceback" not in said

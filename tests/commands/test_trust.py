@@ -11,11 +11,10 @@ from pathlib import Path
 import pexpect
 import pytest
 import user_commands
-from command_line import kerastudy_here
 from damage import settle
 from doctored import launch
 from handmade import contents
-from user_commands import KERASTUDY, environment, kerastudy, write_study
+from user_commands import KERASTUDY, environment, kerastudy, kerastudy_here, write_study
 
 from search_spaces import StoreError, StudyError
 from studies.commands import check_trusted
@@ -48,8 +47,7 @@ def of_ann(store: Path) -> None:
 def test_ones_own_store_is_trusted_wherever_it_is_moved(store: Path, tmp_path: Path) -> None:
     assert trust.stranger(store) == ""
     moved = store.rename(tmp_path / "moved")
-    told = kerastudy_here("doctor", "--fix", "--store", moved, cwd=tmp_path)
-    assert told.code == 0, told.err
+    kerastudy_here(tmp_path, "doctor", "--fix", "--store", moved)
     assert trust.stranger(moved) == ""
 
 
@@ -64,18 +62,18 @@ def test_anothers_store_is_refused_until_it_is_trusted(store: Path, tmp_path: Pa
         ["promote", "scripted"],
         ["predict", "scripted", "--input", "new.csv"],
     ):
-        told = kerastudy_here(*command, "--store", store, cwd=tmp_path)
-        assert told.code == 2
+        told = kerastudy_here(tmp_path, *command, "--store", store, expect=2)
         assert "made by 'ann on desk'" in told.last and "--trust" in told.last
     assert contents(store) == before
-    assert kerastudy_here("doctor", "--store", store, cwd=tmp_path).code == 1, "it may look"
-    told = kerastudy_here("doctor", "--fix", "--trust", "--store", store, cwd=tmp_path)
-    assert told.code == 0, told.err
+    # It may look.
+    kerastudy_here(tmp_path, "doctor", "--store", store, expect=1)
+    told = kerastudy_here(tmp_path, "doctor", "--fix", "--trust", "--store", store)
     # Once is enough.
-    assert kerastudy_here("doctor", "--fix", "--store", store, cwd=tmp_path).code == 0
+    kerastudy_here(tmp_path, "doctor", "--fix", "--store", store)
     assert trust.stranger(store) == "", "`reproduce` asks the same"
-    told = kerastudy_here("evaluate", "scripted", "--trial", "0", "--store", store, cwd=tmp_path)
-    assert (told.code, told.out) == (1, "") and "has no test part" in told.err
+    command = ("evaluate", "scripted", "--trial", "0", "--store", store)
+    told = kerastudy_here(tmp_path, *command, expect=1)
+    assert told.stdout == "" and "has no test part" in told.stderr
 
 
 def without_marks(path: Path) -> None:

@@ -101,7 +101,9 @@ def test_a_trial_by_hand_is_the_recorded_one(tmp_path: Path, setting: str) -> No
     (tmp_path / "all_of_it.py").write_text(text, encoding="utf-8")
     recipe = recipe_of("all_of_it").replace("_threads(1)  # the", f"_threads({settings[8]})  # the")
     (tmp_path / "by_hand.py").write_text(recipe + WEIGHTS, encoding="utf-8")
-    usual = ("--store", "store", "--verify", "off", "--workers", "1")
+    # A process has the threads that it had at its first training: see `conftest.py`.
+    where = ("--executor", "in-process") if "threads=1" in settings else ("--workers", "1")
+    usual = ("--store", "store", "--verify", "off", *where)
     kerastudy_here(tmp_path, "launch", "all_of_it.py", *usual)
     (checkpoint,) = (tmp_path / "store").rglob("trial-00001.weights.h5")
     done = subprocess.run(

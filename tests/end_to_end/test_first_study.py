@@ -127,19 +127,3 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     part = ks.datasets.digits().load().validation
     value = model.evaluate(part.x, part.y, batch_size=64, verbose=0)[1]
     assert value == pytest.approx(best["value"], abs=1e-6)
-
-
-# What is registered is in `test_verification` and in `tests/doctor`.
-@pytest.mark.exhaustive
-def test_going_on_registers_a_better_champion_only(
-    digits: tuple[Path, Any], tmp_path: Path
-) -> None:
-    folder, launched = digits
-    store = tmp_path / "store"
-    shutil.copytree(folder / "kerastudy-store", store)
-    arguments = ("launch", "digits", "--executor", "in-process", "--trials", "5")
-    arguments += ("--verify", "off", "--json")
-    more = as_json(kerastudy_here(folder, *arguments, "--store", str(store)))
-    assert more["trials"]["total"] == 5
-    assert more["best"]["value"] >= launched["best"]["value"]
-    assert more["best"]["model_uri"] == "models:/digits@champion"

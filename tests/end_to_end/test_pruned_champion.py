@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import kerastudy_here, write_study
+from blobs import write_study
+from user_commands import kerastudy_here
 
 from tracking.history import read_study
 from tracking.store import checkpoint_digest, open_store
@@ -51,8 +52,7 @@ def test_a_trial_that_ended_early_is_chosen_registered_and_trained_again(
         objective='"val_loss"',
     )
     arguments = ("launch", "my_study.py", "--store", "store", "--executor", "in-process")
-    told = kerastudy_here(*arguments, "--verify", "full", cwd=tmp_path)
-    assert told.code == 0, told.err
+    told = kerastudy_here(tmp_path, *arguments, "--verify", "full")
     store = open_store(tmp_path / "store")
     assert store is not None
     history = read_study(store, "blobs")
@@ -64,7 +64,7 @@ def test_a_trial_that_ended_early_is_chosen_registered_and_trained_again(
         assert history.curve(best)[best.result.epochs]["val_loss"] > best.best.value
     else:
         assert best.result.reason == "loss is nan in epoch 2"
-        assert "loss is nan in epoch 2" in told.out
+        assert "loss is nan in epoch 2" in told.stdout
         assert "val_loss" not in history.curve(best)[2]
 
     path = history.checkpoint(best)
@@ -76,8 +76,7 @@ def test_a_trial_that_ended_early_is_chosen_registered_and_trained_again(
         # By a new process, as any trial is.
         return
 
-    told = kerastudy_here("reproduce", "blobs", "--store", "store", "--json", cwd=tmp_path)
-    assert told.code == 0, told.err
-    again = json.loads(told.out)
+    told = kerastudy_here(tmp_path, "reproduce", "blobs", "--store", "store", "--json")
+    again = json.loads(told.stdout)
     assert (again["trial"], again["identical"]) == (1, True)
     assert again["weights_sha256"]["reproduced"] == best.result.weights_sha256

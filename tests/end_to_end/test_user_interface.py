@@ -21,7 +21,6 @@ from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from suite import exhaustive_but
 from user_commands import KERASTUDY, environment
 
 import kerastudy as ks
@@ -114,9 +113,9 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
     return wait.until(shown, f"{texts} not on {address}")
 
 
-@pytest.mark.parametrize(
-    "sent", exhaustive_but([signal.SIGHUP], [signal.SIGHUP, signal.SIGTERM]), ids=["HUP", "TERM"]
-)
+# Ctrl-C ends the server of these tests, and none of its processes is left.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM], ids=["HUP", "TERM"])
 def test_a_closed_terminal_leaves_no_server_even_while_it_starts(
     history: StudyHistory, sent: signal.Signals
 ) -> None:

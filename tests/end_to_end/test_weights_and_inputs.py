@@ -122,15 +122,6 @@ def test_several_inputs_are_launched_and_shown(several: tuple[Path, Any]) -> Non
     assert as_json(kerastudy_here(folder, "show", "several", "--json")) == launched
 
 
-# As one of one input is: see `test_first_study`.
-@pytest.mark.exhaustive
-def test_several_inputs_are_reproduced(several: tuple[Path, Any]) -> None:
-    folder, _ = several
-    again = as_json(kerastudy_here(folder, "reproduce", "several", "--json"))
-    assert again["identical"] is True
-    assert again["max_difference"] == 0.0
-
-
 def test_their_champion_predicts_by_name(several: tuple[Path, Any]) -> None:
     """In plain MLflow: what its process needs is in `commands/test_champion_in_mlflow`."""
     _, launched = several

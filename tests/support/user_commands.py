@@ -1,6 +1,6 @@
-"""Running `kerastudy` as its users do, on the executors' study: a real process, a user's folder.
+"""Running `kerastudy` as its users do: a process of its own, in a user's folder.
 
-`command_line` does the same for the command line's own tests, with a study of its own.
+By default it has the study of the executors' tests; `blobs` has another one.
 """
 
 from __future__ import annotations
@@ -38,20 +38,36 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **_USUAL, **more}
 
 
-def kerastudy(
-    folder: Path, *arguments: str, expect: int | None = 0, **more: str
-) -> subprocess.CompletedProcess[str]:
+class Answer(subprocess.CompletedProcess[str]):
+    """What a command answered."""
+
+    @property
+    def last(self) -> str:
+        """The last line on standard error."""
+        return self.stderr.strip().rpartition("\n")[2]
+
+
+def kerastudy(folder: Path, *arguments: str | Path, expect: int | None = 0, **more: str) -> Answer:
     """Runs a command in a folder; fails if its exit code is not as expected."""
+    return run(folder, [*KERASTUDY, *map(str, arguments)], expect=expect, **more)
+
+
+def run(folder: Path, command: list[str], *, expect: int | None = 0, **more: str) -> Answer:
+    """Runs a process in a folder, as `kerastudy` does."""
     done = subprocess.run(
-        [*KERASTUDY, *arguments],
+        command,
         cwd=folder,
         env=environment(**more),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
     )
-    assert expect is None or done.returncode == expect, done.stdout + done.stderr
-    return done
+    return _expected(Answer(command, done.returncode, done.stdout, done.stderr), expect)
+
+
+def _expected(answer: Answer, code: int | None) -> Answer:
+    assert code is None or answer.returncode == code, answer.stdout + answer.stderr
+    return answer
 
 
 def kerastudy_here(
@@ -60,7 +76,7 @@ def kerastudy_here(
     expect: int | None = 0,
     fresh_worker: bool = False,
     **more: str,
-) -> subprocess.CompletedProcess[str]:
+) -> Answer:
     """Runs a command as `kerastudy` does, but in this process.
 
     For commands whose process is not the subject: it imports TensorFlow and MLflow once. Unless
@@ -84,9 +100,7 @@ def kerastudy_here(
             main()
         except SystemExit as ended:
             code = int(ended.code or 0)
-    done = subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
-    assert expect is None or code == expect, done.stdout + done.stderr
-    return done
+    return _expected(Answer(command, code, out.getvalue(), err.getvalue()), expect)
 
 
 def launched(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from search_spaces.parameters.ranges import Float, Int
+from search_spaces import Float, Int
 from search_spaces.texts import readable
 from tracking.diagnosis.diagnosed import (
     Array,

@@ -13,9 +13,8 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces import Float, Int, Parameter
 from search_spaces.errors import InternalError
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.ranges import Float, Int
 from search_spaces.texts import counted
 from tracking.history.confirmations import read_confirmations
 from tracking.history.curves import metric_by_epoch

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from search_spaces.parameters.parameter import Parameter
+from search_spaces import Parameter
 from tracking.diagnosis.curve_checks import CURVE_CHECKS
 from tracking.diagnosis.diagnosed import SEVERITIES, Chart, DiagnosedStudy, Finding, TooThinError
 from tracking.diagnosis.relaunch import NextLaunch, next_launch

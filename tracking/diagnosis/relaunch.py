@@ -10,10 +10,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from search_spaces import SearchSpace
+from search_spaces import Float, Int, SearchSpace, Tailoring, read_domain, spell_domain
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.ranges import Float, Int
-from search_spaces.tailoring import Tailoring, read_domain, spell_domain
 from tracking.diagnosis.diagnosed import Finding
 from tracking.history.commands import launch_command
 from tracking.history.study_history import StudyHistory

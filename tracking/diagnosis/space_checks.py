@@ -8,10 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from search_spaces.parameters.choices import Listed
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.ranges import Float, Int
-from search_spaces.tailoring import spell_values
+from search_spaces import Float, Int, Listed, Parameter, spell_values
 from search_spaces.texts import counted, readable
 from tracking.diagnosis.diagnosed import Array, Changes, DiagnosedStudy, Finding, of_best
 from tracking.diagnosis.relaunch import part, wider

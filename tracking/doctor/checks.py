@@ -54,13 +54,15 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
 
 def check_folders(store: Store) -> Iterator[Ailment]:
     """Checks for studies that are half deleted, and for two that have one name."""
-    for journal in sorted(store.root.glob(f"*/{DELETED}")):
+    # Without its journal it has its new name already: what is left of it.
+    left = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
+    for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(left)):
         yield Ailment(
             "leftover",
-            f"the deletion of a study in {journal.parent.name!r} was interrupted",
+            f"the deletion of a study in {folder.name!r} was interrupted",
             "--fix finishes it",
-            path=str(journal.parent),
-            mend=partial(shutil.rmtree, journal.parent),
+            path=str(folder),
+            mend=partial(shutil.rmtree, folder),
         )
     names = Counter(header.name for _, header in store.studies())
     for name in sorted(name for name, count in names.items() if count > 1):

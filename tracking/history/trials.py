@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from search_spaces import SearchSpace
-from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.space import complete
+from search_spaces import SearchSpace, complete, parameter_from_dict
 from tracking.records import (
     EndedTrial,
     Objective,

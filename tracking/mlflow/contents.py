@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.space import complete
+from search_spaces import complete
 from tracking.mlflow import tags
 from tracking.mlflow.names import spell, to_mlflow
 from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec

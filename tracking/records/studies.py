@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-from search_spaces import SearchSpace
-from search_spaces.parameters.scalars import canonical_json
-from search_spaces.space import complete
+from search_spaces import SearchSpace, canonical_json, complete
 
 Direction = Literal["max", "min"]
 

@@ -12,10 +12,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from search_spaces import SearchSpace
-from search_spaces.parameters.choices import Listed
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.ranges import Float, Int
+from search_spaces import Float, Int, Listed, Parameter, SearchSpace
 from search_spaces.texts import number, readable
 from tracking.records import EndedTrial
 

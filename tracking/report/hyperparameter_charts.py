@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from search_spaces.parameters.ranges import Float, Int
+from search_spaces import Float, Int
 from search_spaces.texts import counted, number
 from tracking.report import theme
 from tracking.report.axes import HyperparameterAxis, significant, value_text

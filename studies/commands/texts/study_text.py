@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from search_spaces.texts import amounts, counted
 from studies.commands.texts.tables import spelled
 from studies.commands.texts.trial_text import all_trials, top_trials
-from studies.engines.engine import Curve
+from studies.engines import Curve
 from studies.lines import all_wrapped, printable, wrapped
 from studies.running.definitions import warnings_of
 from studies.running.trials import ValidationParts

@@ -8,7 +8,7 @@ from typing import Any
 from search_spaces.texts import counted
 from studies.commands.records import trial_document
 from studies.commands.texts.tables import in_blocks, shown
-from studies.engines.engine import Curve
+from studies.engines import Curve
 from studies.lines import all_wrapped, printable, terminal_columns, width
 from tracking.history.commands import shell_commands
 from tracking.history.curves import sparkline_if_curve

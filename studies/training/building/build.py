@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from search_spaces import HyperparameterError, Hyperparameters
-from search_spaces.discovery.reading import Asked, RecordedHyperparameters, answers_alike
+from search_spaces import (
+    Asked,
+    HyperparameterError,
+    Hyperparameters,
+    RecordedHyperparameters,
+    answers_alike,
+)
 from search_spaces.errors import BuilderError, DataError, StudyError
 from studies.data import DescribedData, LoadedData, building_for
 from studies.definition.class_weights import (
@@ -26,7 +31,7 @@ from studies.training.batches import as_keras_reads, packed
 from studies.training.models import fixed_batch_size, has_own_steps
 from studies.training.process.determinism import begin_trial, noting_environment, restore_settings
 from studies.training.trainers import has_own_fit
-from studies.user_code.causes import explain, fatal, is_fatal
+from studies.user_code import explain, fatal, is_fatal
 from tracking.records import Direction, Objective
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from studies.training.models import fixed_batch_size, has_own_steps, parameters_
 from studies.training.process.determinism import begin_trial
 from studies.training.programs.compiled_trainer import CompiledTrainer, why_not
 from studies.training.trainers import has_own_fit, rehearse
-from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
+from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective
 
 if TYPE_CHECKING:

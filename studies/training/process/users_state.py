@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from studies.user_code.causes import is_users
+from studies.user_code import is_users
 
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition

@@ -25,10 +25,6 @@ def loaded_after(statement: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-def test_importing_search_spaces_loads_nothing_heavy() -> None:
-    assert loaded_after("import search_spaces") == set()
-
-
 def test_declaring_a_space_loads_nothing_heavy() -> None:
     statement = "import search_spaces as s; s.SearchSpace(s.l2(), s.optimizer()).defaults()"
     assert loaded_after(statement) == set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -29,18 +28,6 @@ PARAMETERS: list[Parameter] = [
 ]
 
 DIGEST = "c31a3bb469b4e2c928ec24f37c5ec893b5bbc8ac66a40f8cc96d82c0ab9b8233"
-
-
-def test_json_keeps_types_and_order() -> None:
-    space = SearchSpace(PARAMETERS)
-    again = SearchSpace.from_json(space.to_json())
-    assert again == space
-    assert again.names == space.names
-    assert repr(again) == repr(space)
-    assert repr(again["mixed"].grid_values()) == "(1, 1.0, True, None, '1', 'é')"
-    assert SearchSpace.from_dict(space.to_dict()) == space
-    assert json.loads(space.to_json()) == space.to_dict()
-    assert json.loads(space.to_json())["version"] == 1
 
 
 def test_the_digest_is_the_same_everywhere() -> None:
@@ -90,7 +77,7 @@ def test_the_digest_depends_on_all_that_is_declared(changed: Parameter) -> None:
         ('{"version": 1, "parameters": [], "name": "x"}', ["'name'"]),
         ('{"version": 1, "parameters": [3]}', ["JSON object", "3"]),
         ('{"version": 1, "parameters": [{"kind": "flaot"}]}', ["'flaot'", "'float'"]),
-        ('{"version": 1, "parameters": [{"name": "x"}]}', ["kind None"]),
+        ('{"version": 1, "parameters": [{"name": "x"}]}', ["The kind", "None"]),
         ('{"version": 1, "parameters": [{"kind": "boolean", "name": "x"}]}', ["'default'"]),
         (
             '{"version":1,"parameters":[{"kind":"fixed","name":"x","value":1,"vlaue":2}]}',

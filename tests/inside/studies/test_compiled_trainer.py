@@ -209,19 +209,6 @@ def test_several_steps_at_once_train_as_by_hand(batch_size: int) -> None:
     assert by_trainer(PlainTrainer(), several_steps, splits, spec) == wanted
 
 
-class Watching(keras.callbacks.Callback):  # type: ignore[misc]
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        pass
-
-
-# In a study, see `test_trainer_choice`.
-@pytest.mark.exhaustive
-def test_callbacks_that_watch_batches_are_named() -> None:
-    trainer = CompiledTrainer()
-    by_trainer(trainer, small, samples(), spec_of(1), callbacks=[Watching()])
-    assert trainer.used == ("plain", "the callback Watching watches batches")
-
-
 class TestAnEpochThatFitEndsEarly:
     """The state is that after the batch with which it ended."""
 
@@ -261,13 +248,6 @@ class TestAnEpochThatFitEndsEarly:
         assert compiled_one == plain
         assert len(plain[1]) < 5, "it was ended"
         assert "nan" in plain[1][-1] or "inf" in plain[1][-1]
-
-    # Also among the callbacks below.
-    @pytest.mark.exhaustive
-    def test_by_nothing_if_the_loss_is_finite(self) -> None:
-        compiled_one, plain = self.outcomes(small, keras.callbacks.TerminateOnNaN())
-        assert compiled_one == plain
-        assert len(plain[1]) == 5
 
     def test_by_an_error_if_that_is_asked_for(self) -> None:
         def exploding() -> keras.Model:

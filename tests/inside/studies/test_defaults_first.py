@@ -10,13 +10,14 @@ from typing import Any
 
 import optuna
 import pytest
-from command_line import kerastudy_here, write_study
+from blobs import write_study
 from in_mlflow import InMlflow
 from optuna.exceptions import ExperimentalWarning
 from scripted import SPACE as SCRIPTED
 from scripted import ScriptedExecutor, describe, loss, run_study
 from simulated_workers import SimulatedWorkers
 from suite import exhaustive_but
+from user_commands import kerastudy_here
 
 import kerastudy as ks
 from search_spaces import OptunaSpace, SearchSpace, StudyError
@@ -184,9 +185,8 @@ class TestOfACommand:
         return folder
 
     def launch(self, folder: Path, *options: str) -> dict[str, Any]:
-        told = kerastudy_here("launch", "my_study.py", "--json", *HERE, *options, cwd=folder)
-        assert told.code == 0, told.err
-        return json.loads(told.out)
+        told = kerastudy_here(folder, "launch", "my_study.py", "--json", *HERE, *options)
+        return json.loads(told.stdout)
 
     @pytest.mark.exhaustive
     def test_a_tailored_space_has_defaults_of_its_own(self, folder: Path) -> None:
@@ -217,8 +217,8 @@ class TestOfACommand:
         document = self.launch(folder / "left out", "--trials", "1", *there)
         assert document["default_trial"] is None
         assert document["all"][0]["params"]["learning_rate"] != 0.001
-        told = kerastudy_here("show", "without", cwd=folder)
-        assert "defaults" not in told.out
+        told = kerastudy_here(folder, "show", "without")
+        assert "defaults" not in told.stdout
 
     @pytest.mark.exhaustive
     def test_those_of_a_builder_are_found_by_tracing(self, folder: Path) -> None:
@@ -230,13 +230,13 @@ class TestOfACommand:
         document = self.launch(folder / "traced", "--trials", "2", "--store", "../kerastudy-store")
         assert [t["params"]["rate"] == 0.25 for t in document["all"]] == [True, False]
         told = kerastudy_here(
-            "show", "traced", "--store", "../kerastudy-store", cwd=folder / "traced", COLUMNS="80"
+            *(folder / "traced", "show", "traced", "--store", "../kerastudy-store"), COLUMNS="80"
         )
         assert re.search(
-            r"^(best       trial 0, the defaults:|defaults   trial 0: )", told.out, re.M
+            r"^(best       trial 0, the defaults:|defaults   trial 0: )", told.stdout, re.M
         )
-        told = kerastudy_here("show", "traced", "--trial", "0", cwd=folder)
-        assert told.out.startswith("trial      0 of traced: complete; it has the defaults\n")
+        told = kerastudy_here(folder, "show", "traced", "--trial", "0")
+        assert told.stdout.startswith("trial      0 of traced: complete; it has the defaults\n")
 
 
 @pytest.mark.parametrize("given", ["no", 1, None])

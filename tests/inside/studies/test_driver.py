@@ -71,12 +71,6 @@ def test_writes_no_checkpoint_that_can_not_stay(undisturbed: StudyHistory) -> No
     assert 3 < len(written) < 14
 
 
-@pytest.mark.exhaustive
-def test_keep_all_keeps_all(tmp_path: Path) -> None:
-    history = launch(tmp_path / "store", keep=None, trials=5)
-    assert all(history.checkpoint(trial) for trial in history.trials)
-
-
 def test_the_budget_is_a_total(tmp_path: Path, undisturbed: StudyHistory) -> None:
     executor = ScriptedExecutor(describe(pruner="median", trials=6))
     launch(tmp_path / "store", executor)
@@ -163,38 +157,6 @@ class TestInterruption:
         before = signal.getsignal(signal.SIGINT)
         self.interrupt(tmp_path / "store", 2)
         assert signal.getsignal(signal.SIGINT) is before
-
-
-SCRIPT = """
-import os, signal, sys
-sys.path[:0] = {path!r}
-from pathlib import Path
-from scripted import ScriptedExecutor, describe
-from search_spaces import StudyError
-from scripted import run_study
-from studies.progress import NoProgress
-
-def before(spec):
-    if spec.number == {at}:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-run_study(ScriptedExecutor(describe(pruner="median", trials=14), before),
-          store=Path({store!r}), progress=NoProgress())
-"""
-
-
-# At any step in `test_faults`; really killed, and mended, in `tests/doctor`.
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("at", [0, 9])
-def test_a_killed_driver_loses_no_trial(tmp_path: Path, undisturbed: StudyHistory, at: int) -> None:
-    store = str(tmp_path / "store")
-    support = [str(Path(__file__).parents[2] / "support")]
-    script = SCRIPT.format(path=support, at=at, store=store)
-    killed = subprocess.run([sys.executable, "-c", script])
-    assert killed.returncode == -signal.SIGKILL
-    history = launch(tmp_path / "store", pruner="median", trials=14)
-    assert outcome(history) == outcome(undisturbed)
-    assert "running" not in attempts(history.store.root, "scripted")
 
 
 def test_a_trial_whose_worker_dies_is_tried_again(tmp_path: Path) -> None:

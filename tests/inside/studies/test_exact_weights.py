@@ -125,14 +125,3 @@ def test_weighted_and_unweighted_data_use_programs_of_their_own() -> None:
         assert wanted == [by_trainer(trainer, lambda: weighed(0.2), s, spec) for s in kinds]
     # Whole numbers are not converted to floats by `fit`.
     assert trainer.programs.made == len(kinds)
-
-
-# Among other weights there are zeros above.
-@pytest.mark.exhaustive
-def test_a_batch_of_weight_zero_trains_as_by_hand(trainer: CompiledTrainer) -> None:
-    """Its loss is 0 and its gradients too, but for the regularizers."""
-    weights = np.zeros(COUNT)
-    weights[::9] = 2.0
-    splits, spec = samples(sample_weight=weights, stratify=False), spec_of(batch_size=3)
-    wanted = by_hand(lambda: weighed(0.3), splits, spec)
-    assert by_trainer(trainer, lambda: weighed(0.3), splits, spec) == wanted

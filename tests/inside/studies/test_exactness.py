@@ -91,19 +91,6 @@ def test_every_way_to_train_comes_to_what_is_trained_by_hand(
     assert trainer.programs.made - before == programs, "programs are used again"
 
 
-# Of one model by another, see `test_compiled_trainer`.
-@pytest.mark.exhaustive
-def test_programs_that_were_let_go_are_made_again_to_the_same_bits() -> None:
-    """Two models in turns, with room for one program."""
-    trainer, splits, spec = CompiledTrainer("compiled", kept=1), samples(), spec_of(1)
-    builders = [functools.partial(*_first(name)) for name in ("frozen", "seeded")]
-    wanted = by_hand(builders[0], splits, spec)
-    for number in (0, 1, 0):
-        found = by_trainer(trainer, builders[number], splits, spec)
-        assert number or found == wanted
-    assert trainer.programs.made == 3
-
-
 @pytest.mark.parametrize("batch_size", [8, 10, 12, 16, 100])
 def test_tensorflow_is_told_the_sizes_of_batches_that_fit_tells(batch_size: int) -> None:
     """By each trainer, in training and in validation."""

@@ -14,7 +14,6 @@ from typing import Any
 import psutil
 import pytest
 from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
-from suite import exhaustive_but
 
 from studies.executors import Executor, InProcessExecutor, Session, WorkerExecutor
 from studies.user_code import Target, load_study
@@ -47,22 +46,6 @@ class TestInProcess(ExecutorConformance):
     @classmethod
     def open_file(cls) -> Open:
         return in_process
-
-
-@pytest.mark.exhaustive
-class TestWorker(ExecutorConformance):
-    """A pool does what its workers do: see `test_pool`, which runs each time."""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def open_file(cls) -> Open:
-        return in_worker
-
-
-# A command does so in `tests/commands/test_bad_input`.
-@pytest.mark.exhaustive
-def test_what_is_wrong_with_the_study_is_told_by_a_worker(tmp_path: Path) -> None:
-    TestWorker().test_what_is_wrong_with_the_study_is_told(in_worker, tmp_path)
 
 
 @pytest.fixture
@@ -129,11 +112,12 @@ def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
 
 
 # The last one lets no other thread of the worker run. Workers of a killed launch, which train as
-# usual, are in `tests/end_to_end/test_signals.py`.
+# usual, are in `test_signals`, each time.
 BUSY = ["", "time.sleep(3600)", "sum(range(10**13))"]
 
 
-@pytest.mark.parametrize("busy", exhaustive_but([BUSY[2]], BUSY))
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("busy", BUSY)
 def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path, busy: str) -> None:
     """One that trains does too, however long its epoch would take, and its data go along."""
     import subprocess

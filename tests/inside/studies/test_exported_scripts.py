@@ -19,7 +19,6 @@ import pytest
 from builder_corpus import run, session
 from handmade import ENVIRONMENT, make_result, make_spec
 from study_record import weights_in
-from suite import exhaustive_but
 
 from search_spaces import StudyError
 from studies.executors import Session
@@ -240,13 +239,12 @@ def test_a_builder_that_needs_kerastudy_is_refused(folder: Path) -> None:
         try_script(folder / "imported", "imported", str(folder))
 
 
+# The scripts above are of builders for Keras Tuner and Optuna, too.
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "style",
-    exhaustive_but(
-        ["optuna_class"],
-        ["name_scopes", "optuna_class", "hypermodel", "several_domains", "tuner_space",
-         "subclassed_model", "steps_of_parts", "reading_values"],
-    ),
+    ["name_scopes", "optuna_class", "hypermodel", "several_domains", "tuner_space",
+     "subclassed_model", "steps_of_parts", "reading_values"],
 )  # fmt: skip
 def test_builders_of_other_styles_end_with_the_recorded_weights(style: str, tmp_path: Path) -> None:
     history = run(style, "random", tmp_path / "store", 1)

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 _PROGRAM = """
 import json, sys
 import kerastudy
@@ -20,6 +22,7 @@ print(json.dumps([loaded, sklearn.base.is_classifier(wrapped), gallery.__name__]
 """
 
 
+@pytest.mark.exhaustive
 def test_keras_loads_its_wrappers_and_galleries_at_their_first_use() -> None:
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True)
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import optuna
 import pytest
-from command_line import kerastudy_here
 from damage import settle
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
+from user_commands import kerastudy_here
 
 import kerastudy as ks
 from search_spaces import StudyError
@@ -91,11 +91,11 @@ print(json.dumps([
 
 def test_optuna_loads_what_mlflow_has(store: Store) -> None:
     history = history_of(store)
-    told = kerastudy_here("export", "scripted", "--as", "optuna", "--json", cwd=store.root.parent)
-    assert told.code == 2, "the store is not where it would be by default"
-    arguments = ["export", "scripted", "--as", "optuna", "--json", "--store", store.root]
-    told = kerastudy_here(*arguments, cwd=store.root.parent)
-    document = json.loads(told.out)
+    # The store is not where it would be by default.
+    arguments = ("export", "scripted", "--as", "optuna", "--json")
+    kerastudy_here(store.root.parent, *arguments, expect=2)
+    told = kerastudy_here(store.root.parent, *arguments, "--store", store.root)
+    document = json.loads(told.stdout)
     exports = {each["study"]: each for each in document["exports"]}
     assert exports.keys() == {NAME, "scripted (optuna:random)"}
     assert (exports[NAME]["trials"], exports[NAME]["written"]) == (12, 12)
@@ -186,9 +186,9 @@ def test_something_else_under_the_name_is_refused(store: Store, there: Any) -> N
 @pytest.fixture
 def refused(made: Path, tmp_path: Path) -> Iterator[Any]:
     def check(*arguments: str, words: tuple[str, ...]) -> None:
-        told = kerastudy_here("export", *arguments, "--store", made, cwd=tmp_path)
-        assert (told.code, told.out) == (2, "")
-        assert told.err == f"{told.last}\n" and told.last.startswith("kerastudy: ")
+        told = kerastudy_here(tmp_path, "export", *arguments, "--store", made, expect=2)
+        assert told.stdout == ""
+        assert told.stderr == f"{told.last}\n" and told.last.startswith("kerastudy: ")
         assert all(word in told.last for word in words), told.last
 
     yield check

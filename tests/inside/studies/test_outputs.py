@@ -85,11 +85,6 @@ def test_classes_are_at_least_two(function: Any, count: Any) -> None:
         function(count)
 
 
-def test_one_class_has_a_hint() -> None:
-    with pytest.raises(ks.errors.StudyError, match=r"binary\(\)"):
-        ks.outputs.classes(1)
-
-
 @pytest.mark.parametrize("count", [0, -1, 1.0, True, "1"])
 def test_numbers_of_a_regression_are_at_least_one(count: Any) -> None:
     with pytest.raises(ks.errors.StudyError, match=f"regression.*at least 1.*{count!r}"):

@@ -50,6 +50,10 @@ class TestPlainTrainer(OfPlainTrainer, TrainerConformance):
     test_callbacks_that_watch_batches_see_each = exhaustive(
         TrainerConformance.test_callbacks_that_watch_batches_see_each
     )
+    # Which epoch counts is decided around a trainer.
+    test_a_tie_goes_to_the_lower_validation_loss = exhaustive(
+        TrainerConformance.test_a_tie_goes_to_the_lower_validation_loss
+    )
     # A training that is cut stops, and goes on, alike.
     test_stops_when_told = exhaustive(TrainerConformance.test_stops_when_told)
     test_cut_after_any_epoch_it_goes_on_with_its_callbacks = exhaustive(
@@ -262,20 +266,6 @@ def test_a_checkpoint_that_cannot_be_written_is_not_the_trials_fault(tmp_path: P
     (tmp_path / "file").write_text("in the way of the folder")
     with pytest.raises(StudyError, match="cannot be written"):
         run(make_study(dense), tmp_path / "file", epochs=1)
-
-
-# As every trainer's tests show of a trial that is pruned.
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("epochs", [1, 3])
-def test_the_checkpoint_has_the_weights_that_the_digest_says(tmp_path: Path, epochs: int) -> None:
-    from studies.training import weights_digest
-
-    result = run(make_study(dense), tmp_path, epochs)
-    model = dense(Hyperparameters(SPACE, {"rate": 0.3}))
-    model.optimizer.build(model.trainable_variables)
-    model.load_weights(tmp_path / "best.weights.h5")
-    assert weights_digest(model.get_weights()) == result.weights_sha256
-    assert list(tmp_path.iterdir()) == [tmp_path / "best.weights.h5"], "no partial files are left"
 
 
 def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> None:

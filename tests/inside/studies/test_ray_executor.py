@@ -14,7 +14,6 @@ import pytest
 from conformance.executor import STUDY_FILE, ExecutorConformance, Open
 from ray_cluster import add_node, ray_cluster, worker_processes
 from study_record import differences, read_record
-from suite import exhaustive
 from user_commands import kerastudy_here
 
 from studies.executors import InProcessExecutor, RayOptions, RayPool, RayWorkers, Session, connected
@@ -53,22 +52,13 @@ def on_ray(file: Path, workers: int = 1) -> Iterator[RayPool]:
             started.close()
 
 
+# A whole study runs there each time, below, with trials that end early, and one that is lost.
+@pytest.mark.exhaustive
 class TestRay(ExecutorConformance):
     @pytest.fixture(scope="class")
     @classmethod
     def open_file(cls) -> Open:
         return on_ray
-
-    # They run the code of workers, which runs each time in this process and in the pool.
-    test_a_task_may_ask_for_another_trainer = exhaustive(
-        ExecutorConformance.test_a_task_may_ask_for_another_trainer
-    )
-    test_saves_a_champion_with_the_trials_score = exhaustive(
-        ExecutorConformance.test_saves_a_champion_with_the_trials_score
-    )
-    test_what_is_wrong_with_the_study_is_told = exhaustive(
-        ExecutorConformance.test_what_is_wrong_with_the_study_is_told
-    )
 
 
 def test_a_study_is_that_of_this_process_though_a_worker_dies(
@@ -78,7 +68,8 @@ def test_a_study_is_that_of_this_process_though_a_worker_dies(
     file, data = tmp_path / "study.py", tmp_path / "data.npz"
     x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
     np.savez(data, x_train=x, y_train=(x.sum(axis=1) > 0).astype("int64"))
-    text = STUDY_FILE.replace("trials=4,", "trials=6, deterministic=True,")
+    pruner = 'pruner="percentile,percentile=50,n_startup_trials=2,n_warmup_steps=0"'
+    text = STUDY_FILE.replace("trials=4,", f"trials=6, deterministic=True, {pruner},")
     text = text.replace('arrays(x, y, name="made up")', f"npz({str(data)!r})")
     file.write_text(text, encoding="utf-8")
     study, code = load_study(Target(str(file)))
@@ -99,6 +90,7 @@ def test_a_study_is_that_of_this_process_though_a_worker_dies(
         unlike = differences(expected[part], found[part])
         # A trial that was resumed has the scores of its best epoch alone.
         assert not [each for each in unlike if "scores" not in each], part
+    assert "pruned" in {trial["state"] for trial in found["trials"].values()}
 
 
 @pytest.mark.exhaustive

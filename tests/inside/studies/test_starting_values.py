@@ -8,8 +8,9 @@ from typing import Any
 
 import optuna
 import pytest
-from command_line import kerastudy_here, write_study
+from blobs import write_study
 from scripted import ScriptedExecutor, describe, run_study
+from user_commands import kerastudy_here
 
 import kerastudy as ks
 from search_spaces import SearchSpace, SearchSpaceError, StudyError
@@ -32,7 +33,7 @@ SPACE = SearchSpace(
 OLD: dict[str, Any] = {"trials": 24, "engine": "optuna:random", "try_defaults": False}
 
 
-class Told(NoProgress):
+class Answer(NoProgress):
     """Keeps what a user is told."""
 
     def __init__(self) -> None:
@@ -70,7 +71,7 @@ def best(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_the_best_ten_of_another_study(folder: Path) -> None:
-    told = Told()
+    told = Answer()
     history = launch(folder, "from old", told, initial_from="study:old")
     assert values(history)[0] == SPACE.defaults()
     assert values(history)[1:11] == best(folder)[:10]
@@ -90,7 +91,7 @@ def test_a_study_keeps_the_trials_that_it_was_begun_with(folder: Path) -> None:
 
 
 def test_what_is_not_in_the_space_is_passed_over_and_counted(folder: Path) -> None:
-    told = Told()
+    told = Answer()
     narrower = SearchSpace(*(p for p in SPACE if p.name != "rate"), ks.Float("rate", 4e-3, 1.0))
     history = launch(folder, "narrower", told, space=narrower, initial_from="study:old")
     expected = [each for each in best(folder) if each["rate"] >= 4e-3][:10]
@@ -204,19 +205,16 @@ def test_what_a_study_takes() -> None:
 def test_on_the_command_line(tmp_path: Path) -> None:
     write_study(tmp_path)
     here = ("--executor", "in-process", "--verify", "off", "--no-report", "--json")
-    first = kerastudy_here("launch", "my_study.py", "--trials", "3", *here, cwd=tmp_path)
-    assert first.code == 0, first.err
-    top = [trial["params"] for trial in json.loads(first.out)["top"]]
+    first = kerastudy_here(tmp_path, "launch", "my_study.py", "--trials", "3", *here)
+    top = [trial["params"] for trial in json.loads(first.stdout)["top"]]
     other = ("launch", "my_study.py", "--name", "other", "--start-with", "study:blobs", *here)
-    planned = kerastudy_here(*other, "--dry-run", cwd=tmp_path)
-    assert planned.code == 0, planned.err
-    assert json.loads(planned.out)["initial"] == top
-    assert json.loads(planned.out)["initial_from"] == "study:blobs"
-    told = kerastudy_here(*other, "--trials", "2", cwd=tmp_path)
-    assert told.code == 0, told.err
-    assert "starts with the best 3 of the study 'blobs'" in told.err
+    planned = kerastudy_here(tmp_path, *other, "--dry-run")
+    assert json.loads(planned.stdout)["initial"] == top
+    assert json.loads(planned.stdout)["initial_from"] == "study:blobs"
+    told = kerastudy_here(tmp_path, *other, "--trials", "2")
+    assert "starts with the best 3 of the study 'blobs'" in told.stderr
     nowhere = ("launch", "my_study.py", "--name", "n", "--start-with", "study:nowhere", *here)
-    told = kerastudy_here(*nowhere, cwd=tmp_path)
-    assert told.code == 2 and "'nowhere'" in told.last
-    listed = json.loads(kerastudy_here("list", "--json", cwd=tmp_path).out)
+    told = kerastudy_here(tmp_path, *nowhere, expect=None)
+    assert told.returncode == 2 and "'nowhere'" in told.last
+    listed = json.loads(kerastudy_here(tmp_path, "list", "--json").stdout)
     assert "nowhere" not in str(listed) and len(listed) == 2

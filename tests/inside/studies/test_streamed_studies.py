@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import streamed
 import tensorflow as tf
-from command_line import kerastudy_here
 from conformance.models import make_spec, seeing
 from conformance.trainer import TrainerConformance
 from exact_training import by_trainer, spec_of
 from in_mlflow import InMlflow
 from streamed import model, study
+from user_commands import kerastudy_here
 
 import kerastudy as ks
 from search_spaces import StudyError
@@ -252,12 +252,11 @@ def test_a_worker_runs_the_documented_example_and_makes_its_data_by_itself(tmp_p
     assert example.count("epochs=5") == 1
     (tmp_path / "my_batches.py").write_text(example.replace("epochs=5", "epochs=1"))
     told = kerastudy_here(
+        tmp_path,
         *("launch", "my_batches.py", "--workers", "1", "--store", "store", "--json"),
         *("--verify", "off", "--trials", "1"),
-        cwd=tmp_path,
     )
-    assert told.code == 0, told.err
-    document = json.loads(told.out)
+    document = json.loads(told.stdout)
     assert document["trials"]["complete"] == 1
     assert document["best"]["trainer_reason"] == "the data comes as a tf.data.Dataset"
-    assert "not the same each time" not in " ".join(told.err.split())
+    assert "not the same each time" not in " ".join(told.stderr.split())

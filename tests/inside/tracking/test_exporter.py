@@ -630,7 +630,11 @@ class Said(NoProgress):
 
 
 @pytest.mark.parametrize(
-    ("code", "told"), [(507, "does not answer as it should"), (403, "refuses .* Log in by")]
+    ("code", "told"),
+    [
+        (507, "does not answer as it should"),
+        pytest.param(403, "refuses .* Log in by", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_a_study_goes_on_without_its_server_and_says_so_once(
     store: Store, monkeypatch: pytest.MonkeyPatch, code: int, told: str

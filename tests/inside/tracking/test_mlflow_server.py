@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import kerastudy_here, write_study
+from blobs import write_study
 from exported import check_equal, experiment_of
 from mlflow import MlflowClient
 from mlflow_server import MlflowServer, free_port
 from scripted import ScriptedExecutor, describe, run_study
+from user_commands import kerastudy_here
 
 from search_spaces import ServerAwayError, ServerRefusedError, TrackingError
 from studies.progress import NoProgress
@@ -99,19 +100,18 @@ def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Pat
     history = launch(tmp_path / "store", "pushed")
     nobody = f"http://127.0.0.1:{free_port()}"
     arguments = ("push", "pushed", "--store", "store", "--tracking-uri")
-    told = kerastudy_here(*arguments, nobody, cwd=tmp_path)
-    assert (told.code, told.out) == (2, "")
+    told = kerastudy_here(tmp_path, *arguments, nobody, expect=2)
+    assert told.stdout == ""
     assert f"{nobody} does not answer" in told.last
     for sent in ("9", "0"):
-        told = kerastudy_here(*arguments, server.address, cwd=tmp_path)
-        assert (told.code, told.err) == (0, "")
-        assert told.out.startswith(f"{sent} runs of pushed sent")
+        told = kerastudy_here(tmp_path, *arguments, server.address)
+        assert told.stderr == ""
+        assert told.stdout.startswith(f"{sent} runs of pushed sent")
         check_equal(server.client, history.folder)
     server.client.delete_experiment(experiment_of(server.client, history.folder).experiment_id)
-    told = kerastudy_here(*arguments, server.address, cwd=tmp_path)
-    assert told.code == 2 and "--again" in told.last
-    told = kerastudy_here(*arguments, server.address, "--again", cwd=tmp_path)
-    assert told.code == 0, told.err
+    told = kerastudy_here(tmp_path, *arguments, server.address, expect=None)
+    assert told.returncode == 2 and "--again" in told.last
+    told = kerastudy_here(tmp_path, *arguments, server.address, "--again")
     check_equal(server.client, history.folder)
 
 
@@ -139,22 +139,21 @@ def test_a_trained_study_is_there_with_its_champion(
     monkeypatch.setattr(process, "_SECONDS_TO_WAIT", 120)
     file = write_study(tmp_path, name='"trained"')
     told = kerastudy_here(
+        tmp_path,
         *("launch", file, "--store", "store", "--executor", "in-process", "--verify", "off"),
         "--json",
-        cwd=tmp_path,
         MLFLOW_TRACKING_URI=server.address,
         KERASTUDY_MLFLOW="on",
     )
-    assert told.code == 0, told.err
-    assert f'"server": "{server.address}"' in told.out
-    assert "warning" not in told.err
+    assert f'"server": "{server.address}"' in told.stdout
+    assert "warning" not in told.stderr
     store = open_store(tmp_path / "store")
     assert store is not None
     history = read_study(store, "trained")
     for client in (server.client, MlflowClient(store.mlflow_uri, store.mlflow_uri)):
         check_equal(client, history.folder)
     version = server.client.get_model_version_by_alias("trained (2)", "champion")
-    assert version.tags["kerastudy.verdict"] == json.loads(told.out)["verdict"]["text"]
+    assert version.tags["kerastudy.verdict"] == json.loads(told.stdout)["verdict"]["text"]
     files = [f.path for f in server.client.list_artifacts(version.run_id or "", "study")]
     assert files == ["study/code", "study/definition.json"]
     mlflow.set_tracking_uri(server.address)
@@ -163,8 +162,8 @@ def test_a_trained_study_is_there_with_its_champion(
     finally:
         mlflow.set_tracking_uri(None)
     assert model.count_params() == 15
-    shown = kerastudy_here("show", "trained", "--store", "store", cwd=tmp_path)
-    assert f"also at    {server.address}" in shown.out
+    shown = kerastudy_here(tmp_path, "show", "trained", "--store", "store")
+    assert f"also at    {server.address}" in shown.stdout
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from conformance.models import (
     SPACE,
     VALUES,
     by_hand,
-    convolutional,
     dense,
     epochs_in,
     functional,
@@ -211,18 +210,6 @@ class TrainerConformance(_Training):
         for loaded, trained in zip(model.get_weights(), weights[0], strict=True):
             np.testing.assert_array_equal(loaded, trained)
 
-    # Also above, where it is cut.
-    @pytest.mark.exhaustive
-    def test_users_callbacks_see_one_training(self, trainer: Trainer, tmp_path: Path) -> None:
-        """EarlyStopping keeps its patience from epoch to epoch, and ends the trial."""
-
-        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
-            return [keras.callbacks.EarlyStopping("loss", patience=1, min_delta=1e9)]
-
-        study = make_study(dense, callbacks=callbacks)
-        result, _ = self.train(trainer, study, make_spec(epochs=9), tmp_path)
-        assert (result.state, result.epochs) == ("complete", 2)
-
     def test_callbacks_that_watch_batches_see_each(self, trainer: Trainer, tmp_path: Path) -> None:
         seen: list[int] = []
 
@@ -263,17 +250,6 @@ class RepeatingConformance(_Training):
         wanted, _ = handmade(dense, 8, 2, 400, dtype="float64")
         spec = make_spec(epochs=2, batch_size=8)
         assert self.train(trainer, study, spec, tmp_path)[1] == wanted
-
-    # After others with other values in `test_exactness`.
-    @pytest.mark.exhaustive
-    def test_the_thousandth_trial_is_as_the_first(self, trainer: Trainer, tmp_path: Path) -> None:
-        study, spec = make_study(functional), make_spec()
-        first = self.train(trainer, study, spec, tmp_path)
-        for other in (dense, convolutional):
-            self.train(trainer, make_study(other), make_spec(epochs=1), tmp_path)
-        again = self.train(trainer, study, spec, tmp_path)
-        assert again[1] == first[1]
-        assert again[0].weights_sha256 == first[0].weights_sha256 != ""
 
     @pytest.mark.exhaustive
     def test_the_test_part_changes_nothing(self, trainer: Trainer, tmp_path: Path) -> None:

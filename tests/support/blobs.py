@@ -1,15 +1,12 @@
-"""The command ``kerastudy`` as a process, and study files to give to it."""
+"""A study of blobs, to be launched by a command, and to be looked at by many tests."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import user_commands
-from user_commands import KERASTUDY, environment
+from user_commands import Answer, as_json
 
 # Keras is imported by the builder: what is wrong before it is called is then told quickly.
 STUDY_FILE = """
@@ -49,21 +46,6 @@ study = ks.Study(
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a command answered."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def last(self) -> str:
-        """The last line on standard error."""
-        lines = self.err.strip().splitlines()
-        return lines[-1] if lines else ""
-
-
-@dataclass(frozen=True)
 class Launched:
     """A launched study.
 
@@ -77,37 +59,12 @@ class Launched:
     folder: Path
     file: Path
     store: Path
-    told: Told
+    told: Answer
 
     @property
     def document(self) -> Any:
         """What it printed with ``--json``."""
-        return json.loads(self.told.out)
-
-
-def kerastudy(*arguments: str | Path, cwd: Path, timeout: float = 300, **variables: str) -> Told:
-    """Runs the command in a folder, as a user's shell would."""
-    return run([*KERASTUDY, *map(str, arguments)], cwd=cwd, timeout=timeout, **variables)
-
-
-def kerastudy_here(*arguments: str | Path, cwd: Path, **variables: str) -> Told:
-    """Runs the command in this process; see `user_commands.kerastudy_here`."""
-    done = user_commands.kerastudy_here(cwd, *arguments, expect=None, **variables)
-    return Told(done.returncode, done.stdout, done.stderr)
-
-
-def run(command: list[str], *, cwd: Path, timeout: float = 300, **variables: str) -> Told:
-    """Runs a process in a folder."""
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env=environment(**variables),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    return Told(done.returncode, done.stdout, done.stderr)
+        return as_json(self.told)
 
 
 def write_study(folder: Path, **replaced: str) -> Path:

@@ -1,0 +1,110 @@
+"""A disk that is full, or read-only, under the commands for a study that is there.
+
+What is refused is told in a line. When the disk takes it again, the command does what it is for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from kinds_study import Kinds
+from study_record import left_behind
+from suite import exhaustive_but
+from user_commands import Answer, kerastudy_here
+from write_steps import NEEDS_NO_ROOM, Refusal, Steps
+
+STORE = "kerastudy-store"
+COMMANDS = {
+    "rename": ("rename", "kinds", "renamed"),
+    "delete": ("delete", "kinds", "--yes"),
+    "promote": ("promote", "kinds", "--trial", "TRIAL"),
+    "evaluate": ("evaluate", "kinds"),
+    "confirm": (
+        *("confirm", "kinds", "--top", "2", "--budget", "2", "--executor", "in-process"),
+        "--no-test",
+    ),
+    "report": ("report", "kinds", "--no-open", "--output", "page.html"),
+    "keras": ("export", "kinds", "--as", "keras", "--output", "model.keras"),
+    "csv": ("export", "kinds", "--as", "csv", "--output", "all.csv"),
+    "optuna": ("export", "kinds", "--as", "optuna", "--output", "optuna.db"),
+}
+
+
+def watched(
+    folder: Path, command: tuple[str, ...], fault: Refusal | None = None, at: int = -1
+) -> tuple[Answer, list[str]]:
+    """Runs a command in this process; returns its answer, and the steps of what it wrote."""
+    steps = Steps(folder, fault=fault, at=at)
+    with patch.object(sqlite3, "connect", sqlite3.connect):
+        steps.watch()
+        try:
+            answer = kerastudy_here(folder, *command, expect=None)
+        finally:
+            steps.fault = None
+    return answer, [*steps.seen]
+
+
+def outcome(folder: Path) -> list[Any]:
+    """What the journals of the store have of its studies, without times and random names."""
+    found: list[Any] = []
+    for journal in sorted((folder / STORE).glob("*/journal.db")):
+        with contextlib.closing(sqlite3.connect(journal)) as database:
+            found += [
+                database.execute(query).fetchall()
+                for query in (
+                    "SELECT name FROM study",
+                    "SELECT alias, number FROM champions JOIN trials ON trials.uuid = trial "
+                    "WHERE NOT withdrawn ORDER BY alias",
+                    "SELECT state FROM confirmations",
+                    "SELECT count(*) FROM evaluations",
+                    "SELECT state, count(*) FROM fits WHERE confirmation IS NOT NULL "
+                    "AND state = 'complete'",
+                )
+            ]
+    return found
+
+
+def place(step: str) -> str:
+    """What a step is done to: a table, or a kind of file."""
+    what, _, table = step.partition(":")
+    return f"{what}{table.split(',')[0]}" if table else f"{what.split()[0]} {Path(what).suffix}"
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+@pytest.mark.parametrize("name", exhaustive_but(["rename", "delete", "csv"], COMMANDS))
+def test_what_is_refused_is_told_in_a_line_and_done_later(
+    kinds: Kinds, tmp_path: Path, name: str, fault: Refusal
+) -> None:
+    worst = str(kinds.trials[-1]["trial"])
+    command = tuple(worst if word == "TRIAL" else word for word in COMMANDS[name])
+    calm = Path(shutil.copytree(kinds.folder, tmp_path / "calm"))
+    answer, steps = watched(calm, command)
+    assert answer.returncode == 0, answer.stderr
+    tried = {place(step): at for at, step in reversed([*enumerate(steps)])}
+    if fault == "full":
+        tried = {what: at for what, at in tried.items() if not what.startswith(NEEDS_NO_ROOM)}
+    assert tried, steps
+    for what, at in tried.items():
+        folder = Path(shutil.copytree(kinds.folder, tmp_path / f"at {at}"))
+        answer, _ = watched(folder, command, fault, at)
+        if answer.returncode == 0:
+            # It was about something that may be left, such as the name of a folder.
+            assert outcome(folder) == outcome(calm), what
+        else:
+            lines = [line for line in answer.stderr.splitlines() if line.startswith("kerastudy: ")]
+            assert answer.returncode == 2 and lines == [answer.last], (what, answer.stderr)
+            assert "Traceback" not in answer.stderr
+            kerastudy_here(folder, "doctor", "--fix", expect=None)
+            again = kerastudy_here(folder, *command, expect=None)
+            done = again.returncode == 0 or outcome(folder) == outcome(calm)
+            assert done, (what, answer.stderr, again.stderr)
+        assert outcome(folder) == outcome(calm), what
+        kerastudy_here(folder, "doctor", "--fix", expect=None)
+        assert left_behind(folder / STORE) == [], what
+        shutil.rmtree(folder)
