@@ -66,7 +66,8 @@ def changed(array: np.ndarray, *changes: tuple[Any, float]) -> np.ndarray:
 def test_options_are_checked_at_once(options: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
         datasets.arrays(X, Y, **options)
-    if options != {"validation": None}:
+    # The parts of a file may be its own.
+    if options.get("validation", 0) is not None:
         with pytest.raises(DataError, match=said):
             datasets.npz("none.npz", **options)
 

@@ -376,7 +376,7 @@ def test_one_date_of_many_rows_orders_none() -> None:
     assert loaded.warnings[0].startswith("Parts are drawn at random.")
     y = np.asarray(loaded.train.y).ravel()
     assert not np.array_equal(np.sort(y), np.arange(len(y)) + 0.5)
-    with pytest.raises(DataError, match="split by .* the target 'price'"):
+    with pytest.raises(DataError, match=r"split by .* the target 'price'"):
         datasets.table(table, target="price", time="price")
 
 
