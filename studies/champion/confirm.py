@@ -33,14 +33,14 @@ from studies.executors.sizing import check_workers
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import record_verified
-from tracking.history.confirmations import (
+from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
+from tracking.history.verdicts import (
     confirmation_of,
     evaluations_on,
     read_evaluations,
     record_evaluation,
+    study_verdict,
 )
-from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
-from tracking.history.verdicts import study_verdict
 from tracking.mlflow.process import export_later
 from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
 from tracking.records.studies import ConstantGuess

@@ -23,9 +23,9 @@ from studies.definition.settings import check_count, is_count
 from studies.error_texts import describe
 from studies.executors.jobs import Job, Jobs, run_jobs, spec_of
 from studies.progress import Progress
-from tracking.history.confirmations import ConfirmationTraining, read_trainings
-from tracking.history.curves import common_best, fit_metrics
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import common_best, fit_metrics
+from tracking.history.verdicts import ConfirmationTraining, read_trainings
 from tracking.journal import Journal
 from tracking.records import (
     ALL_FOLDS,

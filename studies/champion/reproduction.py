@@ -18,8 +18,8 @@ from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, make_progress
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
-from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.trials import fit_metrics
 from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.checks import differing, is_known, not_reproduced, reproduced

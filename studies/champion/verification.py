@@ -21,8 +21,8 @@ from studies.definition.settings import Verify
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.training import environment_differences
-from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import fit_metrics
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult
 from tracking.records.checks import (
     OFF,

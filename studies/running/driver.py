@@ -23,8 +23,7 @@ from studies.running.definitions import joinable
 from studies.running.proposals import EngineOf, Proposals
 from studies.running.retention import Retention
 from studies.running.trials import FirstTrials, Running, StudyTrials, ValidationParts
-from tracking.history.curves import epoch_metrics
-from tracking.history.trials import best_trial
+from tracking.history.trials import best_trial, epoch_metrics
 from tracking.journal import Journal, JournalReader
 from tracking.records import (
     Decision,

@@ -12,6 +12,7 @@ from .checks import Measured as Measured
 from .checks import (
     Racer as Racer,
 )
+from .checks import ValidationPredictions as ValidationPredictions
 from .converting import from_json as from_json
 from .converting import to_json as to_json
 from .studies import (
@@ -68,4 +69,3 @@ from .trials import (
     finished_trials as finished_trials,
 )
 from .trials import training_name as training_name
-from .validation_predictions import ValidationPredictions as ValidationPredictions

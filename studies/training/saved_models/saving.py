@@ -35,8 +35,8 @@ from studies.training.scoring.predictions import validation_predictions
 from studies.training.scoring.test_part import evaluated
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import ALL_FOLDS, TrialSpec
+from tracking.records.checks import predictions_beside
 from tracking.records.converting import to_json
-from tracking.records.validation_predictions import predictions_beside
 
 if TYPE_CHECKING:
     import keras
