@@ -127,7 +127,7 @@ def put_into(
 
     Before the model's description (`mlflow.models.Model`) is written to the folder.
     """
-    from studies.data.tables import values
+    from studies.data import column_values as values
 
     code, own = folder / CODE, folder / OWN_CODE
     code.mkdir()
