@@ -17,8 +17,7 @@ from studies.data import (
     look_at,
     path_in,
 )
-from studies.definition.objective import no_data
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, no_data
 from studies.executors.session import Session
 from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing

@@ -16,7 +16,7 @@ from studies.champion.recorded import champion_or, check_data, in_worker, opened
 from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
 from studies.champion.verification import Verifier
 from studies.data import temporary_folder
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition
 from studies.executors.executor import Executor
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import (

@@ -27,9 +27,7 @@ from studies.champion.confirm_trainings import (
 from studies.champion.evaluation import Reading
 from studies.champion.recorded import AnyExecutor, check_data, opened, recorded_executor
 from studies.champion.verification import Verifier
-from studies.definition.study_definition import StudyDefinition
-from studies.executors import ExecutorName
-from studies.executors.sizing import check_workers
+from studies.definition import ExecutorName, StudyDefinition, check_workers
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import record_verified

@@ -11,8 +11,7 @@ from typing import Final
 from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
 from search_spaces.texts import counted
 from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
-from studies.definition.settings import check_engine
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
 from studies.executors.pool import LocalWorkers, WorkerPool
 from studies.executors.session import InProcessExecutor, Session

@@ -17,7 +17,7 @@ from pathlib import Path
 from search_spaces.errors import InternalError, StudyError, WorkerError
 from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, put_back, trainings_of
 from studies.data import temporary_folder
-from studies.definition.settings import Verify
+from studies.definition import Verify
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.training import environment_differences

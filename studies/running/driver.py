@@ -13,12 +13,12 @@ from dataclasses import replace
 from functools import partial
 
 from search_spaces.errors import WorkerError
-from studies.definition.seeds import trial_seed
+from studies.definition import AtTheEnd, trial_seed
 from studies.engines import Curve
 from studies.executors.executor import Executor
 from studies.executors.jobs import Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
-from studies.running.budget import INTERRUPTED, AtTheEnd, AwakeClock, Ending, TimeLimit
+from studies.running.budget import INTERRUPTED, AwakeClock, Ending, TimeLimit
 from studies.running.definitions import joinable
 from studies.running.proposals import EngineOf, Proposals
 from studies.running.retention import Retention

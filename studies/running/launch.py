@@ -14,11 +14,11 @@ from search_spaces.errors import FailedAlikeError
 from studies.champion.choosing import choose_champion
 from studies.champion.verification import VerificationStopped, Verifier
 from studies.data import temporary_folder
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import LOCAL, LaunchOptions, RayOptions, StudyDefinition
 from studies.engines import Curve, Engine, EngineSettings, make_engine
 from studies.executors.executor import Executor
 from studies.executors.pool import LaunchWorkers, LocalWorkers
-from studies.executors.ray.cluster import LOCAL, RayOptions, check_installed
+from studies.executors.ray.cluster import check_installed
 from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
@@ -29,7 +29,6 @@ from studies.running.definitions import check_definition, most_epochs, with_hard
 from studies.running.driver import Driver
 from studies.running.opening import (
     HeldStudy,
-    LaunchOptions,
     check_store,
     exporting,
     held_study,

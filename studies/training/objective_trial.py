@@ -41,7 +41,7 @@ from tracking.records import BestEpoch, EpochResult, TrialResult, TrialSpec, Tri
 if TYPE_CHECKING:
     import keras
 
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 _log = logging.getLogger(__name__)
 _shown: set[str] = set()

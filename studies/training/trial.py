@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 
 _log = logging.getLogger(__name__)

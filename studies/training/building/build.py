@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 
 def build_model(
@@ -55,8 +55,8 @@ def build_model(
     except HyperparameterError as error:
         raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
     check_model(study, model)
-    if study.optimizer is not None or study.loss is not None or study.metrics is not None:
-        recompile(study, model)
+    if study.compile:
+        recompile(study, model, study.compile)
     if not model.compiled and not has_own_fit(study.build):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled. "
@@ -97,17 +97,15 @@ def _why_no_model(returned: Any) -> str:
     return ""
 
 
-def recompile(study: StudyDefinition, model: keras.Model) -> None:
+def recompile(study: StudyDefinition, model: keras.Model, arguments: Mapping[str, Any]) -> None:
     """Compiles a model with the study's arguments instead of the builder's."""
-    given = {"optimizer": study.optimizer, "loss": study.loss, "metrics": study.metrics}
-    given = {name: value for name, value in given.items() if value is not None}
-    if not model.compiled and not {"optimizer", "loss"} <= set(given):
+    if not model.compiled and not {"optimizer", "loss"} <= set(arguments):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled, so "
             "the study must give both optimizer and loss."
         )
     before = compile_arguments(model) if model.compiled else {}
-    model.compile(**{**before, **{name: _new(value) for name, value in given.items()}})
+    model.compile(**{**before, **{name: _new(value) for name, value in arguments.items()}})
 
 
 def _new(value: Any) -> Any:

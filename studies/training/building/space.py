@@ -31,7 +31,7 @@ from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import fatal, is_fatal
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 
 _READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import Arrays, LoadedData, Part
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
     Shape = tuple[int | None, ...]
 

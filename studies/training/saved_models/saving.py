@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
     from tracking.records import TrialSpec
 
 # Of an objective function's, for the signature, and to make variables.
