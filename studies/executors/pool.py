@@ -24,7 +24,7 @@ from studies.executors.sizing import (
     variables_of,
 )
 from studies.executors.worker import WorkerExecutor
-from studies.executors.worker_process import LocalProcess, OnOutput
+from studies.executors.worker_process import OnOutput, WorkerProcess
 from studies.user_code.shipping import ShippedStudy
 from studies.user_code.targets import Target
 from tracking.records import TrialSpec, TrialTask
@@ -117,7 +117,7 @@ class WorkerPool(LoadedByWorkers):
     ) -> Sequence[WorkerExecutor]:
         """Waits until a worker has sent a message or died, or the time is up."""
         ends = None if seconds is None else time.monotonic() + seconds
-        processes = {worker: cast(LocalProcess, worker.process) for worker in workers}
+        processes = {worker: cast(WorkerProcess, worker.process) for worker in workers}
         while True:
             dead = [w for w, p in processes.items() if not p.connects and not p.connected]
             if dead:

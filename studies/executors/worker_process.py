@@ -58,25 +58,6 @@ class ProcessLike(Protocol):
         ...
 
 
-class LocalProcess(ProcessLike, Protocol):
-    """A process of this machine, which a pool can wait for together with others."""
-
-    @property
-    def connection(self) -> Connection:
-        """What to wait for: it can be read when there is a message, or the process has ended."""
-        ...
-
-    @property
-    def connects(self) -> bool:
-        """Whether it has neither connected nor died."""
-        ...
-
-    @property
-    def connected(self) -> bool:
-        """Whether it has connected."""
-        ...
-
-
 def _listen(key: bytes, folder: Path) -> Listener:
     if not hasattr(socket, "AF_UNIX"):
         return Listener(authkey=key)
