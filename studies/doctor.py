@@ -175,7 +175,7 @@ def _of_study(
             holder = "" if fix else holder_of(folder)
             if not holder:
                 return findings
-    name = next((h.name for each, h in store.studies() if each == folder), folder.name)
+    name = next((h.name for path, h in store.studies() if path == folder), folder.name)
     at_work[name] = holder
     return None
 

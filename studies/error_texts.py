@@ -20,8 +20,8 @@ def describe(error: BaseException) -> str:
         # Indented: lines of code.
         lines = [line for line in lines if not line[0].isspace()] or lines
     stripped = [_NODE.sub("", line).strip() for line in lines]
-    told = [line for line in stripped if line and not _WHERE.match(line)]
-    first = next(iter([*told, *stripped]), "")
+    informative = [line for line in stripped if line and not _WHERE.match(line)]
+    first = next(iter([*informative, *stripped]), "")
     return f"{type(error).__name__}: {first[:500]}" if first else type(error).__name__
 
 

@@ -76,8 +76,8 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
     limit = min(terminal_columns(), _LONGEST) if columns is None else columns
     ends_in = _COMMAND_AT_END.fullmatch(line)
     if ends_in and width(line) > limit >= indent + width(ends_in["command"]):
-        told = wrapped(ends_in["before"], indent, limit)
-        return [*told, " " * indent + printable(ends_in["command"])]
+        before = wrapped(ends_in["before"], indent, limit)
+        return [*before, " " * indent + printable(ends_in["command"])]
     lines: list[str] = []
     now = ""
     for part in re.findall(r"\s*\S+", re.sub(r"[\t\n\r\v\f]", " ", line)):

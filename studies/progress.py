@@ -333,11 +333,11 @@ class LiveProgress(LineProgress):
         from rich.text import Text
 
         columns = self._console.width - _MARGIN
-        running = sorted(self._running.values(), key=lambda each: each.spec.number)
-        shown = running[: max(self._console.height - _OTHER_LINES, 1)]
-        lines = [Text(cut(self._line_of(each), columns)) for each in shown]
-        if len(running) > len(shown):
-            lines.append(Text(f"and {len(running) - len(shown)} more", style="dim"))
+        running = sorted(self._running.values(), key=lambda trial: trial.spec.number)
+        most = max(self._console.height - _OTHER_LINES, 1)
+        lines = [Text(cut(self._line_of(trial), columns)) for trial in running[:most]]
+        if len(running) > most:
+            lines.append(Text(f"and {len(running) - most} more", style="dim"))
         if self._begun:
             lines.append(self._bar(columns))
         if self._waits:
@@ -355,7 +355,7 @@ class LiveProgress(LineProgress):
         parts.append(f"epoch {running.epoch:>{len(str(spec.epochs))}}/{spec.epochs}")
         if curve:
             last = list(curve.values())[-1]
-            best = min(curve.values(), key=lambda each: each.rank(objective))
+            best = min(curve.values(), key=lambda epoch: epoch.rank(objective))
             # No room for both.
             apart = best is not last and not running.compared
             at_best = f", best {best.value:.4g} at {best.epoch}" if apart else ""
@@ -391,7 +391,7 @@ class LiveProgress(LineProgress):
 
 def _curve(running: _Running | None) -> str:
     """Returns the sparkline of a trial, with spaces after it."""
-    values = [] if running is None else [each.value for each in running.curve.values()]
+    values = [] if running is None else [epoch.value for epoch in running.curve.values()]
     line = sparkline(values, _CURVE)
     return f"{line:<{_CURVE}}"
 
@@ -440,17 +440,17 @@ def redrawn(console: Console, lines_now: Callable[[], list[Text]]) -> Live:
     return Redrawn()
 
 
-def make_progress(wanted: bool = True) -> Progress:
+def make_progress(visible: bool = True) -> Progress:
     """Returns the progress that suits standard error: live at a terminal, lines elsewhere."""
-    if not wanted:
+    if not visible:
         return NoProgress()
     return LiveProgress() if _can_redraw() else LineProgress()
 
 
 @contextlib.contextmanager
-def showing(wanted: bool = True) -> Iterator[Progress]:
+def showing(visible: bool = True) -> Iterator[Progress]:
     """Yields what `make_progress` returns, and ends it, whatever happens."""
-    progress = make_progress(wanted)
+    progress = make_progress(visible)
     try:
         yield progress
     finally:

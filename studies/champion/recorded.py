@@ -60,7 +60,7 @@ def champion_or(
     if number is None:
         if engine is None and history.champion_engine not in ("", history.description.engine):
             history = read_study(history.store, name, history.champion_engine)
-        champions = [each for each in history.trials if history.is_champion(each)]
+        champions = [trial for trial in history.trials if history.is_champion(trial)]
         if not champions:
             raise StudyNotFoundError(
                 f"The study {name!r} has no champion"

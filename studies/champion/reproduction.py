@@ -15,7 +15,7 @@ from studies.champion.recorded import AS_IT_IS, AnyExecutor, recorded_executor
 from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
 from studies.definition.settings import trainer_in_words
 from studies.definition.study_definition import StudyDefinition
-from studies.progress import NoProgress, Progress, make_progress
+from studies.progress import NoProgress, Progress, showing
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory, read_study
@@ -184,12 +184,9 @@ def reproduce_study(
     opened = open_store(path)
     if opened is None:
         raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
-    shown = make_progress(progress)
-    try:
+    with showing(progress) as shown:
         history = read_study(opened, study.name, engine)
         return reproduce(history, number, study=study, trainer=trainer, progress=shown)
-    finally:
-        shown.end()
 
 
 def _has_epochs(trial: EndedTrial) -> bool:

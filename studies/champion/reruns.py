@@ -61,8 +61,8 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
     """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     trainings: list[tuple[TrialSpec, str, TrialResult | Repeat]] = [
-        (replace(spec, seed=each.seed, repeat=repeat, fold=each.fold), each.uuid, each)
-        for repeat, each in enumerate(trial.result.repeats)
+        (replace(spec, seed=result.seed, repeat=repeat, fold=result.fold), result.uuid, result)
+        for repeat, result in enumerate(trial.result.repeats)
     ]
     if not trainings:
         trainings = [(spec, trial.uuid, trial.result)]
@@ -72,12 +72,12 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
         RecordedTraining(
             spec,
             uuid,
-            each.epochs,
-            each.weights_sha256,
-            each.checkpoint_sha256,
-            0 if each.best is None else each.best.epoch,
+            result.epochs,
+            result.weights_sha256,
+            result.checkpoint_sha256,
+            0 if result.best is None else result.best.epoch,
         )
-        for spec, uuid, each in trainings
+        for spec, uuid, result in trainings
     ]
 
 

@@ -86,12 +86,12 @@ class Verifier:
             "objective": TRAINED_BY_OBJECTIVE,
         }
         itself = by_itself.get(trial.result.trainer, "")
-        known = trial.verified if is_reproduction(trial.verified) else itself or trial.verified
+        outcome = trial.verified if is_reproduction(trial.verified) else itself or trial.verified
         if not restore:
-            if itself or is_whole(known) or (is_partial(known) and self._verify != "full"):
-                return known
+            if itself or is_whole(outcome) or (is_partial(outcome) and self._verify != "full"):
+                return outcome
             if self._verify == "off":
-                return known or OFF
+                return outcome or OFF
         which = trial.checkpoint_of if restore else trial.result.best_repeat
         training = trainings_of(trial)[which]
         try:
@@ -101,7 +101,7 @@ class Verifier:
             return not_run(str(error))
         if itself:
             # A difference now says nothing of how it was trained.
-            return known
+            return outcome
         if compared.difference:
             return self._judged(history, trial, compared)
         return identical(len(compared.epochs), training.epochs)
@@ -159,7 +159,7 @@ class Verifier:
         seconds = time.monotonic() - self._started
         if trial.started >= 1000 * (time.time() - seconds):
             return seconds
-        spent = math.fsum(each.result.seconds for each in history.ended)
+        spent = math.fsum(ended.result.seconds for ended in history.ended)
         return max(seconds, spent / self._workers)
 
     def _judged(self, history: StudyHistory, trial: EndedTrial, compared: _Compared) -> str:

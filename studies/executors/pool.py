@@ -209,8 +209,8 @@ class LaunchWorkers(abc.ABC):
             left, model_bytes = description.trials - finished, self.pool.loaded.model_bytes
             self._count = self._suited(left, model_bytes)
             self.pool.resize(self._count, self._start_worker)
-        if told := self._described():
-            self._on_output(told)
+        if line := self._described():
+            self._on_output(line)
 
     def close(self) -> None:
         self.pool.close()

@@ -391,19 +391,19 @@ def _data_described(
 def _with_glance(
     description: StudyDescription, splits: LoadedData | FoldedSplits
 ) -> StudyDescription:
-    """Adds what a glance at its data found to a study's description, and a warning of the worst.
+    """Adds the findings of a glance at its data to a study's description, and warns of the worst.
 
-    It takes some hundredths of a second; the rest is for ``kerastudy data``.
+    It takes some hundredths of a second; ``kerastudy data`` looks at all else.
     """
     # A look at data must not keep a study from running.
     with contextlib.suppress(Exception):
-        found = glance_at(splits, description.data.name)
-        if found is None:
-            return description
-        told = list(found.problems)
-        if told:
-            told[-1] += f" Look at it: {data_command(description)}"
-        return replace(description, looked=found, warnings=(*description.warnings, *told))
+        findings = glance_at(splits, description.data.name)
+        if findings is not None:
+            problems = list(findings.problems)
+            if problems:
+                problems[-1] += f" Look at it: {data_command(description)}"
+            warnings = (*description.warnings, *problems)
+            return replace(description, looked=findings, warnings=warnings)
     return description
 
 

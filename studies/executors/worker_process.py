@@ -234,6 +234,6 @@ class WorkerProcess:
 def _killed_for_memory() -> int:
     """Returns how many processes the system has killed for lack of memory; 0 if it counts none."""
     with contextlib.suppress(OSError):
-        if found := re.search(r"^oom_kill (\d+)$", COUNTS.read_text(), re.MULTILINE):
-            return int(found[1])
+        if line := re.search(r"^oom_kill (\d+)$", COUNTS.read_text(), re.MULTILINE):
+            return int(line[1])
     return 0

@@ -65,18 +65,18 @@ def launch_study(
     Returns the recorded study, and the study as it was launched.
     """
     defined_name = study.name
-    with showing(options.progress) as shown:
+    with showing(options.progress) as progress:
         study = study.with_overrides(overrides)
-        shown.wait(f"loading TensorFlow and the study {study.name}")
+        progress.wait(f"loading TensorFlow and the study {study.name}")
         code = describe_code(study, defined_name)
         if options.runs_in(otherwise="in-process") == "in-process":
             prepare_environment(study.threads or 1)
             ready = InProcessExecutor(Session.open(study, code, study.threads))
-            return run_study(ready, options, progress=shown), study
+            return run_study(ready, options, progress=progress), study
         history = _launch_in_workers(
             lambda folder: ship(study, code, folder),
             options,
-            shown,
+            progress,
             trials=study.trials,
             threads=study.threads,
         )
@@ -91,17 +91,17 @@ def launch_target(
     data: str = "",
 ) -> StudyHistory:
     """Runs the study that a target names."""
-    with showing(options.progress) as shown:
+    with showing(options.progress) as progress:
         overrides = overrides or {}
         # At once, as loading takes seconds.
-        shown.wait(what_is_loaded(target))
+        progress.wait(what_is_loaded(target))
         # Once, for all workers: the file may be saved while they start.
         target = with_source(target)
         if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
                 lambda folder: target,
                 options,
-                shown,
+                progress,
                 overrides=overrides,
                 data=data,
                 trials=overrides.get("trials"),
@@ -112,7 +112,7 @@ def launch_target(
         study, code = load_study(target)
         study = study.with_overrides({**overrides, **({"data": data} if data else {})})
         ready = InProcessExecutor(Session.open(study, code, study.threads, data))
-        return run_study(ready, options, progress=shown)
+        return run_study(ready, options, progress=progress)
 
 
 def _launch_in_workers(
@@ -203,14 +203,14 @@ def describe_target(
 
     Nothing is written, and nothing trained but a few samples to see what the builder does.
     """
-    with showing() as shown:
-        shown.wait(what_is_loaded(target))
+    with showing() as progress:
+        progress.wait(what_is_loaded(target))
         worker = WorkerExecutor(target, overrides=overrides, data=data)
         try:
             worker.load()
             description = worker.description
             check_definition(description)
-            initial = starting_values(description, open_store(place), shown)
+            initial = starting_values(description, open_store(place), progress)
             return replace(description, initial=initial)
         finally:
             worker.close()
@@ -237,7 +237,7 @@ def run_held(
     description = executor.description
     if description.deterministic:
         description = replace(description, lag=workers)
-    description = with_hardware(held.known, description, options.any_hardware)
+    description = with_hardware(held.recorded, description, options.any_hardware)
     journal, before = open_journal(held, executor, description, progress)
     with exporting(held, journal, progress, report=options.reports) as exporter:
         return _run_opened(held, journal, before, executor, options, progress, verifier, exporter)

@@ -132,14 +132,14 @@ class HeldStudy:
     initial: Sequence[Mapping[str, Any]]
 
     @property
-    def known(self) -> StudyHistory | None:
+    def recorded(self) -> StudyHistory | None:
         """The study under its present engine, or else under the one with the best trial."""
         return self.before or (best_of_engines(self.others) if self.others else None)
 
     @property
     def threads(self) -> int | None:
         """The threads of its trials, which further trials have too; None if it has no record."""
-        return None if self.known is None else self.known.description.threads
+        return None if self.recorded is None else self.recorded.description.threads
 
     def finished(self, retry_infeasible: bool) -> int:
         """Returns how many trials need not be trained any more."""
@@ -191,11 +191,11 @@ def open_journal(
     """
     store, before = held.store, held.before
     description = replace(description, initial=held.initial)
-    if held.known is not None:
-        description, kept = with_defaults_of(description, held.known)
+    if held.recorded is not None:
+        description, kept = with_defaults_of(description, held.recorded)
         if kept:
             progress.say(f"note: defaults stay as the study was begun: {', '.join(kept)}")
-    check_unchanged(held.known, description)
+    check_unchanged(held.recorded, description)
     if before is not None:
         asked = description.lag
         description = with_lag(with_joined(description, before.trials), before)
@@ -288,9 +288,9 @@ def exporting(
 
     Without a server's address the study is sent to none, now and in the next launch.
     """
-    known, wanted = JournalReader(held.folder).header().server, held.server or OFF
-    if known != wanted and (known or held.server):
-        journal.set_server(wanted)
+    recorded, server = JournalReader(held.folder).header().server, held.server or OFF
+    if recorded != server and (recorded or held.server):
+        journal.set_server(server)
     if held.server is not None:
         progress.say(f"the MLflow server {held.server} gets this study too")
     with Exporter(held.folder, progress.say, report=report) as exporter:

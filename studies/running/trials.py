@@ -173,13 +173,13 @@ def with_folds(
     curves: list[dict[int, Mapping[str, float]]] = [{} for _ in range(folds)]
     for epoch in epochs:
         curves[epoch.repeat][epoch.epoch] = epoch.metrics
-    found = common_best(curves, objective)
-    if found is None:
+    best = common_best(curves, objective)
+    if best is None:
         reason = f"no epoch of all {folds} folds has a finite {objective.metric}"
         return replace(common, state="infeasible", reason=common.reason or reason)
-    values = [curve[found.epoch][objective.metric] for curve in curves]
+    values = [curve[best.epoch][objective.metric] for curve in curves]
     of_folds = [
-        BestEpoch(found.epoch, v, c[found.epoch]) for v, c in zip(values, curves, strict=True)
+        BestEpoch(best.epoch, v, c[best.epoch]) for v, c in zip(values, curves, strict=True)
     ]
     number = min(range(folds), key=lambda fold: of_folds[fold].rank(objective, fold))
     repeats = tuple(
@@ -187,7 +187,7 @@ def with_folds(
     )
     return replace(
         common,
-        best=found,
+        best=best,
         repeats=repeats,
         best_repeat=number,
         weights_sha256=repeats[number].weights_sha256,
@@ -253,7 +253,7 @@ class FirstTrials:
     def take(self, trial: EndedTrial) -> None:
         """Takes a trial that has ended."""
         raised = trial.result.raised
-        self._over = self._over or not raised or any(raised != each for each in self._failed)
+        self._over = self._over or not raised or any(raised != other for other in self._failed)
         self._failed.append(raised)
 
     def check(self) -> None:

@@ -119,8 +119,8 @@ class Host:
         self._ended.wait(_SECONDS_BETWEEN_LOOKS * 4)
 
     def _check_versions(self) -> None:
-        ours, found = self._arrival.versions, versions()
-        differing = [f"{n} {found[n]} (here {v})" for n, v in ours.items() if found.get(n) != v]
+        ours, here = self._arrival.versions, installed_versions()
+        differing = [f"{n} {here[n]} (here {v})" for n, v in ours.items() if here.get(n) != v]
         if differing:
             raise WorkerError(
                 f"{self._node} has {', '.join(differing)}. Install the same versions on all nodes"
@@ -131,9 +131,9 @@ class Host:
         while not self._ending:
             message = _next(process)
             if isinstance(message, Failed) and self._node_id != self._arrival.home:
-                told = f"{message.message} (This was on {self._node}.)"
+                why = f"{message.message} (This was on {self._node}.)"
                 # Before it has loaded the study, something is missing here; others may have it.
-                message = Failed(told) if loaded else WorkerError(told)
+                message = Failed(why) if loaded else WorkerError(why)
             loaded = loaded or isinstance(message, Loaded)
             parcel = Parcel(message, self._files(message), tuple(self._printed()))
             if parcel != Parcel():
@@ -167,14 +167,14 @@ class Host:
             saved = self._folder / CHAMPION
             paths = [path for path in saved.rglob("*") if path.is_file()]
             return {path.relative_to(saved).as_posix(): path.read_bytes() for path in paths}
-        found = {}
+        files = {}
         for path in self._written:
             mark = _mark(path)
             if mark and self._seen.get(path) != mark:
                 with contextlib.suppress(FileNotFoundError):
-                    found[path.name] = path.read_bytes()
+                    files[path.name] = path.read_bytes()
                     self._seen[path] = mark
-        return found
+        return files
 
 
 def _next(process: WorkerProcess) -> object:
@@ -192,25 +192,25 @@ def _next(process: WorkerProcess) -> object:
 def arrival_of(load: LoadStudy, launch: str, home: str) -> Arrival:
     """Returns what a node needs, from the driver's process."""
     variables = {name: os.environ.get(name) for name in (*deciding_variables(), "OMP_NUM_THREADS")}
-    return Arrival(load, launch, home, versions(), variables, os.getcwd())
+    return Arrival(load, launch, home, installed_versions(), variables, os.getcwd())
 
 
-def versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """Returns the versions that all nodes must have, without importing anything."""
-    found = {"Python": platform.python_version()}
+    versions = {"Python": platform.python_version()}
     for name in _VERSIONS:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
     """Returns what changes when a file is written; None if there is none."""
     with contextlib.suppress(FileNotFoundError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
+        status = path.stat()
+        return status.st_mtime_ns, status.st_size
     return None
 
 

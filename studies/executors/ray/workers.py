@@ -189,19 +189,19 @@ class RayPool(WorkerPool):
             return
         try:
             super()._check_alike(worker)
-            found = [
-                each
-                for each in environment_differences(self.environment, worker.environment)
-                if not each.startswith(_MAY_DIFFER)
+            differences = [
+                difference
+                for difference in environment_differences(self.environment, worker.environment)
+                if not difference.startswith(_MAY_DIFFER)
             ]
             ours, its = self.description.hardware, worker.description.hardware
             if ours != its and not self._launch.any_hardware:
-                found.append(
+                differences.append(
                     f"its hardware is {its}, and the first worker's is {ours}; add --any-hardware "
                     "to use both, though bits may differ"
                 )
-            if found:
-                raise StudyError("; ".join(found))
+            if differences:
+                raise StudyError("; ".join(differences))
         except StudyError as error:
             self._do_without(worker, WorkerError(f"on {_process(worker).node}: {error}"))
 
@@ -277,15 +277,15 @@ class RayWorkers(LaunchWorkers):
         late = now > self._all_began + _SECONDS_TO_START
         lacking = waiting if late else min(waiting, len(self.pool) - self._room)
         if lacking > self._said:
-            self._on_output(self._cluster.waited_for(lacking, len(self.pool), self._wanted))
+            self._on_output(self._cluster.waited_for(lacking, len(self.pool), self._needs))
             self._said = lacking
 
     @property
-    def _wanted(self) -> Mapping[str, float]:
-        return self._cluster.wanted(self._threads or 1)
+    def _needs(self) -> Mapping[str, float]:
+        return self._cluster.needs(self._threads or 1)
 
     def _find_room(self) -> int:
-        return self._cluster.room(self._wanted, self.excluded)
+        return self._cluster.room(self._needs, self.excluded)
 
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
         if trials is not None:
@@ -293,9 +293,10 @@ class RayWorkers(LaunchWorkers):
         return max(1, min(self._most, self._find_room()))
 
     def _described(self) -> str:
-        shown = f"{counted(len(self.pool), 'worker')} of {counted(self._threads or 1, 'thread')}"
+        threads = counted(self._threads or 1, "thread")
         nodes = counted(len(self._cluster.nodes()), "node")
-        return f"{shown} (Ray: {nodes}, room for {self._find_room()})"
+        room = f"(Ray: {nodes}, room for {self._find_room()})"
+        return f"{counted(len(self.pool), 'worker')} of {threads} {room}"
 
     def _start_pool(self, count: int) -> RayPool:
         workers = [self._start_worker(number) for number in range(count)]
@@ -306,11 +307,11 @@ class RayWorkers(LaunchWorkers):
 
     def _start(self, load: LoadStudy) -> RemoteProcess:
         self._cluster.check_head()
-        wanted = self._cluster.wanted(load.threads)
-        self._cluster.check_room(wanted)
+        needs = self._cluster.needs(load.threads)
+        self._cluster.check_room(needs)
         options: dict[str, Any] = {
-            "num_cpus": wanted["CPU"],
-            "num_gpus": wanted["GPU"],
+            "num_cpus": needs["CPU"],
+            "num_gpus": needs["GPU"],
             # It runs a process, takes a message, and is asked to end.
             "max_concurrency": 3,
         }
