@@ -92,7 +92,7 @@ def check_file(text: str) -> DataFindings:
     with showing() as progress:
         progress.wait("looking at the data")
         if Path(path_in(text)).is_dir():
-            # TensorFlow reads it.
+            # TensorFlow reads folders.
             prepare_environment(1)
             import_quietly()
         findings = check_data(data_alone(text))

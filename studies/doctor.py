@@ -80,7 +80,7 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
         raise StoreError("; ".join(outcome.notes))
 
 
-# In this order: each check reads what the former ones have mended.
+# The order counts: a check reads what the former ones have mended.
 _CHECKS: tuple[Callable[[StudyHistory], Iterable[Ailment]], ...] = (
     check_code,
     check_running,
@@ -144,7 +144,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
         if of_study is not None:
             findings += of_study
             checked.append(folder)
-    # Last: training may take hours, and be interrupted.
+    # Weights come last: training may take hours, and be interrupted.
     weights = partial(_weights, fix=fix, progress=progress)
     for folder in checked:
         findings += _of_study(store, folder, at_work, weights, fix=fix) or ()

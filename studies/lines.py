@@ -15,7 +15,7 @@ COLUMNS: Final = 80
 # Text in longer lines is hard to read.
 _LONGEST = 100
 
-# Control characters, halves of characters, separators of lines and paragraphs.
+# They are control characters, halves of characters, separators of lines and paragraphs.
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _COMMAND_AT_END = re.compile(r"(?P<before>.*\S:) (?P<command>kerastudy \S.*)")

@@ -55,7 +55,7 @@ DEFAULTS = -1
 """Stands for the space's declared defaults, where a trial's number is expected."""
 # Intervals on the test part from fewer fresh seeds are not known to hold.
 _FEWEST_SEEDS = 5
-# Changes when the same plan would be carried out in another way.
+# It changes when the same plan would be carried out in another way.
 _VERSION = 1
 
 
@@ -368,7 +368,7 @@ class Trainings(Jobs):
         self.folder = plan.history.files.folder / "confirming"
         self._recorded = read_trainings(plan.history)
         contradicted = any(differs(trial.verified) for trial in plan.history.trials)
-        # The study's own trainer, otherwise.
+        # Otherwise the study's own trainer trains.
         self._trainer: TrainerName | None = "plain" if contradicted else None
         self._running: dict[int, _Running] = {}
         self._planned = 0
@@ -492,7 +492,7 @@ class Trainings(Jobs):
         return [TrialTask(spec, space, checkpoint, trainer=self._trainer)]
 
     def _record(self, running: _Running, result: TrialResult) -> None:
-        # On all folds together there is nothing to validate on.
+        # A training on all folds together has nothing to validate on.
         valued = running.spec.fold != ALL_FOLDS
         self.journal.end_training(running.uuid, result)
         identity = running.training.identity

@@ -39,10 +39,15 @@ Alias = Literal["champion", "refit"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for the samples of a file, by column."""
+    """Predictions for the samples of a file.
+
+    Attributes:
+        columns: The predictions, by column.
+        files: The names of images and texts, in the same order; none for other samples.
+        notes: Sentences that a person should know.
+    """
 
     columns: Mapping[str, np.ndarray]
-    # Names of images and texts, in the same order; none for other samples.
     files: Sequence[str] = ()
     notes: Sequence[str] = ()
 
@@ -117,16 +122,16 @@ def predict_file(
         inputs = Inputs.of(saved)
         arrays, files = read_inputs(path, inputs)
         model = load_champion(history, trust=trust, alias=alias)
-        samples = _as_taken(model, arrays, inputs.arrays)
-        notes += _unusual(arrays)
+        samples = _as_the_model_takes(model, arrays, inputs.arrays)
+        notes += _notes_on(arrays)
     if can_not_be_loaded(folder):
         notes.append("the model was built again by the study's code")
     try:
-        made = model.predict(samples, verbose=0)
+        predicted = model.predict(samples, verbose=0)
     except Exception as error:
         raise StudyError(f"The model can't predict these samples: {describe(error)}.") from error
     class_names = metadata.get("class_names") or ()
-    columns = predictions_table(model, made, class_names, probabilities=probabilities)
+    columns = predictions_table(model, predicted, class_names, probabilities=probabilities)
     return Predictions(columns, files, notes)
 
 
@@ -139,7 +144,7 @@ def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
             "file, or an npz file with an array for each column."
         )
     if suffix != ".npz":
-        texts = [each["name"] for each in described if each["kind"] == "category"]
+        texts = [column["name"] for column in described if column["kind"] == "category"]
         return read_table(path, texts=texts)
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -148,8 +153,8 @@ def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
         raise DataError(f"{str(path)!r} can't be read: {' '.join(str(error).split())}") from None
 
 
-def _unusual(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Returns a note on samples that hold what is no number, if there are such."""
+def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Returns a note on samples with values that are no numbers, if there are such."""
     odd: Any = False
     for array in arrays.values():
         if array.dtype.kind == "f":
@@ -160,7 +165,9 @@ def _unusual(arrays: Mapping[str, np.ndarray]) -> list[str]:
     return [f"{count} of {samples} samples have values that are NaN or infinite: don't trust these"]
 
 
-def _as_taken(model: keras.Model, arrays: Mapping[str, np.ndarray], taken: Sequence[Taken]) -> Any:
+def _as_the_model_takes(
+    model: keras.Model, arrays: Mapping[str, np.ndarray], expected: Sequence[Input]
+) -> Any:
     """Returns samples as the model takes them: an array, a dict or a tuple."""
     import tensorflow as tf
 
@@ -168,12 +175,12 @@ def _as_taken(model: keras.Model, arrays: Mapping[str, np.ndarray], taken: Seque
         name: tf.constant(array) if array.dtype.kind == "U" else array
         for name, array in arrays.items()
     }
-    if len(taken) == 1:
-        return read[taken[0].name]
+    if len(expected) == 1:
+        return read[expected[0].name]
     names = {tensor.name for tensor in getattr(model, "inputs", None) or ()}
     if set(read) <= names or not all(name.startswith("input_") for name in read):
         return read
-    return tuple(read[each.name] for each in taken)
+    return tuple(read[single.name] for single in expected)
 
 
 _SUFFIXES: Final = (".csv", ".parquet", ".npz")
@@ -181,13 +188,13 @@ ClassNames = Sequence[str] | Mapping[str, Sequence[str]]
 
 
 def predictions_table(
-    model: keras.Model, made: Any, class_names: ClassNames, *, probabilities: bool
+    model: keras.Model, predicted: Any, class_names: ClassNames, *, probabilities: bool
 ) -> dict[str, np.ndarray]:
-    """Returns what `predict` returned as columns: "class", "probability_NAME", or "prediction".
+    """Returns what a model predicted as columns: "class", "probability_NAME", or "prediction".
 
-    For several outputs with their names before. `class_names` may be empty.
+    Columns of several outputs begin with the output's name. `class_names` may be empty.
     """
-    outputs = _named(model, made)
+    outputs = _named(model, predicted)
     columns: dict[str, np.ndarray] = {}
     for name, array in outputs.items():
         of_output = class_names.get(name, ()) if isinstance(class_names, Mapping) else class_names
@@ -202,38 +209,40 @@ def predictions_table(
     return columns
 
 
-def _named(model: keras.Model, made: Any) -> dict[str, np.ndarray]:
-    if isinstance(made, Mapping):
-        return {str(name): np.asarray(array) for name, array in made.items()}
-    if isinstance(made, list | tuple):
+def _named(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
+    if isinstance(predicted, Mapping):
+        return {str(name): np.asarray(array) for name, array in predicted.items()}
+    if isinstance(predicted, list | tuple):
         names = list(getattr(model, "output_names", ()))
-        known = len(set(names)) == len(made)
-        return {(names[i] if known else f"output_{i}"): np.asarray(a) for i, a in enumerate(made)}
-    return {"": np.asarray(made)}
+        unique = len(set(names)) == len(predicted)
+        return {
+            (names[i] if unique else f"output_{i}"): np.asarray(a) for i, a in enumerate(predicted)
+        }
+    return {"": np.asarray(predicted)}
 
 
 def _columns(
-    made: np.ndarray, names: Sequence[str], loss: Any, probabilities: bool
+    predicted: np.ndarray, names: Sequence[str], loss: Any, probabilities: bool
 ) -> dict[str, np.ndarray]:
     text = loss if isinstance(loss, str) else str(getattr(loss, "name", "") or loss).lower()
     crossentropy, logits = "crossentropy" in text, bool(getattr(loss, "from_logits", False))
-    if made.ndim == 2 and made.shape[1] == 1:
-        made = made[:, 0]
-    if made.ndim == 1 and ("binary" in text or (crossentropy and len(names) == 2)):
-        of_one = 1 / (1 + np.exp(-made.astype(np.float64))) if logits else made
-        made = np.stack([1 - of_one, of_one], axis=1)
-    elif made.ndim == 2 and (crossentropy and "binary" not in text):
+    if predicted.ndim == 2 and predicted.shape[1] == 1:
+        predicted = predicted[:, 0]
+    if predicted.ndim == 1 and ("binary" in text or (crossentropy and len(names) == 2)):
+        odds = 1 / (1 + np.exp(-predicted.astype(np.float64))) if logits else predicted
+        predicted = np.stack([1 - odds, odds], axis=1)
+    elif predicted.ndim == 2 and (crossentropy and "binary" not in text):
         if logits:
-            odds = np.exp(made.astype(np.float64) - made.max(axis=1, keepdims=True))
-            made = odds / odds.sum(axis=1, keepdims=True)
+            odds = np.exp(predicted.astype(np.float64) - predicted.max(axis=1, keepdims=True))
+            predicted = odds / odds.sum(axis=1, keepdims=True)
     else:
-        return {"prediction": made}
-    classes = made.shape[1]
-    named = np.array([str(each) for each in (names if len(names) >= classes else range(classes))])
+        return {"prediction": predicted}
+    classes = predicted.shape[1]
+    named = np.array([str(name) for name in (names if len(names) >= classes else range(classes))])
     named = named[:classes]
-    columns = {"class": named[made.argmax(axis=1)]}
+    columns = {"class": named[predicted.argmax(axis=1)]}
     if probabilities:
-        columns |= {f"probability_{name}": made[:, i] for i, name in enumerate(named)}
+        columns |= {f"probability_{name}": predicted[:, i] for i, name in enumerate(named)}
     return columns
 
 
@@ -290,17 +299,21 @@ _SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Taken:
-    """An input of a model."""
+class Input:
+    """An input of a model.
 
-    # Empty if there is one alone.
+    Attributes:
+        name: Its name; empty if the model has one input.
+        dtype: Its type; `str` for texts.
+        shape: The shape of a sample, with None for any size.
+    """
+
     name: str
     dtype: np.dtype
-    # Of a sample; None for any size.
     shape: tuple[int | None, ...]
 
     def __str__(self) -> str:
-        """Returns it for messages."""
+        """Returns the input for messages."""
         sizes = ", ".join("any" if size is None else str(size) for size in self.shape)
         comma = "," if len(self.shape) == 1 else ""
         kind = "texts" if self.dtype.kind in "US" else self.dtype.name
@@ -309,26 +322,30 @@ class Taken:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a registered model takes."""
+    """The inputs of a registered model.
 
-    # Names of a table's columns, in their order; empty if it takes arrays.
+    Attributes:
+        columns: The names of a table's columns, in their order; empty if it takes arrays.
+        arrays: The inputs; for a table one, of all columns.
+        files: How the study's data was read from files, as its description says; empty if it
+            was not.
+    """
+
     columns: tuple[str, ...]
-    # Of a table the one array of its columns.
-    arrays: tuple[Taken, ...]
-    # How the study's data was read from files, as `Given.files` says; empty if from none.
+    arrays: tuple[Input, ...]
     files: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, saved: Model) -> Inputs:
-        """Returns what a model takes, by its signature."""
+        """Returns the inputs of a model, by its signature."""
         signature = saved.signature.inputs
         if not signature.is_tensor_spec():
             columns = tuple(signature.input_names())
             dtype = np.result_type(*(spec.type.to_numpy() for spec in signature.inputs))
-            return cls(columns, (Taken("", dtype, (len(columns),)),))
+            return cls(columns, (Input("", dtype, (len(columns),)),))
         named = len(signature.inputs) > 1
         arrays = tuple(
-            Taken(
+            Input(
                 (spec.name or "") if named else "",
                 _dtype(spec.type),
                 tuple(None if size < 0 else size for size in spec.shape[1:]),
@@ -342,7 +359,7 @@ class Inputs:
         return cls(columns, arrays, files)
 
     def __str__(self) -> str:
-        """Returns it for messages."""
+        """Returns the inputs for messages."""
         if self.columns:
             return f"the columns {listed(self.columns, most=_SHOWN)}"
         return " and ".join(map(str, self.arrays))
@@ -382,7 +399,8 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(f"{str(path)!r} can't be read: {reason:.300}") from None
     samples = {
-        taken.name: _fitting(arrays[taken.name], taken, path, inputs) for taken in inputs.arrays
+        expected.name: _fitting(arrays[expected.name], expected, path, inputs)
+        for expected in inputs.arrays
     }
     lengths = {len(array) for array in samples.values()}
     if len(lengths) != 1 or 0 in lengths:
@@ -410,7 +428,7 @@ def _images_as_trained(path: Path, described: Mapping[str, Any]) -> tuple[np.nda
     if path.is_dir():
         images, _, files = read_images(path, described, labelled=False)
         return images, [str(file.relative_to(path)) for file in files]
-    # Keras reads folders.
+    # Keras reads only folders.
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(path, folder)
         try:
@@ -433,24 +451,24 @@ def _texts(path: Path) -> tuple[np.ndarray, list[str]]:
     return np.array(texts), [str(f.relative_to(path)) if path.is_dir() else f.name for f in files]
 
 
-def _fitting(array: np.ndarray, taken: Taken, path: Path, inputs: Inputs) -> np.ndarray:
+def _fitting(array: np.ndarray, expected: Input, path: Path, inputs: Inputs) -> np.ndarray:
     """Returns an array in the type that the model takes; refuses another shape or type."""
-    of = f" {taken.name!r}" if taken.name else ""
-    if array.ndim == len(taken.shape) and taken.shape[-1:] == (1,):
+    of = f" {expected.name!r}" if expected.name else ""
+    if array.ndim == len(expected.shape) and expected.shape[-1:] == (1,):
         array = array[..., None]
     shape = array.shape[1:]
-    fits = len(shape) == len(taken.shape) and sizes_agree(shape, taken.shape)
+    fits = len(shape) == len(expected.shape) and sizes_agree(shape, expected.shape)
     if array.ndim == 0 or not fits:
         advice = ""
-        if array.ndim == len(taken.shape) and sizes_agree(array.shape, taken.shape):
+        if array.ndim == len(expected.shape) and sizes_agree(array.shape, expected.shape):
             advice = ": it is one sample, not a row of samples; save x[None]"
         raise inputs.refused(path, f"has samples{of} of shape {shape}{advice}")
-    texts = taken.dtype.kind in "US"
+    texts = expected.dtype.kind in "US"
     if texts != (array.dtype.kind in "UO") or (not texts and array.dtype.kind not in "biuf"):
         raise inputs.refused(path, f"has values{of} of type {array.dtype}")
     if texts:
         return array.astype(str)
-    # As a user passes them to the model: Keras converts.
+    # Keras converts them, as those that a user passes to the model.
     return array
 
 
@@ -460,7 +478,7 @@ def _of_archive(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
             raise ValueError("it is no npz file")
         arrays = {name: file[name] for name in file.files}
     if len(inputs.arrays) > 1:
-        missing = [taken.name for taken in inputs.arrays if taken.name not in arrays]
+        missing = [expected.name for expected in inputs.arrays if expected.name not in arrays]
         if missing:
             raise inputs.refused(path, f"lacks {', '.join(map(repr, missing))}")
         return arrays
@@ -478,7 +496,7 @@ def _read_samples(path: Path, inputs: Inputs) -> pd.DataFrame:
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     first = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna().tolist()
-    # Numbers alone are a sample: all but names that are numbers, and those that pandas gives.
+    # A line of numbers is a sample, unless these are the columns' names, or pandas's default ones.
     named = not all(map(_is_number, first)) or set(inputs.columns) & set(first)
     counted = len(first) > 2 and first == [str(place) for place in range(len(first))]
     return pd.read_csv(path, header=0 if named or counted else None)
@@ -487,13 +505,13 @@ def _read_samples(path: Path, inputs: Inputs) -> pd.DataFrame:
 def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
     if len(inputs.arrays) > 1:
         return _of_columns(table, path, inputs)
-    (taken,) = inputs.arrays
+    (expected,) = inputs.arrays
     if inputs.columns:
         missing = [name for name in inputs.columns if name not in table.columns]
         if missing:
             raise inputs.refused(path, f"lacks the columns {quoted(missing, most=_SHOWN)}")
         table = table[list(inputs.columns)]
-    texts = taken.dtype.kind in "US"
+    texts = expected.dtype.kind in "US"
     others = [
         str(n)
         for n, d in zip(table.columns, table.dtypes, strict=True)
@@ -504,7 +522,7 @@ def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.n
     if not texts and table.isna().to_numpy().any():
         raise inputs.refused(path, "has empty cells")
     array = table.to_numpy(dtype=str if texts else None)
-    if len(taken.shape) == 0 and array.shape[1] == 1:
+    if len(expected.shape) == 0 and array.shape[1] == 1:
         array = array[:, 0]
     if not texts:
         types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
@@ -514,10 +532,10 @@ def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.n
 
 def _of_columns(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
     arrays = {}
-    for taken in inputs.arrays:
-        if taken.name not in table.columns or len(taken.shape) > 1:
-            raise inputs.refused(path, f"has no column {taken.name!r}: give an npz file")
-        arrays[taken.name] = table[taken.name].to_numpy()
+    for expected in inputs.arrays:
+        if expected.name not in table.columns or len(expected.shape) > 1:
+            raise inputs.refused(path, f"has no column {expected.name!r}: give an npz file")
+        arrays[expected.name] = table[expected.name].to_numpy()
     return arrays
 
 

@@ -29,7 +29,7 @@ from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
 from tracking.store.trust import check_trust
 
-# The end of a note on code that may be another than the recorded one.
+# A note on code that may differ from the recorded one ends so.
 AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
 

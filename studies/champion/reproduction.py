@@ -148,7 +148,7 @@ def _record(
     differences = (rerun.difference for rerun in reruns if rerun.difference)
     why = next(differences, "the weights of its best epoch differ")
     if outcome.trainer == "compiled":
-        # That is not plain Keras.
+        # The compiled trainer is not plain Keras.
         return
     if outcome.identical:
         text = reproduced(trainer_in_words(outcome.trainer), outcome.epochs, day)

@@ -198,7 +198,7 @@ class Rerun(Jobs):
         recorded = self.recorded.get(epoch.epoch, {})
         then = {name: value for name, value in recorded.items() if math.isfinite(value)}
         if self._by_objective:
-            # What a function reports itself comes apart from its epochs' metrics.
+            # A function reports its own values apart from its epochs' metrics.
             then = {name: value for name, value in then.items() if name in now}
         for name in sorted({**then, **now}):
             if then.get(name) != now.get(name):
@@ -236,7 +236,7 @@ class AllFolds(Jobs):
         super().__init__()
         self._trial, self._progress = trial, progress
         self._history, self._journal = history, history.writing()
-        # The fit of its present attempt, or empty.
+        # It is the fit of the present attempt, or empty.
         self._fit = ""
         self._result: TrialResult | None = None
         self._attempts = 0

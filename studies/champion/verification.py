@@ -195,7 +195,7 @@ class _Compared(Rerun):
         """Forgets what an earlier attempt had."""
         super().begin_attempt()
         self._last = 0.0
-        # Whether it has ended early: as it was stopped, or as its time was up.
+        # It has ended early, if it was stopped or if its time was up.
         self.cut = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
@@ -213,7 +213,7 @@ class _Compared(Rerun):
         next_one = epoch.seconds - last if epoch.epoch > 1 else 0.0
         if epoch.seconds + next_one >= self._limit:
             self.short = True
-            # Not "stop", which keeps no weights.
+            # "stop" would keep no weights.
             return "prune"
         return decision
 

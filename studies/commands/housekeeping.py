@@ -160,7 +160,7 @@ def _diagnosis_text(diagnosis: Diagnosis) -> str:
     mended = f", {faults - left} mended" if faults > left else ""
     lines.append(f"{faults or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
     if not sys.stdout.isatty():
-        # A line each for programs.
+        # Programs get a line for each finding.
         return "\n".join(map(printable, lines))
     return "\n".join(part for line in lines for part in wrapped(line, indent=10))
 

@@ -138,7 +138,7 @@ class _Run:
     def __init__(self, executor: Executor, jobs: Jobs, progress: Progress) -> None:
         self._executor, self._jobs, self._progress = executor, jobs, progress
         self._running: dict[int, Job] = {}
-        # To begin again, the next one first.
+        # These begin again, the first one next.
         self._again: deque[Job] = deque()
 
     def run(self) -> None:
@@ -256,11 +256,11 @@ def spec_of(
     if proposal.goes_on_from is None:
         return spec
     parent = finished[proposal.goes_on_from]
-    # The same model under the same seed, trained further.
+    # It trains the same model further, under the same seed.
     spec = replace(
         spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
     )
     if description.trainings > 1 or not description.goes_on:
-        # Trained, and recorded, from the first epoch.
+        # It is trained, and recorded, from the first epoch.
         return spec
     return replace(spec, initial_epoch=parent.result.epochs)

@@ -135,7 +135,7 @@ class WorkerPool(LoadedByWorkers):
             worker.wait(handler)
         except WorkerError as error:
             self._do_without(worker, error)
-            # The trial that it should have run as a replacement.
+            # The worker, a replacement, should have run this trial.
             for spec in worker.delayed:
                 handler.on_lost(spec, error)
         self._check_alike(worker)
@@ -262,7 +262,7 @@ class LocalWorkers(LaunchWorkers):
         self.start_all()
         super().load()
         if self._machine.gpus and not self.pool.loaded.gpus:
-            # For example with TensorFlow's build for CPUs.
+            # TensorFlow may be its build for CPUs.
             self._machine = Machine(self._machine.cores, self._machine.memory)
 
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:

@@ -117,7 +117,7 @@ class Session:
                 defaults = Hyperparameters(space, space.defaults())
                 dataset, splits, class_weight = making.of_defaults(defaults)
                 loaded = splits
-                # Checks of data that does not depend on hyperparameters.
+                # Data that does not depend on hyperparameters is checked when it is loaded.
                 _check_trained_on(replace(resolved.study, data=dataset), dataset)
             warnings, objective, model_bytes = check_study(resolved.study, weighted)
             study = resolved.study.with_objective(objective)
@@ -331,7 +331,7 @@ def open_objective(
     )
 
 
-# Settings that a study's description has as its definition does.
+# A study's description has these settings as its definition has them.
 _AS_DEFINED = (
     *("name", "engine", "pruner", "trials", "epochs", "batch_size", "seed", "keep", "notes"),
     *("repeats", "try_defaults", "deterministic", "timeout", "stop_at", "patience"),

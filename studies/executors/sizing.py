@@ -27,7 +27,7 @@ MOST_WORKERS = 16
 """The most workers that a launch starts unless it is asked for more."""
 # A worker on digits used 0.33 GiB of its own after a trial; kept programs add to that.
 _WORKER_BYTES = 3 * 2**28
-# Weights, gradients, an optimizer's two moments, and the best epoch's weights.
+# There are weights, gradients, an optimizer's two moments, and the best epoch's weights.
 _COPIES_OF_WEIGHTS = 5
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -148,7 +148,7 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tupl
     try:
         count = sum(1 for _ in driver.iterdir())
     except OSError:
-        # No such driver; but a program may list them, as under WSL.
+        # There is no such driver, but a program may list them, as under WSL.
         count = _listed_by_program()
     return tuple(str(number) for number in range(count))
 

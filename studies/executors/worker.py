@@ -67,7 +67,7 @@ class WorkerExecutor(LoadedByWorkers):
         self._load_study = LoadStudy(target, dict(overrides or {}), data, threads or 1, shared)
         self._on_output = on_output or (lambda line: None)
         self._waiting: deque[RunFits] = deque()
-        # The fits of its job that have not ended.
+        # These fits of its job have not ended.
         self._fits: deque[TrialSpec] = deque()
         self._folder = folder if folder and Path(folder).is_dir() else None
         self._variables = dict(variables or {})
@@ -77,7 +77,7 @@ class WorkerExecutor(LoadedByWorkers):
 
     def _start(self) -> ProcessLike:
         self._is_loading = True
-        # The kinds of models that this process has trained, whose programs it has.
+        # The process has the programs of these kinds of models, which it has trained.
         self._trained: set[Hashable] = set()
         return self._start_process(self._load_study)
 
@@ -135,7 +135,7 @@ class WorkerExecutor(LoadedByWorkers):
         if isinstance(answer, Failed):
             raise StudyError(answer.message)
         if isinstance(answer, ThreadsDiffer):
-            # Known only after reading the file, when TensorFlow's threads can't change any more.
+            # The file tells when TensorFlow's threads can't change any more.
             self._load_study = replace(self._load_study, threads=answer.threads)
             self._restart()
             return False

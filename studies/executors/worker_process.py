@@ -31,7 +31,7 @@ COUNTS = Path("/proc/vmstat")
 # TensorFlow's C++ side prints these before its log level applies.
 _NOISE = re.compile(
     r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl"
-    # TensorFlow 2.18 and 2.19, without a GPU too.
+    # TensorFlow 2.18 and 2.19 print this without a GPU too.
     r"|E0000 .*Unable to register cu(DNN|BLAS|FFT) factory"
 )
 
@@ -88,7 +88,7 @@ class WorkerProcess:
             errors="replace",
         )
         assert self._process.stdin is not None and self._process.stdout is not None
-        # By a pipe: everybody can read the arguments of a process.
+        # A pipe is private; everybody can read the arguments of a process.
         address = self._listener.address
         text = address if isinstance(address, str) else ":".join(map(str, address))
         # A process that died at once can't be written to; waiting for its connection reports that.
@@ -103,7 +103,7 @@ class WorkerProcess:
         self._reader.start()
         self._connection: Connection | None = None
         self._closing = threading.Lock()
-        # In a thread: the process works once it is connected, and this one has its own work.
+        # A thread waits: the process works once it is connected, and this one has its own work.
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
@@ -121,13 +121,13 @@ class WorkerProcess:
         try:
             return self.connection.recv()
         except (EOFError, OSError):
-            # The latter also if it ended during a message.
+            # OSError means that it ended during a message.
             raise self._ended() from None
 
     def end(self) -> None:
         """Ends the process by closing the connection, or by a signal if it does not react."""
         with contextlib.suppress(OSError, ValueError):
-            # So that it knows that this process still exists.
+            # It then knows that this process still exists.
             assert self._process.stdin is not None
             self._process.stdin.write(worker_main.ENDED)
             self._process.stdin.flush()
@@ -186,7 +186,7 @@ class WorkerProcess:
         address = self._listener.address
         self._process.wait()
         if self._accepting.is_alive():
-            # So that accept() ends with an error.
+            # Then accept() ends with an error.
             with contextlib.suppress(OSError, EOFError, AuthenticationError):
                 Client(address).close()
         self._accepting.join()
@@ -226,7 +226,7 @@ class WorkerProcess:
         for line in self._process.stdout:
             if line.strip() and not _NOISE.match(line):
                 self._last_lines.append(line.rstrip())
-                # Whatever happens: a worker whose pipe is not emptied waits for ever.
+                # A worker whose pipe is not emptied waits for ever.
                 with contextlib.suppress(Exception):
                     on_output(line.rstrip())
 

@@ -55,7 +55,7 @@ def reached(
     return None
 
 
-# When its time is up, a training may end its epoch: within so many times the duration of its
+# When its time is up, a training may end its epoch within so many times the duration of its
 # longest epoch, and some seconds.
 _EPOCHS_OF_GRACE = 2
 _SECONDS_OF_GRACE = 2.0
@@ -63,7 +63,7 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 TICK = 0.25
 # A tick takes longer on a busy machine, and much longer in a process that was stopped.
 _LONGEST_TICK = 1.0
-# By then, messages from before a stop, or from while only this process was stopped, are read.
+# Messages from before or during a stop of this process are read by then.
 _SECONDS_TO_CATCH_UP = 4 * TICK
 
 
@@ -127,7 +127,7 @@ class TimeLimit:
 
     def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
         self._seconds, self._clock = seconds, clock
-        # Trials that must end after their present epoch, and those whose process was ended.
+        # The former end after their present epoch; the latter's processes were ended.
         self._ending: set[int] = set()
         self._hanging: set[int] = set()
 

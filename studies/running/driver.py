@@ -71,9 +71,9 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began it.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # Trials whose process died, and whether that counts against them.
+        # The processes of these trials died; the number says whether that counts against them.
         self._lost: dict[int, int] = {}
-        # Results that are not in the record yet.
+        # These results are not in the record yet.
         self._results: list[TrialResult] = []
         self._clock = AwakeClock()
         self._time_limit = TimeLimit(description.trial_timeout, self._clock)

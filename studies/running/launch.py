@@ -93,9 +93,9 @@ def launch_target(
     """Runs the study that a target names."""
     with showing(options.progress) as progress:
         overrides = overrides or {}
-        # At once, as loading takes seconds.
+        # It is shown at once, as loading takes seconds.
         progress.wait(what_is_loaded(target))
-        # Once, for all workers: the file may be saved while they start.
+        # All workers get one text: the file may be saved while they start.
         target = with_source(target)
         if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
@@ -107,7 +107,7 @@ def launch_target(
                 trials=overrides.get("trials"),
             )
         prepare_environment(1)
-        # As a worker does: random layers at the top level of a study file too.
+        # Random layers at the top level of a study file need a seed, as in a worker.
         begin_trial(0)
         study, code = load_study(target)
         study = study.with_overrides({**overrides, **({"data": data} if data else {})})
@@ -129,7 +129,7 @@ def _launch_in_workers(
 
     ``trials`` and ``threads`` are given where they are known before the study is loaded.
     """
-    # Before a worker starts: report a bad store without waiting for TensorFlow.
+    # A bad store is reported before a worker starts, without waiting for TensorFlow.
     existing = check_store(options.place)
     if options.runs_in(otherwise="worker") == "ray":
         check_installed()
@@ -297,7 +297,7 @@ def _run_opened(
             )
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
-            # Partial files of killed workers.
+            # Killed workers have left partial files.
             remove_pieces(checkpoints)
             if ending != INTERRUPTED:
                 engines = [refreshed(before), *held.others]

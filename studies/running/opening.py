@@ -243,7 +243,7 @@ def superseded(
     files = files_of(journal.folder, journal.description.engine)
     for number in infeasible:
         for repeat in range(journal.description.trainings):
-            # Results of other code.
+            # Other code has written it.
             path = files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)

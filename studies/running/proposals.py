@@ -61,11 +61,11 @@ class Proposals:
         self.ending: Ending | None = None
         self._lag, self._objective = self.description.lag, self.description.objective
         finished = trials.finished
-        # In a deterministic study: the number of the next trial for the engine.
+        # The engine of a deterministic study gets this trial's result next.
         self._next = self._first_untold() if self._lag else 0
-        # Trials that have ended, and that the engine does not know yet.
+        # These trials have ended, and the engine does not know it yet.
         self._untold = {n: t for n, t in finished.items() if self._lag and n >= self._next}
-        # Trials that the engine knows, with hyperparameters that the space lacks.
+        # The engine knows these trials, whose hyperparameters the space lacks.
         self._showed: list[EndedTrial] = []
         self._told = sorted(finished.keys() - self._untold.keys())
         self._best = best_trial([finished[number] for number in self._told], self._objective)

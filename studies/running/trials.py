@@ -35,7 +35,7 @@ class Running:
     uuids: list[str] = field(default_factory=list)  # Of the fits that have begun.
     results: list[TrialResult] = field(default_factory=list)  # Of the fits that have ended.
     epochs: list[EpochResult] = field(default_factory=list)  # Of all fits so far.
-    # The objective by epoch, by fit.
+    # They have the objective by epoch, for each fit.
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
     began: float = 0.0  # When the present fit began, by the driver's clock, in seconds.
     last_epoch: float = 0.0  # When its last epoch ended, or it began.
@@ -202,7 +202,7 @@ class StudyTrials:
     """The trials that have begun: those that run, and those that have ended."""
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
-        # By number; a running one as when it began.
+        # A running trial is here as it was when it began.
         self.all = {trial.number: trial for trial in recorded}
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
         self.running: dict[int, Running] = {}
@@ -233,7 +233,7 @@ class StudyTrials:
         self.all = {number: completed(trial, space) for number, trial in self.all.items()}
         self.finished = {number: completed(trial, space) for number, trial in self.finished.items()}
         for running in self.running.values():
-            # It may begin again.
+            # The trial may begin again.
             running.trial = completed(running.trial, space)
 
 
@@ -269,7 +269,7 @@ class FirstTrials:
         )
 
 
-# As few trials of equal data as say that it does not depend on hyperparameters.
+# So many trials of equal data show that it does not depend on hyperparameters.
 _ALIKE = 2
 
 
@@ -282,7 +282,7 @@ class ValidationParts:
     def __init__(self, recorded: Iterable[TrialRecord]) -> None:
         self._first: dict[str, int] = {}
         self._told = False
-        # What objective functions trained on in earlier launches.
+        # Objective functions trained on this data in earlier launches.
         self._before: dict[str, list[int]] = {}
         for trial in recorded:
             if isinstance(trial, EndedTrial):
@@ -324,7 +324,7 @@ class ValidationParts:
         before, now = self._before, trial.result.data_digest
         if len(before) != 1 or not now or now in before:
             return ""
-        # Many trials of different hyperparameters had the same data; so those are not why.
+        # Trials of different hyperparameters had the same data, so another cause changed it.
         (numbers,) = before.values()
         if len(numbers) < _ALIKE:
             return ""

@@ -26,7 +26,7 @@ from user_commands import as_json, environment
 import kerastudy as ks
 from search_spaces import DataError
 from studies import as_csv
-from studies.champion import Inputs, Taken, predictions_table, read_inputs
+from studies.champion import Input, Inputs, predictions_table, read_inputs
 from studies.training import load_keras_model
 from tracking.history import read_study
 from tracking.store import open_store
@@ -167,20 +167,20 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
 
 
 def test_every_line_of_numbers_is_a_sample(tmp_path: Path) -> None:
-    inputs = Inputs((), (Taken("", np.dtype("float32"), (4,)),))
+    inputs = Inputs((), (Input("", np.dtype("float32"), (4,)),))
     file, rows = tmp_path / "x.csv", np.array([[0, 0.5, 0, 0], [1, 2, 3, 4]])
     # Without a first line of names; with pandas's own; with others.
     for header in (False, True, ["a", "b", "c", "d"]):
         pd.DataFrame(rows).to_csv(file, header=header, index=False)
         assert np.array_equal(read_inputs(file, inputs)[0][""], rows)
     # Names that are numbers.
-    named = Inputs(("7", "9"), (Taken("", np.dtype("float32"), (2,)),))
+    named = Inputs(("7", "9"), (Input("", np.dtype("float32"), (2,)),))
     pd.DataFrame(rows[:, :2], columns=["9", "7"]).to_csv(file, index=False)
     assert np.array_equal(read_inputs(file, named)[0][""], rows[:, 1::-1])
 
 
 def test_one_array_is_not_several(tmp_path: Path) -> None:
-    several = Inputs((), tuple(Taken(name, np.dtype("float32"), (2,)) for name in ("a", "b")))
+    several = Inputs((), tuple(Input(name, np.dtype("float32"), (2,)) for name in ("a", "b")))
     np.save(tmp_path / "x.npy", np.zeros((3, 2)))
     with pytest.raises(DataError, match="has one array: give an npz file"):
         read_inputs(tmp_path / "x.npy", several)
@@ -204,7 +204,7 @@ def test_a_model_loads_no_code_from_elsewhere(tmp_path: Path) -> None:
 
 def test_several_inputs_and_texts(tmp_path: Path) -> None:
     several = Inputs(
-        (), (Taken("words", np.dtype(str), ()), Taken("numbers", np.dtype("float32"), (2,)))
+        (), (Input("words", np.dtype(str), ()), Input("numbers", np.dtype("float32"), (2,)))
     )
     file = tmp_path / "several.npz"
     words, numbers = np.array(["=a", "b"]), np.ones((2, 2))

@@ -24,7 +24,7 @@ from studies.error_texts import describe
 from studies.executors.sizing import this_machine
 from studies.interruption import raising_interrupts
 
-# A Ray of this machine alone.
+# This address is a Ray of this machine alone.
 LOCAL = "local"
 _HOST_AND_PORT = re.compile(r"[^\s/]+:(\d+)")
 
@@ -97,7 +97,7 @@ _SECONDS_BETWEEN_ATTEMPTS = 2.0
 # Below its folder, Ray's sockets have names of about 70 characters; with it, 107 are the most.
 _LONGEST_FOLDER = 25
 _TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
-# One for all launches of this process: Ray reads it once.
+# All launches of this process share it, as Ray reads it once.
 _TOKEN = secrets.token_hex(32)
 
 

@@ -43,7 +43,7 @@ from tracking.records import TrialTask
 from tracking.store.files import replacing
 
 _SECONDS_BETWEEN_LOOKS = 0.25
-# As `temporary_folder` names them, so that it removes those of killed launches.
+# `temporary_folder` removes folders of such names that killed launches have left.
 _PREFIX, _IN_USE = "kerastudy-data-ray-", "in-use"
 _VERSIONS = ("kerastudy", "tensorflow", "keras", "numpy")
 
@@ -73,7 +73,7 @@ class Host:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._process: WorkerProcess | None = None
         self._ending, self._ended = False, threading.Event()
-        # The files of the present request, in a folder of this worker alone.
+        # This folder has the files of the present request, and is this worker's alone.
         self._folder = Path()
         self._written: tuple[Path, ...] = ()
         self._seen: dict[Path, tuple[int, int]] = {}
@@ -179,7 +179,7 @@ class Host:
 
 def _next(process: WorkerProcess) -> object:
     """Returns a process's next message, why it has ended, or None after a while without any."""
-    # One that has ended can't be waited for.
+    # A process that has ended can't be waited for.
     with contextlib.suppress(EOFError, OSError):
         if not process.connection.poll(_SECONDS_BETWEEN_LOOKS):
             return None
@@ -233,7 +233,7 @@ def _node_folder(place: Path, name: str) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            # Only if no other worker uses it.
+            # It stays while another worker uses it.
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
@@ -252,7 +252,7 @@ def _held(folder: Path) -> IO[bytes]:
             lock.close()
 
 
-# The folder of a champion's model on a node, in that of the request's files.
+# A champion's model is in this folder on a node, next to the request's files.
 CHAMPION = "champion"
 _FILES = ("state", "origin", "checkpoint", "scores")
 
@@ -314,7 +314,7 @@ def put(files: Mapping[str, bytes], request: object) -> None:
         path = paths[name]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # As a worker of this machine writes a state.
+            # A worker of this machine writes a state in the same way.
             with replacing(path, keeping=path in states) as partial:
                 partial.write_bytes(files[name])
         except OSError as error:

@@ -76,16 +76,16 @@ class RemoteProcess:
     def __init__(self, launch: RayWorkers, actor: Any, *arguments: Any) -> None:
         self._launch, self._actor = launch, actor
         self.stream = actor.run.options(num_returns="streaming").remote(*arguments)
-        # An error is the last one.
+        # An error is the last message.
         self.messages: deque[object] = deque()
         self._request: object = None
-        # Those that it runs on, once it has its resources.
+        # They are empty until it has its resources.
         self.node = self.node_id = ""
 
     def send(self, message: object) -> None:
         """Sends a message, with the files that it names."""
         if isinstance(message, RunFits | SaveChampion):
-            # It may have ended since its last message.
+            # The process may have ended since its last message.
             self.take_what_came(0.0)
             self._raise_if_lost()
             self._request = message
@@ -235,12 +235,12 @@ class RayWorkers(LaunchWorkers):
         self._home = ray.get_runtime_context().get_node_id()
         sent = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
         self._files = {path.name: ray.put(path.read_bytes()) for path in sent if path.is_file()}
-        # The ids of nodes that can't run the study.
+        # Nodes with these ids can't run the study.
         self.excluded: list[str] = []
         self._looked = self._all_began = time.monotonic()
         self._grows, self._said = False, 0
         self._most = MOST_WORKERS
-        # With all texts: a node need not see this machine's files.
+        # It has all texts, as a node need not see this machine's files.
         whole = with_modules(target) if isinstance(target, Target) else target.with_modules()
         super().__init__(whole, **of_launch)
         self._room = self._find_room()
@@ -327,7 +327,7 @@ class RayWorkers(LaunchWorkers):
 
         self._cluster.check_head()
         where = process.node or "a node of the cluster"
-        # Of a node that has died, Ray first knows only that it does not answer.
+        # Ray first knows of a dead node only that it does not answer.
         if (
             isinstance(error, ActorUnavailableError)
             or getattr(error, "preempted", False)
