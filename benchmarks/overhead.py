@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from studies.progress import NoProgress
 from studies.running.launch import run_study
 from studies.running.opening import LaunchOptions

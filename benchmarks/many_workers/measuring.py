@@ -12,7 +12,7 @@ import psutil
 
 from benchmarks.many_workers.cluster import Faults, SimulatedCluster
 from benchmarks.scale import SPACE, value_of
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from studies.progress import NoProgress
 from studies.running.launch import run_study
 from studies.running.opening import LaunchOptions

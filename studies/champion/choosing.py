@@ -17,7 +17,7 @@ from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
 from studies.champion.verification import Verifier
 from studies.data import temporary_folder
 from studies.definition.study_definition import StudyDefinition
-from studies.executors.executor import Executor
+from studies.executors.jobs import Executor
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import (
     champion_fault,

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
-from studies.executors.executor import Executor
-from studies.executors.jobs import Job, Jobs, run_jobs
+from studies.executors.jobs import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
 from tracking.history.champions import record_verified
 from tracking.history.curves import fit_metrics

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from studies.executors.messages import LoadedByWorkers, check_same
 from studies.executors.sizing import (
     Machine,
@@ -23,8 +23,7 @@ from studies.executors.sizing import (
     too_many,
     variables_of,
 )
-from studies.executors.worker import WorkerExecutor
-from studies.executors.worker_process import OnOutput, WorkerProcess
+from studies.executors.worker import OnOutput, WorkerExecutor, WorkerProcess
 from studies.user_code.shipping import ShippedStudy
 from studies.user_code.targets import Target
 from tracking.records import TrialSpec, TrialTask

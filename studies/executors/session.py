@@ -23,7 +23,7 @@ from studies.definition.class_weights import resolve_class_weight, with_class_we
 from studies.definition.objective import no_data
 from studies.definition.settings import check_initial
 from studies.definition.study_definition import StudyDefinition, check_no_own_fit
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from studies.training import (
     AnyData,
     CompiledTrainer,

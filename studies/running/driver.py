@@ -15,8 +15,7 @@ from functools import partial
 from search_spaces.errors import WorkerError
 from studies.definition.seeds import trial_seed
 from studies.engines.engine import Curve
-from studies.executors.executor import Executor
-from studies.executors.jobs import Job, Jobs, result_of_lost, run_jobs, spec_of
+from studies.executors.jobs import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
 from studies.running.budget import INTERRUPTED, AtTheEnd, AwakeClock, Ending, TimeLimit
 from studies.running.definitions import joinable

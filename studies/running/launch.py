@@ -17,12 +17,11 @@ from studies.data import temporary_folder
 from studies.definition.study_definition import StudyDefinition
 from studies.engines.engine import Curve, Engine, EngineSettings
 from studies.engines.make import make_engine
-from studies.executors.executor import Executor
+from studies.executors.jobs import Executor
 from studies.executors.pool import LaunchWorkers, LocalWorkers
 from studies.executors.ray.cluster import LOCAL, RayOptions, check_installed
 from studies.executors.session import InProcessExecutor, Session
-from studies.executors.worker import WorkerExecutor
-from studies.executors.worker_process import OnOutput
+from studies.executors.worker import OnOutput, WorkerExecutor
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.progress import Progress, showing
 from studies.running.budget import INTERRUPTED, Ending

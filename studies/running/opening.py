@@ -18,7 +18,7 @@ from search_spaces.errors import StudyError
 from search_spaces.texts import counted
 from studies.definition.settings import Verify, check_verify
 from studies.executors import ExecutorName
-from studies.executors.executor import Executor
+from studies.executors.jobs import Executor
 from studies.executors.ray import RayOptions
 from studies.executors.sizing import check_workers
 from studies.progress import Progress

@@ -36,7 +36,7 @@ from studies.executors.messages import (
     SaveChampion,
 )
 from studies.executors.ray.cluster import set_variables
-from studies.executors.worker_process import WorkerProcess
+from studies.executors.worker import WorkerProcess
 from studies.training import deciding_variables
 from studies.user_code.shipping import ShippedStudy
 from tracking.records import TrialTask

@@ -17,8 +17,7 @@ from studies.executors.pool import LaunchWorkers, WorkerPool
 from studies.executors.ray.cluster import Cluster
 from studies.executors.ray.host import Begun, arrival_of, packed, put
 from studies.executors.sizing import MOST_WORKERS
-from studies.executors.worker import WorkerExecutor
-from studies.executors.worker_process import OnOutput
+from studies.executors.worker import OnOutput, WorkerExecutor
 from studies.training import environment_differences
 from studies.user_code.loading import with_modules
 from studies.user_code.shipping import ShippedStudy
