@@ -477,11 +477,9 @@ class Trainings(Jobs):
         self._record(self._running.pop(result.number), result)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Reports the loss, and gives up the attempt."""
-        running = self._running[spec.number]
-        self.progress.say(f"{running.training.name}: {error}")
+        """Gives up the lost attempt."""
         if not why:
-            self.journal.end_training(running.uuid, None)
+            self.journal.end_training(self._running[spec.number].uuid, None)
 
     def _begin(self, number: int, training: Training) -> list[TrialTask]:
         spec = replace(training.spec, number=number)

@@ -210,12 +210,9 @@ class Rerun(Jobs):
         self.result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Tells the loss; raises it if it was one too many."""
-        said = f"Trial {spec.number} could not be run again: {error}."
+        """Raises the loss if it was one too many."""
         if why:
-            raise WorkerError(said)
-        how = f"{said} It begins again on another machine."
-        self._progress.say(how if error.machine_gone else f"warning: {said}")
+            raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
 
 
 def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:
@@ -274,8 +271,7 @@ class AllFolds(Jobs):
         self._result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Tells why its process ended."""
-        self._progress.say(f"trial {spec.number}: {error}")
+        """Ends the fit of the lost attempt."""
         if not why:
             self._close()
 

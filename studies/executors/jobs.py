@@ -195,7 +195,8 @@ class Jobs(ABC):
         """Takes a job whose process ended by itself.
 
         It begins again, before all others; if it was begun often enough, it ends as infeasible, and
-        `why` is the reason (else empty). Returns another result of the fit that ran, or None.
+        `why` is the reason (else empty). Returns another result of the fit that ran, or None: then
+        the loss is shown.
         """
 
 
@@ -250,6 +251,9 @@ class _Run:
                 why = f"{error}, with no other trial running"
         job.alone = job.alone or error.out_of_memory
         result = self._jobs.on_lost(spec, error, why)
+        if result is None:
+            how = "; it is tried once more, alone" if error.out_of_memory and not why else ""
+            self._progress.say(f"{job.name or f'trial {job.number}'}: {error}{how}")
         if result is not None or why:
             self.on_result(result or result_of_lost(spec, why))
             return

@@ -172,8 +172,6 @@ class Driver(Jobs):
         if self.stopped:
             # Stopping a whole session or service signals the workers too.
             return result_of_lost(spec, f"stopped: {error}", "interrupted")
-        how = "; it is tried once more, alone" if error.out_of_memory and not why else ""
-        self._progress.say(f"trial {number}: {error}{how}")
         if not why:
             self._lost[number] = int(not error.machine_gone)
         return None
