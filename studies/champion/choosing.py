@@ -16,7 +16,7 @@ from studies.champion.recorded import champion_or, check_data, in_worker, opened
 from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
 from studies.champion.verification import Verifier
 from studies.data import temporary_folder
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition
 from studies.executors.jobs import Executor
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import (
@@ -483,5 +483,5 @@ def _refit_in_worker(
         if isinstance(session.data, MadeData):
             spec = replace(spec, class_weight=session.data.of(hp).class_weight)
         model, joined, how = refit(session.study, splits, spec, hp, epochs)
-        save_for_mlflow(model, joined, folder, session.study.build)
+        save_for_mlflow(model, joined, folder)
         return how

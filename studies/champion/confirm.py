@@ -27,20 +27,18 @@ from studies.champion.confirm_trainings import (
 from studies.champion.evaluation import Reading
 from studies.champion.recorded import AnyExecutor, check_data, opened, recorded_executor
 from studies.champion.verification import Verifier
-from studies.definition.study_definition import StudyDefinition
-from studies.executors import ExecutorName
-from studies.executors.sizing import check_workers
+from studies.definition import ExecutorName, StudyDefinition, check_workers
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import record_verified
-from tracking.history.confirmations import (
+from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
+from tracking.history.verdicts import (
     confirmation_of,
     evaluations_on,
     read_evaluations,
     record_evaluation,
+    study_verdict,
 )
-from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
-from tracking.history.verdicts import study_verdict
 from tracking.mlflow.process import export_later
 from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
 from tracking.records.studies import ConstantGuess

@@ -14,8 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import Hyperparameters, SearchSpace
-from search_spaces.checks import whole_number
+from search_spaces import Hyperparameters, SearchSpace, checks
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.recorded import AnyExecutor
@@ -23,9 +22,9 @@ from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
 from studies.error_texts import describe
 from studies.executors.jobs import Job, Jobs, run_jobs, spec_of
 from studies.progress import Progress
-from tracking.history.confirmations import ConfirmationTraining, read_trainings
-from tracking.history.curves import common_best, fit_metrics
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import common_best, fit_metrics
+from tracking.history.verdicts import ConfirmationTraining, read_trainings
 from tracking.journal import Journal
 from tracking.records import (
     ALL_FOLDS,
@@ -77,9 +76,9 @@ class ConfirmOptions:
 
     def __post_init__(self) -> None:
         """Checks the options."""
-        whole_number("budget", self.budget, StudyError)
-        whole_number("top", self.top, StudyError, least=2)
-        whole_number("seeds", self.seeds, StudyError, least=_FEWEST_SEEDS)
+        checks.whole_number("budget", self.budget, StudyError)
+        checks.whole_number("top", self.top, StudyError, least=2)
+        checks.whole_number("seeds", self.seeds, StudyError, least=_FEWEST_SEEDS)
 
     def rounds(self, trials: int) -> tuple[Round, ...]:
         """Returns the rounds of the race, if so many trials have a value."""

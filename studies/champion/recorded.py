@@ -11,18 +11,23 @@ from typing import Final
 from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
 from search_spaces.texts import counted
 from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
-from studies.definition.settings import check_engine
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
 from studies.executors.pool import LocalWorkers, WorkerPool
 from studies.executors.session import InProcessExecutor, Session
 from studies.progress import Progress
 from studies.results.models import existing_store
 from studies.training import begin_trial, prepare_environment
-from studies.user_code.loading import describe_code, load_study
-from studies.user_code.shipping import ShippedStudy, ship
-from studies.user_code.targets import Target, what_is_loaded
-from studies.user_code.user_modules import place_of, text_of
+from studies.user_code import (
+    ShippedStudy,
+    Target,
+    describe_code,
+    load_study,
+    place_of,
+    ship,
+    text_of,
+    what_is_loaded,
+)
 from tracking.history.commands import shell_commands
 from tracking.history.study_history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, TrialRecord

@@ -13,8 +13,7 @@ from search_spaces.errors import StudyNotFoundError
 from search_spaces.texts import counted
 from studies.champion.recorded import AS_IT_IS, AnyExecutor, recorded_executor
 from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
-from studies.definition.settings import trainer_in_words
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, trainer_in_words
 from studies.progress import NoProgress, Progress, showing
 from studies.training import environment_differences
 from tracking.history.champions import record_verified

@@ -24,8 +24,7 @@ from studies.executors.sizing import (
     variables_of,
 )
 from studies.executors.worker import OnOutput, WorkerExecutor, WorkerProcess
-from studies.user_code.shipping import ShippedStudy
-from studies.user_code.targets import Target
+from studies.user_code import ShippedStudy, Target
 from tracking.records import TrialSpec, TrialTask
 
 _SECONDS_BETWEEN_LOOKS = 0.05

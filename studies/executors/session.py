@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from search_spaces import Hyperparameters, SearchSpace
+from search_spaces import Hyperparameters, SearchSpace, complete
 from search_spaces.errors import DataError, StudyError
-from search_spaces.space import complete
 from studies.data import (
     CrossValidation,
     DescribedData,
@@ -19,10 +18,9 @@ from studies.data import (
     LoadedData,
     glance_at,
 )
+from studies.definition import StudyDefinition, check_initial, check_no_own_fit
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.objective import no_data
-from studies.definition.settings import check_initial
-from studies.definition.study_definition import StudyDefinition, check_no_own_fit
 from studies.executors.jobs import Handler
 from studies.training import (
     AnyData,
@@ -58,10 +56,12 @@ from tracking.records import (
     CodeDescription,
     DataDescription,
     Objective,
+    RecordedSettings,
     StudyDescription,
     TrialResult,
     TrialSpec,
     TrialTask,
+    settings_of,
 )
 
 
@@ -331,14 +331,6 @@ def open_objective(
     )
 
 
-# A study's description has these settings as its definition has them.
-_AS_DEFINED = (
-    *("name", "engine", "pruner", "trials", "epochs", "batch_size", "seed", "keep", "notes"),
-    *("repeats", "try_defaults", "deterministic", "timeout", "stop_at", "patience"),
-    "trial_timeout",
-)
-
-
 def _described(
     study: StudyDefinition,
     resolved: Resolved,
@@ -347,10 +339,10 @@ def _described(
     **more: Any,
 ) -> StudyDescription:
     """Describes a study whose space is resolved; `more` are further fields."""
-    space, initial = study.space, check_initial(study.initial)
+    space, initial = study.space, check_initial("initial", study.initial)
     assert space is not None and isinstance(study.objective, Objective), "they are resolved"
     fields = {
-        **{name: getattr(study, name) for name in _AS_DEFINED},
+        **{name: getattr(study, name) for name in settings_of(RecordedSettings)},
         "initial": () if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
         "initial_from": initial if isinstance(initial, str) else "",
         "hardware": hardware_class(),

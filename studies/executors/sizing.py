@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psutil
 
-from search_spaces.checks import whole_number
 from search_spaces.errors import StudyError
 from search_spaces.texts import counted
 
@@ -44,19 +43,6 @@ class Machine:
 def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
     """Returns the machine's present resources, within a container's limits."""
     return Machine(_cores(control_groups), _memory(control_groups), visible_gpus(os.environ))
-
-
-def check_workers(workers: int | None, executor: str | None) -> None:
-    """Refuses a number of workers that is none, or that the executor can't have."""
-    if workers is not None:
-        whole_number("workers", workers, StudyError)
-        if executor == "in-process":
-            raise StudyError(
-                "The executor 'in-process' runs one training at a time, in this process, so it "
-                "takes no number of workers",
-                received=workers,
-                hint="Leave one of the two out.",
-            )
 
 
 def asked_workers(workers: int | None) -> int | None:

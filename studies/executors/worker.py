@@ -21,9 +21,8 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from search_spaces import SearchSpace
+from search_spaces import INITIALIZERS, SearchSpace
 from search_spaces.errors import StudyError, WorkerError
-from search_spaces.keras_names import INITIALIZERS
 from studies.data import temporary_folder
 from studies.executors import worker_main
 from studies.executors.jobs import Handler
@@ -40,9 +39,7 @@ from studies.executors.messages import (
     ThreadsDiffer,
     check_same,
 )
-from studies.user_code.shipping import ShippedStudy
-from studies.user_code.targets import Target
-from studies.user_code.user_modules import place_of
+from studies.user_code import ShippedStudy, Target, place_of
 from tracking.records import EpochResult, TrialSpec, TrialTask
 
 _Answer = TypeVar("_Answer", Answer, ChampionSaved)

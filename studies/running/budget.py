@@ -13,9 +13,6 @@ from tracking.records import StudyDescription, TrialRecord
 
 EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
 
-AtTheEnd = Literal["finish", "cut"]
-"""Whether to finish or to cut running trials when a study's budget is spent."""
-
 
 class Ending(NamedTuple):
     """Why a launch ended."""

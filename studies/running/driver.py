@@ -13,17 +13,16 @@ from dataclasses import replace
 from functools import partial
 
 from search_spaces.errors import WorkerError
-from studies.definition.seeds import trial_seed
-from studies.engines.engine import Curve
+from studies.definition import AtTheEnd, trial_seed
+from studies.engines import Curve
 from studies.executors.jobs import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
-from studies.running.budget import INTERRUPTED, AtTheEnd, AwakeClock, Ending, TimeLimit
+from studies.running.budget import INTERRUPTED, AwakeClock, Ending, TimeLimit
 from studies.running.definitions import joinable
 from studies.running.proposals import EngineOf, Proposals
 from studies.running.retention import Retention
 from studies.running.trials import FirstTrials, Running, StudyTrials, ValidationParts
-from tracking.history.curves import epoch_metrics
-from tracking.history.trials import best_trial
+from tracking.history.trials import best_trial, epoch_metrics
 from tracking.journal import Journal, JournalReader
 from tracking.records import (
     Decision,

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from search_spaces import SearchSpace
 from search_spaces.errors import EngineError, KerastudyError
-from studies.engines.engine import Curve, Engine
+from studies.engines import Curve, Engine
 from studies.error_texts import describe
 from studies.running.budget import AwakeClock, Ending, reached
 from studies.running.definitions import most_epochs

@@ -5,90 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import secrets
 import shutil
 import socket
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from search_spaces.checks import is_real, positive_number
 from search_spaces.errors import StudyError
 from search_spaces.library_parts import AttributePart, MissingPartError, ModulePart
+from studies.definition import LOCAL, RayOptions, check_address
 from studies.error_texts import describe
 from studies.executors.sizing import this_machine
 from studies.interruption import raising_interrupts
-
-# This address is a Ray of this machine alone.
-LOCAL = "local"
-_HOST_AND_PORT = re.compile(r"[^\s/]+:(\d+)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RayOptions:
-    """A Ray cluster, and the resources of each trial on it.
-
-    Attributes:
-        address: Where the cluster is: ``"auto"`` for the one that this machine belongs to, or
-            ``"HOST:PORT"`` of its head. None: ``RAY_ADDRESS``, or else a Ray of this machine alone
-            that starts and ends with the launch.
-        cpus_per_trial: CPUs that Ray reserves for a trial, above 0; None: as many as the study has
-            threads.
-        gpus_per_trial: GPUs, or a share of one such as 0.5; None: 1 if the cluster has GPUs.
-
-    Raises:
-        StudyError: If one is not as described.
-    """
-
-    address: str | None = None
-    cpus_per_trial: float | None = None
-    gpus_per_trial: float | None = None
-
-    @property
-    def place(self) -> str:
-        """The address, that of ``RAY_ADDRESS``, or ``"local"``."""
-        return self.address or os.environ.get("RAY_ADDRESS") or LOCAL
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        if self.address is not None:
-            check_address(self.address)
-        if self.cpus_per_trial is not None:
-            positive_number("cpus_per_trial", self.cpus_per_trial, StudyError)
-        gpus = self.gpus_per_trial
-        if gpus is not None and not (is_real(gpus) and (0 <= gpus <= 1 or gpus == int(gpus) > 0)):
-            expected = "a whole number of at least 0, or a share below 1, such as 0.5"
-            raise StudyError.of_setting("gpus_per_trial", expected, gpus)
-
-
-def check_address(address: str) -> None:
-    """Refuses a text that can't be the address of a cluster."""
-    if isinstance(address, str):
-        head = _HOST_AND_PORT.fullmatch(address)
-        if address in ("auto", LOCAL) or (head and 0 < int(head[1]) < 2**16):
-            return
-    of_others = "://" in str(address)
-    raise StudyError(
-        "The address of a Ray cluster is 'auto' on a machine of it, or 'HOST:PORT' of its head",
-        received=address,
-        hint=("That is one of Ray's client or its job server. " if of_others else "")
-        + "Leave it out to start Ray on this machine.",
-    )
-
-
-def check_installed() -> None:
-    """Raises StudyError if Ray is not installed."""
-    if find_spec("ray") is None:
-        raise StudyError(
-            "The executor 'ray' needs Ray, which is not installed. "
-            "Install it: pip install 'kerastudy[ray]'."
-        )
-
 
 _SECONDS_TO_CONNECT = 5.0
 # A head that does not answer so often is gone.
@@ -201,8 +133,8 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
         yield Cluster(options)
         return
     address = options.place
-    # It may come from RAY_ADDRESS, which is not checked yet.
-    check_address(address)
+    # It may be that of RAY_ADDRESS.
+    check_address("address", address)
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(_own_ray()) if address == LOCAL else {}
         stack.callback(ray.shutdown)
@@ -308,3 +240,12 @@ def silent() -> Iterator[None]:
         yield
     finally:
         _prints.set(worker, before)
+
+
+def check_installed() -> None:
+    """Raises StudyError if Ray is not installed."""
+    if find_spec("ray") is None:
+        raise StudyError(
+            "The executor 'ray' needs Ray, which is not installed. "
+            "Install it: pip install 'kerastudy[ray]'."
+        )

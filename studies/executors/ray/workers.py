@@ -19,9 +19,7 @@ from studies.executors.ray.host import Begun, arrival_of, packed, put
 from studies.executors.sizing import MOST_WORKERS
 from studies.executors.worker import OnOutput, WorkerExecutor
 from studies.training import environment_differences
-from studies.user_code.loading import with_modules
-from studies.user_code.shipping import ShippedStudy
-from studies.user_code.targets import Target
+from studies.user_code import ShippedStudy, Target, with_modules
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_TO_START = 60.0
