@@ -315,9 +315,11 @@ def validation_parts(history: StudyHistory) -> int:
 
 def _on_test(history: StudyHistory) -> str:
     """Returns what was read of the sealed test part."""
+    if "test" not in history.description.data.digests:
+        return ""
     readings = read_evaluations(history)
     if not readings:
-        return "sealed: not read yet" if "test" in history.description.data.digests else ""
+        return "sealed: not read yet"
     last = readings[-1]
     measured = ", ".join(
         f"{name} {number(each.value)}"

@@ -88,6 +88,8 @@ def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
         record_evaluation(
             history, Evaluation("evaluated", "optuna:tpe", 0, 2, 9, "d", metrics, time=time)
         )
+    data = replace(history.description.data, digests={"test": "d"})
+    history = replace(history, description=replace(history.description, data=data))
     said = "- test part: accuracy 0.5 (0.25 to 0.75), &#60;i&#62;loss 2, by trial 0; read 2 times\n"
     assert said in study_note(history, PAGES, "done")
 
