@@ -240,14 +240,14 @@ def test_bytes_that_are_no_text_are_refused(name: str) -> None:
         check_study_name(name)
 
 
-def test_every_good_name_can_be_recorded_and_found_again(shared_store: Store) -> None:
+def test_every_good_name_can_be_recorded_and_found_again(new_store: Store) -> None:
     for name in GOOD:
-        folder = shared_store.new_folder(name)
-        with shared_store.lock_study(folder, name):
+        folder = new_store.new_folder(name)
+        with new_store.lock_study(folder, name):
             Journal.begin(folder, describe(name=name), ENVIRONMENT).close()
-    assert sorted(study_names(shared_store)) == sorted(GOOD)
+    assert sorted(study_names(new_store)) == sorted(GOOD)
     for name in GOOD:
-        assert read_study(shared_store, name).description.name == name
+        assert read_study(new_store, name).description.name == name
 
 
 def test_the_name_of_mlflows_own_experiment_is_refused() -> None:
