@@ -15,8 +15,7 @@ import time
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.engines.engine import EngineSettings
-from studies.engines.make import make_engine
+from studies.engines import EngineSettings, make_engine
 from tracking.records import (
     BestEpoch,
     EndedTrial,

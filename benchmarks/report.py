@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale import SimulatedWorkers
+from studies.definition import LaunchOptions
 from studies.progress import NoProgress
 from studies.running.launch import run_study
-from studies.running.opening import LaunchOptions
 
 
 def make(trials: int, folder: Path) -> dict[str, Any]:

@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.to_optuna import OptunaSpace
+from search_spaces import OptunaSpace, SearchSpace
+from studies.definition import LaunchOptions
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
 from studies.running.launch import run_study
-from studies.running.opening import LaunchOptions
 from tracking.history.study_history import StudyHistory
 from tracking.records import (
     BestEpoch,
@@ -112,6 +111,7 @@ class SimulatedWorkers:
             seed=0,
             threads=1,
             keep=10,
+            try_defaults=False,
             data=DataDescription("none", "none", "0" * 64, parts, {}, {}),
             code=CodeDescription("", "", "", ""),
         )

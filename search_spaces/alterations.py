@@ -21,16 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.choices import Fixed, Listed
-from search_spaces.parameters.parameter import Parameter, condition_in_words
-from search_spaces.parameters.ranges import Int
-from search_spaces.parameters.scalars import (
+from search_spaces.parameters.parameter import (
     NOT_GIVEN,
+    Parameter,
     Scalar,
+    condition_in_words,
     identity,
     is_object,
     plain_scalar,
     plain_value,
 )
+from search_spaces.parameters.ranges import Int
 
 if TYPE_CHECKING:
     pass

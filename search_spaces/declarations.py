@@ -30,9 +30,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from search_spaces.checks import is_whole
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.parameter import (
+    NOT_GIVEN,
+    MaybeScalar,
+    Parameter,
+    Scalar,
+    canonical_json,
+    identity,
+    is_number,
+    without_numpy,
+)
 from search_spaces.parameters.ranges import (
     MOST_VALUES,
     Float,
@@ -42,16 +52,6 @@ from search_spaces.parameters.ranges import (
     leads_to,
     steps_between,
     value_at,
-)
-from search_spaces.parameters.scalars import (
-    NOT_GIVEN,
-    MaybeScalar,
-    Scalar,
-    canonical_json,
-    identity,
-    is_integer,
-    is_number,
-    without_numpy,
 )
 from search_spaces.space import SearchSpace
 
@@ -177,7 +177,7 @@ def _range(
     kind: type[Float] | type[Int], name: str, low: Any, high: Any, step: Any, scale: Any
 ) -> Parameter:
     """Returns a range whose high is the last value that the step reaches."""
-    proper = is_integer if kind is Int else is_number
+    proper: Any = is_whole if kind is Int else is_number
     if proper(low) and proper(high) and low == high:
         return Fixed(name, low if kind is Int else float(low))
     # Refuses all that is wrong but a step that does not fit.

@@ -12,7 +12,6 @@
     │   ├── ObjectiveError          the objective: unknown, or its direction is
     │   ├── EngineError             the engine or pruner: unknown, or can't serve the space
     │   ├── WorkerError             a worker process ended by itself
-    │   ├── SeedError               a seed out of range
     │   └── FailedAlikeError        the first trials of a launch all fail alike
     ├── TrackingError               the record of studies
     │   ├── StoreError              the store: its folder, its databases
@@ -50,7 +49,6 @@ __all__ = [
     "NoTestPartError",
     "ObjectiveError",
     "SearchSpaceError",
-    "SeedError",
     "ServerAwayError",
     "ServerRefusedError",
     "StatisticsError",
@@ -156,10 +154,6 @@ class ObjectiveError(StudyError, ValueError):
 
 class EngineError(StudyError, ValueError):
     """The engine or pruner is unknown, or can't serve the space."""
-
-
-class SeedError(StudyError, ValueError):
-    """A seed is no whole number from 0 to 2**32 - 1."""
 
 
 class WorkerError(StudyError):

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple, Self
 from search_spaces import declarations
 from search_spaces.declarations import read_as, same_domain
 from search_spaces.errors import HyperparameterError, suggestion
-from search_spaces.parameters.parameter import Parameter, condition_in_words
-from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
+from search_spaces.parameters.parameter import NOT_GIVEN, Parameter, Scalar, condition_in_words
 from search_spaces.space import SearchSpace
 
 

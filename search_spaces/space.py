@@ -13,8 +13,12 @@ from search_spaces import alterations
 from search_spaces.alterations import unknown_name
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.parameters.parameter import Parameter, condition_in_words
-from search_spaces.parameters.scalars import NOT_GIVEN, canonical_json
+from search_spaces.parameters.parameter import (
+    NOT_GIVEN,
+    Parameter,
+    canonical_json,
+    condition_in_words,
+)
 
 
 # Not a dataclass: importing those takes as long as importing all of this package.

@@ -17,14 +17,12 @@ from studies.data import (
     look_at,
     path_in,
 )
-from studies.definition.objective import no_data
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, no_data
 from studies.executors.session import Session
 from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing
 from studies.training import begin_trial, configure_tensorflow, prepare_environment
-from studies.user_code.loading import describe_code, load_study
-from studies.user_code.targets import Target, what_is_loaded
+from studies.user_code import Target, describe_code, load_study, what_is_loaded
 from tracking.history.study_history import find_engines
 from tracking.mlflow.process import export_later
 from tracking.records.studies import DataFindings

@@ -21,7 +21,10 @@ from studies.champion.reproduction import reproduce
 from studies.champion.reruns import unsound_checkpoints
 from studies.progress import NoProgress, Progress
 from studies.training import StateError, read_state
-from tracking.doctor.checks import (
+from tracking.doctor import (
+    Ailment,
+    Finding,
+    attended,
     check_champion,
     check_checkpoints,
     check_code,
@@ -31,8 +34,8 @@ from tracking.doctor.checks import (
     check_leftovers,
     check_orphans,
     check_running,
+    file_of_trial,
 )
-from tracking.doctor.findings import Ailment, Finding, attended, file_of_trial
 from tracking.history.study_history import StudyHistory, histories_in
 from tracking.records import EndedTrial
 from tracking.store.folder import FOLDER, Store, check_writable, move_to_orphans, real_folder

@@ -28,7 +28,7 @@ from studies.data import (
     read_table,
     table_columns,
 )
-from studies.user_code.targets import resolve_target
+from studies.user_code import resolve_target
 from tracking.store.folder import check_study_name
 
 if TYPE_CHECKING:

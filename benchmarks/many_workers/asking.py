@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import psutil
 
 from benchmarks.scale import SPACE, value_of
-from studies.engines.engine import EngineSettings
-from studies.engines.make import make_engine
+from studies.engines import EngineSettings, make_engine
 from tracking.records import (
     BestEpoch,
     Objective,

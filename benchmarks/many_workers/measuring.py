@@ -12,10 +12,10 @@ import psutil
 
 from benchmarks.many_workers.cluster import Faults, SimulatedCluster
 from benchmarks.scale import SPACE, value_of
+from studies.definition import LaunchOptions
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
 from studies.running.launch import run_study
-from studies.running.opening import LaunchOptions
 from tracking.records import (
     CodeDescription,
     DataDescription,
@@ -45,6 +45,7 @@ def describe(engine: str, pruner: str, trials: int, epochs: int) -> StudyDescrip
         seed=0,
         threads=1,
         keep=10,
+        try_defaults=False,
         data=DataDescription("none", "none", "0" * 64, parts, {}, {}),
         code=CodeDescription("", "", "", ""),
     )

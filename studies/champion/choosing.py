@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError, StudyNotFoundError
 from search_spaces.texts import counted, listed
-from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_worker
+from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_executor
 from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
 from studies.champion.verification import Verifier
 from studies.data import temporary_folder
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition
 from studies.executors.executor import Executor
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import (
@@ -388,7 +388,7 @@ def promote_trial(
             champion = history.model_uri(trial) or ""
         if refit or not champion:
             with (
-                recorded_worker(history, trial, study=study, data=data, progress=progress) as (
+                recorded_executor(history, trial, study=study, data=data, progress=progress) as (
                     worker,
                     _,
                 ),

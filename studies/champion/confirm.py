@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from search_spaces.checks import choice
 from search_spaces.errors import StatisticsError, StudyError
 from studies.champion.choosing import make_champion, stays_champion
 from studies.champion.confirm_trainings import (
@@ -24,22 +25,20 @@ from studies.champion.confirm_trainings import (
     make_plan,
 )
 from studies.champion.evaluation import Reading
-from studies.champion.recorded import AnyExecutor, opened, opened_executor
+from studies.champion.recorded import AnyExecutor, check_data, opened, recorded_executor
 from studies.champion.verification import Verifier
-from studies.definition.settings import check_count
-from studies.definition.study_definition import StudyDefinition
-from studies.executors import ExecutorName
+from studies.definition import ExecutorName, StudyDefinition, check_workers
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import record_verified
-from tracking.history.confirmations import (
+from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
+from tracking.history.verdicts import (
     confirmation_of,
     evaluations_on,
     read_evaluations,
     record_evaluation,
+    study_verdict,
 )
-from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
-from tracking.history.verdicts import study_verdict
 from tracking.mlflow.process import export_later
 from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
 from tracking.records.studies import ConstantGuess
@@ -145,18 +144,19 @@ def confirm_study(
                 return ended
             progress.say(f"confirmed on {when}; its winner becomes the champion")
         with (
-            opened_executor(
+            recorded_executor(
                 history,
                 plan.reported,
                 study=study,
                 data=data,
+                progress=progress,
                 in_process=in_process,
                 workers=workers,
                 trainings=plan.trainings,
-                progress=progress,
-            ) as executor,
+            ) as (executor, _),
             history.writing() as journal,
         ):
+            check_data(plan.reported, executor)
             trainings = Trainings(plan, executor, journal, progress)
             outcome = ended or _carried_out(trainings, unfinished)
             if not keep:
@@ -169,17 +169,10 @@ def where_trainings_run(
     executor: ExecutorName | None, workers: int | None, otherwise: ExecutorName
 ) -> ExecutorName:
     """Returns where trainings run."""
-    if executor not in (None, "in-process", "worker"):
-        raise StudyError(f"executor must be 'in-process' or 'worker'. Received: {executor!r}.")
-    if workers is None:
-        return executor or otherwise
-    check_count("workers", workers)
-    if executor == "in-process":
-        raise StudyError(
-            "The executor 'in-process' runs one training at a time, in this process, so it takes "
-            f"no number of workers. Received: {workers!r}. Leave one of the two out."
-        )
-    return "worker"
+    if executor is not None:
+        choice("executor", executor, ("in-process", "worker"), StudyError)
+    check_workers(workers, executor)
+    return "worker" if workers is not None else executor or otherwise
 
 
 def _carried_out(done: Trainings, unfinished: str) -> Confirmation:

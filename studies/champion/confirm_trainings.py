@@ -14,18 +14,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import Hyperparameters, SearchSpace
+from search_spaces import Hyperparameters, SearchSpace, checks
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.recorded import AnyExecutor
 from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
-from studies.definition.settings import check_count, is_count
 from studies.error_texts import describe
 from studies.executors.jobs import Job, Jobs, run_jobs, spec_of
 from studies.progress import Progress
-from tracking.history.confirmations import ConfirmationTraining, read_trainings
-from tracking.history.curves import common_best, fit_metrics
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import common_best, fit_metrics
+from tracking.history.verdicts import ConfirmationTraining, read_trainings
 from tracking.journal import Journal
 from tracking.records import (
     ALL_FOLDS,
@@ -73,13 +72,13 @@ class ConfirmOptions:
 
     def __post_init__(self) -> None:
         """Checks the options."""
-        check_count("budget", self.budget)
-        if not is_count(self.top) or self.top < 2:
+        checks.whole_number("budget", self.budget, StudyError)
+        if not checks.is_whole(self.top) or self.top < 2:
             raise StudyError(
                 "A race needs at least 2 trials: top must be a whole number of 2 or more. "
                 f"Received: {self.top!r}."
             )
-        if not is_count(self.seeds) or self.seeds < _FEWEST_SEEDS:
+        if not checks.is_whole(self.seeds) or self.seeds < _FEWEST_SEEDS:
             raise StudyError(
                 f"seeds must be a whole number of {_FEWEST_SEEDS} or more: intervals from fewer "
                 f"seeds are not known to hold. Received: {self.seeds!r}."

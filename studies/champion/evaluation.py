@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
-from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_worker
+from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_executor
 from studies.champion.reruns import weights_of
-from studies.definition.objective import no_data
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, no_data
 from studies.progress import NoProgress, Progress, showing
-from tracking.history.confirmations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import looked_at
+from tracking.history.verdicts import evaluations_on, looked_at, record_evaluation
 from tracking.mlflow.process import export_later
 from tracking.records import TrialSpec
 from tracking.records.checks import Evaluation, Measured
@@ -115,7 +113,7 @@ def read_test_part(
             "evaluate on. Give it one in a new study: test=0.2, or a ready-made part."
         )
     with (
-        recorded_worker(history, trial, study=study, data=data, progress=progress) as (worker, _),
+        recorded_executor(history, trial, study=study, data=data, progress=progress) as (worker, _),
         tempfile.TemporaryDirectory() as folder,
     ):
         check_data(trial, worker)

@@ -11,16 +11,14 @@ from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
 from search_spaces.texts import counted
-from studies.champion.recorded import AS_IT_IS, recorded_worker
+from studies.champion.recorded import AS_IT_IS, AnyExecutor, recorded_executor
 from studies.champion.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
-from studies.definition.settings import trainer_in_words
-from studies.definition.study_definition import StudyDefinition
-from studies.executors.worker import WorkerExecutor
+from studies.definition import StudyDefinition, trainer_in_words
 from studies.progress import NoProgress, Progress, make_progress
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
-from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.trials import fit_metrics
 from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.checks import differing, is_known, not_reproduced, reproduced
@@ -97,7 +95,7 @@ def reproduce(
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
-    with recorded_worker(history, trial, study=study, data=data, progress=progress) as (
+    with recorded_executor(history, trial, study=study, data=data, progress=progress) as (
         worker,
         notes,
     ):
@@ -226,7 +224,7 @@ def _compared(
     history: StudyHistory,
     trial: EndedTrial,
     reruns: Sequence[Rerun],
-    worker: WorkerExecutor,
+    worker: AnyExecutor,
     notes: list[str],
 ) -> Reproduction:
     epochs, differences, same = 0, [], bool(reruns)

@@ -17,8 +17,8 @@ from studies.executors.executor import Executor
 from studies.executors.jobs import Job, Jobs, run_jobs
 from studies.progress import Progress
 from tracking.history.champions import record_verified
-from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import fit_metrics
 from tracking.records import (
     ALL_FOLDS,
     Decision,

@@ -17,12 +17,12 @@ from pathlib import Path
 from search_spaces.errors import InternalError, StudyError, WorkerError
 from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, put_back, trainings_of
 from studies.data import temporary_folder
-from studies.definition.settings import Verify
+from studies.definition import Verify
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.training import environment_differences
-from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import fit_metrics
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult
 from tracking.records.checks import (
     OFF,

@@ -23,9 +23,7 @@ from studies.commands.command_line import (
 from studies.lines import wrapped
 
 if TYPE_CHECKING:
-    from studies.exporting.files import KerasExport, TableExport
-    from studies.exporting.script import ScriptExport
-    from studies.exporting.tensorboard import TensorBoardExport
+    from studies.exporting import KerasExport, ScriptExport, TableExport, TensorBoardExport
     from tracking.history.study_history import StudyHistory
 
 _OF_TRIALS = ("script", "keras")
@@ -120,7 +118,7 @@ def export_command(
 def _print_csv(
     study: str, engine: str | None, store: Path | None, format_: str, as_json: bool
 ) -> None:
-    from studies.exporting.files import table_of
+    from studies.exporting import table_of
     from studies.lines import as_csv
 
     if format_ != "csv" or as_json:
@@ -136,8 +134,7 @@ def _of_trial(
     force: bool,
     data: str,
 ) -> ScriptExport | KerasExport:
-    from studies.exporting.files import export_keras
-    from studies.exporting.script import export_script
+    from studies.exporting import export_keras, export_script
     from studies.progress import showing
 
     export = export_script if format_ == "script" else export_keras
@@ -148,8 +145,7 @@ def _of_trial(
 def _of_study(
     format_: Any, histories: Sequence[StudyHistory], output: Path | None, force: bool
 ) -> TableExport | TensorBoardExport:
-    from studies.exporting.files import export_table
-    from studies.exporting.tensorboard import export_tensorboard
+    from studies.exporting import export_table, export_tensorboard
     from studies.progress import waiting
 
     with waiting("reading the trials"):
@@ -196,7 +192,7 @@ def _histories(study: str, engine: str | None, store: Path | None) -> list[Study
 def _export_optuna(
     study: str, engine: str | None, store: Path | None, storage: str | None, as_json: bool
 ) -> None:
-    from studies.exporting.optuna_export import export_optuna
+    from studies.exporting import export_optuna
     from studies.progress import waiting
 
     histories = _histories(study, engine, store)

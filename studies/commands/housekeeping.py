@@ -24,7 +24,7 @@ from studies.lines import printable, wrapped
 
 if TYPE_CHECKING:
     from studies.doctor import Diagnosis
-    from tracking.doctor.findings import Finding
+    from tracking.doctor import Finding
 
 
 @click.command("rename", short_help="Give a study another name.")
@@ -43,7 +43,7 @@ def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> 
     kerastudy launch digits --name "digits, first look"
     """
     from studies.commands.records import history_of
-    from tracking.history.housekeeping import rename_study
+    from tracking.history.study_history import rename_study
     from tracking.mlflow.process import export_later
 
     history = history_of(study, None, store)
@@ -78,7 +78,7 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
     from search_spaces.texts import counted
     from studies.commands.records import store_of
     from studies.progress import waiting
-    from tracking.history.housekeeping import delete_study, study_size
+    from tracking.history.study_history import delete_study, study_size
     from tracking.mlflow.process import forgetting
 
     opened = store_of(store)

@@ -42,7 +42,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     kerastudy list --store ~/studies --json
     """
     if catalog:
-        from studies.user_code.targets import catalog_names
+        from studies.user_code import catalog_names
 
         if as_json:
             print_json(catalog_names())
@@ -71,7 +71,7 @@ def _catalog() -> Iterator[str]:
     """Yields the ready studies by chapter, a line each, and how to start."""
     from studies.catalog import COURSE
     from studies.lines import width, wrapped
-    from studies.user_code.targets import catalog_questions
+    from studies.user_code import catalog_questions
 
     questions = catalog_questions()
     indent = max(map(width, questions)) + 4

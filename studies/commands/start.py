@@ -150,8 +150,8 @@ def data_command(
     from studies.commands.texts.findings_text import data_text
     from studies.data import is_data
     from studies.data_check import check_file, check_target
-    from studies.exporting.files import file_for, written
-    from studies.user_code.targets import catalog_names, resolve_target
+    from studies.exporting import file_for, written
+    from studies.user_code import catalog_names, resolve_target
 
     # Data without a study. A folder may have the name of a study.
     alone = (

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import EngineError, ObjectiveError, StudyError, near_match
-from studies.definition.settings import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
-from tracking.records import Direction, Objective
+from studies.definition.engine_names import HYPERBAND, split_options
+from tracking.records import Direction, Objective, RecordedSettings
 
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition
@@ -114,9 +114,7 @@ _OF_BUILDERS: Final = (
     "data",
     "build",
     "callbacks",
-    "optimizer",
-    "loss",
-    "metrics",
+    "compile",
     "class_weight",
     "cross_validation",
 )
@@ -172,8 +170,8 @@ def _check_takes_a_trial(function: Any) -> None:
 
 
 def _check_no_training_settings(study: StudyDefinition) -> None:
-    for name, default in (("epochs", DEFAULT_EPOCHS), ("batch_size", DEFAULT_BATCH_SIZE)):
-        if getattr(study, name) != default:
+    for name in ("epochs", "batch_size"):
+        if getattr(study, name) != getattr(RecordedSettings, name):
             raise StudyError(
                 f"The objective_function of the study {study.name!r} decides on its {name} "
                 f"itself. Received: {name}={getattr(study, name)!r}. Leave it out, or change the "
@@ -188,7 +186,7 @@ def _check_no_training_settings(study: StudyDefinition) -> None:
 
 def check_objective_engine(study: StudyDefinition) -> None:
     """Refuses an engine that decides how long a trial trains: the function does."""
-    if study.engine.partition(",")[0] == "keras-tuner:hyperband":
+    if split_options(study.engine)[0] == HYPERBAND:
         raise EngineError(
             "keras-tuner:hyperband decides how many epochs a trial trains, and the "
             f"objective_function of the study {study.name!r} does so itself. Use optuna:tpe with "

@@ -14,12 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces import SearchSpace, SearchSpaceError
+from search_spaces import KerasTunerSpace, SearchSpace, SearchSpaceError
 from search_spaces.errors import EngineError
-from search_spaces.to_keras_tuner import RESERVED, KerasTunerSpace
-from studies.definition.engine_options import split_options
+from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
-from studies.definition.settings import FACTOR
 from studies.engines.engine import Curve, EngineSettings, was_told
 from studies.engines.optuna_engine import OptunaTrials
 from studies.libraries.importing import silenced
@@ -62,12 +60,12 @@ class KerasTunerEngine:
         state = self._oracle.state(trial_id, proposed)
         self._oracle.insert(trial_id, values, state)
         self._trials.add(values, state, known)
-        past = proposed.get(RESERVED + "trial_id")
+        past = proposed.get(KerasTunerSpace.RESERVED + "trial_id")
         return Proposal(
             number,
             values,
             state,
-            epochs=proposed.get(RESERVED + "epochs"),
+            epochs=proposed.get(KerasTunerSpace.RESERVED + "epochs"),
             goes_on_from=None if past is None else int(past),
             known=known,
         )

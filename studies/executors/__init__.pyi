@@ -1,5 +1,4 @@
 from .executor import Executor as Executor
-from .executor import ExecutorName as ExecutorName
 from .executor import Handler as Handler
 from .jobs import Job as Job
 from .jobs import Jobs as Jobs
@@ -7,7 +6,6 @@ from .jobs import run_jobs as run_jobs
 from .messages import LoadStudy as LoadStudy
 from .pool import LocalWorkers as LocalWorkers
 from .pool import WorkerPool as WorkerPool
-from .ray.cluster import RayOptions as RayOptions
 from .ray.cluster import connected as connected
 from .ray.cluster import silent as silent
 from .ray.workers import RayPool as RayPool

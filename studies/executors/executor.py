@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
@@ -16,8 +16,6 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-
-ExecutorName = Literal["in-process", "worker", "ray"]
 
 
 class Handler(Protocol):

@@ -22,8 +22,7 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError
-from studies.user_code.shipping import ShippedStudy
-from studies.user_code.targets import Target
+from studies.user_code import ShippedStudy, Target
 from tracking.records import StudyDescription, TrialSpec, TrialTask
 
 

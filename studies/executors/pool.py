@@ -25,8 +25,7 @@ from studies.executors.sizing import (
 )
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import LocalProcess, OnOutput
-from studies.user_code.shipping import ShippedStudy
-from studies.user_code.targets import Target
+from studies.user_code import ShippedStudy, Target
 from tracking.records import TrialSpec, TrialTask
 
 _SECONDS_BETWEEN_LOOKS = 0.05

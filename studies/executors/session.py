@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from search_spaces import Hyperparameters, SearchSpace
+from search_spaces import Hyperparameters, SearchSpace, complete
 from search_spaces.errors import DataError, StudyError
-from search_spaces.space import complete
 from studies.data import (
     CrossValidation,
     DescribedData,
@@ -19,10 +18,9 @@ from studies.data import (
     LoadedData,
     glance_at,
 )
+from studies.definition import StudyDefinition, check_initial, check_no_own_fit
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.objective import no_data
-from studies.definition.settings import check_initial
-from studies.definition.study_definition import StudyDefinition, check_no_own_fit
 from studies.executors.executor import Handler
 from studies.training import (
     AnyData,
@@ -57,10 +55,12 @@ from tracking.records import (
     CodeDescription,
     DataDescription,
     Objective,
+    RecordedSettings,
     StudyDescription,
     TrialResult,
     TrialSpec,
     TrialTask,
+    settings_of,
 )
 
 
@@ -364,33 +364,21 @@ def description_of(
     assert isinstance(study.objective, Objective), "a session resolves the study's objective"
     assert study.space is not None, "a session resolves the study's space"
     space = study.space
-    initial = check_initial(study.initial)
+    initial = check_initial("initial", study.initial)
     return StudyDescription(
         name=study.name,
         space=space,
         objective=study.objective,
         engine=study.engine,
         pruner=study.pruner,
-        trials=study.trials,
-        epochs=study.epochs,
-        batch_size=study.batch_size,
-        seed=study.seed,
         threads=threads,
-        keep=study.keep,
         data=data,
         code=code,
-        notes=study.notes,
-        repeats=study.repeats,
-        try_defaults=study.try_defaults,
         initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
         initial_from=initial if isinstance(initial, str) else "",
-        deterministic=study.deterministic,
-        timeout=study.timeout,
-        stop_at=study.stop_at,
-        patience=study.patience,
-        trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),
         hardware=hardware_class(),
+        **{name: getattr(study, name) for name in settings_of(RecordedSettings)},
     )
 
 

@@ -17,7 +17,6 @@ import psutil
 
 from search_spaces.errors import StudyError
 from search_spaces.texts import counted
-from studies.definition.settings import check_count
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""
@@ -48,17 +47,12 @@ def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
 
 def asked_workers(workers: int | None) -> int | None:
     """Returns the number of workers that the option, else the environment, sets; None: neither."""
-    if workers is not None:
-        check_count("workers", workers)
-        return workers
     text = os.environ.get(WORKERS_VARIABLE, "").strip()
-    if not text:
-        return None
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise StudyError(
-            f"{WORKERS_VARIABLE} must be a whole number of at least 1. Received: {text!r}."
-        )
-    return int(text)
+    if workers is not None or not text:
+        return workers
+    if text.isascii() and text.isdigit() and int(text):
+        return int(text)
+    raise StudyError.of_setting(WORKERS_VARIABLE, "a whole number of at least 1", text)
 
 
 def suited_workers(
@@ -101,11 +95,8 @@ def _cores(groups: Path) -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    # https://docs.kernel.org/admin-guide/cgroup-v2.html, and its predecessor's names.
+    # https://docs.kernel.org/admin-guide/cgroup-v2.html
     quota, _, period = _read(groups / "cpu.max").partition(" ")
-    if not quota:
-        quota = _read(groups / "cpu" / "cpu.cfs_quota_us")
-        period = _read(groups / "cpu" / "cpu.cfs_period_us")
     if quota.isdigit() and period.isdigit() and int(period):
         cores = min(cores, int(quota) // int(period))
     return max(1, cores)
@@ -113,20 +104,11 @@ def _cores(groups: Path) -> int:
 
 def _memory(groups: Path) -> int:
     free: int = psutil.virtual_memory().available
-    for group, limit, used, cached in (
-        (groups, "memory.max", "memory.current", "inactive_file"),
-        (
-            groups / "memory",
-            "memory.limit_in_bytes",
-            "memory.usage_in_bytes",
-            "total_inactive_file",
-        ),
-    ):
-        most, now = _read(group / limit), _read(group / used)
-        if most.isdigit() and now.isdigit():
-            # The system's cache of files counts as used, though it would be freed.
-            kept = dict(line.split(" ", 1) for line in _read(group / "memory.stat").splitlines())
-            free = min(free, int(most) - int(now) + int(kept.get(cached, 0)))
+    most, used = _read(groups / "memory.max"), _read(groups / "memory.current")
+    if most.isdigit() and used.isdigit():
+        # The system's cache of files counts as used, though it would be freed.
+        kept = dict(line.split(" ", 1) for line in _read(groups / "memory.stat").splitlines())
+        free = min(free, int(most) - int(used) + int(kept.get("inactive_file", 0)))
     return max(0, free)
 
 

@@ -10,9 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from search_spaces import SearchSpace
+from search_spaces import INITIALIZERS, SearchSpace
 from search_spaces.errors import StudyError, WorkerError
-from search_spaces.keras_names import INITIALIZERS
 from studies.data import temporary_folder
 from studies.executors.executor import Handler
 from studies.executors.messages import (
@@ -29,9 +28,7 @@ from studies.executors.messages import (
     check_same,
 )
 from studies.executors.worker_process import OnOutput, ProcessLike, WorkerProcess
-from studies.user_code.shipping import ShippedStudy
-from studies.user_code.targets import Target
-from studies.user_code.user_modules import place_of
+from studies.user_code import ShippedStudy, Target, place_of
 from tracking.records import EpochResult, TrialSpec, TrialTask
 
 _Answer = TypeVar("_Answer", Answer, ChampionSaved)

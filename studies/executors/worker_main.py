@@ -195,9 +195,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.executors.messages import Loaded, ThreadsDiffer
     from studies.executors.session import Session
     from studies.libraries.tensorflow_parts import write_generated_code_into
-    from studies.user_code.loading import load_study
-    from studies.user_code.shipping import unpack
-    from studies.user_code.targets import Target
+    from studies.user_code import Target, load_study, unpack
 
     # TensorFlow before the user's file, or that would be blamed for a failing import.
     tensorflow = importlib.import_module("tensorflow")

@@ -21,7 +21,7 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.champion.recorded import recorded_worker
+from studies.champion.recorded import recorded_executor
 from studies.champion.reruns import trainings_of
 from studies.data import class_labels, is_text, named_arrays
 from studies.definition.seeds import seed_states
@@ -34,9 +34,9 @@ from studies.training import (
     has_own_fit,
     seed_generator_states,
 )
-from studies.user_code.user_modules import imported_names
-from tracking.history.curves import fit_metrics
+from studies.user_code import imported_names
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import fit_metrics
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def export_script(
     if not trainings_of(trial)[trial.result.best_repeat].weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"
         raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
-    with recorded_worker(history, trial, data=data, progress=progress) as (worker, notes):
+    with recorded_executor(history, trial, data=data, progress=progress) as (worker, notes):
         parts: ScriptParts = worker.ask(script_parts, history.description.space, training_of(trial))
         code = worker.description.code
     if parts.data_digest != trial.data_digest:

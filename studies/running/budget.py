@@ -13,9 +13,6 @@ from tracking.records import StudyDescription, TrialRecord
 
 EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
 
-AtTheEnd = Literal["finish", "cut"]
-"""Whether to finish or to cut running trials when a study's budget is spent."""
-
 
 class Ending(NamedTuple):
     """Why a launch ended."""
@@ -25,25 +22,6 @@ class Ending(NamedTuple):
 
 
 INTERRUPTED = Ending("interrupt", "interrupted; launch again to resume")
-
-
-def why_it_ended(
-    *, total: int, finished: int, begun: int, exhausted: bool, early: Ending | None, stopped: bool
-) -> Ending:
-    """Returns why a launch ended.
-
-    `begun` includes trials that were cut. `stopped`, by a user, is ignored if nothing was left to
-    do.
-    """
-    done = finished >= total or exhausted or early is not None
-    if stopped and (finished < begun or not done):
-        return INTERRUPTED
-    if finished >= total:
-        return Ending("trials", f"all {total} trials are done")
-    if exhausted:
-        return Ending("space", f"all {finished} configurations of the space were tried")
-    assert early is not None, "trials are left"
-    return early
 
 
 def reached(

@@ -7,22 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Fixed, SearchSpace
+from search_spaces import Fixed, Parameter, SearchSpace, parameter_from_dict
 from search_spaces.errors import EngineError, StudyChangedError
-from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.parameters.parameter import Parameter
 from studies.data import path_in
-from studies.definition.engine_options import split_options
-from studies.definition.settings import (
-    DEFAULT_BATCH_SIZE,
-    DEFAULT_EPOCHS,
+from studies.definition import (
     FACTOR,
+    HYPERBAND,
+    StudyDefinition,
     hyperband_trials,
+    split_options,
 )
-from studies.engines.make import check_engine_serves
+from studies.engines import check_engine_serves
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import joined, with_joined
-from tracking.records import FINISHED_STATES, StudyDescription
+from tracking.records import FINISHED_STATES, StudyDescription, settings_of
 from tracking.records.studies import ANY_HARDWARE
 
 
@@ -36,16 +34,16 @@ def check_definition(description: StudyDescription) -> None:
 def warnings_of(description: StudyDescription) -> list[str]:
     """Returns the warnings before a study runs."""
     found = list(description.warnings)
-    for name, default in (("epochs", DEFAULT_EPOCHS), ("batch_size", DEFAULT_BATCH_SIZE)):
-        given = getattr(description, name)
+    for name in ("epochs", "batch_size"):
+        value = getattr(description, name)
         of_trainings = name in description.space and not description.objective_function
-        if of_trainings and given != default:
+        if of_trainings and value != getattr(StudyDefinition, name):
             found.append(
-                f"{name}={given} of the study does not count: its search space has {name!r}, "
-                f"whose values the trials take. Use --set {name}={given} for {given} in each."
+                f"{name}={value} of the study does not count: its search space has {name!r}, "
+                f"whose values the trials take. Use --set {name}={value} for {value} in each."
             )
     engine, options = split_options(description.engine)
-    if engine == "keras-tuner:hyperband":
+    if engine == HYPERBAND:
         factor = int(options.get("factor", FACTOR))
         round_of_brackets = hyperband_trials(description.epochs, factor)
         if description.trials < round_of_brackets:
@@ -170,25 +168,13 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
         if changed:
             why = f", and so does the code: {', '.join(changed)}"
         found.append(f"the data differs ({', '.join(parts) or 'order'}){why}")
-    names: tuple[str, ...] = (
-        "objective",
-        "pruner",
-        "epochs",
-        "batch_size",
-        "seed",
-        "threads",
-        "repeats",
-        "cross_validation",
-        "initial",
-        "class_weight",
-    )
-    if before.engine != now.engine:
-        # Another engine is another configuration, and may have another pruner.
-        names = ("objective",)
-    for name in names:
-        old, new = getattr(before, name), getattr(now, name)
-        if old != new:
-            found.append(f"{name} was {_shown(old)} and is {_shown(new)}")
+    for name, setting in settings_of(StudyDefinition).items():
+        # Another engine is another configuration, whose settings may differ.
+        compared = before.engine == now.engine or name == "objective"
+        if setting.another_study and compared:
+            old, new = getattr(before, name), getattr(now, name)
+            if old != new:
+                found.append(f"{name} was {_shown(old)} and is {_shown(new)}")
     return found
 
 

@@ -14,12 +14,11 @@ from search_spaces.errors import FailedAlikeError
 from studies.champion.choosing import choose_champion
 from studies.champion.verification import VerificationStopped, Verifier
 from studies.data import temporary_folder
-from studies.definition.study_definition import StudyDefinition
-from studies.engines.engine import Curve, Engine, EngineSettings
-from studies.engines.make import make_engine
+from studies.definition import LOCAL, LaunchOptions, RayOptions, StudyDefinition
+from studies.engines import Curve, Engine, EngineSettings, make_engine
 from studies.executors.executor import Executor
 from studies.executors.pool import LaunchWorkers, LocalWorkers
-from studies.executors.ray.cluster import LOCAL, RayOptions, check_installed
+from studies.executors.ray.cluster import check_installed
 from studies.executors.session import InProcessExecutor, Session
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
@@ -30,7 +29,6 @@ from studies.running.definitions import check_definition, most_epochs, with_hard
 from studies.running.driver import Driver
 from studies.running.opening import (
     HeldStudy,
-    LaunchOptions,
     check_store,
     exporting,
     held_study,
@@ -39,12 +37,18 @@ from studies.running.opening import (
 )
 from studies.running.starting_values import starting_values
 from studies.training import STATE, begin_trial, prepare_environment
-from studies.user_code.loading import describe_code, load_study, with_source
-from studies.user_code.shipping import ShippedStudy, ship
-from studies.user_code.targets import Target, what_is_loaded
-from studies.user_code.user_modules import commit_of
-from tracking.history.curves import FoldCurves, RecordedCurves
+from studies.user_code import (
+    ShippedStudy,
+    Target,
+    commit_of,
+    describe_code,
+    load_study,
+    ship,
+    what_is_loaded,
+    with_source,
+)
 from tracking.history.study_history import StudyHistory, refreshed
+from tracking.history.trials import FoldCurves, RecordedCurves
 from tracking.history.verdicts import record_corrected
 from tracking.journal import Journal
 from tracking.mlflow.process import Exporter

@@ -6,7 +6,7 @@ import bisect
 import itertools
 from collections.abc import Iterable
 
-from studies.engines.engine import Engine
+from studies.engines import Engine
 from tracking.history.trials import rank_of, ranked
 from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
 from tracking.scores.files import KeptScores

@@ -11,12 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from search_spaces import SearchSpace
+from search_spaces import SearchSpace, canonical_json, complete, read_value
 from search_spaces.errors import SearchSpaceError, StudyError
-from search_spaces.parameters.scalars import canonical_json
-from search_spaces.space import complete
-from search_spaces.tailoring import read_value
-from studies.definition.settings import OF_A_STUDY
+from studies.definition import OF_A_STUDY
 from studies.lines import unescaped
 from studies.progress import Progress
 from tracking.history.study_history import find_engines, read_engines

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from search_spaces import SearchSpace
 from search_spaces.errors import FailedAlikeError
-from tracking.history.curves import common_best, mean_metrics, mean_so_far, pruner_step
-from tracking.history.trials import completed
+from tracking.history.trials import common_best, completed, mean_metrics, mean_so_far, pruner_step
 from tracking.records import (
     FINISHED_STATES,
     BestEpoch,

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from search_spaces import Hyperparameters, SearchSpace
-from search_spaces.discovery.tracing import LimitReachedError
+from search_spaces import Hyperparameters, LimitReachedError, SearchSpace
 from search_spaces.errors import BuilderError
 from studies.data import array_digest, combined_digest
 from studies.definition.objective import known_direction
 from studies.training.models import copy_of, scalars
 from studies.training.process.determinism import noting_environment
-from studies.user_code.causes import prunes_trial
+from studies.user_code import prunes_trial
 from tracking.records import BestEpoch, Objective
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from studies.training.objective_functions import (
 )
 from studies.training.process.determinism import begin_trial, noting_environment
 from studies.training.trial import OnEpochResult
-from studies.user_code.causes import (
+from studies.user_code import (
     explain,
     fatal,
     gives_up_trial,
@@ -41,7 +41,7 @@ from tracking.records import BestEpoch, EpochResult, TrialResult, TrialSpec, Tri
 if TYPE_CHECKING:
     import keras
 
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 _log = logging.getLogger(__name__)
 _shown: set[str] = set()

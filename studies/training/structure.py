@@ -28,7 +28,7 @@ import numpy as np
 
 from studies.libraries import keras_parts
 from studies.libraries.tensorflow_parts import is_plain_variable
-from studies.user_code.causes import is_users
+from studies.user_code import is_users
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 _ATOMS = (bool, int, float, complex, str, bytes)

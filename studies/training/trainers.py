@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from search_spaces import Hyperparameters
     from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
     from studies.training.structure import Structure
 
 

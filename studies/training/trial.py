@@ -41,7 +41,7 @@ from studies.training.trainers import (
     has_own_fit,
 )
 from studies.training.training_state import TrainingState
-from studies.user_code.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
+from studies.user_code import explain, fatal, gives_up_trial, is_fatal, out_of_memory
 from tracking.records import (
     ALL_FOLDS,
     BestEpoch,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 
 _log = logging.getLogger(__name__)

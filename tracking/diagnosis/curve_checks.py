@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from search_spaces.parameters.ranges import Float, Int
+from search_spaces import Float, Int
 from search_spaces.texts import readable
 from tracking.diagnosis.diagnosed import (
     Array,
@@ -26,7 +26,7 @@ from tracking.diagnosis.diagnosed import (
     difference,
     of_best,
 )
-from tracking.diagnosis.relaunch import part, wider
+from tracking.diagnosis.space_checks import part, wider
 
 _LEAST_CURVES: Final = 3
 _LAST_QUARTER: Final = 0.75

@@ -14,9 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from search_spaces.parameters.choices import Listed
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.tailoring import spell_values
+from search_spaces import Listed, Parameter, spell_values
 from search_spaces.texts import counted, listed, readable
 from tracking.diagnosis.diagnosed import (
     Array,

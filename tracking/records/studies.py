@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-from search_spaces import SearchSpace
-from search_spaces.parameters.scalars import canonical_json
-from search_spaces.space import complete
+from search_spaces import SearchSpace, canonical_json, complete
+from tracking.records.settings import RecordedSettings
 
 Direction = Literal["max", "min"]
 
@@ -247,8 +246,8 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class StudyDescription:
+@dataclass(frozen=True, kw_only=True)
+class StudyDescription(RecordedSettings):
     """A study's definition, without the code and arrays that it runs on."""
 
     name: str
@@ -256,15 +255,9 @@ class StudyDescription:
     objective: Objective
     engine: str
     pruner: str
-    trials: int
-    epochs: int
-    batch_size: int
-    seed: int
     threads: int
-    keep: int | None
     data: DataDescription
     code: CodeDescription
-    notes: str = ""
     # Whether hyperparameters that the builder declares later join the space.
     discovered: bool = False
     # Names in the study's own space; none if the whole space was found by tracing.
@@ -273,20 +266,12 @@ class StudyDescription:
     unread: Sequence[str] = ()
     # Whether a training can be resumed in between: not a HyperModel's own `fit`.
     goes_on: bool = True
-    repeats: int = 1  # Trainings of each trial.
-    try_defaults: bool = False  # Whether trial 0 has the space's defaults.
     initial: Sequence[Mapping[str, Any]] = ()  # Values of the next trials, each complete.
     initial_from: str = ""  # A file, or study:NAME; empty if the values were given.
     class_weight: ClassWeight | None = None  # How much the training samples of each class count.
-    deterministic: bool = False  # Whether proposals must not depend on timing.
     # If deterministic, trial k is proposed and pruned by trials 0 to k - lag, as with so many
     # workers of equal speed. Else 0: by all trials that have ended.
     lag: int = 0
-    timeout: float | None = None  # Seconds that a launch may take.
-    stop_at: float | None = None  # Value of the objective at which the study ends.
-    # Finished trials without a better value after which the study ends.
-    patience: int | None = None
-    trial_timeout: float | None = None  # Seconds that a training may take.
     # What the launch's options changed in the study's own space, by `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()  # For the user before it runs; not recorded.

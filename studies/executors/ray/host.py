@@ -38,7 +38,7 @@ from studies.executors.messages import (
 from studies.executors.ray.cluster import set_variables
 from studies.executors.worker_process import WorkerProcess
 from studies.training import deciding_variables
-from studies.user_code.shipping import ShippedStudy
+from studies.user_code import ShippedStudy
 from tracking.records import TrialTask
 from tracking.store.files import replacing
 

@@ -20,9 +20,7 @@ from studies.executors.sizing import MOST_WORKERS
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from studies.training import environment_differences
-from studies.user_code.loading import with_modules
-from studies.user_code.shipping import ShippedStudy
-from studies.user_code.targets import Target
+from studies.user_code import ShippedStudy, Target, with_modules
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_TO_START = 60.0

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from search_spaces import HyperparameterError, Hyperparameters
-from search_spaces.discovery.reading import Asked, RecordedHyperparameters, answers_alike
+from search_spaces import (
+    Asked,
+    HyperparameterError,
+    Hyperparameters,
+    RecordedHyperparameters,
+    answers_alike,
+)
 from search_spaces.errors import BuilderError, DataError, StudyError
 from studies.data import DescribedData, LoadedData, building_for
 from studies.definition.class_weights import (
@@ -26,14 +31,14 @@ from studies.training.batches import as_keras_reads, packed
 from studies.training.models import fixed_batch_size, has_own_steps
 from studies.training.process.determinism import begin_trial, noting_environment, restore_settings
 from studies.training.trainers import has_own_fit
-from studies.user_code.causes import explain, fatal, is_fatal
+from studies.user_code import explain, fatal, is_fatal
 from tracking.records import Direction, Objective
 
 if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 
 def build_model(
@@ -50,8 +55,8 @@ def build_model(
     except HyperparameterError as error:
         raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
     check_model(study, model)
-    if study.optimizer is not None or study.loss is not None or study.metrics is not None:
-        recompile(study, model)
+    if study.compile:
+        recompile(study, model, study.compile)
     if not model.compiled and not has_own_fit(study.build):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled. "
@@ -92,17 +97,15 @@ def _why_no_model(returned: Any) -> str:
     return ""
 
 
-def recompile(study: StudyDefinition, model: keras.Model) -> None:
+def recompile(study: StudyDefinition, model: keras.Model, arguments: Mapping[str, Any]) -> None:
     """Compiles a model with the study's arguments instead of the builder's."""
-    given = {"optimizer": study.optimizer, "loss": study.loss, "metrics": study.metrics}
-    given = {name: value for name, value in given.items() if value is not None}
-    if not model.compiled and not {"optimizer", "loss"} <= set(given):
+    if not model.compiled and not {"optimizer", "loss"} <= set(arguments):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled, so "
             "the study must give both optimizer and loss."
         )
     before = compile_arguments(model) if model.compiled else {}
-    model.compile(**{**before, **{name: _new(value) for name, value in given.items()}})
+    model.compile(**{**before, **{name: _new(value) for name, value in arguments.items()}})
 
 
 def _new(value: Any) -> Any:

@@ -19,8 +19,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from studies.error_texts import first_paragraph
-from studies.user_code.causes import builder_function, is_users
-from studies.user_code.user_modules import imported_names
+from studies.user_code import builder_function, imported_names, is_users
 
 if TYPE_CHECKING:
     import keras

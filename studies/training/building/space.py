@@ -6,9 +6,15 @@ import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceError, discover
-from search_spaces.discovery.reading import reading_of
-from search_spaces.discovery.tracing import LimitReachedError
+from search_spaces import (
+    Discovery,
+    Hyperparameters,
+    LimitReachedError,
+    SearchSpace,
+    SearchSpaceError,
+    discover,
+    reading_of,
+)
 from search_spaces.errors import BuilderError
 from search_spaces.texts import quoted
 from studies.data import building_for
@@ -22,10 +28,10 @@ from studies.training.building.build import (
 from studies.training.objective_functions import TracedObjective
 from studies.training.process.determinism import begin_trial, noting_environment
 from studies.training.trainers import has_own_fit, rehearse
-from studies.user_code.causes import fatal, is_fatal
+from studies.user_code import fatal, is_fatal
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 
 _READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")

@@ -28,14 +28,14 @@ from studies.training.models import fixed_batch_size, has_own_steps, parameters_
 from studies.training.process.determinism import begin_trial
 from studies.training.programs.compiled_trainer import CompiledTrainer, why_not
 from studies.training.trainers import has_own_fit, rehearse
-from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
+from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective
 
 if TYPE_CHECKING:
     import keras
 
     from studies.data import Arrays, LoadedData, Part
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
     Shape = tuple[int | None, ...]
 

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from studies.user_code.causes import is_users
+from studies.user_code import is_users
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 _log = logging.getLogger(__name__)
 # Bytes of the largest array that is copied, and items of the largest collection that is noted.
@@ -90,7 +90,7 @@ class UsersState:
     def of_study(cls, study: StudyDefinition) -> UsersState:
         """Returns the state that a study's functions can reach."""
         functions = (study.build, study.callbacks, study.data, study.class_weight)
-        return cls(*functions, study.optimizer, study.loss, study.metrics)
+        return cls(*functions, *(study.compile or {}).values())
 
     def changed(self) -> list[str]:
         """Returns the names of what has changed."""

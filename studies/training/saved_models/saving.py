@@ -35,14 +35,14 @@ from studies.training.scoring.predictions import validation_predictions
 from studies.training.scoring.test_part import evaluated
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import ALL_FOLDS, TrialSpec
+from tracking.records.checks import predictions_beside
 from tracking.records.converting import to_json
-from tracking.records.validation_predictions import predictions_beside
 
 if TYPE_CHECKING:
     import keras
 
     from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
     from tracking.records import TrialSpec
 
 # Of an objective function's, for the signature, and to make variables.

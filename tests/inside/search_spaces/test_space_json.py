@@ -77,7 +77,7 @@ def test_the_digest_depends_on_all_that_is_declared(changed: Parameter) -> None:
         ('{"version": 1, "parameters": [], "name": "x"}', ["'name'"]),
         ('{"version": 1, "parameters": [3]}', ["JSON object", "3"]),
         ('{"version": 1, "parameters": [{"kind": "flaot"}]}', ["'flaot'", "'float'"]),
-        ('{"version": 1, "parameters": [{"name": "x"}]}', ["kind None"]),
+        ('{"version": 1, "parameters": [{"name": "x"}]}', ["The kind", "None"]),
         ('{"version": 1, "parameters": [{"kind": "boolean", "name": "x"}]}', ["'default'"]),
         (
             '{"version":1,"parameters":[{"kind":"fixed","name":"x","value":1,"vlaue":2}]}',

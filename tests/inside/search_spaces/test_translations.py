@@ -11,9 +11,8 @@ import numpy as np
 import optuna
 import pytest
 
-from search_spaces import Boolean, Choice, Fixed, Float, Int, Parameter, SearchSpaceError
+from search_spaces import NOT_GIVEN, Boolean, Choice, Fixed, Float, Int, Parameter, SearchSpaceError
 from search_spaces import declarations as to
-from search_spaces.parameters import NOT_GIVEN
 
 
 @pytest.mark.parametrize(
@@ -98,25 +97,28 @@ def test_numpy_scalars_become_plain_numbers() -> None:
     [
         (lambda: to.keras_tuner_int("x", 1, 4, default=9), "from 1 to 4, received 9"),
         (lambda: to.keras_tuner_float("x", 0, 1, default="a"), "from 0 to 1, received 'a'"),
-        (lambda: to.keras_tuner_int("x", 1.5, 4), "low must be an int, received 1.5"),
+        (lambda: to.keras_tuner_int("x", 1.5, 4), "low must be a whole number .* Received: 1.5"),
         (lambda: to.keras_tuner_int("x", 4, 1), "low must be below high"),
         (lambda: to.keras_tuner_int("x", 0, 8, 2, "log"), "low must be above 0"),
-        (lambda: to.keras_tuner_float("x", 0, 1, sampling="lin"), "unknown scale 'lin'"),
-        (lambda: to.keras_tuner_float("x", 0.1, 1, 0.5, "log"), "must be above 1, received 0.5"),
-        (lambda: to.keras_tuner_float("x", 0, 1, -1), "step must be above 0, received -1"),
-        (lambda: to.keras_tuner_float("x", 0, float("inf")), "must be finite"),
-        (lambda: to.keras_tuner_float("x", "0", 1), "low must be a number, received '0'"),
-        (lambda: to.keras_tuner_choice("x", [(3, {3})]), r"received \{3\} of type set"),
+        (lambda: to.keras_tuner_float("x", 0, 1, sampling="lin"), "Did you mean .linear."),
+        (
+            lambda: to.keras_tuner_float("x", 0.1, 1, 0.5, "log"),
+            "above 1, received step=0.5",
+        ),
+        (lambda: to.keras_tuner_float("x", 0, 1, -1), "step must be above 0, received step=-1"),
+        (lambda: to.keras_tuner_float("x", 0, float("inf")), "finite"),
+        (lambda: to.keras_tuner_float("x", "0", 1), "low must be a finite number. Received: .0."),
+        (lambda: to.keras_tuner_choice("x", [(3, {3})]), "an object of type set"),
         (lambda: to.keras_tuner_choice("x", [1, 2], default=3), "one of 1, 2; received 3"),
-        (lambda: to.keras_tuner_choice("x", []), "must not be empty"),
+        (lambda: to.keras_tuner_choice("x", []), "must be at least one"),
         (lambda: to.keras_tuner_choice("x", "relu"), "must be a list or a tuple"),
         (lambda: to.keras_tuner_boolean("x", "yes"), "received 'yes'"),
-        (lambda: to.keras_tuner_fixed("x", {1}), r"received \{1\} of type set"),
+        (lambda: to.keras_tuner_fixed("x", {1}), "an object of type set"),
         (lambda: to.optuna_categorical("x", [len]), "build the object from it in the model"),
-        (lambda: to.optuna_categorical("x", [float("nan")]), "must be finite"),
+        (lambda: to.optuna_categorical("x", [float("nan")]), "finite"),
         (lambda: to.optuna_float("x", 1, 2, step=0.5, log=True), "either step or log"),
         (lambda: to.optuna_int("x", 1, 9, step=2, log=True), "either step or log"),
-        (lambda: to.optuna_int("x", 1, 9, step=0), "step must be 1 or more"),
+        (lambda: to.optuna_int("x", 1, 9, step=0), "step must be above 0"),
     ],
 )
 def test_what_can_not_be_searched_is_refused(declare: Callable[[], object], said: str) -> None:

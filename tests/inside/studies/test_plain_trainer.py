@@ -416,9 +416,8 @@ def test_a_study_compiles_its_models_with_its_own_arguments(tmp_path: Path) -> N
         return model
 
     optimizer = keras.optimizers.SGD(0.25, momentum=0.5)
-    study = make_study(
-        build, optimizer=optimizer, metrics=["accuracy", "sparse_top_k_categorical_accuracy"]
-    )
+    metrics = ["accuracy", "sparse_top_k_categorical_accuracy"]
+    study = make_study(build, compile={"optimizer": optimizer, "metrics": metrics})
     for _ in range(2):
         result = run(study, tmp_path)
         assert result.best is not None
@@ -434,6 +433,9 @@ def test_an_uncompiled_model_is_compiled_by_the_study(tmp_path: Path) -> None:
         return keras.Sequential([keras.layers.Dense(3, activation="softmax")])
 
     loss = keras.losses.SparseCategoricalCrossentropy()
-    assert run(make_study(build, optimizer="adam", loss=loss), tmp_path).state == "complete"
-    reason = run(make_study(build, optimizer="adam"), tmp_path).reason
+    assert (
+        run(make_study(build, compile={"optimizer": "adam", "loss": loss}), tmp_path).state
+        == "complete"
+    )
+    reason = run(make_study(build, compile={"optimizer": "adam"}), tmp_path).reason
     assert "must give both optimizer and loss" in reason

@@ -246,7 +246,7 @@ def test_a_dataset_that_was_made_here_can_not_be_sent_to_workers(
 # Above, a new process makes its data too.
 @pytest.mark.exhaustive
 def test_a_worker_runs_the_documented_example_and_makes_its_data_by_itself(tmp_path: Path) -> None:
-    page = Path(ks.__file__).parent / "docs" / "studies.md"
+    page = Path(ks.__file__).parent / "docs" / "data.md"
     _, _, rest = page.read_text(encoding="utf-8").partition("```python\n# my_batches.py\n")
     example, _, _ = rest.partition("```")
     assert example.count("epochs=5") == 1

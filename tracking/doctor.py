@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Final, Literal
 
-from search_spaces.errors import StoreError
-from tracking.doctor.findings import Ailment, file_of_trial
+from search_spaces.errors import StoreError, TrackingError
 from tracking.history.champions import champion_fault
 from tracking.history.study_history import StudyHistory
 from tracking.journal import DELETED, FILE_NAME, fault_of
@@ -19,6 +21,68 @@ from tracking.records import EndedTrial
 from tracking.store.files import CheckpointError, check_checkpoint, is_piece, recorded_checkpoints
 from tracking.store.folder import FOLDER, Store, move_to_orphans
 from tracking.store.trust import facts_fault, write_facts
+
+Kind = Literal[
+    "store",  # store.json
+    "journal",  # a study's journal
+    "running",  # a study that is RUNNING without a process
+    "name",  # two studies have one name
+    "code",  # the text of a study file
+    "checkpoint",  # the weights of a trial
+    "state",  # the state of a training that may be resumed
+    "champion",  # the saved model
+    "leftover",  # a piece of a file, or a half deleted study
+    "orphan",  # files without anything in the record
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault in a store."""
+
+    kind: Kind
+    what: str  # For people to read.
+    how: str  # A command to give, or what ``--fix`` does.
+    study: str = ""
+    engine: str = ""
+    trial: int | None = None
+    path: str = ""
+    mended: bool = False
+
+
+@dataclass(frozen=True)
+class Ailment(Finding):
+    """A finding, and the function that mends it; None if only a person can."""
+
+    mend: Callable[[], object] | None = None
+
+
+def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
+    """Yields a check's findings, mended if possible and asked for, once it has found all."""
+    for ailment in list(ailments):
+        finding = Finding(**{each.name: getattr(ailment, each.name) for each in fields(Finding)})
+        if not fix or ailment.mend is None:
+            yield finding
+            continue
+        try:
+            ailment.mend()
+        except (OSError, TrackingError) as error:
+            why = getattr(error, "strerror", None) or error
+            yield replace(finding, how=f"{finding.how} (that failed: {why})")
+        else:
+            yield replace(finding, mended=True)
+
+
+# See `StudyFiles` and `one_before`.
+_FILE: Final = re.compile(
+    r"trial-(\d{5,})(?:\.repeat-(\d+))?\.(weights\.h5|(?:state|scores)\.safetensors)(?:\.before)?"
+)
+
+
+def file_of_trial(name: str) -> tuple[int, str] | None:
+    """Returns a file's trial by number, and the kind of file; None for other files."""
+    match = _FILE.fullmatch(name)
+    return None if match is None else (int(match[1]), match[3])
 
 
 def check_facts(root: Path) -> Iterator[Ailment]:
