@@ -19,7 +19,6 @@ from studies.engines import OptunaEngine
 from studies.executors import Handler, WorkerExecutor, WorkerPool, jobs
 from studies.progress import NoProgress
 from studies.user_code import Target
-from tracking.history import StudyHistory
 from tracking.records import TrialResult, TrialTask
 from tracking.store import create_store
 
