@@ -32,6 +32,7 @@ writes the sentences. The command line prints them as one line and exits with co
 from __future__ import annotations
 
 import difflib
+import inspect
 import numbers
 from collections.abc import Iterable
 from typing import Final, Self
@@ -230,6 +231,11 @@ def shown(value: object) -> str:
     """Returns a short form of a value for a message: never a whole array."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
+    if inspect.isroutine(value):
+        return f"the function {value.__qualname__}"
+    entries = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(entries, list | tuple) and any(hasattr(entry, "shape") for entry in entries):
+        return f"an object of type {type(value).__name__}"
     if value is None or isinstance(value, bool | numbers.Number | str | list | tuple | dict):
         text = " ".join(repr(value).split("\n"))
         return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"

@@ -174,7 +174,7 @@ def put_into(
 
     Before the model's description (`mlflow.models.Model`) is written to the folder.
     """
-    from studies.data.tables import values
+    from studies.data import column_values as values
 
     code, users = folder / CODE, folder / USERS_CODE
     code.mkdir()

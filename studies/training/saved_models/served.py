@@ -1,7 +1,7 @@
 """The registered model of a study: it takes samples before preprocessing. And its signature.
 
 Preprocessing becomes Keras's own layers, so that the model loads without kerastudy. They give the
-same bits as `studies.data.arrays.preprocessing`, and of a table as `studies.data.tables.fitted`.
+same bits as `studies.data.preprocessing`.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Path) -> None:
 def test_data_of_which_only_the_first_batches_are_looked_at_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("studies.data.streams.profiles._MOST_BATCHES", 4)
+    monkeypatch.setattr("studies.data.streams._MOST_BATCHES", 4)
     splits = ks.datasets.batches(streamed.generator, streamed.validation_generator).load()
     assert splits.train.profile.digest_of == "the first 4 batches"
     assert dict(splits.sizes) == {"validation": 20}

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from search_spaces.texts import listed
-from studies.data.arrays.digests import marks
-from studies.data.arrays.structures import is_text
-from studies.data.folds.folded import FoldedSplits
-from studies.data.looking.seen import (
-    ByName,
-    Seen,
-    class_counts,
-    inputs_of,
-    own_name,
-    picture_of,
-    seen_of,
-)
-from studies.data.protocol import LoadedData
-from studies.data.tables.values import MISSING
+from search_spaces.texts import counted, listed
+from studies.data.arrays.parts import PART_NAMES, LoadedData
+from studies.data.arrays.samples import class_labels
+from studies.data.arrays.structures import image_of, is_text, marks, named_arrays
+from studies.data.column_values import MISSING
+from studies.data.preprocessing import Given
+from studies.data.splits import FoldedSplits
+from studies.data.streams import Stream, first_samples
 from tracking.records.studies import (
     DATA_SEVERITIES,
     Classes,
@@ -32,9 +27,8 @@ from tracking.records.studies import (
     most_frequent,
 )
 
+ByName = Mapping[str, np.ndarray]
 _QUICK_BYTES = 64 * 2**20
-
-NAMES = {"train": "training", "validation": "validation", "test": "test"}
 _OFTEN = 0.01
 # Of training samples: then rows are alike by chance, as those of a few small categories.
 _ALIKE_ANYWAY = 0.1
@@ -51,11 +45,14 @@ _REMEDY = (
     "Shuffle before splitting, or collect data that is like what the model will meet. Only where "
     "the later part comes later in time is it to be expected."
 )
+# Of a picture of samples, in pixels and images.
+_LARGEST_SIDE = 48
+_ROWS, _COLUMNS, _GAP, _WHITE = 10, 10, 2, 255
 
 
 def look_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings:
     """Looks at a study's data in full. It takes some seconds, and longer for data of gigabytes."""
-    return _looked(seen_of(splits), splits, name, thorough=True)
+    return _looked(_seen_of(splits), splits, name, thorough=True)
 
 
 def glance_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings | None:
@@ -65,34 +62,34 @@ def glance_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings | No
     """
     if splits.streams:
         return None
-    return _looked(seen_of(splits), splits, name, thorough=False)
+    return _looked(_seen_of(splits), splits, name, thorough=False)
 
 
 def guess_on(splits: LoadedData) -> ConstantGuess | None:
     """Returns the most frequent class of the validation samples, or of what stands for them."""
     if splits.streams:
         return None
-    return most_frequent(class_counts(seen_of(splits)), "validation")
+    return most_frequent(_class_counts(_seen_of(splits)), "validation")
 
 
 def _looked(
-    seen: Seen, splits: LoadedData | FoldedSplits, name: str, *, thorough: bool
+    seen: _Seen, splits: LoadedData | FoldedSplits, name: str, *, thorough: bool
 ) -> DataFindings:
-    classes = class_counts(seen)
-    findings = list(class_findings(classes))
+    classes = _class_counts(seen)
+    findings = list(_class_findings(classes))
     if thorough or seen.bytes <= _QUICK_BYTES:
-        findings += repeats(seen)
+        findings += _repeats(seen)
     notes = list(seen.notes)
     if thorough:
-        findings += [*column_findings(seen), *changed_parts(seen)]
+        findings += [*_column_findings(seen), *_changed_parts(seen)]
         if "test" in seen.x:
             notes.append("Of the test part the inputs alone: its targets stay sealed.")
-    picture, rows = picture_of(seen, classes)
+    picture, rows = _picture_of(seen, classes)
     return DataFindings(
         data=name,
         digest=splits.digest,
         sizes=dict(seen.sizes),
-        inputs=inputs_of(seen),
+        inputs=_inputs_of(seen),
         classes=classes,
         findings=tuple(sorted(findings, key=lambda each: DATA_SEVERITIES.index(each.severity))),
         notes=" ".join(notes),
@@ -102,7 +99,197 @@ def _looked(
     )
 
 
-def repeats(seen: Seen) -> Iterator[DataFinding]:
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The samples that are looked at.
+
+    Attributes:
+        x: The inputs of each part by their names.
+        y: The targets of each part but the test part.
+        sizes: Samples of each part, as far as they are known.
+        given: The samples before preprocessing.
+        partial: Whether there are more samples than are looked at.
+        folds: How many folds the training part is split into; 0: none.
+        notes: What is not looked at, in sentences.
+    """
+
+    x: Mapping[str, ByName]
+    y: Mapping[str, ByName]
+    sizes: Mapping[str, int]
+    given: Given = field(default_factory=Given)
+    partial: bool = False
+    folds: int = 0
+    notes: tuple[str, ...] = ()
+
+    def count(self, part: str) -> int:
+        """Returns how many samples of a part are looked at."""
+        return len(next(iter(self.x[part].values())))
+
+    @property
+    def bytes(self) -> int:
+        """The size of all inputs in memory."""
+        return sum(array.nbytes for arrays in self.x.values() for array in arrays.values())
+
+    def kind(self, name: str) -> str:
+        """Returns the kind of an input: ``"images"``, ``"texts"``, ``"columns"``, ``"arrays"``."""
+        array = self.x["train"][name]
+        if is_text(array):
+            return "texts"
+        if self.given.table is not None:
+            return "columns"
+        first = self.original(name, array[:1])[0]
+        image = None if name in self.given.columns else image_of(first)
+        # Numbers below 0 are no pixels, but measurements by time, for example.
+        if image is not None and image.min() >= 0:
+            return "images"
+        return "columns" if array.ndim <= 2 else "arrays"
+
+    def original(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Returns samples of an input as they were before preprocessing, as far as it scales."""
+        prepared = self.given.prepared.get(name)
+        return rows if prepared is None else prepared.undone(rows)
+
+    def labels(self, part: str) -> np.ndarray | None:
+        """Returns the class of each sample of a part, if there is one array of classes."""
+        y = self.y.get(part, {})
+        return class_labels(next(iter(y.values()))) if len(y) == 1 else None
+
+    def columns(self, name: str) -> list[str]:
+        """Returns the names of the columns of an input, or of targets."""
+        array, table = {**self.y.get("train", {}), **self.x["train"]}[name], self.given.table
+        if table is not None and name == "x":
+            return table.names
+        count, known = math.prod(array.shape[1:]), self.given.columns.get(name, ())
+        if len(known) == count:
+            return [column for column, _ in known]
+        own = _own_name(name)
+        called = "column" if own == "x" else f"{own} column"
+        return [own] if count == 1 else [f"{called} {place}" for place in range(count)]
+
+
+def _own_name(name: str) -> str:
+    """Returns an array's name without what is around it: ``image`` of ``x['image']``."""
+    return name[3:-2] if name[1:3] == "['" else name
+
+
+def _seen_of(splits: LoadedData | FoldedSplits) -> _Seen:
+    """Returns what is looked at of a study's data.
+
+    The targets of a test part are never read: only its inputs, to see whether they are in another
+    part too, and whether they come from the same distribution.
+    """
+    if splits.streams:
+        return _of_streams(splits.streams, splits.sizes)
+    folds, whole, sizes, notes = splits.folds, splits.whole.arrays, dict(splits.sizes), []
+    parts = {"train": whole.train, "validation": whole.validation}
+    if folds:
+        parts.pop("validation")
+        sizes.pop("validation")
+        notes = [
+            f"The data is split into {folds} folds: all samples that are split are looked at "
+            "together, as the training part."
+        ]
+    x = {name: named_arrays(part.x, "x") for name, part in parts.items()}
+    y = {name: named_arrays(part.y, "y") for name, part in parts.items() if part.has_targets}
+    if (test := whole.unseal_test_inputs()) is not None:
+        x["test"] = named_arrays(test, "x")
+    return _Seen(x, y, sizes, whole.given, folds=folds, notes=tuple(notes))
+
+
+def _of_streams(streams: Mapping[str, Stream], sizes: Mapping[str, int]) -> _Seen:
+    x: dict[str, ByName] = {}
+    y: dict[str, ByName] = {}
+    notes: list[str] = []
+    for name, stream in streams.items():
+        part, whole = first_samples(stream)
+        x[name] = named_arrays(part.x, "x")
+        if part.has_targets and name != "test":
+            y[name] = named_arrays(part.y, "y")
+        if not whole:
+            notes.append(f"The data comes in batches: the first {len(part):,} {name} samples.")
+    return _Seen(x, y, sizes, partial=bool(notes), notes=tuple(notes))
+
+
+def _class_counts(seen: _Seen) -> Classes:
+    """Returns how many samples of each part have each class of each target that has classes."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    names = seen.given.class_names
+    for name in seen.y.get("train", {}):
+        labels = {part: class_labels(arrays[name]) for part, arrays in seen.y.items()}
+        if any(each is None for each in labels.values()):
+            continue
+        own = names if isinstance(names, tuple) else names.get(_own_name(name), ())
+        every = np.unique(np.concatenate(list(labels.values())))
+        counts[name] = {
+            part: {_shown(label, own): int((each == label).sum()) for label in every}
+            for part, each in labels.items()
+        }
+    return counts
+
+
+def _shown(label: np.generic, names: Sequence[str]) -> str:
+    place = int(label)
+    if place < len(names):
+        return names[place]
+    return f"{label:g}" if label.dtype.kind == "f" else str(label.item())
+
+
+def _inputs_of(seen: _Seen) -> dict[str, str]:
+    """Returns the kind of each input in words; of a table also what becomes of each column."""
+    table = seen.given.table
+    if table is not None:
+        return {"x": f"a table of {counted(len(table.columns), 'column')}", **table.treatments}
+    inputs = {}
+    for name, array in seen.x["train"].items():
+        kind, sample = seen.kind(name), array.shape[1:]
+        if kind == "columns":
+            inputs[name] = f"{counted(math.prod(sample), 'column')}, {array.dtype}"
+        elif kind == "texts":
+            inputs[name] = "texts"
+        else:
+            side = math.isqrt(sample[0]) if len(sample) == 1 else 0
+            flat = f"{side} × {side}, as rows of " if side else ""
+            inputs[name] = f"{kind} of {flat}{' × '.join(map(str, sample))}, {array.dtype}"
+    return inputs
+
+
+def _picture_of(seen: _Seen, classes: Classes) -> tuple[bytes, str]:
+    """Returns the first samples of the training part as one PNG, of at most 10 by 10 images.
+
+    The PNG is empty if no input is images. With it comes the class of each row, or nothing.
+    """
+    name = next((each for each in seen.x["train"] if seen.kind(each) == "images"), None)
+    if name is None:
+        return b"", ""
+    import tensorflow as tf
+
+    array, labels = seen.x["train"][name], seen.labels("train")
+    shown = ""
+    if labels is None:
+        rows = [np.arange(min(len(array), _COLUMNS))]
+    else:
+        rows = [np.flatnonzero(labels == each)[:_COLUMNS] for each in np.unique(labels)[:_ROWS]]
+        shown = ", ".join(list(next(iter(classes.values()))["train"])[:_ROWS]) if classes else ""
+    first = image_of(seen.original(name, array[:1])[0])
+    assert first is not None, "an input of images begins with one"
+    step = -(-max(first.shape[:2]) // _LARGEST_SIDE)
+    tiles = [seen.original(name, array[row]).reshape(-1, *first.shape) for row in rows]
+    tiles = [each[:, ::step, ::step, :3].astype(np.float64) for each in tiles]
+    low, high = min(each.min() for each in tiles), max(each.max() for each in tiles)
+    if low < 0 or high > _WHITE or (high <= 1 and first.dtype != np.uint8):
+        low = min(low, 0)
+        tiles = [(each - low) * (_WHITE / (max(high, 1) - low)) for each in tiles]
+    height, width = tiles[0].shape[1:3]
+    across = max(map(len, tiles))
+    grid = np.full((len(tiles), across, height + _GAP, width + _GAP, 3), _WHITE, np.uint8)
+    for row, each in enumerate(tiles):
+        grid[row, : len(each), :height, :width] = each.round()
+    down = len(tiles) * (height + _GAP)
+    pixels = grid.transpose(0, 2, 1, 3, 4).reshape(down, across * (width + _GAP), 3)
+    return tf.io.encode_png(pixels).numpy(), shown
+
+
+def _repeats(seen: _Seen) -> Iterator[DataFinding]:
     """Yields samples that are in two parts, or twice in the training part."""
     bits = {part: marks(arrays) for part, arrays in seen.x.items()}
     own = len(bits["train"]) - len(np.unique(bits["train"]))
@@ -111,7 +298,7 @@ def repeats(seen: Seen) -> Iterator[DataFinding]:
 
 
 def _leaks(
-    seen: Seen, bits: Mapping[str, np.ndarray], *, alike_anyway: bool
+    seen: _Seen, bits: Mapping[str, np.ndarray], *, alike_anyway: bool
 ) -> Iterator[DataFinding]:
     within = " of those that were looked at" if seen.partial else ""
     leaks = False
@@ -121,7 +308,7 @@ def _leaks(
             continue
         leaks = True
         amount = _counted(samples, of) if samples < of else f"All {of:,}"
-        told = f"{amount} {NAMES[part]} samples{within} are {NAMES[other]} samples too"
+        told = f"{amount} {PART_NAMES[part]} samples{within} are {PART_NAMES[other]} samples too"
         if alike_anyway:
             told += ". But many training samples are alike among themselves as well."
             advice = (
@@ -129,14 +316,14 @@ def _leaks(
             )
         else:
             told += ": a model that only remembers gets them right, "
-            told += f"so {NAMES[part]} values are too good."
+            told += f"so {PART_NAMES[part]} values are too good."
             advice = (
                 "Drop repeated samples before splitting, or keep what belongs together in one part."
             )
         yield DataFinding(
             "leaks",
             "problem" if samples > _OFTEN * of and not alike_anyway else "hint",
-            f"Samples of the {NAMES[part]} part are in the {NAMES[other]} part too",
+            f"Samples of the {PART_NAMES[part]} part are in the {PART_NAMES[other]} part too",
             told,
             advice,
             {"part": part, "also_in": other, "samples": samples, "of": of},
@@ -146,7 +333,7 @@ def _leaks(
         yield DataFinding("leaks", "ok", "No sample is in two parts", verdict)
 
 
-def _twins(seen: Seen, bits: np.ndarray, own: int) -> Iterator[DataFinding]:
+def _twins(seen: _Seen, bits: np.ndarray, own: int) -> Iterator[DataFinding]:
     if own:
         folds, advice = "", "Drop them, unless they should count twice."
         if seen.folds:
@@ -163,10 +350,10 @@ def _twins(seen: Seen, bits: np.ndarray, own: int) -> Iterator[DataFinding]:
         )
 
 
-def class_findings(classes: Classes) -> Iterator[DataFinding]:
+def _class_findings(classes: Classes) -> Iterator[DataFinding]:
     """Yields classes that a part lacks, and those that are much rarer than others."""
     for name, parts in classes.items():
-        of = f" of {own_name(name)}" if len(classes) > 1 else ""
+        of = f" of {_own_name(name)}" if len(classes) > 1 else ""
         for part, counts in parts.items():
             absent = [label for label, samples in counts.items() if not samples]
             if absent:
@@ -178,9 +365,9 @@ def class_findings(classes: Classes) -> Iterator[DataFinding]:
                 yield DataFinding(
                     "classes",
                     "problem",
-                    f"The {NAMES[part]} part lacks classes{of}",
-                    f"The {NAMES[part]} part has no sample of {listed(absent, most=_LISTED)}{of}: "
-                    f"{effect}.",
+                    f"The {PART_NAMES[part]} part lacks classes{of}",
+                    f"The {PART_NAMES[part]} part has no sample of "
+                    f"{listed(absent, most=_LISTED)}{of}: {effect}.",
                     "Split with stratify=True, or give the part such samples.",
                 )
         train = {label: samples for label, samples in parts["train"].items() if samples}
@@ -197,7 +384,7 @@ def class_findings(classes: Classes) -> Iterator[DataFinding]:
             )
 
 
-def column_findings(seen: Seen) -> Iterator[DataFinding]:
+def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
     """Yields columns that lack values, and those that have only one."""
     missing = _missing(seen)
     if missing:
@@ -237,14 +424,14 @@ def column_findings(seen: Seen) -> Iterator[DataFinding]:
         )
 
 
-def _missing(seen: Seen) -> dict[str, float]:
+def _missing(seen: _Seen) -> dict[str, float]:
     """Returns the share of training samples that lack a value, of columns where some do."""
     shares: dict[str, float] = {}
     table = seen.given.table
     for name, array in seen.x["train"].items():
         if is_text(array):
             empty = [not any(map(str.strip, texts)) for texts in _texts(array)]
-            shares[own_name(name)] = float(np.mean(empty))
+            shares[_own_name(name)] = float(np.mean(empty))
         elif table is not None:
             for column, values in table.columns_in(array).items():
                 lacking = values == MISSING if values.dtype == object else np.isnan(values)
@@ -252,12 +439,12 @@ def _missing(seen: Seen) -> dict[str, float]:
     return {name: share for name, share in shares.items() if share}
 
 
-def _constant(seen: Seen, arrays: str) -> Iterator[str]:
+def _constant(seen: _Seen, arrays: str) -> Iterator[str]:
     """Yields the columns of the training part's inputs, or targets, that have one value."""
     for name, array in (seen.x if arrays == "x" else seen.y).get("train", {}).items():
         if is_text(array):
             if bool((array == array[:1]).all()):
-                yield own_name(name)
+                yield _own_name(name)
         elif arrays == "y" or seen.kind(name) == "columns":
             rows = array.reshape(len(array), -1)
             # Without an array as large as the data.
@@ -265,7 +452,7 @@ def _constant(seen: Seen, arrays: str) -> Iterator[str]:
             yield from itertools.compress(seen.columns(name), same.tolist())
 
 
-class Told(NamedTuple):
+class _Told(NamedTuple):
     """How well a classifier tells two samples apart.
 
     Attributes:
@@ -277,7 +464,7 @@ class Told(NamedTuple):
     p: float
 
 
-def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Told:
+def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
     """Asks a classifier whether two samples, of shape (n, features), are of the same distribution.
 
     It learns from one half which of the two a row is from, and is judged on the other half, by the
@@ -297,10 +484,10 @@ def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Told:
     scores = forest.fit(known, answers).predict_proba(asked)[:, 1]
     tested = mannwhitneyu(scores[truth == 1], scores[truth == 0], alternative="greater")
     pairs = int((truth == 1).sum() * (truth == 0).sum())
-    return Told(float(tested.statistic) / pairs, float(tested.pvalue))
+    return _Told(float(tested.statistic) / pairs, float(tested.pvalue))
 
 
-def changed_parts(seen: Seen) -> Iterator[DataFinding]:
+def _changed_parts(seen: _Seen) -> Iterator[DataFinding]:
     """Yields whether the other parts look like the training part."""
     for part in seen.x:
         samples = min(seen.count("train"), seen.count(part), _MOST_SAMPLES)
@@ -317,19 +504,19 @@ def changed_parts(seen: Seen) -> Iterator[DataFinding]:
             yield DataFinding(
                 "same distribution",
                 "hint",
-                f"The targets differ between training and {NAMES[part]}",
+                f"The targets differ between training and {PART_NAMES[part]}",
                 f"{', '.join(targets)}: distributed differently in the two parts.",
                 _REMEDY,
                 {"part": part, "targets": targets},
             )
 
 
-def _compared(part: str, samples: int, told: Told, differing: list[str]) -> DataFinding:
-    pair = f"training and {NAMES[part]}"
+def _compared(part: str, samples: int, told: _Told, differing: list[str]) -> DataFinding:
+    pair = f"training and {PART_NAMES[part]}"
     p = f"p = {told.p:.3f}" if told.p >= _CERTAIN else "p < 0.001"
     knows = (
-        f"Of a training and a {NAMES[part]} sample, a classifier knows in {100 * told.share:.0f} % "
-        f"of cases which is which, where 50 % is chance ({p})"
+        f"Of a training and a {PART_NAMES[part]} sample, a classifier knows in "
+        f"{100 * told.share:.0f} % of cases which is which, where 50 % is chance ({p})"
     )
     figures = {"part": part, "samples": samples, "share": told.share, "p": told.p}
     if told.p > _CLEAR:
@@ -347,7 +534,7 @@ def _compared(part: str, samples: int, told: Told, differing: list[str]) -> Data
 
 
 def _drawn(
-    seen: Seen, arrays: Mapping[str, ByName], part: str, samples: int
+    seen: _Seen, arrays: Mapping[str, ByName], part: str, samples: int
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Returns as many samples of the training part as of another one, and the columns' names."""
     names: list[str] = []
@@ -364,9 +551,9 @@ def _drawn(
     return names, table[:samples], table[samples:]
 
 
-def _numbers(seen: Seen, name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
+def _numbers(seen: _Seen, name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Returns samples as numbers, with the name of each, or an empty one."""
-    own = own_name(name)
+    own = _own_name(name)
     if is_text(rows):
         from sklearn.feature_extraction.text import HashingVectorizer
 

@@ -108,18 +108,13 @@ def large_arrays_in(folder: Path) -> Iterator[None]:
 def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """Returns a copy of an array's rows, by default of all: in a file if it is large."""
     count = len(array) if rows is None else len(rows)
-    size = count * (array.nbytes // len(array))
     # Arrays of Python's texts can't be mapped.
-    if size < _LARGE_BYTES or array.dtype.hasobject:
+    if array.dtype.hasobject or count * (array.nbytes // len(array)) < _LARGE_BYTES:
         return array.copy() if rows is None else array[rows]
-    file = _new_file()
-    shape = (count, *array.shape[1:])
-    copy = np.lib.format.open_memmap(file, mode="w+", dtype=array.dtype, shape=shape)
-    for start, end in blocks(array):
-        if start < count:
-            copy[start:end] = array[start:end] if rows is None else array[rows[start:end]]
-    copy.flush()
-    return _mapped(file)
+    copy = allocated((count, *array.shape[1:]), array.dtype)
+    for start, end in blocks(copy):
+        copy[start:end] = array[start:end] if rows is None else array[rows[start:end]]
+    return copy
 
 
 def allocated(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
