@@ -492,5 +492,5 @@ def _refit_in_worker(
         if isinstance(session.data, MadeData):
             spec = replace(spec, class_weight=session.data.of(hp).class_weight)
         model, joined, how = refit(session.study, splits, spec, hp, epochs)
-        save_for_mlflow(model, joined, folder, session.study.build)
+        save_for_mlflow(model, joined, folder)
         return how

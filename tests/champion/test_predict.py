@@ -28,7 +28,6 @@ import kerastudy as ks
 from search_spaces import DataError
 from studies import as_csv
 from studies.champion import Inputs, Taken, predictions_table, read_inputs
-from studies.training import load_keras_model
 
 ROWS = pd.DataFrame({"size": [3.3e4, 2.6e4, 3.0e4], "age": [80, 3, 40]})
 
@@ -188,15 +187,6 @@ def test_samples_without_numbers_are_noted(kinds: Kinds) -> None:
     done = kinds.run("predict", "kinds", "--input", "gaps.npy", "--output", "-")
     assert len(done.stdout.splitlines()) == 4
     assert "2 of 3 samples have values that are NaN or infinite" in done.stderr
-
-
-def test_a_model_loads_no_code_from_elsewhere(tmp_path: Path) -> None:
-    (tmp_path / "users_code").mkdir()
-    (tmp_path / "elsewhere.py").write_text("raise SystemExit('run')")
-    told = {"modules": {"own": "../elsewhere.py"}, "objects": {}}
-    (tmp_path / "users_code" / "objects.json").write_text(json.dumps(told))
-    with pytest.raises(ValueError, match="no file of the model's own code"):
-        load_keras_model(tmp_path)
 
 
 def test_images_of_a_folder(tmp_path: Path) -> None:
