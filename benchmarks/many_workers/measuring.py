@@ -13,7 +13,7 @@ import psutil
 from benchmarks.many_workers.cluster import Faults, SimulatedCluster
 from benchmarks.scale import SPACE, value_of
 from studies.definition import LaunchOptions
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from studies.progress import NoProgress
 from studies.running.launch import run_study
 from tracking.records import (
