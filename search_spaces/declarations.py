@@ -112,17 +112,13 @@ def keras_tuner_fixed(name: str, value: Any) -> Fixed:
 
 def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = False) -> Parameter:
     """Returns what `Trial.suggest_float` declares, with the default of our parameter."""
-    if log and step is not None:
-        raise _both_step_and_log("Float", name, step)
-    scale = "log" if log else "linear"
+    scale = _optunas_scale(name, log, step is not None)
     return _range(Float, name, without_numpy(low), without_numpy(high), without_numpy(step), scale)
 
 
 def optuna_int(name: str, low: Any, high: Any, step: Any = 1, log: bool = False) -> Parameter:
     """Returns what `Trial.suggest_int` declares, with the default of our parameter."""
-    if log and step != 1:
-        raise _both_step_and_log("Int", name, step)
-    scale = "log" if log else "linear"
+    scale = _optunas_scale(name, log, step != 1)
     return _range(Int, name, _whole(low), _whole(high), _whole(step), scale)
 
 
@@ -155,6 +151,12 @@ def _whole(value: Any) -> Any:
     """`32.0` as `32`, which Keras Tuner and Optuna take for an int; anything else unchanged."""
     number = without_numpy(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _optunas_scale(name: str, log: bool, has_step: bool) -> str:
+    if log and has_step:
+        raise SearchSpaceError(f"{name!r}: Optuna takes either step or log: leave one of them out.")
+    return "log" if log else "linear"
 
 
 def _scale(sampling: str | None) -> Any:
@@ -210,23 +212,13 @@ def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Par
     if isinstance(declared, Fixed) and default in (None, declared.value):
         return declared
     if not is_number(wanted) or not low <= wanted <= high:
-        raise SearchSpaceError(
-            f"{declared.subject}: default must be a number from {low!r} to {high!r}, received "
-            f"{default!r}: give one in the range, or none."
-        )
+        raise declared.wrong("default", f"a number from {low!r} to {high!r}", default)
     if isinstance(declared, Int | Float):
         return declared.with_default(declared.nearest(wanted))
-    values: Any = declared.grid_values()
     if isinstance(declared, Fixed):
         return declared
+    values: Any = declared.grid_values()
     return declared.with_default(min(values, key=lambda value: abs(value - wanted)))
-
-
-def _both_step_and_log(kind: str, name: str, step: object) -> SearchSpaceError:
-    return SearchSpaceError(
-        f"{kind} {name!r}: Optuna takes either step or log, received step={step!r} and log=True: "
-        f"leave one of them out."
-    )
 
 
 _WHEN: Final = " when "
@@ -351,14 +343,12 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
 
 def _parameter(each: Any) -> Parameter:
     name, kind = str(each.name), type(each).__name__
-    if kind == "Int":
-        return keras_tuner_int(
-            name, each.min_value, each.max_value, _step(each), each.sampling, each.default
-        )
-    if kind == "Float":
-        return keras_tuner_float(
-            name, each.min_value, each.max_value, each.step, each.sampling, each.default
-        )
+    if kind in ("Int", "Float"):
+        # On a logarithmic scale, Keras Tuner may say 1 for no step of an Int.
+        stepless = kind == "Int" and each.sampling not in (None, "linear") and each.step == 1
+        make = keras_tuner_int if kind == "Int" else keras_tuner_float
+        step = None if stepless else each.step
+        return make(name, each.min_value, each.max_value, step, each.sampling, each.default)
     if kind == "Choice":
         return keras_tuner_choice(name, each.values, each.default)
     if kind == "Boolean":
@@ -369,11 +359,6 @@ def _parameter(each: Any) -> Parameter:
         f"{name!r} is a hyperparameter of type {kind}, which kerastudy does not know: declare it "
         "with Float, Int, Choice, Boolean or Fixed."
     )
-
-
-def _step(each: Any) -> Any:
-    # Of one on a logarithmic scale, Keras Tuner may say 1 for none.
-    return None if each.sampling not in (None, "linear") and each.step in (None, 1) else each.step
 
 
 def _condition(

@@ -103,7 +103,7 @@ class Group(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Returns the names of the commands, in the order in which one uses them."""
-        return list(self._modules)
+        return [name for section in self._sections.values() for name in section]
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the commands of each section."""

@@ -95,8 +95,8 @@ def test_numpy_scalars_become_plain_numbers() -> None:
 @pytest.mark.parametrize(
     ("declare", "said"),
     [
-        (lambda: to.keras_tuner_int("x", 1, 4, default=9), "from 1 to 4, received 9"),
-        (lambda: to.keras_tuner_float("x", 0, 1, default="a"), "from 0 to 1, received 'a'"),
+        (lambda: to.keras_tuner_int("x", 1, 4, default=9), "from 1 to 4. Received: 9"),
+        (lambda: to.keras_tuner_float("x", 0, 1, default="a"), "from 0 to 1. Received: 'a'"),
         (lambda: to.keras_tuner_int("x", 1.5, 4), "low must be a whole number .* Received: 1.5"),
         (lambda: to.keras_tuner_int("x", 4, 1), "low must be below high"),
         (lambda: to.keras_tuner_int("x", 0, 8, 2, "log"), "low must be above 0"),
@@ -109,10 +109,10 @@ def test_numpy_scalars_become_plain_numbers() -> None:
         (lambda: to.keras_tuner_float("x", 0, float("inf")), "finite"),
         (lambda: to.keras_tuner_float("x", "0", 1), "low must be a finite number. Received: .0."),
         (lambda: to.keras_tuner_choice("x", [(3, {3})]), "an object of type set"),
-        (lambda: to.keras_tuner_choice("x", [1, 2], default=3), "one of 1, 2; received 3"),
+        (lambda: to.keras_tuner_choice("x", [1, 2], default=3), "one of 1, 2. Received: 3"),
         (lambda: to.keras_tuner_choice("x", []), "must be at least one"),
         (lambda: to.keras_tuner_choice("x", "relu"), "must be a list or a tuple"),
-        (lambda: to.keras_tuner_boolean("x", "yes"), "received 'yes'"),
+        (lambda: to.keras_tuner_boolean("x", "yes"), "Received: 'yes'"),
         (lambda: to.keras_tuner_fixed("x", {1}), "an object of type set"),
         (lambda: to.optuna_categorical("x", [len]), "build the object from it in the model"),
         (lambda: to.optuna_categorical("x", [float("nan")]), "finite"),
