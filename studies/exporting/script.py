@@ -258,7 +258,7 @@ def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mappin
 
 def try_script(folder: Path, study: str, cwd: str) -> str:
     """Trains the first epoch by a script; returns what differed from the record, or nothing."""
-    command = [sys.executable, "-B", folder / _SCRIPT, "--epochs", "1"]
+    command = [sys.executable, "-B", str(folder / _SCRIPT), "--epochs", "1"]
     here = cwd if os.path.isdir(cwd) else folder
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
     if "epochs that differ" not in done.stdout:
