@@ -87,7 +87,7 @@ class Group(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Returns the names of the commands, in the order in which one uses them."""
-        return [name for section in self._sections.values() for name in section]
+        return list(self._modules)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the commands of each section."""
@@ -95,10 +95,8 @@ class Group(click.Group):
         for title, section in self._sections.items():
             with formatter.section(title):
                 names = " ".join(section.values()).split()
-                commands = [(name, self.get_command(context, name)) for name in names]
-                formatter.write_dl(
-                    [(name, c.get_short_help_str(room)) for name, c in commands if c]
-                )
+                commands = filter(None, (self.get_command(context, name) for name in names))
+                formatter.write_dl([(c.name or "", c.get_short_help_str(room)) for c in commands])
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Returns a command."""
