@@ -55,8 +55,11 @@ from search_spaces.parameters.ranges import (
 )
 from search_spaces.space import SearchSpace
 
+Range = type[Float] | type[Int]
 
-def keras_tuner_int(
+
+def keras_tuner_range(
+    kind: Range,
     name: str,
     min_value: Any,
     max_value: Any,
@@ -64,26 +67,13 @@ def keras_tuner_int(
     sampling: str | None = None,
     default: Any = None,
 ) -> Parameter:
-    """Returns what `HyperParameters.Int` declares; its default is `min_value` if not given."""
-    scale = _scale(sampling)
-    low, high = _whole(min_value), _whole(max_value)
-    declared = _range(Int, name, low, high, _whole(step), scale)
-    return _with_default(declared, low, high, _whole(default))
-
-
-def keras_tuner_float(
-    name: str,
-    min_value: Any,
-    max_value: Any,
-    step: Any = None,
-    sampling: str | None = None,
-    default: Any = None,
-) -> Parameter:
-    """Returns what `HyperParameters.Float` declares; its default is `min_value` if not given."""
-    scale = _scale(sampling)
-    low, high = without_numpy(min_value), without_numpy(max_value)
-    declared = _range(Float, name, low, high, without_numpy(step), scale)
-    return _with_default(declared, low, high, without_numpy(default))
+    """Returns what `HyperParameters.Int` or `Float` declares; the usual default is `min_value`."""
+    plain = _whole if kind is Int else without_numpy
+    low, high = plain(min_value), plain(max_value)
+    # Keras Tuner takes None for "linear", and any case. The parameter refuses other scales.
+    scale = sampling.lower() if isinstance(sampling, str) else sampling or "linear"
+    declared = _range(kind, name, low, high, plain(step), scale)
+    return _with_default(declared, low, high, plain(default))
 
 
 def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
@@ -110,16 +100,15 @@ def keras_tuner_fixed(name: str, value: Any) -> Fixed:
     return Fixed(name, without_numpy(value))
 
 
-def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = False) -> Parameter:
-    """Returns what `Trial.suggest_float` declares, with the default of our parameter."""
-    scale = _optunas_scale(name, log, step is not None)
-    return _range(Float, name, without_numpy(low), without_numpy(high), without_numpy(step), scale)
-
-
-def optuna_int(name: str, low: Any, high: Any, step: Any = 1, log: bool = False) -> Parameter:
-    """Returns what `Trial.suggest_int` declares, with the default of our parameter."""
-    scale = _optunas_scale(name, log, step != 1)
-    return _range(Int, name, _whole(low), _whole(high), _whole(step), scale)
+def optuna_range(
+    kind: Range, name: str, low: Any, high: Any, step: Any = None, log: bool = False
+) -> Parameter:
+    """Returns what `suggest_float` or `suggest_int` declares, with the default of our parameter."""
+    if log and step not in (None, kind.usual_step):
+        raise SearchSpaceError(f"{name!r}: Optuna takes either step or log: leave one of them out.")
+    plain = _whole if kind is Int else without_numpy
+    scale = "log" if log else "linear"
+    return _range(kind, name, plain(low), plain(high), plain(step), scale)
 
 
 def optuna_categorical(name: str, choices: Any) -> Choice:
@@ -153,19 +142,6 @@ def _whole(value: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-def _optunas_scale(name: str, log: bool, has_step: bool) -> str:
-    if log and has_step:
-        raise SearchSpaceError(f"{name!r}: Optuna takes either step or log: leave one of them out.")
-    return "log" if log else "linear"
-
-
-def _scale(sampling: str | None) -> Any:
-    # Keras Tuner takes None for "linear", and any case. What is no scale, the parameter refuses.
-    if sampling is None:
-        return "linear"
-    return sampling.lower() if isinstance(sampling, str) else sampling
-
-
 def _distinct(values: Any) -> Any:
     if isinstance(values, str | bytes | dict | set | frozenset) or not isinstance(values, Iterable):
         return values  # Choice says what is wrong with these.
@@ -175,9 +151,7 @@ def _distinct(values: Any) -> Any:
     return list(distinct.values())
 
 
-def _range(
-    kind: type[Float] | type[Int], name: str, low: Any, high: Any, step: Any, scale: Any
-) -> Parameter:
+def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -> Parameter:
     """Returns a range whose high is the last value that the step reaches."""
     proper: Any = is_whole if kind is Int else is_number
     if proper(low) and proper(high) and low == high:
@@ -346,9 +320,11 @@ def _parameter(each: Any) -> Parameter:
     if kind in ("Int", "Float"):
         # On a logarithmic scale, Keras Tuner may say 1 for no step of an Int.
         stepless = kind == "Int" and each.sampling not in (None, "linear") and each.step == 1
-        make = keras_tuner_int if kind == "Int" else keras_tuner_float
+        make: Range = Int if kind == "Int" else Float
         step = None if stepless else each.step
-        return make(name, each.min_value, each.max_value, step, each.sampling, each.default)
+        return keras_tuner_range(
+            make, name, each.min_value, each.max_value, step, each.sampling, each.default
+        )
     if kind == "Choice":
         return keras_tuner_choice(name, each.values, each.default)
     if kind == "Boolean":
