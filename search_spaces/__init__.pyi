@@ -20,7 +20,6 @@ from .errors import KerastudyError as KerastudyError
 from .errors import NoTestPartError as NoTestPartError
 from .errors import ObjectiveError as ObjectiveError
 from .errors import SearchSpaceError as SearchSpaceError
-from .errors import SeedError as SeedError
 from .errors import ServerAwayError as ServerAwayError
 from .errors import ServerRefusedError as ServerRefusedError
 from .errors import StatisticsError as StatisticsError

@@ -93,6 +93,14 @@ def choice(setting: str, value: object, names: Iterable[_Name], error: Error) ->
     raise error.of_setting(setting, f"one of {listed}", value, near_match(value, known))
 
 
+def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
+    """Checks a list of texts, such as names of columns; a text alone is one of them."""
+    texts = (value,) if isinstance(value, str) else value
+    if isinstance(texts, Iterable) and all(isinstance(text, str) for text in (*texts,)):
+        return tuple(texts)
+    raise error.of_setting(setting, "a list of texts, such as ['id']", value)
+
+
 def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> str:
     """Checks a name of a long list, such as a column of a table, and suggests the nearest."""
     known = list(names)

@@ -38,9 +38,7 @@ from studies.champion.evaluation import evaluate
 from studies.champion.prediction import predict
 from studies.data import preprocessing
 from studies.data_check import check_data
-from studies.definition import outputs
-from studies.definition.seeds import epoch_seed, permutation, seed_states
-from studies.executors.ray import RayOptions
+from studies.definition import RayOptions, epoch_seed, outputs, permutation, seed_states
 from studies.exporting import export_optuna, export_script
 from studies.results.models import load_model
 from studies.results.study_results import (

@@ -13,12 +13,10 @@ from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
 from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_executor
 from studies.champion.reruns import weights_of
-from studies.definition.objective import no_data
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, no_data
 from studies.progress import NoProgress, Progress, showing
-from tracking.history.confirmations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import looked_at
+from tracking.history.verdicts import evaluations_on, looked_at, record_evaluation
 from tracking.mlflow.process import export_later
 from tracking.records import TrialSpec
 from tracking.records.checks import Evaluation, Measured
@@ -34,7 +32,7 @@ class Reading:
 
     evaluation: Evaluation
     earlier: Sequence[Evaluation]
-    # What is grave in the study's data, in sentences.
+    # Sentences name grave faults of the study's data.
     flaws: Sequence[str] = ()
 
     @property
@@ -140,7 +138,7 @@ def read_test_part(
         note=scores.note,
         time=time.time_ns() // 1_000_000,
     )
-    # Before anyone sees it.
+    # It is recorded before anyone sees it.
     record_evaluation(history, evaluation)
     export_later(history.folder)
     looked = looked_at(history)

@@ -11,8 +11,7 @@ from typing import Final
 from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
 from search_spaces.texts import counted
 from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
-from studies.definition.settings import check_engine
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
 from studies.executors.pool import LocalWorkers, WorkerPool
 from studies.executors.session import InProcessExecutor, Session
@@ -35,7 +34,7 @@ from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
 from tracking.store.trust import check_trust
 
-# The end of a note on code that may be another than the recorded one.
+# A note on code that may differ from the recorded one ends so.
 AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
 
@@ -66,7 +65,7 @@ def champion_or(
     if number is None:
         if engine is None and history.champion_engine not in ("", history.description.engine):
             history = read_study(history.store, name, history.champion_engine)
-        champions = [each for each in history.trials if history.is_champion(each)]
+        champions = [trial for trial in history.trials if history.is_champion(trial)]
         if not champions:
             raise StudyNotFoundError(
                 f"The study {name!r} has no champion"

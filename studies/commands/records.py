@@ -10,7 +10,7 @@ from typing import Any
 
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.data import is_table, spelled
-from studies.definition.settings import check_engine
+from studies.definition import check_engine
 from studies.progress import waiting
 from studies.running.definitions import warnings_of
 from studies.running.trials import ValidationParts

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeGuard
 
 from search_spaces import OptunaSpace, SearchSpace
 from search_spaces.errors import EngineError
-from studies.definition.engine_options import check_options, split_options
+from studies.definition import check_options, split_options
 from tracking.records import (
     FINISHED_STATES,
     EndedTrial,

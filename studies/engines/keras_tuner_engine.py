@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from search_spaces import KerasTunerSpace, SearchSpace, SearchSpaceError
 from search_spaces.checks import whole_number
 from search_spaces.errors import EngineError
-from studies.definition.engine_options import split_options
+from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
-from studies.definition.settings import FACTOR
 from studies.engines.engine import Curve, EngineSettings, was_told
 from studies.engines.optuna_engine import OptunaTrials, check_finite
 from studies.libraries.importing import silenced

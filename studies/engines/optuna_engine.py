@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import Float, Int, OptunaSpace, SearchSpace, canonical_json
 from search_spaces.errors import EngineError
-from studies.definition.engine_options import check_options, split_options
+from studies.definition import check_options, split_options
 from studies.definition.seeds import sampler_seed
 from studies.engines.engine import Curve, EngineSettings, was_told
 from studies.libraries.optuna_parts import tpe_can_be_led

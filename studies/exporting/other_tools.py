@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from search_spaces import OptunaSpace
 from search_spaces.errors import StudyError
 from studies.exporting.files import check_folder, explained, path_for
-from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import RecordedCurves
 from tracking.records import EndedTrial, TrialRecord
 from tracking.store.files import first_cause
 

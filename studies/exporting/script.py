@@ -35,8 +35,8 @@ from studies.training import (
     seed_generator_states,
 )
 from studies.user_code import imported_names
-from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import fit_metrics
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from search_spaces.texts import amounts, counted, readable
 from tracking.history.trials import reasons
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
     from studies.results.study_results import StudyResults, Trial
 
 _SHOWN = 5

@@ -12,7 +12,7 @@ import numpy as np
 from search_spaces import Hyperparameters
 from search_spaces.errors import DataError, StudyError, StudyNotFoundError
 from search_spaces.texts import counted, quoted
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition
 from studies.error_texts import describe
 from studies.user_code import Target, load_study
 from tracking.history.study_history import ALIAS, StudyHistory, read_source, read_study

@@ -6,7 +6,6 @@ from .definitions import warnings_of as warnings_of
 from .driver import task_of as task_of
 from .launch import launch_target as launch_target
 from .launch import run_study as run_study
-from .opening import LaunchOptions as LaunchOptions
 from .retention import Retention as Retention
 from .starting_values import read_rows as read_rows
 from .trials import Running as Running

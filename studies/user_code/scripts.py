@@ -24,9 +24,15 @@ from search_spaces import Tailoring
 from search_spaces.errors import EngineError, StudyFileError
 from search_spaces.texts import counted
 from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
-from studies.definition.engine_options import name_of_object, split_options, with_options
-from studies.definition.settings import DEFAULT_BATCH_SIZE, hyperband_trials
-from studies.definition.study_definition import CallbackBuilder, StudyDefinition
+from studies.definition import (
+    COMPILED,
+    CallbackBuilder,
+    StudyDefinition,
+    hyperband_trials,
+    name_of_object,
+    split_options,
+    with_options,
+)
 from studies.libraries.searches import KERAS_TUNER, OPTUNA, Search
 from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
@@ -220,14 +226,12 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         engine=engine,
         trials=_trials(oracle, longest),
         epochs=longest,
-        batch_size=_of_fit("batch_size", search, DEFAULT_BATCH_SIZE),
+        batch_size=_of_fit("batch_size", search, StudyDefinition.batch_size),
         repeats=tuner.executions_per_trial,
         seed=search.made.get("seed") or 0,
         callbacks=callbacks,
         class_weight=given.get("class_weight"),
-        optimizer=tuner.optimizer,
-        loss=tuner.loss,
-        metrics=tuner.metrics,
+        compile={name: getattr(tuner, name) for name in COMPILED},
         tailoring=_tailoring(oracle, declared),
     )
     if kept:

@@ -24,7 +24,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, StudyError
 from studies.data import TF_DATA, MappingUnpickler, batches_kind, file_of
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition
 from studies.libraries.tensorflow_parts import class_of_functions, untraced
 from studies.user_code.loading import import_from
 from studies.user_code.user_modules import import_texts, place_of

@@ -14,9 +14,10 @@ from scripted import run_study
 
 from search_spaces import SearchSpace
 from studies.champion import max_difference
+from studies.definition import LaunchOptions
 from studies.executors import InProcessExecutor, Session
 from studies.progress import NoProgress
-from studies.running import LaunchOptions, launch_target
+from studies.running import launch_target
 from studies.training import prepare_environment, remember_settings
 from studies.user_code import load_study, resolve_target
 from tracking.history import StudyHistory

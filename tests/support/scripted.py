@@ -17,9 +17,9 @@ import numpy as np
 
 import kerastudy as ks
 from search_spaces import SearchSpace, StudyError, WorkerError
+from studies.definition import LaunchOptions
 from studies.executors import Executor, Handler
 from studies.progress import Progress
-from studies.running import LaunchOptions
 from studies.running import run_study as run_on_executor
 from tracking.history import StudyHistory, read_study
 from tracking.records import (
@@ -59,6 +59,7 @@ def describe(**settings: Any) -> StudyDescription:
         "seed": 0,
         "threads": 1,
         "keep": 3,
+        "try_defaults": False,
         "data": DataDescription(
             "made up", "memory", "d" * 64, {"train": "1" * 64, "validation": "2" * 64}, {}, {}
         ),

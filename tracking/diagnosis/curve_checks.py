@@ -26,7 +26,7 @@ from tracking.diagnosis.diagnosed import (
     difference,
     of_best,
 )
-from tracking.diagnosis.relaunch import part, wider
+from tracking.diagnosis.space_checks import part, wider
 
 _LEAST_CURVES: Final = 3
 _LAST_QUARTER: Final = 0.75

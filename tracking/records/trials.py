@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from search_spaces import SearchSpace
 from tracking.records.checks import differs
+from tracking.records.settings import TrainerName
 from tracking.records.studies import ClassWeight, Objective, Rank
 
 ALL_FOLDS = -1
@@ -83,7 +84,6 @@ class BestEpoch:
 
 
 ScoresOf = Literal["best", "every"]
-TrainerName = Literal["auto", "compiled", "plain"]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,14 @@ import altair as alt
 from search_spaces import Float, Int
 from search_spaces.texts import counted, number
 from tracking.report import theme
-from tracking.report.axes import HyperparameterAxis, significant, value_text
-from tracking.report.trial_data import Columns, StudyData, columns_of
+from tracking.report.trial_data import (
+    Columns,
+    HyperparameterAxis,
+    StudyData,
+    columns_of,
+    significant,
+    value_text,
+)
 
 _MOST_AXES = 12
 _MOST_LINES = 400

@@ -13,9 +13,8 @@ from studies.lines import all_wrapped, printable, wrapped
 from studies.running.definitions import warnings_of
 from studies.running.trials import ValidationParts
 from tracking.history.commands import confirm_command, shell_commands
-from tracking.history.curves import RecordedCurves, sparkline_if_curve
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import reasons
+from tracking.history.trials import RecordedCurves, reasons, sparkline_if_curve
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, StudyDescription
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE

@@ -11,8 +11,8 @@ from studies.commands.texts.tables import in_blocks, shown
 from studies.engines import Curve
 from studies.lines import all_wrapped, printable, terminal_columns, width
 from tracking.history.commands import shell_commands
-from tracking.history.curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import sparkline_if_curve
 from tracking.records import EndedTrial, TrialRecord, TrialResult
 from tracking.store.folder import default_store_path
 

@@ -15,7 +15,7 @@ import pytest
 
 from search_spaces import DataError
 from studies.data import Part, Splits, datasets, shared
-from studies.data.arrays import large
+from studies.data.arrays import mapped as large
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from search_spaces import SearchSpace, StudyError, StudyNotFoundError
 from studies import Study
 from studies.champion import reproduce
 from studies.commands import trial_text
-from studies.definition import check_seconds
 from studies.executors import Handler
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
@@ -287,4 +286,4 @@ def test_what_is_no_budget_is_refused(setting: str, value: object) -> None:
 
 def test_no_time_is_no_time() -> None:
     with pytest.raises(StudyError, match="above 0"):
-        check_seconds("timeout", 0)
+        Study("s", data=ks.datasets.digits(), build=print, timeout=0)

@@ -12,6 +12,7 @@ from conformance.executor import STUDY_FILE, Collecting, make_spec
 
 import kerastudy as ks
 from search_spaces import StudyError
+from studies.definition import LaunchOptions
 from studies.executors import (
     LocalWorkers,
     Machine,
@@ -25,7 +26,6 @@ from studies.executors import (
     variables_of,
     visible_gpus,
 )
-from studies.running import LaunchOptions
 from studies.user_code import Target
 
 GIB = 2**30
@@ -105,7 +105,7 @@ class TestAskedWorkers:
                 {"at_the_end": "stop"},
                 "at_the_end must be one of 'finish' or 'cut'. Received: 'stop'",
             ),
-            ({"verify": "all"}, "verify must be one of full, some, off. Received: 'all'"),
+            ({"verify": "all"}, "verify must be one of 'full', 'some' or 'off'. Received: 'all'"),
             ({"tracking_uri": "here"}, "tracking URI must be .* Received: 'here'"),
         ],
     )

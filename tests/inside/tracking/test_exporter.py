@@ -10,7 +10,6 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -497,7 +496,7 @@ def test_a_number_that_is_another_experiments_is_not_taken_for_its_own(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where a database was replaced by one that `mlflow gc` has purged."""
-    monkeypatch.setattr("tracking.mlflow.destinations.identity_of", lambda client: "")
+    monkeypatch.setattr("tracking.mlflow.exporter.identity_of", lambda client: "")
     for name in (NAME, "repeated"):
         export(store, name)
     client = client_of(store)
@@ -667,8 +666,7 @@ def test_the_report_is_drawn_though_nobody_reads_the_messages(
             journal.execute("UPDATE study SET server = ?", (address,))
         read, write = os.pipe()
         os.close(read)
-        command = [sys.executable, "-P", str(Path(process.__file__).with_name("exporter_main.py"))]
-        subprocess.run([*command, str(folder), "--report"], stdout=write, timeout=300)
+        subprocess.run([*process.command_for(folder), "--report"], stdout=write, timeout=300)
         os.close(write)
     assert (folder / "report.html").is_file()
 
