@@ -34,7 +34,7 @@ from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
 from tracking.store.trust import check_trust
 
-# The end of a note on code that may be another than the recorded one.
+# A note on code that may differ from the recorded one ends so.
 AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
 
@@ -65,7 +65,7 @@ def champion_or(
     if number is None:
         if engine is None and history.champion_engine not in ("", history.description.engine):
             history = read_study(history.store, name, history.champion_engine)
-        champions = [each for each in history.trials if history.is_champion(each)]
+        champions = [trial for trial in history.trials if history.is_champion(trial)]
         if not champions:
             raise StudyNotFoundError(
                 f"The study {name!r} has no champion"

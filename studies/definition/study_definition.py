@@ -29,9 +29,7 @@ from studies.definition.engine_names import HYPERBAND, name_of_object, split_opt
 from studies.definition.objective import (
     PRUNER,
     check_no_objective_settings,
-    check_objective_engine,
     check_objective_study,
-    check_overrides,
     make_objective,
 )
 from studies.definition.settings import StudySettings
@@ -55,7 +53,6 @@ class StudyDefinition(RecordedSettings, StudySettings):
             self._replace("objective", check_objective_study(self))
             # What the code of the study is, and what errors name.
             self._replace("build", self.objective_function)
-            check_objective_engine(self)
         else:
             check_no_objective_settings(self)
             self._check_parts()
@@ -150,7 +147,12 @@ class StudyDefinition(RecordedSettings, StudySettings):
                 "trials could not be reproduced. Give them in the study: "
                 "Study(cross_validation=…)."
             )
-        check_overrides(overrides, self)
+        if "data" in overrides and self.objective_function is not None:
+            raise StudyError(
+                f"The objective_function of the study {self.name!r} loads its data itself, so "
+                "--data can't replace it. Change the function, or let it read the file's name "
+                "from a variable."
+            )
         replaced = dict(overrides)
         if isinstance(replaced.get("data"), str):
             try:

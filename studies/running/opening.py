@@ -14,7 +14,7 @@ from typing import Any
 
 from search_spaces.texts import counted
 from studies.definition import LaunchOptions
-from studies.executors.executor import Executor
+from studies.executors.jobs import Executor
 from studies.progress import Progress
 from studies.running.definitions import (
     check_definition,
@@ -69,14 +69,14 @@ class HeldStudy:
     initial: Sequence[Mapping[str, Any]]
 
     @property
-    def known(self) -> StudyHistory | None:
+    def recorded(self) -> StudyHistory | None:
         """The study under its present engine, or else under the one with the best trial."""
         return self.before or (best_of_engines(self.others) if self.others else None)
 
     @property
     def threads(self) -> int | None:
         """The threads of its trials, which further trials have too; None if it has no record."""
-        return None if self.known is None else self.known.description.threads
+        return None if self.recorded is None else self.recorded.description.threads
 
     def finished(self, retry_infeasible: bool) -> int:
         """Returns how many trials need not be trained any more."""
@@ -128,11 +128,11 @@ def open_journal(
     """
     store, before = held.store, held.before
     description = replace(description, initial=held.initial)
-    if held.known is not None:
-        description, kept = with_defaults_of(description, held.known)
+    if held.recorded is not None:
+        description, kept = with_defaults_of(description, held.recorded)
         if kept:
             progress.say(f"note: defaults stay as the study was begun: {', '.join(kept)}")
-    check_unchanged(held.known, description)
+    check_unchanged(held.recorded, description)
     if before is not None:
         asked = description.lag
         description = with_lag(with_joined(description, before.trials), before)
@@ -180,7 +180,7 @@ def superseded(
     files = files_of(journal.folder, journal.description.engine)
     for number in infeasible:
         for repeat in range(journal.description.trainings):
-            # Results of other code.
+            # Other code has written it.
             path = files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
@@ -225,9 +225,9 @@ def exporting(
 
     Without a server's address the study is sent to none, now and in the next launch.
     """
-    known, wanted = JournalReader(held.folder).header().server, held.server or OFF
-    if known != wanted and (known or held.server):
-        journal.set_server(wanted)
+    recorded, server = JournalReader(held.folder).header().server, held.server or OFF
+    if recorded != server and (recorded or held.server):
+        journal.set_server(server)
     if held.server is not None:
         progress.say(f"the MLflow server {held.server} gets this study too")
     with Exporter(held.folder, progress.say, report=report) as exporter:

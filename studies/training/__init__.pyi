@@ -4,12 +4,11 @@ from .building.build import DATA_SETS_KEPT as DATA_SETS_KEPT
 from .building.build import AnyData as AnyData
 from .building.build import MadeData as MadeData
 from .building.build import build_model as build_model
-from .building.build import build_variables as build_variables
 from .building.build import made_data as made_data
 from .building.build import settled as settled
-from .building.own_code import ModulePart as ModulePart
 from .building.own_code import loading_warnings as loading_warnings
 from .building.own_code import own_code as own_code
+from .building.space import Resolved as Resolved
 from .building.space import resolve_space as resolve_space
 from .building.study_checks import check_study as check_study
 from .building.study_checks import check_targets as check_targets
@@ -18,6 +17,7 @@ from .checkpoints import BestWeights as BestWeights
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import StateWriter as StateWriter
 from .checkpoints import weights_digest as weights_digest
+from .models import build_variables as build_variables
 from .models import make_variables as make_variables
 from .models import scalars as scalars
 from .models import stateful_layers as stateful_layers

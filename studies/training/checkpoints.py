@@ -18,10 +18,10 @@ import numpy as np
 
 from search_spaces.errors import StudyError
 from studies.error_texts import describe
-from studies.training.building.build import build_variables
 from studies.training.models import (
     as_built,
     assign,
+    build_variables,
     copy_of,
     make_variables,
     may_change_model,
@@ -51,7 +51,6 @@ from tracking.store.files import CheckpointError, checkpoint_digest, one_before,
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
     from studies.data import LoadedData
 
@@ -80,10 +79,10 @@ class Checkpoints:
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # The state of these is neither in the weights nor in the optimizer.
-        wanted = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
+        # Such layers and optimizers keep a state beside the weights and the model's optimizer.
+        resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         self._identity = identity_of(task.spec)
-        self._writer = StateWriter(task.state) if wanted and task.state is not None else None
+        self._writer = StateWriter(task.state) if resumable and task.state is not None else None
         self._began, self._spent = time.monotonic(), 0.0
         self._beyond: Beyond | None = None
         user_own = self._writer is not None and may_change_model(callbacks)
@@ -211,7 +210,7 @@ class StateWriter:
         self._newest: deque[TrainingState] = deque(maxlen=1)
         self._thread = ThreadPoolExecutor(1, "state writer")
         self._error: Exception | None = None
-        # CPU time that writing has taken.
+        # The CPU time of writing so far.
         self.seconds = 0.0
 
     def close(self) -> None:
@@ -257,11 +256,11 @@ def last_state(
         try:
             state = _restored(path, task, model, splits, callbacks)
         except Exception as error:
-            # Any fault: training from the first epoch needs no state.
+            # Whatever is wrong, training from the first epoch needs no state.
             why = str(error) if isinstance(error, StateError) else describe(error)
             unfit = unfit or why
             if own:
-                # Otherwise it would replace a sound one when the next one is written.
+                # It would replace a sound one when the next one is written.
                 path.unlink(missing_ok=True)
             continue
         if unfit:

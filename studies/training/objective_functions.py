@@ -23,14 +23,13 @@ from search_spaces import Hyperparameters, LimitReachedError, SearchSpace
 from search_spaces.errors import BuilderError
 from studies.data import array_digest, combined_digest
 from studies.definition.objective import known_direction
-from studies.training.models import copy_of, scalars
+from studies.training.models import copy_of, replaced_method, scalars
 from studies.training.process.determinism import noting_environment
 from studies.user_code import prunes_trial
 from tracking.records import BestEpoch, Objective
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 
 # A function that trains no Keras model runs as a whole each time.
@@ -41,11 +40,11 @@ class FirstFit(NamedTuple):
     """The first training of a function, before it begins."""
 
     model: keras.Model
-    arguments: Mapping[str, Any]  # Of `fit`, by name.
+    arguments: Mapping[str, Any]  # The arguments of `fit`, by name.
 
 
 class Returned(NamedTuple):
-    """What a function returned that trains no Keras model."""
+    """The value of a function that trains no Keras model."""
 
     value: Any
 
@@ -55,10 +54,10 @@ class _Reached(BaseException):
 
 
 def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Returned:
-    """Runs an objective function until it would train a model; raises what it raises before."""
+    """Runs an objective function until it would train a model; its errors are passed on."""
     import keras
 
-    found: list[FirstFit] = []
+    fits: list[FirstFit] = []
 
     def ending(name: str) -> Callable[..., Any]:
         method = getattr(keras.Model, name)
@@ -66,8 +65,8 @@ def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Re
 
         @functools.wraps(method)
         def reached(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
-            given = signature.bind_partial(model, *arguments, **keywords).arguments
-            found.append(FirstFit(model, given))
+            arguments_by_name = signature.bind_partial(model, *arguments, **keywords).arguments
+            fits.append(FirstFit(model, arguments_by_name))
             raise _Reached
 
         return reached
@@ -80,10 +79,10 @@ def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Re
         except _Reached:
             returned = Returned(None)
         except Exception as error:
-            if not found and not prunes_trial(error):
+            if not fits and not prunes_trial(error):
                 raise
             returned = Returned(None)
-    return found[0] if found else returned
+    return fits[0] if fits else returned
 
 
 class TracedObjective:
@@ -92,7 +91,7 @@ class TracedObjective:
     def __init__(self, name: str, function: Callable[[Any], Any]) -> None:
         self._name, self._function = name, function
         self._whole = 0
-        self.epochs = 1  # Of its first training with the default hyperparameters.
+        self.epochs = 1  # The epochs of its first training with the default hyperparameters.
         self.trains = False  # Whether a Keras model was trained for any hyperparameters.
         self._first = True
 
@@ -106,19 +105,19 @@ class TracedObjective:
             raise LimitReachedError
         first, self._first = self._first, False
         with noting_environment():
-            found = up_to_first_fit(self._function, trial)
-        if isinstance(found, Returned):
+            outcome = up_to_first_fit(self._function, trial)
+        if isinstance(outcome, Returned):
             self._whole += 1
-            check_returned(self._name, found.value)
+            check_returned(self._name, outcome.value)
             return
         self.trains = True
-        epochs = found.arguments.get("epochs", 1)
+        epochs = outcome.arguments.get("epochs", 1)
         if first and isinstance(epochs, int) and epochs > 1:
             self.epochs = epochs
 
 
 def check_returned(study: str, returned: Any) -> None:
-    """Raises BuilderError for what no hyperparameters mend: a model, several objectives."""
+    """Raises BuilderError for a model, or several objectives: no hyperparameters mend that."""
     import keras
 
     if isinstance(returned, keras.Model):
@@ -136,13 +135,13 @@ def check_returned(study: str, returned: Any) -> None:
 
 def model_of(study: str, function: Callable[[Any], Any], hp: Hyperparameters) -> FirstFit:
     """Returns the model that an objective function trains first, and how; BuilderError if none."""
-    found = up_to_first_fit(function, hp)
-    if isinstance(found, Returned):
+    first = up_to_first_fit(function, hp)
+    if isinstance(first, Returned):
         raise BuilderError(
             f"The objective_function of the study {study!r} trains no Keras model for these "
             "hyperparameters."
         )
-    return found
+    return first
 
 
 Report = Callable[[float, int], bool]
@@ -185,7 +184,7 @@ class ObjectiveTrial(Hyperparameters):
 
     @property
     def noted(self) -> dict[str, Any]:
-        """The user's attributes, those that JSON lacks as texts."""
+        """The user's attributes; values that JSON lacks are texts."""
         return {str(key): _as_json(value) for key, value in self.user_attrs.items()}
 
 
@@ -195,7 +194,7 @@ def _as_json(value: Any) -> Any:
     except (TypeError, ValueError):
         pass
     try:
-        # A number of numpy's.
+        # It may be a number of numpy's.
         return json.loads(json.dumps(value.item(), allow_nan=False))
     except (AttributeError, TypeError, ValueError):
         return repr(value)[:1000]
@@ -209,7 +208,7 @@ class Watcher(Protocol):
         ...
 
     def epoch_ended(self, model: keras.Model, logs: Mapping[str, float]) -> None:
-        """Takes an epoch. What it raises ends the training."""
+        """Takes an epoch. An error that it raises ends the training."""
         ...
 
     def fit_ended(self, model: keras.Model) -> None:
@@ -217,7 +216,7 @@ class Watcher(Protocol):
         ...
 
     def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
-        """Takes what `model.evaluate` returned outside of a training."""
+        """Takes the metrics of a `model.evaluate` outside of a training."""
         ...
 
 
@@ -234,17 +233,17 @@ def watched(watcher: Watcher) -> Iterator[None]:
     def watching(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
         nonlocal trains
         try:
-            given = signature.bind(model, *arguments, **keywords)
+            call = signature.bind(model, *arguments, **keywords)
         except TypeError:
-            # Keras's own message for wrong arguments.
+            # Keras's own message tells of wrong arguments.
             return fit(model, *arguments, **keywords)
         first, last = _watching(watcher)
-        given.arguments["callbacks"] = _around(given.arguments.get("callbacks"), model, first, last)
-        given.arguments["verbose"] = 0
-        watcher.fit_begins(model, given.arguments)
+        call.arguments["callbacks"] = _around(call.arguments.get("callbacks"), model, first, last)
+        call.arguments["verbose"] = 0
+        watcher.fit_begins(model, call.arguments)
         trains += 1
         try:
-            history = fit(*given.args, **given.kwargs)
+            history = fit(*call.args, **call.kwargs)
         except BaseException:
             # A callback of the user's that raises, as pruning ones do, hides the epoch's end.
             last.report()
@@ -257,7 +256,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
     @functools.wraps(evaluate)
     def measuring(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
         measured = evaluate(model, *arguments, **keywords)
-        # Within a training Keras validates by it.
+        # Within a training, Keras validates by this method.
         if not trains:
             watcher.evaluated(model, _by_name(measured))
         return measured
@@ -266,32 +265,18 @@ def watched(watcher: Watcher) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Replaces a method of all Keras models."""
-    import keras
-
-    owner = next(kind for kind in keras.Model.__mro__ if name in vars(kind))
-    before = vars(owner)[name]
-    setattr(owner, name, function)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
-
-
-def _around(given: Any, model: keras.Model, first: Any, last: Any) -> Any:
+def _around(callbacks: Any, model: keras.Model, first: Any, last: Any) -> Any:
     """Returns callbacks with one before and one after them."""
     import keras
 
-    if isinstance(given, keras.callbacks.CallbackList):
-        # Keras uses it unchanged: its callbacks have their model already.
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        # Keras uses the list unchanged: its callbacks have their model already.
         for callback in (first, last):
             callback.set_model(model)
-        given.callbacks.insert(0, first)
-        given.append(last)
-        return given
-    return [first, *keras.tree.flatten(given or []), last]
+        callbacks.callbacks.insert(0, first)
+        callbacks.append(last)
+        return callbacks
+    return [first, *keras.tree.flatten(callbacks or []), last]
 
 
 def _watching(watcher: Watcher) -> tuple[Any, Any]:
@@ -299,7 +284,7 @@ def _watching(watcher: Watcher) -> tuple[Any, Any]:
     import keras
 
     class Noting(keras.callbacks.Callback):  # type: ignore[misc]
-        """Sees the logs before the user's callbacks, of which one may raise."""
+        """Sees the logs before the user's callbacks, which may raise."""
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
             last.noted = logs or {}
@@ -324,56 +309,56 @@ def _watching(watcher: Watcher) -> tuple[Any, Any]:
 
 
 def _by_name(measured: Any) -> dict[str, float]:
-    """Returns what `model.evaluate` returned, by names that may be just numbers."""
+    """Returns the metrics of `model.evaluate`, by names that may be just numbers."""
     if isinstance(measured, Mapping):
         return scalars(measured)
     values = measured if isinstance(measured, list | tuple) else [measured]
     return scalars({str(place): value for place, value in enumerate(values)})
 
 
-# Of larger arrays, rows at equal distances count: a digest takes 0.1 s then, not a second.
+# Only rows at equal distances count in larger arrays: a digest then takes 0.1 s, not 1 s.
 _MOST_BYTES: Final = 2**26
 
 
 class FitDigests(NamedTuple):
     """Digests of the data of a training."""
 
-    data: str = ""  # Over all of it; empty if it isn't in arrays.
-    # Over the targets that validate; empty if nothing does, or they are unknown.
+    data: str = ""  # The digest of all data; empty if it isn't in arrays.
+    # The digest of the targets that validate; empty if there are none, or they are unknown.
     validation: str = ""
 
 
 def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
-    """Returns digests of the data that `fit` gets; those of batches, which it reads, are empty."""
+    """Returns digests of the arrays that `fit` gets; empty ones if it reads batches."""
     try:
         return _digests(arguments)
     except Exception:
-        # Whatever people give to fit: that Keras takes it is what counts.
+        # People may pass anything to fit that Keras takes.
         return FitDigests()
 
 
 def _digests(arguments: Mapping[str, Any]) -> FitDigests:
-    given = {name: arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")}
-    found = {
+    parts = {name: arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")}
+    digests = {
         place: _array_digest(array)
-        for name, value in given.items()
+        for name, value in parts.items()
         for place, array in _arrays(name, value)
     }
-    share, validation = arguments.get("validation_split") or 0.0, given["validation_data"]
+    share, validation = arguments.get("validation_split") or 0.0, parts["validation_data"]
     targets: Any = None
     if isinstance(validation, tuple | list) and len(validation) > 1:
         targets = validation[1]
     elif validation is None and share:
-        found["validation_split"] = str(share)
-        targets = given["y"]
+        digests["validation_split"] = str(share)
+        targets = parts["y"]
     validated = {place: _array_digest(array) for place, array in _arrays("y", targets)}
     if validated and validation is None:
         validated["validation_split"] = str(share)
-    return FitDigests(combined_digest(found), combined_digest(validated) if validated else "")
+    return FitDigests(combined_digest(digests), combined_digest(validated) if validated else "")
 
 
 def _arrays(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the arrays of a structure. Raises TypeError for what is none."""
+    """Yields the arrays of a structure. Raises TypeError if it holds anything else."""
     import keras
 
     for place, each in enumerate(keras.tree.flatten(value)):
@@ -418,7 +403,7 @@ class MeasuredWeights:
         self.model, self._objective = model, objective
         self._best: dict[str, _Best] = {}
         self._last = 0
-        # What was evaluated since the last training.
+        # The values that were evaluated since the last training.
         self._evaluated: list[float] = []
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -436,7 +421,7 @@ class MeasuredWeights:
             self._best[name] = _Best(now, kept)
 
     def evaluated(self, measured: Mapping[str, float]) -> None:
-        """Takes what was measured after a training."""
+        """Takes metrics that were measured after a training."""
         self._evaluated += measured.values()
 
     def of(self, value: float) -> Kept:
@@ -450,8 +435,8 @@ class MeasuredWeights:
             for best in self._best.values():
                 if _same(value, best.measured.value):
                     return best.kept
-        # A callback may have restored those of an earlier epoch.
-        # The optimizer's state, which comes after the weights, stays.
+        # A callback may have restored the weights of an earlier epoch; the optimizer's state,
+        # which comes after them, stays.
         count = len(self.model.weights)
         for best in self._best.values():
             if _equal(best.kept.weights[:count], final[:count]):

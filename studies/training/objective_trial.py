@@ -65,7 +65,7 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     trial = ObjectiveTrial(task.space, spec.values, number=spec.built_as, report=following.report)
     ended = _Call(study, task, following).result(trial)
     if following.error is not None:
-        # Even if the function has caught it.
+        # The function may have caught it.
         raise following.error
     models = f", {following.models} models" if following.models > 1 else ""
     return replace(
@@ -135,7 +135,7 @@ class _Call:
         return self._ended("infeasible", f"the objective function raised {cause}", mistake)
 
     def _concluded(self, returned: Any) -> TrialResult:
-        """Returns the result for what the function returned."""
+        """Returns the trial's result for the value that the function returned."""
         following = self._following
         check_returned(self._study.name, returned)
         value = _number(returned)
@@ -171,7 +171,7 @@ class _Call:
         except OSError as error:
             raise cannot_write(path, error) from None
         except Exception as error:
-            # Its value counts nevertheless.
+            # The trial's value counts nevertheless.
             return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
 
     def _why_unsaved(self) -> str:
@@ -206,17 +206,17 @@ class Following:
     """Follows one call of an objective function; the `Watcher` of its trainings."""
 
     def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
-        self.error: Exception | None = None  # What reporting raised; it is not the function's.
-        self.ended: TrialState | None = None  # The state in which the study ended it, or None.
-        self.metrics: dict[int, Mapping[str, float]] = {}  # Those of its trainings by epoch.
-        self.reported: dict[int, float] = {}  # What it reported, by step from 1.
+        self.error: Exception | None = None  # The error of reporting, which is not the function's.
+        self.ended: TrialState | None = None  # The state in which the study ended it.
+        self.metrics: dict[int, Mapping[str, float]] = {}  # The metrics of its trainings by epoch.
+        self.reported: dict[int, float] = {}  # The reported values, by step from 1.
         # Weights of the only model that is trained; None once there is another.
         self.measured: MeasuredWeights | None = None
         self.parameters = 0  # Scalar weights of the last model.
-        self.digests: list[str] = []  # Of each model's weights, after each of its trainings.
-        self.data = FitDigests()  # Of what its first training got.
+        self.digests: list[str] = []  # Digests of each model's weights after each training.
+        self.data = FitDigests()  # Digests of the data of its first training.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
-        # Weakly, as models of folds take memory; and the epochs that each was trained.
+        # Models are held weakly, as those of folds take memory. Beside them: their epochs.
         self._models: list[weakref.ref[Any]] = []
         self._epochs: list[int] = []
 
@@ -257,7 +257,7 @@ class Following:
         metrics = {f"{prefix}{name}": value for name, value in logs.items()}
         self.metrics[epoch] = {**self.metrics.get(epoch, {}), **metrics}
         if self._tell(epoch, metrics):
-            # Not by its pruner, which gets what it reports: its time is over.
+            # Its time is over: its pruner gets nothing but reported values.
             self._end("pruned")
 
     def fit_ended(self, model: keras.Model) -> None:
@@ -266,12 +266,12 @@ class Following:
         self.digests.append(weights_digest([weight.numpy() for weight in model.weights]))
 
     def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
-        """Takes what `model.evaluate` measured."""
+        """Takes the metrics that `model.evaluate` returned."""
         if self.measured is not None and self.measured.model is model:
             self.measured.evaluated(measured)
 
     def report(self, value: float, step: int) -> bool:
-        """Takes what the function reports at a step from 0; returns whether to prune."""
+        """Takes a value that the function reports at a step from 0; returns whether to prune."""
         self.reported[step + 1] = value
         return self._tell(step + 1, {VALUE: value})
 
@@ -287,14 +287,14 @@ class Following:
         try:
             self._tell(last, {VALUE: value})
         except FunctionEnded:
-            # It has ended already.
+            # The function has ended already.
             self.ended = None
         return last
 
     def _number_of(self, model: keras.Model) -> int:
-        """Returns the place of a model among those that are trained, from 1; 0 if it is new."""
-        known = [each() for each in self._models]
-        return next((place for place, each in enumerate(known, 1) if each is model), 0)
+        """Returns the number of a model, counted from 1 in the order of training; 0 if new."""
+        models = [each() for each in self._models]
+        return next((place for place, each in enumerate(models, 1) if each is model), 0)
 
     def _tell(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Reports metrics; returns whether to prune."""

@@ -4,8 +4,8 @@ It covers everything reachable from the model: attributes of layers, optimizer, 
 and the graph that connects them. Classes and functions of libraries count by name, and are never
 read. Of the user's own, everything that their behaviour may depend on is read: code, constants,
 closures, and the globals that they name. If they name anything else than constants, objects that
-can be read, and what is pure, the structure is unique. It omits what a program
-gets for each trial: the values of variables, and lifted numbers.
+can be read, and what is pure, the structure is unique. It omits what a program gets for each trial:
+the values of variables, and lifted numbers.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Structure:
 
         # All reachable Keras variables, in an order that the key fixes.
         self.variables: list[keras.Variable] = []
-        # Lifted out of the graph, in an order that the key fixes.
+        # Numbers lifted out of the graph, in an order that the key fixes.
         self.numbers: list[LiftedNumber] = []
         self.others = others  # Other objects that were read.
         self.of_libraries = True  # Whether all code is that of libraries.
@@ -124,7 +124,7 @@ class Structure:
         self._read: set[str] = set()
         self._places: dict[int, int] = {}
         self._queue: deque[Any] = deque()
-        # Kept, so that no id is reused.
+        # The objects stay alive, so that no id is reused.
         self._alive: list[Any] = []
         for root in (model, *others):
             self._write(self._token(root))
@@ -132,19 +132,19 @@ class Structure:
             self._visit(self._queue.popleft())
         for name in sorted(self._initial & self._read):
             self._impure(f"the attribute {name!r}, which decides initial values")
-        self.digest = self._digest.hexdigest()  # Of the readable parts.
+        self.digest = self._digest.hexdigest()  # The digest of the readable parts.
         # Equal for models with the same traced graph, except for `numbers`.
         self.key = self.digest if not self.reason else f"own {next(_own)}"
-        self.values = tuple(source.value for source in self.numbers)  # Of the numbers.
+        self.values = tuple(source.value for source in self.numbers)
         self._places, self._alive = {}, []
 
     @property
     def traced(self) -> str:
-        """What a trace of the model depends on now, as text to compare later."""
+        """Everything that a trace of the model depends on now, as text to compare later."""
         return "" if self.reason else f"{self.key} {self.values}"
 
     def is_like(self, other: Structure) -> bool:
-        """Returns whether all readable parts equal those of another structure."""
+        """Returns whether two structures are equal in all readable parts."""
         return (self.digest, self.values) == (other.digest, other.values)
 
     def _write(self, *parts: object) -> None:
@@ -232,7 +232,7 @@ class Structure:
         return kind.__module__, kind.__qualname__
 
     def _is_of_library(self, thing: Any) -> bool:
-        """Writes a class or a function; returns whether its name says all that there is to read."""
+        """Writes a class or a function; returns whether its name says everything about it."""
         name = f"{module_of(thing)}.{thing.__qualname__}"
         self._write(type(thing).__name__, name)
         if is_own(origin_of(thing)):
@@ -250,7 +250,7 @@ class Structure:
         self._write(*(self._kind(base) for base in kind.__mro__[1:]))
         unread = {*_ABOUT_CLASSES, *(_BEFORE_TRAINING if is_of_keras(kind) else ())}
         for name, item in vars(kind).items():
-            # Without slots, and what Python notes of a class, such as its fields.
+            # Python's own notes of a class, such as its fields, and slots are left out.
             noted = name.startswith("__") and isinstance(item, dict | tuple)
             if not (noted or name in unread or isinstance(item, _SLOTS)):
                 self._write(name, self._token(item))
@@ -275,7 +275,7 @@ class Structure:
                 self._impure(f"the attribute {name!r}")
 
     def _visit_held(self, held: Iterable[Any], attributes: frozenset[str], seen: set[int]) -> None:
-        """Reads what a function names: of a module, what it may read there."""
+        """Reads the objects that a function names; in a module, the attributes that it names."""
         for value in held:
             if not isinstance(value, types.ModuleType):
                 self._write(self._token(value))
@@ -284,7 +284,7 @@ class Structure:
                     # The function may make an object.
                     self._impure(f"the class {value.__qualname__}")
                 continue
-            # TensorFlow loads some late, and puts others in their place.
+            # TensorFlow loads some modules late, and puts others in their place.
             module = sys.modules.get(value.__name__, value)
             self._write("module", module.__name__)
             if id(module) in seen:
@@ -297,8 +297,8 @@ class Structure:
             elif module.__name__.partition(".")[0] not in LOOKED_INTO:
                 self._impure(f"the module {module.__name__!r}")
             else:
-                found = [getattr(module, name, None) for name in sorted(attributes)]
-                self._visit_held(found, attributes, seen)
+                members = [getattr(module, name, None) for name in sorted(attributes)]
+                self._visit_held(members, attributes, seen)
 
     def _visit_code(self, code: types.CodeType) -> None:
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
@@ -395,7 +395,7 @@ class Structure:
             return issubclass(kind, self._keras.Model)
         if isinstance(item, types.ModuleType):
             return library_of(kind) == "keras"
-        # Methods that Keras wraps for each object.
+        # Keras wraps these methods for each object.
         wrapped = name in ("build", "quantize") and isinstance(item, types.FunctionType)
         return wrapped or name in keras_parts.BOOKKEEPING or name.startswith("_self_")
 
@@ -411,7 +411,7 @@ class Structure:
         initializer = self._keras.initializers.Initializer
         if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
             return library_of(type(item)) == "keras"
-        # Not in an initializer itself: those that are visited make no layer's weights.
+        # Initializers that are visited make no layer's weights: their seeds count.
         return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
 
 
@@ -429,13 +429,13 @@ _VISITORS: tuple[tuple[Any, Callable[[Structure, Any], None]], ...] = (
 
 def attributes_of(value: Any) -> list[tuple[str, Any]]:
     """Returns the attributes of an object itself, by name."""
-    found = list(getattr(value, "__dict__", {}).items())
+    attributes = list(getattr(value, "__dict__", {}).items())
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if name not in ("__dict__", "__weakref__") and hasattr(value, name):
-                found.append((name, getattr(value, name)))
-    return found
+                attributes.append((name, getattr(value, name)))
+    return attributes
 
 
 def _content_of(cell: types.CellType) -> Any:
@@ -498,7 +498,7 @@ _PURE_OF = {
 LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
 """Libraries some of whose names are pure."""
 PLAIN_CLASSES = (*_FOLLOWED, "builtins", "abc", "collections", "enum", "numbers", "typing", "numpy")
-"""Libraries whose objects, or those of own classes that inherit from theirs, hide no state."""
+"""Libraries whose objects hide no state, nor do objects of subclasses of their classes."""
 _LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
 
 
@@ -511,7 +511,7 @@ class Reads(NamedTuple):
 
 @functools.lru_cache(maxsize=10_000)
 def reads_of(code: types.CodeType) -> Reads:
-    """Returns what code reads."""
+    """Returns the names that code reads."""
     names, attributes = set[str](), set[str]()
     for instruction in dis.get_instructions(code):
         if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
@@ -560,11 +560,11 @@ def is_wrapper(thing: Any) -> bool:
     """Returns whether a function was made of others, by Python's decorators or by Keras's."""
     if not isinstance(thing, types.FunctionType):
         return False
-    found: Any = sys.modules.get(module_of(thing))
+    named: Any = sys.modules.get(module_of(thing))
     for name in thing.__qualname__.split("."):
-        found = getattr(found, name, None)
-    made = found is not thing or is_own(module_of(thing))
-    return made and origin_of(thing).partition(".")[0] in _LIBRARIES
+        named = getattr(named, name, None)
+    is_made = named is not thing or is_own(module_of(thing))
+    return is_made and origin_of(thing).partition(".")[0] in _LIBRARIES
 
 
 def is_followed(thing: Any) -> bool:
@@ -582,7 +582,7 @@ def is_pure(thing: Any) -> bool:
     if isinstance(thing, type) and issubclass(thing, np.generic | BaseException):
         return True
     module, name = module_of(thing), thing.__qualname__
-    # Of Keras, they look up the user's own objects by name.
+    # Keras's functions of these names look up the user's own objects.
     looks_up = name in ("get", "deserialize")
     return name in _PURE_OF.get(module, "").split() or (
         _is_listed(f"{module}.{name}") and not looks_up

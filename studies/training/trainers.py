@@ -18,7 +18,13 @@ from search_spaces.errors import BuilderError, InternalError
 from studies.data import Part
 from studies.error_texts import describe
 from studies.training.batches import Batches, StreamedBatches
-from studies.training.models import copy_of, make_variables, may_change_model, scalars
+from studies.training.models import (
+    copy_of,
+    make_variables,
+    may_change_model,
+    replaced_method,
+    scalars,
+)
 from studies.training.process.determinism import SeedStates, begin_epoch, present_settings
 from studies.training.structure import Structure
 from tracking.records import Objective, TrialSpec
@@ -26,10 +32,8 @@ from tracking.records import Objective, TrialSpec
 if TYPE_CHECKING:
     import keras
 
-    from search_spaces import Hyperparameters
     from studies.data import LoadedData
     from studies.definition import StudyDefinition
-    from studies.training.structure import Structure
 
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
@@ -41,15 +45,14 @@ class Training:
     """The arguments of a trainer."""
 
     model: keras.Model  # Compiled; trained in place.
-    splits: LoadedData  # Class weights are in the sample weights of arrays.
+    splits: LoadedData  # Arrays have class weights in their sample weights.
     spec: TrialSpec
     callbacks: Sequence[keras.callbacks.Callback]  # The user's own, new for this trial.
     hp: Hyperparameters
     initial_epoch: int = 0  # Epochs that the model was trained before.
-    unfit: str = ""  # Why it must be trained by `model.fit`, or empty.
+    unfit: str = ""  # Why `model.fit` must train the model, or empty.
     traced: Sequence[str] = ()  # What the steps were traced for before an interruption.
-    # Whether there is validation data; without, the plain trainer alone trains.
-    validates: bool = True
+    validates: bool = True  # Whether there is validation data; if not, `model.fit` trains.
 
 
 class NotTrainedError(InternalError):
@@ -100,7 +103,7 @@ class Trainer(Protocol):
 
     @property
     def traced(self) -> Sequence[str] | None:
-        """What the training and the validation step are traced for, as text to compare.
+        """The structures that the training and the validation step are traced for, as texts.
 
         Empty if no callback may change the model; None if unknown.
         """
@@ -140,8 +143,8 @@ class PlainTrainer:
 
     def __init__(self) -> None:
         self.traced: Sequence[str] | None = ()
-        # By the data, the size of batches, whether they end with an epoch, and the type of floats,
-        # which a builder may have chosen. Few, as each holds a copy of the data.
+        # The keys are the data, the size of batches, whether they end with an epoch, and the type
+        # of floats, which a builder may have chosen. Few are kept: each holds a copy of the data.
         self._batches = lru_cache(_PIPELINES_KEPT)(
             lambda splits, batch_size, ends, floatx: Batches(splits, batch_size, ends=ends)
         )
@@ -171,17 +174,17 @@ class PlainTrainer:
                     _begin_epochs(batches, training),
                     *([self._noting(training)] if may_change_model(training.callbacks) else []),
                     *training.callbacks,
-                    # Last, to see entries that the user's callbacks add to the logs.
+                    # It comes last, to see the entries that the user's callbacks add.
                     end_epochs(on_epoch),
                 ],
             )
 
     def _noting(self, training: Training) -> keras.callbacks.Callback:
-        """Returns the callback that notes what the steps are traced for."""
+        """Returns the callback that notes the structures that the steps are traced for."""
         import keras
 
         model, trainer = training.model, self
-        # By step: its function, and what that was traced for.
+        # By step: the function, and what it was traced for.
         noted: dict[int, tuple[Any, str]] = {}
 
         def note(step: int, function: Any) -> None:
@@ -192,7 +195,7 @@ class PlainTrainer:
             try:
                 structure = Structure(model, present_settings())
             except Exception:
-                # Another version of Keras: `fit` must train nevertheless.
+                # Keras may be of another version: `fit` must train nevertheless.
                 trainer.traced = None
                 return
             if not known:
@@ -244,7 +247,7 @@ def _begin_epochs(
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def set_params(self, params: dict[str, Any]) -> None:
-            # For the user's callbacks, which get the same object after this one.
+            # The user's callbacks get the same object after this one.
             batches.correct(params)
             super().set_params(params)
 
@@ -254,7 +257,7 @@ def _begin_epochs(
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             if batches.ended(batch):
-                # As Keras does at the end of data.
+                # Keras raises it at the end of data too.
                 raise StopIteration
 
     return BeginEpochs()
@@ -282,7 +285,7 @@ _NOT_MEASURED = (
     "model, so no weights are known to have it. Return the history, or a value measured with the "
     "final weights, to get a checkpoint"
 )
-# Evaluated in batches of another size, a value differs in its last digits.
+# A value differs in its last digits if it is evaluated in batches of another size.
 _TOLERANCE = 1e-4
 _OnEpochOf = Callable[[Any, int, Mapping[str, float]], bool]
 _GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
@@ -297,7 +300,11 @@ def has_own_fit(build: object) -> bool:
 
 
 class HyperModelTrainer:
-    """Trains by a HyperModel's own `fit`, on arrays.
+    """Trains by a Keras Tuner HyperModel's own `fit`, on arrays.
+
+    Keras Tuner's contract (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): it is
+    called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and returns the history of
+    `model.fit`, or a number or a dict of metrics that is the trial's outcome.
 
     All random states are set before, so shuffling depends on the trial's seed. A training can't be
     resumed between epochs.
@@ -335,7 +342,7 @@ class HyperModelTrainer:
         with _fitted_models() as fitted:
             returned = self._call(training, keywords)
         if not watching.ended and hasattr(returned, "history"):
-            # It did not pass the callbacks on: its last epoch counts.
+            # The fit did not pass the callbacks on: its last epoch counts.
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
             outcome = scalars(last) or None
         else:
@@ -357,7 +364,7 @@ class HyperModelTrainer:
         if value is not None and measured is not None:
             known = math.isclose(measured, value, rel_tol=_TOLERANCE)
         else:
-            # A metric of the user's own, which only these weights can have.
+            # Only these weights can have a metric of the user's own.
             known = value == last or (not others and len(fitted) <= 1)
         if known:
             return ""
@@ -393,8 +400,8 @@ class HyperModelTrainer:
                     warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
                     return self._fit(hp, model, part.x, _targets(part), **keywords)
             except TypeError as error:
-                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)`: tuned there, so leave it out.
-                # Python raises before anything is trained.
+                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)` tunes it: leave it out. Python
+                # raises before anything is trained.
                 twice = _GIVEN_TWICE.search(str(error))
                 if twice is None or twice[1] not in keywords:
                     raise
@@ -426,7 +433,7 @@ def rehearse(
     tf.config.run_functions_eagerly(True)
     try:
         with warnings.catch_warnings():
-            # The warning that it does not apply to tf.data.
+            # TensorFlow warns that it does not apply to tf.data.
             warnings.filterwarnings("ignore", message=".*run_functions_eagerly.*")
             outcome = trainer.train(training, on_epoch)
     finally:
@@ -435,7 +442,7 @@ def rehearse(
 
 
 def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
-    """Returns the outcome of what a HyperModel's `fit` returned, or None if its epochs decide."""
+    """Returns a trial's outcome by what its `fit` returned, or None if its epochs decide."""
     if returned is None or hasattr(returned, "history"):
         return None
     try:
@@ -462,12 +469,8 @@ def _fitted_models() -> Iterator[list[keras.Model]]:
         fitted.append(model)
         return fit(model, *arguments, **keywords)
 
-    owner = next(kind for kind in keras.Model.__mro__ if "fit" in vars(kind))
-    owner.fit = noting
-    try:
+    with replaced_method("fit", noting):
         yield fitted
-    finally:
-        owner.fit = fit
 
 
 def _measured(model: keras.Model, training: Training) -> dict[str, float]:
@@ -483,7 +486,7 @@ def _measured(model: keras.Model, training: Training) -> dict[str, float]:
             return_dict=True,
         )
     except Exception:
-        # Not compiled, or trained on samples that the `fit` has prepared.
+        # The model may not be compiled, or be trained on samples that the `fit` has prepared.
         return {}
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
 

@@ -48,7 +48,7 @@ class TrainingState:
     identity: str
     epochs: Sequence[Mapping[str, float]]  # The metrics of each epoch, from the first.
     best: BestEpoch | None
-    weights_sha256: str  # Of the weights after the best epoch.
+    weights_sha256: str  # Digest of the weights after the best epoch.
     last: Sequence[np.ndarray]  # Weights, then the optimizer's variables, after the last epoch.
     best_weights: Sequence[np.ndarray]  # The same after the best epoch.
     callbacks: Sequence[Mapping[str, Any]] = ()
@@ -66,10 +66,6 @@ def identity_of(spec: TrialSpec) -> str:
     builder sees.
     """
     fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
-    for name in ("class_weight", "fold"):
-        if fields[name] is None:
-            # Left out, as in older states.
-            del fields[name]
     computed = {name: value for name, value in fields.items() if name not in _NOT_COMPUTED}
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
 
@@ -96,7 +92,7 @@ def write_state(path: Path, state: TrainingState) -> None:
         return value
 
     callbacks = [plain(dict(captured)) for captured in state.callbacks]
-    # After a best epoch they are equal, and are written once.
+    # After a best epoch both are the same arrays, which are written once.
     best_is_last = state.best_weights is state.last
     arrays |= {f"beyond/{i}": _in_order(array) for i, array in enumerate(state.beyond)}
     for part in ("last",) if best_is_last else ("last", "best_weights"):
@@ -126,7 +122,7 @@ def write_state(path: Path, state: TrainingState) -> None:
         try:
             save_file(arrays, partial, metadata=metadata)
         except SafetensorError as error:
-            # It raises this for a full disk.
+            # safetensors raises this for a full disk.
             raise OSError(str(error)) from error
 
 
@@ -158,11 +154,10 @@ def read_state(path: Path) -> TrainingState:
         items = [restored(item) for item in content]
         return tuple(items) if kind == "tuple" else items
 
-    best, trainer = fields.pop("best"), fields.pop("trainer", ("", ""))
-    traced = fields.pop("traced", ())
+    best, trainer, traced = (fields.pop(name) for name in ("best", "trainer", "traced"))
     callbacks = [restored(captured) for captured in fields.pop("callbacks")]
     last = _part(arrays, "last")
-    best_weights = last if fields.pop("best_is_last", False) else _part(arrays, "best_weights")
+    best_weights = last if fields.pop("best_is_last") else _part(arrays, "best_weights")
     return TrainingState(
         **fields,
         best=None if best is None else BestEpoch(**best),
@@ -194,7 +189,7 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-# What they write to, or call, can't be saved.
+# Callbacks of Keras's whose files, or functions, can't be saved.
 _UNKNOWN = frozenset(
     {"BackupAndRestore", "CSVLogger", "LambdaCallback", "RemoteMonitor", "SwapEMAWeights",
      "TensorBoard"}
@@ -226,7 +221,7 @@ def restore(
             if isinstance(value, Mapping) and set(value) == {_OPERATION}:
                 setattr(callback, name, getattr(keras.ops, value[_OPERATION]))
             else:
-                # Copied: the callback changes objects that the state still needs.
+                # It is copied, as the callback changes objects that the state still needs.
                 setattr(callback, name, _copied(value, callback, name))
 
 
@@ -298,26 +293,26 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Be
         return Beyond((), f"the model holds {structure.state}")
     if structure.of_libraries:
         return Beyond(())
-    known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
-    known |= _reset_each_epoch(model)
-    found = [variable for variable in structure.variables if id(variable) not in known]
-    if found and structure.reason:
+    saved = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
+    saved |= _reset_each_epoch(model)
+    others = [variable for variable in structure.variables if id(variable) not in saved]
+    if others and structure.reason:
         # Their order may differ next time.
         return Beyond((), f"the model holds {structure.reason}, and variables beyond its weights")
-    return Beyond(found)
+    return Beyond(others)
 
 
 def _reset_each_epoch(model: keras.Model) -> set[int]:
     waiting: list[Any] = list(getattr(model, "metrics", ()))
-    found: set[int] = set()
+    variables: set[int] = set()
     while waiting:
         metric = waiting.pop()
         if library_of(type(metric)) != "keras":
             continue
         inner = getattr(metric, "metrics", None)
         if inner:
-            # A metric that only holds others.
+            # This metric only holds others.
             waiting += inner
         else:
-            found |= {id(variable) for variable in metric.variables}
-    return found
+            variables |= {id(variable) for variable in metric.variables}
+    return variables

@@ -114,8 +114,8 @@ class _Run:
                     if self.unfit or self.reports.error is not None:
                         raise
                     self.unfit = str(error)
-                # All of it again, so that nothing is left of the failure, and no callback is called
-                # twice.
+                # Everything is built again, so that nothing is left of the failure, and no callback
+                # is called twice.
                 self.reports.begin_again()
         except StudyError:
             raise
@@ -160,8 +160,7 @@ class _Run:
                     # The attempt to restore one may have changed the model.
                     model, callbacks = _build(self.study, hp, spec, splits)
         except Exception as error:
-            # It may return nothing, or read an inactive name, for these values only: the default
-            # ones were checked before.
+            # The builder may fail for these values alone: the default ones were checked before.
             if is_fatal(error):
                 raise fatal(error) from None
             if isinstance(error, BuilderError):
@@ -189,7 +188,7 @@ class _Run:
             )
             trained = self._train(training, watch, state)
         if self.reports.error is not None:
-            # Even if the training has caught it.
+            # The training may have caught it.
             raise self.reports.error
         result = watch.result(parameters_of(model))
         kept = result.best is not None and task.may_stay(result.best)
@@ -255,7 +254,7 @@ def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialR
     except OSError as error:
         raise cannot_write(task.checkpoint, error) from None
     except Exception as error:
-        # Its value counts nevertheless.
+        # The trial's value counts nevertheless.
         _tell_once(task.spec.number, describe(error))
         return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
 
@@ -354,7 +353,7 @@ class Watch:
         self._started = started
         self._epochs: list[Mapping[str, float]] = []
         self._reason = self._raised = ""
-        # Whether it has reached an epoch after which it can't be resumed.
+        # Whether an epoch was not finite, after which the training can't be resumed.
         self._diverged = False
 
     def resume_from(self, state: TrainingState) -> bool:
@@ -400,8 +399,8 @@ class Watch:
     def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Reports an epoch, and takes the decision; False ends the training."""
         # The trial that this one continues has reported it already.
-        known = epoch <= self.spec.initial_epoch
-        decision = "continue" if known else self._tell(self._result_of(epoch, metrics))
+        reported = epoch <= self.spec.initial_epoch
+        decision = "continue" if reported else self._tell(self._result_of(epoch, metrics))
         wrong = self._not_finite(metrics)
         if wrong:
             self._diverged = True

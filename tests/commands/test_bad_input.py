@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
@@ -308,20 +307,6 @@ def test_a_study_that(tmp_path: Path, name: str, executor: str) -> None:
     check_refused(told, *case.words)
     left = {p for p in contents(tmp_path) if "__pycache__" not in p}
     assert left == {"my_study.py"}
-
-
-def test_a_study_whose_callbacks_need_a_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        "studies.training.building.study_checks.find_spec",
-        lambda name: None if name == "tensorboard" else find_spec(name),
-    )
-    callbacks = "callbacks=lambda hp: [__import__('keras').callbacks.TensorBoard()],"
-    write_study(tmp_path, seed=f"    epochs=2,\n    {callbacks}")
-    told = kerastudy_here(tmp_path, "launch", "my_study.py", "--executor", "in-process", expect=2)
-    check_refused(told, "'blobs'", "TensorBoard", "pip install tensorboard")
 
 
 # A study that has changed since it was launched.

@@ -29,7 +29,7 @@ from tracking.history.comparison import Comparison, Reached, compare
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import reasons
 from tracking.history.verdicts import champion_sentences, read_evaluations
-from tracking.records import EndedTrial, TrialRecord
+from tracking.records import EndedTrial, RecordedSettings, TrialRecord, settings_of
 from tracking.records.checks import (
     IDENTICAL,
     REPRODUCED,
@@ -613,17 +613,19 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         **{f"SHA-256 of {part}": digest for part, digest in recorded.digests.items()},
     }
     crossed = f"{description.folds} folds: {description.cross_validation}"
+    elsewhere = ["notes"] + ["repeats"] * bool(description.folds)
+    elsewhere += ["epochs", "batch_size"] if of_function else []
     settings = {
         "Objective": f"{description.objective.direction} {description.objective.metric}",
         "Engine": description.engine,
         "Pruner": description.pruner,
-        "Trials": f"{description.trials:,}",
         "Cross-validation": crossed if description.folds else "",
-        "Repeats": None if description.folds else description.repeats,
         "Objective function": of_function,
-        "Epochs": None if of_function else description.epochs,
-        "Batch size": None if of_function else description.batch_size,
-        "Seed": description.seed,
+        **{
+            name.replace("_", " ").capitalize(): getattr(description, name)
+            for name in settings_of(RecordedSettings)
+            if name not in elsewhere
+        },
         "Threads per trial": description.threads,
         "Hardware": DIFFERENT_HARDWARE
         if description.hardware == ANY_HARDWARE

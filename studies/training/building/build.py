@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from search_spaces import (
     Asked,
     HyperparameterError,
@@ -27,8 +25,6 @@ from studies.definition.class_weights import (
 )
 from studies.definition.objective import known_direction, unknown_direction, unknown_metric
 from studies.libraries.keras_parts import compile_arguments
-from studies.training.batches import as_keras_reads, packed
-from studies.training.models import fixed_batch_size, has_own_steps
 from studies.training.process.determinism import begin_trial, noting_environment, restore_settings
 from studies.training.trainers import has_own_fit
 from studies.user_code import explain, fatal, is_fatal
@@ -37,14 +33,13 @@ from tracking.records import Direction, Objective
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import LoadedData
     from studies.definition import StudyDefinition
 
 
 def build_model(
     study: StudyDefinition, hp: Hyperparameters, splits: LoadedData | None = None
 ) -> keras.Model:
-    """Calls the study's builder, for the data of a trial; raises whatever that raises.
+    """Calls the study's builder, for the data of a trial; an error of the builder is passed on.
 
     Raises BuilderError if it returns no Keras model, or one that is not compiled although no `fit`
     of its own trains it, or reads what the space lacks.
@@ -68,13 +63,13 @@ def build_model(
 def without_watching(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """Returns callbacks for a training without validation data, and those that watch it."""
+    """Returns callbacks that need no validation data, and callbacks that watch it."""
     watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
     return [callback for callback in callbacks if callback not in watching], watching
 
 
 def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
-    """Returns what a builder returned if it is a Keras model; else raises BuilderError."""
+    """Returns the builder's model; raises BuilderError if it is no Keras model."""
     import keras
 
     if not isinstance(returned, keras.Model):
@@ -121,30 +116,6 @@ def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
     """Returns the function that builds a model: of a Keras Tuner HyperModel, its method."""
     method = getattr(build, "build", None)
     return method if callable(method) else build  # type: ignore[no-any-return]
-
-
-def build_variables(model: keras.Model, splits: LoadedData) -> None:
-    """Makes the missing variables of a model and its optimizer."""
-    import keras
-
-    x = splits.train.first(1).x
-    if not model.built and isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
-        # Not called, which would fix its batch size to that of the call.
-        model.build((None, *x.shape[1:]))
-    elif not model.built:
-        # Called, as the first batch would: `build` makes no variables of a subclass's layers.
-        try:
-            model(as_keras_reads(x))
-        except Exception:
-            if not has_own_steps(model):
-                raise
-            # Its training step calls its parts, and never itself: they make their variables.
-            if not model.weights:
-                model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
-    # Before weights are read: their file has the optimizer's state too. Once: a
-    # LossScaleOptimizer that is built again has more variables.
-    if model.compiled and model.optimizer is not None and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
 
 
 def build_callbacks(
@@ -194,8 +165,8 @@ def _direction(name: str, model: keras.Model) -> Direction | None:
         return "min"
     spelled = [logged, re.sub(r"_\d+$", "", logged)]
     spelled += [s.removeprefix(f"{o}_") for s in spelled for o in outputs]
-    found = {_direction_of(each) for each in _metrics(model) if each.name in spelled}
-    return found.pop() if len(found) == 1 else None
+    directions = {_direction_of(each) for each in _metrics(model) if each.name in spelled}
+    return directions.pop() if len(directions) == 1 else None
 
 
 def _metrics(model: keras.Model) -> Iterator[Any]:
@@ -210,7 +181,7 @@ def _direction_of(metric: Any) -> Direction | None:
             direction = known_direction(snake_case(kind.__name__))
             if direction is not None:
                 return direction
-    # Keras's function with a user's name: MeanMetricWrapper(keras.losses.mse, "error").
+    # A user may name Keras's function: MeanMetricWrapper(keras.losses.mse, "error").
     with contextlib.suppress(Exception):
         function = metric.get_config()["fn"]
         if function.get("module", "").partition(".")[0] in ("keras", "builtins"):
@@ -264,7 +235,7 @@ class MadeData:
             with noting_environment():
                 made: object = study.data(recorded)  # type: ignore[arg-type, misc]
         finally:
-            # It is called for some trials only.
+            # The function is called for some trials only.
             restore_settings()
         if not isinstance(made, DescribedData):
             raise BuilderError(

@@ -70,17 +70,17 @@ def resolve_space(
     try:
         if study.space is not None:
             return _with_declared(study, study.space, build, joins)
-        found = _discovered(study, build)
+        discovery = _discovered(study, build)
     except Exception as error:
         if not is_fatal(error):
             raise
         raise fatal(error) from None
     finally:
         gc.unfreeze()
-    notes = found.notes
+    notes = discovery.notes
     if study.objective_function is not None:
         notes = tuple(map(_of_function, notes))
-    return Resolved(study.with_space(study.tailoring.apply(found.space)), joins, notes=notes)
+    return Resolved(study.with_space(study.tailoring.apply(discovery.space)), joins, notes=notes)
 
 
 def _discovered(study: StudyDefinition, build: Any) -> Discovery:
@@ -104,14 +104,14 @@ def _discovered(study: StudyDefinition, build: Any) -> Discovery:
 
 
 def _of_function(text: str) -> str:
-    """Returns what tracing says of a builder, for an objective function."""
+    """Returns a message about a builder, reworded for an objective function."""
     return text.replace("The builder", "The function").replace("the builder", "the function")
 
 
 def _with_declared(
     study: StudyDefinition, declared: SearchSpace, build: Any, joins: bool
 ) -> Resolved:
-    """Compares a declared space with what the builder reads and declares."""
+    """Compares a declared space with the hyperparameters that the builder reads and declares."""
     reading = reading_of(
         build,
         declared,
@@ -121,13 +121,13 @@ def _with_declared(
     )
     space, notes = declared, []
     if reading.undeclared:
-        found = _discovered(study, build)
-        space = found.space
+        discovery = _discovered(study, build)
+        space = discovery.space
         new = [name for name in space.names if name not in declared]
         notes = [
             f"The builder declares {quoted(new)} besides the study's space: tuned too. To keep "
             f"it at a value: --set {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
-            *found.notes,
+            *discovery.notes,
         ]
     tailored = study.with_space(study.tailoring.apply(space))
     assert tailored.space is not None, "it was just given"
@@ -152,19 +152,19 @@ def _traced(study: StudyDefinition, data: AnyData) -> Any:
     """Returns a function that runs everything that may declare hyperparameters."""
     build = build_function(study.build)
     declare = getattr(study.build, "declare_hyperparameters", None)
-    made = False
+    ran_before = False
 
     @noting_environment()
     def traced(hp: Hyperparameters) -> None:
-        nonlocal made
+        nonlocal ran_before
         if isinstance(data, MadeData):
             try:
                 data.described(hp)
                 data.weights_of(hp)
             except Exception as error:
                 # The default values come first, and must work.
-                raise error if made else data.failed(error) from None
-            made = True
+                raise error if ran_before else data.failed(error) from None
+            ran_before = True
             begin_trial(study.seed)
         if declare is not None:
             declare(hp)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -34,7 +33,7 @@ from tracking.records import Objective
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import Arrays, LoadedData, Part
+    from studies.data import LoadedData, Part
     from studies.definition import StudyDefinition
 
     Shape = tuple[int | None, ...]
@@ -48,12 +47,9 @@ _OTHER_PLACES = (0.25, 0.75)
 class Checked(NamedTuple):
     """The outcome of checking a study's default hyperparameters."""
 
-    # A builder that raises is a warning: other hyperparameters may suit it.
-    warnings: list[str]
-    # With its direction.
-    objective: Objective
-    # Of the weights, as floats of 32 bits; 0 if there is no model.
-    model_bytes: int = 0
+    warnings: list[str]  # A builder that raises is one: other hyperparameters may suit it.
+    objective: Objective  # The objective with its direction.
+    model_bytes: int = 0  # The size of the weights, as floats of 32 bits; 0 without a model.
 
 
 def check_study(study: StudyDefinition, data: AnyData) -> Checked:
@@ -74,9 +70,8 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     except StudyError:
         raise
     except Exception as error:
-        found = [_failure(study, data, error, "the builder")]
-        return Checked(found, settled(study.objective, None))
-    _check_tensorboard(study, callbacks)
+        warnings = [_failure(study, data, error, "the builder")]
+        return Checked(warnings, settled(study.objective, None))
     compiles = study.trainer == "compiled" and not has_own_fit(study.build)
     if compiles:
         _refuse(study, splits.unfit or why_not(model, callbacks))
@@ -91,17 +86,16 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     except StudyError:
         raise
     except Exception as error:
-        found = [_failure(study, data, error, "the model")]
-        return Checked(found, settled(study.objective, model))
+        warnings = [_failure(study, data, error, "the model")]
+        return Checked(warnings, settled(study.objective, model))
     if not callbacks and not has_own_steps(model):
         named = study.objective
         check_logged(named.metric if isinstance(named, Objective) else named, logged)
     objective = settled(study.objective, model)
     if compiles:
-        # Only tracing shows which state it holds.
-        trainer = CompiledTrainer()
-        _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
-    warnings = loading_warnings(model, study.build)
+        # Only tracing shows the state that a model holds.
+        _refuse(study, CompiledTrainer().why_not_traced(model, splits, study.batch_size))
+    warnings = loading_warnings(model)
     return Checked(warnings, objective, 4 * parameters_of(model))
 
 
@@ -109,8 +103,8 @@ def _refuse(study: StudyDefinition, reason: str) -> None:
     """Raises BuilderError if there is a reason why a study cannot be compiled."""
     if reason:
         raise BuilderError(
-            f"The study {study.name!r} cannot be compiled: {reason}. Take that away, or use the "
-            "trainer 'auto', which leaves it to model.fit."
+            f"The study {study.name!r} cannot be compiled: {reason}",
+            hint="Take that away, or use the trainer 'auto', which leaves it to model.fit.",
         )
 
 
@@ -148,7 +142,7 @@ def _step_once(model: keras.Model, splits: LoadedData) -> set[str]:
 def _fit_once(model: keras.Model, splits: LoadedData) -> set[str]:
     import tensorflow as tf
 
-    # Not as arrays, of which Keras takes no texts.
+    # Keras takes no arrays of texts.
     train, validation = map(tf.data.Dataset.from_tensors, _samples(model, splits))
     history = model.fit(train, validation_data=validation, shuffle=False, verbose=0).history
     return set(scalars({name: values[-1] for name, values in history.items()}))
@@ -179,23 +173,6 @@ def _failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str
         f"{doing[0].upper()}{doing[1:]} of the default hyperparameters raised {text}. Trials that "
         "raise are recorded as infeasible."
     )
-
-
-def _check_tensorboard(study: StudyDefinition, callbacks: Any) -> None:
-    """Checks that the package for a TensorBoard callback is installed."""
-    import keras
-
-    found = find_spec("tensorboard")
-    # A folder of that name, as for logs, can be imported too, and has no loader or file.
-    installed = found is not None and found.origin is not None
-    if not installed and any(
-        isinstance(callback, keras.callbacks.TensorBoard) for callback in callbacks
-    ):
-        raise BuilderError(
-            f"The study {study.name!r} has a TensorBoard callback, and the package tensorboard is "
-            "not installed, so that every trial would fail. Install it (pip install tensorboard), "
-            "or leave the callback out."
-        )
 
 
 def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
@@ -246,14 +223,21 @@ class _Loss:
 
     name: str
     from_logits: bool = False
-    # The label that it leaves out.
-    ignored: int | None = None
-    # The type in which it computes.
-    dtype: str = "float32"
+    ignored: int | None = None  # The label that it leaves out.
+    dtype: str = "float32"  # The type in which it computes.
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
-    """Raises BuilderError with all that is wrong if outputs and losses don't fit the targets.
+    """Raises BuilderError with all mistakes if outputs and losses don't fit the targets.
+
+    Only certain mistakes are refused: Keras would raise during a trial, or train silently and
+    uselessly. A user's own losses, and subclasses of models and layers, are not checked. Each of
+    several outputs is checked separately; they are paired with targets and losses as Keras pairs
+    them (`CompileLoss` in keras/src/trainers/compile_utils.py), and unclear cases are left out.
+
+    Sources: https://keras.io/api/losses/probabilistic_losses/ and
+    https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
+    `losses.loss.squeeze_or_expand_to_same_rank` for which shapes it takes as the same.
 
     All targets are checked, as few may be wrong. The model raises what it raises when it is built.
     """
@@ -390,7 +374,7 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
 
 
 def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
-    """Returns what a model was compiled with, if it is one of Keras's own losses."""
+    """Returns the loss of `compile` if it is one of Keras's own losses."""
     import keras
 
     if isinstance(compiled, str):
@@ -405,7 +389,7 @@ def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
         name = snake_case(class_name)
         if compiled is getattr(keras.losses, name):
             return _Loss(name)
-        # Exactly: a subclass may compute anything.
+        # A subclass may compute anything.
         if type(compiled) is getattr(keras.losses, class_name):
             if getattr(compiled, "axis", -1) != -1:
                 return None
@@ -478,8 +462,7 @@ def _number(value: Any) -> str:
 class Compared:
     """A symbolic output of rank 1 or more, its targets of shape (n, ...), and its loss."""
 
-    # " of the output 'name'", or nothing if there is only one.
-    name: str
+    name: str  # " of the output 'name'", or nothing if there is only one.
     output: Any
     targets: np.ndarray
     loss: Any
@@ -495,7 +478,7 @@ def compared_outputs(model: keras.Model, y: Arrays) -> list[Compared]:
             loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
         return [] if output is None else [Compared("", output, y, loss)]
     outputs = named_outputs(model)
-    # Targets in a tuple are those of the outputs in their order.
+    # Targets in a tuple have the order of the outputs.
     targets = dict(zip(outputs, y, strict=False)) if isinstance(y, tuple) else y
     if len(targets) != len(y) or set(targets) != set(outputs):
         return []

@@ -43,7 +43,7 @@ def configure_tensorflow(threads: int | None) -> int:
     import keras
     import tensorflow as tf
 
-    # It warns that each trial traces its model again, which is intended.
+    # TensorFlow warns that each trial traces its model again, which is intended.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if keras.backend.backend() != "tensorflow":
         raise StudyError(
@@ -52,7 +52,7 @@ def configure_tensorflow(threads: int | None) -> int:
             "imported."
         )
     tf.config.experimental.enable_op_determinism()
-    tensorflow_parts.rewrite_large_sums(False)
+    tensorflow_parts.keep_order_of_large_sums()
     threading = tf.config.threading
     try:
         threading.set_intra_op_parallelism_threads(threads or 1)
@@ -75,12 +75,12 @@ def change_threads(before: int, threads: int) -> None:
     if threads == before:
         return
     configure_tensorflow(threads)
-    # Unless the user has set it.
+    # The user may have set it.
     if os.environ.get("OMP_NUM_THREADS") == str(before):
         from threadpoolctl import threadpool_limits
 
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        # For libraries that have read the variable already.
+        # Some libraries have read the variable already.
         threadpool_limits(threads)
 
 
@@ -95,7 +95,7 @@ def begin_trial(seed: int) -> None:
 
 
 def _set_random_seed(seed: int) -> None:
-    """Does what `keras.utils.set_random_seed` does, and keeps TensorFlow's kernels if possible.
+    """Works as `keras.utils.set_random_seed`, but keeps TensorFlow's kernels if possible.
 
     Setting the seed makes TensorFlow drop all its kernels, with optimized programs (0.2 s for a
     small one), because kernels that draw random numbers keep their state. But the seed is a part of
@@ -103,17 +103,17 @@ def _set_random_seed(seed: int) -> None:
     """
     import keras
 
-    # As TensorFlow shortens it (tensorflow/python/framework/random_seed.py).
-    known = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
+    # TensorFlow shortens seeds so (tensorflow/python/framework/random_seed.py).
+    was_set = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
     # Drop them from time to time: kernels of deleted models are kept too.
-    if known or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
+    if was_set or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
         _seeds_set.clear()
         keras.utils.set_random_seed(seed)
     _seeds_set.append(seed)
 
 
 def _is_set_quietly(seed: int) -> bool:
-    """Sets what `keras.utils.set_random_seed` sets, and keeps TensorFlow's kernels if it can."""
+    """Sets all seeds and keeps TensorFlow's kernels; returns whether it can."""
     import random
 
     import numpy as np
@@ -167,7 +167,7 @@ def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()
 
     for position, state in enumerate([*seed_generator_states(model), *others]):
         state.assign(np.array([epoch_seed(seed, epoch, position), 0], dtype="uint32"))
-    # For callbacks and custom steps that draw from the global generators.
+    # Callbacks and custom steps may draw from the global generators.
     random.seed(epoch_seed(seed, epoch, -1 % 2**32))
     np.random.seed(epoch_seed(seed, epoch, -2 % 2**32))
 
@@ -198,22 +198,24 @@ class SeedStates:
         self, model: keras.Model, *, changes: bool, structure: Structure | None = None
     ) -> None:
         self._model, self._changes, self._structure = model, changes, structure
-        # Those that are made when a loss is first called are found before the second epoch.
+        # A loss may make generators when it is first called: read again before epoch 2.
         self._readings = 2 if structure is None else 0
 
     def others(self) -> list[Any]:
         """Returns the variables that hold their states, in an order that the structure fixes."""
-        known = self._structure
-        if known is None or ((self._changes or self._readings > 0) and not known.of_libraries):
+        structure = self._structure
+        if structure is None or (
+            (self._changes or self._readings > 0) and not structure.of_libraries
+        ):
             self._readings -= 1
             try:
-                known = self._structure = Structure(self._model)
+                structure = self._structure = Structure(self._model)
             except Exception:
-                # Another version of Keras: `fit` must train nevertheless.
+                # Keras may be of another version: `fit` must train nevertheless.
                 _log.debug("the structure can't be read", exc_info=True)
                 return []
         # Libraries' own losses and metrics draw nothing.
-        return [] if known.of_libraries else other_states(self._model, known.variables)
+        return [] if structure.of_libraries else other_states(self._model, structure.variables)
 
 
 _remembered: Final[dict[str, Any]] = {}
@@ -222,7 +224,7 @@ _changed: Final[dict[str, str | None]] = {}
 
 
 def remember_settings() -> None:
-    """Remembers the present settings as those that each trial begins with."""
+    """Remembers the present settings: each trial begins with them."""
     _changed.clear()
     _remembered.clear()
     _remembered.update({name: get() for name, (get, _) in _settings().items()})
@@ -294,7 +296,7 @@ def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]
         "floatx": (config.floatx, config.set_floatx),
         "epsilon": (config.epsilon, config.set_epsilon),
         "image_data_format": (config.image_data_format, config.set_image_data_format),
-        # After floatx, on which it depends.
+        # It depends on floatx, and so comes after it.
         "dtype_policy": (config.dtype_policy, config.set_dtype_policy),
         "flash_attention": (config.is_flash_attention_enabled, set_flash_attention),
         "max_epochs": (config.max_epochs, config.set_max_epochs),

@@ -19,7 +19,7 @@ from search_spaces.library_parts import MissingPartError
 from studies.data import Splits
 from studies.definition.seeds import permutation
 from studies.error_texts import describe
-from studies.libraries.keras_parts import layers_within, logs_of_its_own, makes_metrics_late
+from studies.libraries.keras_parts import layers_within, logs_of_its_own
 from studies.training.batches import in_batches, known_size
 from studies.training.models import (
     class_overrides,
@@ -30,7 +30,6 @@ from studies.training.models import (
     terminating,
 )
 from studies.training.process.determinism import (
-    SeedStates,
     begin_epoch,
     global_random_states,
     other_states,
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from studies.data import LoadedData
-    from studies.training.programs.fitting import Chosen
-    from studies.training.trainers import Training
 
 
 _log = logging.getLogger(__name__)
@@ -77,19 +74,23 @@ class CompiledTrainer:
         self._mode = mode
         self._unfit = unfit
         self._plain = PlainTrainer()
-        # By the data and the type of floats, which a builder may have chosen.
+        # The keys are the data and the type of floats, which a builder may have chosen.
         self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
-        self.walked: Structure | None = None
         self._present: ChosenPrograms | None = None
 
     @property
     def traced(self) -> Sequence[str] | None:
-        """What the training and the validation step were traced for."""
+        """The structures that the training and the validation step were traced for."""
         if self.used[0] == "plain":
             return self._plain.traced
         return () if self._present is None else self._present.traced
+
+    @property
+    def walked(self) -> Structure | None:
+        """The structure of the model that is trained now, if no callback may change it."""
+        return None if self._present is None else self._present.structure
 
     def in_mode(self, mode: Mode) -> CompiledTrainer:
         """Returns a trainer of another mode that shares this one's programs and data."""
@@ -98,7 +99,7 @@ class CompiledTrainer:
         return other
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """Trains by programs; in the mode "compiled", BuilderError says what they can't do."""
+        """Trains by programs, or by `model.fit`; in the mode "compiled" only by programs."""
         model = training.model
         reason = "" if self._mode == "plain" else training.unfit or self._unfit
         if self._mode != "plain" and not reason:
@@ -150,24 +151,15 @@ class CompiledTrainer:
         model = training.model
         arrays = self._arrays_of(training.splits.arrays)
         changes = may_change_model(training.callbacks)
-        # With callbacks that may change the model, `fit` makes variables, and traces, once they
-        # have begun the first epoch.
-        metrics_ahead = not changes and makes_metrics_late(model)
-        ahead = None if changes else self._chosen(training, arrays)
-
-        def choose() -> Chosen:
-            return ahead or self._chosen(training, arrays)
-
-        structure = None if ahead is None else ahead.structure
-        seeds = SeedStates(model, changes=changes, structure=structure)
+        lending = ChosenPrograms(
+            model, lambda: self._chosen(training, arrays), training.traced, own_callbacks=changes
+        )
         try:
-            lending = ChosenPrograms(model, choose, training.traced, own_callbacks=changes)
-            with lending as chosen:
-                self.walked, self._present = structure, chosen if changes else None
-                fit(training, chosen, arrays, seeds, on_epoch, metrics_ahead=metrics_ahead)
+            with lending as self._present:
+                fit(training, lending, arrays, on_epoch)
         finally:
-            self.walked = self._present = None
-            # Callbacks that evaluate make them traced, with the program's variables.
+            self._present = None
+            # Callbacks that evaluate trace them with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
@@ -282,8 +274,8 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
         "the model is compiled by XLA (jit_compile)": model.jit_compile,
         "XLA compiles what runs (tf.config.optimizer.set_jit)": tf.config.optimizer.get_jit(),
         "the model has steps_per_execution": model.steps_per_execution != 1,
-        "cells of StackedRNNCells have dropout, whose gradients round differently in a program": (
-            _has_stacked_dropout(model)
+        "it has StackedRNNCells, whose gradients may round differently in a program": any(
+            isinstance(layer, keras.layers.StackedRNNCells) for layer in layers_within(model)
         ),
         "a distribution strategy is in force": tf.distribute.has_strategy(),
         "keras.config limits epochs or steps": config.max_epochs() or config.max_steps_per_epoch(),
@@ -291,37 +283,22 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def _has_stacked_dropout(model: keras.Model) -> bool:
-    import keras
-
-    return any(
-        getattr(cell, rate, 0.0) > 0
-        for layer in layers_within(model)
-        if isinstance(layer, keras.layers.StackedRNNCells)
-        for cell in layer.cells
-        for rate in ("dropout", "recurrent_dropout")
-    )
-
-
 def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
     """Returns the class of the first callback that does something at each batch, or nothing.
 
     Callbacks whose effect follows from the epoch are ignored.
     """
+    import keras
+
     for callback in callbacks:
-        if _saves_by_epoch(callback) or terminating([callback]):
+        saves_by_epoch = type(callback) is keras.callbacks.ModelCheckpoint and (
+            callback.save_freq == "epoch"
+        )
+        if saves_by_epoch or terminating([callback]):
             continue
         if any(overrides(callback, name) for name in _BATCH_METHODS):
             return type(callback).__name__
     return ""
-
-
-def _saves_by_epoch(callback: keras.callbacks.Callback) -> bool:
-    """Returns whether a callback's batch methods do nothing, as it saves at the end of epochs."""
-    import keras
-
-    saving = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
-    return type(callback) in saving and getattr(callback, "save_freq", None) == "epoch"
 
 
 BATCHES = 3
@@ -350,32 +327,32 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
 
             begin()
             program.train_epoch(arrays.training, in_order(order))
-            wanted = _bytes(program.values())
+            by_program = _bytes(program.values())
             model.reset_metrics()
             program.validate(part)
-            wanted += _bytes(program.values())
+            by_program += _bytes(program.values())
             for steps in (_by_steps, _by_fit):
                 begin()
                 try:
-                    found = steps(training, arrays, order, part, program.values)
+                    by_model = steps(training, arrays, order, part, program.values)
                 except Exception:
                     if steps is _by_fit:
                         raise
-                    # Code that runs only in graphs.
+                    # Some code runs in graphs alone.
                     continue
-                if found == wanted:
+                if by_model == by_program:
                     program.checked.passed(spec.values)
                     return ""
         finally:
             program.set_values(before)
             set_global_random_states(states)
     names = [variable.path for variable in chosen.structure.variables] * 2
-    unlike = [n for n, mine, own in zip(names, wanted, found, strict=True) if mine != own]
+    unlike = [n for n, mine, own in zip(names, by_program, by_model, strict=True) if mine != own]
     return f"{unlike[0]} and {len(unlike) - 1} others" if len(unlike) > 1 else unlike[0]
 
 
 def _few(order: np.ndarray, size: int) -> np.ndarray:
-    """Returns the samples of some batches: the last one smaller if that of an epoch is."""
+    """Returns samples for a few batches; the last is smaller if the last of an epoch is."""
     full = len(order) // size
     return order[: min(full, BATCHES) * size + len(order) % size]
 
@@ -389,10 +366,10 @@ def _by_steps(
     for start in range(0, len(order), size):
         rows = in_order(order[start : start + size])
         model.train_step(arrays.packed([tf.gather(array, rows) for array in arrays.training]))
-    found = _bytes(values())
+    trained = _bytes(values())
     model.reset_metrics()
     model.test_step(arrays.packed(part, training=False))
-    return found + _bytes(values())
+    return trained + _bytes(values())
 
 
 def _by_fit(
@@ -403,11 +380,11 @@ def _by_fit(
     model, size = training.model, training.spec.batch_size
     functions = model.train_function, model.test_function
     rows = in_order(order)
-    taken = [tf.gather(array, rows) for array in arrays.training]
-    found: list[bytes] = []
+    batch_arrays = [tf.gather(array, rows) for array in arrays.training]
+    contents: list[bytes] = []
     try:
         for data, samples, is_training in (
-            (arrays.packed(taken), len(order), True),
+            (arrays.packed(batch_arrays), len(order), True),
             (arrays.packed(part, training=False), len(part[0]), False),
         ):
             # The size that TensorFlow knows in `fit` on all samples.
@@ -420,10 +397,10 @@ def _by_fit(
             iterator = iter(batches)
             for _ in range(-(-samples // size)):
                 function(iterator)
-            found += _bytes(values())
+            contents += _bytes(values())
     finally:
         model.train_function, model.test_function = functions
-    return found
+    return contents
 
 
 def _bytes(values: Sequence[tf.Tensor]) -> list[bytes]:

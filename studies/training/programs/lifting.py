@@ -78,7 +78,7 @@ class Record:
 
 
 class Lifted:
-    """A number that a formula computes from a trial's numbers, those at some positions."""
+    """A number that a formula computes from some of a trial's numbers."""
 
     def __init__(
         self, record: Record, formula: Callable[[Values], float], sources: frozenset[int]
@@ -86,7 +86,7 @@ class Lifted:
         self._record = record
         self._formula = formula
         self._sources = sources
-        # Positions of this number's slots, by type.
+        # The positions of this number's slots, by type.
         self._slots: dict[Any, int] = {}
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:

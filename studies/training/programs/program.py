@@ -61,7 +61,7 @@ class Program:
         self.checked = Checked()
         self._storage = [_like(variable) for variable in structure.variables]
         self._loops: list[Loop] = []
-        # When no training uses the program any more.
+        # The loops are closed when no training uses the program any more.
         weakref.finalize(self, _close, self._loops).atexit = False
         self._trace_exactly(model, structure, signature)
 
@@ -98,7 +98,7 @@ class Program:
             warnings.catch_warnings(record=True) as caught,
             lifted(structure.numbers, exact) as record,
         ):
-            drawn = _drawn()
+            random_states = _drawn()
             try:
                 self._epoch = trace_epoch(model, signature)
                 self._loops.append(self._epoch)
@@ -108,7 +108,7 @@ class Program:
                 raise NotCompilableError(
                     "the model logs values that are not of its metrics"
                 ) from None
-        if _drawn() != drawn:
+        if _drawn() != random_states:
             raise NotCompilableError(
                 "the model draws from Python's or numpy's random numbers while it is traced"
             )
@@ -116,20 +116,20 @@ class Program:
             raise NotCompilableError(
                 "the model's code changes something each time that it is traced, such as a counter"
             )
-        known = {id(variable.handle) for variable in self._storage}
-        known |= {id(slot.variable.handle) for slot in record.slots}
+        handles = {id(variable.handle) for variable in self._storage}
+        handles |= {id(slot.variable.handle) for slot in record.slots}
         for loop in self._loops:
             state = hidden_state(loop.function)
             if state:
                 raise NotCompilableError(f"the model runs the operation {state}")
-            place = place_of_captured(loop, known)
+            place = place_of_captured(loop, handles)
             if place:
                 raise NotCompilableError(
                     f"the model has state, used in {place}, that is in no Keras variable of its "
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
         for each in caught:
-            # Only now: if no program can be traced, `fit` traces, and warns again.
+            # Warn only now: if no program can be traced, `fit` traces, and warns again.
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         return record
 
@@ -201,7 +201,7 @@ def _drawn() -> tuple[object, ...]:
 
 
 def _like(variable: keras.Variable) -> tf.Variable:
-    """Makes the program's own variable, like that of a Keras variable."""
+    """Makes a variable of the program with the value and the traits of a Keras variable."""
     import tensorflow as tf
 
     value = value_held(variable)
@@ -226,7 +226,7 @@ class Checked:
     trials: int = 0
 
     def new(self, values: Mapping[str, Any]) -> set[str]:
-        """Returns which hyperparameters differ from those it was traced for, for the first time."""
+        """Returns the hyperparameters that differ from the traced trial for the first time."""
         if self.first is None:
             return set()
         names = {*self.first, *values}
@@ -330,7 +330,7 @@ _HARMLESS = frozenset(
 )
 # Parts of the names of stateful operations that draw random numbers.
 _DRAWING = ("Random", "Rng", "Multinomial", "Normal", "StatefulUniform", "CandidateSampler")
-# They pass on their input in another form.
+# These operations pass on their input in another form.
 _PASSING = frozenset(
     "Identity Cast Reshape Squeeze ExpandDims StopGradient Transpose BroadcastTo Tile Fill".split()
 )
@@ -384,13 +384,13 @@ def _draws(operation: str) -> bool:
     return any(word in operation for word in _DRAWING) and is_stateful(operation) is not False
 
 
-def place_of_captured(loop: Loop, known: Collection[int]) -> str:
+def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
     """Returns where a loop uses an unknown resource; else an empty text."""
     captured = loop.function.captured_inputs
-    if all(each.dtype.name != "resource" or id(each) in known for each in captured):
+    if all(each.dtype.name != "resource" or id(each) in handles for each in captured):
         return ""
     for outer, inner in loop.step.graph.captures:
-        if inner.dtype.name == "resource" and id(outer) not in known:
+        if inner.dtype.name == "resource" and id(outer) not in handles:
             for user in inner.consumers():
                 return _place(user.name)
     return "a step"
@@ -403,14 +403,14 @@ def entangled(function: tf.types.experimental.ConcreteFunction) -> set[int]:
     rounds otherwise (constant folding, in tensorflow/core/grappler/optimizers). So a number next to
     a constant, as in a dropout after a rescaling, must be a constant.
     """
-    found: set[int] = set()
+    slots: set[int] = set()
     for nodes in _functions(function):
         neighbours = _Neighbours(nodes)
         for name, node in nodes.items():
             number = _lifted_number(name)
             if number is not None and node.op == "Identity" and neighbours.next_to_constant(name):
-                found.add(number)
-    return found
+                slots.add(number)
+    return slots
 
 
 class _Neighbours:
@@ -489,7 +489,7 @@ class _Neighbours:
     def _is_constant(self, name: str) -> bool:
         """Returns whether a node is computed from constants and lifted numbers alone."""
         if name not in self._constant:
-            # While this node is checked, for loops.
+            # A loop of nodes leads back to this one while it is checked.
             self._constant[name] = False
             node = self._nodes.get(name)
             if node is not None:

@@ -7,17 +7,19 @@ tables by the names of their columns, of any types.
 from __future__ import annotations
 
 import json
-import linecache
+import pickle
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 CODE = "code"
 """The folder that MLflow puts on the path: it has no code of the user."""
-USERS_CODE = "users_code"
-OBJECTS = "objects.json"
+OWN_CODE = "own_code"
+"""The folder with the user's classes and functions, and facts about them."""
+
+
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class ServedModel:
@@ -31,7 +33,7 @@ class ServedModel:
         return self._model
 
     def predict(self, data: Any, params: Any = None) -> Any:
-        """Returns what the model predicts.
+        """Returns the model's predictions.
 
         Args:
             data: A table, in the order of the model's columns, or what Keras takes.
@@ -48,25 +50,25 @@ class ServedModel:
         import pandas as pd
 
         types = [getattr(dtype, "numpy_dtype", dtype) for dtype in data.dtypes]
-        made = self._model.predict(data.to_numpy(dtype=np.result_type(*types)), verbose=0)
-        one = isinstance(made, np.ndarray) and made.ndim <= 2
-        return pd.DataFrame(made, index=data.index) if one else made
+        predicted = self._model.predict(data.to_numpy(dtype=np.result_type(*types)), verbose=0)
+        one = isinstance(predicted, np.ndarray) and predicted.ndim <= 2
+        return pd.DataFrame(predicted, index=data.index) if one else predicted
 
     def _takes_columns(self) -> bool:
         inputs = getattr(self._model, "input", None)
         return isinstance(inputs, Mapping)
 
     def _predicted_columns(self, table: Any) -> Any:
-        """Returns what a model with an input for each column predicts."""
+        """Returns the predictions of a model with an input for each column."""
         import numpy as np
         import pandas as pd
 
-        # Next to this file.
+        # This module lies next to this file.
         from _kerastudy_values import model_columns  # type: ignore[import-not-found]
 
-        made = self._model.predict(model_columns(self._model, table), verbose=0)
-        one = isinstance(made, np.ndarray) and made.ndim <= 2
-        return pd.DataFrame(made, index=table.index) if one else made
+        predicted = self._model.predict(model_columns(self._model, table), verbose=0)
+        one = isinstance(predicted, np.ndarray) and predicted.ndim <= 2
+        return pd.DataFrame(predicted, index=table.index) if one else predicted
 
 
 def _as_read(data: Any) -> Any:
@@ -89,10 +91,15 @@ def load_keras_model(folder: str | Path) -> Any:
     import keras
 
     folder = Path(folder)
-    contents = _contents(folder)
+    contents, pickled = _contents(folder), folder / OWN_CODE / "objects.pkl"
+    python = contents.get("python", _PYTHON)
+    if pickled.is_file() and python != _PYTHON:
+        raise ValueError(
+            f"the model's own code was saved by Python {python}, and this is Python {_PYTHON}"
+        )
     return keras.saving.load_model(
         folder / "data" / "model.keras",
-        custom_objects=_objects(folder / USERS_CODE, contents),
+        custom_objects=pickle.loads(pickled.read_bytes()) if pickled.is_file() else {},
         compile=contents.get("compiles", True),
     )
 
@@ -108,67 +115,13 @@ def _load_pyfunc(path: str) -> ServedModel:
 
 
 def _contents(folder: Path) -> dict[str, Any]:
-    file = folder / USERS_CODE / OBJECTS
+    file = folder / OWN_CODE / "contents.json"
     contents: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return contents
 
 
-def _objects(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
-    """Returns a model's own classes and functions by the names that Keras looks for."""
-    made: dict[str, ModuleType] = {}
-    before = {name: sys.modules.get(name) for name in contents.get("modules", {})}
-    try:
-        for name, file in contents.get("modules", {}).items():
-            if Path(file).name != file:
-                raise ValueError(f"{file!r} is no file of the model's own code")
-            # Instead of another one of the same name, which may be another version.
-            made[name] = sys.modules[name] = module = ModuleType(name)
-            module.__file__ = path = str(folder / file)
-            module.__package__ = name.rpartition(".")[0]
-            _put_into_packages(name, before)
-            text = Path(path).read_text("utf-8")
-            # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
-            linecache.cache[path] = (len(text), None, text.splitlines(True), path)
-            exec(compile(text, path, "exec", dont_inherit=True), module.__dict__)
-    finally:
-        for name, module_before in before.items():
-            if module_before is None:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = module_before
-    return {
-        key: _found(made[module], name)
-        for key, (module, name) in contents.get("objects", {}).items()
-    }
-
-
-def _put_into_packages(name: str, before: dict[str, ModuleType | None]) -> None:
-    """Adds a module to its packages, which are made if they are missing."""
-    package, _, last = name.rpartition(".")
-    while package:
-        if package not in sys.modules:
-            before.setdefault(package, None)
-            sys.modules[package] = ModuleType(package)
-            sys.modules[package].__path__ = []
-        setattr(sys.modules[package], last, sys.modules[f"{package}.{last}"])
-        package, _, last = package.rpartition(".")
-
-
-def _found(module: ModuleType, name: str) -> Any:
-    found: Any = module
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
 def put_into(
-    saved: Any,
-    folder: Path,
-    modules: Mapping[str, str],
-    objects: Mapping[str, tuple[str, str]],
-    *,
-    missing: Sequence[str],
-    compiles: bool,
+    saved: Any, folder: Path, pickled: bytes, *, missing: Sequence[str], compiles: bool
 ) -> None:
     """Makes this file load a model that MLflow has saved, with its `own_code`.
 
@@ -176,22 +129,16 @@ def put_into(
     """
     from studies.data import column_values as values
 
-    code, users = folder / CODE, folder / USERS_CODE
+    code, own = folder / CODE, folder / OWN_CODE
     code.mkdir()
     (code / f"{MODULE}.py").write_bytes(Path(__file__).read_bytes())
     (code / f"{VALUES}.py").write_bytes(Path(values.__file__).read_bytes())
     saved.flavors["python_function"] |= {"loader_module": MODULE, "code": CODE}
-    users.mkdir()
-    files = {name: f"{number}_{name}.py" for number, name in enumerate(modules)}
-    for name, text in modules.items():
-        (users / files[name]).write_text(text, "utf-8")
-    contents = {
-        "modules": files,
-        "objects": dict(objects),
-        "missing": list(missing),
-        "compiles": compiles,
-    }
-    (users / OBJECTS).write_text(json.dumps(contents, indent=1), "utf-8")
+    own.mkdir()
+    if pickled:
+        (own / "objects.pkl").write_bytes(pickled)
+    contents = {"python": _PYTHON, "missing": list(missing), "compiles": compiles}
+    (own / "contents.json").write_text(json.dumps(contents, indent=1), "utf-8")
 
 
 MODULE, VALUES = "_kerastudy_champion", "_kerastudy_values"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import zipfile
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -22,15 +21,21 @@ from studies.error_texts import first_paragraph
 from studies.training.building.build import (
     build_callbacks,
     build_model,
-    build_variables,
     without_watching,
 )
 from studies.training.building.own_code import own_code
-from studies.training.models import as_built, scalars
+from studies.training.models import as_built, build_variables, scalars
 from studies.training.objective_functions import FirstFit, model_of
 from studies.training.process.determinism import begin_trial
 from studies.training.saved_models import loader
-from studies.training.saved_models.served import served_model
+from studies.training.saved_models.served import (
+    columns_signature,
+    example_of,
+    served_model,
+    signature_of,
+    table_of,
+    table_signature,
+)
 from studies.training.scoring.predictions import validation_predictions
 from studies.training.scoring.test_part import evaluated
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
@@ -43,10 +48,10 @@ if TYPE_CHECKING:
 
     from studies.data import LoadedData
     from studies.definition import StudyDefinition
-    from tracking.records import TrialSpec
 
-# Of an objective function's, for the signature, and to make variables.
+# Samples of an objective function's data: for the signature, and to make variables.
 _SAMPLES = 32
+_REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
 
 
 def save_champion(
@@ -66,14 +71,14 @@ def save_champion(
     """
     with _saving(spec, checkpoint):
         model = rebuilt(study, space, splits, spec, checkpoint)
-        # Trained on all folds, it has no validation data.
+        # A model of all folds has no validation data.
         validated = spec.fold != ALL_FOLDS
         compared = model.compiled and validated
         metrics = evaluated(model, splits, spec.batch_size) if compared else {}
         predictions = _predictions(study, model, splits, spec) if validated else ""
         if predictions:
             predictions_beside(folder).write_text(predictions, encoding="utf-8")
-        save_for_mlflow(model, splits, folder, study.build)
+        save_for_mlflow(model, splits, folder)
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
 
 
@@ -84,10 +89,10 @@ def save_objective_champion(
     checkpoint: Path,
     folder: Path,
 ) -> None:
-    """Does what `save_champion` does, for a trial of an objective function."""
+    """Saves the model of an objective function's trial, as `save_champion` does."""
     with _saving(spec, checkpoint):
         model, splits = rebuilt_objective(study, space, spec, checkpoint)
-        save_for_mlflow(model, splits, folder, study.build)
+        save_for_mlflow(model, splits, folder)
 
 
 @contextlib.contextmanager
@@ -122,7 +127,7 @@ def rebuilt(
 def _predictions(
     study: StudyDefinition, model: keras.Model, splits: LoadedData, spec: TrialSpec
 ) -> str:
-    """Returns what a model predicts of the validation data, as JSON; empty if it can't be shown."""
+    """Returns a model's validation predictions as JSON; empty if they can't be shown."""
     try:
         rule = getattr(study.data, "rule", None)
         predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
@@ -132,35 +137,15 @@ def _predictions(
         return ""
 
 
-def _requirements() -> list[str]:
-    """Returns the fixed requirements of a saved model: MLflow needs 13 to 32 s to find them."""
-    return [f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")]
-
-
-def save_for_mlflow(
-    model: keras.Model,
-    splits: LoadedData,
-    folder: Path,
-    build: Any = None,
-) -> None:
+def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> None:
     """Saves a trained model into a new folder for MLflow, to take samples before preprocessing.
 
-    The code of its own layers and losses, which its builder shows, is saved with it. Raises
-    StudyError if its preprocessing can't be added to it exactly.
+    The code of its own layers and losses is saved with it. Raises StudyError if its preprocessing
+    can't be added to it exactly.
     """
-    import os
-
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
     from mlflow.models import Model
-
-    from studies.training.saved_models.served import (
-        columns_signature,
-        example_of,
-        signature_of,
-        table_of,
-        table_signature,
-    )
 
     x, given = splits.train.at_hand.x, splits.given
     served = served_model(model, x, given)
@@ -179,30 +164,19 @@ def save_for_mlflow(
         mlflow_model=saved,
         signature=signature,
         input_example=example,
-        pip_requirements=_requirements(),
+        # MLflow would need 13 to 32 s to find the requirements.
+        pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
         metadata=given.describe(),
     )
-    code = own_code(_config_in(folder), build)
+    code = own_code(served)
     texts = any(is_text(array) for array in named_arrays(x, "x").values())
-    if table is not None or texts or code.objects or code.missing or code.missing_compiled:
+    if table is not None or texts or any(code):
         # `save_model` takes signatures of tensors alone.
         saved.signature = table or signature
         loader.put_into(
-            saved,
-            folder,
-            code.modules,
-            code.objects,
-            missing=code.missing,
-            compiles=not code.missing_compiled,
+            saved, folder, code.pickled, missing=code.missing, compiles=not code.missing_compiled
         )
         saved.save(str(folder / "MLmodel"))
-
-
-def _config_in(folder: Path) -> dict[str, Any]:
-    """Returns the configuration that Keras has written of a saved model."""
-    with zipfile.ZipFile(folder / "data" / "model.keras") as archive:
-        config: dict[str, Any] = json.loads(archive.read("config.json"))
-        return config
 
 
 def rebuilt_objective(
@@ -252,13 +226,13 @@ def _first_batch(batches: Any) -> Any:
     return next(iter(batches))
 
 
-def _first(given: Any) -> Any:
+def _first(samples: Any) -> Any:
     """Returns the first samples, as one array, or several by name or in order."""
-    if isinstance(given, Mapping):
-        return {name: _first(each) for name, each in given.items()}
-    if isinstance(given, list | tuple) and hasattr(given[0], "shape") and given[0].shape:
-        return tuple(map(_first, given))
-    return np.asarray(given[:_SAMPLES])
+    if isinstance(samples, Mapping):
+        return {name: _first(each) for name, each in samples.items()}
+    if isinstance(samples, list | tuple) and hasattr(samples[0], "shape") and samples[0].shape:
+        return tuple(map(_first, samples))
+    return np.asarray(samples[:_SAMPLES])
 
 
 @dataclass(frozen=True)
@@ -266,10 +240,8 @@ class Refitted:
     """How a model was trained on more data."""
 
     epochs: int
-    # Of an epoch.
-    steps: int
-    # Those of the trial, without the validation data.
-    steps_before: int
+    steps: int  # The steps of an epoch.
+    steps_before: int  # The steps of an epoch in the trial, without the validation data.
     samples: int
     # Callbacks that it was trained without, as they watch validation data.
     left_out: tuple[str, ...]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Layers on a GPU, and compiled ones, may round differently.
 _TOLERANCE = 1e-6
-# MLflow's types by pandas's, in small letters.
+# The types of MLflow by those of pandas, in small letters.
 _COLUMN_TYPES: Final = {
     "bool": "boolean",
     "boolean": "boolean",
@@ -68,16 +68,16 @@ def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
     if type(model) is keras.Sequential:
         (tensor,) = model.inputs
         raw = before.input(tensor, "x")
-        made = keras.Sequential([raw, *before.layers("x", raw), *model.layers], name=model.name)
+        served = keras.Sequential([raw, *before.layers("x", raw), *model.layers], name=model.name)
     elif getattr(model, "inputs", None):
-        made = _around_graph(model, x, before)
+        served = _around_graph(model, x, before)
     else:
-        made = _around_call(model, x, before)
+        served = _around_call(model, x, before)
     _check(before, given, x)
-    own_class = type(made) is type(model)
+    own_class = type(served) is type(model)
     if model.compiled and (own_class or not has_own_steps(model)):
-        made.compile(**{**compile_arguments(model), "optimizer": model.optimizer})
-    return made
+        served.compile(**{**compile_arguments(model), "optimizer": model.optimizer})
+    return served
 
 
 class _Before:
@@ -111,7 +111,7 @@ class _Before:
         if name not in self._prepared:
             return []
         shape = tuple(raw.shape[1:])
-        made: list[keras.layers.Layer] = [
+        layers: list[keras.layers.Layer] = [
             keras.layers.Rescaling(
                 _shaped(each.scale, shape),
                 _shaped(each.offset, shape),
@@ -121,19 +121,19 @@ class _Before:
             for each in self._prepared[name].scalings
         ]
         last = _free(_layer_name(f"{raw.name}_scaled"), self._taken)
-        made.append(keras.layers.Identity(dtype="float32", name=last))
+        layers.append(keras.layers.Identity(dtype="float32", name=last))
         tensor = raw
-        for layer in made:
+        for layer in layers:
             tensor = layer(tensor)
         self.raw[name], self.scaled[name] = raw, tensor
-        return made
+        return layers
 
 
-def _free(wanted: str, taken: set[str]) -> str:
+def _free(like: str, taken: set[str]) -> str:
     """Returns a layer's name like another one that is not taken, and takes it."""
-    name, number = wanted, 1
+    name, number = like, 1
     while name in taken:
-        name, number = f"{wanted}_{number}", number + 1
+        name, number = f"{like}_{number}", number + 1
     taken.add(name)
     return name
 
@@ -158,17 +158,17 @@ def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model
         return raw
 
     def called(layer: Any, *arguments: Any, **options: Any) -> Any:
-        given = tree.map_structure(lambda each: scaled.get(id(each), each), (arguments, options))
-        return layer(*given[0], **given[1])
+        replaced = tree.map_structure(lambda each: scaled.get(id(each), each), (arguments, options))
+        return layer(*replaced[0], **replaced[1])
 
     inputs = tree.map_structure(input_of, model.input)
     compiled, model.compiled = model.compiled, False
     try:
-        # Otherwise Keras would compile it from a description of the model.
-        made = keras.models.clone_model(model, inputs, lambda layer: layer, called)
+        # Keras would compile it from a description of the model.
+        served = keras.models.clone_model(model, inputs, lambda layer: layer, called)
     finally:
         model.compiled = compiled
-    return made
+    return served
 
 
 def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
@@ -185,9 +185,9 @@ def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
         raws.append(before.input(like, name))
         before.layers(name, raws[-1])
         scaled.append(before.scaled.get(name, raws[-1]))
-    given = keras.tree.pack_sequence_as(x, scaled)
+    samples = keras.tree.pack_sequence_as(x, scaled)
     inputs = raws if isinstance(x, tuple) else keras.tree.pack_sequence_as(x, raws)
-    return keras.Model(inputs, model(given), name=f"served_{model.name}")
+    return keras.Model(inputs, model(samples), name=f"served_{model.name}")
 
 
 def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
@@ -214,16 +214,16 @@ def _check(before: _Before, given: Given, x: Arrays) -> None:
         size = len(raw[name])
         if tensor.shape[0] not in (None, size):
             continue
-        made = keras.Model(tensor, before.scaled[name]).predict(raw[name], size, verbose=0)
+        scaled = keras.Model(tensor, before.scaled[name]).predict(raw[name], size, verbose=0)
         expected = trained_on[name][:size]
-        _check_alike(made.reshape(expected.shape), expected, name)
+        _check_alike(scaled.reshape(expected.shape), expected, name)
 
 
-def _check_alike(made: np.ndarray, expected: np.ndarray, name: str) -> None:
-    if not np.allclose(made, expected, _TOLERANCE, _TOLERANCE):
+def _check_alike(scaled: np.ndarray, expected: np.ndarray, name: str) -> None:
+    if not np.allclose(scaled, expected, _TOLERANCE, _TOLERANCE):
         raise StudyError(
             f"The layers of the registered model that preprocess {name} differ from what the model "
-            f"was trained on, by up to {np.abs(made - expected).max():.2g}."
+            f"was trained on, by up to {np.abs(scaled - expected).max():.2g}."
         )
 
 
@@ -247,8 +247,8 @@ def _on_columns(model: keras.Model, x: np.ndarray, given: Given, table: FittedTa
         if given.example is not None:
             layers = keras.Model(inputs, row)
             columns = model_columns(layers, given.example)
-            made = layers.predict(columns, len(x), verbose=0)
-            _check_alike(made, x[: len(made)], "the columns of the table")
+            scaled = layers.predict(columns, len(x), verbose=0)
+            _check_alike(scaled, x[: len(scaled)], "the columns of the table")
         served = keras.Model(inputs, _of_row(model, row), name=f"{model.name}_on_columns")
     if model.compiled and not has_own_steps(model):
         served.compile(**{**compile_arguments(model), "optimizer": model.optimizer})
@@ -256,7 +256,7 @@ def _on_columns(model: keras.Model, x: np.ndarray, given: Given, table: FittedTa
 
 
 def _of_row(model: keras.Model, row: Any) -> Any:
-    """Returns what a model makes of a row, without its optimizer, which the new model has."""
+    """Returns a model's output for a row, without its optimizer, which the new model has."""
     import keras
 
     if type(model) is keras.Sequential:
@@ -269,7 +269,7 @@ def _of_row(model: keras.Model, row: Any) -> Any:
 
 
 def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
-    """Returns what Keras's layers make of columns: as `FittedTable.apply`."""
+    """Returns the row that Keras's layers make of columns, equal to `FittedTable.apply`."""
     import keras
     from keras import ops
 
@@ -290,7 +290,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
         if gaps:
             pieces.append(ops.cast(ops.take(missing, np.array(gaps), axis=1), "float32"))
     for column in table.categories:
-        # It stands for texts that the vocabulary lacks, whose place comes first, and is left out.
+        # This name stands for texts that the vocabulary lacks. Their place, the first, is left out.
         unknown = "[UNK]"
         while unknown in column.vocabulary:
             unknown = f"[{unknown}]"
@@ -386,7 +386,7 @@ def _names(
     if isinstance(x, dict):
         return list(x)
     declared = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
-    # A subclass has no names for them.
+    # A subclass of Model has no names for its inputs.
     return declared if len(set(declared)) == len(x) else [f"input_{i}" for i in range(len(x))]
 
 
@@ -414,5 +414,5 @@ def _type(name: str) -> np.dtype:
 
 
 def _layer_name(text: str) -> str:
-    """Returns a text without what TensorFlow refuses in the name of a layer that it calls."""
+    """Returns a text as a name that TensorFlow takes for a layer."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)

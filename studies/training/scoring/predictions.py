@@ -1,4 +1,4 @@
-"""What a model predicts of the validation data, counted, with the worst-classified samples.
+"""A model's predictions of the validation data, counted, with the worst-classified samples.
 
 Read in slices, so that neither predictions nor batches of large data are held at once.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 _SLICE = 2**14
-# Of an image, in pixels.
+# The largest side of an image, in pixels.
 _LARGEST_SIDE = 256
 _MOST_COLUMNS = 100
 _LONGEST_TEXT = 200
@@ -48,7 +48,7 @@ def validation_predictions(
     batch_size: int,
     rule: Callable[[Any], Any] | None = None,
 ) -> ValidationPredictions | None:
-    """Returns what a model predicts of the validation data.
+    """Returns a model's predictions of the validation data.
 
     Without run and epoch: those of the first output, with those of others. Outputs that are neither
     a class for each sample nor a number are left out; None if all are. `rule` is the function that
@@ -83,9 +83,9 @@ def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator
     for start in range(0, len(part), size):
         end = start + size
         x = map_arrays(lambda array: array[start:end], part.x)  # noqa: B023 - called at once
-        made = model.predict(as_keras_reads(x), batch_size=batch_size, verbose=0)
+        predicted = model.predict(as_keras_reads(x), batch_size=batch_size, verbose=0)
         y = map_arrays(lambda array: array[start:end], part.y)  # noqa: B023 - called at once
-        yield x, _paired_outputs(model, y, made)
+        yield x, _paired_outputs(model, y, predicted)
 
 
 def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
@@ -94,30 +94,30 @@ def _read_batches(model: keras.Model, splits: LoadedData) -> Iterator[_Slice]:
     for batch in validation_batches(splits):
         if not isinstance(batch, tuple) or len(batch) < 2:
             return
-        x, y, made = batch[0], batch[1], model.predict_on_batch(batch[0])
+        x, y, predicted = batch[0], batch[1], model.predict_on_batch(batch[0])
         x, y = (keras.tree.map_structure(np.asarray, each) for each in (x, y))
-        yield x, _paired_outputs(model, y, made)
+        yield x, _paired_outputs(model, y, predicted)
 
 
-def _probabilities(loss: Any, made: np.ndarray) -> np.ndarray:
-    """Returns what an output predicts, in double precision; logits as probabilities."""
-    made = made.astype(np.float64)
+def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
+    """Returns predictions of an output in double precision; logits become probabilities."""
+    predicted = predicted.astype(np.float64)
     if not getattr(loss, "from_logits", False):
-        return made
-    if made.ndim == 2 and made.shape[1] > 1:
-        odds = np.exp(made - made.max(axis=1, keepdims=True))
+        return predicted
+    if predicted.ndim == 2 and predicted.shape[1] > 1:
+        odds = np.exp(predicted - predicted.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
     with np.errstate(over="ignore"):
-        return np.asarray(1 / (1 + np.exp(-made)))
+        return np.asarray(1 / (1 + np.exp(-predicted)))
 
 
 def _counting(
-    made: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
+    predicted: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
 ) -> _Counting | None:
-    """Returns what counts predictions of a shape; None if nothing does."""
-    if made.ndim == 2 and made.shape[1] > 1:
-        return _OfClasses(splits, output, made.shape[1])
-    if made.ndim in (1, 2):
+    """Returns the counter for predictions of a shape, or None."""
+    if predicted.ndim == 2 and predicted.shape[1] > 1:
+        return _OfClasses(splits, output, predicted.shape[1])
+    if predicted.ndim in (1, 2):
         return _OfNumbers(splits, output, rule)
     return None
 
@@ -128,7 +128,7 @@ class _Counting:
     def __init__(self, splits: LoadedData, output: str) -> None:
         self._given = splits.given
         self.output = output
-        # Of the samples kept: the highest probability first.
+        # A heap of the samples that are kept: the highest probability first.
         self._worst: list[tuple[float, int, WorstSample]] = []
 
     def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
@@ -225,7 +225,7 @@ class _OfNumbers(_Counting):
     def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
         super().__init__(splits, output)
         self._rule = rule
-        # Samples of one number each.
+        # The samples, if each is one number.
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
         self._made: list[np.ndarray] = []
@@ -277,16 +277,16 @@ class _OfNumbers(_Counting):
 
 
 def _paired_outputs(
-    model: keras.Model, y: Any, made: Any
+    model: keras.Model, y: Any, predicted: Any
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns targets and predictions by the name of their output; `_ONLY` for a single one.
 
     Empty if targets and outputs don't belong together.
     """
-    if isinstance(y, np.ndarray) and isinstance(made, np.ndarray):
-        return {_ONLY: (y, made)}
+    if isinstance(y, np.ndarray) and isinstance(predicted, np.ndarray):
+        return {_ONLY: (y, predicted)}
     names = list(named_outputs(model))
-    targets, predicted = _by_name(names, y), _by_name(names, made)
+    targets, predicted = _by_name(names, y), _by_name(names, predicted)
     if not targets or targets.keys() != predicted.keys():
         return {}
     return {name: (targets[name], predicted[name]) for name in targets}

@@ -50,9 +50,9 @@ class Rule:
     # Takes targets, predictions and sample weights (or None) of some samples, as a validation step
     # has them. Raises NotScoredError.
     score: _Score
-    # Of the kind's formula.
+    # The settings of the kind's formula.
     settings: Mapping[str, Any] = field(default_factory=dict)
-    # Returns what is added to the mean. To be called after `score`, with the model's weights.
+    # Returns a constant to add to the mean. Call it after `score`, with the model's weights.
     constant: Callable[[], float] = float
     # Whether Keras counts a smaller last batch of arrays as much as the others.
     equal_batches: bool = False
@@ -96,15 +96,15 @@ def _output_of(
     model: keras.Model, compiled: CompiledMetric, y: Any, y_pred: Any, weights: Any
 ) -> tuple[Any, Any, np.ndarray | None]:
     """Returns targets, predictions and weights of a metric's output."""
-    targets, made = flat(model, y), flat(model, y_pred)
+    targets, predictions = flat(model, y), flat(model, y_pred)
     weight = None
     if weights is not None and compiled.weighted:
         each = flat(model, weights)
         weight = np.asarray(each[compiled.output if len(each) >= len(targets) else 0])
-    return targets[compiled.output], made[compiled.output], weight
+    return targets[compiled.output], predictions[compiled.output], weight
 
 
-# Means: losses, and most metrics.
+# Objectives that are means: losses, and most metrics.
 
 
 def _averaging(metric: Any) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
@@ -130,7 +130,7 @@ def _of_function(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) ->
         raise NotScoredError(f"{metric.name} {_ONE_NUMBER}")
     mask = mask_of(y_pred)
     if mask is not None:
-        # As `MeanMetricWrapper.update_state` has it.
+        # `MeanMetricWrapper.update_state` does so.
         mask = np.asarray(mask).astype(values.dtype)
         weight = mask if weight is None else np.multiply(*_same_rank(mask, weight))
     return _samplewise(values, weight)
@@ -218,7 +218,7 @@ def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return one, other
 
 
-# What is no mean.
+# Objectives that are no means.
 
 
 def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
@@ -260,18 +260,18 @@ def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, 
 def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
     """Counts targets and predictions of the metric's precision and of the same shape."""
     numbers = [np.asarray(each).astype(metric.dtype) for each in (y, y_pred)]
-    target, made = _same_rank(*numbers)
-    if target.shape != made.shape:
+    target, predictions = _same_rank(*numbers)
+    if target.shape != predictions.shape:
         raise NotScoredError(f"targets and predictions of {metric.name} differ in shape")
     if weight is not None:
         if weight.size != len(target):
             raise NotScoredError("steps of sequences have weights of their own")
         weight = weight.reshape(-1)
-    return count(target, made), weight
+    return count(target, predictions), weight
 
 
 def _hits(metric: Any, target: np.ndarray, made: np.ndarray, *, of_predicted: bool) -> np.ndarray:
-    """Counts of each sample the true positives, and what else is predicted, or is missed."""
+    """Counts the true positives of each sample, and its other predictions or misses."""
     positive, predicted = target.astype(bool), made > metric.thresholds[0]
     if metric.class_id is not None:
         positive = positive[..., metric.class_id]
@@ -281,13 +281,15 @@ def _hits(metric: Any, target: np.ndarray, made: np.ndarray, *, of_predicted: bo
     return np.asarray(counted.reshape(len(made), 2, -1).sum(axis=2))
 
 
-def _hits_by_class(threshold: float | None, target: np.ndarray, made: np.ndarray) -> np.ndarray:
+def _hits_by_class(
+    threshold: float | None, target: np.ndarray, predictions: np.ndarray
+) -> np.ndarray:
     """Counts the predictions of each sample by class: for F1 and F-beta."""
     if threshold is None:
-        highest = made.max(axis=-1, keepdims=True)
-        predicted = (made >= highest) & (np.abs(made) > 1e-9)
+        highest = predictions.max(axis=-1, keepdims=True)
+        predicted = (predictions >= highest) & (np.abs(predictions) > 1e-9)
     else:
-        predicted = made > threshold
+        predicted = predictions > threshold
     hit = predicted.astype(target.dtype)
     return np.stack([hit * target, hit * (1 - target), (1 - hit) * target], axis=1)
 
@@ -307,21 +309,21 @@ class _Squares:
         return np.stack([centered, centered**2, (target - made) ** 2], axis=1)
 
 
-def _bins(metric: Any, target: np.ndarray, made: np.ndarray) -> np.ndarray:
+def _bins(metric: Any, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     """Puts predictions into the bins between the thresholds of `AUC`."""
     thresholds, evenly, from_logits = thresholds_of(metric)
     if from_logits:
         import keras
 
-        made = np.asarray(keras.activations.sigmoid(made))
+        predictions = np.asarray(keras.activations.sigmoid(predictions))
     if evenly:
-        # As Keras computes them, in the same precision.
-        made = np.clip(made, 0, 1)
-        steps = np.asarray(len(thresholds) - 1, made.dtype)
-        above = np.maximum(np.ceil(made * steps) - 1, 0).astype(np.int64) + 1
+        # Keras computes the bins so, in the same precision.
+        predictions = np.clip(predictions, 0, 1)
+        steps = np.asarray(len(thresholds) - 1, predictions.dtype)
+        above = np.maximum(np.ceil(predictions * steps) - 1, 0).astype(np.int64) + 1
     else:
-        ordered = np.asarray(thresholds, made.dtype)
-        above = np.searchsorted(ordered, made.reshape(-1)).reshape(made.shape)
+        ordered = np.asarray(thresholds, predictions.dtype)
+        above = np.searchsorted(ordered, predictions.reshape(-1)).reshape(predictions.shape)
     codes = 2 * above + target.astype(bool)
     kind = np.uint16 if 2 * (len(thresholds) + 1) <= 2**16 else np.int32
-    return np.asarray(codes.reshape(len(made), -1), kind)
+    return np.asarray(codes.reshape(len(predictions), -1), kind)

@@ -16,7 +16,7 @@ from studies.libraries.keras_parts import layers_within
 from studies.training.batches import as_tensor, packed, validation_batches
 from studies.training.checkpoints import BestWeights, cannot_write
 from studies.training.models import fixed_batch_size, set_values, stateful_layers, values_of
-from studies.training.scoring.rules import NotScoredError, Rule, rule_of
+from studies.training.scoring.rules import NotScoredError, Rule, Scored, rule_of
 from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
 from tracking.scores.files import write_scores
 from tracking.scores.sample_scores import SampleScores
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
 
 
-# Sums of other batches round otherwise: relative, and for objectives close to 0.
+# Sums over other batches round otherwise: a relative tolerance, and one for objectives near 0.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 # Bytes that the outputs of all layers may take.
 _MEMORY = 64 * 2**20
@@ -57,39 +57,75 @@ def sample_scores(
     count: a tie may be decided otherwise in another batch. By 0.1 % of 1 - R2 more for R2, which
     Keras computes in single precision.
     """
-    rule: Rule | None = None
-    values: list[np.ndarray] = []
-    weights: list[np.ndarray | None] = []
-    count = 0
-    for y, y_pred, given in _predicted(model, splits, batch_size):
-        if rule is None:
-            rule = rule_of(model, metric, y, y_pred)
-        value, weight = rule.score(y, y_pred, given)
-        values.append(value)
-        weights.append(weight)
-        count += len(value)
+    scores = scores_by_metric(model, splits, {metric: recorded}, epoch, batch_size)[metric]
+    if isinstance(scores, NotScoredError):
+        raise scores
+    return scores
+
+
+def scores_by_metric(
+    model: keras.Model,
+    splits: LoadedData,
+    recorded: Mapping[str, float | None],
+    epoch: int,
+    batch_size: int,
+) -> dict[str, SampleScores | NotScoredError]:
+    """Returns the result or the error of `sample_scores` by metric; predicts once."""
+    if stateful_layers(model):
+        raise NotScoredError("its layers keep their state between batches")
+    rules: dict[str, Rule] = {}
+    pieces: dict[str, list[Scored]] = {metric: [] for metric in recorded}
+    scores: dict[str, SampleScores | NotScoredError] = {}
+    for y, y_pred, weights in _predicted(model, splits, batch_size):
+        for metric in recorded.keys() - scores.keys():
+            try:
+                if metric not in rules:
+                    rules[metric] = rule_of(model, metric, y, y_pred)
+                pieces[metric].append(rules[metric].score(y, y_pred, weights))
+            except NotScoredError as error:
+                scores[metric] = error
+    for metric in recorded.keys() - scores.keys():
+        try:
+            rule = rules.get(metric)
+            of_metric = _scores(metric, rule, pieces[metric], splits, epoch, batch_size)
+            _check(of_metric, recorded[metric])
+            scores[metric] = of_metric
+        except NotScoredError as error:
+            scores[metric] = error
+    return {metric: scores[metric] for metric in recorded}
+
+
+def _scores(
+    metric: str,
+    rule: Rule | None,
+    pieces: Sequence[Scored],
+    splits: LoadedData,
+    epoch: int,
+    batch_size: int,
+) -> SampleScores:
     if rule is None:
         raise NotScoredError("there are no validation samples")
-    joined = None if weights[0] is None else _joined(weights)
-    if rule.equal_batches and not splits.streams and count % batch_size:
-        last = count % batch_size
-        joined = np.repeat([1 / batch_size, 1 / last], [count - last, last]).astype(np.float32)
-    scores = SampleScores(
+    values = np.concatenate([values for values, _ in pieces])
+    weights = None if pieces[0][1] is None else np.concatenate([each for _, each in pieces])
+    last = len(values) % batch_size
+    if rule.equal_batches and not splits.streams and last:
+        weights = np.repeat([1 / batch_size, 1 / last], [len(values) - last, last])
+        weights = weights.astype(np.float32)
+    return SampleScores(
         metric,
         rule.kind,
-        _joined(values),
+        values,
         epoch,
-        joined,
+        weights,
         rule.constant(),
         rule.settings,
         groups=splits.validation.groups,
     )
-    if recorded is not None:
-        _check(scores, recorded)
-    return scores
 
 
-def _check(scores: SampleScores, recorded: float) -> None:
+def _check(scores: SampleScores, recorded: float | None) -> None:
+    if recorded is None:
+        return
     tolerance = _RELATIVE * abs(recorded) + _ABSOLUTE
     values = scores.values
     if scores.kind == "r2":
@@ -102,10 +138,6 @@ def _check(scores: SampleScores, recorded: float) -> None:
             f"the scores of its samples give {scores.metric} {scores.value:.6g}, and Keras "
             f"{recorded:.6g}"
         )
-
-
-def _joined(pieces: list[Any]) -> np.ndarray:
-    return np.asarray(pieces[0]) if len(pieces) == 1 else np.concatenate(pieces)
 
 
 def _predicted(
@@ -171,11 +203,11 @@ def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:
     shapes = [tuple(array.shape[1:]) for array in tf.nest.flatten(x)]
     steps = max((shape[0] for shape in shapes if shape), default=1)
     numbers = sum(math.prod(shape) for shape in shapes)
-    known = 0
+    of_layers = 0
     for layer in layers_within(model):
         for output in _outputs_of(layer):
-            known += math.prod(steps if each is None else each for each in output.shape[1:])
-    bytes_each = 4 * (numbers + known if known else numbers * _UNKNOWN)
+            of_layers += math.prod(steps if each is None else each for each in output.shape[1:])
+    bytes_each = 4 * (numbers + of_layers if of_layers else numbers * _UNKNOWN)
     size = int(np.clip(_MEMORY // max(bytes_each, 1), 1, 2**16))
     return size if size < batch_size else size // batch_size * batch_size
 
@@ -207,11 +239,11 @@ class ScoreRecorder:
 
     def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:
         self._task, self._model = task, model
-        # The weights after an epoch, and what was measured then.
+        # By epoch: the weights after it, and its metrics.
         self._epochs: dict[int, tuple[Sequence[np.ndarray], BestEpoch]] = {}
         self._why_not_every = ""
         self._every = task.scores_of == "every"
-        # Whether not only the best epoch counts.
+        # Whether epochs besides the best one are scored.
         self._follows = task.scores is not None and (self._every or 0 < samples <= _FEW_SAMPLES)
 
     def take(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -249,7 +281,7 @@ class ScoreRecorder:
         path = self._task.scores
         if path is None or result.best is None or result.state not in ("complete", "pruned"):
             return result
-        # Of another attempt.
+        # An earlier attempt may have written one.
         path.unlink(missing_ok=True)
         try:
             scores = self._scores(splits, result.best, weights)
@@ -272,8 +304,6 @@ class ScoreRecorder:
         """Returns the scores of the best epoch, and of others if they can be made."""
         if weights.copy is None:
             raise NotScoredError("the weights of its best epoch are not known")
-        if stateful_layers(self._model):
-            raise NotScoredError("its layers keep their state between batches")
         weights.restore()
         by_epoch = {best.epoch: self._present(splits, best)}
         try:
@@ -297,7 +327,7 @@ class ScoreRecorder:
         return []
 
     def _present(self, splits: LoadedData, measured: BestEpoch) -> SampleScores:
-        """Returns the scores of the model's present weights: those of an epoch."""
+        """Returns the scores of the model's present weights, of an epoch."""
         spec = self._task.spec
         return sample_scores(
             self._model,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import gc
 from collections.abc import Callable
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -327,18 +326,6 @@ class TestCheckStudy:
 
         with pytest.raises(BuilderError, match=r"metric '\w+'… has a name of 30\d char"):
             self.check(build)
-
-    def test_a_folder_called_tensorboard_is_not_the_package(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "tensorboard").mkdir()
-        monkeypatch.setattr(
-            "studies.training.building.study_checks.find_spec",
-            lambda name: PathFinder.find_spec(name, [str(tmp_path)]),
-        )
-        callbacks = [keras.callbacks.TensorBoard()]
-        with pytest.raises(BuilderError, match=r"pip install tensorboard"):
-            self.check(dense, callbacks=lambda hp: callbacks)
 
     def test_a_model_that_is_not_compiled(self) -> None:
         with pytest.raises(BuilderError, match=r"not compiled"):
