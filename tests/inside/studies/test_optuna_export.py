@@ -202,7 +202,7 @@ def refused(made: Path, tmp_path: Path) -> Iterator[Any]:
         ("nosuch://x/y", ("nosuch",)),
         ("sqlite://", ("lost with this process",)),
         ("sqlite:////no/such/folder/x.db", ("unable to open database file",)),
-        ("sqlite:///STORE/scripted/journal.db", ("something else", "--storage")),
+        ("sqlite:///STORE/scripted/journal.db", ("not an Optuna database", "--storage")),
         ("sqlite:///STORE/store.json", ("not a database",)),
         ("postgresql://me:secret@localhost/x", ("postgresql://me:***@localhost/x",)),
     ],
