@@ -1,4 +1,4 @@
-"""The summary of a study: what terminals, documents, reports, MLflow and notebooks say of it.
+"""The summary of a study, which terminals, documents, reports, MLflow and notebooks draw.
 
 It is one value, `Summary`. Each place draws its facts, commands and best trials in its own form.
 """
@@ -51,11 +51,11 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What is said of a study under one engine.
+    """The summary of a study under one engine.
 
     Attributes:
         history: The study.
-        verdict: How much of its best value to believe.
+        verdict: The verdict on its best value.
         without: A store's folder that commands need not name.
     """
 
@@ -247,7 +247,7 @@ def trial_rows(
 
 
 def standing_facts(standing: Standing) -> list[Fact]:
-    """Returns how a study stands in a comparison."""
+    """Returns the facts of a study in a comparison."""
     history, best = standing.history, standing.best
     value, epoch = "no value yet", None if best is None else best.epoch
     if best is not None and best.best is not None:
@@ -265,7 +265,7 @@ def standing_facts(standing: Standing) -> list[Fact]:
 
 
 def cost_text(reached: Reached) -> str:
-    """Returns what a study spent until it reached a value."""
+    """Returns the cost of a study until it reached a value."""
     if reached.trials is None or reached.epochs is None or reached.seconds is None:
         return "not reached"
     trials, epochs = counted(reached.trials, "trial"), counted(reached.epochs, "epoch")
@@ -279,17 +279,17 @@ def overlap_row(overlap: ParameterOverlap) -> list[str]:
     return [overlap.name, *regions, "-" if overlap.overlap is None else f"{overlap.overlap:.2f}"]
 
 
-def reason_facts(found: Sequence[Reason]) -> Iterator[Fact]:
+def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:
     """Yields why trials are infeasible, or ended early, the most frequent reasons first."""
-    for reason in found[:_MOST_REASONS]:
+    for reason in causes[:_MOST_REASONS]:
         yield Fact(reason.kind, f"{counted(len(reason.trials), 'trial')}: {reason.text}")
-    if len(found) > _MOST_REASONS:
-        more = counted(len(found) - _MOST_REASONS, "more reason")
+    if len(causes) > _MOST_REASONS:
+        more = counted(len(causes) - _MOST_REASONS, "more reason")
         yield Fact("and", f"{more}: see --json")
 
 
 def data_facts(description: StudyDescription) -> Iterator[Fact]:
-    """Yields how data is split into folds, made for each trial, read in batches and weighted."""
+    """Yields the facts of data that is in folds, made for each trial, in batches or weighted."""
     if description.folds:
         how = description.cross_validation
         drawn = "" if how.isdigit() else f", by {how}"
@@ -314,7 +314,7 @@ def validation_parts(history: StudyHistory) -> int:
 
 
 def _on_test(history: StudyHistory) -> str:
-    """Returns what was read of the sealed test part."""
+    """Returns the last reading of the sealed test part."""
     if "test" not in history.description.data.digests:
         return ""
     readings = read_evaluations(history)
@@ -345,7 +345,7 @@ def _progress(history: StudyHistory) -> str:
 
 
 def _trainers(history: StudyHistory) -> str:
-    """Returns which trainers trained the trials, and why some were not compiled."""
+    """Returns the trainers of the trials, and the reasons why some were not compiled."""
     used = Counter(
         (trial.result.trainer, trial.result.trainer_reason)
         for trial in history.ended

@@ -155,8 +155,8 @@ def with_verdict(text: str, former: str, verdict: str) -> str:
 
     A person may have changed the text, which has the former verdict or not.
     """
-    for known in filter(None, (former, verdict)):
-        text = text.removeprefix(f"**{plain(known)}**").lstrip()
+    for beginning in filter(None, (former, verdict)):
+        text = text.removeprefix(f"**{plain(beginning)}**").lstrip()
     return f"**{plain(verdict)}**\n\n{text}" if verdict else text
 
 
@@ -231,7 +231,7 @@ REPORT: Final = "report.html"
 _TOP: Final = 10
 # The table of a wide study goes on in the report: descriptions have 8,000 characters.
 _MOST_ROWS: Final = 30
-# With more hyperparameters a table has the trials side by side, of which so many fit.
+# A table with more hyperparameters has trials as columns, of which this number fits.
 _MOST_COLUMNS: Final = 7
 _SIDE_BY_SIDE: Final = 5
 # So does a verdict begin, after flaws of the data.
@@ -331,7 +331,7 @@ def _table(history: StudyHistory, pages: Pages) -> list[str]:
 def study_description(
     histories: Sequence[StudyHistory], pages: Mapping[str, Pages], *, running: bool
 ) -> str:
-    """Returns what MLflow shows above a study's views: what to believe, and links.
+    """Returns the text above a study's views in MLflow: its verdict and links.
 
     `pages` are by engine. `running` is whether a process holds the study: one that was killed could
     not record that it ended.
@@ -349,23 +349,23 @@ def is_replaceable(text: str) -> bool:
 
 
 def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) -> str:
-    """Returns what is known of a study under one engine.
+    """Returns the line on a study under one engine.
 
     The list of studies shows Markdown as it is written, so links come last.
     """
-    said = f"{plain(outcome_of(history))}."
+    text = f"{plain(outcome_of(history))}."
     if history.status == "RUNNING":
         state = "It is running" if running else "It was killed; launch it again to resume it"
-        said = f"{state}: its best trial so far is the first of the trials."
+        text = f"{state}: its best trial so far is the first of the trials."
     elif history.best is not None:
         verdict = plain(study_verdict(history).text)
         if _REPORTED in verdict:
             flaws, _, value = _believed(verdict).partition(_REPORTED)
-            said = f"{flaws}{_REPORTED}{plain(history.description.objective.metric)} {value}"
+            text = f"{flaws}{_REPORTED}{plain(history.description.objective.metric)} {value}"
     links = [link("summary", run_page(pages.experiment, pages.parent))]
     links += [link(view, view_page(pages.experiment, view)) for view in VIEWS]
     engine = f" ({plain(history.description.engine)})" if several else ""
-    return f"{said}{engine} {' · '.join(links)}"
+    return f"{text}{engine} {' · '.join(links)}"
 
 
 def _believed(verdict: str) -> str:
@@ -376,6 +376,6 @@ def _believed(verdict: str) -> str:
 
 
 def _rank(history: StudyHistory) -> tuple[bool, float]:
-    """Returns what sorts a study's engines, the one with the best value first."""
+    """Returns the key that sorts a study's engines by their best values."""
     best = history.best
     return (best is None, 0.0 if best is None else rank_of(best, history.description.objective).key)
