@@ -24,7 +24,7 @@ from tracking.history.verdicts import (
     read_evaluations,
     study_verdict,
 )
-from tracking.records import EndedTrial, StudyDescription, TrialRecord
+from tracking.records import StudyDescription, TrialRecord, TrialResult, TrialSpec
 from tracking.records.checks import OFF, REPRODUCED
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 
@@ -171,7 +171,9 @@ class Summary:
             yield Fact("validated", f"{parts}: values of trials do not compare")
         default = history.default
         if default is not None and default.best is not None and default is not history.best:
-            yield Fact("defaults", f"trial {default.number}: {value_text(history, default)}")
+            yield Fact(
+                "defaults", f"trial {default.number}: {value_text(default.spec, default.result)}"
+            )
         if description.unread:
             yield Fact("never read", f"{listed(description.unread)}: changes nothing")
         others = [engine for engine in history.engines if engine != description.engine]
@@ -199,22 +201,23 @@ def outcome_of(history: StudyHistory) -> str:
         return f"no trial has a value of {history.description.objective.metric} yet"
     engine = f" of {history.description.engine}" if len(history.engines) > 1 else ""
     default = ", the defaults" if best.number == history.description.default_trial else ""
-    return f"trial {best.number}{engine}{default}: {value_text(history, best)}"
+    return f"trial {best.number}{engine}{default}: {value_text(best.spec, best.result)}"
 
 
-def value_text(history: StudyHistory, trial: EndedTrial) -> str:
+def value_text(spec: TrialSpec, result: TrialResult) -> str:
     """Returns a trial's value, such as ``val_accuracy 0.98 ± 0.01 at epoch 5 of 20``."""
-    assert trial.best is not None, "the trial has a value"
-    result, spread = trial.result, trial.result.spread
-    text = f"{history.description.objective.metric} {trial.best.value:.{_DIGITS}g}"
-    if spread is not None:
-        text += f" ± {spread:.2g}"
+    best = result.best
+    assert best is not None, "the trial has a value"
+    text = f"{spec.objective.metric} {best.value:.{_DIGITS}g}"
+    if result.spread is not None:
+        text += f" ± {result.spread:.2g}"
     if result.of_no_epoch:
         return text
     if result.folds or not result.repeats:
-        planned = result.epochs if result.trainer == "objective" else trial.spec.epochs
-        pruned = f", pruned at {result.epochs}" if trial.state == "pruned" else ""
-        text += f" at epoch {trial.best.epoch}{pruned if not result.repeats else ''} of {planned}"
+        planned = result.epochs if result.trainer == "objective" else spec.epochs
+        pruned = result.state == "pruned" and not result.repeats
+        text += f" at epoch {best.epoch}"
+        text += f", pruned at {result.epochs} of {planned}" if pruned else f" of {planned}"
     if result.folds > _MOST_FOLDS:
         return f"{text}, the mean of {result.folds} folds"
     if result.repeats:

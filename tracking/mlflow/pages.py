@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from search_spaces.texts import listed, readable
+from search_spaces.texts import counted, duration, listed, readable
 from tracking.history.commands import reproduce_command
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import rank_of
@@ -24,7 +24,7 @@ from tracking.records import (
     TrialSpec,
     training_name,
 )
-from tracking.summary import Fact, outcome_of, summary_of, trial_rows
+from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
 # Hyperparameters in a description; the page lists them all.
 _SHOWN: Final = 30
@@ -53,16 +53,17 @@ def trial_note(
     spec: TrialSpec, values: Mapping[str, Any], result: TrialResult, reproduce: str
 ) -> str:
     """Returns the description of a trial in Markdown: its result, hyperparameters and command."""
-    lines = [f"**{_verdict(spec, result)}**"]
+    value = "" if result.best is None else f": {plain(value_text(spec, result))}"
+    lines = [f"**{result.state.capitalize()}{value}**"]
     if result.reason:
         lines.append(plain(result.reason))
     shown = [f"{plain(name)} = {plain(readable(value))}" for name, value in values.items()]
     lines += ["", listed(shown, most=_SHOWN)]
-    facts = [f"seed {spec.seed}", f"{result.seconds:.3g} s"]
+    facts = [f"seed {spec.seed}", counted(result.epochs, "epoch"), duration(result.seconds)]
     if result.trainer:
         facts.append(f"trainer {result.trainer}")
     if result.model_parameters:
-        facts.append(f"{result.model_parameters:,} weights")
+        facts.append(counted(result.model_parameters, "weight"))
     lines += ["", ", ".join(facts)]
     if result.best is not None:
         lines += code_block([reproduce])
@@ -85,26 +86,6 @@ def _trial_outcome(spec: TrialSpec, result: TrialResult | None, folds: int = 0) 
     if result.of_no_epoch:
         return f"{metric} {result.best.value:.4g}"
     return f"{metric} {result.best.value:.4g} @ epoch {result.best.epoch}"
-
-
-def _verdict(spec: TrialSpec, result: TrialResult) -> str:
-    state = result.state.capitalize()
-    if result.state == "pruned" and result.folds:
-        state += f" in its fold {result.folds}"
-    elif result.state == "pruned":
-        of = f" of {spec.epochs}" if result.epochs <= spec.epochs else ""
-        state += f" after {result.epochs}{of} epochs"
-    elif result.state == "complete":
-        state += f" after {result.epochs} epochs"
-    if result.best is None:
-        return state
-    value = f"{plain(spec.objective.metric)} {result.best.value:.6g}"
-    if result.spread is not None:
-        what = f"folds, at epoch {result.best.epoch}" if result.folds else "repeats"
-        return f"{state}: {value} ± {result.spread:.2g} over {len(result.repeats)} {what}"
-    if result.of_no_epoch:
-        return f"{state}: {value}"
-    return f"{state}: {value} at epoch {result.best.epoch}"
 
 
 def model_description(name: str, experiment_id: str) -> str:
