@@ -226,15 +226,15 @@ def _values_left(
     values: Iterable[Scalar], old: Parameter | None, new: Parameter
 ) -> tuple[Scalar, ...]:
     """Returns the values of a condition that its parent can still have, in its spelling."""
-    left = []
+    possible = []
     for value in values:
         # A condition on a Float may say 1, and a Fixed in its place has the value 1.0.
         spelled = old.canonical(value) if old is not None and old.contains(value) else value
         for each in (spelled, value):
             if new.contains(each):
-                left.append(new.canonical(each))
+                possible.append(new.canonical(each))
                 break
-    return tuple(left)
+    return tuple(possible)
 
 
 def _never_active(parameter: Parameter, settled: ByName, never: set[str]) -> SearchSpaceError:

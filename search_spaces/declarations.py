@@ -210,13 +210,13 @@ def read_as(name: str) -> str:
 def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
     """Returns the name of one of several parameters that a builder reads by one name."""
     words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
-    wanted = f"{name}{_WHEN}{words}".replace("=", ":")
-    if len(wanted) > _LONGEST:
-        wanted = wanted[: _LONGEST - 1].rstrip() + "…"
-    unique, count = wanted, 1
+    base = f"{name}{_WHEN}{words}".replace("=", ":")
+    if len(base) > _LONGEST:
+        base = base[: _LONGEST - 1].rstrip() + "…"
+    unique, count = base, 1
     while unique in taken:
         count += 1
-        unique = f"{wanted} ({count})"
+        unique = f"{base} ({count})"
     return unique
 
 

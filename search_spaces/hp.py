@@ -434,9 +434,9 @@ class Hyperparameters(InlineDeclarations):
             return self._joined[name], self._readable[name]
         if called in self._active:
             return self._space[called], self._values[called]
-        known = next((each for each in self._space.names if name in (each, read_as(each))), None)
-        if known is not None:
-            return self._space[known], NOT_GIVEN
+        variant = next((each for each in self._space.names if name in (each, read_as(each))), None)
+        if variant is not None:
+            return self._space[variant], NOT_GIVEN
         return self._out_of_scope.get(name), NOT_GIVEN
 
     def _unreadable(self, name: str) -> HyperparameterError:

@@ -152,26 +152,26 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
     texts = [name for name in refused if _are_texts(frame[name].dropna())]
     if not usable and len(texts) == 1:
         return _of_texts(file, texts[0], target, kind)
-    found = guessed(frame[target]) if kind is None else kind
+    meaning = guessed(frame[target]) if kind is None else kind
     left_out = tuple(refused) if usable else ()
     # As a launch would read it, so that it says the same now.
     described = datasets.table(
-        file, target=target, classes=found != "regression", drop=left_out
+        file, target=target, classes=meaning != "regression", drop=left_out
     ).read
     assert isinstance(described, Table), "it reads a table"
     read = described.contents_of(frame).pool
-    if found != "regression":
-        check_values(len(set(read.y)), found, str(file))
+    if meaning != "regression":
+        check_values(len(set(read.y)), meaning, str(file))
     options = f", drop=[{', '.join(map(quoted, left_out))}]" if left_out else ""
     call = (
         f"ks.datasets.table({quoted_path(file)}, target={quoted(target)}, "
-        f"classes={found != 'regression'}{options})"
+        f"classes={meaning != 'regression'}{options})"
     )
     notes = [*(read.table.notes if read.table else ())]
     for name in left_out:
         hint = " For a model that reads it, see ks.datasets.text." if name in texts else ""
         notes.append(f"The column {name!r} is left out: it {refused[name]}.{hint}")
-    output = _output(found, len(set(read.y)))
+    output = _output(meaning, len(set(read.y)))
     return Samples(call, (), output, tuple(notes), "new_samples.csv")
 
 

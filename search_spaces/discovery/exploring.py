@@ -139,12 +139,12 @@ class Explorer:
 
     def _least(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns those values that a parameter needs to be active."""
-        left = {n: v for n, v in values.items() if self._is_chosen(n, v)}
-        for each in list(left):
-            fewer = {n: v for n, v in left.items() if n != each}
+        needed = {n: v for n, v in values.items() if self._is_chosen(n, v)}
+        for each in list(needed):
+            fewer = {n: v for n, v in needed.items() if n != each}
             if name in self._run(fewer).values:
-                left = fewer
-        return left
+                needed = fewer
+        return needed
 
     def _is_chosen(self, name: str, value: Any) -> bool:
         return self._tracer.key(name, value) != self._tracer.key(
@@ -230,8 +230,8 @@ class Explorer:
 
     def _supported(self, pair: dict[str, Any], conditions: Conditions) -> dict[str, Any] | None:
         """Returns a pair with what it needs: what worked in a build, else defaults, if they fit."""
-        wanted: Condition = {name: (value,) for name, value in pair.items()}
-        needed = needs(wanted, conditions, self._tracer)
+        condition: Condition = {name: (value,) for name, value in pair.items()}
+        needed = needs(condition, conditions, self._tracer)
         if not all(needed.values()):
             return None
         row: dict[str, Any] = {}

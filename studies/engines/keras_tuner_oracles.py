@@ -100,8 +100,8 @@ def untried_values(space: SearchSpace, tried: set[str], seed: int) -> dict[str, 
     """Returns a configuration that has not been tried, chosen at random; None if there is none."""
     drawn = random.Random(seed)
     if all(parameter.count is not None for parameter in space):
-        left = (values for values in space.grid() if canonical_json(values) not in tried)
-        candidates = list(itertools.islice(left, _LISTED))
+        untried = (values for values in space.grid() if canonical_json(values) not in tried)
+        candidates = list(itertools.islice(untried, _LISTED))
         return drawn.choice(candidates) if candidates else None
     for _ in range(_DRAWS):
         values = space.from_unit({name: drawn.random() for name in space.dimensions})
@@ -155,10 +155,10 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
                 self.ongoing_trials = {}
                 self.gpr.fit(*vectors_of(oracles.BayesianOptimizationOracle, self))
                 self.trials, self.ongoing_trials = trials, everything[1]
-            found = vectors_of(oracles.BayesianOptimizationOracle, self)
+            vectors = vectors_of(oracles.BayesianOptimizationOracle, self)
         finally:
             self.trials, self.ongoing_trials = everything
-        return found
+        return vectors
 
     def _as_bad_as_the_worst(self) -> dict[str, Any]:
         """Returns the trials, the infeasible ones with the worst value of any.
@@ -170,16 +170,16 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         worst = (
             max(low, min(scores)) if self.objective.direction == "max" else min(high, max(scores))
         )
-        found = {}
+        trials = {}
         for trial_id, trial in self.trials.items():
-            found[trial_id] = trial
+            trials[trial_id] = trial
             if trial.status == TrialStatus.FAILED:
-                found[trial_id] = copy.copy(trial)
-                found[trial_id].status, found[trial_id].score = TrialStatus.COMPLETED, worst
+                trials[trial_id] = copy.copy(trial)
+                trials[trial_id].status, trials[trial_id].score = TrialStatus.COMPLETED, worst
             elif trial.status == TrialStatus.COMPLETED and not low <= trial.score <= high:
-                found[trial_id] = copy.copy(trial)
-                found[trial_id].score = min(max(trial.score, low), high)
-        return found
+                trials[trial_id] = copy.copy(trial)
+                trials[trial_id].score = min(max(trial.score, low), high)
+        return trials
 
 
 class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]

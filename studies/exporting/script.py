@@ -138,12 +138,12 @@ def export_script(
         explained(folder),
         tempfile.TemporaryDirectory(prefix="partial-", dir=folder.parent) as partial,
     ):
-        made = Path(partial, folder.name)
-        write_script(history, trial, parts, code, made)
+        target = Path(partial, folder.name)
+        write_script(history, trial, parts, code, target)
         progress.wait("trying its first epoch")
-        differs = try_script(made, name, code.folder)
+        differs = try_script(target, name, code.folder)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(made, folder)
+        os.replace(target, folder)
     return ScriptExport(name, engine, trial.number, folder / _SCRIPT, differs, tuple(notes))
 
 
@@ -309,8 +309,13 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
 def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
     """Returns the versions that a script needs, in the form of PEP 723."""
     names = {name.partition(".")[0] for text in files.values() for name in imported_names(text)}
-    known = packages_distributions()
-    needed = {"keras", "numpy", "tensorflow", *(known[name][0] for name in names if name in known)}
+    owners = packages_distributions()
+    needed = {
+        "keras",
+        "numpy",
+        "tensorflow",
+        *(owners[name][0] for name in names if name in owners),
+    }
     versions = {each: trial.environment.get(each) or version(each) for each in needed}
     versions.pop("kerastudy", None)
     lines = "".join(f'#     "{package}=={each}",\n' for package, each in sorted(versions.items()))

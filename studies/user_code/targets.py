@@ -50,11 +50,11 @@ def catalog_names() -> list[str]:
 
 def catalog_questions() -> dict[str, str]:
     """Returns what each ready study asks: the first line of its docstring. Nothing is imported."""
-    found = {}
+    questions = {}
     for name in catalog_names():
         text = (_CATALOG / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-        found[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
-    return found
+        questions[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return questions
 
 
 def resolve_target(text: str, command: str = "launch") -> Target:
