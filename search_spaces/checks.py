@@ -1,4 +1,4 @@
-"""Checks of single settings, and what they raise: one sentence in one form for each.
+"""Checks of single settings, each with a sentence of one form.
 
 Every check takes the setting's name and value and returns the value as a plain Python one. It
 raises the error that it is given, `SearchSpaceError`, `DataError` or `StudyError`.

@@ -1,4 +1,4 @@
-"""Ready-made parameters: what the field usually searches, with its usual ranges and scales.
+"""Ready-made parameters, with the usual ranges and scales of the field.
 
 Each function returns a parameter, or a group of parameters that a SearchSpace takes. Every part can
 be overridden: `dropout(0.0, 0.6, name="dropout_top", role="scientific")`. All take, beside the
@@ -24,7 +24,7 @@ from search_spaces.parameters.choices import Boolean, Choice
 from search_spaces.parameters.parameter import NOT_GIVEN, Declared, MaybeScalar, Parameter
 from search_spaces.parameters.ranges import Float, Int
 
-# What Keras 3.15 calls its initializers, activations and optimizers, without importing Keras
+# The names of Keras 3.15's initializers, activations and optimizers, without importing Keras
 # (https://keras.io/api/layers/initializers/, …/activations/, https://keras.io/api/optimizers/).
 # A test compares these names with the installed Keras.
 
@@ -50,7 +50,7 @@ INITIALIZER_ALIASES: Final[Mapping[str, str]] = {
 BIAS_INITIALIZERS: Final = tuple(
     name for name in INITIALIZERS if name not in ("identity", "orthogonal")
 )
-"""Those that can fill a bias, too: identity and orthogonal need a matrix."""
+"""The initializers that can fill a bias, too: identity and orthogonal need a matrix."""
 
 ACTIVATIONS: Final = tuple(
     """
@@ -493,7 +493,7 @@ def optimizer(
     return tuple(group) if learning_rate or momentum else choice
 
 
-# As `optimizer` has arguments of these names.
+# `optimizer` has arguments of these names.
 _rate, _momentum = learning_rate, momentum
 
 

@@ -1,4 +1,4 @@
-"""A space tailored from the command line: what varies, from which range, and what is fixed.
+"""A space tailored from the command line: names that vary, ranges, and fixed values.
 
     --only a,b                          these vary, all others are Fixed at their defaults
     --set learning_rate=1e-4            Fixed at this value
@@ -79,7 +79,7 @@ class Tailoring(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the tailoring changes nothing."""
         return self.only is None and not self.ranges
 
     def apply(self, space: SearchSpace) -> SearchSpace:

@@ -1,4 +1,4 @@
-"""The command ``kerastudy``, and what its commands share: options, errors, output, trust."""
+"""The command ``kerastudy``, and the common parts of its commands: options, errors, trust."""
 
 from __future__ import annotations
 

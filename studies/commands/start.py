@@ -80,7 +80,7 @@ def new_command(
 
 
 def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | None, str | None, Any]:
-    """Asks for what was not given."""
+    """Asks for the options that were left out."""
     from studies.data import is_table
     from studies.starting import columns, read_samples
 
@@ -162,7 +162,7 @@ def data_command(
     if output is not None:
         output = file_for(output, "", force=True)
     other = data_to_use(data, column)
-    # What code of the user's prints in this process is no result.
+    # Prints of the user's code are no result.
     with contextlib.redirect_stdout(sys.stderr):
         if found_target is None:
             recorded: list[str] = []

@@ -44,7 +44,7 @@ class AskedOracle:
     # All trials of the study, as canonical JSON: shared with the engine, which adds to it.
     tried: set[str]
 
-    # Of Keras Tuner's Oracle.
+    # Keras Tuner's Oracle has these.
     trials: dict[str, Any]
     ongoing_trials: dict[str, Any]
     objective: Any
@@ -224,10 +224,10 @@ def _range_of_ordinary(scores: Sequence[float]) -> tuple[float, float]:
 
 
 def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
-    """Whether a finite space is known to be exhausted, by a quick check."""
+    """Returns whether a finite space is exhausted, by a quick check first."""
     if any(each.count is None for each in space):
         return False
-    # There are more if what has no condition alone combines in more ways.
+    # Parameters without a condition alone combine in so many ways.
     least = math.prod(each.count or 1 for each in space if not each.when)
     return len(tried) >= least and not any(itertools.islice(space.grid(), len(tried), None))
 
@@ -264,7 +264,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
     trials have ended than will stay behind, so there is a place for each running trial.
     """
 
-    # Of Keras Tuner's.
+    # Keras Tuner's HyperbandOracle has these.
     _brackets: list[dict[str, Any]]
     _current_bracket: int
     _current_iteration: int
@@ -289,7 +289,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
                 bracket = self._open_bracket()
                 if bracket is None or not self._usable_in(bracket):
                     return None
-                # The space is exhausted. Those that the bracket has compete for what is above.
+                # The space is exhausted: the bracket's trials compete for the rungs above.
                 bracket["rounds"][0].append({"past_id": None, "id": self._blank()})
             elif values.get(_PAST) in self._unusable:
                 self._replace_id(trial_id, self._blank())

@@ -68,7 +68,7 @@ def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
         table = trials_table(history)
         table.insert(0, "engine", history.description.engine)
         tables.append(table)
-    # Without columns that are empty in one table, whose types pandas would have to guess.
+    # One table needs no concatenation, which guesses the types of empty columns.
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 

@@ -130,7 +130,7 @@ def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
         engine.dispose()
         if there and not {"studies", "trials"} <= there:
             raise StudyError(f"{public!r} is not an Optuna database. Pass another --storage.")
-        # With its password.
+        # Optuna needs the password.
         storage = optuna.storages.RDBStorage(url.render_as_string(False), engine_kwargs=arguments)
         try:
             yield storage, public

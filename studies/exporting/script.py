@@ -71,7 +71,7 @@ class ScriptExport:
 
 @dataclass(frozen=True)
 class ScriptParts:
-    """What a script needs of a study, found in a worker process."""
+    """The parts of a study that a script needs, from a worker process."""
 
     hyperparameters: Mapping[str, Any]
     class_weight: Mapping[int, float] | None
@@ -154,7 +154,7 @@ def training_of(trial: EndedTrial) -> TrialSpec:
 
 
 def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> ScriptParts:
-    """Finds what a script needs of a study.
+    """Returns the parts of a study that a script needs.
 
     Raises StudyError, with the reason, if a script can't do what the trial did.
     """
@@ -185,7 +185,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         assert isinstance(splits.train.y, np.ndarray), "it has classes"
         labels = class_labels(splits.train.y)
         assert labels is not None, "likewise"
-        # For batches, Keras needs those of all classes.
+        # Keras needs the weights of all classes, for batches.
         classes = range(int(labels.max()) + 1)
         weights = {label: spec.class_weight.get(label, 1.0) for label in classes}
     return ScriptParts(hp.values, weights, arrays, splits.digest)
@@ -293,7 +293,7 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
     depth = max(above, package)
     own = path.parent.parts[len(path.parent.parts) - depth :]
     files = {posixpath.normpath(posixpath.join(*own, place)): t for place, t in texts.items()}
-    # What is imported is found from a folder that is no package; the study's own comes first.
+    # Imports start from folders that are no packages; the study's own folder comes first.
     folders = {str(each) for file in files for each in PurePosixPath(file).parents}
     roots = [each for each in folders if posixpath.join(each, "__init__.py") not in files]
     place = {

@@ -140,7 +140,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     name = f"_kerastudy_study_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     module = ModuleType(name)
     module.__file__ = str(path)
-    # For its relative imports.
+    # Relative imports start from here.
     module.__package__ = _package_of(path)
     # Pickles and keras.saving look modules up by name.
     sys.modules[name] = module
@@ -162,7 +162,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # What follows a search needs its results.
+        # A script may fail after its search, whose results it lacks here.
         named = bool(file.passed_over) and target.variable in vars(module)
         if file.search is None and not named:
             raise StudyFileError(_where_raised(path, error)) from None

@@ -171,7 +171,7 @@ def _run(name: str, file: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Before it runs, as its own modules may import from it.
+    # Its own modules may import from it while it runs.
     _loaded[file] = module
     try:
         spec.loader.exec_module(module)

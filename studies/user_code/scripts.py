@@ -38,21 +38,21 @@ from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
 
 _MAIN: Final = "__main__"
-# Of a script that does not say how many, so that only its timeout, or Ctrl-C, ends it.
+# A script may set no number of trials: only its timeout, or Ctrl-C, then ends it.
 _WITHOUT_END: Final = 10_000
-# Arguments of a search that the study is made of, or that only change what is printed.
+# Arguments of a search that the study takes over, or that only change its output.
 _TAKEN: Final = frozenset(
     """x y sample_weight validation_data validation_split steps_per_epoch validation_steps epochs
     batch_size callbacks class_weight verbose""".split()
 )
 # A study does by itself what these callbacks do.
 _KEPT: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
-# Of Optuna's samplers that keep a state of their own, those that an engine stands for.
+# Engines that stand for samplers of Optuna's with a state of their own.
 _BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "BruteForceSampler": "optuna:grid"}
 
 
 class ScriptStudy(NamedTuple):
-    """The study of a script's search, and what to say of it: what it took, what it did not."""
+    """The study of a script's search, and notes on what it took over and left out."""
 
     study: StudyDefinition
     said: tuple[str, ...]
@@ -190,7 +190,7 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
 
 
 def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
-    """Returns the engine for one of Optuna's samplers, its settings, and what is left out."""
+    """Returns the engine for one of Optuna's samplers, its settings, and ignored ones."""
     kind = type(sampler).__name__
     if kind in _BY_NAME:
         return _BY_NAME[kind], {}, [f"settings of the {kind}; {_BY_NAME[kind]} has none"]
@@ -312,7 +312,7 @@ def _callbacks(given: Any) -> tuple[CallbackBuilder | None, list[str]]:
     """Returns what makes new callbacks for each trial, and the names of those left out."""
     used = [each for each in given if _name_of(each) not in _KEPT]
     kept = [_name_of(each) for each in given if _name_of(each) in _KEPT]
-    # As Keras Tuner does.
+    # Keras Tuner copies them for each trial, too.
     return (lambda hp: copy.deepcopy(used)) if used else None, kept
 
 
@@ -381,6 +381,6 @@ def _name_of(thing: Any) -> str:
 
 
 def _said(took: list[str], seed: int, left_out: list[str]) -> tuple[str, ...]:
-    """Returns what a launch says of a script: what is taken of it, and what is not."""
+    """Returns the notes of a launch on a script: the settings taken over and left out."""
     taken = "; ".join([*took, f"seed {seed}"])
     return (f"taken from the script: {taken}", *(f"not taken: {each}" for each in left_out))

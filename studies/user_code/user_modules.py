@@ -114,7 +114,7 @@ def imported_names(source: str, package: str = "", *, parents: bool = True) -> l
 def imported_modules(folder: Path) -> dict[str, str]:
     """Returns the texts of the own modules that this process has imported, for a notebook.
 
-    Cells import what others use, and only some of them are known.
+    A cell may import modules for other cells, whose text is unknown here.
     """
     notebook = folder / "notebook.ipynb"
     roots = _roots(notebook)
@@ -163,7 +163,7 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
         places = [*within, *map(str, places_of(parent))]
     namespace: list[str] = []
     for place in places:
-        # Not `PathFinder`, which needs the parents of namespace packages to be imported.
+        # `PathFinder` would need the parents of namespace packages to be imported.
         finder: Any = pkgutil.get_importer(place)
         spec = None if finder is None else finder.find_spec(name)
         if spec is not None and spec.loader is not None:
@@ -197,7 +197,7 @@ def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
         return None
     if any(resolved.is_relative_to(place) for place in _PYTHONS):
         return None
-    # By their names first, then with links resolved.
+    # A link's own place counts before that of its file.
     for each in (Path(os.path.abspath(file)), resolved):
         for folder, own in roots:
             if any(each.is_relative_to(r) and not _is_installed(each, r) for r in own):
@@ -292,7 +292,7 @@ class _TextLoader(SourceLoader):
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
-        # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
+        # Python, and with it TensorFlow's AutoGraph, reads a function's text there.
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
     def get_filename(self, fullname: str) -> str:
@@ -302,7 +302,7 @@ class _TextLoader(SourceLoader):
         return self._text.encode()
 
 
-# On a repository of a hundred thousand files it takes a second or two.
+# git takes a second or two on a repository of a hundred thousand files.
 _SECONDS = 10.0
 
 
