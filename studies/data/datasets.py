@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -27,7 +27,7 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError, shown
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents, Options
+from studies.data.arrays.partition import DEFAULT_SHARE, Contents
 from studies.data.arrays.samples import Samples, check_samples
 from studies.data.description import Dataset, call_and_options, call_text
 from studies.data.files import TARGET, absolute_path, is_table, read_arrays
@@ -164,59 +164,49 @@ def npz(
 
     Args:
         path: the file. A relative path starts from the current folder; `~` is the home folder.
-        validation: as in `arrays`; None: the file's own validation part, else a share of 0.2.
-        test: as in `arrays`; None: the file's own test part, else a share of 0.2; 0: no test part,
-            whatever the file holds.
+        validation: as in `arrays`, whatever the file holds; None: the file's own validation part,
+            else a share of 0.2.
+        test: as in `arrays`, whatever the file holds; None: the file's own test part, else a share
+            of 0.2; 0: no test part.
         stratify: as in `arrays`.
         preprocess: as in `arrays`.
         seed: as in `arrays`.
         name: name in records; None: the file's name without its ending.
 
     Raises:
-        DataError: an option is wrong. `load` reports what is wrong with the file, or that it has
-            a part that `validation` or `test` gives too.
+        DataError: an option is wrong. `load` reports what is wrong with the file.
 
     Example:
         >>> ks.datasets.npz("mnist.npz", validation=0.1).name
         'mnist'
     """
-    chosen = {"validation": validation is not None, "test": test is not None}
+    own = [part for part, size in (("validation", validation), ("test", test)) if size is None]
     share = DEFAULT_SHARE if validation is None else validation
     call, options = call_and_options(npz, locals(), validation=share)
     file = absolute_path(path)
     if test is None:
         # The checks come before, as validation=0.9 is fine if the file has a test part.
         options = replace(options, test=DEFAULT_SHARE)
-    read = partial(_read_npz, file, chosen, options)
+    read = partial(_read_npz, file, own)
     return Dataset(name or file.stem, str(file), call, options, read)
 
 
-def _read_npz(path: Path, chosen: Mapping[str, bool], options: Options) -> Contents:
-    """Reads the parts of a data set from a file.
+def _read_npz(path: Path, parts: Collection[str]) -> Contents:
+    """Reads the training samples of a file, and those of the parts that it has.
 
-    `chosen` says whether the user describes the part "validation", or "test". Without a test part
-    in the options, the file's own is not read. Raises DataError if the file can't be read, lacks an
-    array, or has a part that the user describes.
+    Raises DataError if the file can't be read, or lacks an array.
     """
-    parts = ["validation"] if options.test is None else ["validation", "test"]
-    optional = [f"{array}_{part}" for part in parts for array in _ARRAYS]
-    optional.append("sample_weight_train")
-    arrays = read_arrays(path, required=("x_train", "y_train"), optional=optional)
+    names = [f"{array}_{part}" for part in ("train", *parts) for array in _ARRAYS]
+    arrays = read_arrays(path, required=("x_train", "y_train"), optional=names[2:])
     ready: dict[str, Samples] = {}
     for part in parts:
-        names = [f"{array}_{part}" for array in _ARRAYS if f"{array}_{part}" in arrays]
-        if names and not {f"x_{part}", f"y_{part}"} <= set(names):
+        own = [name for array in _ARRAYS if (name := f"{array}_{part}") in arrays]
+        if own and not {f"x_{part}", f"y_{part}"} <= set(own):
             raise DataError(
-                f"{path} holds {' and '.join(names)} but not its counterpart. "
+                f"{path} holds {' and '.join(own)} but not its counterpart. "
                 f"Save both x_{part} and y_{part}, or neither."
             )
-        if names and chosen[part]:
-            without = ", or test=0 for no test part" if part == "test" else ""
-            raise DataError(
-                f"{path} holds a {part} part of its own ({', '.join(names)}), and {part}= asks "
-                f"for another. Leave {part}= out{without}, or save the file without it."
-            )
-        if names:
+        if own:
             ready[part] = _part_in(arrays, part)
     return Contents(_part_in(arrays, "train"), ready)
 
@@ -422,9 +412,9 @@ def _of_keras(function: Callable[..., Dataset], arguments: Mapping[str, Any]) ->
     if not path:
         return Dataset(name, f"keras.datasets.{name}", call, options, partial(_download, name))
     file = absolute_path(path)
-    # The file's own validation part replaces only the default share, as in `npz`.
-    chosen = {"validation": arguments["validation"] != DEFAULT_SHARE, "test": False}
-    return Dataset(name, str(file), call, options, partial(_read_npz, file, chosen, options))
+    # The file's own validation part replaces only the default share.
+    own = ["validation", "test"] if arguments["validation"] == DEFAULT_SHARE else ["test"]
+    return Dataset(name, str(file), call, options, partial(_read_npz, file, own))
 
 
 def _of_scikit_learn(function: Callable[..., Dataset], arguments: Mapping[str, Any]) -> Dataset:
