@@ -165,11 +165,6 @@ class Preparation:
         }
 
     @property
-    def unlike_layers(self) -> Mapping[str, Prepared]:
-        """The preprocessing that no layer can do, by the inputs' names."""
-        return {name: own for name, own in self.prepared.items() if not own.scalings}
-
-    @property
     def warnings(self) -> list[str]:
         """Warnings for the user."""
         layers = [
@@ -177,7 +172,8 @@ class Preparation:
             f"will take {name} after this preprocessing. Put it into the model as layers, or use "
             "'standardize', 'minmax' or scikit-learn's StandardScaler, MinMaxScaler, MaxAbsScaler "
             "or RobustScaler, which become layers."
-            for name, own in self.unlike_layers.items()
+            for name, own in self.prepared.items()
+            if not own.scalings
         ]
         losses = [
             f"Keras reads floats as float32, which moves values of {name} by up to "
