@@ -14,7 +14,6 @@ from .building.study_checks import check_targets as check_targets
 from .building.study_checks import check_weighted as check_weighted
 from .checkpoints import BestWeights as BestWeights
 from .checkpoints import Checkpoints as Checkpoints
-from .checkpoints import StateWriter as StateWriter
 from .checkpoints import weights_digest as weights_digest
 from .models import build_variables as build_variables
 from .models import make_variables as make_variables

@@ -181,12 +181,11 @@ class _Run:
             trainer=self.trainer,
             started=self.started,
         )
-        with checkpoints:
-            validates = spec.fold != ALL_FOLDS
-            training = Training(
-                model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
-            )
-            trained = self._train(training, watch, state)
+        validates = spec.fold != ALL_FOLDS
+        training = Training(
+            model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
+        )
+        trained = self._train(training, watch, state)
         if self.reports.error is not None:
             # The training may have caught it.
             raise self.reports.error
