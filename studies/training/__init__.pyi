@@ -62,10 +62,10 @@ from .saved_models.saving import save_objective_champion as save_objective_champ
 from .saved_models.served import served_model as served_model
 from .scoring.predictions import validation_predictions as validation_predictions
 from .scoring.rules import NotScoredError as NotScoredError
+from .scoring.sample_scores import Scores as Scores
+from .scoring.sample_scores import evaluate_test_part as evaluate_test_part
+from .scoring.sample_scores import evaluated as evaluated
 from .scoring.sample_scores import sample_scores as sample_scores
-from .scoring.test_part import Scores as Scores
-from .scoring.test_part import evaluate_test_part as evaluate_test_part
-from .scoring.test_part import evaluated as evaluated
 from .structure import Structure as Structure
 from .trainers import HyperModelTrainer as HyperModelTrainer
 from .trainers import NotTrainedError as NotTrainedError

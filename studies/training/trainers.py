@@ -452,7 +452,8 @@ def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
     except (TypeError, ValueError):
         raise BuilderError(
             "A HyperModel's fit must return the history of model.fit, a number, a dict of "
-            f"numbers, or nothing. Received: {returned!r:.200}"
+            "numbers, or nothing",
+            received=returned,
         ) from None
 
 

@@ -37,7 +37,7 @@ from studies.training.saved_models.served import (
     table_signature,
 )
 from studies.training.scoring.predictions import validation_predictions
-from studies.training.scoring.test_part import evaluated
+from studies.training.scoring.sample_scores import evaluated
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import ALL_FOLDS, TrialSpec
 from tracking.records.checks import predictions_beside

@@ -389,7 +389,7 @@ class TestCheckStudy:
         assert len(scored) == 1
 
     def test_callbacks_that_are_none(self) -> None:
-        with pytest.raises(BuilderError, match=r"callbacks.*Received in it: 3"):
+        with pytest.raises(BuilderError, match=r"callbacks.*Received: 3"):
             self.check(dense, callbacks=lambda hp: [3])
 
 
