@@ -312,7 +312,7 @@ class HyperModelTrainer:
 
     concludes = True
     traced, walked = (), None
-    used = ("hypermodel", "the HyperModel trains by a fit of its own")
+    used = ("hypermodel", "the HyperModel overrides fit()")
     unsaved = ""
 
     def __init__(self, hypermodel: Any) -> None:

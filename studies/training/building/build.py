@@ -41,8 +41,8 @@ def build_model(
 ) -> keras.Model:
     """Calls the study's builder, for the data of a trial; an error of the builder is passed on.
 
-    Raises BuilderError if it returns no Keras model, or one that is not compiled although no `fit`
-    of its own trains it, or reads what the space lacks.
+    Raises BuilderError if it returns no Keras model, reads a name that the space lacks, or returns
+    an uncompiled model that no overridden `fit` trains.
     """
     try:
         with noting_environment(), building_for(splits):

@@ -268,7 +268,7 @@ def refit(
         )
     if has_own_fit(study.build):
         raise StudyError(
-            "A HyperModel with a fit of its own can't be trained again without validation data: "
+            "A HyperModel that overrides fit() can't be trained again without validation data: "
             "its fit may need that. Leave the fit out."
         )
     arrays = splits.arrays
