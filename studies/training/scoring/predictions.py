@@ -14,7 +14,7 @@ import numpy as np
 
 from studies.data import Arrays, Given, by_rule, class_labels, image_of, map_arrays, named_arrays
 from studies.training.batches import as_keras_reads, validation_batches
-from studies.training.building.study_checks import named_outputs
+from studies.training.models import named_outputs
 from tracking.records.checks import (
     MOST_CLASSES,
     MOST_POINTS,
