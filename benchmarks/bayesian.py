@@ -1,4 +1,4 @@
-"""What one ask of Keras Tuner's Bayesian oracle costs, at 300 trials of 8 hyperparameters.
+"""Measures one ask of Keras Tuner's Bayesian oracle, at 300 trials of 8 hyperparameters.
 
     python -m benchmarks.bayesian [--trials 300] [--asks 3] [--json]
 
@@ -15,8 +15,7 @@ import time
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.engines.engine import EngineSettings
-from studies.engines.make import make_engine
+from studies.engines import EngineSettings, make_engine
 from tracking.records import (
     BestEpoch,
     EndedTrial,
@@ -40,7 +39,7 @@ def ask_cost(trials: int, asks: int) -> dict[str, float]:
 
     Args:
         trials: Trials that the engine is restored with.
-        asks: How many asks the mean is of.
+        asks: How many asks are averaged.
     """
     engines = [
         make_engine(

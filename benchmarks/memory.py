@@ -1,4 +1,4 @@
-"""What a worker's memory grows by: resident after 50 trials, and after 1,000 of 20 structures.
+"""Measures a worker's memory after 50 trials, and after 1,000 of 20 structures.
 
     python -m benchmarks.memory [--trials 1000] [--structures 20] [--kept N] [--trainer plain]
         [--json]
@@ -25,7 +25,7 @@ from search_spaces import Hyperparameters, SearchSpace
 from tracking.records import Decision, EpochResult, Objective, TrialSpec, TrialTask
 
 if TYPE_CHECKING:
-    from studies.training.programs.compiled import Mode
+    from studies.training import Mode
 
 _FIRST = 50
 
@@ -53,15 +53,13 @@ def measure(trials: int, structures: int, kept: int | None, mode: Mode) -> dict[
 
     Args:
         trials: More than 50.
-        structures: How many different ones there are.
+        structures: How many structures there are.
         kept: The most programs to keep; None takes the trainer's own limit.
-        mode: Of the trainer.
+        mode: The trainer's mode.
     """
     import numpy as np
 
-    from studies.training.process.determinism import configure_tensorflow
-    from studies.training.programs.compiled import CompiledTrainer
-    from studies.training.trial_run import run_trial
+    from studies.training import CompiledTrainer, configure_tensorflow, run_trial
 
     configure_tensorflow(1)
     random = np.random.default_rng(0)

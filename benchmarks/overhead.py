@@ -1,4 +1,4 @@
-"""What a study costs beside building and fitting: CPU per trial, at 10 and at 1,000 trials.
+"""Measures a study besides building and fitting: CPU per trial, at 10 and at 1,000 trials.
 
     python -m benchmarks.overhead [--trials 1000] [--json]
 
@@ -28,10 +28,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
-from studies.executors.executor import Handler
+from studies.definition import LaunchOptions
+from studies.executors.jobs import Handler
 from studies.progress import NoProgress
-from studies.running.opening import LaunchOptions
-from studies.running.study_run import run_study
+from studies.running.launch import run_study
 from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
@@ -75,6 +75,7 @@ class NoTraining:
             seed=0,
             threads=1,
             keep=10,
+            try_defaults=False,
             data=DataDescription(
                 "none", "none", "0" * 64, {"train": "1" * 64, "validation": "2" * 64}, {}, {}
             ),
@@ -138,10 +139,7 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
     import keras
     import numpy as np
 
-    from studies.training.models import make_variables
-    from studies.training.plain import PlainTrainer
-    from studies.training.process.determinism import configure_tensorflow
-    from studies.training.trial_run import run_trial
+    from studies.training import PlainTrainer, configure_tensorflow, make_variables, run_trial
 
     configure_tensorflow(1)
     inside = 0.0
@@ -171,7 +169,7 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
     spec = TrialSpec(0, 1, {"dropout": 0.1}, 1, 5, 32, 1, "", Objective("val_loss", "min"))
     with (
         patch("keras.Model.fit", timed(keras.Model.fit)),
-        patch("studies.training.plain.make_variables", timed(make_variables)),
+        patch("studies.training.trainers.make_variables", timed(make_variables)),
         tempfile.TemporaryDirectory() as folder,
     ):
         path = Path(folder) / "best.weights.h5"
@@ -189,8 +187,8 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
 
 def journal_cost(folder: Path, trials: int = 5000, epochs: int = 20) -> dict[str, float]:
     """Returns the CPU milliseconds of an epoch in a commit, and of reading a long study."""
-    from tracking.history.curves import RecordedCurves
     from tracking.history.study_history import read_study
+    from tracking.history.trials import RecordedCurves
 
     store, journal, fits = _recorded(folder, trials, epochs)
     began = time.process_time()

@@ -1,21 +1,7 @@
-"""The ground floor: the search space.
+"""The ground floor: search spaces, and the errors of all floors.
 
-| file | holds |
-|---|---|
-| `parameters/` | `Float`, `Int`, `Choice`: a name, a domain, a scale, a condition |
-| `space` | `SearchSpace`: parameters together, and their conditions |
-| `alterations` | parameters of a space fixed, replaced or added |
-| `tailoring` | a space altered from the command line; domains as texts |
-| `ready_made`, `keras_names` | `learning_rate()`, `dropout()`, `l2()`, …: usual ranges and scales |
-| `hp` | `Hyperparameters`: the `hp` that a builder receives, and reads or declares with |
-| `declarations` | from a declaration in Keras Tuner's or Optuna's words to a parameter |
-| `discovery/` | the space of a builder that declares its hyperparameters inline |
-| `to_optuna`, `to_keras_tuner`, `encoded_space` | the space for either library; what both share |
-| `library_parts` | private names of libraries, declared and looked up |
-| `errors` | every error of kerastudy; what to suggest for a mistyped name |
-
-Nothing here imports TensorFlow, Keras, MLflow or numpy. `to_optuna` and `to_keras_tuner` import
-their libraries when they are used.
+Nothing here imports TensorFlow, Keras, MLflow or numpy; `translations` imports Optuna and Keras
+Tuner when a space is translated.
 """
 
 import lazy_loader

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeGuard, TypeVar
 
 from search_spaces.errors import KerastudyError, near_match, suggestion
+from search_spaces.texts import quoted
 
 Error = type[KerastudyError]
 
@@ -28,7 +29,13 @@ def is_whole(value: object) -> TypeGuard[int]:
 
 def is_real(value: object) -> TypeGuard[float]:
     """Returns whether a value is a finite number. True and False are none."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # An int that no float holds.
+        return False
 
 
 def whole_number(
@@ -82,8 +89,16 @@ def choice(setting: str, value: object, names: Iterable[_Name], error: Error) ->
     for name in known:
         if isinstance(value, str) and value == name:
             return name
-    listed = ", ".join(repr(str(name)) for name in known)
+    listed = quoted(map(str, known), "or")
     raise error.of_setting(setting, f"one of {listed}", value, near_match(value, known))
+
+
+def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
+    """Checks a list of texts, such as names of columns; a text alone is one of them."""
+    texts = (value,) if isinstance(value, str) else value
+    if isinstance(texts, Iterable) and all(isinstance(text, str) for text in (*texts,)):
+        return tuple(texts)
+    raise error.of_setting(setting, "a list of texts, such as ['id']", value)
 
 
 def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> str:

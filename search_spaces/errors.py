@@ -12,7 +12,6 @@
     │   ├── ObjectiveError          the objective: unknown, or its direction is
     │   ├── EngineError             the engine or pruner: unknown, or can't serve the space
     │   ├── WorkerError             a worker process ended by itself
-    │   ├── SeedError               a seed out of range
     │   └── FailedAlikeError        the first trials of a launch all fail alike
     ├── TrackingError               the record of studies
     │   ├── StoreError              the store: its folder, its databases
@@ -33,9 +32,12 @@ writes the sentences. The command line prints them as one line and exits with co
 from __future__ import annotations
 
 import difflib
+import inspect
 import numbers
 from collections.abc import Iterable
 from typing import Final, Self
+
+from search_spaces.texts import quoted
 
 __all__ = [
     "BuilderError",
@@ -48,7 +50,6 @@ __all__ = [
     "NoTestPartError",
     "ObjectiveError",
     "SearchSpaceError",
-    "SeedError",
     "ServerAwayError",
     "ServerRefusedError",
     "StatisticsError",
@@ -156,10 +157,6 @@ class EngineError(StudyError, ValueError):
     """The engine or pruner is unknown, or can't serve the space."""
 
 
-class SeedError(StudyError, ValueError):
-    """A seed is no whole number from 0 to 2**32 - 1."""
-
-
 class WorkerError(StudyError):
     """The worker process ended by itself, or could not be started.
 
@@ -234,6 +231,11 @@ def shown(value: object) -> str:
     """Returns a short form of a value for a message: never a whole array."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
+    if inspect.isroutine(value):
+        return f"the function {value.__qualname__}"
+    entries = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(entries, list | tuple) and any(hasattr(entry, "shape") for entry in entries):
+        return f"an object of type {type(value).__name__}"
     if value is None or isinstance(value, bool | numbers.Number | str | list | tuple | dict):
         text = " ".join(repr(value).split("\n"))
         return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
@@ -245,17 +247,10 @@ def suggestion(received: object, known: Iterable[str]) -> str:
     names = list(known)
     if not names:
         return "There are none to choose from."
-    return near_match(received, names) or f"Choose from {_listed(names, 'and')}."
+    return near_match(received, names) or f"Choose from {quoted(names)}."
 
 
 def near_match(received: object, known: Iterable[str]) -> str:
     """Returns what `suggestion` does if a known name is near, else an empty text."""
     near = difflib.get_close_matches(received, list(known)) if isinstance(received, str) else []
-    return f"Did you mean {_listed(near, 'or')}?" if near else ""
-
-
-def _listed(names: list[str], last: str) -> str:
-    quoted = [repr(name) for name in names]
-    if len(quoted) == 1:
-        return quoted[0]
-    return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
+    return f"Did you mean {quoted(near, 'or')}?" if near else ""

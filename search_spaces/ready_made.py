@@ -15,25 +15,94 @@ All raise SearchSpaceError if any of it is wrong. Ranges without a source are ou
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Unpack
 
-from search_spaces.errors import SearchSpaceError
-from search_spaces.keras_names import (
-    ACTIVATIONS,
-    BIAS_INITIALIZERS,
-    INITIALIZER_ALIASES,
-    INITIALIZERS,
-    OPTIMIZERS,
-    UNUSABLE_ACTIVATIONS,
-    UNUSABLE_INITIALIZERS,
-    UNUSABLE_OPTIMIZERS,
-    check_names,
-)
+from search_spaces.checks import whole_number
+from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.choices import Boolean, Choice
-from search_spaces.parameters.parameter import Declared, Parameter
+from search_spaces.parameters.parameter import NOT_GIVEN, Declared, MaybeScalar, Parameter
 from search_spaces.parameters.ranges import Float, Int
-from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
+
+# What Keras 3.15 calls its initializers, activations and optimizers, without importing Keras
+# (https://keras.io/api/layers/initializers/, …/activations/, https://keras.io/api/optimizers/).
+# A test compares these names with the installed Keras.
+
+INITIALIZERS: Final = tuple(
+    """
+    glorot_normal glorot_uniform he_normal he_uniform identity lecun_normal lecun_uniform ones
+    orthogonal random_normal random_uniform truncated_normal variance_scaling zeros
+    """.split()
+)
+"""Every initializer that Keras makes from its name alone and that can fill a Dense kernel.
+
+Not among them: `UNUSABLE_INITIALIZERS`.
+"""
+
+INITIALIZER_ALIASES: Final[Mapping[str, str]] = {
+    **{"".join(word.capitalize() for word in name.split("_")): name for name in INITIALIZERS},
+    "IdentityInitializer": "identity",
+    "OrthogonalInitializer": "orthogonal",
+    "normal": "random_normal",
+    "one": "ones",
+    "uniform": "random_uniform",
+    "zero": "zeros",
+}
+"""Other names that Keras takes for the same: class names, and those of older versions."""
+
+BIAS_INITIALIZERS: Final = tuple(
+    name for name in INITIALIZERS if name not in ("identity", "orthogonal")
+)
+"""Those that can fill a bias, too: identity and orthogonal need a matrix."""
+
+_NO_CONSTANT: Final = "Keras makes it only with a value: take 'zeros' or 'ones'"
+_NO_STFT: Final = "it makes the kernel of a Fourier transform, with three axes, not that of a layer"
+_NO_BASE: Final = "it is the base class of the others"
+
+UNUSABLE_INITIALIZERS: Final[Mapping[str, str]] = {
+    "Constant": _NO_CONSTANT,
+    "constant": _NO_CONSTANT,
+    "Initializer": _NO_BASE,
+    "initializer": _NO_BASE,
+    "STFT": _NO_STFT,
+    "STFTInitializer": _NO_STFT,
+    "stft": _NO_STFT,
+}
+"""Names that Keras knows and that can't be used here, with the reason."""
+
+ACTIVATIONS: Final = tuple(
+    """
+    celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu
+    linear log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax
+    softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink
+    """.split()
+)
+"""Every activation that Keras makes from its name alone and that keeps its input's shape."""
+
+UNUSABLE_ACTIVATIONS: Final[Mapping[str, str]] = {
+    "glu": "it halves the width of its input, so the layers after it would have to know",
+    "threshold": "it needs a threshold and a value: make it in the builder",
+}
+"""Names that Keras knows and that can't be used here, with the reason."""
+
+OPTIMIZERS: Final = tuple(
+    """
+    adadelta adafactor adagrad adam adamax adamw ftrl lion muon nadam rmsprop schedulefreeadamw
+    sgd
+    """.split()
+)
+"""Every optimizer that Keras makes from its name alone. Case does not matter, as in Keras."""
+
+_WRAPS: Final = "it wraps other optimizers, which it needs as arguments: make it in the builder"
+
+UNUSABLE_OPTIMIZERS: Final[Mapping[str, str]] = {
+    "lamb": "keras.optimizers.get knows it only as an object: make it in the builder",
+    "lossscaleoptimizer": _WRAPS,
+    "multioptimizer": _WRAPS,
+    "optimizer": _NO_BASE,
+    "optimizermap": _WRAPS,
+}
+"""Names that Keras knows and that can't be used here, with the reason."""
 
 USUAL_KERNEL_INITIALIZERS: Final = tuple(
     """
@@ -125,7 +194,7 @@ def activation(
         >>> ks.activation(["relu", "gelu"])
         Choice('activation', ['relu', 'gelu'])
     """
-    known = check_names(values, "activation", ACTIVATIONS, unusable=UNUSABLE_ACTIVATIONS)
+    known = _known(values, "activation", ACTIVATIONS, unusable=UNUSABLE_ACTIVATIONS)
     return Choice(name, known, default=_or_first(default), **declared)
 
 
@@ -152,9 +221,7 @@ def initializer(
         >>> ks.initializer(["glorot_uniform", "he_normal"])
         Choice('kernel_initializer', ['glorot_uniform', 'he_normal'])
     """
-    known = check_names(
-        values, "initializer", INITIALIZERS, INITIALIZER_ALIASES, UNUSABLE_INITIALIZERS
-    )
+    known = _known(values, "initializer", INITIALIZERS, INITIALIZER_ALIASES, UNUSABLE_INITIALIZERS)
     return Choice(name, known, default=_or_first(default), **declared)
 
 
@@ -180,7 +247,7 @@ def bias_initializer(
         if known not in BIAS_INITIALIZERS
     }
     unusable = {**UNUSABLE_INITIALIZERS, **needs_matrix}
-    known = check_names(values, "initializer", BIAS_INITIALIZERS, INITIALIZER_ALIASES, unusable)
+    known = _known(values, "initializer", BIAS_INITIALIZERS, INITIALIZER_ALIASES, unusable)
     return Choice(name, known, default=_or_first(default), **declared)
 
 
@@ -389,12 +456,7 @@ def batch_size(
         >>> ks.batch_size([32, 64])
         Choice('batch_size', [32, 64])
     """
-    sizes = tuple(values)
-    for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise SearchSpaceError(
-                f"A batch size must be a whole number of 1 or more, received {size!r}."
-            )
+    sizes = [whole_number("A batch size", size, SearchSpaceError) for size in values]
     usual = 32 if default is None and 32 in sizes else default
     return Choice(name, sizes, default=_or_first(usual), **declared)
 
@@ -455,9 +517,7 @@ def optimizer(
         ('optimizer', 'adam.learning_rate')
     """
     # Keras looks optimizers up in lower case, whatever the case they are given in.
-    names = check_names(
-        values, "optimizer", OPTIMIZERS, unusable=UNUSABLE_OPTIMIZERS, spelled=str.lower
-    )
+    names = _known(values, "optimizer", OPTIMIZERS, unusable=UNUSABLE_OPTIMIZERS, spelled=str.lower)
     choice = Choice(name, names, default=_or_first(default), **declared)
     group: list[Parameter] = [choice]
     if momentum and not any(each.lower() in MOMENTUM_OPTIMIZERS for each in names):
@@ -494,16 +554,35 @@ def _usual(default: float | None, customary: float, low: float, high: float) -> 
         return None
 
 
-def _check_bounds(what: str, low: object, high: object, least: float, most: float) -> None:
-    """Checks that a range stays where its quantity has a meaning.
-
-    Raises:
-        SearchSpaceError: If an end of the range is beyond.
-    """
+def _check_bounds(setting: str, low: object, high: object, least: float, most: float) -> None:
+    """Checks that a range stays where its quantity has a meaning."""
     for bound in (low, high):
-        # The parameter itself refuses what isn't a number, with a better message.
+        # The parameter itself refuses bounds that aren't numbers, with a better message.
         if isinstance(bound, int | float) and not least <= bound <= most:
-            wanted = f"{least!r} or more" if most == math.inf else f"from {least!r} to {most!r}"
-            raise SearchSpaceError(
-                f"{what} must be {wanted}, received low={low!r}, high={high!r}: narrow the range."
-            )
+            expected = f"{least!r} or more" if most == math.inf else f"from {least!r} to {most!r}"
+            raise SearchSpaceError.of_setting(setting, expected, bound, "Narrow the range.")
+
+
+def _known(
+    values: Sequence[str],
+    kind: str,
+    known: Sequence[str],
+    aliases: Iterable[str] = (),
+    unusable: Mapping[str, str] | None = None,
+    spelled: Callable[[str], str] = str,
+) -> tuple[str, ...]:
+    """Returns the values, if Keras knows all of them by name; aliases are not suggested."""
+    if isinstance(values, str):
+        raise SearchSpaceError.of_setting(
+            f"The {kind} values", "a list or a tuple of names", values, f"Write [{values!r}]."
+        )
+    accepted = {*known, *aliases}
+    for value in values:
+        if not isinstance(value, str):
+            raise SearchSpaceError.of_setting(f"A Keras {kind}", "a name", value)
+        reason = (unusable or {}).get(spelled(value))
+        if reason is not None:
+            raise SearchSpaceError(f"Keras's {kind} {value!r} can't be used by its name: {reason}.")
+        if spelled(value) not in accepted:
+            raise SearchSpaceError(f"Keras has no {kind} {value!r}. {suggestion(value, known)}")
+    return tuple(values)

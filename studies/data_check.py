@@ -13,22 +13,16 @@ from studies.data import (
     FoldedSplits,
     LoadedData,
     StreamedDataset,
+    data_alone,
+    look_at,
+    path_in,
 )
-from studies.data.looking.look import look_at
-from studies.data.replacing import data_alone
-from studies.data.tables.files import path_in
-from studies.definition.objective import no_data
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, no_data
 from studies.executors.session import Session
 from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing
-from studies.training.process.determinism import (
-    begin_trial,
-    configure_tensorflow,
-    prepare_environment,
-)
-from studies.user_code.loading import describe_code, load_study
-from studies.user_code.targets import Target, what_is_loaded
+from studies.training import begin_trial, configure_tensorflow, prepare_environment
+from studies.user_code import Target, describe_code, load_study, what_is_loaded
 from tracking.history.study_history import find_engines
 from tracking.mlflow.process import export_later
 from tracking.records.studies import DataFindings
@@ -46,15 +40,15 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
         data: What a function of `datasets` returns; or a study, whose data it is.
 
     Returns:
-        What was found: `print` shows the findings, a line each.
+        The findings: `print` shows each in a line.
 
     Raises:
         DataError: If the data can't be read.
         StudyError: If it is made by a function of the hyperparameters, and that fails.
 
     Example:
-        >>> found = ks.check_data(ks.datasets.digits())
-        >>> [each.title for each in found.findings][0]
+        >>> findings = ks.check_data(ks.datasets.digits())
+        >>> findings.findings[0].title
         'No sample is in two parts'
     """
     if isinstance(data, DescribedData):
@@ -77,31 +71,31 @@ def check_target(
 
     Returns the findings, and the studies that have them in their record now.
     """
-    with showing() as shown:
-        shown.wait(what_is_loaded(target))
+    with showing() as progress:
+        progress.wait(what_is_loaded(target))
         prepare_environment(1)
         import_quietly()
         study, _ = load_study(target)
         if data:
             study = study.with_overrides({"data": data})
-        shown.wait("looking at the data")
-        found = _of_study(study)
-        recorded = _recorded(study, found, store, shown)
-        shown.end()
-        return found, recorded
+        progress.wait("looking at the data")
+        findings = _of_study(study)
+        recorded = _recorded(study, findings, store, progress)
+        progress.end()
+        return findings, recorded
 
 
 def check_file(text: str) -> DataFindings:
     """Looks at a data file, or a folder, that belongs to no study."""
-    with showing() as shown:
-        shown.wait("looking at the data")
+    with showing() as progress:
+        progress.wait("looking at the data")
         if Path(path_in(text)).is_dir():
-            # TensorFlow reads it.
+            # TensorFlow reads folders.
             prepare_environment(1)
             import_quietly()
-        found = check_data(data_alone(text))
-        shown.end()
-        return found
+        findings = check_data(data_alone(text))
+        progress.end()
+        return findings
 
 
 def _of_study(study: StudyDefinition) -> DataFindings:
@@ -133,23 +127,23 @@ def _of_made(study: StudyDefinition) -> DataFindings:
 
 
 def _recorded(
-    study: StudyDefinition, found: DataFindings, place: Path | None, progress: Progress
+    study: StudyDefinition, findings: DataFindings, place: Path | None, progress: Progress
 ) -> list[str]:
-    """Records what was found with the study, if the store has it with this data."""
+    """Records the findings with the study, if the store has it with this data."""
     try:
         with as_store_errors():
             opened = open_store(place if place is not None else default_store_path())
             engines = [] if opened is None else find_engines(opened, study.name)
-            alike = [each for each in engines if each.description.data.digest == found.digest]
+            alike = [h for h in engines if h.description.data.digest == findings.digest]
             for history in alike:
                 with (
                     history.store.lock_study(history.folder, study.name),
                     history.writing() as journal,
                 ):
-                    journal.write_findings(found)
+                    journal.write_findings(findings)
             for folder in {history.folder for history in alike}:
                 export_later(folder)
     except TrackingError as error:
-        progress.say(f"warning: what was found could not be recorded: {error}")
+        progress.say(f"warning: the findings could not be recorded: {error}")
         return []
-    return list(dict.fromkeys(each.description.name for each in alike))
+    return list(dict.fromkeys(history.description.name for history in alike))

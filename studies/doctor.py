@@ -20,8 +20,11 @@ from search_spaces.errors import (
 from studies.champion.reproduction import reproduce
 from studies.champion.reruns import unsound_checkpoints
 from studies.progress import NoProgress, Progress
-from studies.training.states.training_state import StateError, read_state
-from tracking.doctor.checks import (
+from studies.training import StateError, read_state
+from tracking.doctor import (
+    Ailment,
+    Finding,
+    attended,
     check_champion,
     check_checkpoints,
     check_code,
@@ -31,8 +34,8 @@ from tracking.doctor.checks import (
     check_leftovers,
     check_orphans,
     check_running,
+    file_of_trial,
 )
-from tracking.doctor.findings import Ailment, Finding, attended, file_of_trial
 from tracking.history.study_history import StudyHistory, histories_in
 from tracking.records import EndedTrial
 from tracking.store.folder import FOLDER, Store, check_writable, move_to_orphans, real_folder
@@ -80,7 +83,7 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
         raise StoreError("; ".join(outcome.notes))
 
 
-# In this order: each check reads what the former ones have mended.
+# The order counts: a check reads what the former ones have mended.
 _CHECKS: tuple[Callable[[StudyHistory], Iterable[Ailment]], ...] = (
     check_code,
     check_running,
@@ -144,7 +147,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
         if of_study is not None:
             findings += of_study
             checked.append(folder)
-    # Last: training may take hours, and be interrupted.
+    # Weights come last: training may take hours, and be interrupted.
     weights = partial(_weights, fix=fix, progress=progress)
     for folder in checked:
         findings += _of_study(store, folder, at_work, weights, fix=fix) or ()
@@ -175,7 +178,7 @@ def _of_study(
             holder = "" if fix else holder_of(folder)
             if not holder:
                 return findings
-    name = next((h.name for each, h in store.studies() if each == folder), folder.name)
+    name = next((h.name for path, h in store.studies() if path == folder), folder.name)
     at_work[name] = holder
     return None
 

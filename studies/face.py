@@ -32,17 +32,14 @@ from search_spaces import (
 )
 from search_spaces.errors import KerastudyError
 from studies import Study, datasets, splits
+from studies.champion.choosing import promote
 from studies.champion.confirm import confirm
 from studies.champion.evaluation import evaluate
 from studies.champion.prediction import predict
-from studies.champion.promotion import promote
 from studies.data import preprocessing
 from studies.data_check import check_data
-from studies.definition import outputs
-from studies.definition.seeds import epoch_seed, permutation, seed_states
-from studies.executors.ray import RayOptions
-from studies.exporting.optuna_export import export_optuna
-from studies.exporting.script import export_script
+from studies.definition import RayOptions, epoch_seed, outputs, permutation, seed_states
+from studies.exporting import export_optuna, export_script
 from studies.results.models import load_model
 from studies.results.study_results import (
     StudyResults,

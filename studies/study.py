@@ -5,24 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Never, TypeVar
+from typing import TYPE_CHECKING, Any, Never, TypeVar, get_args
 
+from search_spaces import checks
 from search_spaces.errors import StudyError, suggestion
-from studies.definition.settings import check_engine, check_trainer
-from studies.definition.study_definition import StudyDefinition
-from tracking.records import Objective
+from studies.definition import StudyDefinition, check_engine
+from tracking.records import Objective, TrainerName
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from studies.champion.promotion import Promotion
+    from studies.champion.choosing import Promotion
     from studies.champion.reproduction import Reproduction
-    from studies.definition.settings import Verify
-    from studies.executors import ExecutorName
-    from studies.executors.ray import RayOptions
+    from studies.definition import AtTheEnd, ExecutorName, RayOptions, Verify
     from studies.results.study_results import StudyResults
-    from studies.running.budget import AtTheEnd
-    from tracking.records import TrainerName
     from tracking.records.checks import Confirmation, Evaluation
 
 _Kind = TypeVar("_Kind")
@@ -30,15 +26,15 @@ _Kind = TypeVar("_Kind")
 
 def _refusing_unknown(kind: type[_Kind]) -> type[_Kind]:
     """Makes a dataclass suggest names for an unknown argument."""
-    known = [each.name for each in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    names = [each.name for each in dataclasses.fields(kind)]  # type: ignore[arg-type]
     initialize = kind.__init__
 
     @functools.wraps(initialize)
-    def checked(self: _Kind, *args: Any, **given: Any) -> None:
-        for name in given:
-            if name not in known:
-                raise StudyError(f"A study has no setting {name!r}. {suggestion(name, known)}")
-        initialize(self, *args, **given)
+    def checked(self: _Kind, *args: Any, **settings: Any) -> None:
+        for name in settings:
+            if name not in names:
+                raise StudyError(f"A study has no setting {name!r}", hint=suggestion(name, names))
+        initialize(self, *args, **settings)
 
     kind.__init__ = checked  # type: ignore[method-assign, assignment]
     return kind
@@ -93,13 +89,12 @@ class Study(StudyDefinition):
         batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space, or the
             data comes in batches.
         seed: 0 to 2**32 - 1. Same seed, same study.
-        engine: Such as ``"optuna:tpe"``. Or one of Optuna's samplers or Keras Tuner's oracles, as
-            an object or a class: its kind and its settings are used.
-        pruner: Such as ``"median"``; ``"none"`` trains every trial to its end. Or one of Optuna's.
-            None: none; for an objective function the median, as in Optuna.
-        engine_options: Settings of the engine by name, such as ``{"n_startup_trials": 20}``. They
-            become a part of its name in the record.
-        pruner_options: Likewise of the pruner, such as ``{"n_warmup_steps": 3}``.
+        engine: Such as ``"optuna:tpe"``, or with settings ``"optuna:tpe,n_startup_trials=20"``. Or
+            one of Optuna's samplers or Keras Tuner's oracles, as an object or a class: its kind and
+            its settings are used.
+        pruner: Such as ``"median"`` or ``"median,n_warmup_steps=3"``; ``"none"`` trains every trial
+            to its end. Or one of Optuna's. None: none; for an objective function the median, as in
+            Optuna.
         keep: How many checkpoints to keep, those of the best trials; None keeps all.
         threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
             None: 1, or what TensorFlow already uses if it runs in this process.
@@ -124,10 +119,8 @@ class Study(StudyDefinition):
             of the store. Trials that are not in this space are passed over.
         tailoring: Which parameters vary, and which have another range or a value, as by ``--only``
             and ``--set``: ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
-        optimizer: Replaces the builder's optimizer in compile: a name, or an optimizer that each
-            trial gets a copy of.
-        loss: Likewise.
-        metrics: Likewise.
+        compile: Arguments that replace those of the builder's `model.compile`: ``optimizer``,
+            ``loss`` and ``metrics``, such as ``{"optimizer": "adam"}``. Each trial gets copies.
         class_weight: How much the samples of each class count in training, and in training only,
             as in `model.fit`: weights by class, where one without counts 1, or ``"balanced"``,
             by scikit-learn's rule from the training part. For a single output of classes. Or a
@@ -163,10 +156,10 @@ class Study(StudyDefinition):
             """Says where a study's results are, which people look for here."""
             from studies.results.study_results import StudyResults
 
-            told = f"'Study' has no attribute {name!r}."
+            text = f"'Study' has no attribute {name!r}."
             if not name.startswith("_") and name in dir(StudyResults):
-                told += f" The results of its store have it: .history().{name}"
-            raise AttributeError(told, name=name, obj=self)
+                text += f" The results of its store have it: .history().{name}"
+            raise AttributeError(text, name=name, obj=self)
 
     def _repr_html_(self) -> str:
         from studies.results.markup import definition_markup
@@ -216,7 +209,7 @@ class Study(StudyDefinition):
                 Ray of this machine alone.
             any_hardware: Whether trials may run on other hardware than the study was begun on. Bits
                 may differ then, and the record says so.
-            **overrides: Settings to replace: `OVERRIDABLE`.
+            **overrides: Settings of the study to replace, such as ``trials=100``.
 
         Returns:
             The recorded study, as ``kerastudy show`` shows it.
@@ -226,10 +219,10 @@ class Study(StudyDefinition):
             TrackingError: If the store cannot be used, or has the study with another definition.
             KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to resume.
         """
+        from studies.definition import LaunchOptions
         from studies.results.study_results import StudyResults
         from studies.running.launch import launch_study
-        from studies.running.opening import LaunchOptions
-        from studies.user_code.loading import launched_while_loading
+        from studies.user_code import launched_while_loading
 
         passed_over = launched_while_loading(self)
         if passed_over is not None:
@@ -304,7 +297,7 @@ class Study(StudyDefinition):
             trial,
             store=store,
             engine=None if engine is None else check_engine(engine),
-            trainer=check_trainer(trainer),
+            trainer=checks.choice("trainer", trainer, get_args(TrainerName), StudyError),
             progress=progress,
         )
 
@@ -337,6 +330,6 @@ class Study(StudyDefinition):
             trial: Its number; None for the best.
             **options: Those of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
         """
-        from studies.champion.promotion import promote
+        from studies.champion.choosing import promote
 
         return promote(self, trial, **options)

@@ -123,7 +123,6 @@ CASES: list[tuple[type[Exception], Callable[[Path], object]]] = [
     (ks.errors.BuilderError, lambda folder: arrays().launch(store=folder / "store")),
     (ks.errors.ObjectiveError, lambda folder: arrays(objective="")),
     (ks.errors.EngineError, lambda folder: arrays(engine="optuna:tpee")),
-    (errors.SeedError, lambda folder: arrays(seed=-1)),
     (ks.errors.StoreError, lambda folder: ks.list_studies(folder / "what?")),
     (errors.StudyNameError, lambda folder: arrays(name="a/b")),
     (ks.errors.ComparisonError, lambda folder: compare([])),

@@ -1,4 +1,4 @@
-"""What a proposal costs once a study has many trials, without running them."""
+"""Measures a proposal once a study has many trials, without running them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import psutil
 
 from benchmarks.scale import SPACE, value_of
-from studies.engines.engine import EngineSettings
-from studies.engines.make import make_engine
+from studies.engines import EngineSettings, make_engine
 from tracking.records import (
     BestEpoch,
     Objective,

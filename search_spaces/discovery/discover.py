@@ -23,8 +23,7 @@ from search_spaces.discovery.exploring import (
 )
 from search_spaces.discovery.tracing import ClashError, LimitReachedError, Tracer
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.parameter import Condition, Parameter
-from search_spaces.parameters.scalars import identity
+from search_spaces.parameters.parameter import Condition, Parameter, identity
 from search_spaces.space import SearchSpace
 
 USUAL_LIMIT: Final = 300

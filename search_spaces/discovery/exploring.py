@@ -20,8 +20,7 @@ from typing import Any, Final, TypeVar
 
 from search_spaces.discovery.tracing import Key, Occurrence, Trace, Tracer
 from search_spaces.parameters.choices import Listed
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.scalars import Scalar
+from search_spaces.parameters.parameter import Parameter, Scalar
 
 FEW: Final = 6
 """Numbers of up to so many values are tried in full: the depths of most networks. It takes at most

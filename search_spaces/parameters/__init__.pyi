@@ -1,2 +1,2 @@
-from .scalars import NOT_GIVEN as NOT_GIVEN
-from .scalars import canonical_json as canonical_json
+from .parameter import NOT_GIVEN as NOT_GIVEN
+from .parameter import canonical_json as canonical_json

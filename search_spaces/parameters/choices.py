@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError, near_match, suggestion
-from search_spaces.parameters.parameter import Parameter, attrs_parameter, checked
-from search_spaces.parameters.ranges import Float, Int
-from search_spaces.parameters.scalars import (
+from search_spaces.checks import choice
+from search_spaces.errors import SearchSpaceError, near_match
+from search_spaces.parameters.parameter import (
     NOT_GIVEN,
+    Parameter,
     Scalar,
+    attrs_parameter,
+    checked,
     identity,
     is_object,
-    meant,
-    opened,
     plain_value,
+    spelling,
 )
+from search_spaces.parameters.ranges import Float, Int
 
 _SWITCH: Final = (False, True)
 
@@ -30,16 +34,10 @@ def _values(values: object, parameter: Parameter, field: object) -> tuple[Any, .
     if not isinstance(values, Iterable) or isinstance(
         values, str | bytes | Mapping | set | frozenset
     ):
-        raise SearchSpaceError(
-            f"{parameter.subject}: values must be a list or a tuple, received {values!r} of type "
-            f"{type(values).__name__}: write [value, value, …]."
-        )
+        raise parameter.wrong("values", "a list or a tuple", values, "Write [value, value, …].")
     plain = tuple(plain_value(each, f"{parameter.subject}: a value") for each in values)
     if not plain:
-        raise SearchSpaceError(
-            f"{parameter.subject}: values must not be empty, received {values!r}: give at least "
-            f"one."
-        )
+        raise parameter.wrong("values", "at least one", values)
     identities = [identity(value) for value in plain]
     for index, value in enumerate(plain):
         if identities[index] in identities[:index]:
@@ -65,7 +63,7 @@ class Listed(Parameter):
     @functools.cached_property
     def values(self) -> tuple[Scalar, ...]:
         """The values of the domain, in declared order; tuples, lists and dicts as Python's text."""
-        return tuple(repr(each) if is_object(each) else each for each in self._listed)
+        return tuple(map(spelling, self._listed))
 
     @functools.cached_property
     def objects(self) -> frozenset[str]:
@@ -87,10 +85,7 @@ class Listed(Parameter):
             return None
         shown = ", ".join(map(repr, self._listed))
         near = near_match(value, [each for each in self.values if isinstance(each, str)])
-        return (
-            f"{self.subject} must be one of {shown}; received {value!r} of type "
-            f"{type(value).__name__}. {near}".rstrip()
-        )
+        return f"{self.subject} must be one of {shown}. Received: {value!r}. {near}".rstrip()
 
     def index(self, value: Any) -> int:
         """Returns the index of a value in `values`."""
@@ -101,15 +96,21 @@ class Listed(Parameter):
 
     def opened(self, value: Any) -> Any:
         """Returns what a builder reads for a value: a new object if the value spells one."""
-        return opened(value) if isinstance(value, str) and value in self.objects else value
+        return (
+            ast.literal_eval(value) if isinstance(value, str) and value in self.objects else value
+        )
 
     def _place(self, value: object) -> int | None:
         """Returns the index of a value; a list stands for its tuple, as JSON has no tuples."""
         place = self._indices.get(identity(value))
-        if place is None and self.objects and is_object(value):
-            spelling = meant(value, self.objects)
-            return None if spelling is None else self._indices[identity(spelling)]
-        return place
+        if place is not None or not self.objects or not is_object(value):
+            return place
+        try:
+            content = json.dumps(value)
+        except (TypeError, ValueError):
+            return None
+        places = [i for i, each in enumerate(self._listed) if json.dumps(each) == content]
+        return places[0] if len(places) == 1 else None
 
     def canonical(self, value: Any) -> Scalar:
         """Returns the value as it was declared."""
@@ -250,29 +251,28 @@ _KINDS: Final = {each.kind: each for each in (Float, Int, Choice, Boolean, Fixed
 def parameter_from_dict(content: object) -> Parameter:
     """Returns the parameter that `Parameter.to_dict` wrote."""
     if not isinstance(content, Mapping):
-        raise SearchSpaceError(f"A parameter must be a JSON object, received {content!r}.")
-    kind = content.get("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise SearchSpaceError(
-            f"Unknown kind {kind!r} of parameter in {dict(content)!r}. {suggestion(kind, _KINDS)}"
-        )
+        raise SearchSpaceError.of_setting("A parameter", "a JSON object", content)
+    kind = choice("The kind of a parameter", content.get("kind"), _KINDS, SearchSpaceError)
     make: Any = _KINDS[kind]
-    known = [field.alias for field in attrs.fields(make) if field.init]
+    names = [field.alias for field in attrs.fields(make) if field.init]
     arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
-    if make in (Choice, Fixed):
-        objects = arguments.pop("objects", ())
-        if make is Fixed:
-            # Written for readers of the JSON; a Fixed derives both.
-            arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
-        if arguments.get("value") in objects:
-            arguments["value"] = opened(arguments["value"])
-        if isinstance(arguments.get("values"), list | tuple):
-            values = arguments["values"]
-            arguments["values"] = [opened(each) if each in objects else each for each in values]
-    if not set(known).difference(_OPTIONAL) <= set(arguments) <= set(known):
+    objects = arguments.pop("objects", ()) if make in (Choice, Fixed) else ()
+    if make is Fixed:
+        # Written for readers of the JSON; a Fixed derives both.
+        arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
+
+    def opened(value: Any) -> Any:
+        return ast.literal_eval(value) if isinstance(value, str) and value in objects else value
+
+    if "value" in arguments:
+        arguments["value"] = opened(arguments["value"])
+    if isinstance(arguments.get("values"), list | tuple):
+        arguments["values"] = [*map(opened, arguments["values"])]
+    if not set(names).difference(_OPTIONAL) <= set(arguments) <= set(names):
         raise SearchSpaceError(
-            f"A parameter of kind {kind!r} has {', '.join(map(repr, known))}, of which "
-            f"{' and '.join(map(repr, _OPTIONAL))} may be missing; received {dict(content)!r}."
+            f"A parameter of kind {kind!r} has {', '.join(map(repr, names))}, of which "
+            f"{' and '.join(map(repr, _OPTIONAL))} may be missing",
+            received=dict(content),
         )
     parameter: Parameter = make(**arguments)
     return parameter

@@ -1,9 +1,19 @@
-"""What all parameters share: a name, a domain, a default, a role, a condition."""
+"""What all parameters share: a name, a domain, a default, a role, a condition; plain values.
+
+Values are JSON's scalars, distinguished by type. Tuples, lists and dicts may be values of a choice.
+They are spelled as Python writes them: `(50,)` is "(50,)" in the space, to every engine, in MLflow
+and on the command line, and the tuple itself to the builder. They may hold scalars, and tuples,
+lists and dicts of them.
+"""
 
 from __future__ import annotations
 
 import abc
+import ast
+import enum
 import functools
+import json
+import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -15,33 +25,40 @@ from typing import (
     Self,
     TypeAlias,
     TypedDict,
+    TypeGuard,
     TypeVar,
     dataclass_transform,
 )
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError, UnchangeableError, suggestion
-from search_spaces.parameters.scalars import (
-    NOT_GIVEN,
-    MaybeScalar,
-    Scalar,
-    canonical_json,
-    identity,
-    is_number,
-    is_object,
-    plain_scalar,
-    plain_value,
-)
+from search_spaces.errors import SearchSpaceError, UnchangeableError, near_match
+
+Scalar: TypeAlias = str | int | float | bool | None
+"""A JSON scalar. Floats are finite."""
+
+
+class NotGiven(enum.Enum):
+    """The type of `NOT_GIVEN`. An enum, so that it stays the same object when pickled."""
+
+    NOT_GIVEN = "not given"
+
+    def __repr__(self) -> str:
+        """Its name, as users import it."""
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN: Final = NotGiven.NOT_GIVEN
+"""Marks an argument that was left out, where `None` is a value like any other."""
+
+MaybeScalar: TypeAlias = Scalar | Literal[NotGiven.NOT_GIVEN]
 
 Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
 """Parent names, each with the values that it may have. All parents must match."""
 
-Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
-
 Kind = TypeVar("Kind", bound="Parameter")
 
-ROLES: Final[tuple[Role, ...]] = ("scientific", "nuisance", "fixed")
+ROLES: Final = ("scientific", "nuisance", "fixed")
 """The purpose of a hyperparameter in a study, in the words of Google's Deep Learning Tuning
 Playbook (https://github.com/google-research/tuning_playbook, "Identifying scientific, nuisance, and
 fixed hyperparameters"): the study measures the effect of *scientific* ones, *nuisance* ones must be
@@ -57,7 +74,7 @@ class Declared(TypedDict, total=False):
 
 
 def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
-    """Returns the attrs converter that checks what was given: `check(value, parameter, field)`."""
+    """Returns the attrs converter that calls `check(value, parameter, field)`."""
     return attrs.Converter(check, takes_self=True, takes_field=True)
 
 
@@ -65,7 +82,7 @@ def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
 def attrs_parameter(kind: type[Kind]) -> type[Kind]:
     """Makes a class of parameters of its fields."""
     made = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
-    # What attrs refuses in fewer words, and of fields alone.
+    # attrs itself refuses in fewer words, and refuses fields alone.
     made.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
     return made
 
@@ -77,80 +94,57 @@ def _refuse(parameter: Parameter, attribute: str, value: object) -> None:
 
 
 def _name(name: object, parameter: Parameter, field: object) -> str:
-    kind = type(parameter).__name__
+    expected = hint = ""
     if not isinstance(name, str):
-        raise SearchSpaceError(
-            f"The name of a {kind} must be a string, received {name!r} of type "
-            f"{type(name).__name__}: give the name first."
-        )
-    # Cc: control characters, Cs: lone surrogates (no file can hold them), Zl, Zp: line ends.
-    odd = [char for char in name if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")]
-    wrong = ""
-    if not name:
-        wrong = "must not be empty, received ''."
+        expected = "a string"
+    elif not name:
+        expected = "at least one character long"
     elif name != name.strip():
-        wrong = f"must not begin or end with a space, received {name!r}: write {name.strip()!r}."
+        expected, hint = "without a space at either end", f"Write {name.strip()!r}."
     elif "=" in name:
-        wrong = (
-            f"must not hold '=', which separates name and value on the command line "
-            f"(--set name=value), received {name!r}."
-        )
-    elif odd:
-        wrong = (
-            f"must be printable, on one line; received {name!r}, which holds {odd[0]!r}: leave "
-            f"it out."
-        )
-    if wrong:
-        raise SearchSpaceError(f"The name of a {kind} {wrong}")
-    return str.__str__(name)
+        expected = "without '=', which ends a name on the command line (--set name=value)"
+    else:
+        # Control characters, lone surrogates (no file can hold them), ends of lines.
+        odd = [char for char in name if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")]
+        if not odd:
+            return str.__str__(name)
+        expected, hint = "printable, on one line", f"Leave {odd[0]!r} out."
+    subject = f"The name of a {type(parameter).__name__}"
+    raise SearchSpaceError.of_setting(subject, expected, name, hint)
 
 
-def _role(role: object, parameter: Parameter, field: object) -> Any:
+def _role(role: object, parameter: Parameter, field: object) -> str:
+    searched = ROLES[:2]
+    if role in searched:
+        return searched[searched.index(role)]
+    hint = near_match(role, searched)
     if role == "fixed":
-        raise SearchSpaceError(
-            f"{parameter.subject}: role={role!r} is for parameters that don't vary: declare it as "
-            f"Fixed({parameter.name!r}, value), or choose from 'scientific' and 'nuisance'."
-        )
-    if role not in ROLES:
-        raise SearchSpaceError(
-            f"{parameter.subject}: unknown role {role!r}. {suggestion(role, ROLES[:2])}"
-        )
-    return ROLES[ROLES.index(role)]
+        hint = f"A value that never varies is declared as Fixed({parameter.name!r}, value)."
+    raise parameter.wrong("role", "'scientific' or 'nuisance'", role, hint)
 
 
-def _condition(when: object, parameter: Parameter, field: object) -> Condition:
+def _condition(when: Any, parameter: Parameter, field: object) -> Condition:
     """Returns a condition in its one spelling: parents and values sorted; empty for None."""
-    subject = parameter.subject
     if when is None:
         return {}
-    if not isinstance(when, Mapping):
-        raise SearchSpaceError(
-            f"{subject}: when must map parent names to values, received {when!r}: write "
-            f"when={{'optimizer': 'sgd'}}, or when={{'optimizer': ['sgd', 'rmsprop']}}."
+    if not isinstance(when, Mapping) or not all(isinstance(parent, str) for parent in when):
+        raise parameter.wrong(
+            "when",
+            "a mapping of parents' names to values",
+            when,
+            "Write when={'optimizer': 'sgd'}, or when={'optimizer': ['sgd', 'rmsprop']}.",
         )
-    condition: Condition = {}
-    for parent in sorted(when, key=repr):
-        if not isinstance(parent, str):
-            raise SearchSpaceError(
-                f"{subject}: a condition names its parent by a string, received {parent!r} in "
-                f"when={dict(when)!r}."
-            )
-        condition[parent] = _condition_values(when[parent], parent, subject)
-    return condition
+    return {p: _condition_values(when[p], p, parameter) for p in sorted(when)}
 
 
-def _condition_values(condition: Any, parent: str, subject: str) -> tuple[Scalar, ...]:
+def _condition_values(condition: Any, parent: str, parameter: Parameter) -> tuple[Scalar, ...]:
     several = isinstance(condition, list | tuple | set | frozenset)
     values: Iterable[object] = condition if several else (condition,)
-    what = f"{subject}: the value of {parent!r} in when"
-    plain = (plain_value(each, what) for each in values)
-    spelled = (repr(each) if is_object(each) else each for each in plain)
+    setting = f"{parameter.subject}: the value of {parent!r} in when"
+    spelled = (spelling(plain_value(value, setting)) for value in values)
     by_identity = {identity(value): value for value in spelled}
     if not by_identity:
-        raise SearchSpaceError(
-            f"{subject}: when gives no value for {parent!r}, received {condition!r}: it would "
-            f"never be active. Give at least one value."
-        )
+        raise SearchSpaceError.of_setting(setting, "at least one value", condition)
     return tuple(by_identity[key] for key in sorted(by_identity))
 
 
@@ -163,10 +157,6 @@ def _otherwise(otherwise: object, parameter: Parameter, field: object) -> MaybeS
             f"is always active: give a condition with when=…, or leave it out."
         )
     return plain_scalar(otherwise, f"{parameter.subject}: otherwise")
-
-
-# Type checkers don't see that `attrs_parameter` makes classes of attrs.
-_evolved: Callable[..., Any] = attrs.evolve
 
 
 @attrs_parameter
@@ -208,13 +198,19 @@ class Parameter(abc.ABC):
         default = self._usual_default() if self.default is NOT_GIVEN else self.default
         reason = self.reason_outside(default)
         if reason is not None:
-            raise SearchSpaceError(f"{reason} It was given as the default: give one in the domain.")
+            raise SearchSpaceError(f"{reason} It is the default: give one in the domain.")
         self.__dict__["default"] = self.canonical(default)
 
     @property
     def subject(self) -> str:
         """How messages call the parameter: `Float 'dropout'`."""
         return f"{type(self).__name__} {self.name!r}"
+
+    def wrong(
+        self, setting: str, expected: str, received: object, hint: str = ""
+    ) -> SearchSpaceError:
+        """Returns the error of an argument of this parameter."""
+        return SearchSpaceError.of_setting(f"{self.subject}: {setting}", expected, received, hint)
 
     @property
     def when(self) -> Mapping[str, tuple[Scalar, ...]]:
@@ -294,12 +290,10 @@ class Parameter(abc.ABC):
         """Returns what a builder reads for a value: a tuple for its spelling, else the value."""
         return value
 
-    def _checked_unit(self, unit: object) -> float:
-        if isinstance(unit, int | float) and is_number(unit) and 0.0 <= unit <= 1.0:
+    def _checked_unit(self, unit: Any) -> float:
+        if is_number(unit) and 0.0 <= unit <= 1.0:
             return float(unit)
-        raise SearchSpaceError(
-            f"{self.subject}: a coordinate must be a number from 0 to 1, received {unit!r}."
-        )
+        raise self.wrong("a coordinate", "a number from 0 to 1", unit)
 
     def identity(self, value: Any) -> tuple[str, object]:
         """Returns a key that is the same for two spellings of the same value of this domain."""
@@ -309,19 +303,19 @@ class Parameter(abc.ABC):
         self, when: Mapping[str, Any] | None, otherwise: MaybeScalar = NOT_GIVEN
     ) -> Self:
         """Returns the same parameter under this condition; without one, nothing reads otherwise."""
-        otherwise = otherwise if when else NOT_GIVEN
-        made: Self = _evolved(self, when=when or None, otherwise=otherwise)
-        return made
+        return self._with(when=when or None, otherwise=otherwise if when else NOT_GIVEN)
 
     def renamed(self, name: str) -> Self:
         """Returns the same parameter under another name."""
-        made: Self = _evolved(self, name=name)
-        return made
+        return self._with(name=name)
 
     def with_default(self, default: Any) -> Self:
         """Returns the same parameter with another default."""
-        made: Self = _evolved(self, default=default)
-        return made
+        return self._with(default=default)
+
+    def _with(self, **changes: Any) -> Self:
+        # Type checkers don't see that `attrs_parameter` makes classes of attrs.
+        return attrs.evolve(self, **changes)  # type: ignore[misc]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all that the parameter declares, in JSON's types."""
@@ -387,3 +381,91 @@ def condition_in_words(parameter: Parameter) -> str:
         for parent, values in parameter.when.items()
     ]
     return f"{parameter.name!r} is active when {' and '.join(parts)}"
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Returns whether a value is an int or a float. Booleans are not numbers here."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_object(value: object) -> bool:
+    """Returns whether a value is a tuple, list or dict."""
+    return isinstance(value, tuple | list | dict)
+
+
+def plain_scalar(value: object, setting: str) -> Scalar:
+    """Returns a value as one of the five JSON types exactly, however it was subclassed.
+
+    Enum members that are strings or ints, and numpy's float64, become their plain values. Minus
+    zero becomes zero: the two are equal and would print differently.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if not isinstance(value, float):
+        raise SearchSpaceError.of_setting(
+            setting,
+            "a string, an int, a float, a bool or None",
+            value,
+            "Give a name or a number, and build the object from it in the model builder.",
+        )
+    if not math.isfinite(value):
+        raise SearchSpaceError.of_setting(setting, "finite", value)
+    return float(value) + 0.0
+
+
+def plain_value(value: object, setting: str) -> Any:
+    """Returns a scalar as `plain_scalar` does; a tuple, list or dict with such scalars within."""
+    if type(value) in (tuple, list):
+        return type(value)(plain_value(each, setting) for each in value)  # type: ignore[attr-defined, call-arg]
+    if isinstance(value, dict):
+        return {plain_value(k, setting): plain_value(v, setting) for k, v in value.items()}
+    if is_object(value):
+        raise SearchSpaceError.of_setting(
+            setting, "a plain tuple, list or dict", value, "Give tuple(…) of it."
+        )
+    return plain_scalar(without_numpy(value), setting)
+
+
+def without_numpy(value: Any) -> Any:
+    """Returns a numpy scalar as Python's own; anything else unchanged. numpy is not imported."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def spelling(value: Any) -> Scalar:
+    """Returns a tuple, list or dict as Python's text; a scalar unchanged."""
+    return repr(value) if is_object(value) else value
+
+
+def read_object(text: str) -> Any:
+    """Returns the tuple, list or dict that a text spells in Python or JSON; None if none."""
+    for read in (ast.literal_eval, json.loads):
+        try:
+            content = read(text.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        if is_object(content):
+            return content
+    return None
+
+
+def identity(value: object) -> tuple[str, object]:
+    """Returns what makes two values the same value: their type and their content.
+
+    `1`, `1.0` and `True` are equal in Python; as hyperparameters they are three values.
+    """
+    value = spelling(value)
+    for plain in (bool, str, int, float, type(None)):
+        if isinstance(value, plain):
+            return plain.__name__, value
+    return type(value).__name__, id(value)
+
+
+def canonical_json(content: Any) -> str:
+    """Returns JSON with one spelling for one content: keys sorted, no spaces, ASCII only."""
+    return json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )

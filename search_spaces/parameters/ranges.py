@@ -18,9 +18,15 @@ from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 
-from search_spaces.errors import SearchSpaceError, suggestion
-from search_spaces.parameters.parameter import Parameter, attrs_parameter, checked
-from search_spaces.parameters.scalars import NOT_GIVEN, is_integer, is_number
+from search_spaces.checks import choice, finite_number, whole_number
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.parameter import (
+    NOT_GIVEN,
+    Parameter,
+    attrs_parameter,
+    checked,
+    is_number,
+)
 
 Scale: TypeAlias = Literal["linear", "log", "reverse_log"]
 
@@ -160,49 +166,23 @@ def value_at(low: Number, step: Number, index: int, ratio: bool) -> Number:
     return float(_EXACT.fma(index, decimal_of(step), decimal_of(low))) + 0.0
 
 
-def _scale(scale: object, parameter: Parameter, field: object) -> Any:
-    if scale not in SCALES:
-        raise SearchSpaceError(
-            f"{parameter.subject}: unknown scale {scale!r}. {suggestion(scale, SCALES)}"
-        )
-    return SCALES[SCALES.index(scale)]
+def _scale(scale: object, parameter: Parameter, field: object) -> Scale:
+    return choice(f"{parameter.subject}: scale", scale, SCALES, SearchSpaceError)
 
 
-def _number(value: Any, parameter: Parameter, field: attrs.Attribute[Any]) -> float:
-    if not is_number(value):
-        raise SearchSpaceError(
-            f"{parameter.subject}: {field.name} must be a number, received {value!r} of type "
-            f"{type(value).__name__}."
-        )
-    try:
-        # Adding zero turns minus zero, which would print differently, into zero.
-        number = float(value) + 0.0
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise SearchSpaceError(
-            f"{parameter.subject}: {field.name} must be finite, received {value!r}: give a range "
-            f"that can be searched."
-        )
-    return number
+def _number(value: object, parameter: Parameter, field: attrs.Attribute[Any]) -> float:
+    number = finite_number(f"{parameter.subject}: {field.name}", value, SearchSpaceError)
+    # Adding zero turns minus zero, which would print differently, into zero.
+    return float(number) + 0.0
 
 
 def _number_or_none(value: Any, parameter: Parameter, field: attrs.Attribute[Any]) -> float | None:
     return None if value is None else _number(value, parameter, field)
 
 
-def _integer(value: Any, parameter: Parameter, field: attrs.Attribute[Any]) -> int:
-    if not is_integer(value):
-        raise SearchSpaceError(
-            f"{parameter.subject}: {field.name} must be an int, received {value!r} of type "
-            f"{type(value).__name__}: write it without a point, or declare a Float."
-        )
-    if abs(value) > LARGEST_INT:
-        raise SearchSpaceError(
-            f"{parameter.subject}: {field.name} must be from {-LARGEST_INT} to {LARGEST_INT}, "
-            f"received {value!r}: search its exponent, or a Float, instead."
-        )
-    return int(value)
+def _integer(value: object, parameter: Parameter, field: attrs.Attribute[Any]) -> int:
+    setting = f"{parameter.subject}: {field.name}"
+    return whole_number(setting, value, SearchSpaceError, least=-LARGEST_INT, most=LARGEST_INT)
 
 
 def _or_not_given(default: Any) -> Any:
@@ -287,31 +267,30 @@ class Ranged(Parameter):
     def _reason_off(self, value: float) -> str | None:
         """Returns why a number of the right type is not in the domain; None if it is."""
         if not self.low <= value <= self.high:
-            return f"{self.subject} must be from {self.low!r} to {self.high!r}, received {value!r}."
+            return (
+                f"{self.subject} must be from {self.low!r} to {self.high!r}. Received: {value!r}."
+            )
         nearest = self.nearest(value)
         if nearest == value:
             return None
         how = "times" if self.scale == "log" else "in steps of"
         return (
             f"{self.subject} must be a value of its grid ({self.low!r} to {self.high!r} {how} "
-            f"{self.step!r}), received {value!r}: the nearest is {nearest!r}."
+            f"{self.step!r}). Received: {value!r}. The nearest is {nearest!r}."
         )
 
     def _wrong_range(self) -> str:
         """Returns what is wrong with range and step, and what to do; empty if nothing is."""
         ends = f"low={self.low!r}, high={self.high!r}"
         if self.low == self.high:
-            return (
-                f"low and high are equal, received {ends}: a value that never varies is declared "
-                f"as Fixed({self.name!r}, {self.low!r})."
-            )
+            return f"{ends} never varies: declare it as Fixed({self.name!r}, {self.low!r})."
         if self.low > self.high:
             return f"low must be below high, received {ends}: exchange them."
         if self.scale != "linear" and self.low <= 0:
             return (
                 f"on a {self.scale} scale low must be above 0, received low={self.low!r}: raise "
-                f"it, or take scale='linear'. A regularization that may be off has a switch of "
-                f"its own, as l2() makes."
+                "it, or take scale='linear'. A regularization that may be off has a switch of its "
+                "own, as l2() makes."
             )
         if not math.isfinite(self.high - self.low) or not math.isfinite(self.high + self.low):
             return f"the range from {ends} is wider than a float can measure: narrow it."
@@ -321,38 +300,36 @@ class Ranged(Parameter):
         if self.scale == "reverse_log" and step != self.usual_step:
             return (
                 f"step={step!r} has no meaning on a reverse_log scale: a step is a difference on a "
-                f"linear scale and a ratio on a log scale, and values mirrored from the top have "
-                f"neither. Leave the step out, or list the values in a Choice."
+                "linear scale and a ratio on a log scale, and values mirrored from the top have "
+                "neither. Leave the step out, or list the values in a Choice."
             )
         if self._by_ratio and step <= 1:
             return (
-                f"on a log scale step is the ratio of neighbours and must be above 1, received "
-                f"{step!r}: 2 doubles, 10 goes through the powers of ten."
+                "on a log scale step is the ratio of neighbours and must be above 1, received "
+                f"step={step!r}: 2 doubles, 10 goes through the powers of ten."
             )
         if step <= 0:
-            if isinstance(step, int):
-                return f"step must be 1 or more, received {step!r}: 1 takes every int."
-            return f"step must be above 0, received {step!r}."
-        by_ratio = self._by_ratio
+            return f"step must be above 0, received step={step!r}."
+        by_ratio, ends = self._by_ratio, f"low={self.low!r} to high={self.high!r}"
         steps = steps_between(self.low, self.high, step, by_ratio)
         if steps > MOST_VALUES and isinstance(step, float):
             return (
-                f"step={step!r} makes more than {MOST_VALUES:,} values between {self.low!r} and "
-                f"{self.high!r}: take a larger step, or none."
+                f"step={step!r} makes more than {MOST_VALUES:,} values from {ends}: take "
+                "a larger step, or none."
             )
         last = max(1, round(steps))
         if not leads_to(self.low, self.high, step, by_ratio):
             fitting = value_at(self.low, self.step, last, by_ratio)
             return (
-                f"step={step!r} does not lead from low={self.low!r} to high={self.high!r}. The "
-                f"nearest high that fits is {fitting!r}."
+                f"step={step!r} does not lead from {ends}. The nearest high that fits is "
+                f"{fitting!r}."
             )
         second = value_at(self.low, self.step, 1, by_ratio)
         last_but_one = value_at(self.low, self.step, last - 1, by_ratio)
         if not (second > self.low and last_but_one < self.high):
             return (
-                f"step={step!r} is lost in the rounding of numbers as large as {self.low!r} and "
-                f"{self.high!r}: take a larger step, or none."
+                f"step={step!r} is lost in the rounding of numbers as large as those from "
+                f"{ends}: take a larger step, or none."
             )
         return ""
 
@@ -405,11 +382,8 @@ class Float(Ranged):
 
     def reason_outside(self, value: object) -> str | None:
         """Returns why a value is not in the domain; None if it is. `1` counts as `1.0`."""
-        if not isinstance(value, int | float) or not is_number(value):
-            return (
-                f"{self.subject} must be a number, received {value!r} of type "
-                f"{type(value).__name__}."
-            )
+        if not is_number(value):
+            return f"{self.subject} must be a number. Received: {value!r}."
         return self._reason_off(value)
 
     def canonical(self, value: Any) -> float:
@@ -468,10 +442,8 @@ class Int(Ranged):
 
     def reason_outside(self, value: object) -> str | None:
         """Returns why a value is not in the domain; None if it is. No float is, not even `3.0`."""
-        if not isinstance(value, int) or not is_integer(value):
-            return (
-                f"{self.subject} must be an int, received {value!r} of type {type(value).__name__}."
-            )
+        if not isinstance(value, int) or isinstance(value, bool):
+            return f"{self.subject} must be an int. Received: {value!r}."
         return self._reason_off(value)
 
     def canonical(self, value: Any) -> int:

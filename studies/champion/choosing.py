@@ -1,30 +1,48 @@
-"""Chooses a study's champion when its trials are done."""
+"""The choice of the champion: at the end of a launch, and by a person; a refit on more data."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from search_spaces.errors import StudyError
-from studies.champion.reruns import unsound_checkpoints
+from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import StudyError, StudyNotFoundError
+from search_spaces.texts import counted, listed
+from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_executor
+from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
 from studies.champion.verification import Verifier
-from studies.data.arrays.large import temporary_folder
-from studies.executors.executor import Executor
-from studies.progress import Progress
+from studies.data import temporary_folder
+from studies.definition import StudyDefinition
+from studies.executors.jobs import Executor
+from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import (
     champion_fault,
     record_verified,
     register_champion,
+    register_refit,
+    set_promotion,
     withdraw_champion,
 )
-from tracking.history.study_history import StudyHistory
+from tracking.history.commands import shell_commands
+from tracking.history.study_history import PROMOTED, StudyHistory
 from tracking.history.trials import ranked
-from tracking.records import EndedTrial
+from tracking.history.verdicts import study_verdict, worth
+from tracking.mlflow.process import export_later
+from tracking.records import EndedTrial, TrialSpec
 from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
+from tracking.store.folder import default_store_path
+
+if TYPE_CHECKING:
+    from studies.executors.session import Session
+    from studies.training import Refitted
+
 
 _SHOWN = 10
-# Trials of folds that can't be trained on all of them: others would fail alike.
+# Other trials of folds would fail like so many that can't be trained on all folds.
 _MOST_FAILED = 3
 
 
@@ -44,9 +62,9 @@ def choose_champion(
     Raises VerificationStopped if it was stopped; then nothing is registered.
     """
     unsaved: list[EndedTrial] = []
-    passed_over, again, failed = False, True, 0
-    for history, found in _candidates(engines, progress):
-        trial, checkpoint = found, None
+    passed_over, first, failed = False, True, 0
+    for history, candidate in _candidates(engines, progress):
+        trial, checkpoint = candidate, None
         if trial.result.unsaved:
             unsaved.append(trial)
             passed_over = True
@@ -55,11 +73,13 @@ def choose_champion(
         fault = champion_fault(history) if registered else ""
         if trial.holds:
             if registered and not fault:
-                text = verifier.verify(history, trial)
+                outcome = verifier.verify(history, trial)
             else:
                 # Trials after the best ones have no checkpoint: don't train them all again.
-                checkpoint, text = _verified(history, trial, verifier, progress, fault, again=again)
-            trial, again = _noted(history, trial, text, progress), False
+                checkpoint, outcome = _verified(
+                    history, trial, verifier, progress, fault, restore=first
+                )
+            trial, first = _with_outcome(history, trial, outcome, progress), False
         if registered and not trial.holds:
             withdraw_champion(history)
         if registered and trial.holds and not fault:
@@ -70,7 +90,7 @@ def choose_champion(
         if trial.holds and checkpoint is not None:
             if passed_over:
                 progress.say(f"the champion is the next best, trial {trial.number}")
-            # One that is registered again may have been promoted.
+            # A champion that is registered again may have been promoted.
             reason = history.promoted if registered else ""
             try:
                 register(executor, history, trial, checkpoint, reason, progress)
@@ -85,18 +105,15 @@ def choose_champion(
 
 
 def _on_all_folds(
-    verifier: Verifier,
-    history: StudyHistory,
-    trial: EndedTrial,
-    progress: Progress,
+    verifier: Verifier, history: StudyHistory, trial: EndedTrial, progress: Progress
 ) -> tuple[EndedTrial, Path | None]:
     """Trains a trial of folds on all of them; returns it, and its weights if that was possible."""
     try:
-        trained = verifier.train_on_all_folds(history, trial)
+        trial = verifier.train_on_all_folds(history, trial)
     except StudyError as error:
         progress.say(f"warning: {error}")
         return trial, None
-    return trained, history.files.checkpoint(trained.number, trained.checkpoint_of)
+    return trial, history.files.checkpoint(trial.number, trial.checkpoint_of)
 
 
 def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
@@ -113,34 +130,35 @@ def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
         )
 
 
-def _noted(history: StudyHistory, trial: EndedTrial, text: str, progress: Progress) -> EndedTrial:
+def _with_outcome(
+    history: StudyHistory, trial: EndedTrial, outcome: str, progress: Progress
+) -> EndedTrial:
     """Records the outcome of comparing a trial with `model.fit`; returns the trial with it."""
-    if text == trial.verified:
+    if outcome == trial.verified:
         return trial
-    trial = record_verified(history, trial, text)
+    trial = record_verified(history, trial, outcome)
     if trial.holds:
-        if text.startswith(IDENTICAL):
-            progress.say(f"verified trial {trial.number}: {text}")
-        elif text not in (OFF, *TRAINED_BY_ITSELF):
-            progress.say(f"warning: trial {trial.number} is not verified: {text}")
+        if outcome.startswith(IDENTICAL):
+            progress.say(f"verified trial {trial.number}: {outcome}")
+        elif outcome not in (OFF, *TRAINED_BY_ITSELF):
+            progress.say(f"warning: trial {trial.number} is not verified: {outcome}")
         return trial
     progress.say(
-        f"warning: trial {trial.number} differs from model.fit: {text.partition(': ')[2]}. "
+        f"warning: trial {trial.number} differs from model.fit: {outcome.partition(': ')[2]}. "
         "It is skipped, and model.fit trains the study's trials from now on."
     )
     suspects = [
-        str(each.number)
-        for each in history.ended
-        if each.result.trainer == "compiled"
-        and each.uuid != trial.uuid
-        and not is_whole(each.verified)
+        other.number
+        for other in history.ended
+        if other.result.trainer == "compiled"
+        and other.uuid != trial.uuid
+        and not is_whole(other.verified)
     ]
     if suspects:
         progress.say(
             "warning: the compiled trainer trained other trials of it too, whose values may be "
-            f"wrong as well and are not verified: {', '.join(suspects[:_SHOWN])}"
-            + (f" and {len(suspects) - _SHOWN} more" if len(suspects) > _SHOWN else "")
-            + ". `kerastudy reproduce` checks each."
+            f"wrong as well and are not verified: {listed(suspects, most=_SHOWN)}. "
+            "`kerastudy reproduce` checks each."
         )
     return trial
 
@@ -149,30 +167,20 @@ def _candidates(
     engines: Sequence[StudyHistory], progress: Progress
 ) -> list[tuple[StudyHistory, EndedTrial]]:
     """Returns the trials that may become the champion, the first choice first."""
-    found = list(_best_first(engines))
-    reason, champion = engines[0].promoted, engines[0].registered
-    if not reason or champion is None or champion.trial not in [t.uuid for _, t in found]:
-        return found
-    best = found[0][1]
-    # Sorting is stable.
-    found.sort(key=lambda each: each[1].uuid != champion.trial)
-    if best is not found[0][1]:
-        name = shlex.quote(engines[0].description.name)
-        progress.say(
-            f"trial {found[0][1].number} stays the champion ({reason}); the best is "
-            f"trial {best.number}. Let launches choose again: "
-            f"kerastudy promote {name}"
-        )
-    return found
-
-
-def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory, EndedTrial]]:
-    """Yields the trials with a value, of all engines of a study, best first."""
     by_uuid = {trial.uuid: history for history in engines for trial in history.trials}
+    trials = [trial for history in engines for trial in history.trials]
     # Sorting is stable: the present engine wins ties.
-    objective = engines[0].description.objective
-    for trial in ranked([t for h in engines for t in h.trials], objective):
-        yield by_uuid[trial.uuid], trial
+    best_first = ranked(trials, engines[0].description.objective)
+    reason, champion = engines[0].promoted, engines[0].registered
+    promoted = champion.trial if reason and champion is not None else ""
+    candidates = sorted(best_first, key=lambda trial: trial.uuid != promoted)
+    if candidates and candidates[0] is not best_first[0]:
+        progress.say(
+            f"trial {candidates[0].number} stays the champion ({reason}); the best is trial "
+            f"{best_first[0].number}. Let launches choose again: "
+            f"kerastudy promote {shlex.quote(engines[0].description.name)}"
+        )
+    return [(by_uuid[trial.uuid], trial) for trial in candidates]
 
 
 def _verified(
@@ -182,11 +190,11 @@ def _verified(
     progress: Progress,
     fault: str,
     *,
-    again: bool,
+    restore: bool,
 ) -> tuple[Path | None, str]:
     """Returns a trial's weights, if they are sound, and the outcome of verifying them.
 
-    ``again`` restores lost weights by training; ``fault`` is what is wrong with the champion.
+    `restore` restores lost weights by training; `fault` is what is wrong with the champion.
     """
     if fault:
         progress.say(f"warning: the champion is registered again: {fault}")
@@ -198,18 +206,18 @@ def _verified(
     path = history.files.checkpoint(trial.number, repeat)
     if repeat not in faults:
         return path, verifier.verify(history, trial)
-    if path.exists() or again:
+    if path.exists() or restore:
         progress.say(
             f"warning: the checkpoint of trial {trial.number} can't be used, {faults[repeat]}"
         )
-    if not again:
+    if not restore:
         return None, trial.verified
     progress.say(f"training trial {trial.number}, the best, again to restore its checkpoint")
-    text = verifier.verify(history, trial, restore=True)
+    outcome = verifier.verify(history, trial, restore=True)
     if repeat in dict(unsound_checkpoints(history, trial)):
         progress.say(f"warning: trial {trial.number} did not get the same weights again")
-        return None, text
-    return path, text
+        return None, outcome
+    return path, outcome
 
 
 def register(
@@ -227,10 +235,253 @@ def register(
         folder = Path(temporary) / "champion"
         spec, epoch = trial.best_training
         metrics = executor.save_champion(spec, checkpoint, history.description.space, folder)
-        found = metrics.get(metric, epoch.value)
-        if found != epoch.value:
+        value = metrics.get(metric, epoch.value)
+        if value != epoch.value:
             progress.say(
-                f"warning: the champion's {metric} is {found!r} when it is evaluated, "
+                f"warning: the champion's {metric} is {value!r} when it is evaluated, "
                 f"and was {epoch.value!r} in training"
             )
         return register_champion(history, trial, folder, reason)
+
+
+@dataclass(frozen=True, repr=False)
+class Promotion:
+    """What was registered.
+
+    Attributes:
+        study: The study's name.
+        engine: The trial's engine.
+        trial: The trial's number.
+        epoch: Its best epoch.
+        value: Its value there.
+        metric: The metric of the value.
+        champion: The address of the champion, ``models:/NAME@champion``; empty if only a refit was
+            registered.
+        reason: Why it was promoted, or empty.
+        refit: The address of the model that was trained on validation data too, or empty. It has
+            no validation value.
+        how: How that was trained, or None.
+        notes: What a person should know.
+    """
+
+    study: str
+    engine: str
+    trial: int
+    epoch: int
+    value: float
+    metric: str
+    champion: str = ""
+    reason: str = ""
+    refit: str = ""
+    how: Refitted | None = None
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Returns it in one line."""
+        named = " and ".join(address for address in (self.champion, self.refit) if address)
+        return f"<Promotion of {self.study} trial {self.trial}: {named}>"
+
+
+def promote(
+    study: str | StudyDefinition,
+    trial: int | None = None,
+    *,
+    reason: str = "",
+    refit: bool = False,
+    store: str | Path | None = None,
+    engine: str | None = None,
+    trust: bool = False,
+    progress: bool = True,
+) -> Promotion:
+    """Registers the checkpoint of a trial as the study's champion.
+
+    Earlier versions of the registered model stay. Launches keep a trial that was named, or with a
+    reason; without both, they choose the champion again. A trial whose checkpoint is gone is
+    trained again, with the same bits.
+
+    Args:
+        study: The study's name; or the study itself, for one of a notebook.
+        trial: The number of a trial; None for the best, or with ``refit`` for the champion, which
+            then stays as it is.
+        reason: Why, in a sentence; kept on the registered version.
+        refit: Whether to train its configuration on training and validation data together, for the
+            best epoch's number of epochs, and register that model as ``refit``, next to the
+            champion. It has no validation value.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        engine: The engine that proposed the trial, if the study was launched with several.
+        trust: Whether to run the code in a store that this user did not make.
+        progress: Whether to show progress on standard error.
+
+    Raises:
+        TrackingError: If the store has no such study or trial, or a process is running the study.
+        StudyError: If the study can't be loaded, its data has changed, or `model.fit` contradicts
+            the trial.
+    """
+    history, definition, named = opened(study, store, engine, trust)
+    with showing(progress) as shown:
+        return promote_trial(
+            history,
+            trial,
+            reason=reason,
+            refit=refit,
+            engine=named,
+            study=definition,
+            progress=shown,
+        )
+
+
+def promote_trial(
+    history: StudyHistory,
+    number: int | None = None,
+    *,
+    reason: str = "",
+    refit: bool = False,
+    engine: str | None = None,
+    study: StudyDefinition | None = None,
+    data: str = "",
+    progress: Progress | None = None,
+) -> Promotion:
+    """Registers a checkpoint as the champion, a refit, or both.
+
+    `study` is the study of this process, instead of the recorded code; `data` the file with the
+    data, if it has moved.
+    """
+    progress = progress or NoProgress()
+    chooses = number is not None or not refit
+    if reason and not chooses:
+        raise StudyError(
+            "A refit of the champion chooses no trial, so it takes no reason. Leave --reason out, "
+            "or name the trial to promote."
+        )
+    why = f"{PROMOTED}: {reason}" if reason else "" if number is None else PROMOTED
+    if number is None and chooses:
+        if history.best is None:
+            raise StudyNotFoundError(
+                f"The study {history.description.name!r} has no trial with a value to promote."
+            )
+        number = history.best.number
+    history, trial = champion_or(history, number, engine)
+    if not trial.holds:
+        raise StudyError(
+            f"Trial {trial.number} can't be promoted: {trial.verified}. Its value is not that of "
+            "its hyperparameters."
+        )
+    description = history.description
+    if refit and trial.result.folds:
+        raise StudyError(
+            f"The champion of the cross-validated study {description.name!r} is trained on all "
+            "data but the test part already. Leave --refit out."
+        )
+    champion = address = ""
+    how: Refitted | None = None
+    with history.store.lock_study(history.folder, description.name):
+        if chooses and stays_champion(history, trial, why):
+            champion = history.model_uri(trial) or ""
+        if refit or not champion:
+            with (
+                recorded_executor(history, trial, study=study, data=data, progress=progress) as (
+                    worker,
+                    _,
+                ),
+                tempfile.TemporaryDirectory() as temporary,
+            ):
+                check_data(trial, worker)
+                folder = Path(temporary)
+                if chooses and not champion:
+                    champion, trial = make_champion(history, trial, worker, folder, progress, why)
+                if refit:
+                    spec, best = trial.best_training
+                    epochs = counted(best.epoch, "epoch")
+                    progress.wait(f"training on all but the test part, {epochs}")
+                    saved = folder / "refit"
+                    how = worker.ask(_refit_in_worker, spec, best.epoch, description.space, saved)
+                    assert how is not None, "it is trained"
+                    address = register_refit(history, trial, saved, best.epoch, how.samples)
+    export_later(history.folder)
+    _, best = trial.best_training
+    return Promotion(
+        study=description.name,
+        engine=description.engine,
+        trial=trial.number,
+        epoch=best.epoch,
+        value=best.value,
+        metric=description.objective.metric,
+        champion=champion,
+        reason=reason,
+        refit=address,
+        how=how,
+        notes=tuple(_notes(history, trial, champion, why, how)),
+    )
+
+
+def stays_champion(history: StudyHistory, trial: EndedTrial, reason: str) -> bool:
+    """Returns whether a trial is the champion already, and sound; then notes why it stays so."""
+    if not history.is_champion(trial) or champion_fault(history):
+        return False
+    set_promotion(history, reason)
+    return True
+
+
+def make_champion(
+    history: StudyHistory,
+    trial: EndedTrial,
+    executor: Executor,
+    folder: Path,
+    progress: Progress,
+    reason: str,
+) -> tuple[str, EndedTrial]:
+    """Registers a trial's checkpoint as the champion. Call it only while holding the study.
+
+    Returns the champion's address, and the trial as it is recorded now.
+    """
+    if trial.result.folds and trial.whole is None:
+        trained = AllFolds(history, trial, progress).train(executor)
+        assert trained is not None, "nothing stops it"
+        trial = trained
+    weights, trial = weights_of(history, trial, executor, folder, progress)
+    champion = register(executor, history, trial, weights, reason, progress)
+    return champion, trial
+
+
+def _notes(
+    history: StudyHistory, trial: EndedTrial, champion: str, why: str, how: Refitted | None
+) -> list[str]:
+    notes = []
+    _, best = trial.best_training
+    if trial.best is not None and trial.result.repeats and not trial.result.folds:
+        notes.append(
+            f"{best.value:.6g} is the value of its best repeat, whose checkpoint this is; the "
+            f"trial's own is the mean of {len(trial.result.repeats)}, {trial.best.value:.6g}"
+        )
+    if champion:
+        said = worth(history, study_verdict(history), trial)
+        notes += [said.rstrip(".")] if said else []
+        again = f"kerastudy promote {shlex.quote(history.description.name)}"
+        kept = f"launches keep it until a confirm, or {again}"
+        notes.append(kept if why else "launches choose the champion again")
+    if champion and not trial.verified:
+        *_, command = shell_commands(history, trial, without=default_store_path().absolute())
+        notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
+    if how is not None:
+        notes.append("the refit has no validation value: it was trained on that data")
+        if how.left_out:
+            watching = ", ".join(how.left_out)
+            notes.append(f"it was trained without {watching}, which watch validation data")
+    return notes
+
+
+def _refit_in_worker(
+    session: Session, spec: TrialSpec, epochs: int, space: SearchSpace, folder: Path
+) -> Refitted:
+    """Trains a trial's configuration on more data, and saves the model, where it is loaded."""
+    from studies.training import MadeData, refit, save_for_mlflow
+
+    what = f"Trial {spec.number} can't be trained again on training and validation data together"
+    with in_worker(what):
+        hp = Hyperparameters(space, spec.values, number=spec.built_as)
+        splits = session.splits_of(hp)
+        if isinstance(session.data, MadeData):
+            spec = replace(spec, class_weight=session.data.of(hp).class_weight)
+        model, joined, how = refit(session.study, splits, spec, hp, epochs)
+        save_for_mlflow(model, joined, folder)
+        return how

@@ -1,36 +1,50 @@
-"""Confirms a study's choice: `kerastudy.confirm`, and what the command does."""
+"""`confirm`: the best trials race under new seeds, and the sealed test part is read, once."""
 
 from __future__ import annotations
 
 import contextlib
+import statistics
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from search_spaces.errors import StudyError
-from studies.champion.checkpoints import opened
-from studies.champion.confirmation_outcome import (
-    earlier_readings,
-    make_outcome,
-    read_test_part,
-    warning_of,
+from search_spaces.checks import choice
+from search_spaces.errors import StatisticsError, StudyError
+from studies.champion.choosing import make_champion, stays_champion
+from studies.champion.confirm_trainings import (
+    DEFAULTS,
+    ConfirmOptions,
+    Plan,
+    TestScores,
+    Training,
+    Trainings,
+    make_plan,
 )
-from studies.champion.confirmation_plan import DEFAULTS, ConfirmOptions, Plan, make_plan
-from studies.champion.confirmation_trainings import Trainings
-from studies.champion.promotion import make_champion, stays_champion
-from studies.champion.recorded import AnyExecutor, opened_executor
+from studies.champion.evaluation import Reading
+from studies.champion.recorded import AnyExecutor, check_data, opened, recorded_executor
 from studies.champion.verification import Verifier
-from studies.definition.settings import check_count
-from studies.definition.study_definition import StudyDefinition
-from studies.executors import ExecutorName
+from studies.definition import ExecutorName, StudyDefinition, check_workers
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import record_verified
-from tracking.history.confirmations import confirmation_of
 from tracking.history.study_history import CONFIRMED, StudyHistory, read_study
-from tracking.history.verdicts import study_verdict
+from tracking.history.verdicts import (
+    confirmation_of,
+    evaluations_on,
+    read_evaluations,
+    record_evaluation,
+    study_verdict,
+)
 from tracking.mlflow.process import export_later
-from tracking.records.checks import Confirmation
+from tracking.records.checks import Confirmation, Corrected, Evaluation, Interval, Measured, Racer
+from tracking.records.studies import ConstantGuess
+from tracking.scores.sample_scores import SampleScores, score_matrix
+from tracking.statistics.corrections import confirmed_value
+from tracking.statistics.intervals import gain, level_of_reading
 from tracking.statistics.race import survivors
 from tracking.store.files import remove_pieces
 
@@ -119,7 +133,7 @@ def confirm_study(
     progress = progress or NoProgress()
     make_plan(history, options)
     with history.store.lock_study(history.folder, history.description.name):
-        # As no process changes it any more.
+        # No process changes it any more.
         history = read_study(history.store, history.description.name, history.description.engine)
         plan = make_plan(history, options)
         unfinished, ended = confirmation_of(history, plan.to_json())
@@ -130,18 +144,19 @@ def confirm_study(
                 return ended
             progress.say(f"confirmed on {when}; its winner becomes the champion")
         with (
-            opened_executor(
+            recorded_executor(
                 history,
                 plan.reported,
                 study=study,
                 data=data,
+                progress=progress,
                 in_process=in_process,
                 workers=workers,
                 trainings=plan.trainings,
-                progress=progress,
-            ) as executor,
+            ) as (executor, _),
             history.writing() as journal,
         ):
+            check_data(plan.reported, executor)
             trainings = Trainings(plan, executor, journal, progress)
             outcome = ended or _carried_out(trainings, unfinished)
             if not keep:
@@ -154,17 +169,10 @@ def where_trainings_run(
     executor: ExecutorName | None, workers: int | None, otherwise: ExecutorName
 ) -> ExecutorName:
     """Returns where trainings run."""
-    if executor not in (None, "in-process", "worker"):
-        raise StudyError(f"executor must be 'in-process' or 'worker'. Received: {executor!r}.")
-    if workers is None:
-        return executor or otherwise
-    check_count("workers", workers)
-    if executor == "in-process":
-        raise StudyError(
-            "The executor 'in-process' runs one training at a time, in this process, so it takes "
-            f"no number of workers. Received: {workers!r}. Leave one of the two out."
-        )
-    return "worker"
+    if executor is not None:
+        choice("executor", executor, ("in-process", "worker"), StudyError)
+    check_workers(workers, executor)
+    return "worker" if workers is not None else executor or otherwise
 
 
 def _carried_out(done: Trainings, unfinished: str) -> Confirmation:
@@ -226,18 +234,18 @@ def _raced(done: Trainings) -> list[int]:
     The trainings of the defaults, which do not depend on it, fill its last round.
     """
     plan, description = done.plan, done.plan.history.description
-    staying, out, seeds = [each.number for each in plan.racers], list[int](), 0
+    staying, out, seeds = [racer.number for racer in plan.racers], list[int](), 0
     for planned in plan.rounds:
         staying, left = staying[: planned.racers], staying[planned.racers :]
         out = [*left, *out]
-        wanted = [t for n in staying for t in plan.race_trainings(n, seeds, planned.seeds)]
-        further = plan.test_trainings(DEFAULTS) if planned is plan.rounds[-1] else []
-        done.run(wanted, further)
+        racing = [t for n in staying for t in plan.race_trainings(n, seeds, planned.seeds)]
+        testing = plan.test_trainings(DEFAULTS) if planned is plan.rounds[-1] else []
+        done.run(racing, testing)
         seeds += planned.seeds
         values = {n: [done.value_at(n, place) for place in range(seeds)] for n in staying}
         staying = list(survivors(values, len(staying), description.objective.direction))
     if all(value is None for value in values[staying[0]]):
-        reasons = [done.result(each).reason for each in plan.trainings_at(staying[0], 0)]
+        reasons = [done.result(t).reason for t in plan.trainings_at(staying[0], 0)]
         why = next(filter(None, reasons), "no epoch of all folds has a value").rstrip(".")
         raise StudyError(
             f"The trainings of {description.name!r} under new seeds are all infeasible: {why}. "
@@ -276,15 +284,15 @@ def _make_champion(
 
 
 def _settle(plan: Plan, outcome: Confirmation, *, keep: bool = False) -> bool:
-    """Lets launches keep a winner that is the champion already; returns whether that is all to do.
+    """Returns whether the winner need not be registered; lets launches keep a champion that won.
 
-    The winner is not the champion yet if another trial was promoted since, or the process was
-    killed. It never is if its weights can't be saved, or if the present champion stays.
+    It must be registered if another trial was promoted since, or the process was killed. It can't
+    be if its weights were not saved, and is not if the present champion stays.
     """
     history, trial = plan.history, plan.racer(outcome.winner)
     if keep or trial.result.unsaved:
         return True
-    # Launches keep it from now on; what a person said of it counts.
+    # A reason that a person gave stays.
     return stays_champion(history, trial, history.promoted or CONFIRMED)
 
 
@@ -299,3 +307,264 @@ def _why_not_tested(plan: Plan) -> str:
         "training alone: the choice was made on these samples, so an interval from them would be "
         "too narrow."
     )
+
+
+@dataclass(frozen=True)
+class TestReading:
+    """The scores of one reading of the test part.
+
+    Attributes:
+        winner: The winner's scores, by the place of the fresh seed; infeasible trainings have none.
+        default: The defaults' scores; empty if the winner has their values.
+        digest: SHA-256 of the test part.
+        readings: How often it was read, this time included.
+        note: Why winner and defaults do not compare, or empty.
+        guess: The most frequent class of the part.
+    """
+
+    # pytest would take it for tests.
+    __test__ = False
+
+    winner: Mapping[int, SampleScores]
+    default: Mapping[int, SampleScores]
+    digest: str
+    readings: int
+    note: str = ""
+    guess: ConstantGuess | None = None
+
+
+def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, str]:
+    """Trains the winner and the defaults under the fresh seeds; reads the test part, once.
+
+    Returns its scores, or None and the reason, in a sentence. The reading is recorded before anyone
+    sees it. A resumed confirmation that has read the part reads it again by the same weights, which
+    counts as the same reading.
+    """
+    plan, history, same = done.plan, done.plan.history, done.plan.default_racer
+    who = [winner] if same is not None and same.number == winner else [winner, DEFAULTS]
+    done.run([], [training for number in who for training in plan.test_trainings(number)])
+    feasible = {n: [t for t in plan.test_trainings(n) if done.value(t) is not None] for n in who}
+    if not feasible[winner]:
+        why = done.result(plan.test_trainings(winner)[0]).reason.rstrip(".")
+        return None, (
+            f"Trial {winner} won the race, but all its trainings under fresh seeds are "
+            f"infeasible, so the test part was not read: {why}."
+        )
+    done.progress.wait("reading the test part")
+    scored, reasons = dict[int, dict[int, TestScores]](), dict[int, str]()
+    for number, trainings in feasible.items():
+        scored[number], reasons[number] = _scored(done, trainings)
+    if reasons[winner]:
+        digest = history.description.data.digests["test"]
+        now, _ = _time_of_reading(done, digest)
+        _record(done, winner, TestReading({}, {}, digest, 0), now, f"not scored: {reasons[winner]}")
+        return None, (
+            f"The test part gives no value, as its samples can't be scored by the model of trial "
+            f"{winner}: {reasons[winner]}."
+        )
+    first = next(iter(scored[winner].values()))
+    now, earlier = _time_of_reading(done, first.digest)
+    note = not_paired(plan, scored)
+    if reasons.get(DEFAULTS):
+        note = f"The defaults can't be scored, so there is no gain: {reasons[DEFAULTS]}."
+    scores = {
+        number: {place: test.scores for place, test in by_place.items()}
+        for number, by_place in scored.items()
+    }
+    reading = TestReading(
+        scores[winner],
+        scores.get(DEFAULTS, {}),
+        first.digest,
+        len(earlier) + 1,
+        note,
+        first.guess,
+    )
+    seeds = len(reading.winner)
+    how = f"trained again under {seeds} new seeds, by kerastudy confirm"
+    _record(done, winner, reading, now, how)
+    if first.digest != history.description.data.digests.get("test"):
+        done.progress.say_all(warning_of(earlier))
+    return reading, ""
+
+
+def _scored(done: Trainings, trainings: Sequence[Training]) -> tuple[dict[int, TestScores], str]:
+    """Returns scores by the place of the seed; if some can't be scored, none and the reason."""
+    scored: dict[int, TestScores] = {}
+    for training in trainings:
+        # The first scores of each model are compared with Keras.
+        scores = done.scored(training, compared=not scored)
+        if isinstance(scores, str):
+            return {}, scores.rstrip(".")
+        scored[training.place] = scores
+    return scored, ""
+
+
+def _time_of_reading(done: Trainings, digest: str) -> tuple[int, list[Evaluation]]:
+    """Returns when this confirmation read the test part first, and the readings before."""
+    history, uuid = done.plan.history, done.uuid
+    own = [reading for reading in read_evaluations(history) if reading.confirmation == uuid]
+    now = own[0].time if own else time.time_ns() // 1_000_000
+    return now, [e for e in earlier_readings(history, digest, uuid) if e.time <= now]
+
+
+def _record(done: Trainings, winner: int, reading: TestReading, now: int, note: str) -> None:
+    """Records a reading as `evaluate` does, unless it is recorded."""
+    plan, history, uuid = done.plan, done.plan.history, done.uuid
+    if any(evaluation.confirmation == uuid for evaluation in read_evaluations(history)):
+        return
+    described, trial = history.description, plan.racer(winner)
+    assert trial.best is not None, "it races"
+    metrics = {}
+    if reading.winner:
+        values = [done.value(training) for training in plan.test_trainings(winner)]
+        validated = statistics.fmean(value for value in values if value is not None)
+        measured = Measured(
+            statistics.fmean(scores.value for scores in reading.winner.values()),
+            validation=trial.best.value if plan.folds else validated,
+        )
+        with suppress(StatisticsError):
+            interval = on_test_part(plan, reading)[0]
+            if reading.readings == 1:
+                measured = replace(measured, low=interval.low, high=interval.high)
+        metrics[described.objective.metric.removeprefix("val_")] = measured
+    evaluation = Evaluation(
+        study=described.name,
+        engine=described.engine,
+        trial=winner,
+        epoch=trial.best.epoch,
+        samples=len(next(iter(reading.winner.values()), ())),
+        digest=reading.digest,
+        metrics=metrics,
+        note=note,
+        time=now,
+        confirmation=uuid,
+    )
+    record_evaluation(history, evaluation)
+
+
+def earlier_readings(history: StudyHistory, digest: str, uuid: str) -> list[Evaluation]:
+    """Returns the readings of a test part, but for those by the confirmation `uuid`."""
+    return [e for e in evaluations_on(history.store, digest) if e.confirmation != uuid]
+
+
+def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
+    """Returns a warning if the test part was read before, with the level of the intervals."""
+    if not earlier:
+        return []
+    level = 100 * level_of_reading(len(earlier) + 1)
+    said = Reading(earlier[-1], earlier).warning
+    return [f"warning: {said} The intervals are of {level:.3g} % instead of 95 %."]
+
+
+def not_paired(plan: Plan, scored: Mapping[int, Mapping[int, TestScores]]) -> str:
+    """Returns why winner and defaults do not compare, in a sentence, or an empty text."""
+    targets = {test.targets for by_place in scored.values() for test in by_place.values()}
+    if len(targets) > 1:
+        return (
+            "The defaults have other test samples than the winner, as the data depends on "
+            "hyperparameters: there is no gain to measure."
+        )
+    if plan.folds and plan.default_trial is None:
+        return (
+            "No trial has the defaults' values, so the epoch to train them for is not known, and "
+            "there is no gain to measure. A study that tries them first (try_defaults) has one."
+        )
+    return "" if all(scored.values()) else "All trainings of the defaults are infeasible."
+
+
+def on_test_part(plan: Plan, reading: TestReading) -> tuple[Interval, Interval | None, str]:
+    """Returns the winner's objective on new data, its gain over the defaults, and a note.
+
+    Raises StatisticsError if the scores allow no interval.
+    """
+    direction = plan.history.description.objective.direction
+    level = level_of_reading(reading.readings)
+    confirmed, note = confirmed_value(list(reading.winner.values()), direction, level=level)
+    both = sorted(set(reading.winner) & set(reading.default))
+    if reading.note or len(both) < 2:
+        return confirmed, None, note
+    winner, default = ([part[p] for p in both] for part in (reading.winner, reading.default))
+    hits = len(winner[0]) if all(scores.is_hits for scores in (*winner, *default)) else 0
+    ours, theirs = score_matrix(winner), score_matrix(default)
+    try:
+        return confirmed, gain(ours, theirs, direction, level, hits=hits), note
+    except StatisticsError as error:
+        return confirmed, None, f"{note} The gain over the default is unknown: {error}.".strip()
+
+
+def make_outcome(
+    done: Trainings,
+    ranking: Sequence[int],
+    corrected: Corrected | None,
+    reading: TestReading | None,
+    notes: Sequence[str],
+) -> Confirmation:
+    """Returns the outcome of a plan whose trainings are done, with the racers best first."""
+    plan, winner, described = done.plan, ranking[0], done.plan.history.description
+    notes = [*plan.notes, *notes]
+    confirmed = gained = default = None
+    tested: dict[str, Any] = {}
+    if reading is not None:
+        tested = {
+            "test_samples": len(next(iter(reading.winner.values()))),
+            "test_digest": reading.digest,
+            "readings": reading.readings,
+            "test_seeds": plan.test_seeds,
+            "winner_on_test": tuple(scores.value for scores in reading.winner.values()),
+            "default_on_test": tuple(scores.value for scores in reading.default.values()),
+            "guess": reading.guess,
+        }
+        same = plan.default_racer
+        try:
+            confirmed, gained, warning = on_test_part(plan, reading)
+            notes += [warning] if warning else []
+        except StatisticsError as error:
+            notes.append(f"No interval on the test part: {error}.")
+        notes += [reading.note] if reading.note else []
+        if same is not None and same.number == winner:
+            default = _racer(done, winner)
+            if confirmed is not None:
+                gained = Interval(0.0, 0.0, 0.0, confirmed.level)
+        elif plan.test_trainings(DEFAULTS) and all(map(done.knows, plan.test_trainings(DEFAULTS))):
+            default = _racer(done, DEFAULTS)
+    best = plan.reported.best
+    assert best is not None, "it races"
+    return Confirmation(
+        study=described.name,
+        engine=described.engine,
+        uuid=done.uuid,
+        metric=described.objective.metric,
+        direction=described.objective.direction,
+        reported_trial=plan.reported.number,
+        reported=best.value,
+        corrected=corrected,
+        seeds=plan.seeds,
+        race=tuple(_racer(done, number) for number in ranking),
+        default=default,
+        winner=winner,
+        confirmed=confirmed,
+        gain=gained,
+        notes=tuple(notes),
+        time=time.time_ns() // 1_000_000,
+        **tested,
+    )
+
+
+def _racer(done: Trainings, trial: int) -> Racer:
+    """Returns a trial's part in the race; the defaults' part is under the fresh seeds.
+
+    Defaults of a cross-validated study have no value: they are trained on all samples.
+    """
+    plan, values = done.plan, list[float | None]()
+    if trial == DEFAULTS:
+        trainings = plan.test_trainings(trial)
+        values = [] if plan.folds else [done.value(training) for training in trainings]
+    else:
+        # A trial that left the race early has run under the first seeds only.
+        by_place = [plan.trainings_at(trial, place) for place in range(len(plan.seeds))]
+        places = [place for place, runs in enumerate(by_place) if all(map(done.knows, runs))]
+        trainings = [training for place in places for training in by_place[place]]
+        values = [done.value_at(trial, place) for place in places]
+    spec = plan.default if trial == DEFAULTS else plan.racer(trial).spec
+    parameters = max((done.result(t).model_parameters for t in trainings), default=0)
+    return Racer(trial, tuple(values), parameters, spec.epochs)

@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import NoTestPartError, StudyError
-from studies.champion.checkpoints import champion_or, in_worker, opened, weights_of
-from studies.champion.recorded import check_data, recorded_worker
-from studies.definition.objective import no_data
-from studies.definition.study_definition import StudyDefinition
+from studies.champion.recorded import champion_or, check_data, in_worker, opened, recorded_executor
+from studies.champion.reruns import weights_of
+from studies.definition import StudyDefinition, no_data
 from studies.progress import NoProgress, Progress, showing
-from tracking.history.confirmations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import looked_at
+from tracking.history.verdicts import evaluations_on, looked_at, record_evaluation
 from tracking.mlflow.process import export_later
 from tracking.records import TrialSpec
 from tracking.records.checks import Evaluation, Measured
 
 if TYPE_CHECKING:
     from studies.executors.session import Session
-    from studies.training.champion.evaluation import Scores
+    from studies.training import Scores
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Reading:
 
     evaluation: Evaluation
     earlier: Sequence[Evaluation]
-    # What is grave in the study's data, in sentences.
+    # Sentences name grave faults of the study's data.
     flaws: Sequence[str] = ()
 
     @property
@@ -115,7 +113,7 @@ def read_test_part(
             "evaluate on. Give it one in a new study: test=0.2, or a ready-made part."
         )
     with (
-        recorded_worker(history, trial, study=study, data=data, progress=progress) as (worker, _),
+        recorded_executor(history, trial, study=study, data=data, progress=progress) as (worker, _),
         tempfile.TemporaryDirectory() as folder,
     ):
         check_data(trial, worker)
@@ -140,7 +138,7 @@ def read_test_part(
         note=scores.note,
         time=time.time_ns() // 1_000_000,
     )
-    # Before anyone sees it.
+    # It is recorded before anyone sees it.
     record_evaluation(history, evaluation)
     export_later(history.folder)
     looked = looked_at(history)
@@ -151,8 +149,7 @@ def _evaluate_in_worker(
     session: Session, spec: TrialSpec, checkpoint: Path, space: SearchSpace
 ) -> Scores:
     """Evaluates a trial's best weights on the sealed test part, where the study is loaded."""
-    from studies.training.champion.champion_model import rebuilt
-    from studies.training.champion.evaluation import evaluate_test_part
+    from studies.training import evaluate_test_part, rebuilt
 
     with in_worker(f"The model of trial {spec.number} can't be evaluated on the test part"):
         hp = Hyperparameters(space, spec.values, number=spec.built_as)

@@ -2,95 +2,139 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from search_spaces.errors import StudyError
-from studies.data import CrossValidation
-from studies.data.arrays.large import temporary_folder
-from studies.data.folds.splits import read_spelled
-from studies.data.tables.files import spelled
-from studies.definition.study_definition import StudyDefinition
+from search_spaces.errors import KerastudyError, StudyError, StudyNotFoundError
+from search_spaces.texts import counted
+from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
+from studies.definition import StudyDefinition, check_engine
+from studies.error_texts import describe
 from studies.executors.pool import LocalWorkers, WorkerPool
 from studies.executors.session import InProcessExecutor, Session
-from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
-from studies.training.process.determinism import begin_trial, prepare_environment
-from studies.user_code.loading import describe_code, load_study
-from studies.user_code.shipping import ShippedStudy, ship
-from studies.user_code.targets import Target, what_is_loaded
-from studies.user_code.user_modules import place_of, text_of
+from studies.results.models import existing_store
+from studies.training import begin_trial, prepare_environment
+from studies.user_code import (
+    ShippedStudy,
+    Target,
+    describe_code,
+    load_study,
+    place_of,
+    ship,
+    text_of,
+    what_is_loaded,
+)
 from tracking.history.commands import shell_commands
-from tracking.history.study_history import StudyHistory, read_code
+from tracking.history.study_history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
+from tracking.store.trust import check_trust
 
-# The end of a note on code that may be another than the recorded one.
+# A note on code that may differ from the recorded one ends so.
 AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
 
 
+def opened(
+    study: str | StudyDefinition, store: str | Path | None, engine: str | None, trust: bool
+) -> tuple[StudyHistory, StudyDefinition | None, str | None]:
+    """Reads the study that a user names, by its name or as an object of this process.
+
+    Returns its record; the study of this process, or None; and the engine. Refuses to run the code
+    in a store that the user does not trust.
+    """
+    name, definition = (study, None) if isinstance(study, str) else (study.name, study)
+    named = None if engine is None else check_engine(engine)
+    history = read_study(existing_store(store), name, named)
+    check_trust(history.store.root, trust or definition is not None)
+    return history, definition, named
+
+
+def champion_or(
+    history: StudyHistory, number: int | None, engine: str | None = None
+) -> tuple[StudyHistory, EndedTrial]:
+    """Returns a trial with a value, or the champion, and the study under its engine.
+
+    `engine` is the one that the user named, if any.
+    """
+    name = history.description.name
+    if number is None:
+        if engine is None and history.champion_engine not in ("", history.description.engine):
+            history = read_study(history.store, name, history.champion_engine)
+        champions = [trial for trial in history.trials if history.is_champion(trial)]
+        if not champions:
+            raise StudyNotFoundError(
+                f"The study {name!r} has no champion"
+                + (f" of the engine {engine}" if engine else "")
+                + (
+                    ". Launch it to its end, name a trial, or kerastudy promote one."
+                    if history.best or not history.trials
+                    else f": none of its {counted(len(history.trials), 'trial')} has a value."
+                )
+            )
+        trial = champions[0]
+    else:
+        trial = history.trial(number)
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is {trial.state} and has no best epoch."
+        )
+    return history, trial
+
+
+@contextlib.contextmanager
+def in_worker(what_failed: str) -> Iterator[None]:
+    """Lets a function run where a study is loaded, and sets Keras's global settings back."""
+    from studies.training import restore_settings
+
+    try:
+        yield
+    except KerastudyError:
+        raise
+    except Exception as error:
+        raise StudyError(f"{what_failed}: {describe(error)}.") from error
+    finally:
+        restore_settings()
+
+
 @contextmanager
-def recorded_worker(
+def recorded_executor(
     history: StudyHistory,
     trial: TrialRecord,
     *,
     study: StudyDefinition | None = None,
     data: str = "",
     progress: Progress,
-) -> Iterator[tuple[WorkerExecutor, list[str]]]:
-    """Loads the study that a trial ran from, in a process that ends with the context.
+    in_process: bool = False,
+    workers: int | None = 1,
+    trainings: int = 1,
+) -> Iterator[tuple[AnyExecutor, list[str]]]:
+    """Loads the study that a trial ran from, to train it again, or other trials of the same code.
 
     If the study file or its own modules have changed, the recorded texts are run; installed
-    packages are the present ones. `study` is the study of this process, instead of the recorded
-    code; `data` the file with the data, if it has moved. Yields the process, and messages on what
-    has changed, which `progress` has shown.
-    """
-    with temporary_folder() as shared:
-        code, notes = _code(history, trial, study, progress)
-        otherwise = ""
-        if history.description.code.path:
-            *_, command = shell_commands(history, trial)
-            otherwise = f"Or, if the study is at the top level of its file, run: {command}"
-        worker = WorkerExecutor(
-            _sent(code, study, Path(shared), otherwise),
-            overrides=recorded_folds(history),
-            data=spelled(data, recorded=history.description.data.override),
-            threads=trial.spec.threads,
-            folder=history.description.code.folder,
-            shared=Path(shared),
-            on_output=progress.say,
-        )
-        try:
-            worker.load()
-            yield worker, notes
-        finally:
-            worker.close()
+    packages are the present ones.
 
+    Args:
+        history: The study.
+        trial: The trial whose code is loaded.
+        study: The study of this process, instead of the recorded code.
+        data: The file with the data, if it has moved.
+        progress: Shows what has changed.
+        in_process: Whether to load it in this process, instead of in processes of its own.
+        workers: The number of processes; None: as many as suit machine, study and `trainings`.
+        trainings: The most trainings that will run.
 
-@contextmanager
-def opened_executor(
-    history: StudyHistory,
-    trial: EndedTrial,
-    *,
-    study: StudyDefinition | None,
-    data: str,
-    in_process: bool,
-    workers: int | None,
-    trainings: int,
-    progress: Progress,
-) -> Iterator[AnyExecutor]:
-    """Does what `recorded_worker` does, in this process or in several, for some trainings.
-
-    Trials of the same code can be trained too. `workers` is how many processes; None: as many as
-    suit machine and study.
+    Yields:
+        The executor, which ends with the context, and messages on what has changed.
     """
     data = spelled(data, recorded=history.description.data.override)
-    threads, folds = trial.spec.threads, recorded_folds(history)
+    threads, folds = trial.spec.threads, _recorded_folds(history)
     with temporary_folder() as shared:
-        code, _ = _code(history, trial, study, progress)
+        code, notes = _code(history, trial, study, progress)
         if in_process:
             prepare_environment(threads)
             if isinstance(code, Target):
@@ -98,13 +142,22 @@ def opened_executor(
                 study, code = load_study(code)
                 study = study.with_overrides({"data": data}) if data else study
             assert study is not None, "its code is described"
-            study = study.with_overrides(folds)
-            executor = InProcessExecutor(Session.open(study, code, threads, data))
-            check_data(trial, executor)
-            yield executor
+            session = Session.open(study.with_overrides(folds), code, threads, data)
+            yield InProcessExecutor(session), notes
             return
+        otherwise = "Or confirm it with executor='in-process'."
+        if workers == 1:
+            *_, command = shell_commands(history, trial) if history.description.code.path else [""]
+            otherwise = command and (
+                f"Or, if the study is at the top level of its file, run: {command}"
+            )
+        if isinstance(code, Target):
+            loaded: Target | ShippedStudy = code
+        else:
+            assert study is not None, "its code is described"
+            loaded = ship(study, code, Path(shared), otherwise)
         local = LocalWorkers(
-            _sent(code, study, Path(shared), "Or confirm it with executor='in-process'."),
+            loaded,
             overrides=folds,
             data=data,
             trials=trainings,
@@ -116,15 +169,15 @@ def opened_executor(
         )
         try:
             local.load()
-            check_data(trial, local.pool)
-            finished = local.pool.description.trials - trainings
-            local.suit(threads=threads, finished=finished)
-            yield local.pool
+            if workers != 1:
+                finished = local.pool.description.trials - trainings
+                local.suit(threads=threads, finished=finished)
+            yield local.pool, notes
         finally:
             local.close()
 
 
-def check_data(trial: EndedTrial, executor: AnyExecutor | WorkerExecutor) -> None:
+def check_data(trial: EndedTrial, executor: AnyExecutor) -> None:
     """Refuses data that has changed since the trial ran."""
     now, then = executor.description.data.digest, trial.spec.data_digest
     if now != then:
@@ -134,7 +187,7 @@ def check_data(trial: EndedTrial, executor: AnyExecutor | WorkerExecutor) -> Non
         )
 
 
-def recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
+def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
     """Returns the cross-validation that a study was launched with, perhaps not that of its file.
 
     Groups are in no record, and come from the file alone.
@@ -150,7 +203,7 @@ def _code(
     """Returns the recorded code to load, or the code of the study of this process; and notes."""
     code: Target | CodeDescription
     if study is None:
-        code, notes = recorded_target(history, trial)
+        code, notes = _recorded_target(history, trial)
     else:
         code, notes = describe_code(study, study.name), []
         changed = code.changes_since(read_code(history, trial.code_digest))
@@ -166,17 +219,7 @@ def _code(
     return code, notes
 
 
-def _sent(
-    code: Target | CodeDescription, study: StudyDefinition | None, folder: Path, otherwise: str
-) -> Target | ShippedStudy:
-    """Returns what worker processes load."""
-    if isinstance(code, Target):
-        return code
-    assert study is not None, "its code is described"
-    return ship(study, code, folder, otherwise)
-
-
-def recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
+def _recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
     """Returns the code that a trial ran from, to load, and what has changed in it since."""
     code = history.description.code
     recorded = read_code(history, trial.code_digest)

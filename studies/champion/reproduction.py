@@ -10,21 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
-from studies.champion.recorded import AS_IT_IS, recorded_worker
-from studies.champion.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
-from studies.definition.settings import trainer_in_words
-from studies.definition.study_definition import StudyDefinition
-from studies.executors.worker import WorkerExecutor
-from studies.progress import NoProgress, Progress, make_progress
-from studies.training.process.environment import environment_differences
+from search_spaces.texts import counted
+from studies.champion.recorded import AS_IT_IS, AnyExecutor, recorded_executor
+from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
+from studies.definition import StudyDefinition, trainer_in_words
+from studies.progress import NoProgress, Progress, showing
+from studies.training import environment_differences
 from tracking.history.champions import record_verified
-from tracking.history.curves import fit_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.checks import differing, is_known, not_reproduced, reproduced
 from tracking.store.folder import default_store_path, open_store
-from tracking.texts import counted
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def reproduce(
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
-    with recorded_worker(history, trial, study=study, data=data, progress=progress) as (
+    with recorded_executor(history, trial, study=study, data=data, progress=progress) as (
         worker,
         notes,
     ):
@@ -111,17 +108,8 @@ def reproduce(
             )
             progress.say(notes[-1])
             return _compared(history, trial, [], worker, notes)
-        pruned = trial.cut_short
         unsound = dict(unsound_checkpoints(history, trial)) if trial in history.kept else {}
-        reruns = [
-            Rerun(
-                training,
-                pruned,
-                fit_metrics(history.folder, training.uuid),
-                progress,
-            )
-            for training in trainings_of(trial)
-        ]
+        reruns = [Rerun(history, trial, training, progress) for training in trainings_of(trial)]
         with tempfile.TemporaryDirectory() as folder:
             by_objective = trial.result.trainer == "objective"
             epochs = trial.result.epochs if by_objective else trial.spec.epochs
@@ -132,9 +120,9 @@ def reproduce(
             for rerun in reruns:
                 spec = rerun.training.spec
                 written = Path(folder) / f"again-{spec.repeat}.weights.h5"
-                rerun.run(worker, history.description.space, written, trainer)
+                rerun.run(worker, written, trainer)
                 if spec.repeat in unsound:
-                    notes.append(_put_back(history, rerun, written, unsound[spec.repeat]))
+                    notes.append(_put_back(rerun, written, unsound[spec.repeat]))
                     progress.say(notes[-1])
         said = len(notes)
         compared = _compared(history, trial, reruns, worker, notes)
@@ -155,11 +143,11 @@ def _record(
     """Records the outcome with the trial, and shows it where MLflow and the report speak of it."""
     day = time.strftime("%Y-%m-%d")
     others = [*changed, *outcome.environment_differences]
-    others += ["its data is another" for rerun in reruns if rerun.other_data(trial)]
+    others += ["its data is another" for rerun in reruns if rerun.other_data]
     differences = (rerun.difference for rerun in reruns if rerun.difference)
     why = next(differences, "the weights of its best epoch differ")
     if outcome.trainer == "compiled":
-        # That is not plain Keras.
+        # The compiled trainer is not plain Keras.
         return
     if outcome.identical:
         text = reproduced(trainer_in_words(outcome.trainer), outcome.epochs, day)
@@ -195,12 +183,9 @@ def reproduce_study(
     opened = open_store(path)
     if opened is None:
         raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
-    shown = make_progress(progress)
-    try:
+    with showing(progress) as shown:
         history = read_study(opened, study.name, engine)
         return reproduce(history, number, study=study, trainer=trainer, progress=shown)
-    finally:
-        shown.end()
 
 
 def _has_epochs(trial: EndedTrial) -> bool:
@@ -210,11 +195,11 @@ def _has_epochs(trial: EndedTrial) -> bool:
     return trial.best is not None or pruned
 
 
-def _put_back(history: StudyHistory, rerun: Rerun, written: Path, fault: str) -> str:
+def _put_back(rerun: Rerun, written: Path, fault: str) -> str:
     """Restores a lost checkpoint, if the weights are the same; reports it."""
     was = f"the checkpoint of trial {rerun.training.spec.number} could not be used ({fault})"
     try:
-        path = put_back(history, rerun, written)
+        path = rerun.put_back(written)
     except OSError as error:
         return f"{was}, and cannot be written again: {error.strerror or error}"
     if path is None:
@@ -226,7 +211,7 @@ def _compared(
     history: StudyHistory,
     trial: EndedTrial,
     reruns: Sequence[Rerun],
-    worker: WorkerExecutor,
+    worker: AnyExecutor,
     notes: list[str],
 ) -> Reproduction:
     epochs, differences, same = 0, [], bool(reruns)
@@ -237,7 +222,7 @@ def _compared(
         same = same and rerun.result.weights_sha256 == rerun.training.weights_sha256
         if rerun.difference:
             notes.append(f"first difference: {rerun.difference}")
-        if rerun.other_data(trial):
+        if rerun.other_data:
             same = False
             drawn = ", or is drawn without a seed" if trial.result.trainer == "objective" else ""
             notes.append(

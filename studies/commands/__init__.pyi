@@ -1,5 +1,5 @@
-from .again import reproduction_text as reproduction_text
 from .champion import evaluation_text as evaluation_text
+from .champion import reproduction_text as reproduction_text
 from .command_line import check_trusted as check_trusted
 from .command_line import (
     kerastudy as kerastudy,

@@ -24,7 +24,7 @@ from studies.lines import printable, wrapped
 
 if TYPE_CHECKING:
     from studies.doctor import Diagnosis
-    from tracking.doctor.findings import Finding
+    from tracking.doctor import Finding
 
 
 @click.command("rename", short_help="Give a study another name.")
@@ -43,7 +43,7 @@ def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> 
     kerastudy launch digits --name "digits, first look"
     """
     from studies.commands.records import history_of
-    from tracking.history.housekeeping import rename_study
+    from tracking.history.study_history import rename_study
     from tracking.mlflow.process import export_later
 
     history = history_of(study, None, store)
@@ -75,11 +75,11 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
     kerastudy delete digits --yes
     """
     from search_spaces.errors import StoreError
+    from search_spaces.texts import counted
     from studies.commands.records import store_of
     from studies.progress import waiting
-    from tracking.history.housekeeping import delete_study, study_size
+    from tracking.history.study_history import delete_study, study_size
     from tracking.mlflow.process import forgetting
-    from tracking.texts import counted
 
     opened = store_of(store)
     size = study_size(opened, study)
@@ -156,11 +156,11 @@ def _diagnosis_text(diagnosis: Diagnosis) -> str:
     ]
     if diagnosis.unread:
         lines.append(f"not checked: {diagnosis.unread}")
-    found, left = len(diagnosis.findings), len(diagnosis.left)
-    mended = f", {found - left} mended" if found > left else ""
-    lines.append(f"{found or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
+    faults, left = len(diagnosis.findings), len(diagnosis.left)
+    mended = f", {faults - left} mended" if faults > left else ""
+    lines.append(f"{faults or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
     if not sys.stdout.isatty():
-        # A line each for programs.
+        # Programs get a line for each finding.
         return "\n".join(map(printable, lines))
     return "\n".join(part for line in lines for part in wrapped(line, indent=10))
 
@@ -170,5 +170,5 @@ def _finding_lines(finding: Finding) -> list[str]:
     trial = "" if finding.trial is None else f", trial {finding.trial}"
     about = f"{finding.study}{engine}{trial}: " if finding.study else ""
     where = f" [{finding.path}]" if finding.path else ""
-    found = f"{'mended' if finding.mended else 'wrong':10}{about}{finding.what}{where}"
-    return [found] if finding.mended else [found, f"{'':10}{finding.how}"]
+    line = f"{'mended' if finding.mended else 'wrong':10}{about}{finding.what}{where}"
+    return [line] if finding.mended else [line, f"{'':10}{finding.how}"]

@@ -1,10 +1,12 @@
-"""``kerastudy launch``."""
+"""``kerastudy launch``, whose options are the declared settings of a study and of a launch."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,31 +21,58 @@ from studies.commands.command_line import (
     tell,
     telling_errors,
 )
-from studies.lines import wrapped
+from studies.definition import LaunchOptions, RayOptions, StudySettings
+from tracking.records import (
+    ADVANCED,
+    BUDGET,
+    OUTPUT,
+    SEARCH,
+    TUNE,
+    WHERE,
+    RecordedSettings,
+    Setting,
+    settings_of,
+)
 
-# By section of the help: the names of the options' values.
+_KINDS: Final = (RecordedSettings, StudySettings, LaunchOptions, RayOptions)
+_SETTINGS: Final[dict[str, Setting]] = {
+    name: setting
+    for kind in _KINDS
+    for name, setting in settings_of(kind).items()
+    if setting.section
+}
+_TYPES: Final = {"int": int, "float": float}
+# The names of the options' values by section. The first ones of a section are no settings.
 _SECTIONS: Final = {
-    "What to tune": (
-        *("ranges", "only", "start_with", "name", "data", "column", "direction", "dry_run"),
-    ),
-    "Budget": (
-        *("trials", "epochs", "repeats", "folds", "timeout", "trial_timeout", "stop_at"),
-        *("patience", "at_the_end"),
-    ),
-    "Search": ("engine", "pruner", "seed"),
-    "Where it runs": (
-        *("store", "workers", "executor", "address", "cpus_per_trial", "gpus_per_trial"),
-        "tracking_uri",
-    ),
-    "Advanced": ("deterministic", "keep", "verify", "retry_infeasible", "any_hardware"),
-    "Output": ("report", "quiet", "as_json"),
+    section: [*others, *(name for name, it in _SETTINGS.items() if it.section == section)]
+    for section, others in (
+        (TUNE, ["ranges", "only", "data_file", "column", "dry_run"]),
+        (BUDGET, []),
+        (SEARCH, []),
+        (WHERE, ["store"]),
+        (ADVANCED, []),
+        (OUTPUT, ["quiet", "as_json"]),
+    )
 }
 
-# Options of a launch; the others are settings of the study.
-_OF_LAUNCH: Final = (
-    *("store", "executor", "workers", "at_the_end", "tracking_uri", "verify", "retry_infeasible"),
-    *("any_hardware", "report"),
-)
+
+def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds an option for each setting that has a section. Its value is None if it is left out."""
+    types = {field.name: field.type for kind in _KINDS for field in dataclasses.fields(kind)}
+    for name, setting in reversed(_SETTINGS.items()):
+        attributes: dict[str, Any]
+        type_name = str(types[name]).partition(" ")[0]
+        if isinstance(setting.reads, str):
+            attributes = {"metavar": setting.reads}
+        elif isinstance(setting.reads, tuple) and setting.reads:
+            attributes = {"type": click.Choice(setting.reads)}
+        elif type_name == "bool":
+            attributes = {"is_flag": True}
+        else:
+            attributes = {"type": setting.reads or _TYPES.get(type_name, str)}
+        option = setting.option or f"--{name.replace('_', '-')}"
+        command = click.option(option, name, default=None, help=setting.help, **attributes)(command)
+    return command
 
 
 @click.command(
@@ -62,14 +91,8 @@ _OF_LAUNCH: Final = (
 )
 @click.option("--only", multiple=True, metavar="NAME,NAME", help="Vary only these; fix all others.")
 @click.option(
-    "--start-with",
-    metavar="FILE|study:NAME",
-    help="Values of the next trials: a JSON or CSV file, also one of export --as csv; or the best "
-    "ten trials of another study.",
-)
-@click.option("--name", help="Another name for the study, which starts as a new one.")
-@click.option(
     "--data",
+    "data_file",
     type=click.Path(path_type=Path),
     help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet; or a "
     "folder of images or texts.",
@@ -77,110 +100,19 @@ _OF_LAUNCH: Final = (
 @click.option(
     "--target", "column", metavar="COLUMN", help="The column to predict, of a table by --data."
 )
-@click.option(
-    "--direction",
-    type=click.Choice(["maximize", "minimize"]),
-    help="Which way the value of an objective function is better.  [default: minimize]",
-)
-@click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
-@click.option("--trials", type=int, help="Trials in total, with those already done.")
-@click.option("--epochs", type=int, help="Epochs of a trial.")
-@click.option("--repeats", type=int, help="Trainings of each trial, each under its own seed.")
-@click.option(
-    "--folds",
-    type=int,
-    help="Cross-validate: train each trial on so many folds of all but the test part.",
-)
-@click.option("--timeout", metavar="TIME", help="Limit of this launch, such as 90s, 30m or 1h30m.")
-@click.option(
-    "--trial-timeout", metavar="TIME", help="Limit of a training, such as 10m; then it is cut."
-)
-@click.option("--stop-at", type=float, help="Value of the objective at which the study ends.")
-@click.option("--patience", type=int, help="Trials without a better value after which it ends.")
-@click.option(
-    "--at-the-end",
-    type=click.Choice(["finish", "cut"]),
-    default="finish",
-    show_default=True,
-    help="Finish or cut running trials when time, value or patience ends it.",
-)
-@click.option("--engine", help="Proposes trials, such as optuna:tpe; see above.")
-@click.option("--pruner", help="Stops hopeless trials, such as median; see above.")
-@click.option("--seed", type=int, help="Same seed, same study.")
 @store_option
-@click.option(
-    "--workers",
-    type=int,
-    help="Trials to run at once.  [default: $KERASTUDY_WORKERS, or what suits the machine]",
-)
-@click.option(
-    "--executor",
-    type=click.Choice(["worker", "in-process", "ray"]),
-    help="Where trials run: in worker processes, in this one, or on a Ray cluster.  "
-    "[default: worker]",
-)
-@click.option(
-    "--address",
-    help="Of the Ray cluster: auto, or HOST:PORT of its head.  [default: $RAY_ADDRESS, or a Ray of "
-    "this machine alone]",
-)
-@click.option(
-    "--cpus-per-trial",
-    type=float,
-    help="CPUs that Ray reserves for a trial.  [default: its threads]",
-)
-@click.option(
-    "--gpus-per-trial",
-    type=float,
-    help="GPUs, or a share of one such as 0.5.  [default: 1 if the cluster has GPUs]",
-)
-@click.option(
-    "--tracking-uri",
-    help="An MLflow server that gets a copy, such as http://127.0.0.1:5000, or off.  "
-    "[default: as before, or $MLFLOW_TRACKING_URI]",
-)
-@click.option(
-    "--deterministic",
-    is_flag=True,
-    default=None,
-    help="Make the study independent of timing, with several workers too.",
-)
-@click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")
-@click.option(
-    "--verify",
-    type=click.Choice(["full", "some", "off"]),
-    default="some",
-    show_default=True,
-    help="Train the best trial again by model.fit before it is registered: in full, for a tenth of "
-    "the launch, or not.",
-)
-@click.option(
-    "--retry-infeasible",
-    is_flag=True,
-    help="Train infeasible trials again, after you mended why they failed.",
-)
-@click.option(
-    "--any-hardware",
-    is_flag=True,
-    help="Resume on another kind of processor or GPU too. Bits may differ; the record says so.",
-)
-@click.option(
-    "--report/--no-report",
-    default=None,
-    help="Whether to write a report of the study.  [default: unless $KERASTUDY_REPORT is off]",
-)
+@_setting_options
+@click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the outcome alone: no progress.")
 @json_option
 @telling_errors
 def launch_command(
     target: str | None,
-    data: Path | None,
+    store: Path | None,
+    data_file: Path | None,
     column: str | None,
     only: tuple[str, ...],
     ranges: tuple[str, ...],
-    address: str | None,
-    cpus_per_trial: float | None,
-    gpus_per_trial: float | None,
     quiet: bool,
     dry_run: bool,
     as_json: bool,
@@ -220,25 +152,22 @@ def launch_command(
             "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
             "of the catalog: kerastudy list --catalog."
         )
-    from studies.user_code.targets import resolve_target
+    from studies.user_code import resolve_target
 
-    found = resolve_target(target)
-    from search_spaces.tailoring import Tailoring
+    resolved = resolve_target(target)
+    from search_spaces import Tailoring
     from studies.commands.records import data_to_use, definition_document, study_document
     from studies.commands.texts.study_text import definition_text, study_text, verdict_text
     from studies.running.launch import describe_target, launch_target
-    from studies.running.opening import LaunchOptions
 
-    ray = ray_options(settings["executor"], address, cpus_per_trial, gpus_per_trial)
-    of_launch = {name: settings.pop(name) for name in _OF_LAUNCH}
-    options = LaunchOptions(**of_launch, progress=not quiet, ray=ray)
+    options = launch_options(settings, store=store, progress=not quiet)
     overrides = overrides_of(settings)
     tailoring = Tailoring.from_arguments(only, ranges)
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
-    other_data = data_to_use(data, column, " For a value at which the study ends, use --stop-at.")
+    data = data_to_use(data_file, column, " For a value at which the study ends, use --stop-at.")
     if dry_run:
-        description = describe_target(found, options.place, overrides=overrides, data=other_data)
+        description = describe_target(resolved, options.place, overrides=overrides, data=data)
         if as_json:
             print_json(definition_document(description))
         else:
@@ -247,15 +176,9 @@ def launch_command(
     try:
         # What code of the user's prints in this process is no result.
         with contextlib.redirect_stdout(sys.stderr):
-            history = launch_target(found, options, overrides=overrides, data=other_data)
+            history = launch_target(resolved, options, overrides=overrides, data=data)
     except KeyboardInterrupt:
-        # The terminal may have hung up. A command to copy is not broken into lines.
-        with contextlib.suppress(OSError):
-            told = "kerastudy: interrupted; nothing is lost. To resume, give the same command:"
-            between = " "
-            if sys.stderr.isatty():
-                told, between = "\n".join(wrapped(told, indent=2)), "\n  "
-            click.echo(f"{told}{between}{_command_line()}", err=True)
+        _tell_how_to_resume()
         sys.exit(EXIT_INTERRUPTED)
     if as_json:
         print_json(study_document(history))
@@ -263,66 +186,59 @@ def launch_command(
         tell(verdict_text(history) if quiet else study_text(history))
 
 
-def _command_line() -> str:
+def _tell_how_to_resume() -> None:
     import shlex
 
-    return shlex.join(["kerastudy", *sys.argv[1:]])
+    from studies.lines import wrapped
+
+    line = "kerastudy: interrupted; nothing is lost. To resume, give the same command:"
+    between = " "
+    if sys.stderr.isatty():
+        line, between = "\n".join(wrapped(line, indent=2)), "\n  "
+    # The terminal may have hung up. A command to copy is not broken into lines.
+    with contextlib.suppress(OSError):
+        click.echo(f"{line}{between}{shlex.join(['kerastudy', *sys.argv[1:]])}", err=True)
 
 
-def ray_options(
-    executor: str | None, address: str | None, cpus: float | None, gpus: float | None
-) -> Any:
-    """Returns the options of a Ray cluster; None if there are none."""
+def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options that a class declares, without those that were left out."""
+    return {name: settings[name] for name in settings_of(kind) if settings.get(name) is not None}
+
+
+def launch_options(
+    settings: Mapping[str, Any], *, store: Path | None, progress: bool
+) -> LaunchOptions:
+    """Returns the options of a launch, checked."""
     from search_spaces.errors import StudyError
-    from studies.executors.ray import RayOptions
 
-    if executor != "ray" and (address, cpus, gpus) == (None, None, None):
-        return None
-    if executor != "ray":
+    options, of_ray = _options_of(LaunchOptions, settings), _options_of(RayOptions, settings)
+    if options.get("executor") == "ray":
+        options["ray"] = RayOptions(**of_ray)
+    elif of_ray:
         raise StudyError(
-            "--address, --cpus-per-trial and --gpus-per-trial are those of a Ray cluster. Add "
-            "--executor ray, or leave them out."
+            "--address, --cpus-per-trial and --gpus-per-trial are those of a Ray cluster",
+            hint="Add --executor ray, or leave them out.",
         )
-    return RayOptions(address=address, cpus_per_trial=cpus, gpus_per_trial=gpus)
+    return LaunchOptions(**options, store=store, progress=progress)
 
 
-def overrides_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """Returns the settings to replace, by name. Raises StudyError where one can't be."""
-    from studies.definition.settings import (
-        check_count,
-        check_engine,
-        check_pruner,
-        check_stop_at,
-    )
-    from tracking.store.folder import check_study_name
+def overrides_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of the study that a launch replaces, checked before it is loaded."""
+    from search_spaces.errors import StudyError
 
-    overrides = {name: value for name, value in settings.items() if value is not None}
-    if "folds" in overrides:
-        overrides["cross_validation"] = overrides.pop("folds")
-    for name in ("trials", "epochs", "repeats", "patience"):
-        if name in overrides:
-            check_count(name, overrides[name])
-    for name, check in (
-        ("engine", check_engine),
-        ("pruner", check_pruner),
-        ("name", check_study_name),
-    ):
-        if name in overrides:
-            overrides[name] = check(overrides[name])
-    if "stop_at" in overrides:
-        check_stop_at(overrides["stop_at"])
-    if "keep" in overrides:
-        overrides["keep"] = _keep(overrides["keep"])
-    if "start_with" in overrides:
-        overrides["initial"] = overrides.pop("start_with")
-    for name in ("timeout", "trial_timeout"):
-        if name in overrides:
-            overrides[name] = seconds_of(name.replace("_", "-"), overrides[name])
+    overrides = {**_options_of(RecordedSettings, settings), **_options_of(StudySettings, settings)}
+    for name, text in overrides.items():
+        setting = _SETTINGS[name]
+        read = _READ.get(setting.reads) if isinstance(setting.reads, str) else None
+        value = text if read is None else read(f"--{name.replace('_', '-')}", text)
+        if setting.check is not None:
+            value = setting.check(name, value, error=StudyError)
+        overrides[name] = value
     return overrides
 
 
-def seconds_of(name: str, text: str) -> float:
-    """Returns the seconds of a time such as 1h30m. Raises StudyError if it is none."""
+def seconds_of(option: str, text: str) -> float:
+    """Returns the seconds of a time such as 1h30m."""
     from search_spaces.errors import StudyError
 
     try:
@@ -337,17 +253,23 @@ def seconds_of(name: str, text: str) -> float:
             seconds = math.nan
     if not 0 < seconds < math.inf:
         raise StudyError(
-            f"--{name} takes a time above 0, in seconds or such as 90s, 30m or 1h30m. "
-            f"Received: {text!r}."
+            f"{option} takes a time above 0, in seconds or such as 90s, 30m or 1h30m",
+            received=text,
         )
     return seconds
 
 
-def _keep(text: str) -> int | None:
+def _count_or_all(option: str, text: str) -> int | None:
     from search_spaces.errors import StudyError
 
     if text == "all":
         return None
     if text.isdigit() and int(text) >= 1:
         return int(text)
-    raise StudyError(f"--keep takes a whole number of at least 1, or all. Received: {text!r}.")
+    raise StudyError(f"{option} takes a whole number of at least 1, or all", received=text)
+
+
+_READ: Final[Mapping[str, Callable[[str, str], Any]]] = {
+    "TIME": seconds_of,
+    "COUNT|all": _count_or_all,
+}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from search_spaces.texts import amounts
 from studies.commands.command_line import (
     engine_option,
     json_option,
@@ -19,7 +20,7 @@ from studies.commands.command_line import (
     tell,
     telling_errors,
 )
-from studies.commands.texts.tables import in_blocks, states, table
+from studies.commands.texts.tables import in_blocks, table
 from studies.lines import COLUMNS, printable, terminal_columns, wrapped
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     kerastudy list --store ~/studies --json
     """
     if catalog:
-        from studies.user_code.targets import catalog_names
+        from studies.user_code import catalog_names
 
         if as_json:
             print_json(catalog_names())
@@ -70,7 +71,7 @@ def _catalog() -> Iterator[str]:
     """Yields the ready studies by chapter, a line each, and how to start."""
     from studies.catalog import COURSE
     from studies.lines import width, wrapped
-    from studies.user_code.targets import catalog_questions
+    from studies.user_code import catalog_questions
 
     questions = catalog_questions()
     indent = max(map(width, questions)) + 4
@@ -83,7 +84,7 @@ def _catalog() -> Iterator[str]:
 
 
 def _list_text(documents: list[dict[str, Any]]) -> list[str]:
-    from studies.commands.texts.tables import shown, states, table
+    from studies.commands.texts.tables import shown, table
     from studies.lines import wrapped
 
     rows, faults = [], []
@@ -97,7 +98,7 @@ def _list_text(documents: list[dict[str, Any]]) -> list[str]:
             [
                 found["study"],
                 f"{found['objective']} {shown(found['best'])}" if valued else "no value yet",
-                (states(found["states"]) or "none yet")
+                (amounts({**found["states"], "total": 0}) or "none yet")
                 + (f", by {engines} engines" if engines > 1 else ""),
                 "running" if found["running"] else _ago(found["last"]),
             ]
@@ -147,7 +148,7 @@ def _documents(store: Store) -> list[dict[str, Any]]:
                 "engine": history.description.engine,
                 "engines": list(history.engines),
                 "trials": len(trials),
-                "states": counts,
+                "states": {**counts, "total": len(trials)},
                 "objective": history.description.objective.metric,
                 "direction": history.description.objective.direction,
                 "best": None if best is None or best.best is None else best.best.value,
@@ -300,7 +301,7 @@ def _standing_document(standing: Standing) -> dict[str, Any]:
             "trial": best.number,
             "params": dict(best.spec.values),
         },
-        "trials": standing.history.counts(),
+        "trials": {**standing.history.counts(), "total": len(standing.history.trials)},
         "epochs": standing.epochs,
         "seconds": standing.seconds,
         "data_digest": description.data.digest,
@@ -347,9 +348,8 @@ def _comparison_text(comparison: Comparison) -> str:
 
 
 def _standing_row(standing: Standing) -> list[str]:
-    counts = standing.history.counts()
-    by_state = states(counts)
-    trials = f"{counts['total']}: {by_state}" if by_state else "none yet"
+    by_state = amounts(standing.history.counts())
+    trials = f"{len(standing.history.trials)}: {by_state}" if by_state else "none yet"
     best = standing.best.best if standing.best is not None else None
     shown = ["no value yet", "", ""]
     if standing.best is not None and best is not None:

@@ -67,9 +67,9 @@ def report_command(
     kerastudy report digits --engine tpe --engine keras-tuner:hyperband
     """
     from studies.commands.records import histories_of
-    from studies.exporting.files import explained, file_for
+    from studies.exporting import explained, file_for
     from studies.progress import waiting
-    from tracking.report.write import write_comparison, write_report
+    from tracking.report.page import write_comparison, write_report
     from tracking.store.files import write_atomically
     from tracking.store.folder import default_store_path
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.data.tables.files import is_table, spelled
-from studies.definition.settings import check_engine
+from studies.data import is_table, spelled
+from studies.definition import check_engine
 from studies.progress import waiting
 from studies.running.definitions import warnings_of
-from studies.running.study_trials import ValidationParts
+from studies.running.trials import ValidationParts
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
@@ -75,7 +75,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
             "metric": description.objective.metric,
             "direction": description.objective.direction,
         },
-        "trials": history.counts(),
+        "trials": {**history.counts(), "total": len(history.trials)},
         "unread": list(description.unread),
         "wanted": description.trials,
         "default_trial": description.default_trial,

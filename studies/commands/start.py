@@ -81,7 +81,7 @@ def new_command(
 
 def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | None, str | None, Any]:
     """Asks for what was not given."""
-    from studies.data.tables.files import is_table
+    from studies.data import is_table
     from studies.starting import columns, read_samples
 
     if data is None:
@@ -148,10 +148,10 @@ def data_command(
     """
     from studies.commands.records import data_to_use
     from studies.commands.texts.findings_text import data_text
-    from studies.data.replacing import is_data
+    from studies.data import is_data
     from studies.data_check import check_file, check_target
-    from studies.exporting.files import file_for, written
-    from studies.user_code.targets import catalog_names, resolve_target
+    from studies.exporting import file_for, written
+    from studies.user_code import catalog_names, resolve_target
 
     # Data without a study. A folder may have the name of a study.
     alone = (

@@ -7,27 +7,33 @@ datasets.npz("mnist.npz", validation=0.1)
 datasets.table("houses.csv", target="price")
 datasets.table(df, target="price")
 datasets.batches(make_training, make_validation)
+
+Data sets by name are those that scikit-learn contains, MNIST and Fashion-MNIST.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces.errors import DataError
-from studies.data.arrays.checks import check_samples
-from studies.data.arrays.partition import Contents
-from studies.data.dataset import Dataset, call_text, unless
-from studies.data.folders import images, text
-from studies.data.known import breast_cancer, diabetes, digits, fashion_mnist, mnist
-from studies.data.npz_files import absolute_path, read_parts
-from studies.data.options import DEFAULT_SHARE, check_options
-from studies.data.streams.sources import check_source, check_steps, shown
-from studies.data.streams.streamed_dataset import StreamedDataset
-from studies.data.tables.table import table
+import numpy as np
+
+from search_spaces import checks
+from search_spaces.errors import DataError, shown
+from studies.data.arrays.partition import DEFAULT_SHARE, Contents, Options, check_options
+from studies.data.arrays.samples import Samples, check_samples
+from studies.data.description import Dataset, call_text
+from studies.data.files import TARGET, absolute_path, is_table, read_arrays
+from studies.data.folders import folder_kind, images, text
+from studies.data.streams import StreamedDataset, check_source
+from studies.data.tables import table
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -51,8 +57,17 @@ __all__ = [
     "text",
 ]
 
-# What `repr` leaves out.
-_DEFAULTS: dict[str, object] = {"stratify": None, "preprocess": None, "seed": 0}
+DATA_VARIABLE: Final = "KERASTUDY_DATA"
+"""The environment variable with a file to read instead of a download."""
+
+_CLOTHES: Final = (
+    *("T-shirt", "trouser", "pullover", "dress", "coat"),
+    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+)
+# The arrays of a part in an npz file; the last is optional.
+_ARRAYS: Final = ("x", "y", "sample_weight")
+# Large enough to look at.
+_IMAGE_SIZE: Final = (64, 64)
 
 
 def __dir__() -> list[str]:
@@ -120,6 +135,7 @@ def arrays(
         >>> dict(ks.datasets.arrays(x, y, validation=0.2, test=2).load().sizes)
         {'train': 6, 'validation': 2, 'test': 2}
     """
+    call = call_text(arrays, locals())
     options = check_options(
         validation=validation,
         test=test,
@@ -128,26 +144,20 @@ def arrays(
         seed=seed,
         class_names=class_names,
     )
-    text = call_text(
-        "arrays",
-        x,
-        *(() if y is None else (y,)),
-        **({} if sample_weight is None else {"sample_weight": sample_weight}),
-        validation=validation,
-        test=test,
-        **unless(_DEFAULTS, stratify=stratify, preprocess=preprocess, seed=seed),
-        **unless({"name": "arrays"}, name=name),
-    )
+    if rule is not None:
+        checks.function("rule", rule, DataError, "of x")
     read = partial(_read_memory, x, y, sample_weight)
-    if rule is not None and not callable(rule):
-        raise DataError(f"rule must be a function of x. Received: {rule!r:.200}")
-    return Dataset(name, "arrays in memory", text, options, read, rule)
+    return Dataset(name, "arrays in memory", call, options, read, rule)
+
+
+def _read_memory(x: object, y: object, sample_weight: object) -> Contents:
+    return Contents(check_samples(x, y, "x", "y", sample_weight))
 
 
 def npz(
     path: str | PathLike[str],
     *,
-    validation: float | int | Pair = DEFAULT_SHARE,
+    validation: float | int | Pair | None = None,
     test: float | int | Pair | None = None,
     stratify: bool | None = None,
     preprocess: object = None,
@@ -162,7 +172,7 @@ def npz(
 
     Args:
         path: the file. A relative path starts from the current folder; `~` is the home folder.
-        validation: as in `arrays`. The file's own validation part replaces the default.
+        validation: as in `arrays`; None: the file's own validation part, else a share of 0.2.
         test: as in `arrays`; None: the file's own test part, else a share of 0.2; 0: no test part,
             whatever the file holds.
         stratify: as in `arrays`.
@@ -172,28 +182,61 @@ def npz(
 
     Raises:
         DataError: an option is wrong. `load` reports what is wrong with the file, or that it has
-            a part that `validation` (other than 0.2) or `test` gives too.
+            a part that `validation` or `test` gives too.
 
     Example:
         >>> ks.datasets.npz("mnist.npz", validation=0.1).name
         'mnist'
     """
-    file = absolute_path(path)
+    call, file = call_text(npz, locals()), absolute_path(path)
     options = check_options(
-        validation=validation, test=test, stratify=stratify, preprocess=preprocess, seed=seed
+        validation=DEFAULT_SHARE if validation is None else validation,
+        test=test,
+        stratify=stratify,
+        preprocess=preprocess,
+        seed=seed,
     )
     if test is None:
         # Only now: validation=0.9 is fine if the file has a test part.
         options = replace(options, test=DEFAULT_SHARE)
-    defaults = {**_DEFAULTS, "test": None, "name": None}
-    given = {"test": test, "stratify": stratify, "preprocess": preprocess, "seed": seed}
-    text = call_text(
-        "npz", str(path), validation=validation, **unless(defaults, **given, name=name)
-    )
-    asked = {"validation": not isinstance(validation, float) or validation != DEFAULT_SHARE}
-    asked["test"] = test is not None
-    read = partial(read_parts, file, asked, options)
-    return Dataset(file.stem if name is None else name, str(file), text, options, read)
+    chosen = {"validation": validation is not None, "test": test is not None}
+    read = partial(_read_npz, file, chosen, options)
+    return Dataset(name or file.stem, str(file), call, options, read)
+
+
+def _read_npz(path: Path, chosen: Mapping[str, bool], options: Options) -> Contents:
+    """Reads the parts of a data set from a file.
+
+    `chosen` says whether the user describes the part "validation", or "test". Without a test part
+    in the options, the file's own is not read. Raises DataError if the file can't be read, lacks an
+    array, or has a part that the user describes.
+    """
+    parts = ["validation"] if options.test is None else ["validation", "test"]
+    optional = [f"{array}_{part}" for part in parts for array in _ARRAYS]
+    optional.append("sample_weight_train")
+    arrays = read_arrays(path, required=("x_train", "y_train"), optional=optional)
+    ready: dict[str, Samples] = {}
+    for part in parts:
+        names = [f"{array}_{part}" for array in _ARRAYS if f"{array}_{part}" in arrays]
+        if names and not {f"x_{part}", f"y_{part}"} <= set(names):
+            raise DataError(
+                f"{path} holds {' and '.join(names)} but not its counterpart. "
+                f"Save both x_{part} and y_{part}, or neither."
+            )
+        if names and chosen[part]:
+            without = ", or test=0 for no test part" if part == "test" else ""
+            raise DataError(
+                f"{path} holds a {part} part of its own ({', '.join(names)}), and {part}= asks "
+                f"for another. Leave {part}= out{without}, or save the file without it."
+            )
+        if names:
+            ready[part] = _part_in(arrays, part)
+    return Contents(_part_in(arrays, "train"), ready)
+
+
+def _part_in(arrays: Mapping[str, np.ndarray], part: str) -> Samples:
+    x, y, weight = (f"{array}_{part}" for array in _ARRAYS)
+    return check_samples(arrays[x], arrays[y], x, y, arrays.get(weight), weight)
 
 
 def batches(
@@ -225,8 +268,8 @@ def batches(
             without end needs it.
         validation_steps: likewise for the validation data.
         targets: whether batches have targets. False: a batch is samples alone, such as (anchor,
-            positive, negative), for a model with its own training step. None: three arrays of one
-            shape and type are samples alone, all other tuples have targets.
+            positive, negative), for a model with its own training step. None: tuples have them;
+            three arrays of one shape and type are refused, as they may be either.
         name: what records call the data.
 
     Raises:
@@ -241,22 +284,233 @@ def batches(
         >>> ks.datasets.batches(train, validation).name
         'batches'
     """
-    options = {"steps_per_epoch": steps_per_epoch, "validation_steps": validation_steps}
-    for option, steps in options.items():
-        check_steps(option, steps)
-    given = {"train": train, "validation": validation, "test": test}
-    steps_of = {"train": steps_per_epoch, "validation": validation_steps}
+    call = call_text(batches, locals())
+    steps = {"train": steps_per_epoch, "validation": validation_steps}
+    for option, value in zip(("steps_per_epoch", "validation_steps"), steps.values(), strict=True):
+        if value is not None:
+            checks.whole_number(option, value, DataError)
+    parts = {"train": train, "validation": validation, "test": test}
     sources = {
-        part: replace(check_source(part, each, steps_of.get(part)), targets=targets)
-        for part, each in given.items()
-        if part != "test" or each is not None
+        part: check_source(part, source, steps.get(part), targets)
+        for part, source in parts.items()
+        if part != "test" or source is not None
     }
-    said = [f"{part}=<{shown(source.given)}>" for part, source in sources.items()]
-    said += [f"{option}={steps}" for option, steps in options.items() if steps is not None]
-    said += [] if targets is None else [f"targets={targets}"]
-    text = f"datasets.batches({', '.join(said)})"
-    return StreamedDataset(name, f"batches of {shown(train)}", text, sources)
+    return StreamedDataset(name, f"batches of {shown(train)}", call, sources)
 
 
-def _read_memory(x: object, y: object, sample_weight: object) -> Contents:
-    return Contents(check_samples(x, y, "x", "y", sample_weight))
+def digits(
+    *,
+    validation: float | int = DEFAULT_SHARE,
+    test: float | int | None = DEFAULT_SHARE,
+    seed: int = 0,
+) -> Dataset:
+    """Describes scikit-learn's digits: 1,797 images of handwritten digits, of 8 by 8 pixels.
+
+    Source: https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits,
+    which scikit-learn contains: nothing is downloaded.
+
+    The loaded x is float32 of shape (n, 64), from 0 to 1 (16 shades of gray; the factor is a
+    constant, so nothing is fitted); y is int64 of shape (n,), from 0 to 9. Splits are stratified.
+
+    Args:
+        validation: share in (0, 1), or count, of samples to validate on.
+        test: share or count of samples to seal for the test; None or 0: no test part.
+        seed: what the splits are drawn with.
+
+    Raises:
+        DataError: a share, count or seed is out of range.
+
+    Example:
+        >>> ks.datasets.digits().name
+        'digits'
+    """
+    return _of_scikit_learn(digits, locals())
+
+
+def breast_cancer(
+    *,
+    validation: float | int = DEFAULT_SHARE,
+    test: float | int | None = DEFAULT_SHARE,
+    preprocess: object = None,
+    seed: int = 0,
+) -> Dataset:
+    """Describes scikit-learn's breast cancer data: 569 tumours, 30 measurements of each.
+
+    Source: https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic, which
+    scikit-learn contains: nothing is downloaded.
+
+    The loaded x is float64 of shape (n, 30): radius, texture, area and so on of the cell nuclei in
+    an image, each as its mean, standard error and worst value. Their ranges differ by a factor of
+    up to 10,000: take `preprocess="standardize"` for a network. y is int64 of shape (n,): 0 for
+    malignant, 1 for benign (63 %). Splits are stratified.
+
+    Args:
+        validation: share in (0, 1), or count, of samples to validate on.
+        test: share or count of samples to seal for the test; None or 0: no test part.
+        preprocess: as in `arrays`.
+        seed: what the splits are drawn with.
+
+    Raises:
+        DataError: an option is wrong.
+    """
+    return _of_scikit_learn(breast_cancer, locals())
+
+
+def diabetes(
+    *,
+    validation: float | int = DEFAULT_SHARE,
+    test: float | int | None = DEFAULT_SHARE,
+    preprocess: object = None,
+    seed: int = 0,
+) -> Dataset:
+    """Describes scikit-learn's diabetes data: 442 patients, 10 measurements of each.
+
+    Source: https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html (Efron et al. 2004, "Least
+    Angle Regression"), which scikit-learn contains: nothing is downloaded.
+
+    The loaded x is float64 of shape (n, 10): age, sex, body mass index, blood pressure and six
+    blood serum measurements. scikit-learn has centred them and scaled them to a sum of squares of
+    1 over all patients, so that they are about 0.05: take `preprocess="standardize"` for a
+    network. y is float64 of shape (n,): the progression of the disease a year later, from 25 to
+    346.
+
+    Args:
+        validation: share in (0, 1), or count, of samples to validate on.
+        test: share or count of samples to seal for the test; None or 0: no test part.
+        preprocess: as in `arrays`.
+        seed: what the splits are drawn with.
+
+    Raises:
+        DataError: an option is wrong.
+    """
+    return _of_scikit_learn(diabetes, locals())
+
+
+def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
+    """Describes MNIST: 70,000 images of handwritten digits, of 28 by 28 pixels.
+
+    Source: https://keras.io/api/datasets/mnist/ (LeCun et al. 1998), which downloads 11 MB to
+    `~/.keras/datasets` when it is loaded for the first time. Where there is no network, the
+    environment variable KERASTUDY_DATA names an npz file to read instead, as `npz` does: with
+    arrays x_train, y_train, x_test and y_test. The same images give the same digest either way.
+
+    The loaded x is uint8 of shape (n, 28, 28), from 0 to 255, and stays so, which takes a quarter
+    of the memory of floats; the model scales it (`keras.layers.Rescaling(1 / 255)`). y is uint8 of
+    shape (n,), from 0 to 9. MNIST's own 10,000 test images are the test part; the validation part
+    is split from the other 60,000, stratified.
+
+    Args:
+        validation: share in (0, 1), or count, of the 60,000 samples to validate on.
+        seed: what the split is drawn with.
+
+    Raises:
+        DataError: a share, count or seed is out of range. `load` raises if the data can be neither
+            read nor downloaded.
+    """
+    return _of_keras(mnist, locals())
+
+
+def fashion_mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
+    """Describes Fashion-MNIST: 70,000 images of clothes in ten classes, of 28 by 28 pixels.
+
+    Source: https://keras.io/api/datasets/fashion_mnist/ (Xiao et al. 2017, arXiv:1708.07747), which
+    downloads 30 MB. All else is as for `mnist`: shapes, parts, and a file where there is no
+    network.
+
+    Args:
+        validation: share in (0, 1), or count, of the 60,000 samples to validate on.
+        seed: what the split is drawn with.
+
+    Raises:
+        DataError: as for `mnist`.
+    """
+    return _of_keras(fashion_mnist, locals())
+
+
+def _of_keras(function: Callable[..., Dataset], arguments: Mapping[str, Any]) -> Dataset:
+    name, call = function.__name__, call_text(function, arguments)
+    class_names = _CLOTHES if name == "fashion_mnist" else None
+    options = check_options(**arguments, test=DEFAULT_SHARE, class_names=class_names)
+    path = os.environ.get(DATA_VARIABLE)
+    if not path:
+        return Dataset(name, f"keras.datasets.{name}", call, options, partial(_download, name))
+    file = absolute_path(path)
+    # The file's own validation part replaces only the default share, as in `npz`.
+    chosen = {"validation": arguments["validation"] != DEFAULT_SHARE, "test": False}
+    return Dataset(name, str(file), call, options, partial(_read_npz, file, chosen, options))
+
+
+def _of_scikit_learn(function: Callable[..., Dataset], arguments: Mapping[str, Any]) -> Dataset:
+    name, call = function.__name__, call_text(function, arguments)
+    source = f"scikit-learn {name.replace('_', ' ')}"
+    return Dataset(name, source, call, check_options(**arguments), partial(_contained, name))
+
+
+def _contained(name: str) -> Contents:
+    # Late: importing scikit-learn takes longer than describing a hundred data sets.
+    from sklearn import datasets
+
+    x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    if name == "digits":
+        # Pixels are whole numbers up to 16, a power of two: the division is exact.
+        x = x.astype(np.float32) / 16
+    return Contents(check_samples(x, y.astype(np.int64) if y.dtype.kind == "i" else y, "x", "y"))
+
+
+def _download(name: str) -> Contents:
+    import keras
+
+    title = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}[name]
+    try:
+        # Keras prints progress to standard output, which is for the command's answer.
+        with contextlib.redirect_stdout(sys.stderr):
+            (x, y), (x_test, y_test) = getattr(keras.datasets, name).load_data()
+    except Exception as error:
+        # Keras raises a plain Exception for a failed download; disks and proxies raise others.
+        file = f"{name}.npz"
+        raise DataError(
+            f"{title} could not be downloaded: {' '.join(str(error).split())}",
+            hint=f"Give a file instead, by --data {file} or {DATA_VARIABLE}={file}, with arrays "
+            "x_train, y_train, x_test and y_test.",
+        ) from error
+    test = check_samples(x_test, y_test, "x_test", "y_test")
+    return Contents(check_samples(x, y, "x_train", "y_train"), {"test": test})
+
+
+def replaced_data(spelled: str, own: object) -> Dataset:
+    """Returns the description of a file, or folder, in place of a study's own data.
+
+    Tables, images and texts are read and split as the study's own, if these are such too. The text
+    is that of `files.spelled`, for example of ``--data``.
+    """
+    path, _, target = spelled.partition(TARGET)
+    place = absolute_path(path)
+    alike = own.at(place, target) if isinstance(own, Dataset) else None
+    if alike is not None:
+        return alike
+    if place.is_dir():
+        if folder_kind(place) == "texts":
+            return text(path)
+        raise DataError(
+            f"{path!r} is a folder, and the study's own data is no folder of images, which would "
+            "tell their size. Describe it in the study file, by ks.datasets.images(folder, "
+            "image_size=(64, 64)), or begin with kerastudy new my_study.py --data FOLDER."
+        )
+    if not is_table(path):
+        return npz(path)
+    if not target:
+        raise DataError(
+            f"{path!r} is a table, and the study's own data is none: name the column to predict, "
+            "as in --data houses.csv --target price."
+        )
+    return table(path, target=target)
+
+
+def data_alone(spelled: str) -> Dataset:
+    """Returns the description of a file, or folder, that belongs to no study."""
+    path = Path(spelled.partition(TARGET)[0])
+    if path.is_dir() and folder_kind(path) == "images":
+        return images(path, image_size=_IMAGE_SIZE)
+    if not path.exists():
+        raise DataError(f"There is no file {str(path)!r}.")
+    return replaced_data(spelled, None)

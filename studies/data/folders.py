@@ -6,24 +6,22 @@ Keras's own functions read them. Texts may also be a column of a table.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 
+from search_spaces import checks
 from search_spaces.errors import DataError
-from studies.data.arrays.checks import Samples, check_samples
-from studies.data.arrays.large import allocated
-from studies.data.arrays.partition import Contents
-from studies.data.dataset import Dataset, call_text, unless
-from studies.data.npz_files import absolute_path
-from studies.data.options import DEFAULT_SHARE, check_options
-from studies.data.tables.columns import check_complete, check_names
-from studies.data.tables.files import has_header, is_table, name_of, read_table
+from studies.data.arrays.mapped import allocated
+from studies.data.arrays.partition import DEFAULT_SHARE, Contents, check_options
+from studies.data.arrays.samples import Samples, check_samples
+from studies.data.description import Dataset, Reader, call_text
+from studies.data.files import absolute_path, has_header, is_table, name_of, read_table
+from studies.data.tables import check_complete, check_names
 
 Kind = Literal["images", "texts"]
 ENDINGS: Final = {"images": (".bmp", ".gif", ".jpeg", ".jpg", ".png"), "texts": (".txt",)}
@@ -78,14 +76,15 @@ def images(
         >>> ks.datasets.images("flowers", image_size=(64, 64)).name
         'flowers'
     """
+    call = call_text(images, locals())
     sides = tuple(image_size) if isinstance(image_size, tuple | list) else ()
-    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
-        raise DataError(
-            f"image_size must be height and width, such as (64, 64), not {image_size!r}."
-        )
+    if len(sides) != 2 or not all(checks.is_whole(side) and side > 0 for side in sides):
+        raise DataError.of_setting("image_size", "height and width, such as (64, 64)", image_size)
+    place = absolute_path(folder)
+    options = check_options(validation=validation, test=test, stratify=stratify, seed=seed)
     read = {"image_size": sides, "color_mode": color_mode, "interpolation": interpolation}
-    split = {"validation": validation, "test": test, "stratify": stratify, "seed": seed}
-    return _described("images", folder, read, split, name)
+    reader = Folder("images", place, read)
+    return Dataset(name or place.name, str(place), call, options, reader)
 
 
 def text(
@@ -125,14 +124,21 @@ def text(
         >>> ks.datasets.text("reviews.csv", text="review", target="stars").name
         'reviews'
     """
+    call = call_text(_text, locals())
     if text == target:
         raise DataError(f"text and target are both {text!r}. Name two columns.")
-    split = {"validation": validation, "test": test, "stratify": stratify, "seed": seed}
-    return _described("texts", path, {"text": text, "target": target}, split, name)
+    place = absolute_path(path)
+    options = check_options(validation=validation, test=test, stratify=stratify, seed=seed)
+    reader = Folder("texts", place, {"text": text, "target": target})
+    return Dataset(name or name_of(place), str(place), call, options, reader)
+
+
+# The function's parameter of the same name hides it.
+_text = text
 
 
 @dataclass(frozen=True, eq=False)
-class Folder:
+class Folder(Reader):
     """Reads images or texts: a folder with a subfolder for each class, or a table of texts.
 
     `options` say how, for records: what Keras takes for images; `text` and `target`, the columns of
@@ -144,7 +150,6 @@ class Folder:
     options: Mapping[str, Any]
 
     def __call__(self) -> Contents:
-        """Reads all samples, and the parts that have folders of their own."""
         if self.kind == "texts" and is_table(self.place):
             pool = check_samples(*read_columns(self.place, **self.options), "x", "y")
             return Contents(replace(pool, files=self.options))
@@ -159,10 +164,8 @@ class Folder:
                     f"{str(places['train'])!r} has {', '.join(classes)}. Give both the same "
                     "subfolders; they may be empty."
                 )
-            if self.kind == "images":
-                x, labels, _ = read_images(place, self.options)
-            else:
-                x, labels = _read_texts(place)
+            images = self.kind == "images"
+            x, labels = read_images(place, self.options)[:2] if images else _read_texts(place)
             of = "" if part == "train" else f" of the {part} part"
             # Texts, which get numbers in the order of the names, as here.
             y = np.array(classes, dtype=object)[labels]
@@ -170,17 +173,15 @@ class Folder:
         return Contents(replace(read.pop("train"), files=self.options), read)
 
     def takes(self, place: Path) -> bool:
-        """Returns whether another file or folder can be read in the same way."""
         return place.is_dir() or (self.kind == "texts" and is_table(place))
 
     def at(self, place: Path, target: str) -> Folder:
-        """Returns what reads another file or folder, with another column of targets if named."""
         options = {**self.options, "target": target} if target else self.options
         return replace(self, place=place, options=options)
 
 
-def kind_of(folder: Path) -> Kind:
-    """Returns what a folder holds further down: texts, if it has txt files and no images."""
+def folder_kind(folder: Path) -> Kind:
+    """Returns the kind of files further down: texts, if there are txt files and no images."""
     endings = {file.suffix.lower() for file in folder.rglob("*.*")}
     return "texts" if ".txt" in endings and endings.isdisjoint(ENDINGS["images"]) else "images"
 
@@ -197,7 +198,7 @@ def folders_of_parts(folder: Path) -> dict[str, Path]:
             f"{str(folder)!r} has no images or texts in subfolders. Put those of each class into a "
             "subfolder with the name of the class."
         )
-    parts = {_PARTS[each.lower()]: folder / each for each in names if each.lower() in _PARTS}
+    parts = {_PARTS[name.lower()]: folder / name for name in names if name.lower() in _PARTS}
     all_are = len(parts) == len(names)
     if "train" in parts and all_are:
         return parts
@@ -251,20 +252,14 @@ def read_images(
 
 
 def _read_texts(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Returns texts of shape (n,), and the number of each one's class."""
+    """Returns texts in bytes, of shape (n,), and the number of each one's class."""
     import keras
 
     try:
         read = keras.utils.text_dataset_from_directory(folder, **_IN_ORDER)
-        contents, labels = zip(*read.as_numpy_iterator(), strict=True)
-        texts = [content.decode() for content in contents]
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"A text in {str(folder)!r} is not in UTF-8: the one that begins with "
-            f"{error.object[:40]!r}. Save it as such."
-        ) from None
     except ValueError as error:
         raise _unreadable(folder, "texts", error) from None
+    texts, labels = zip(*read.as_numpy_iterator(), strict=True)
     return np.array(texts, dtype=object), np.array(labels, np.int64)
 
 
@@ -284,19 +279,3 @@ def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.nda
     check_complete(targets, source, header=has_header(file))
     y = targets.to_numpy(dtype=None if targets.dtype.kind in "biuf" else object)
     return table[text].to_numpy(dtype=object), y
-
-
-def _described(
-    kind: Kind,
-    path: str | PathLike[str],
-    read: dict[str, Any],
-    split: dict[str, Any],
-    name: str | None,
-) -> Dataset:
-    function: Callable[..., Dataset] = images if kind == "images" else text
-    place, options = absolute_path(path), check_options(**split)
-    defaults = {each.name: each.default for each in signature(function).parameters.values()}
-    defaults["image_size"] = None  # It is always shown.
-    call = call_text(function.__name__, str(path), **unless(defaults, **read, **split, name=name))
-    own = name_of(place) if kind == "texts" else place.name
-    return Dataset(name or own, str(place), call, options, Folder(kind, place, read))

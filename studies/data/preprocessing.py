@@ -1,25 +1,57 @@
-"""Layers of Keras that are fitted on the training part of the model that is being built.
+"""Preprocessing: fitted on the training samples alone, applied to all parts; samples before it.
 
 words = ks.preprocessing.adapted(keras.layers.TextVectorization(max_tokens=5_000), data)
+
+The registered model takes samples before preprocessing, so scalings and tables become layers of it.
+A layer gets floats as float32 from Keras. So float32 is scaled here too, and both compute
+``x * scale + offset`` in float64, then round to float32.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data.arrays.splits import Splits
-from studies.data.protocol import DescribedData, LoadedData
+from search_spaces.texts import listed
+from studies.data.arrays.samples import check_finite
+from studies.data.arrays.structures import (
+    Arrays,
+    Columns,
+    described,
+    entries,
+    entry_name,
+    map_arrays,
+    rebuilt,
+)
+from studies.data.column_values import MISSING
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data.dataset import Dataset
+    from studies.data.arrays.parts import LoadedData, Splits
+    from studies.data.description import Dataset
 
 __all__ = ["adapted"]
+
+_EXAMPLES = 5
+# The most numbers or texts in an example, which is kept as JSON.
+_MOST_VALUES = 10_000
+# In units of a scaled feature, mostly its standard deviation.
+_LARGEST_LOSS = 1e-3
+# Categories of a column that get a value of their own; of more, the most frequent ones do.
+_MOST_CODED = 256
+_OTHER = "(other)"
+_SHOWN = 20
+_OF_TABLES = "numbers standardized, categories one-hot"
 
 _present: ContextVar[LoadedData | None] = ContextVar("kerastudy_building", default=None)
 
@@ -30,7 +62,7 @@ def __dir__() -> list[str]:
 
 @contextlib.contextmanager
 def building_for(splits: LoadedData | None) -> Iterator[None]:
-    """Lets builders that are called within get what depends on the data of their trial."""
+    """Lets builders that are called within get layers adapted to the data of their trial."""
     token = _present.set(splits)
     try:
         yield
@@ -65,28 +97,519 @@ def adapted(
             model = keras.Sequential([keras.Input((), dtype="string"), words, ...])
         ```
     """
+    # Late: they import this file.
+    from studies.data.arrays.parts import Splits
+    from studies.data.description import DescribedData
+
     if not callable(getattr(layer, "adapt", None)):
-        raise DataError(
-            "preprocessing.adapted takes a layer with adapt, such as TextVectorization(). "
-            f"Received: {layer!r:.200}"
-        )
+        raise DataError.of_setting("layer", "one with adapt, such as TextVectorization()", layer)
     splits: Any = _present.get()
     if splits is None:
         splits = data.load() if isinstance(data, DescribedData) else data
     if not isinstance(splits, Splits):
+        raise DataError.of_setting("data", "data of kerastudy.datasets in arrays", data)
+    inputs = entries(splits.train.x)
+    key = "" if of is None else of
+    if key not in inputs:
         raise DataError(
-            f"preprocessing.adapted takes data of kerastudy.datasets in arrays, not {data!r:.150}"
+            f"preprocessing.adapted needs of={next(iter(inputs))!r}, for the data has the inputs "
+            f"{list(inputs)}"
+            if "" not in inputs
+            else "preprocessing.adapted takes no of=, for the data has one input",
+            received=of,
         )
-    x: Any = splits.train.x
-    several = isinstance(x, Mapping | tuple)
-    if several != (of is not None) or (of is not None and of not in _names_of(x)):
-        known = f"of={_names_of(x)[0]!r}" if several else "no of="
-        raise DataError(f"The data has the inputs {_names_of(x)}: pass {known}. Received: {of!r}.")
-    layer.adapt(x if of is None else x[of])
+    layer.adapt(inputs[key])
     return layer
 
 
-def _names_of(x: Any) -> list[Any]:
-    if isinstance(x, Mapping):
-        return list(x)
-    return list(range(len(x))) if isinstance(x, tuple) else ["x"]
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The samples of a data set before preprocessing.
+
+    Attributes:
+        example: The first training samples; none if one is too large to be shown.
+        prepared: The preprocessing of samples, by the names of `structures.named_arrays`.
+        columns: Columns of inputs that were tables, by the same names.
+        class_names: The names of the labels 0, 1, 2 and so on; empty if unknown. For several
+            targets, by their names in `y`.
+        table: Of a table, its columns and what is fitted on its training part.
+        files: Of images and texts in files, how they are read, such as their size.
+    """
+
+    example: Arrays | None = None
+    prepared: Mapping[str, Prepared] = field(default_factory=dict)
+    columns: Mapping[str, Columns] = field(default_factory=dict)
+    class_names: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
+    table: FittedTable | None = None
+    files: Mapping[str, object] = field(default_factory=dict)
+
+    def describe(self) -> dict[str, object]:
+        """Returns metadata for the registered model, ready for JSON, without values."""
+        names, files = self.class_names, self.files.items()
+        return {
+            # MLflow's YAML has no tuples.
+            "class_names": list(names)
+            if isinstance(names, tuple)
+            else {target: list(own) for target, own in names.items()},
+            "preprocessing": {
+                name: {"name": own.name, "in_the_model": bool(own.scalings)}
+                for name, own in self.prepared.items()
+            },
+            "columns": {name: [list(pair) for pair in own] for name, own in self.columns.items()},
+            **({"table": self.table.describe()} if self.table else {}),
+            **(
+                {"files": {n: list(v) if isinstance(v, tuple) else v for n, v in files}}
+                if files
+                else {}
+            ),
+        }
+
+    @property
+    def unlike_layers(self) -> Mapping[str, Prepared]:
+        """The preprocessing that no layer can do, by the inputs' names."""
+        return {name: own for name, own in self.prepared.items() if not own.scalings}
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings for the user."""
+        layers = [
+            f"preprocess={own.name} can't become layers of a Keras model, so the registered model "
+            f"will take {name} after this preprocessing. Put it into the model as layers, or use "
+            "'standardize', 'minmax' or scikit-learn's StandardScaler, MinMaxScaler, MaxAbsScaler "
+            "or RobustScaler, which become layers."
+            for name, own in self.unlike_layers.items()
+        ]
+        losses = [
+            f"Keras reads floats as float32, which moves values of {name} by up to "
+            f"{own.loss:.2g} after preprocess={own.name}. Subtract an offset from its large "
+            "numbers, such as dates as seconds."
+            for name, own in self.prepared.items()
+            if own.loss > _LARGEST_LOSS
+        ]
+        return [*layers, *(self.table.notes if self.table else ()), *losses]
+
+
+def examples_of(x: Arrays) -> Arrays | None:
+    """Returns copies of the first samples, as many as are small enough to be shown."""
+    values = sum(math.prod(array.shape[1:]) for array in entries(x).values())
+    count = min(_EXAMPLES, _MOST_VALUES // max(1, values))
+    copies: Arrays = map_arrays(lambda array: np.array(array[:count]), x)
+    return copies if count else None
+
+
+def preprocessed_parts(
+    table: TableColumns | None, parts: Mapping[str, Any], preprocess: object, seed: int
+) -> tuple[str | None, dict[str, Any], dict[str, Prepared], FittedTable | None]:
+    """Fits the preprocessing of a data set on its training samples, and applies it to all parts.
+
+    Returns its name in records; the samples; the preprocessing of each changed array by its name in
+    messages; of a table, what is fitted.
+    """
+    if table is not None:
+        fitted = fit_table(table, parts["train"])
+        return _OF_TABLES, {n: fitted.apply(x) for n, x in parts.items()}, {}, fitted
+    train, name = parts["train"], preprocessing_name(preprocess)
+    if isinstance(preprocess, Mapping):
+        transformers = {key: each for key, each in preprocess.items() if each is not None}
+        inputs = train if isinstance(train, dict) else {}
+        if unknown := [key for key in preprocess if key not in inputs]:
+            raise DataError(
+                f"preprocess names {', '.join(map(repr, unknown))}, and x holds {described(train)}",
+                hint="Name arrays of x, or pass one preprocessing where x is one array.",
+            )
+    else:
+        transformers = {} if preprocess is None else {"": preprocess}
+        if transformers and not isinstance(train, np.ndarray):
+            raise DataError(
+                f"preprocess={name} is for one array, and x holds {described(train)}",
+                hint="Pass x as a dict, and preprocess as a dict by the names of its arrays: "
+                "preprocess={'tabular': 'standardize'}.",
+            )
+    finished = {part: dict(entries(x)) for part, x in parts.items()}
+    prepared: dict[str, Prepared] = {}
+    for key, transformer in transformers.items():
+        before = {part: x[key] for part, x in finished.items()}
+        input_name = entry_name("x", key) if key else "x"
+        made, prepared[input_name] = _fit_and_apply(transformer, before, seed, input_name)
+        for part, array in made.items():
+            finished[part][key] = array
+    restored = {part: rebuilt(train, x.values()) for part, x in finished.items()}
+    return name, restored, prepared, None
+
+
+def preprocessing_name(preprocess: object) -> str | None:
+    """Returns the name of the preprocessing in records: a transformer's with its parameters."""
+    if isinstance(preprocess, Mapping):
+        named = {name: preprocessing_name(each) for name, each in sorted(preprocess.items())}
+        return ", ".join(f"{name}: {own}" for name, own in named.items() if own) or None
+    if preprocess is None or isinstance(preprocess, str):
+        return preprocess
+    if hasattr(preprocess, "get_params"):
+        return " ".join(repr(preprocess).split())
+    # The repr of an object that isn't scikit-learn's may hold its address in memory.
+    return type(preprocess).__qualname__
+
+
+def _fit_and_apply(
+    preprocess: object, parts: Mapping[str, np.ndarray], seed: int, what: str
+) -> tuple[dict[str, np.ndarray], Prepared]:
+    """Fits a transformer on the training samples; returns all parts as float32, transformed.
+
+    The transformer sees one row for each sample: samples of shape (n,) as (n, 1), of rank 3 and
+    more as (n, features), every pixel a feature of its own. The result gets the shape of a sample
+    back if the number of features is the same; else it stays (n, new features). A transformer that
+    only scales sees floats as Keras reads them, as float32. The seed is for a random transformer
+    without a seed of its own.
+    """
+    transformer = _transformer(preprocess, seed)
+    name = str(preprocessing_name(preprocess))
+    rows, scales = _rows(parts["train"]), _can_be_scalings(transformer)
+    fitted_on = _as_read(rows) if scales else rows
+    _attempt(f"Fitting preprocess={name}", transformer.fit, fitted_on)
+    scalings = _scalings_of(transformer) if scales else ()
+    transform = partial(_scaled, scalings) if scales else transformer.transform
+    transformed = {
+        part: _apply(transform, array, name, f"{what} of the {part} part")
+        for part, array in parts.items()
+    }
+    loss = _loss(rows, scalings) if scales else 0.0
+    train = parts["train"]
+    return transformed, Prepared(name, scalings, train.dtype.name, train.shape[1:], loss)
+
+
+def _scaled(scalings: tuple[Scaling, ...], rows: np.ndarray) -> np.ndarray:
+    rows = _as_read(rows)
+    for scaling in scalings:
+        rows = rows * scaling.scale + scaling.offset
+    return rows
+
+
+def _loss(rows: np.ndarray, scalings: tuple[Scaling, ...]) -> float:
+    """Returns the most by which reading floats as float32 moves the scaled values."""
+    if rows.dtype.itemsize <= 4 or rows.dtype.kind != "f":
+        return 0.0
+    factors = np.prod([scaling.scale for scaling in scalings], axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = np.abs((rows - _as_read(rows)) * factors).max()
+    return float(moved) if np.isfinite(moved) else 0.0
+
+
+def _transformer(preprocess: object, seed: int) -> Any:
+    # Late: importing scikit-learn takes longer than describing a hundred data sets.
+    from sklearn.base import clone
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+    if preprocess == "standardize":
+        return StandardScaler()
+    if preprocess == "minmax":
+        return MinMaxScaler()
+    # Objects that are no estimators are copied deeply.
+    transformer: Any = clone(preprocess, safe=False)
+    if hasattr(transformer, "get_params"):
+        # Without a seed each worker would get other data, with another digest.
+        unseeded = {
+            parameter: seed
+            for parameter, value in transformer.get_params(deep=True).items()
+            if parameter.split("__")[-1] == "random_state" and value is None
+        }
+        transformer.set_params(**unseeded)
+    return transformer
+
+
+def _apply(transform: Any, array: np.ndarray, name: str, what: str) -> np.ndarray:
+    rows = _rows(array)
+    result = _attempt(f"Applying preprocess={name} to {what}", transform, rows)
+    # Encoders return sparse matrices unless told otherwise.
+    result = np.asarray(result.toarray() if hasattr(result, "toarray") else result)
+    if result.ndim == 0 or len(result) != len(array):
+        raise DataError(
+            f"preprocess={name} made an array of shape {result.shape} of the {len(array)} samples "
+            f"of {what}. Pass a transformer that returns one row for each sample."
+        )
+    # Values too large for float32 become infinite, which the check below reports.
+    with np.errstate(over="ignore"):
+        numbers: np.ndarray = _attempt(
+            f"Converting what preprocess={name} made", result.astype, np.float32
+        )
+    check_finite(numbers, f"What preprocess={name} made of {what}")
+    return numbers.reshape(array.shape) if numbers.shape == rows.shape else numbers
+
+
+def _attempt(what: str, function: Any, argument: object) -> Any:
+    try:
+        return function(argument)
+    except Exception as error:
+        # Whatever the error, the message says that it comes from the preprocessing.
+        raise DataError(
+            f"{what} failed with {type(error).__name__}: {error} "
+            "Try the transformer on the training samples alone, or pass preprocess=None."
+        ) from error
+
+
+def _rows(array: np.ndarray) -> np.ndarray:
+    return array if array.ndim == 2 else array.reshape(len(array), -1)
+
+
+def _as_read(rows: np.ndarray) -> np.ndarray:
+    """Returns numbers as Keras passes them to a layer that computes in float64."""
+    return (rows.astype(np.float32) if rows.dtype.kind == "f" else rows).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """A factor and an addend for each feature: float64, of shape (features,)."""
+
+    scale: np.ndarray
+    offset: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The preprocessing of an input.
+
+    Attributes:
+        name: Its name in records.
+        scalings: The same for layers; empty if no layer can do it.
+        dtype: Of the samples before it.
+        shape: Of a sample before it.
+        loss: The most by which values moved because Keras reads floats as float32, in units of the
+            scaled values.
+    """
+
+    name: str
+    scalings: tuple[Scaling, ...]
+    dtype: str
+    shape: tuple[int, ...]
+    loss: float = 0.0
+
+    def undone(self, rows: np.ndarray) -> np.ndarray:
+        """Returns samples as they were before it, as far as it scales; others as they are."""
+        if not self.scalings:
+            return rows
+        values = rows.reshape(len(rows), -1).astype(np.float64)
+        for scaling in reversed(self.scalings):
+            values = (values - scaling.offset) / scaling.scale
+        if np.dtype(self.dtype).kind in "biu":
+            values = values.round()
+        return values.reshape(len(rows), *self.shape)
+
+
+def _can_be_scalings(transformer: Any) -> bool:
+    """Returns whether a transformer, fitted or not, only scales."""
+    from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+
+    steps = _steps(transformer)
+    if steps is not None:
+        return bool(steps) and all(map(_can_be_scalings, steps))
+    # Exactly: a subclass may do anything.
+    if type(transformer) is MinMaxScaler:
+        return not transformer.clip
+    return type(transformer) in (StandardScaler, RobustScaler, MaxAbsScaler)
+
+
+def _steps(transformer: Any) -> Sequence[Any] | None:
+    """Returns the steps of a pipeline that do something; None if it is no pipeline."""
+    from sklearn.pipeline import Pipeline
+
+    if type(transformer) is not Pipeline:
+        return None
+    return [step for _, step in transformer.steps if step not in (None, "passthrough")]
+
+
+def _scalings_of(transformer: Any) -> tuple[Scaling, ...]:
+    """Returns the scalings of a fitted transformer that `_can_be_scalings`, in their order."""
+    steps = _steps(transformer)
+    if steps is not None:
+        return tuple(scaling for step in steps for scaling in _scalings_of(step))
+    features = int(transformer.n_features_in_)
+    scale, offset = np.ones(features), np.zeros(features)
+    centre = transformer.mean_ if getattr(transformer, "with_mean", False) else None
+    centre = transformer.center_ if getattr(transformer, "with_centering", False) else centre
+    if hasattr(transformer, "min_"):
+        # MinMaxScaler has them as they are used.
+        scale, offset = transformer.scale_, transformer.min_
+    elif getattr(transformer, "scale_", None) is not None:
+        scale = 1 / np.asarray(transformer.scale_, np.float64)
+    if centre is not None:
+        offset = -np.asarray(centre, np.float64) * scale
+    return (Scaling(np.asarray(scale, np.float64), np.asarray(offset, np.float64)),)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: Its name in the table.
+        kind: "number"; "boolean" for true and false, and numbers that are 0 and 1 alone;
+            "category" for texts; "dates", which order rows, and which no model takes.
+    """
+
+    name: str
+    kind: Literal["number", "boolean", "category", "dates"]
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """The columns of a table.
+
+    Attributes:
+        columns: The columns that a model learns from, in the order of the table.
+        time: The column whose order the rows have, so that parts are split in time; or empty.
+        notes: For the user.
+    """
+
+    columns: tuple[Column, ...]
+    time: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FittedColumn(Column):
+    """A column, and what the training part teaches of it.
+
+    Attributes:
+        scale, offset: A factor and an addend that bring numbers to mean 0 and deviation 1.
+        fill: The value of a missing number after that: the mean.
+        gaps: Whether numbers are missing in the training part, so that a further one says where.
+        vocabulary: The texts of a category that get a 1 of their own; the empty one is a missing
+            category.
+        rare: How many texts are too rare for that.
+    """
+
+    scale: float = 1.0
+    offset: float = 0.0
+    fill: float = 0.0
+    gaps: bool = False
+    vocabulary: tuple[str, ...] = ()
+    rare: int = 0
+
+    @property
+    def treatment(self) -> str:
+        """What becomes of it, for people."""
+        if self.kind == "category":
+            missing = ", a missing one of them" if MISSING in self.vocabulary else ""
+            rare = f"; {self.rare} rarer ones are 0" if self.rare else ""
+            return f"one-hot of {len(self.vocabulary)} categories{missing}{rare}"
+        values = "0 or 1" if self.kind == "boolean" else "to mean 0 and deviation 1"
+        gaps = "; a missing one is the mean, and a further input says so"
+        return values + (gaps if self.gaps else "")
+
+
+@dataclass(frozen=True)
+class FittedTable:
+    """The columns of a table, and what is fitted on its training part.
+
+    A model takes one array of a row: numbers to mean 0 and deviation 1, booleans as 0 and 1; then 1
+    for each missing one of them; then a 1 among 0 for each category. An unknown category is all 0,
+    as a column that is never 1 in training would keep its random weights.
+    `saved_models.served` makes Keras's own layers of the same, to the bit, for the
+    registered model: in training they would run in each step.
+
+    Attributes:
+        columns: In the order of the table.
+        time: The column whose order the rows have; or empty.
+        notes: For the user.
+    """
+
+    columns: tuple[FittedColumn, ...]
+    time: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> list[FittedColumn]:
+        """The columns of numbers and booleans: the first values of a row."""
+        return [column for column in self.columns if column.kind != "category"]
+
+    @property
+    def indicated(self) -> list[FittedColumn]:
+        """Those with missing values in the training part: the next ones."""
+        return [column for column in self.numbers if column.gaps]
+
+    @property
+    def categories(self) -> list[FittedColumn]:
+        """The columns of categories: the last ones."""
+        return [column for column in self.columns if column.kind == "category"]
+
+    @property
+    def names(self) -> list[str]:
+        """The column's name of each value of a row that a model takes."""
+        return [
+            *(column.name for column in self.numbers),
+            *(f"missing {column.name}" for column in self.indicated),
+            *(column.name for column in self.categories for _ in column.vocabulary),
+        ]
+
+    def apply(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Returns a table's columns as a model takes them: float32 of shape (n, values)."""
+        import pandas as pd
+
+        rows = np.empty((len(x[self.columns[0].name]), len(self.names)), np.float32)
+        place = iter(rows.T)
+        for column in self.numbers:
+            numbers = x[column.name].astype(np.float64) * column.scale + column.offset
+            next(place)[:] = np.where(np.isnan(numbers), column.fill, numbers)
+        for column in self.indicated:
+            next(place)[:] = np.isnan(x[column.name])
+        for column in self.categories:
+            codes = pd.Index(column.vocabulary, dtype=object).get_indexer(x[column.name])
+            for code in range(len(column.vocabulary)):
+                next(place)[:] = codes == code
+        return rows
+
+    def columns_in(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the columns, by name, of rows that `apply` returned: numbers, or NaN, and texts.
+
+        Missing numbers of a column that has none in the training part appear as its mean.
+        """
+        columns = {}
+        place = iter(rows.T)
+        for column in self.numbers:
+            columns[column.name] = (next(place).astype(np.float64) - column.offset) / column.scale
+        for column in self.indicated:
+            columns[column.name][next(place) == 1] = np.nan
+        for column in self.categories:
+            texts = np.full(len(rows), _OTHER, dtype=object)
+            for text in column.vocabulary:
+                texts[next(place) == 1] = text
+            columns[column.name] = texts
+        return {column.name: columns[column.name] for column in self.columns}
+
+    @property
+    def treatments(self) -> dict[str, str]:
+        """What becomes of columns, by their names, those of like ones together; for people."""
+        alike: dict[str, list[str]] = {}
+        for column in self.columns:
+            alike.setdefault(column.treatment, []).append(column.name)
+        treatments = {listed(names, most=_SHOWN): treatment for treatment, names in alike.items()}
+        if self.time:
+            unseen = "" if self.time in [column.name for column in self.columns] else "; no input"
+            treatments[self.time] = f"parts are split in its order{unseen}"
+        return treatments
+
+    def describe(self) -> list[dict[str, object]]:
+        """Returns the columns for records, ready for JSON."""
+        return [{"name": column.name, "kind": column.kind} for column in self.columns]
+
+
+def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
+    """Fits means, deviations and vocabularies on the columns of the training part."""
+    fitted = tuple(_fitted(column, x[column.name]) for column in table.columns)
+    return FittedTable(fitted, table.time, table.notes)
+
+
+def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
+    own = (column.name, column.kind)
+    if column.kind == "category":
+        # Of equally frequent ones those that come first in the alphabet.
+        frequent = sorted(Counter(values.tolist()).items(), key=lambda each: (-each[1], each[0]))
+        vocabulary = tuple(sorted(text for text, _ in frequent[:_MOST_CODED]))
+        return FittedColumn(*own, vocabulary=vocabulary, rare=len(frequent[_MOST_CODED:]))
+    missing = np.isnan(values)
+    known = values[~missing].astype(np.float64)
+    mean, deviation = (known.mean(), known.std()) if known.size else (0.0, 0.0)
+    if column.kind == "boolean":
+        return FittedColumn(*own, fill=float(mean), gaps=bool(missing.any()))
+    # As scikit-learn's StandardScaler: a constant column becomes 0.
+    scale = 1 / float(deviation) if deviation > 0 else 1.0
+    return FittedColumn(*own, scale, -float(mean) * scale, gaps=bool(missing.any()))

@@ -1,14 +1,6 @@
-"""A study's definition, as a value.
+"""A study's definition, as a value: its settings, each declared once, and what they may be.
 
-| module | holds |
-|---|---|
-| `class_weights` | how much the samples of each class count in training, as in `model.fit` |
-| `engine_options` | settings of an engine or a pruner, as a part of its name; engines as objects |
-| `objective` | the objective of a study, and which way is better; objectives that are functions |
-| `outputs` | the last layer, the loss and the metrics that fit a kind of target |
-| `seeds` | every random choice of a study, as a function of its seed |
-| `settings` | names of engines, pruners and trainers, with their defaults |
-| `study_definition` | data, builder, space, objective, engine, budget and seed together |
+It imports no engine, so that users may have only the library whose engine they use.
 """
 
 import lazy_loader

@@ -1,42 +1,41 @@
-from .class_weights import (
-    resolve_class_weight as resolve_class_weight,
-)
-from .class_weights import (
-    with_class_weight as with_class_weight,
-)
-from .engine_options import name_of_object as name_of_object
-from .engine_options import split_options as split_options
+from .class_weights import resolve_class_weight as resolve_class_weight
+from .class_weights import with_class_weight as with_class_weight
+from .engine_names import ENGINES as ENGINES
+from .engine_names import FACTOR as FACTOR
+from .engine_names import HYPERBAND as HYPERBAND
+from .engine_names import PRUNERS as PRUNERS
+from .engine_names import check_engine as check_engine
+from .engine_names import check_options as check_options
+from .engine_names import check_pruner as check_pruner
+from .engine_names import hyperband_trials as hyperband_trials
+from .engine_names import name_of_object as name_of_object
+from .engine_names import split_options as split_options
+from .engine_names import with_options as with_options
+from .objective import direction_of as direction_of
+from .objective import known_direction as known_direction
+from .objective import no_data as no_data
+from .objective import unknown_direction as unknown_direction
+from .objective import unknown_metric as unknown_metric
 from .outputs import Output as Output
-from .seeds import (
-    epoch_seed as epoch_seed,
-)
-from .seeds import (
-    fold_seed as fold_seed,
-)
-from .seeds import (
-    permutation as permutation,
-)
-from .seeds import (
-    sampler_seed as sampler_seed,
-)
-from .seeds import (
-    trial_seed as trial_seed,
-)
-from .settings import (
-    ENGINES as ENGINES,
-)
-from .settings import (
-    PRUNERS as PRUNERS,
-)
-from .settings import (
-    check_engine as check_engine,
-)
-from .settings import (
-    check_pruner as check_pruner,
-)
-from .settings import (
-    check_seconds as check_seconds,
-)
-from .settings import (
-    hyperband_trials as hyperband_trials,
-)
+from .seeds import epoch_seed as epoch_seed
+from .seeds import fold_seed as fold_seed
+from .seeds import permutation as permutation
+from .seeds import sampler_seed as sampler_seed
+from .seeds import seed_states as seed_states
+from .seeds import trial_seed as trial_seed
+from .settings import COMPILED as COMPILED
+from .settings import LOCAL as LOCAL
+from .settings import OF_A_STUDY as OF_A_STUDY
+from .settings import AtTheEnd as AtTheEnd
+from .settings import CallbackBuilder as CallbackBuilder
+from .settings import ExecutorName as ExecutorName
+from .settings import LaunchOptions as LaunchOptions
+from .settings import RayOptions as RayOptions
+from .settings import StudySettings as StudySettings
+from .settings import Verify as Verify
+from .settings import check_address as check_address
+from .settings import check_initial as check_initial
+from .settings import check_workers as check_workers
+from .settings import trainer_in_words as trainer_in_words
+from .study_definition import StudyDefinition as StudyDefinition
+from .study_definition import check_no_own_fit as check_no_own_fit

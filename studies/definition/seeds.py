@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from search_spaces.errors import SeedError
-
 if TYPE_CHECKING:
     import keras
     import numpy as np
@@ -24,14 +22,6 @@ _PURPOSES = {
     "confirmation": 5,
     "fold": 6,
 }
-_LARGEST = 2**32 - 1
-
-
-def check_seed(seed: object) -> int:
-    """Checks a seed."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST:
-        raise SeedError(f"The seed must be a whole number from 0 to 2**32 - 1. Received: {seed!r}")
-    return seed
 
 
 def trial_seed(study_seed: int, number: int, repeat: int = 0) -> int:
@@ -100,7 +90,7 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
         Those of its layers first, then those of its loss, metrics and functions. Before each
         epoch the i-th is set to ``[epoch_seed(seed, epoch, i), 0]``.
     """
-    from studies.training.process.determinism import SeedStates, seed_generator_states
+    from studies.training import SeedStates, seed_generator_states
 
     return [*seed_generator_states(model), *SeedStates(model, changes=False).others()]
 

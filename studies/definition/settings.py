@@ -1,90 +1,396 @@
-"""Names of engines, pruners and trainers, with their defaults. Imports no engine."""
+"""The settings of a study that are recorded in another form, and those of a launch; each once.
+
+`tracking.records.settings` says what a declaration holds and what comes of it, and declares the
+settings that are recorded as they are. Nothing here imports a library, so that ``kerastudy launch
+--help`` is quick.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import math
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from search_spaces.errors import EngineError, StudyError, near_match, suggestion
-from studies.definition.engine_options import split_options, with_options
-from tracking.records import TrainerName
+from search_spaces import checks
+from search_spaces.errors import StudyError, suggestion
+from studies.definition.engine_names import DEFAULT_ENGINE, check_engine, check_pruner
+from tracking.records import (
+    ADVANCED,
+    BUDGET,
+    OUTPUT,
+    SEARCH,
+    TUNE,
+    WHERE,
+    TrainerName,
+    check_settings,
+    declaration,
+    setting,
+)
 
-DEFAULT_ENGINE = "optuna:tpe"
-DEFAULT_PRUNER = "none"
-DEFAULT_TRAINER = "auto"
-DEFAULT_EPOCHS = 20
-DEFAULT_BATCH_SIZE = 32
+if TYPE_CHECKING:
+    from search_spaces import Hyperparameters, SearchSpace, Tailoring
+    from studies.data import CrossValidation, DescribedData
+    from tracking.records import Objective
 
-ENGINES = {
-    "optuna:tpe": "tree-structured Parzen estimator, Optuna's default",
-    "optuna:random": "random search",
-    "optuna:quasi-random": "scrambled Halton sequence: covers the space evenly",
-    "optuna:cma-es": "covariance matrix adaptation, for numeric spaces",
-    "optuna:grid": "every configuration of a finite space, in order",
-    "keras-tuner:bayesian": "Keras Tuner's Gaussian process with a confidence bound",
-    "keras-tuner:hyperband": "Keras Tuner's Hyperband: many short trials, and the best continue",
-    "keras-tuner:random": "Keras Tuner's random search",
-    "keras-tuner:grid": "Keras Tuner's walk over a finite space, the defaults first",
-}
-FACTOR: Final = 3
-"""Hyperband's reduction factor, Keras Tuner's default
-(https://keras.io/keras_tuner/api/tuners/hyperband/)."""
+Builder = Any
+"""A function of the hyperparameters, or an object with such a method `build`."""
+CallbackBuilder = Callable[["Hyperparameters"], Sequence[Any]]
+DataBuilder = Callable[["Hyperparameters"], "DescribedData"]
+ClassWeights = Mapping[int, float] | str | None
 
+ExecutorName = Literal["in-process", "worker", "ray"]
+AtTheEnd = Literal["finish", "cut"]
+"""Whether to finish or to cut running trials when a study's budget is spent."""
 Verify = Literal["full", "some", "off"]
 """How much of a best trial `model.fit` trains again before it is registered."""
-VERIFY: tuple[Verify, ...] = ("full", "some", "off")
 
-OF_A_STUDY = "study:"
+OF_A_STUDY: Final = "study:"
 """Before the name of the study whose best trials another one starts with."""
-
-TRAINERS: dict[TrainerName, str] = {
-    "auto": "compiled if that is exact, else plain",
-    "compiled": "whole epochs in one TensorFlow function, traced once for each structure",
-    "plain": "model.fit",
-}
-PRUNERS = {
-    "none": "every trial trains to its end",
-    "median": "stops a trial whose best is worse than the median at the same epoch",
-    "percentile": "as median, at the 25th percentile",
-    "successive-halving": "asynchronous successive halving",
-    "hyperband": "successive halving in several brackets",
-    "threshold": "stops a trial whose objective leaves the settings lower and upper",
-    "patient": "median, once a trial has not improved for 3 epochs",
-}
-_ALIASES = {
-    "optuna": "optuna:tpe",
-    "optuna:qmc": "optuna:quasi-random",
-    "optuna:halton": "optuna:quasi-random",
-    "optuna:cmaes": "optuna:cma-es",
-    # It learns from past trials in any study, as Optuna's default does.
-    "keras-tuner": "keras-tuner:bayesian",
-    "keras-tuner:bayesian-optimization": "keras-tuner:bayesian",
-    "keras-tuner:bayesianoptimization": "keras-tuner:bayesian",
-    "keras-tuner:random-search": "keras-tuner:random",
-    "keras-tuner:randomsearch": "keras-tuner:random",
-    "keras-tuner:grid-search": "keras-tuner:grid",
-    "keras-tuner:gridsearch": "keras-tuner:grid",
-}
+COMPILED: Final = ("optimizer", "loss", "metrics")
+"""The arguments of `model.compile` that a study may replace."""
 
 
-def check_trainer(trainer: object) -> TrainerName:
-    """Returns a trainer's name. Raises StudyError if there is no such trainer."""
-    for known in TRAINERS:
-        if isinstance(trainer, str) and trainer.lower() == known:
-            return known
-    raise StudyError(f"There is no trainer {trainer!r}. {suggestion(trainer, TRAINERS)}")
+def _study_name(name: str, value: Any, *, error: checks.Error) -> str:
+    from tracking.store.folder import check_study_name
+
+    return check_study_name(value)
 
 
-def check_verify(verify: str) -> Verify:
-    """Returns how much of a champion is verified. Raises StudyError if it is none of the three."""
-    for known in VERIFY:
-        if verify == known:
-            return known
-    raise StudyError(f"verify must be one of {', '.join(VERIFY)}. Received: {verify!r}.")
+def _server(name: str, value: Any, *, error: checks.Error) -> str:
+    from tracking.mlflow.server import check_server
+
+    return check_server(value)
+
+
+def _engine(name: str, value: Any, *, error: checks.Error) -> str:
+    return check_engine(value)
+
+
+def _pruner(name: str, value: Any, *, error: checks.Error) -> str:
+    return check_pruner(value)
+
+
+def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
+    expected = "a function of hp that returns a list of new callbacks"
+    if not callable(value):
+        raise error.of_setting(name, expected, value, "They keep state: trials can't share them.")
+    # Some objects tell nothing of their parameters.
+    with contextlib.suppress(ValueError):
+        signature = inspect.signature(value)
+        try:
+            signature.bind(None)
+        except TypeError as cause:
+            called = f"{getattr(value, '__name__', 'yours')}{signature}"
+            raise error(
+                f"{name} must be {expected}; {called} can't be called with hp alone: {cause}."
+            ) from None
+    return value
+
+
+def check_initial(
+    name: str, value: Any, *, error: checks.Error = StudyError
+) -> tuple[dict[str, Any], ...] | str:
+    """Returns the values of a study's first trials, or the file or study that has them."""
+    if isinstance(value, (str, os.PathLike)) and os.fspath(value) not in ("", OF_A_STUDY):
+        return str(os.fspath(value))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        values = tuple(dict(each) for each in value if isinstance(each, Mapping))
+        if len(values) == len(value):
+            return values
+    expected = (
+        "a list of values by name, such as [{'learning_rate': 0.01}]; a JSON or CSV file of such; "
+        "or study:NAME, for the best trials of another study"
+    )
+    raise error.of_setting(name, expected, value)
+
+
+def _compile(name: str, value: Any, *, error: checks.Error) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise error.of_setting(name, "arguments of model.compile, such as {'loss': 'mse'}", value)
+    for argument in value:
+        if argument not in COMPILED:
+            hint = suggestion(argument, COMPILED)
+            raise error(f"{name} can't replace {argument!r}", hint=hint)
+    return {argument: each for argument, each in value.items() if each is not None}
+
+
+def _as_declared() -> Tailoring:
+    from search_spaces import Tailoring
+
+    return Tailoring()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudySettings:
+    """The settings of a study that its record holds in another form. `Study` describes them."""
+
+    name: str = field(
+        kw_only=False,
+        metadata=declaration(
+            "Another name for the study, which starts as a new one.", _study_name, TUNE
+        ),
+    )
+    data: DescribedData | DataBuilder | None = None
+    build: Builder = None
+    space: SearchSpace | Any | None = None
+    objective: str | Objective = setting(
+        "val_loss", "The metric to optimize.", at_launch=False, another_study=True
+    )
+    engine: Any = setting(
+        DEFAULT_ENGINE, "Proposes trials, such as optuna:tpe; see above.", _engine, SEARCH
+    )
+    pruner: Any = setting(
+        None,
+        "Stops hopeless trials, such as median; see above.",
+        _pruner,
+        SEARCH,
+        another_study=True,
+    )
+    callbacks: CallbackBuilder | None = setting(
+        None, "A function of hp that makes Keras callbacks.", _callbacks, at_launch=False
+    )
+    compile: Mapping[str, Any] | None = setting(
+        None, "Optimizer, loss and metrics instead of the builder's.", _compile, at_launch=False
+    )
+    class_weight: ClassWeights | Callable[[Hyperparameters], ClassWeights] = setting(
+        None,
+        "How much the samples of each class count in training.",
+        at_launch=False,
+        another_study=True,
+    )
+    objective_function: Callable[[Any], Any] | None = None
+    direction: str | None = setting(
+        None,
+        "Which way the value of an objective function is better.  [default: minimize]",
+        section=TUNE,
+        reads=("maximize", "minimize"),
+    )
+    initial: Sequence[Mapping[str, Any]] | str | os.PathLike[str] = setting(
+        (),
+        "Values of the next trials: a JSON or CSV file, also one of export --as csv; or the best "
+        "ten trials of another study.",
+        check_initial,
+        TUNE,
+        option="--start-with",
+        reads="FILE|study:NAME",
+        another_study=True,
+    )
+    tailoring: Tailoring = field(
+        default_factory=_as_declared,
+        metadata=declaration("Changes of the space, as by --set and --only."),
+    )
+    cross_validation: CrossValidation | int | None = setting(
+        None,
+        "Cross-validate: train each trial on so many folds of all but the test part.",
+        section=BUDGET,
+        option="--folds",
+        reads=int,
+        another_study=True,
+    )
+    threads: int | None = setting(
+        None,
+        "TensorFlow's threads of a trial.",
+        checks.whole_number,
+        at_launch=False,
+        another_study=True,
+    )
+    trainer: str = setting(
+        "auto",
+        "How trials are trained: auto, compiled or plain (model.fit).",
+        partial(checks.choice, names=get_args(TrainerName)),
+    )
+
+
+# A Ray of this machine alone.
+LOCAL: Final = "local"
+_HOST_AND_PORT: Final = re.compile(r"[^\s/]+:(\d+)")
+
+
+def check_address(name: str, value: Any, *, error: checks.Error = StudyError) -> str:
+    """Returns the address of a Ray cluster, without asking whether there is one."""
+    if isinstance(value, str):
+        match = _HOST_AND_PORT.fullmatch(value)
+        if value in ("auto", LOCAL) or (match and 0 < int(match[1]) < 2**16):
+            return value
+    of_others = "It is one of Ray's client or its job server. " if "://" in str(value) else ""
+    raise error.of_setting(
+        "The address of a Ray cluster",
+        "'auto' on a machine of it, or 'HOST:PORT' of its head",
+        value,
+        f"{of_others}Leave it out to start Ray on this machine.",
+    )
+
+
+def _gpus(name: str, value: Any, *, error: checks.Error) -> float:
+    if checks.is_real(value) and (0 <= value <= 1 or (value > 1 and value == int(value))):
+        return value
+    raise error.of_setting(name, "a whole number, or a share of one GPU such as 0.5", value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayOptions:
+    """A Ray cluster, and the resources of each trial on it.
+
+    Attributes:
+        address: Where the cluster is: ``"auto"`` for the one that this machine belongs to, or
+            ``"HOST:PORT"`` of its head. None: ``RAY_ADDRESS``, or else a Ray of this machine alone
+            that starts and ends with the launch.
+        cpus_per_trial: CPUs that Ray reserves for a trial, above 0; None: as many as the study has
+            threads.
+        gpus_per_trial: GPUs, or a share of one such as 0.5; None: 1 if the cluster has GPUs.
+
+    Raises:
+        StudyError: If one is not as described.
+    """
+
+    address: str | None = setting(
+        None,
+        "Of the Ray cluster: auto, or HOST:PORT of its head.  [default: $RAY_ADDRESS, or a Ray of "
+        "this machine alone]",
+        check_address,
+        WHERE,
+    )
+    cpus_per_trial: float | None = setting(
+        None,
+        "CPUs that Ray reserves for a trial.  [default: its threads]",
+        checks.positive_number,
+        WHERE,
+    )
+    gpus_per_trial: float | None = setting(
+        None,
+        "GPUs, or a share of one such as 0.5.  [default: 1 if the cluster has GPUs]",
+        _gpus,
+        WHERE,
+    )
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        check_settings(self)
+
+    @property
+    def place(self) -> str:
+        """The address, that of ``RAY_ADDRESS``, or ``"local"``."""
+        return self.address or os.environ.get("RAY_ADDRESS") or LOCAL
+
+
+def _ray(name: str, value: Any, *, error: checks.Error) -> RayOptions:
+    if isinstance(value, RayOptions):
+        return value
+    raise error.of_setting(name, "a RayOptions, such as RayOptions(address='auto')", value)
+
+
+def check_workers(workers: int | None, executor: str | None) -> None:
+    """Refuses a number of workers that is none, or that the executor can't have."""
+    if workers is not None:
+        checks.whole_number("workers", workers, StudyError)
+        if executor == "in-process":
+            raise StudyError(
+                "The executor 'in-process' runs one training at a time, in this process, so it "
+                "takes no number of workers",
+                received=workers,
+                hint="Leave one of the two out.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """The options of a launch. `Study.launch` describes them."""
+
+    store: str | Path | None = None
+    executor: ExecutorName | None = setting(
+        None,
+        "Where trials run: in worker processes, in this one, or on a Ray cluster.  "
+        "[default: worker]",
+        partial(checks.choice, names=get_args(ExecutorName)),
+        WHERE,
+        reads=("worker", "in-process", "ray"),
+    )
+    workers: int | None = setting(
+        None,
+        "Trials to run at once.  [default: $KERASTUDY_WORKERS, or what suits the machine]",
+        section=WHERE,
+    )
+    progress: bool = True
+    at_the_end: AtTheEnd = setting(
+        "finish",
+        "Finish or cut running trials when time, value or patience ends it.  [default: finish]",
+        partial(checks.choice, names=get_args(AtTheEnd)),
+        BUDGET,
+        reads=get_args(AtTheEnd),
+    )
+    tracking_uri: str | None = setting(
+        None,
+        "An MLflow server that gets a copy, such as http://127.0.0.1:5000, or off.  "
+        "[default: as before, or $MLFLOW_TRACKING_URI]",
+        _server,
+        WHERE,
+    )
+    verify: Verify = setting(
+        "some",
+        "Train the best trial again by model.fit before it is registered: in full, for a tenth of "
+        "the launch, or not.  [default: some]",
+        partial(checks.choice, names=get_args(Verify)),
+        ADVANCED,
+        reads=get_args(Verify),
+    )
+    retry_infeasible: bool = setting(
+        False,
+        "Train infeasible trials again, after you mended why they failed.",
+        checks.truth,
+        ADVANCED,
+    )
+    report: bool | None = setting(
+        None,
+        "Whether to write a report of the study.  [default: unless $KERASTUDY_REPORT is off]",
+        checks.truth,
+        OUTPUT,
+        option="--report/--no-report",
+    )
+    ray: RayOptions | None = setting(None, "The Ray cluster, and a trial's resources there.", _ray)
+    any_hardware: bool = setting(
+        False,
+        "Resume on another kind of processor or GPU too. Bits may differ; the record says so.",
+        checks.truth,
+        ADVANCED,
+    )
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        check_settings(self)
+        if self.ray is not None and self.executor not in (None, "ray"):
+            raise StudyError(
+                f"Options of a Ray cluster have no effect with the executor {self.executor!r}",
+                hint="Leave them out, or use the executor 'ray'.",
+            )
+        check_workers(self.workers, self.executor)
+
+    @property
+    def reports(self) -> bool:
+        """Whether the launch writes a report."""
+        if self.report is not None:
+            return self.report
+        return os.environ.get("KERASTUDY_REPORT", "") not in ("off", "0")
+
+    @property
+    def place(self) -> Path:
+        """The store's folder."""
+        from tracking.store.folder import default_store_path
+
+        return default_store_path() if self.store is None else Path(self.store)
+
+    def runs_in(self, otherwise: ExecutorName) -> ExecutorName:
+        """Returns where trials run; ``otherwise`` where no option says so."""
+        if self.executor is not None:
+            return self.executor
+        if self.ray is not None:
+            return "ray"
+        return otherwise if self.workers is None else "worker"
 
 
 def trainer_in_words(name: str) -> str:
@@ -95,116 +401,3 @@ def trainer_in_words(name: str) -> str:
         "hypermodel": "the HyperModel's own fit",
         "objective": "the objective function itself",
     }.get(name, name or "an unknown trainer")
-
-
-def check_engine(engine: object) -> str:
-    """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
-
-    A name that both libraries have, such as ``"random"``, means Optuna's. Settings may follow
-    it: ``"optuna:tpe,n_startup_trials=20"``.
-    """
-    if isinstance(engine, str):
-        given, options = split_options(engine)
-        given = given.lower().replace("_", "-")
-        for spelling in (given, f"optuna:{given}", f"keras-tuner:{given}"):
-            name = _ALIASES.get(spelling, spelling)
-            if name in ENGINES:
-                return with_options(name, options)
-    short = [name for name in (each.partition(":")[2] for each in ENGINES) if name not in ENGINES]
-    hint = near_match(engine, [*ENGINES, *dict.fromkeys(short)]) or suggestion(engine, ENGINES)
-    raise EngineError(f"There is no engine {engine!r}. {hint}")
-
-
-def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
-    """Returns the number of trials of one full round of Hyperband's brackets.
-
-    A trial that continues another counts as one. The sizes are those of Keras Tuner's
-    ``HyperbandOracle``, after Li et al., "Hyperband: A Novel Bandit-Based Approach to
-    Hyperparameter Optimization" (https://jmlr.org/papers/v18/16-558.html).
-
-    Args:
-        epochs: The most epochs that a trial trains, at least 1.
-        factor: How many times fewer trials each rung has than the one below, at least 2.
-    """
-    brackets, left = 0, float(epochs)
-    while left >= 1:
-        left /= factor
-        brackets += 1
-    last_rung = math.ceil(1 + math.log(epochs, factor))
-    return sum(
-        math.ceil(last_rung / (bracket + 1) * factor ** (bracket - rung))
-        for bracket in range(brackets)
-        for rung in range(bracket + 1)
-    )
-
-
-def check_pruner(pruner: object) -> str:
-    """Returns a pruner's name; settings may follow it: ``"median,n_warmup_steps=3"``."""
-    name = "none" if pruner is None else pruner
-    if isinstance(name, str):
-        name, options = split_options(name)
-        name = name.lower().replace("_", "-")
-        if name in PRUNERS:
-            return with_options(name, options)
-    raise EngineError(f"There is no pruner {pruner!r}. {suggestion(pruner, PRUNERS)}")
-
-
-def check_callbacks(value: object) -> None:
-    """Checks that a study's callbacks are a function of hp."""
-    what = "A study's callbacks must be a function of hp that returns a list of new callbacks"
-    if not callable(value):
-        raise StudyError(
-            f"{what}: they keep state, so trials can't share them. Received: {value!r:.200}"
-        )
-    with contextlib.suppress(ValueError):
-        # Some objects tell nothing of their parameters.
-        signature = inspect.signature(value)
-        try:
-            signature.bind(None)
-        except TypeError as error:
-            raise StudyError(
-                f"{what}; {getattr(value, '__name__', 'yours')}{signature} can't be called with "
-                f"hp alone: {error}."
-            ) from None
-
-
-def check_count(name: str, value: object) -> None:
-    """Checks a whole number of at least 1. Raises StudyError if it is not."""
-    if not is_count(value):
-        raise StudyError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
-
-
-def check_seconds(name: str, value: object) -> None:
-    """Checks a time in seconds. Raises StudyError if it is not a number above 0."""
-    if not _is_number(value) or not value > 0:  # type: ignore[operator]
-        raise StudyError(f"{name} must be a number of seconds above 0. Received: {value!r}.")
-
-
-def check_stop_at(value: object) -> None:
-    """Checks a value of the objective. Raises StudyError if it is not a finite number."""
-    if not _is_number(value):
-        raise StudyError(f"stop_at must be a finite number. Received: {value!r}.")
-
-
-def check_initial(initial: object) -> tuple[dict[str, Any], ...] | str:
-    """Returns the values of a study's first trials, or where they are from."""
-    if isinstance(initial, (str, os.PathLike)) and os.fspath(initial) not in ("", OF_A_STUDY):
-        return str(os.fspath(initial))
-    if isinstance(initial, Sequence) and not isinstance(initial, str):
-        values = [dict(each) for each in initial if isinstance(each, Mapping)]
-        if len(values) == len(initial):
-            return tuple(values)
-    raise StudyError(
-        "initial must be a list of values by name, such as [{'learning_rate': 0.01}]; a JSON or "
-        "CSV file of such; or study:NAME, for the best trials of another study. "
-        f"Received: {initial!r:.200}"
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def is_count(value: object) -> bool:
-    """Returns whether a value is a whole number of at least 1."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

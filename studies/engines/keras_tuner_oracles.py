@@ -25,9 +25,7 @@ from keras_tuner import Objective as KerasTunerObjective
 from keras_tuner.engine.trial import Trial, TrialStatus
 from threadpoolctl import threadpool_limits
 
-from search_spaces import SearchSpace
-from search_spaces.parameters.scalars import canonical_json
-from search_spaces.to_keras_tuner import RESERVED, KerasTunerSpace
+from search_spaces import KerasTunerSpace, SearchSpace, canonical_json
 from studies.libraries.keras_tuner_parts import random_values, start_bracket, vectors_of
 from tracking.records import Objective
 
@@ -250,8 +248,8 @@ BRACKET: Final = "hyperband/bracket"
 """The key of a trial's bracket in its state, counted from 0 over all rounds of brackets. Keras
 Tuner's own number is that of the newest bracket, even for a promotion."""
 
-_ROUND: Final = RESERVED + "round"
-_PAST: Final = RESERVED + "trial_id"
+_ROUND: Final = KerasTunerSpace.RESERVED + "round"
+_PAST: Final = KerasTunerSpace.RESERVED + "trial_id"
 
 
 class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[misc]
@@ -299,7 +297,11 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
                 return values
 
     def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
-        state = {name: json.dumps(v) for name, v in values.items() if name.startswith(RESERVED)}
+        state = {
+            name: json.dumps(v)
+            for name, v in values.items()
+            if name.startswith(KerasTunerSpace.RESERVED)
+        }
         number, _ = self._place_of(trial_id)
         return {**state, BRACKET: json.dumps(number)}
 

@@ -11,28 +11,32 @@ ignore failed ones. Pruners skip it like a failed one, and it has no value to co
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import math
+import re
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from search_spaces.parameters.scalars import canonical_json
-from search_spaces.to_optuna import OptunaSpace
-from studies.definition.engine_options import split_options
+from search_spaces import Float, Int, OptunaSpace, SearchSpace, canonical_json
+from search_spaces.errors import EngineError
+from studies.definition import check_options, split_options
 from studies.definition.seeds import sampler_seed
 from studies.engines.engine import Curve, EngineSettings, was_told
-from studies.engines.optuna_parts import (
-    INFEASIBLE,
-    NOTING,
-    check_sampler,
-    make_pruner,
-    make_sampler,
-)
+from studies.libraries.optuna_parts import tpe_can_be_led
 from tracking.records import BestEpoch, Proposal, TrialRecord, TrialResult
 
 if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
+
+INFEASIBLE: Final = "constraints:feasible"
+"""The attribute in which Optuna keeps a constraint called "feasible": above 0 if violated."""
+
+NOTING: Final = ("successive-halving", "hyperband")
+"""Pruners that note how far each trial came, and judge later ones by that."""
 
 _QUASI_RANDOM = "optuna:quasi-random"
 _GRID = "optuna:grid"
@@ -254,3 +258,105 @@ class OptunaTrials:
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
+    """Returns a trial's sampler; a space with conditions is sampled jointly in its parts."""
+    import optuna
+
+    name, options = split_options(engine)
+    # Each trial has its own generator.
+    options.pop("seed", None)
+    with warnings.catch_warnings():
+        # group=True is marked experimental; without it conditional parameters are silently
+        # sampled one by one. Users who set deprecated options get Optuna's own warning.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        if name == "optuna:tpe":
+            jointly = options.get("multivariate", True) is not False and "group" not in options
+            grouped = {"group": True} if jointly and space.space.conditional else {}
+            options = {"seed": seed, "multivariate": True, "constant_liar": True, **options}
+            if not tpe_can_be_led():
+                return optuna.samplers.TPESampler(**{**grouped, **options})
+            from studies.engines.optuna_subclasses import DeclaredTPESampler, FeasibleTPESampler
+
+            if jointly and not grouped:
+                return DeclaredTPESampler(space, **options)
+            return FeasibleTPESampler(**{**grouped, **options})
+        if name == "optuna:cma-es":
+            return optuna.samplers.CmaEsSampler(
+                **{"seed": seed, "warn_independent_sampling": False, **options}
+            )
+        # Grid and quasi-random proposals are made from the space; see OptunaEngine.
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def sampler_settings(engine: str) -> dict[str, str]:
+    """Returns a sampler's settings that are numbers or words, with their types."""
+    import optuna
+
+    samplers: dict[str, Any] = {
+        "optuna:tpe": optuna.samplers.TPESampler,
+        "optuna:cma-es": optuna.samplers.CmaEsSampler,
+        "optuna:random": optuna.samplers.RandomSampler,
+    }
+    return {} if engine not in samplers else plain_settings(samplers[engine])
+
+
+def plain_settings(kind: Any) -> dict[str, str]:
+    """Returns the arguments of a class that may be numbers or words, with their types."""
+    parameters = inspect.signature(kind).parameters.values()
+    types = {parameter.name: str(parameter.annotation) for parameter in parameters}
+    plain, other = re.compile(r"\b(int|float|bool|str)\b"), re.compile("Callable|dict|list")
+    return {n: text for n, text in types.items() if plain.search(text) and not other.search(text)}
+
+
+def check_sampler(engine: str, space: SearchSpace) -> None:
+    """Raises EngineError if an engine can't serve a space."""
+    if engine == _GRID:
+        check_finite(space, "optuna:quasi-random")
+    if engine == "optuna:cma-es" and not any(isinstance(p, (Float, Int)) for p in space):
+        raise EngineError(
+            "The CMA-ES engine needs at least one Float or Int in the space, and there is none. "
+            "Use optuna:tpe."
+        )
+
+
+def check_finite(space: SearchSpace, otherwise: str) -> None:
+    """Raises EngineError, with another engine to use, if a space is not finite."""
+    for parameter in space:
+        if parameter.count is None:
+            raise EngineError(
+                f"The grid engine needs finitely many values, and {parameter.name!r} is "
+                f"continuous. Give it a step, or use {otherwise}."
+            )
+
+
+def make_pruner(pruner: str, epochs: int) -> BasePruner:
+    """Returns a pruner; raises Optuna's ValueError for a wrong value of a setting."""
+    import optuna
+
+    name, options = split_options(pruner)
+    pruners = optuna.pruners
+    kinds: dict[str, tuple[Any, dict[str, Any]]] = {
+        "median": (pruners.MedianPruner, {"n_startup_trials": 5}),
+        "percentile": (pruners.PercentilePruner, {"percentile": 25.0, "n_startup_trials": 5}),
+        "successive-halving": (
+            pruners.SuccessiveHalvingPruner,
+            {"min_resource": 1, "reduction_factor": 3},
+        ),
+        "hyperband": (pruners.HyperbandPruner, {"min_resource": 1, "max_resource": max(epochs, 2)}),
+        "threshold": (pruners.ThresholdPruner, {}),
+        "patient": (pruners.PatientPruner, {"patience": 3}),
+        "none": (pruners.NopPruner, {}),
+    }
+    kind, usual = kinds[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # The patient pruner has its own settings, and those of the median that it makes patient.
+        median, first = kinds["median"] if name == "patient" else (None, {})
+        settings = {} if median is None else plain_settings(median)
+        check_options(f"The pruner {name}", {**settings, **plain_settings(kind)}, options)
+        inner = {n: options.pop(n) for n in [*options] if n not in plain_settings(kind)}
+        wrapped = [] if median is None else [median(**{**first, **inner})]
+        return kind(*wrapped, **{**usual, **options})  # type: ignore[no-any-return]

@@ -24,8 +24,8 @@ import optuna
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces.to_optuna import OptunaSpace
-from studies.engines.optuna_parts import INFEASIBLE
+from search_spaces import OptunaSpace
+from studies.engines.optuna_engine import INFEASIBLE
 from studies.libraries import optuna_parts
 from studies.libraries.optuna_parts import put_trial
 

@@ -1,13 +1,11 @@
-from .executor import Executor as Executor
-from .executor import ExecutorName as ExecutorName
-from .executor import Handler as Handler
+from .jobs import Executor as Executor
+from .jobs import Handler as Handler
 from .jobs import Job as Job
 from .jobs import Jobs as Jobs
 from .jobs import run_jobs as run_jobs
 from .messages import LoadStudy as LoadStudy
 from .pool import LocalWorkers as LocalWorkers
 from .pool import WorkerPool as WorkerPool
-from .ray import RayOptions as RayOptions
 from .ray.cluster import connected as connected
 from .ray.cluster import silent as silent
 from .ray.workers import RayPool as RayPool
@@ -34,7 +32,7 @@ from .sizing import (
 )
 from .sizing import variables_of as variables_of
 from .sizing import visible_gpus as visible_gpus
+from .worker import ProcessLike as ProcessLike
 from .worker import WorkerExecutor as WorkerExecutor
 from .worker import kind_of as kind_of
 from .worker_main import serve as serve
-from .worker_process import ProcessLike as ProcessLike

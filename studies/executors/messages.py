@@ -22,8 +22,7 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError
-from studies.user_code.shipping import ShippedStudy
-from studies.user_code.targets import Target
+from studies.user_code import ShippedStudy, Target
 from tracking.records import StudyDescription, TrialSpec, TrialTask
 
 
@@ -36,7 +35,7 @@ class LoadStudy:
     data: str
     threads: int
     shared: Path  # For what the process writes; removed with it.
-    # Where it shares the study's data with others; None: in `shared`.
+    # Workers share the study's data in this folder; None: in `shared`.
     data_folder: Path | None = None
 
 

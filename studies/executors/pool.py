@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from studies.executors.messages import LoadedByWorkers, check_same
 from studies.executors.sizing import (
     Machine,
@@ -23,10 +23,8 @@ from studies.executors.sizing import (
     too_many,
     variables_of,
 )
-from studies.executors.worker import WorkerExecutor
-from studies.executors.worker_process import LocalProcess, OnOutput
-from studies.user_code.shipping import ShippedStudy
-from studies.user_code.targets import Target
+from studies.executors.worker import OnOutput, WorkerExecutor, WorkerProcess
+from studies.user_code import ShippedStudy, Target
 from tracking.records import TrialSpec, TrialTask
 
 _SECONDS_BETWEEN_LOOKS = 0.05
@@ -117,7 +115,7 @@ class WorkerPool(LoadedByWorkers):
     ) -> Sequence[WorkerExecutor]:
         """Waits until a worker has sent a message or died, or the time is up."""
         ends = None if seconds is None else time.monotonic() + seconds
-        processes = {worker: cast(LocalProcess, worker.process) for worker in workers}
+        processes = {worker: cast(WorkerProcess, worker.process) for worker in workers}
         while True:
             dead = [w for w, p in processes.items() if not p.connects and not p.connected]
             if dead:
@@ -135,7 +133,7 @@ class WorkerPool(LoadedByWorkers):
             worker.wait(handler)
         except WorkerError as error:
             self._do_without(worker, error)
-            # The trial that it should have run as a replacement.
+            # The worker, a replacement, should have run this trial.
             for spec in worker.delayed:
                 handler.on_lost(spec, error)
         self._check_alike(worker)
@@ -209,8 +207,8 @@ class LaunchWorkers(abc.ABC):
             left, model_bytes = description.trials - finished, self.pool.loaded.model_bytes
             self._count = self._suited(left, model_bytes)
             self.pool.resize(self._count, self._start_worker)
-        if told := self._described():
-            self._on_output(told)
+        if line := self._described():
+            self._on_output(line)
 
     def close(self) -> None:
         self.pool.close()
@@ -262,7 +260,7 @@ class LocalWorkers(LaunchWorkers):
         self.start_all()
         super().load()
         if self._machine.gpus and not self.pool.loaded.gpus:
-            # For example with TensorFlow's build for CPUs.
+            # TensorFlow may be its build for CPUs.
             self._machine = Machine(self._machine.cores, self._machine.memory)
 
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:

@@ -7,45 +7,61 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from search_spaces import Hyperparameters, SearchSpace
+from search_spaces import Hyperparameters, SearchSpace, complete
 from search_spaces.errors import DataError, StudyError
-from search_spaces.space import complete
 from studies.data import (
     CrossValidation,
     DescribedData,
     FoldedSplits,
     LoadedData,
+    glance_at,
 )
-from studies.data.looking.look import glance_at
+from studies.definition import StudyDefinition, check_initial, check_no_own_fit
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
-from studies.definition.settings import check_initial
-from studies.definition.study_definition import StudyDefinition, check_no_own_fit
-from studies.executors.executor import Handler
-from studies.training.building.discovering import resolve_space
-from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
-from studies.training.building.made_data import AnyData, MadeData, made_data
-from studies.training.building.trying import check_study
-from studies.training.champion.champion_model import save_champion
-from studies.training.process import global_settings
-from studies.training.process.determinism import begin_trial, configure_tensorflow
-from studies.training.process.environment import PeakMemory, environment, hardware_class
-from studies.training.process.users_state import UsersState, set_back, setting_back
-from studies.training.programs.compiled import CompiledTrainer
-from studies.training.trainer import Trainer
-from studies.training.trial_run import run_trial
-from studies.training.watch import OnEpochResult
+from studies.definition.objective import no_data
+from studies.executors.jobs import Handler
+from studies.training import (
+    AnyData,
+    CompiledTrainer,
+    HyperModelTrainer,
+    MadeData,
+    OnEpochResult,
+    PeakMemory,
+    Resolved,
+    TracedObjective,
+    Trainer,
+    UsersState,
+    begin_trial,
+    check_study,
+    configure_tensorflow,
+    environment,
+    hardware_class,
+    has_own_fit,
+    made_data,
+    remember_settings,
+    resolve_space,
+    restore_settings,
+    run_objective,
+    run_trial,
+    save_champion,
+    save_objective_champion,
+    set_back,
+    setting_back,
+)
 from tracking.history.commands import data_command
 from tracking.records import (
     ALL_FOLDS,
     CodeDescription,
     DataDescription,
     Objective,
+    RecordedSettings,
     StudyDescription,
     TrialResult,
     TrialSpec,
     TrialTask,
+    settings_of,
 )
 
 
@@ -76,12 +92,10 @@ class Session:
         file that replaced the study's own data; in the folder `shared`, processes share the data.
         """
         if study.objective_function is not None:
-            from studies.executors.objective_session import open_objective
-
             return open_objective(study, code, threads)
         threads = configure_tensorflow(threads)
         # The study's file is loaded: its settings hold for all trials, those of a builder don't.
-        global_settings.remember()
+        remember_settings()
         loaded: LoadedData | FoldedSplits
         if isinstance(study.data, DescribedData):
             loaded, dataset = _loaded(study, study.data, shared), study.data
@@ -100,38 +114,32 @@ class Session:
                 resolved = resolve_space(study, making)
                 space = resolved.study.space
                 assert space is not None, "it is resolved"
-                dataset, splits, class_weight = making.of_defaults(
-                    Hyperparameters(space, space.defaults())
-                )
+                defaults = Hyperparameters(space, space.defaults())
+                dataset, splits, class_weight = making.of_defaults(defaults)
                 loaded = splits
-                # Checks of data that does not depend on hyperparameters.
+                # Data that does not depend on hyperparameters is checked when it is loaded.
                 _check_trained_on(replace(resolved.study, data=dataset), dataset)
-            study, notes = resolved.study, resolved.notes
-            found, objective, model_bytes = check_study(study, weighted)
-            study = study.with_objective(objective)
-        found += splits.warnings
-        description = _describe(
+            warnings, objective, model_bytes = check_study(resolved.study, weighted)
+            study = resolved.study.with_objective(objective)
+        how = study.cross_validation
+        description = _described(
             study,
-            dataset,
-            loaded,
+            resolved,
+            _data_described(study, dataset, loaded, data_override),
             code,
-            threads,
-            [*notes, *found],
-            data_override,
+            warnings=(*resolved.notes, *warnings, *splits.warnings),
+            tailored={} if tailoring.empty else tailoring.to_dict(),
+            threads=threads,
+            batch_size=loaded.batch_size or study.batch_size,
+            cross_validation="" if how is None else repr(how),
+            folds=loaded.folds,
+            class_weight=class_weight,
+            goes_on=not has_own_fit(study.build),
         )
-        description = replace(description, class_weight=class_weight)
-        description = with_glance(description, loaded)
         return cls(
             study,
             making or loaded,
-            replace(
-                description,
-                discovered=resolved.joins,
-                declared=resolved.declared,
-                unread=resolved.unread,
-                tailored={} if tailoring.empty else tailoring.to_dict(),
-                goes_on=not has_own_fit(study.build),
-            ),
+            _with_glance(description, loaded),
             environment(),
             # Data made for a trial reports it with each trial.
             _trainer(study, "" if making else splits.unfit),
@@ -201,7 +209,7 @@ def at_work(state: UsersState) -> Iterator[None]:
             finally:
                 set_back()
     finally:
-        global_settings.restore()
+        restore_settings()
 
 
 def _loaded(
@@ -237,34 +245,6 @@ def _check_trained_on(study: StudyDefinition, data: DescribedData) -> None:
         )
 
 
-def _describe(
-    study: StudyDefinition,
-    dataset: DescribedData,
-    loaded: LoadedData | FoldedSplits,
-    code: CodeDescription,
-    threads: int,
-    warnings: Sequence[str],
-    data_override: str,
-) -> StudyDescription:
-    how = study.cross_validation
-    data = DataDescription(
-        name=dataset.name,
-        source=dataset.source,
-        digest=loaded.digest,
-        digests=dict(loaded.digests),
-        sizes=dict(loaded.sizes),
-        details=_details(loaded),
-        override=data_override,
-        made_by=_made_by(study),
-    )
-    return replace(
-        description_of(study, data, code, threads, warnings),
-        batch_size=loaded.batch_size or study.batch_size,
-        cross_validation="" if how is None else repr(how),
-        folds=loaded.folds,
-    )
-
-
 def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
     if study.trainer == "compiled" and unfit:
         raise StudyError(
@@ -280,15 +260,152 @@ def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
     return HyperModelTrainer(study.build)
 
 
-def _made_by(study: StudyDefinition) -> str:
-    """Returns the name of the function that makes each trial's data, or an empty text."""
-    if isinstance(study.data, DescribedData):
-        return ""
-    return str(getattr(study.data, "__name__", type(study.data).__name__))
+_DATA = DataDescription(
+    "the data of its objective function", "the objective function loads it", "", {}, {}, {}
+)
 
 
-def _details(loaded: LoadedData | FoldedSplits) -> dict[str, object]:
-    return {k: v for k, v in loaded.describe().items() if k not in ("digest", "digests", "sizes")}
+@dataclass(frozen=True)
+class ObjectiveSession(Session):
+    """A `Session` without data, in which only the study's function trains."""
+
+    def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        memory = PeakMemory()
+        with at_work(self.state):
+            result = run_objective(self.study, task, on_epoch)
+            return replace(result, peak_memory_bytes=memory.size)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        with at_work(self.state):
+            save_objective_champion(self.study, space, spec, checkpoint, folder)
+            return {}
+
+    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> NoReturn:
+        """Raises StudyError: there is no data."""
+        raise StudyError(no_data(self.study.name))
+
+
+def open_objective(
+    study: StudyDefinition, code: CodeDescription, threads: int | None
+) -> ObjectiveSession:
+    """Finds an objective function's hyperparameters by running it up to its first training."""
+    function = study.objective_function
+    assert function is not None, "it is such a study"
+    threads = configure_tensorflow(threads)
+    # The study's file is loaded: its settings hold for all trials.
+    remember_settings()
+    traced, tailoring = TracedObjective(study.name, function), study.tailoring
+    state = UsersState.of_study(study)
+    with at_work(state):
+        resolved = resolve_space(study, None, traced)
+    warnings = [*resolved.notes]
+    if study.direction is None:
+        warnings.insert(
+            0,
+            "no direction was given, so the value is minimized, as by optuna.create_study(). For "
+            "the other way: --direction maximize, or Study(direction='maximize').",
+        )
+    description = _described(
+        resolved.study,
+        resolved,
+        _DATA,
+        code,
+        warnings=tuple(warnings),
+        tailored={} if tailoring.empty else tailoring.to_dict(),
+        threads=threads,
+        epochs=traced.epochs,
+        objective_function=_name_of(function),
+        # It begins again each time.
+        goes_on=False,
+    )
+    return ObjectiveSession(
+        resolved.study,
+        None,  # type: ignore[arg-type] # nothing asks for it
+        description,
+        environment(),
+        CompiledTrainer("plain"),
+        0,
+        state,
+    )
+
+
+def _described(
+    study: StudyDefinition,
+    resolved: Resolved,
+    data: DataDescription,
+    code: CodeDescription,
+    **more: Any,
+) -> StudyDescription:
+    """Describes a study whose space is resolved; `more` are further fields."""
+    space, initial = study.space, check_initial("initial", study.initial)
+    assert space is not None and isinstance(study.objective, Objective), "they are resolved"
+    fields = {
+        **{name: getattr(study, name) for name in settings_of(RecordedSettings)},
+        "initial": () if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
+        "initial_from": initial if isinstance(initial, str) else "",
+        "hardware": hardware_class(),
+        "discovered": resolved.joins,
+        "declared": resolved.declared,
+        "unread": resolved.unread,
+        **more,
+    }
+    return StudyDescription(
+        name=study.name,
+        space=space,
+        objective=study.objective,
+        engine=study.engine,
+        pruner=study.pruner,
+        data=data,
+        code=code,
+        **fields,
+    )
+
+
+def _name_of(function: object) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _data_described(
+    study: StudyDefinition,
+    dataset: DescribedData,
+    loaded: LoadedData | FoldedSplits,
+    override: str,
+) -> DataDescription:
+    details = dict(loaded.describe())
+    for name in ("digest", "digests", "sizes"):
+        details.pop(name, None)
+    made_by = "" if isinstance(study.data, DescribedData) else _name_of(study.data)
+    return DataDescription(
+        name=dataset.name,
+        source=dataset.source,
+        digest=loaded.digest,
+        digests=dict(loaded.digests),
+        sizes=dict(loaded.sizes),
+        details=details,
+        override=override,
+        made_by=made_by,
+    )
+
+
+def _with_glance(
+    description: StudyDescription, splits: LoadedData | FoldedSplits
+) -> StudyDescription:
+    """Adds the findings of a glance at its data to a study's description, and warns of the worst.
+
+    It takes some hundredths of a second; ``kerastudy data`` looks at all else.
+    """
+    # A look at data must not keep a study from running.
+    with contextlib.suppress(Exception):
+        findings = glance_at(splits, description.data.name)
+        if findings is not None:
+            problems = list(findings.problems)
+            if problems:
+                problems[-1] += f" Look at it: {data_command(description)}"
+            warnings = (*description.warnings, *problems)
+            return replace(description, looked=findings, warnings=warnings)
+    return description
 
 
 class InProcessExecutor:
@@ -338,63 +455,3 @@ class InProcessExecutor:
 
     def close(self) -> None:
         self._waiting.clear()
-
-
-def description_of(
-    study: StudyDefinition,
-    data: DataDescription,
-    code: CodeDescription,
-    threads: int,
-    warnings: Sequence[str],
-) -> StudyDescription:
-    """Describes a study with its settings as they are defined."""
-    assert isinstance(study.objective, Objective), "a session resolves the study's objective"
-    assert study.space is not None, "a session resolves the study's space"
-    space = study.space
-    initial = check_initial(study.initial)
-    return StudyDescription(
-        name=study.name,
-        space=space,
-        objective=study.objective,
-        engine=study.engine,
-        pruner=study.pruner,
-        trials=study.trials,
-        epochs=study.epochs,
-        batch_size=study.batch_size,
-        seed=study.seed,
-        threads=threads,
-        keep=study.keep,
-        data=data,
-        code=code,
-        notes=study.notes,
-        repeats=study.repeats,
-        try_defaults=study.try_defaults,
-        initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
-        initial_from=initial if isinstance(initial, str) else "",
-        deterministic=study.deterministic,
-        timeout=study.timeout,
-        stop_at=study.stop_at,
-        patience=study.patience,
-        trial_timeout=study.trial_timeout,
-        warnings=tuple(warnings),
-        hardware=hardware_class(),
-    )
-
-
-def with_glance(
-    description: StudyDescription, splits: LoadedData | FoldedSplits
-) -> StudyDescription:
-    """Adds what a glance at its data found to a study's description, and a warning of the worst.
-
-    It takes some hundredths of a second; the rest is for ``kerastudy data``.
-    """
-    # A look at data must not keep a study from running.
-    with contextlib.suppress(Exception):
-        found = glance_at(splits, description.data.name)
-        if found is None:
-            return description
-        told = list(found.problems)
-        if told:
-            told[-1] += f" Look at it: {data_command(description)}"
-        return replace(description, looked=found, warnings=(*description.warnings, *told))
-    return description

@@ -1,7 +1,7 @@
 """Chooses the number of workers by the machine's cores, memory and GPUs.
 
-GPUs are found without TensorFlow, and divided among workers. This is for NVIDIA's; it is untested
-on one, as there was none. Tests check the variables that a worker gets.
+NVIDIA's GPUs are found without TensorFlow, and divided among workers. No machine with one has
+tested this: tests check the variables that a worker gets.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from pathlib import Path
 import psutil
 
 from search_spaces.errors import StudyError
-from studies.definition.settings import check_count
-from tracking.texts import counted
+from search_spaces.texts import counted
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""
@@ -27,7 +26,7 @@ MOST_WORKERS = 16
 """The most workers that a launch starts unless it is asked for more."""
 # A worker on digits used 0.33 GiB of its own after a trial; kept programs add to that.
 _WORKER_BYTES = 3 * 2**28
-# Weights, gradients, an optimizer's two moments, and the best epoch's weights.
+# There are weights, gradients, an optimizer's two moments, and the best epoch's weights.
 _COPIES_OF_WEIGHTS = 5
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -48,17 +47,12 @@ def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
 
 def asked_workers(workers: int | None) -> int | None:
     """Returns the number of workers that the option, else the environment, sets; None: neither."""
-    if workers is not None:
-        check_count("workers", workers)
-        return workers
     text = os.environ.get(WORKERS_VARIABLE, "").strip()
-    if not text:
-        return None
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise StudyError(
-            f"{WORKERS_VARIABLE} must be a whole number of at least 1. Received: {text!r}."
-        )
-    return int(text)
+    if workers is not None or not text:
+        return workers
+    if text.isascii() and text.isdigit() and int(text):
+        return int(text)
+    raise StudyError.of_setting(WORKERS_VARIABLE, "a whole number of at least 1", text)
 
 
 def suited_workers(
@@ -80,10 +74,9 @@ def suited_workers(
 
 def described_workers(machine: Machine, workers: int, threads: int) -> str:
     """Returns the number of workers and their resources, for people to read."""
-    shown = f"{counted(workers, 'worker')} of {counted(threads, 'thread')}"
-    if machine.gpus:
-        return f"{shown} ({counted(len(machine.gpus), 'GPU')})"
-    return f"{shown} ({counted(machine.cores, 'core')})"
+    gpus = len(machine.gpus)
+    resources = counted(gpus, "GPU") if gpus else counted(machine.cores, "core")
+    return f"{counted(workers, 'worker')} of {counted(threads, 'thread')} ({resources})"
 
 
 def too_many(machine: Machine, workers: int, threads: int) -> str:
@@ -101,11 +94,8 @@ def _cores(groups: Path) -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    # https://docs.kernel.org/admin-guide/cgroup-v2.html, and its predecessor's names.
+    # https://docs.kernel.org/admin-guide/cgroup-v2.html
     quota, _, period = _read(groups / "cpu.max").partition(" ")
-    if not quota:
-        quota = _read(groups / "cpu" / "cpu.cfs_quota_us")
-        period = _read(groups / "cpu" / "cpu.cfs_period_us")
     if quota.isdigit() and period.isdigit() and int(period):
         cores = min(cores, int(quota) // int(period))
     return max(1, cores)
@@ -113,20 +103,11 @@ def _cores(groups: Path) -> int:
 
 def _memory(groups: Path) -> int:
     free: int = psutil.virtual_memory().available
-    for group, limit, used, cached in (
-        (groups, "memory.max", "memory.current", "inactive_file"),
-        (
-            groups / "memory",
-            "memory.limit_in_bytes",
-            "memory.usage_in_bytes",
-            "total_inactive_file",
-        ),
-    ):
-        most, now = _read(group / limit), _read(group / used)
-        if most.isdigit() and now.isdigit():
-            # The system's cache of files counts as used, though it would be freed.
-            kept = dict(line.split(" ", 1) for line in _read(group / "memory.stat").splitlines())
-            free = min(free, int(most) - int(now) + int(kept.get(cached, 0)))
+    most, used = _read(groups / "memory.max"), _read(groups / "memory.current")
+    if most.isdigit() and used.isdigit():
+        # The system's cache of files counts as used, though it would be freed.
+        kept = dict(line.split(" ", 1) for line in _read(groups / "memory.stat").splitlines())
+        free = min(free, int(most) - int(used) + int(kept.get("inactive_file", 0)))
     return max(0, free)
 
 
@@ -147,13 +128,13 @@ _SECONDS_TO_LIST = 10.0
 
 def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tuple[str, ...]:
     """Returns the GPUs that a process with this environment may use, as CUDA names them."""
-    given = environment.get(DEVICES_VARIABLE)
-    if given is not None:
-        return _named(given)
+    devices = environment.get(DEVICES_VARIABLE)
+    if devices is not None:
+        return _named(devices)
     try:
         count = sum(1 for _ in driver.iterdir())
     except OSError:
-        # No such driver; but a program may list them, as under WSL.
+        # There is no such driver, but a program may list them, as under WSL.
         count = _listed_by_program()
     return tuple(str(number) for number in range(count))
 
@@ -163,13 +144,13 @@ def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
     return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
 
 
-def _named(given: str) -> tuple[str, ...]:
+def _named(devices: str) -> tuple[str, ...]:
     """Reads `DEVICES_VARIABLE`. CUDA ignores everything after an impossible number.
 
     Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
     """
     names: list[str] = []
-    for name in (each.strip() for each in given.split(",")):
+    for name in map(str.strip, devices.split(",")):
         if not name or name.startswith("-") or name in names:
             break
         names.append(name)

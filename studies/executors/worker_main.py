@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 # A driver that ends a worker writes this before it closes the connection.
 ENDED = "ended\n"
-# Bytes that were read from the driver after a line.
+# These bytes were read from the driver after a line.
 _unread = bytearray()
 _STDIN = 0
-# Seconds for the thread to end this process, before the watchdog does.
+# The thread has so many seconds to end this process, before the watchdog does.
 _SECONDS_TO_END = 3.0
 # If a file is written while a folder is removed, both stay: try again.
 _REMOVALS = 20
@@ -44,7 +44,7 @@ def main() -> None:
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
-        # So does closing the terminal.
+        # Closing the terminal does so, too.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     address, key, threads, folder, study = _read_line().split("\t")
     shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
@@ -54,7 +54,7 @@ def main() -> None:
     _import_kerastudy()
     with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
         from studies.libraries.importing import load_late
-        from studies.training.process.determinism import prepare_environment
+        from studies.training import prepare_environment
 
         load_late()
         prepare_environment(int(threads))
@@ -89,7 +89,7 @@ def _start_watchdog(shared: Path) -> None:
     """
     if sys.platform != "linux":
         return
-    # On an old system, or without room for another process, the thread must suffice.
+    # The thread must suffice on an old system, or without room for another process.
     with contextlib.suppress(OSError, AttributeError):
         worker = os.pidfd_open(os.getpid())
         child = os.fork()
@@ -195,17 +195,11 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.executors.messages import Loaded, ThreadsDiffer
     from studies.executors.session import Session
     from studies.libraries.tensorflow_parts import write_generated_code_into
-    from studies.user_code.loading import load_study
-    from studies.user_code.shipping import unpack
-    from studies.user_code.targets import Target
+    from studies.user_code import Target, load_study, unpack
 
-    # TensorFlow before the user's file, or that would be blamed for a failing import.
+    # TensorFlow comes before the user's file, which would be blamed for a failing import.
     tensorflow = importlib.import_module("tensorflow")
-    from studies.training.process.determinism import (
-        begin_trial,
-        change_threads,
-        configure_tensorflow,
-    )
+    from studies.training import begin_trial, change_threads, configure_tensorflow
 
     configure_tensorflow(message.threads)
     # The launch, or its watchdogs, remove it. Files of the user's code are not touched.

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.champion.checkpoints import weights_of
-from studies.champion.recorded import check_data, recorded_worker
+from studies.champion.recorded import check_data, recorded_executor
+from studies.champion.reruns import weights_of
 from studies.lines import as_csv
 from studies.progress import NoProgress, Progress
 from tracking.history.study_history import StudyHistory
@@ -123,7 +123,7 @@ def export_keras(
         model = _registered(history) if history.is_champion(trial) else None
         if model is None:
             made = Path(folder, "model")
-            with recorded_worker(history, trial, data=data, progress=progress) as (
+            with recorded_executor(history, trial, data=data, progress=progress) as (
                 worker,
                 _,
             ):

@@ -21,19 +21,22 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.champion.recorded import recorded_worker
+from studies.champion.recorded import recorded_executor
 from studies.champion.reruns import trainings_of
-from studies.data.arrays.classes import class_labels
-from studies.data.arrays.structures import is_text, named_arrays
+from studies.data import class_labels, is_text, named_arrays
 from studies.definition.seeds import seed_states
 from studies.exporting.files import check_folder, explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress
-from studies.training.building.build import build_model, build_variables
-from studies.training.building.hypermodel import has_own_fit
-from studies.training.process.determinism import begin_trial, seed_generator_states
-from studies.user_code.user_modules import imported_names
-from tracking.history.curves import fit_metrics
+from studies.training import (
+    begin_trial,
+    build_model,
+    build_variables,
+    has_own_fit,
+    seed_generator_states,
+)
+from studies.user_code import imported_names
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import fit_metrics
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 if TYPE_CHECKING:
@@ -123,14 +126,13 @@ def export_script(
     if not trainings_of(trial)[trial.result.best_repeat].weights_sha256:
         unsaved = trial.result.unsaved or "they were not saved"
         raise _refused(name, f"trial {trial.number} has no weights to compare with: {unsaved}")
-    with recorded_worker(history, trial, data=data, progress=progress) as (worker, notes):
+    with recorded_executor(history, trial, data=data, progress=progress) as (worker, notes):
         parts: ScriptParts = worker.ask(script_parts, history.description.space, training_of(trial))
         code = worker.description.code
     if parts.data_digest != trial.data_digest:
         raise StudyError(
-            f"The data of the study {name!r} has changed since trial {trial.number}: its digest "
-            f"was {trial.data_digest[:16]}… and is {parts.data_digest[:16]}…. Give the file that "
-            "it was trained on by --data."
+            f"The data of the study {name!r} has changed since trial {trial.number}. Give the file "
+            "that it was trained on by --data."
         )
     with (
         explained(folder),
@@ -163,7 +165,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         raise _refused(study.name, "its data comes in batches, which no record holds")
     splits = loaded.arrays
     if has_own_fit(study.build):
-        raise _refused(study.name, "its HyperModel trains by a fit of its own")
+        raise _refused(study.name, "its HyperModel overrides fit()")
     if not splits.train.has_targets and not splits.train.alone:
         raise _refused(study.name, "its training step gets samples without targets in a tuple")
     begin_trial(spec.seed)
@@ -215,7 +217,8 @@ def write_script(
             for epoch, metrics in curves.items()
         },
     }
-    _write_json(folder / _RECORD, record)
+    content = json.dumps(record, indent=1, ensure_ascii=False)
+    (folder / _RECORD).write_text(f"{content}\n", encoding="utf-8")
     shutil.copyfile(_FILES / _STAND_IN, folder / _STAND_IN)
     text = _requirements(trial, files) + script_text(history.description.name, trial, parts, place)
     (folder / _SCRIPT).write_text(text, encoding="utf-8")
@@ -255,21 +258,17 @@ def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mappin
 
 def try_script(folder: Path, study: str, cwd: str) -> str:
     """Trains the first epoch by a script; returns what differed from the record, or nothing."""
-    done = subprocess.run(
-        [sys.executable, "-B", folder / _SCRIPT, "--epochs", "1"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd if os.path.isdir(cwd) else folder,
-    )
+    command = [sys.executable, "-B", str(folder / _SCRIPT), "--epochs", "1"]
+    here = cwd if os.path.isdir(cwd) else folder
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
     if "epochs that differ" not in done.stdout:
         *_, last = ["it ends", *done.stderr.strip().splitlines()]
         raise _refused(
             study, f"in a folder of their own, without kerastudy, its files fail: {last}"
         )
-    # What the study's files print may come before.
-    told = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
-    return "" if done.returncode == 0 else (told or ["its metrics"])[0]
+    # The study's files may print before it.
+    lines = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
+    return "" if done.returncode == 0 else (lines or ["its metrics"])[0]
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -319,7 +318,3 @@ def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
     return (
         f'# /// script\n# requires-python = "=={python}"\n# dependencies = [\n{lines}# ]\n# ///\n'
     )
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

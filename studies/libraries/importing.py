@@ -23,7 +23,7 @@ def import_quietly() -> None:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Hides what TensorFlow's libraries print while they are loaded.
+    """Hides the output of TensorFlow's libraries while they are loaded.
 
     They print it before they read TF_CPP_MIN_LOG_LEVEL, and past Python's own streams.
     """
@@ -31,7 +31,7 @@ def silenced() -> Iterator[None]:
     try:
         kept = os.dup(2)
     except OSError:
-        # There is no such stream, as in a process without a terminal.
+        # A process without a terminal has no such stream.
         yield
         return
     nothing = os.open(os.devnull, os.O_WRONLY)
@@ -61,7 +61,7 @@ def load_late() -> None:
 
 
 class _LateFinder:
-    """Finds those parts as Python does, and lets them be executed at their first use."""
+    """Finds these parts of Keras as Python does, and executes them at their first use."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None

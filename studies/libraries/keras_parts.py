@@ -6,7 +6,6 @@ Functions raise `MissingPartError` if their part is missing, unless they say wha
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +26,6 @@ _autocast = AttributePart(_LIBRARY, "Variable", "_autocast")
 _layout = AttributePart(_LIBRARY, "Variable", "_layout")
 _key_of_variable = AttributePart(_LIBRARY, "Optimizer", "_var_key")
 _trainable = AttributePart(_LIBRARY, "Optimizer", "_trainable_variables")
-_initial_epoch = AttributePart(_LIBRARY, "Model", "_initial_epoch")
 _metrics_to_log = AttributePart(_LIBRARY, "Model", "_get_metrics_result_or_logs")
 _compiled_with = AttributePart(_LIBRARY, "Model", "_compile_config")
 _metrics_of = AttributePart(_LIBRARY, "Model", "_compile_metrics")
@@ -88,10 +86,10 @@ def begin_anew() -> None:
         set_global = _set_global.get()
         set_global("object_name_uids", None)
         set_global(_generator.get(), None)
-        # The key of the names is private too: so try it.
+        # The key of the names is private too, so it is tried.
         if keras.backend.get_uid("kerastudy") == 1:
             return
-    # It resets the global policy too.
+    # `clear_session` resets the global policy too.
     policy = keras.config.dtype_policy()
     keras.backend.clear_session(free_memory=False)
     keras.config.set_dtype_policy(policy)
@@ -135,21 +133,16 @@ def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
     try:
         layout = _layout.of(variable)
     except MissingPartError:
-        # Before Keras 3.15 there were none.
+        # Keras has layouts since 3.15.
         layout = None
     return _autocast.of(variable), layout
 
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
     """Returns which trainable variables an optimizer knows by some keys."""
-    key_of, wanted = _key_of_variable.of(optimizer), set(keys)
+    key_of, keys_held = _key_of_variable.of(optimizer), set(keys)
     trainable = _trainable.of(optimizer)
-    return [position for position, each in enumerate(trainable) if key_of(each) in wanted]
-
-
-def initial_epoch(model: keras.Model) -> int:
-    """Returns the epoch with which BackupAndRestore makes `fit` begin, from 0."""
-    return _initial_epoch.of(model) or 0
+    return [position for position, each in enumerate(trainable) if key_of(each) in keys_held]
 
 
 def logs_of_its_own(model: keras.Model) -> bool:
@@ -187,27 +180,6 @@ def has_all_variables(model: keras.Model) -> bool:
         return False
 
 
-def makes_metrics_late(model: keras.Model) -> bool:
-    """Returns whether `fit` makes the compiled metrics after it has reset metrics once.
-
-    It does so in its first step, unless a layer is not built yet: then it makes all of them first.
-    """
-    try:
-        compiled = _metrics_of.of(model)
-    except MissingPartError:
-        return False
-    late = compiled is not None and not compiled.built
-    return late and all(layer.built for layer in layers_within(model))
-
-
-def reset_other_metrics(model: keras.Model) -> None:
-    """Resets the metrics of a model, but not those that it was compiled with."""
-    compiled = _metrics_of.of(model)
-    for metric in model.metrics:
-        if metric is not compiled:
-            metric.reset_state()
-
-
 def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
     """Calls a function with symbolic tensors: it makes variables, and changes no values.
 
@@ -222,17 +194,17 @@ def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
 
 
 def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns all layers of a model, with those within others, which `model.layers` omits."""
+    """Returns all layers of a model, with layers within others, which `model.layers` omits."""
     with contextlib.suppress(MissingPartError):
         return list(_layers_within.of(model)())
-    found: list[keras.layers.Layer] = []
+    layers: list[keras.layers.Layer] = []
     waiting: list[Any] = [model]
     while waiting:
         layer = waiting.pop()
-        if all(layer is not each for each in found):
-            found.append(layer)
+        if all(layer is not each for each in layers):
+            layers.append(layer)
             waiting.extend(_held_by(layer))
-    return found
+    return layers
 
 
 def _held_by(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
@@ -295,20 +267,20 @@ def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, Compi
         return {}
     if not compiled.built:
         compiled.build(y, y_pred)
-    found, names = [], []
+    members, names = [], []
     for lists, weighted in (
         (_flat_metrics.of(compiled), False),
         (_flat_weighted.of(compiled), True),
     ):
         for output, metrics in enumerate(lists):
             for metric in () if metrics is None else metrics.metrics:
-                found.append(CompiledMetric(metric, output, weighted))
+                members.append(CompiledMetric(metric, output, weighted))
                 prefix = f"{metrics.output_name}_" if metrics.output_name else ""
                 names.append(f"{prefix}{metric.name}")
     if len(set(names)) < len(names):
         # Keras gives equal ones other names, in this order.
         names = list(compiled.result())
-    return dict(zip(names, found, strict=False))
+    return dict(zip(names, members, strict=False))
 
 
 def is_accuracy(metric: keras.metrics.Metric) -> bool:
@@ -324,15 +296,6 @@ def is_accuracy(metric: keras.metrics.Metric) -> bool:
         | metrics.TopKCategoricalAccuracy
         | metrics.SparseTopKCategoricalAccuracy,
     )
-
-
-def answers_of(metric: keras.metrics.Metric, y_pred: Any) -> int:
-    """Returns how many answers of each sample an accuracy takes as right or wrong."""
-    from keras import metrics
-
-    shape = tuple(y_pred.shape[1:])
-    each = isinstance(metric, metrics.Accuracy | metrics.BinaryAccuracy)
-    return math.prod(shape if each else shape[:-1])
 
 
 def flat(model: keras.Model, arrays: Any) -> list[Any]:

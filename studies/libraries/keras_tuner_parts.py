@@ -1,4 +1,4 @@
-"""Private parts of Keras Tuner: those that oracles call, or our subclasses override.
+"""Private parts of Keras Tuner that oracles call, or our subclasses override.
 
 The public `create_trial` and `end_trial` keep files, print, and stop after some failures. If one of
 these names is missing, the engine is refused before anything is trained: its proposals would be
@@ -60,14 +60,14 @@ def check_parts(engine: str, oracle: Any) -> None:
 
 def vectors_of(kind: Any, oracle: Any) -> tuple[Any, Any]:
     """Returns an oracle's trials as its Gaussian process takes them, by Keras Tuner's own class."""
-    found: tuple[Any, Any] = _vectors.of(kind)(oracle)
-    return found
+    result: tuple[Any, Any] = _vectors.of(kind)(oracle)
+    return result
 
 
 def random_values(kind: Any, oracle: Any) -> dict[str, Any] | None:
     """Returns values that an oracle draws at random, by Keras Tuner's own class."""
-    found: dict[str, Any] | None = _random_values.of(kind)(oracle)
-    return found
+    result: dict[str, Any] | None = _random_values.of(kind)(oracle)
+    return result
 
 
 def start_bracket(kind: Any, oracle: Any) -> None:

@@ -35,8 +35,8 @@ def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]
         get_trials = _trials_of_study.of(study)
     except MissingPartError:
         return study.get_trials(deepcopy=False, states=tuple(states))
-    found: list[FrozenTrial] = get_trials(deepcopy=False, states=tuple(states), use_cache=True)
-    return found
+    trials: list[FrozenTrial] = get_trials(deepcopy=False, states=tuple(states), use_cache=True)
+    return trials
 
 
 def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
@@ -63,8 +63,8 @@ def tpe_can_be_led() -> bool:
 
 def sample(kind: Any, sampler: Any, study: Study, trial: FrozenTrial, space: Any) -> dict[str, Any]:
     """Samples as Optuna's class does."""
-    found: dict[str, Any] = _sample.of(kind)(sampler, study, trial, space)
-    return found
+    values: dict[str, Any] = _sample.of(kind)(sampler, study, trial, space)
+    return values
 
 
 def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
@@ -82,7 +82,7 @@ def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTr
     return _estimate.of(sampler)(study, space, list(trials), handle_below=True)
 
 
-def settings_of(given: Any, always: Collection[str] = ()) -> dict[str, Any] | None:
+def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] | None:
     """Returns the arguments with which a sampler or a pruner of Optuna's was made, by name.
 
     Those at their defaults are left out, except the ones in `always`. None if they can't be read,
@@ -91,7 +91,7 @@ def settings_of(given: Any, always: Collection[str] = ()) -> dict[str, Any] | No
     They are read from its attributes; an object made with them must then be equal in all
     attributes. Optuna has no public way to read them.
     """
-    kind = type(given)
+    kind = type(component)
     parameters = inspect.signature(kind).parameters
     usual: Any = None
     # A class whose arguments have no defaults, or that makes no sense without any, is compared with
@@ -100,7 +100,7 @@ def settings_of(given: Any, always: Collection[str] = ()) -> dict[str, Any] | No
         usual = kind()
     settings: dict[str, Any] = {}
     for name, parameter in parameters.items():
-        value = attribute(given, name)
+        value = attribute(component, name)
         if value is None and name in always:
             value = parameter.default
         alike = value in (None, math.inf, -math.inf, parameter.default)
@@ -109,49 +109,49 @@ def settings_of(given: Any, always: Collection[str] = ()) -> dict[str, Any] | No
         if name != "seed" and (name in always or not alike):
             settings[name] = value
     try:
-        same = _contents(kind(**settings)) == _contents(given)
+        same = _contents(kind(**settings)) == _contents(component)
     except Exception:
         return None
     if not same or not all(isinstance(v, (bool, int, float, str)) for v in settings.values()):
         return None
-    seed = _seed_of(given)
+    seed = _seed_of(component)
     return settings if seed is None else {**settings, "seed": seed}
 
 
-def attribute(given: Any, name: str) -> Any:
+def attribute(component: Any, name: str) -> Any:
     """Returns the attribute of a sampler or a pruner for one of its arguments, or None."""
-    for holder in (given, getattr(given, "_parzen_estimator_parameters", None)):
+    for holder in (component, getattr(component, "_parzen_estimator_parameters", None)):
         for attribute in (f"_{name}", name):
             if hasattr(holder, attribute):
                 return getattr(holder, attribute)
     return None
 
 
-def _seed_of(given: Any) -> int | None:
+def _seed_of(component: Any) -> int | None:
     """Returns the seed of a sampler, or None if it has none.
 
     If it has drawn already, what follows of the seed, as it keeps nothing else.
     """
     for attribute in ("_rng", "_cma_rng"):
-        state = getattr(getattr(given, attribute, None), "_rng", None)
+        state = getattr(getattr(component, attribute, None), "_rng", None)
         if state is not None:
             # A Mersenne Twister's first word is its seed.
             return int(state.get_state()[1][0])
     return None
 
 
-def _contents(given: Any) -> Any:
+def _contents(value: Any) -> Any:
     """Returns an object's comparable attributes, without its random states."""
-    if given is None or isinstance(given, (bool, int, float, str)):
-        return type(given).__name__, given
-    if isinstance(given, (list, tuple)):
-        return [_contents(each) for each in given]
-    if isinstance(given, Mapping):
-        return {name: _contents(each) for name, each in given.items()}
-    if inspect.isroutine(given) or inspect.isclass(given):
-        return given.__module__, given.__qualname__
-    kind = type(given)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return type(value).__name__, value
+    if isinstance(value, (list, tuple)):
+        return [_contents(each) for each in value]
+    if isinstance(value, Mapping):
+        return {name: _contents(each) for name, each in value.items()}
+    if inspect.isroutine(value) or inspect.isclass(value):
+        return value.__module__, value.__qualname__
+    kind = type(value)
     if "RandomState" in kind.__name__:
         return kind.__name__
-    held = {**getattr(given, "__dict__", {})}
+    held = {**getattr(value, "__dict__", {})}
     return kind.__module__, kind.__qualname__, {n: _contents(v) for n, v in held.items()}

@@ -50,7 +50,7 @@ OnSearch = Callable[[Search], None]
 
 @contextlib.contextmanager
 def searches_replaced(libraries: Collection[str], on_search: OnSearch) -> Iterator[None]:
-    """Calls a function in place of each search within; what it raises ends the script."""
+    """Calls a function in place of each search within; an error of it ends the script."""
     with contextlib.ExitStack() as stack:
         if KERAS_TUNER in libraries:
             _replace_keras_tuners(stack, on_search)
@@ -67,34 +67,34 @@ def _replace_keras_tuners(stack: contextlib.ExitStack, on_search: OnSearch) -> N
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kerastudy-"))
     make_oracle, make_tuner = keras_tuner.Oracle.__init__, BaseTuner.__init__
     fit = inspect.signature(keras.Model.fit)
-    # By oracle: its arguments. By tuner: its builder.
+    # The arguments of each oracle, and the builder of each tuner.
     made_with: _Noted[Mapping[str, Any]] = weakref.WeakKeyDictionary()
     builders: _Noted[Any] = weakref.WeakKeyDictionary()
 
     @functools.wraps(make_oracle)
-    def oracle_made(oracle: Any, *given: Any, **named: Any) -> None:
-        made = _arguments(make_oracle, oracle, *given, **named)
-        if made.get("hyperparameters") is not None:
-            # The tuner adds to it what its builder declares.
-            made["hyperparameters"] = made["hyperparameters"].copy()
-        make_oracle(oracle, *given, **named)
-        made_with[oracle] = made
+    def oracle_made(oracle: Any, *positional: Any, **named: Any) -> None:
+        arguments = _arguments(make_oracle, oracle, *positional, **named)
+        if arguments.get("hyperparameters") is not None:
+            # The tuner adds to it the hyperparameters that its builder declares.
+            arguments["hyperparameters"] = arguments["hyperparameters"].copy()
+        make_oracle(oracle, *positional, **named)
+        made_with[oracle] = arguments
 
     @functools.wraps(make_tuner)
-    def tuner_made(tuner: Any, *given: Any, **named: Any) -> None:
-        made = _arguments(make_tuner, tuner, *given, **named)
-        builders[tuner] = made.get("hypermodel")
+    def tuner_made(tuner: Any, *positional: Any, **named: Any) -> None:
+        arguments = _arguments(make_tuner, tuner, *positional, **named)
+        builders[tuner] = arguments.get("hypermodel")
         own = {"directory": folder, "project_name": f"tuner-{id(tuner)}", "overwrite": True}
-        make_tuner(tuner, **{**made, **own})
+        make_tuner(tuner, **{**arguments, **own})
 
-    def search(tuner: Any, *given: Any, **named: Any) -> None:
-        # Beside those of `fit`, a HyperModel's own fit may take any.
-        known = {name: value for name, value in named.items() if name in fit.parameters}
-        arguments = dict(fit.bind_partial(None, *given, **known).arguments)
+    def search(tuner: Any, *positional: Any, **named: Any) -> None:
+        # A HyperModel's own fit may take any arguments besides those of `keras.Model.fit`.
+        of_fit = {name: value for name, value in named.items() if name in fit.parameters}
+        arguments = dict(fit.bind_partial(None, *positional, **of_fit).arguments)
         arguments.pop("self")
         arguments |= named
-        made = made_with[tuner.oracle]
-        on_search(Search(KERAS_TUNER, tuner, builders[tuner], arguments, made))
+        of_oracle = made_with[tuner.oracle]
+        on_search(Search(KERAS_TUNER, tuner, builders[tuner], arguments, of_oracle))
 
     for place, name, by in (
         (keras_tuner.Oracle, "__init__", oracle_made),
@@ -109,7 +109,7 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
     create = optuna.create_study
     study_optimize = optuna.Study.optimize
-    # By study.
+    # The arguments of each study, and the values that it was to try first.
     made_with: _Noted[Mapping[str, Any]] = weakref.WeakKeyDictionary()
     queued: _Noted[list[Mapping[str, Any]]] = weakref.WeakKeyDictionary()
 
@@ -128,11 +128,11 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
         queued.setdefault(study, []).append(dict(params))
 
     @functools.wraps(study_optimize)
-    def optimize(study: optuna.Study, *given: Any, **named: Any) -> None:
-        arguments = _arguments(study_optimize, study, *given, **named)
+    def optimize(study: optuna.Study, *positional: Any, **named: Any) -> None:
+        arguments = _arguments(study_optimize, study, *positional, **named)
         function = arguments.pop("func")
-        made, first = made_with.get(study, {}), tuple(queued.get(study, ()))
-        on_search(Search(OPTUNA, study, function, arguments, made, first))
+        of_study, first = made_with.get(study, {}), tuple(queued.get(study, ()))
+        on_search(Search(OPTUNA, study, function, arguments, of_study, first))
 
     def refusing(what: str) -> Callable[..., Never]:
         def refused(*_: Any, **__: Any) -> Never:
@@ -145,7 +145,7 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
     for name, by in (
         ("create_study", created),
-        # As before a new search, under the same name.
+        # Scripts delete a study before a new search under its name.
         ("delete_study", lambda *_, **__: None),
         ("load_study", refusing("loads an earlier study")),
         ("copy_study", refusing("copies a study")),
@@ -160,9 +160,9 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
         stack.enter_context(_replaced(optuna.Study, name, by))
 
 
-def _arguments(function: Callable[..., Any], *given: Any, **named: Any) -> dict[str, Any]:
+def _arguments(function: Callable[..., Any], *positional: Any, **named: Any) -> dict[str, Any]:
     """Returns the arguments of a method's call by name, without the object."""
-    bound = dict(inspect.signature(function).bind_partial(*given, **named).arguments)
+    bound = dict(inspect.signature(function).bind_partial(*positional, **named).arguments)
     bound |= bound.pop("kwargs", {})
     bound.pop("self")
     return bound

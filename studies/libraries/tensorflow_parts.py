@@ -69,28 +69,26 @@ def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[No
         _present_call_options.set(eager, before)
 
 
-def rewrite_large_sums(enabled: bool) -> None:
-    """Turns a rewrite of TensorFlow on or off in this process, if possible.
+def keep_order_of_large_sums() -> None:
+    """Turns a rewrite of TensorFlow off in this process, if possible.
 
     Its memory optimizer turns the sum of three or more large tensors (AddN), such as gradients,
     into additions to a temporary variable, in any order: results then differ by a rounding from run
-    to run, even with op determinism. Publicly this optimizer can't be turned off alone. It is on at
-    first.
+    to run, even with op determinism. Publicly this optimizer can't be turned off alone.
     """
     import tensorflow as tf
 
     with contextlib.suppress(MissingPartError):
         eager = _context.get()()
-        given = _given_config.of(eager)
+        present = _given_config.of(eager)
         config = tf.compat.v1.ConfigProto()
-        if given is not None:
-            config.CopyFrom(given)
+        if present is not None:
+            config.CopyFrom(present)
         rewriting = config.graph_options.rewrite_options
-        wanted = rewriting.DEFAULT_MEM_OPT if enabled else rewriting.NO_MEM_OPT
-        if rewriting.memory_optimization != wanted:
-            rewriting.memory_optimization = wanted
+        if rewriting.memory_optimization != rewriting.NO_MEM_OPT:
+            rewriting.memory_optimization = rewriting.NO_MEM_OPT
             _given_config.set(eager, config)
-            # So that they are made again with the new setting.
+            # TensorFlow makes them again with the new setting.
             _present_call_options.set(eager, None)
 
 
@@ -109,7 +107,7 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
             inner = []
         # The loops of TensorFlow's own gradients, such as that of the CTC loss, have no graph.
         graphs = (getattr(each, "graph", None) for each in inner)
-        for each in (graph, *(found for found in graphs if found is not None)):
+        for each in (graph, *(inner_graph for inner_graph in graphs if inner_graph is not None)):
             dismantle(each)
 
 
@@ -126,10 +124,10 @@ def tell_shapes_of_variables() -> None:
     for _, argument in tf.compat.v1.get_default_graph().captures:
         if argument.dtype != tf.resource:
             continue
-        known = shape_of(argument).shape_and_type
-        shapes = value_of.ListValue(shape=[each.shape for each in known])
-        types = value_of.ListValue(type=[each.dtype for each in known])
-        if known:
+        held = shape_of(argument).shape_and_type
+        shapes = value_of.ListValue(shape=[each.shape for each in held])
+        types = value_of.ListValue(type=[each.dtype for each in held])
+        if held:
             set_attribute = _set_attribute.of(argument.op)
             set_attribute("_handle_shapes", value_of(list=shapes))
             set_attribute("_handle_dtypes", value_of(list=types))

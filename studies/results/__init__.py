@@ -1,11 +1,4 @@
-"""What came of a study, for scripts and notebooks.
-
-| module | holds |
-|---|---|
-| `study_results` | a recorded study and its trials; diagnosing, deleting and renaming studies |
-| `models` | loading the models of trials; samples as they take them |
-| `markup` | studies and trials as HTML, for notebooks |
-"""
+"""What came of a study, for scripts and notebooks."""
 
 import lazy_loader
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
+from search_spaces.texts import amounts, counted, readable
 from tracking.history.trials import reasons
-from tracking.texts import counted
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
     from studies.results.study_results import StudyResults, Trial
 
 _SHOWN = 5
@@ -20,8 +20,8 @@ _SHOWN = 5
 def study_markup(results: StudyResults) -> str:
     """Returns a study's state and its best trials."""
     states = results.counts()
-    trials = counted(states.pop("total"), "trial")
-    counts = ", ".join(f"{n} {state}" for state, n in states.items() if n)
+    trials = counted(sum(states.values()), "trial")
+    counts = amounts(states)
     counts = f"{trials}: {counts}" if counts else trials
     told = f"<p><b>{escape(results.name)}</b> ({escape(results.description.engine)}), {counts}</p>"
     if results.best is None:
@@ -60,11 +60,8 @@ def trial_markup(trial: Trial) -> str:
 
 def _table(values: Mapping[str, object]) -> str:
     rows = "".join(
-        f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(_shown(value))}</td></tr>"
+        f"<tr><th style='text-align:left'>{escape(name)}</th>"
+        f"<td>{escape(readable(value, 6))}</td></tr>"
         for name, value in values.items()
     )
     return f"<table>{rows}</table>"
-
-
-def _shown(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -11,16 +11,15 @@ import numpy as np
 
 from search_spaces import Hyperparameters
 from search_spaces.errors import DataError, StudyError, StudyNotFoundError
-from studies.definition.study_definition import StudyDefinition
+from search_spaces.texts import counted, quoted
+from studies.definition import StudyDefinition
 from studies.error_texts import describe
-from studies.user_code.loading import load_study
-from studies.user_code.targets import Target
+from studies.user_code import Target, load_study
 from tracking.history.study_history import ALIAS, StudyHistory, read_source, read_study
 from tracking.journal import Champion
 from tracking.records import EndedTrial, TrialRecord
 from tracking.store.folder import Store, default_store_path, open_store
 from tracking.store.trust import check_trust
-from tracking.texts import counted
 
 if TYPE_CHECKING:
     import keras
@@ -99,15 +98,15 @@ def _registered(history: StudyHistory, alias: str) -> Champion:
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
     """Loads the registered model of a study."""
     # Late: it imports Keras.
-    from studies.training.champion import champion_loader
+    from studies.training.saved_models import loader
 
     store, study = history.store, history.description.name
     check_trust(store.root, trust)
     registered = _registered(history, alias)
     folder = store.inside(registered.folder)
     try:
-        if not champion_loader.can_not_be_loaded(folder):
-            return champion_loader.load_keras_model(folder)
+        if not loader.can_not_be_loaded(folder):
+            return loader.load_keras_model(folder)
         if alias != ALIAS:
             raise StudyError(
                 f"The registered model {alias!r} of the study {study!r} has a part that Keras "
@@ -149,13 +148,15 @@ def _rebuilt(
     history: StudyHistory, trial: TrialRecord, definition: StudyDefinition | None
 ) -> keras.Model:
     """Returns the model of a trial, made by its study's builder."""
-    from studies.training.building.build import build_model, build_variables
-    from studies.training.champion.champion_model import rebuilt_objective
-    from studies.training.champion.served import served_model
-    from studies.training.process import global_settings
-    from studies.training.process.determinism import (
+    from studies.training import (
         begin_trial,
+        build_model,
+        build_variables,
         global_random_states,
+        keeping_settings,
+        rebuilt_objective,
+        remember_settings,
+        served_model,
         set_global_random_states,
     )
 
@@ -175,9 +176,9 @@ def _rebuilt(
     spec = trial.best_training[0]
     states = global_random_states()
     try:
-        with global_settings.keeping():
+        with keeping_settings():
             study = definition or _recorded_study(history, trial)
-            global_settings.remember()
+            remember_settings()
             if study.objective_function is not None:
                 space = history.description.space
                 return rebuilt_objective(study, space, spec, checkpoint)[0]
@@ -195,7 +196,7 @@ def _rebuilt(
 def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) -> LoadedData:
     """Returns the data that a trial's model was trained on."""
     from studies.data import CrossValidation, DescribedData
-    from studies.training.building.made_data import MadeData
+    from studies.training import MadeData
 
     how = study.cross_validation
     if trial.whole is not None and isinstance(how, CrossValidation):
@@ -223,7 +224,7 @@ def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition
 
 def samples_for(model: keras.Model, x: Any, study: str) -> Any:
     """Returns samples as the model takes them."""
-    from studies.data.tables.values import takes_columns
+    from studies.data import takes_columns
 
     if isinstance(x, str | Path):
         raise DataError(
@@ -251,8 +252,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
 
 def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
     """Returns the columns of a table as a model takes them that has an input for each."""
-    from studies.data.tables.columns import listed
-    from studies.data.tables.values import model_columns
+    from studies.data import model_columns
 
     if not all(np.ndim(table[name]) and len(table[name]) for name in table):
         raise DataError(f"{called} has no rows.")
@@ -260,8 +260,8 @@ def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
         return model_columns(model, table)
     except KeyError as error:
         raise DataError(
-            f"{called} lacks the columns {listed(error.args)}. The model takes the columns it was "
-            "trained on, by their names."
+            f"{called} lacks the columns {quoted(error.args, most=8)}. The model takes the "
+            "columns it was trained on, by their names."
         ) from None
     except ValueError as error:
         raise DataError(f"{called} can't be predicted: {error}.") from None

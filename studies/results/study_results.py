@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import DataError, StudyNotFoundError
-from studies.definition.settings import check_engine
-from studies.definition.study_definition import StudyDefinition
+from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
 from studies.results.models import existing_store, load_champion, samples_for
-from tracking.history import housekeeping
+from tracking.history import study_history as record
 from tracking.history.study_history import StudyHistory, study_names
 from tracking.history.study_history import read_study as read_record
 from tracking.history.trials import trials_table
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracking.diagnosis.diagnosing import Diagnosis
-    from tracking.report.plots import StudyPlots
+    from tracking.report.figures import StudyPlots
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,7 +129,7 @@ class StudyResults(StudyHistory):
 
     def report(self) -> Path:
         """Writes the study's report, one HTML file, as ``kerastudy report``; returns its path."""
-        from tracking.report.write import write_report
+        from tracking.report.page import write_report
 
         return write_report(self, default_store_path().absolute())
 
@@ -141,7 +140,7 @@ class StudyResults(StudyHistory):
     @cached_property
     def plot(self) -> StudyPlots:
         """Its charts, by Vega-Altair: ``history.plot.history()`` and others."""
-        from tracking.report.plots import StudyPlots
+        from tracking.report.figures import StudyPlots
 
         return StudyPlots(self)
 
@@ -336,8 +335,8 @@ def delete_study(study: str, *, store: str | Path | Store | None = None) -> None
         StoreError: If a process runs the study, or its files can't be removed.
     """
     opened = existing_store(store)
-    size = housekeeping.study_size(opened, study)
-    housekeeping.delete_study(opened, size, forgetting)
+    size = record.study_size(opened, study)
+    record.delete_study(opened, size, forgetting)
 
 
 def rename_study(study: str, to: str, *, store: str | Path | Store | None = None) -> None:
@@ -355,5 +354,5 @@ def rename_study(study: str, to: str, *, store: str | Path | Store | None = None
         StudyNameError: If the new name can't be one, or is taken.
         StoreError: If a process runs the study.
     """
-    renamed = housekeeping.rename_study(read_record(existing_store(store), study), to)
+    renamed = record.rename_study(read_record(existing_store(store), study), to)
     export_later(renamed.folder)

@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
-from studies.running.running_trial import Running
+from search_spaces.texts import duration
+from studies.running.trials import Running
 from tracking.records import StudyDescription, TrialRecord
 
 EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrupt", "error"]
-
-AtTheEnd = Literal["finish", "cut"]
-"""Whether to finish or to cut running trials when a study's budget is spent."""
 
 
 class Ending(NamedTuple):
@@ -24,25 +22,6 @@ class Ending(NamedTuple):
 
 
 INTERRUPTED = Ending("interrupt", "interrupted; launch again to resume")
-
-
-def why_it_ended(
-    *, total: int, finished: int, begun: int, exhausted: bool, early: Ending | None, stopped: bool
-) -> Ending:
-    """Returns why a launch ended.
-
-    `begun` includes trials that were cut. `stopped`, by a user, is ignored if nothing was left to
-    do.
-    """
-    done = finished >= total or exhausted or early is not None
-    if stopped and (finished < begun or not done):
-        return INTERRUPTED
-    if finished >= total:
-        return Ending("trials", f"all {total} trials are done")
-    if exhausted:
-        return Ending("space", f"all {finished} configurations of the space were tried")
-    assert early is not None, "trials are left"
-    return early
 
 
 def reached(
@@ -57,35 +36,23 @@ def reached(
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value
-        wanted = description.stop_at
-        if wanted is not None and (value == wanted or objective.is_better(value, wanted)):
+        target = description.stop_at
+        if target is not None and (value == target or objective.is_better(value, target)):
             return Ending(
                 "stop_at",
-                f"{objective.metric} reached {wanted:.6g}: {value:.6g} in trial {best.number}",
+                f"{objective.metric} reached {target:.6g}: {value:.6g} in trial {best.number}",
             )
     if description.patience is not None and since_best >= description.patience:
         than = "no value" if best is None else f"nothing better than trial {best.number}"
         return Ending("patience", f"{since_best} trials in a row found {than}")
     if description.timeout is not None and seconds >= description.timeout:
         return Ending(
-            "timeout", f"the time of {spelled(description.timeout)} is up; launch again to resume"
+            "timeout", f"the time of {duration(description.timeout)} is up; launch again to resume"
         )
     return None
 
 
-def spelled(seconds: float) -> str:
-    """Returns a time in words, such as ``"1 h 30 min"``."""
-    hours, rest = divmod(seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    parts = [
-        (f"{hours:.0f}", "h", hours),
-        (f"{minutes:.0f}", "min", minutes),
-        (f"{rest:g}", "s", rest),
-    ]
-    return " ".join(f"{text} {unit}" for text, unit, size in parts if size) or "0 s"
-
-
-# When its time is up, a training may end its epoch: within so many times the duration of its
+# When its time is up, a training may end its epoch within so many times the duration of its
 # longest epoch, and some seconds.
 _EPOCHS_OF_GRACE = 2
 _SECONDS_OF_GRACE = 2.0
@@ -93,7 +60,7 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 TICK = 0.25
 # A tick takes longer on a busy machine, and much longer in a process that was stopped.
 _LONGEST_TICK = 1.0
-# By then, messages from before a stop, or from while only this process was stopped, are read.
+# Messages from before or during a stop of this process are read by then.
 _SECONDS_TO_CATCH_UP = 4 * TICK
 
 
@@ -157,8 +124,8 @@ class TimeLimit:
 
     def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
         self._seconds, self._clock = seconds, clock
-        # Trials that must end after their present epoch, and those whose process was ended.
-        self._told: set[int] = set()
+        # The former end after their present epoch; the latter's processes were ended.
+        self._ending: set[int] = set()
         self._hanging: set[int] = set()
 
     @property
@@ -169,23 +136,23 @@ class TimeLimit:
     def cuts(self, running: Running) -> bool:
         """Returns, after an epoch, whether a training must end with it."""
         if self._is_up(running):
-            self._told.add(running.trial.number)
+            self._ending.add(running.trial.number)
             return True
         return False
 
     def hanging(self, trainings: Iterable[Running]) -> list[int]:
         """Returns the trials whose time is up, and that don't reach the end of an epoch."""
-        found: list[int] = []
+        numbers: list[int] = []
         # Their messages since this process was stopped may not be read yet.
         if self._seconds is None or not self._clock.caught_up:
-            return found
+            return numbers
         for running in trainings:
             grace = running.longest_epoch * _EPOCHS_OF_GRACE + _SECONDS_OF_GRACE
             waited = self._clock.seconds - running.last_epoch
             hangs = not running.longest_epoch or waited > grace
             if self._is_up(running) and hangs and running.trial.number not in self._hanging:
-                found.append(running.trial.number)
-        return found
+                numbers.append(running.trial.number)
+        return numbers
 
     def was_cut(self, number: int) -> None:
         """Notes that a hanging trial's process was ended."""
@@ -197,13 +164,13 @@ class TimeLimit:
 
     def reason(self, number: int) -> str:
         """Returns why a trial was ended, if the time was the reason; forgets it."""
-        hung, told = number in self._hanging, number in self._told
+        hung, ended = number in self._hanging, number in self._ending
         self._hanging.discard(number)
-        self._told.discard(number)
-        if not hung and not told:
+        self._ending.discard(number)
+        if not hung and not ended:
             return ""
         assert self._seconds is not None, "there is a limit"
-        up = f"its time of {spelled(self._seconds)} was up"
+        up = f"its time of {duration(self._seconds)} was up"
         return f"{up}, and its epoch did not end" if hung else up
 
     def _is_up(self, running: Running) -> bool:

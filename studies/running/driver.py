@@ -1,8 +1,8 @@
 """The driver of a study: its trials, as jobs that tie engine, executor and tracking together.
 
-It alone talks to the engine, by `search`. What must not be lost is written
-in this order: the trial before it trains; its checkpoint when it has ended; its result. A
-process killed in between leaves a study that the next launch resumes.
+It alone talks to the engine, by `Proposals`. What must not be lost is written in this order: the
+trial before it trains; its checkpoint when it has ended; its result. A process killed in between
+leaves a study that the next launch resumes.
 """
 
 from __future__ import annotations
@@ -13,25 +13,23 @@ from dataclasses import replace
 from functools import partial
 
 from search_spaces.errors import WorkerError
-from studies.definition.seeds import trial_seed
-from studies.engines.engine import Curve
-from studies.executors.executor import Executor
-from studies.executors.jobs import Job, Jobs, result_of_lost, run_jobs, spec_of
+from studies.definition import AtTheEnd, trial_seed
+from studies.engines import Curve
+from studies.executors.jobs import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
-from studies.running.budget import AtTheEnd, AwakeClock, Ending, TimeLimit, why_it_ended
+from studies.running.budget import INTERRUPTED, AwakeClock, Ending, TimeLimit
 from studies.running.definitions import joinable
-from studies.running.proposals import EngineOf, Search, task_of
+from studies.running.proposals import EngineOf, Proposals
 from studies.running.retention import Retention
-from studies.running.running_trial import Running
-from studies.running.study_trials import FirstTrials, StudyTrials, ValidationParts
-from tracking.history.curves import epoch_metrics
-from tracking.history.trials import best_trial
+from studies.running.trials import FirstTrials, Running, StudyTrials, ValidationParts
+from tracking.history.trials import best_trial, epoch_metrics
 from tracking.journal import Journal, JournalReader
 from tracking.records import (
     Decision,
     EndedTrial,
     EpochResult,
     Proposal,
+    Rank,
     StudyDescription,
     TrainerName,
     TrialRecord,
@@ -39,7 +37,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.store.files import files_of
+from tracking.store.files import StudyFiles, files_of
 
 
 class Driver(Jobs):
@@ -71,23 +69,25 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began it.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # Trials whose process died, and whether that counts against them.
+        # The processes of these trials died; the number says whether that counts against them.
         self._lost: dict[int, int] = {}
-        # Results that are not in the record yet.
+        # These results are not in the record yet.
         self._results: list[TrialResult] = []
         self._clock = AwakeClock()
         self._time_limit = TimeLimit(description.trial_timeout, self._clock)
         self.seconds = self._time_limit.seconds_to_wait
         self._first_trials = FirstTrials(description, recorded)
         self._validated_on = ValidationParts(recorded)
-        self._search = Search(engine_of, curve, journal, self._trials, self._clock, progress.say)
+        self._proposals = Proposals(
+            engine_of, curve, journal, self._trials, self._clock, progress.say
+        )
         self._shown = best_trial(self._trials.finished.values(), description.objective)
         self._retention = Retention(self._files, description, self._trials.finished.values())
 
     def run(self) -> Ending:
         """Runs trials; returns why it ended."""
         # A kill may have left superseded checkpoints; --keep may be less.
-        self._retention.tidy(self._search.engine)
+        self._retention.tidy(self._proposals.engine)
         finished = len(self._trials.finished)
         self._progress.begin(
             self._description, finished, self._description.trials, self._best_shown()
@@ -95,7 +95,7 @@ class Driver(Jobs):
         try:
             with self._clock:
                 run_jobs(self._executor, self, self._progress)
-            self._search.tell_all()
+            self._proposals.tell_all()
         except BaseException:
             # The next launch ends trials that can't be ended now.
             with contextlib.suppress(Exception):
@@ -107,7 +107,7 @@ class Driver(Jobs):
     @property
     def _description(self) -> StudyDescription:
         """The study, with its present space."""
-        return self._search.description
+        return self._proposals.description
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """Takes an epoch; returns whether the fit, or its trial, continues."""
@@ -171,8 +171,6 @@ class Driver(Jobs):
         if self.stopped:
             # Stopping a whole session or service signals the workers too.
             return result_of_lost(spec, f"stopped: {error}", "interrupted")
-        how = "; it is tried once more, alone" if error.out_of_memory and not why else ""
-        self._progress.say(f"trial {number}: {error}{how}")
         if not why:
             self._lost[number] = int(not error.machine_gone)
         return None
@@ -189,7 +187,7 @@ class Driver(Jobs):
         self._retention.add(trial)
         if line := self._retention.told():
             self._progress.say(line)
-        self._search.take(trial)
+        self._proposals.take(trial)
         self._shown = best_trial([self._shown, trial], self._description.objective)
         self._progress.trial_ended(trial.result, self._best_shown())
 
@@ -205,8 +203,8 @@ class Driver(Jobs):
             yield
         finally:
             self._take_results()
-        self._search.step()
-        self._retention.tidy(self._search.engine)
+        self._proposals.step()
+        self._retention.tidy(self._proposals.engine)
         self._look_at_times()
 
     def _look_at_times(self) -> None:
@@ -220,23 +218,28 @@ class Driver(Jobs):
     @property
     def stopping(self) -> bool:
         """Whether running trials end after their present epoch, and none begins."""
-        return self.stopped or (self._at_the_end == "cut" and self._search.spent())
+        return self.stopped or (self._at_the_end == "cut" and self._proposals.spent())
 
     @property
     def waits(self) -> bool:
         """Whether there may be trials that have not begun, or wait to be trained again."""
-        begun = len(self._trials.all) >= self._description.trials or self._search.exhausted
-        return super().waits or not (begun or self._search.spent())
+        begun = len(self._trials.all) >= self._description.trials or self._proposals.exhausted
+        return super().waits or not (begun or self._proposals.spent())
 
     def _why_it_ended(self) -> Ending:
-        return why_it_ended(
-            total=self._description.trials,
-            finished=len(self._trials.finished),
-            begun=len(self._trials.all),
-            exhausted=self._search.exhausted,
-            early=self._search.ending,
-            stopped=self.stopped,
-        )
+        total, begun = self._description.trials, len(self._trials.all)
+        finished, early = len(self._trials.finished), self._proposals.ending
+        exhausted = self._proposals.exhausted
+        done = finished >= total or exhausted or early is not None
+        # A stop counts unless nothing was left to do.
+        if self.stopped and (finished < begun or not done):
+            return INTERRUPTED
+        if finished >= total:
+            return Ending("trials", f"all {total} trials are done")
+        if exhausted:
+            return Ending("space", f"all {finished} configurations of the space were tried")
+        assert early is not None, "trials are left"
+        return early
 
     def together(self) -> contextlib.AbstractContextManager[object]:
         """Lets trials begin with one commit."""
@@ -246,32 +249,32 @@ class Driver(Jobs):
         """Returns a trial that was cut, or the next one; None if there is none to begin."""
         if self.queue or not self.waits:
             return super().next_job()
-        asked = self._search.ask()
-        if asked is None:
+        proposal = self._proposals.ask()
+        if proposal is None:
             return None
-        return Job(asked.number, partial(self._begin, asked.number, asked))
+        return Job(proposal.number, partial(self._begin, proposal.number, proposal))
 
-    def _begin(self, number: int, asked: Proposal | None = None) -> Iterator[TrialTask]:
-        """Begins an attempt at a trial; `asked` is its proposal, if the engine has made it now."""
+    def _begin(self, number: int, proposal: Proposal | None = None) -> Iterator[TrialTask]:
+        """Begins an attempt at a trial, which is new if the engine has just proposed it."""
         before, losses = self._trials.all.get(number), 0
         if before is not None:
             hardware, losses = self._description.hardware, before.losses
             spec = replace(before.spec, attempt=before.spec.attempt + 1, hardware=hardware)
-            asked = Proposal(number, spec.values, before.engine_state, known=before.known)
+            proposal = Proposal(number, spec.values, before.engine_state, known=before.known)
         else:
-            assert asked is not None, "it is new"
-            spec = spec_of(asked, self._description, self._trials.finished)
+            assert proposal is not None, "it is new"
+            spec = spec_of(proposal, self._description, self._trials.finished)
         environment = self._executor.environment
         trial = TrialRecord(
-            uuid=self._journal.begin_trial(spec, asked, environment, losses),
+            uuid=self._journal.begin_trial(spec, proposal, environment, losses),
             spec=spec,
             state="running",
             result=None,
-            engine_state=asked.state,
+            engine_state=proposal.state,
             environment=environment,
             code_digest=self._description.code.digest,
             started=0,
-            known=asked.known,
+            known=proposal.known,
             losses=losses,
         )
         running = self._trials.begin(trial, self._fits(spec))
@@ -307,7 +310,7 @@ class Driver(Jobs):
         if before.code_digest != running.trial.code_digest:
             return
         journal = JournalReader(self._journal.folder)
-        former = {each.spec.repeat: each for each in journal.fits(trial=before.uuid)}
+        former = {fit.spec.repeat: fit for fit in journal.fits(trial=before.uuid)}
         curves = journal.curves([before.uuid])
         # The last fit is run again, which ends the trial.
         for fit in running.fits[:-1]:
@@ -333,15 +336,15 @@ class Driver(Jobs):
             # It continues another trial, and gets the epochs of that one.
             parent = self._trials.finished[spec.goes_on_from]
             for epoch, metrics in epoch_metrics(self._journal.folder, parent).items():
-                known = EpochResult(spec.number, epoch, metrics, 0.0)
-                self._journal.log_epoch(fit, known)
-                self._search.report(known)
+                inherited = EpochResult(spec.number, epoch, metrics, 0.0)
+                self._journal.log_epoch(fit, inherited)
+                self._proposals.report(inherited)
 
     def _take_epoch(self, running: Running, epoch: EpochResult) -> bool:
         """Records an epoch; returns whether the pruner ends the trial with it."""
         self._journal.log_epoch(running.uuids[epoch.repeat], epoch)
         running.take_epoch(epoch, self._clock.seconds)
-        return self._search.prunes(running, epoch)
+        return self._proposals.prunes(running, epoch)
 
     def _end_fit(self, running: Running, result: TrialResult) -> None:
         """Records the result of a fit that is one of several of its trial."""
@@ -357,3 +360,32 @@ class Driver(Jobs):
         result = replace(result, joined=joinable(description, result.joined))
         self._journal.end_trial(running.trial.uuid, result)
         return running.trial.with_result(result)
+
+
+def task_of(
+    spec: TrialSpec,
+    description: StudyDescription,
+    files: StudyFiles,
+    trainer: TrainerName | None = None,
+    last_kept: Rank | None = None,
+) -> TrialTask:
+    """Returns the task of a fit.
+
+    Each repeat of a trial writes its checkpoint: the trial's value is known after the last one.
+    Folds write none.
+    """
+    origin = None
+    if spec.goes_on_from is not None and spec.initial_epoch:
+        origin = files.state(spec.goes_on_from)
+    return TrialTask(
+        spec,
+        description.space,
+        files.checkpoint(spec.number, spec.repeat),
+        files.state(spec.number, spec.repeat),
+        origin,
+        trainer,
+        last_kept if description.trainings == 1 else None,
+        files.scores(spec.number, spec.repeat),
+        # The best epoch that folds have in common is not known yet.
+        "best" if spec.fold is None else "every",
+    )

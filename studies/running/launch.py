@@ -3,32 +3,57 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from studies.data.arrays.large import temporary_folder
-from studies.definition.study_definition import StudyDefinition
+from search_spaces.errors import FailedAlikeError
+from studies.champion.choosing import choose_champion
+from studies.champion.verification import VerificationStopped, Verifier
+from studies.data import temporary_folder
+from studies.definition import LOCAL, LaunchOptions, RayOptions, StudyDefinition
+from studies.engines import Curve, Engine, EngineSettings, make_engine
+from studies.executors.jobs import Executor
 from studies.executors.pool import LaunchWorkers, LocalWorkers
-from studies.executors.ray.options import LOCAL, RayOptions, check_installed
+from studies.executors.ray.cluster import check_installed
 from studies.executors.session import InProcessExecutor, Session
-from studies.executors.worker import WorkerExecutor
-from studies.executors.worker_process import OnOutput
-from studies.interruption import raising_interrupts
+from studies.executors.worker import OnOutput, WorkerExecutor
+from studies.interruption import catching_interrupts, raising_interrupts
 from studies.progress import Progress, showing
-from studies.running.definitions import check_definition
-from studies.running.opening import LaunchOptions, check_store, held_study
+from studies.running.budget import INTERRUPTED, Ending
+from studies.running.definitions import check_definition, most_epochs, with_hardware
+from studies.running.driver import Driver
+from studies.running.opening import (
+    HeldStudy,
+    check_store,
+    exporting,
+    held_study,
+    open_journal,
+    superseded,
+)
 from studies.running.starting_values import starting_values
-from studies.running.study_run import run_held, run_study
-from studies.training.process.determinism import begin_trial, prepare_environment
-from studies.training.process.users_state import STATE
-from studies.user_code.loading import describe_code, load_study, with_source
-from studies.user_code.shipping import ShippedStudy, ship
-from studies.user_code.targets import Target, what_is_loaded
-from tracking.history.study_history import StudyHistory
-from tracking.records import StudyDescription
+from studies.training import STATE, begin_trial, prepare_environment
+from studies.user_code import (
+    ShippedStudy,
+    Target,
+    commit_of,
+    describe_code,
+    load_study,
+    ship,
+    what_is_loaded,
+    with_source,
+)
+from tracking.history.study_history import StudyHistory, refreshed
+from tracking.history.trials import FoldCurves, RecordedCurves
+from tracking.history.verdicts import record_corrected
+from tracking.journal import Journal
+from tracking.mlflow.process import Exporter
+from tracking.records import StudyDescription, TrialRecord
+from tracking.records.checks import differs
+from tracking.store.files import files_of, remove_pieces
 from tracking.store.folder import open_store
 
 Defined = TypeVar("Defined", bound=StudyDefinition)
@@ -43,18 +68,18 @@ def launch_study(
     Returns the recorded study, and the study as it was launched.
     """
     defined_name = study.name
-    with showing(options.progress) as shown:
+    with showing(options.progress) as progress:
         study = study.with_overrides(overrides)
-        shown.wait(f"loading TensorFlow and the study {study.name}")
+        progress.wait(f"loading TensorFlow and the study {study.name}")
         code = describe_code(study, defined_name)
         if options.runs_in(otherwise="in-process") == "in-process":
             prepare_environment(study.threads or 1)
             ready = InProcessExecutor(Session.open(study, code, study.threads))
-            return run_study(ready, options, progress=shown), study
+            return run_study(ready, options, progress=progress), study
         history = _launch_in_workers(
             lambda folder: ship(study, code, folder),
             options,
-            shown,
+            progress,
             trials=study.trials,
             threads=study.threads,
         )
@@ -69,28 +94,28 @@ def launch_target(
     data: str = "",
 ) -> StudyHistory:
     """Runs the study that a target names."""
-    with showing(options.progress) as shown:
+    with showing(options.progress) as progress:
         overrides = overrides or {}
-        # At once, as loading takes seconds.
-        shown.wait(what_is_loaded(target))
-        # Once, for all workers: the file may be saved while they start.
+        # It is shown at once, as loading takes seconds.
+        progress.wait(what_is_loaded(target))
+        # All workers get one text: the file may be saved while they start.
         target = with_source(target)
         if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
                 lambda folder: target,
                 options,
-                shown,
+                progress,
                 overrides=overrides,
                 data=data,
                 trials=overrides.get("trials"),
             )
         prepare_environment(1)
-        # As a worker does: random layers at the top level of a study file too.
+        # Random layers at the top level of a study file need a seed, as in a worker.
         begin_trial(0)
         study, code = load_study(target)
         study = study.with_overrides({**overrides, **({"data": data} if data else {})})
         ready = InProcessExecutor(Session.open(study, code, study.threads, data))
-        return run_study(ready, options, progress=shown)
+        return run_study(ready, options, progress=progress)
 
 
 def _launch_in_workers(
@@ -107,7 +132,7 @@ def _launch_in_workers(
 
     ``trials`` and ``threads`` are given where they are known before the study is loaded.
     """
-    # Before a worker starts: report a bad store without waiting for TensorFlow.
+    # A bad store is reported before a worker starts, without waiting for TensorFlow.
     existing = check_store(options.place)
     if options.runs_in(otherwise="worker") == "ray":
         check_installed()
@@ -181,14 +206,163 @@ def describe_target(
 
     Nothing is written, and nothing trained but a few samples to see what the builder does.
     """
-    with showing() as shown:
-        shown.wait(what_is_loaded(target))
+    with showing() as progress:
+        progress.wait(what_is_loaded(target))
         worker = WorkerExecutor(target, overrides=overrides, data=data)
         try:
             worker.load()
             description = worker.description
             check_definition(description)
-            initial = starting_values(description, open_store(place), shown)
+            initial = starting_values(description, open_store(place), progress)
             return replace(description, initial=initial)
         finally:
             worker.close()
+
+
+def run_study(
+    executor: Executor, options: LaunchOptions, *, progress: Progress, workers: int = 1
+) -> StudyHistory:
+    """Runs the study that an executor has loaded, or resumes it; closes the executor."""
+    try:
+        existing = check_store(options.place)
+        with held_study(existing, executor.description, options, progress) as held:
+            return run_held(held, executor, options, progress=progress, workers=workers)
+    finally:
+        progress.end()
+        executor.close()
+
+
+def run_held(
+    held: HeldStudy, executor: Executor, options: LaunchOptions, *, progress: Progress, workers: int
+) -> StudyHistory:
+    """Runs a study that is held already; does not close the executor."""
+    verifier = Verifier(executor, progress, options.verify, time.monotonic(), workers)
+    description = executor.description
+    if description.deterministic:
+        description = replace(description, lag=workers)
+    description = with_hardware(held.recorded, description, options.any_hardware)
+    journal, before = open_journal(held, executor, description, progress)
+    with exporting(held, journal, progress, report=options.reports) as exporter:
+        return _run_opened(held, journal, before, executor, options, progress, verifier, exporter)
+
+
+def _run_opened(
+    held: HeldStudy,
+    journal: Journal,
+    before: StudyHistory,
+    executor: Executor,
+    options: LaunchOptions,
+    progress: Progress,
+    verifier: Verifier,
+    exporter: Exporter,
+) -> StudyHistory:
+    description, recorded = journal.description, before.trials
+    checkpoints = files_of(journal.folder, description.engine).folder
+    status, ending = "FAILED", Ending("error", "an error")
+    driver: Driver | None = None
+
+    def stop() -> None:
+        if driver is None:
+            # Nothing has begun that could be finished.
+            raise KeyboardInterrupt
+        if ending.by == "error":
+            driver.stop()
+        elif not verifier.stop():
+            finish()
+            return
+        progress.wait("stopping after the present epoch; press Ctrl-C again to stop at once")
+
+    def finish() -> None:
+        progress.wait("finishing; press Ctrl-C again to stop at once")
+
+    try:
+        with catching_interrupts(stop):
+            if options.retry_infeasible:
+                recorded = tuple(superseded(journal, recorded, progress))
+            journal.set_running(commit_of(description.code))
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            remove_pieces(checkpoints)
+            differing = _differing(description, (before, *held.others))
+            if differing:
+                progress.say(
+                    "model.fit trains the study's trials, since the compiled trainer differed from "
+                    f"it in {', '.join(f'trial {number}' for number in differing)}"
+                )
+            driver = Driver(
+                executor,
+                lambda space: _engine(replace(description, space=space)),
+                journal,
+                recorded,
+                _curves(journal, recorded),
+                progress,
+                options.at_the_end,
+                "plain" if differing else None,
+            )
+            ending = driver.run()
+            status = "KILLED" if ending == INTERRUPTED else "FINISHED"
+            # Killed workers have left partial files.
+            remove_pieces(checkpoints)
+            if ending != INTERRUPTED:
+                engines = [refreshed(before), *held.others]
+                try:
+                    choose_champion(executor, engines, progress, verifier)
+                except VerificationStopped:
+                    # The next launch does it.
+                    status, ending = "KILLED", INTERRUPTED
+            history = _close(journal, before, status, ending)
+            exporter.finish(progress.wait)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            status, ending = "KILLED", INTERRUPTED
+        elif isinstance(error, FailedAlikeError):
+            ending = Ending("error", "its first trials failed alike")
+        # The first error counts, not later failures to write.
+        with catching_interrupts(finish), contextlib.suppress(Exception):
+            journal.end(status, *ending)
+        raise
+    finally:
+        progress.end()
+    if ending == INTERRUPTED:
+        raise KeyboardInterrupt
+    return history
+
+
+def _close(journal: Journal, before: StudyHistory, status: str, ending: Ending) -> StudyHistory:
+    """Ends a study's launch in the record; returns the recorded study."""
+    journal.end(status, *ending)
+    history = refreshed(before)
+    if status == "FINISHED":
+        record_corrected(history)
+        history = refreshed(history)
+    return history
+
+
+def _differing(description: StudyDescription, engines: Sequence[StudyHistory]) -> list[int]:
+    """Returns the trials of the study's present code that `model.fit` contradicts."""
+    same = description.code.same_as
+    trials = [trial for history in engines for trial in history.trials]
+    return sorted(t.number for t in trials if differs(t.verified) and same(t.code_digest))
+
+
+def _curves(journal: Journal, recorded: Sequence[TrialRecord]) -> Curve:
+    """Returns what reads recorded trials as pruners saw them."""
+    folder, description = journal.folder, journal.description
+    if description.folds:
+        return FoldCurves(folder, description, recorded, most_epochs(description))
+    return RecordedCurves(folder, recorded)
+
+
+def _engine(description: StudyDescription) -> Engine:
+    return make_engine(
+        EngineSettings(
+            name=description.name,
+            engine=description.engine,
+            pruner=description.pruner,
+            space=description.space,
+            objective=description.objective,
+            epochs=most_epochs(description),
+            seed=description.seed,
+            folds=max(description.folds, 1),
+            from_zero=bool(description.objective_function),
+        )
+    )

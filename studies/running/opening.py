@@ -7,19 +7,15 @@ trained again, and how a study is sent to an MLflow server too.
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from search_spaces.errors import StudyError
-from studies.definition.settings import Verify, check_count, check_verify
-from studies.executors import ExecutorName
-from studies.executors.executor import Executor
-from studies.executors.ray import RayOptions
+from search_spaces.texts import counted
+from studies.definition import LaunchOptions
+from studies.executors.jobs import Executor
 from studies.progress import Progress
-from studies.running.budget import AtTheEnd
 from studies.running.definitions import (
     check_definition,
     check_unchanged,
@@ -45,78 +41,9 @@ from tracking.store.folder import (
     Store,
     check_writable,
     create_store,
-    default_store_path,
     open_store,
     real_folder,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaunchOptions:
-    """The options of a launch, checked. `Study.launch` describes them."""
-
-    store: str | Path | None = None
-    executor: ExecutorName | None = None
-    workers: int | None = None
-    progress: bool = True
-    at_the_end: AtTheEnd = "finish"
-    tracking_uri: str | None = None
-    verify: Verify = "some"
-    retry_infeasible: bool = False
-    report: bool | None = None
-    ray: RayOptions | None = None
-    any_hardware: bool = False
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        if self.workers is not None:
-            check_count("workers", self.workers)
-        if self.executor not in (None, *get_args(ExecutorName)):
-            raise StudyError(
-                f"executor must be 'in-process', 'worker' or 'ray'. Received: {self.executor!r}."
-            )
-        if self.ray is not None and not isinstance(self.ray, RayOptions):
-            raise StudyError(
-                "ray must be a RayOptions, such as RayOptions(address='auto'). "
-                f"Received: {self.ray!r}."
-            )
-        if self.ray is not None and self.executor not in (None, "ray"):
-            raise StudyError(
-                f"Options of a Ray cluster have no effect with the executor {self.executor!r}. "
-                "Leave them out, or use the executor 'ray'."
-            )
-        if self.executor == "in-process" and self.workers is not None:
-            raise StudyError(
-                "The executor 'in-process' runs one trial at a time, in this process, so it takes "
-                f"no number of workers. Received: {self.workers!r}. Leave one of the two out."
-            )
-        if self.at_the_end not in get_args(AtTheEnd):
-            raise StudyError(
-                f"at_the_end must be 'finish' or 'cut'. Received: {self.at_the_end!r}."
-            )
-        check_verify(self.verify)
-        if self.tracking_uri is not None:
-            object.__setattr__(self, "tracking_uri", check_server(self.tracking_uri))
-
-    @property
-    def reports(self) -> bool:
-        """Whether the launch writes a report."""
-        if self.report is not None:
-            return self.report
-        return os.environ.get("KERASTUDY_REPORT", "") not in ("off", "0")
-
-    @property
-    def place(self) -> Path:
-        """The store's folder."""
-        return default_store_path() if self.store is None else Path(self.store)
-
-    def runs_in(self, otherwise: ExecutorName) -> ExecutorName:
-        """Returns where trials run; ``otherwise`` where no option says so."""
-        if self.executor is not None:
-            return self.executor
-        if self.ray is not None:
-            return "ray"
-        return otherwise if self.workers is None else "worker"
 
 
 @dataclass(frozen=True)
@@ -142,14 +69,14 @@ class HeldStudy:
     initial: Sequence[Mapping[str, Any]]
 
     @property
-    def known(self) -> StudyHistory | None:
+    def recorded(self) -> StudyHistory | None:
         """The study under its present engine, or else under the one with the best trial."""
         return self.before or (best_of_engines(self.others) if self.others else None)
 
     @property
     def threads(self) -> int | None:
         """The threads of its trials, which further trials have too; None if it has no record."""
-        return None if self.known is None else self.known.description.threads
+        return None if self.recorded is None else self.recorded.description.threads
 
     def finished(self, retry_infeasible: bool) -> int:
         """Returns how many trials need not be trained any more."""
@@ -201,11 +128,11 @@ def open_journal(
     """
     store, before = held.store, held.before
     description = replace(description, initial=held.initial)
-    if held.known is not None:
-        description, kept = with_defaults_of(description, held.known)
+    if held.recorded is not None:
+        description, kept = with_defaults_of(description, held.recorded)
         if kept:
             progress.say(f"note: defaults stay as the study was begun: {', '.join(kept)}")
-    check_unchanged(held.known, description)
+    check_unchanged(held.recorded, description)
     if before is not None:
         asked = description.lag
         description = with_lag(with_joined(description, before.trials), before)
@@ -230,7 +157,10 @@ def open_journal(
             f"({', '.join(changed)}); trials before and after may not compare. To start a new "
             "study, give another name with --name."
         )
-        report_infeasible(before.trials, progress)
+        infeasible = sum(trial.state == "infeasible" for trial in before.trials)
+        if infeasible:
+            which = counted(infeasible, "infeasible trial")
+            progress.say(f"--retry-infeasible trains {which} again")
     journal.write_definition()
     journal.end_left_over()
     return journal, refreshed(before)
@@ -246,22 +176,15 @@ def superseded(
     """
     infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
     if infeasible:
-        progress.say(f"training {_counted(infeasible)} again")
+        progress.say(f"training {counted(len(infeasible), 'infeasible trial')} again")
     files = files_of(journal.folder, journal.description.engine)
     for number in infeasible:
         for repeat in range(journal.description.trainings):
-            # Results of other code.
+            # Other code has written it.
             path = files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
     return [_again(trial) if trial.number in infeasible else trial for trial in recorded]
-
-
-def report_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> None:
-    """Reports how to train infeasible trials again, if the study's code has changed."""
-    infeasible = [trial for trial in recorded if trial.state == "infeasible"]
-    if infeasible:
-        progress.say(f"--retry-infeasible trains {_counted(infeasible)} again")
 
 
 def _again(trial: TrialRecord) -> TrialRecord:
@@ -277,10 +200,6 @@ def _again(trial: TrialRecord) -> TrialRecord:
         trial.started,
         trial.known,
     )
-
-
-def _counted(trials: Collection[object]) -> str:
-    return f"{len(trials)} infeasible trial{'' if len(trials) == 1 else 's'}"
 
 
 def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
@@ -306,9 +225,9 @@ def exporting(
 
     Without a server's address the study is sent to none, now and in the next launch.
     """
-    known, wanted = JournalReader(held.folder).header().server, held.server or OFF
-    if known != wanted and (known or held.server):
-        journal.set_server(wanted)
+    recorded, server = JournalReader(held.folder).header().server, held.server or OFF
+    if recorded != server and (recorded or held.server):
+        journal.set_server(server)
     if held.server is not None:
         progress.say(f"the MLflow server {held.server} gets this study too")
     with Exporter(held.folder, progress.say, report=report) as exporter:

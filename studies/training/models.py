@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from studies.libraries.keras_parts import call_symbolically, has_all_variables, layers_within
 from studies.libraries.tensorflow_parts import is_plain_variable
 from studies.training.batches import as_keras_reads, as_tensor, packed
-from studies.training.structures.structure import Structure
+from studies.training.structure import Structure
 
 if TYPE_CHECKING:
     import keras
@@ -79,7 +79,7 @@ def terminating(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
 
 
 def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
-    """Returns whether a callback does something in one of its methods."""
+    """Returns whether a callback overrides a method of Keras's Callback."""
     import keras
 
     # LambdaCallback and similar classes set methods on the object.
@@ -104,14 +104,14 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
     _build_sequential(model, splits)
     before = Structure(model)
     if model.built and before.of_libraries:
-        # Everything called is Keras's, which keeps state only in Keras variables.
+        # Only code of Keras's is called, which keeps its state in Keras variables.
         samples = packed(splits.train.first(fixed_batch_size(model) or 1))
         # Regularizers read the variables from the scope.
         with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
             model.test_step(tf.nest.map_structure(as_tensor, samples))
     else:
-        # Without any values, as Keras itself makes them elsewhere (`_symbolic_build`). It takes
-        # three times as long.
+        # Keras itself makes them without any values elsewhere (`_symbolic_build`). It takes three
+        # times as long.
         call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -127,10 +127,28 @@ def make_weights(model: keras.Model, splits: LoadedData) -> None:
     if not has_own_steps(model):
         _build_sequential(model, splits)
         if not model.built:
+            # The first batch calls it too: `build` makes no variables of a subclass's layers.
             model(as_keras_reads(splits.train.first(1).x))
 
 
+def build_variables(model: keras.Model, splits: LoadedData) -> None:
+    """Makes the missing variables of a model and its optimizer, before weights are read."""
+    _build_sequential(model, splits)
+    make_weights(model, splits)
+    if not model.built:
+        try:
+            model(as_keras_reads(splits.train.first(1).x))
+        except Exception:
+            # Its training step calls its parts, and never itself: they make their variables.
+            if not model.weights:
+                model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
+    # A LossScaleOptimizer that is built again has more variables.
+    if model.compiled and model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
 def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
+    """Builds a Sequential model, not by a call: that would fix its batch size."""
     import keras
 
     x = splits.train.first(1).x
@@ -149,6 +167,20 @@ def _symbolic(data: Any, model: keras.Model) -> Any:
         return keras.KerasTensor((size, *array.shape[1:]), dtype)
 
     return keras.tree.map_structure(batch, data)
+
+
+@contextlib.contextmanager
+def replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Replaces a method of all Keras models."""
+    import keras
+
+    owner = next(kind for kind in keras.Model.__mro__ if name in vars(kind))
+    before = vars(owner)[name]
+    setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 @contextlib.contextmanager
@@ -184,7 +216,7 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns a model's optimizers besides that of `compile`, as two adversarial parts have."""
+    """Returns a model's optimizers besides the one of `compile`, as in adversarial models."""
     import keras
 
     own = getattr(model, "optimizer", None)
@@ -228,10 +260,10 @@ def _value_of(variable: keras.Variable) -> np.ndarray:
     import tensorflow as tf
 
     held = variable.value
-    # Not for a distribution strategy, whose variables have several values.
+    # Variables of a distribution strategy have several values.
     if not is_plain_variable(held):
         return np.array(variable.numpy())
-    # A third of the time that `variable.numpy()` takes.
+    # This takes a third of the time of `variable.numpy()`.
     value = tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
-    # Its own copy; for a scalar, numpy's.
+    # The value is a copy already; for a scalar, numpy makes one.
     return np.asarray(value.numpy())

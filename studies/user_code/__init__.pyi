@@ -1,18 +1,27 @@
-from .loading import (
-    describe_code as describe_code,
-)
-from .loading import (
-    load_study as load_study,
-)
-from .loading import (
-    with_source as with_source,
-)
+from .causes import builder_function as builder_function
+from .causes import explain as explain
+from .causes import fatal as fatal
+from .causes import gives_up_trial as gives_up_trial
+from .causes import is_fatal as is_fatal
+from .causes import is_users as is_users
+from .causes import out_of_memory as out_of_memory
+from .causes import prunes_trial as prunes_trial
+from .loading import describe_code as describe_code
+from .loading import launched_while_loading as launched_while_loading
+from .loading import load_study as load_study
+from .loading import with_modules as with_modules
+from .loading import with_source as with_source
+from .shipping import ShippedStudy as ShippedStudy
 from .shipping import ship as ship
 from .shipping import unpack as unpack
 from .targets import Target as Target
+from .targets import catalog_names as catalog_names
+from .targets import catalog_questions as catalog_questions
 from .targets import resolve_target as resolve_target
+from .targets import what_is_loaded as what_is_loaded
 from .user_modules import commit_of as commit_of
 from .user_modules import import_texts as import_texts
+from .user_modules import imported_names as imported_names
 from .user_modules import own_modules as own_modules
 from .user_modules import place_of as place_of
 from .user_modules import text_of as text_of

@@ -20,18 +20,22 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from search_spaces import Tailoring
 from search_spaces.errors import EngineError, StudyFileError
-from search_spaces.tailoring import Tailoring
-from studies.data import datasets
-from studies.data.arrays.structures import length_of, map_arrays
-from studies.data.streams.sources import GENERATOR, kind_of
-from studies.definition.engine_options import name_of_object, split_options, with_options
-from studies.definition.settings import DEFAULT_BATCH_SIZE, hyperband_trials
-from studies.definition.study_definition import CallbackBuilder, StudyDefinition
+from search_spaces.texts import counted
+from studies.data import GENERATOR, batches_kind, datasets, length_of, map_arrays
+from studies.definition import (
+    COMPILED,
+    CallbackBuilder,
+    StudyDefinition,
+    hyperband_trials,
+    name_of_object,
+    split_options,
+    with_options,
+)
 from studies.libraries.searches import KERAS_TUNER, OPTUNA, Search
 from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
-from tracking.texts import counted
 
 _MAIN: Final = "__main__"
 # Of a script that does not say how many, so that only its timeout, or Ctrl-C, ends it.
@@ -222,14 +226,12 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         engine=engine,
         trials=_trials(oracle, longest),
         epochs=longest,
-        batch_size=_of_fit("batch_size", search, DEFAULT_BATCH_SIZE),
+        batch_size=_of_fit("batch_size", search, StudyDefinition.batch_size),
         repeats=tuner.executions_per_trial,
         seed=search.made.get("seed") or 0,
         callbacks=callbacks,
         class_weight=given.get("class_weight"),
-        optimizer=tuner.optimizer,
-        loss=tuner.loss,
-        metrics=tuner.metrics,
+        compile={name: getattr(tuner, name) for name in COMPILED},
         tailoring=_tailoring(oracle, declared),
     )
     if kept:
@@ -331,8 +333,8 @@ def _data(given: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedDatas
             "The script's search validates on nothing, and a study chooses by validation data. "
             "Give the search validation_data=… or validation_split=0.2."
         )
-    in_batches = kind_of(x) != GENERATOR
-    if validation is not None and (kind_of(validation) != GENERATOR) != in_batches:
+    in_batches = batches_kind(x) != GENERATOR
+    if validation is not None and (batches_kind(validation) != GENERATOR) != in_batches:
         raise StudyFileError(
             f"The script's search trains on a {type(x).__name__} and validates on a "
             f"{type(validation).__name__}. Give it both as arrays, or both as tf.data.Dataset."

@@ -23,9 +23,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from search_spaces.errors import DataError, StudyError
-from studies.data.arrays.large import MappingUnpickler, file_of
-from studies.data.streams.sources import TF_DATA, kind_of
-from studies.definition.study_definition import StudyDefinition
+from studies.data import TF_DATA, MappingUnpickler, batches_kind, file_of
+from studies.definition import StudyDefinition
 from studies.libraries.tensorflow_parts import class_of_functions, untraced
 from studies.user_code.loading import import_from
 from studies.user_code.user_modules import import_texts, place_of
@@ -156,7 +155,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
 
         def persistent_id(self, thing: object) -> str | None:
             """Returns the name of an array's file; None: pickle it."""
-            if kind_of(thing) == TF_DATA:
+            if batches_kind(thing) == TF_DATA:
                 raise DataError(
                     "A tf.data.Dataset that was made outside of the functions that use it can't "
                     "be sent to another process. Make it within the function"

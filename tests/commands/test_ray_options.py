@@ -24,7 +24,7 @@ def refused(folder: Path, *options: str) -> str:
 def test_ray_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "studies.executors.ray.options.find_spec",
+        "studies.executors.ray.cluster.find_spec",
         lambda name: None if name == "ray" else find_spec(name),
     )
     assert "pip install 'kerastudy[ray]'" in refused(tmp_path, "--executor", "ray")

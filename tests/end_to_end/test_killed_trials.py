@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from damage import cut_short
+from stores import history_at
 from study_record import left_behind
 from user_commands import kerastudy, kerastudy_here, write_study
 
-from studies.training.states import checkpointing
-from tracking.history import StudyHistory, read_study
-from tracking.store import create_store, open_store
+from studies.training import checkpoints
+from tracking.history import StudyHistory
+from tracking.store import create_store
 
 NAME, TRIALS, EPOCHS, CUT = "작은 연구", 4, 8, 5
 DAMAGED, DOOMED, KILLED, CRASHED = range(TRIALS)
@@ -25,10 +26,10 @@ BUILDER = f"""def build(hp):
 """
 CALLBACKS = f"""
 import math, os, pathlib, signal, threading
-from studies.training.states import checkpointing
+from studies.training import checkpoints
 
 # Each epoch has its state, however short it is.
-checkpointing._SHARE = math.inf
+checkpoints._SHARE = math.inf
 SIGNALS = {{
     "WORKERS_DIE": {{{KILLED}: signal.SIGKILL, {CRASHED}: signal.SIGSEGV}},
     "DRIVER_DIES": {{{DAMAGED}: signal.SIGKILL}},
@@ -74,14 +75,12 @@ def launch(folder: Path, store: str, *arguments: str, here: bool = False, **more
     command = kerastudy_here if here else kerastudy
     with pytest.MonkeyPatch.context() as patch:
         # The study's file changes it, which is to stay in its process.
-        patch.setattr(checkpointing, "_SHARE", math.inf)
+        patch.setattr(checkpoints, "_SHARE", math.inf)
         return command(folder, "launch", "study.py", *options, **more).stderr
 
 
 def read(folder: Path, store: str) -> StudyHistory:
-    opened = open_store(folder / store)
-    assert opened is not None
-    return read_study(opened, NAME)
+    return history_at(folder / store, NAME)
 
 
 def epochs_of(folder: Path, number: int) -> tuple[list[int], list[int], int]:

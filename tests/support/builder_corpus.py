@@ -14,11 +14,11 @@ from scripted import run_study
 
 from search_spaces import SearchSpace
 from studies.champion import max_difference
+from studies.definition import LaunchOptions
 from studies.executors import InProcessExecutor, Session
 from studies.progress import NoProgress
-from studies.running import LaunchOptions, launch_target
-from studies.training import prepare_environment
-from studies.training.process import global_settings
+from studies.running import launch_target
+from studies.training import prepare_environment, remember_settings
 from studies.user_code import load_study, resolve_target
 from tracking.history import StudyHistory
 from tracking.records import Decision, EpochResult, TrialRecord, TrialTask
@@ -86,7 +86,7 @@ def without_tracing() -> Iterator[None]:
 def _run_eagerly(eagerly: bool) -> None:
     tf.config.run_functions_eagerly(eagerly)
     # Each trial begins with the settings that were remembered last.
-    global_settings.remember()
+    remember_settings()
 
 
 def check_same_again(style: str, history: StudyHistory, trial: TrialRecord, folder: Path) -> None:

@@ -17,10 +17,10 @@ import numpy as np
 
 import kerastudy as ks
 from search_spaces import SearchSpace, StudyError, WorkerError
+from studies.definition import LaunchOptions
 from studies.executors import Executor, Handler
 from studies.progress import Progress
-from studies.running import LaunchOptions
-from studies.running import study_run as running_studies
+from studies.running import run_study as run_on_executor
 from tracking.history import StudyHistory, read_study
 from tracking.records import (
     BestEpoch,
@@ -59,6 +59,7 @@ def describe(**settings: Any) -> StudyDescription:
         "seed": 0,
         "threads": 1,
         "keep": 3,
+        "try_defaults": False,
         "data": DataDescription(
             "made up", "memory", "d" * 64, {"train": "1" * 64, "validation": "2" * 64}, {}, {}
         ),
@@ -74,7 +75,7 @@ def run_study(
 
     A launch reads its record once. What it returns is what a reading from then on returns.
     """
-    launched = running_studies.run_study(
+    launched = run_on_executor(
         executor, LaunchOptions(store=store, **options), progress=progress, workers=workers
     )
     description = launched.description

@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from search_spaces import WorkerError
-from studies.executors import LoadStudy, ProcessLike, serve, worker
+from studies.executors import LoadStudy, LocalWorkers, ProcessLike, serve, worker
 from studies.user_code import Target
 
 
@@ -70,10 +70,20 @@ class _Here(worker.WorkerExecutor):
         return super()._start_here(load)
 
 
+class _OneHere(LocalWorkers):
+    """Workers of this machine; a single one is in this process."""
+
+    def _start_worker(self, number: int) -> worker.WorkerExecutor:
+        if self._count > 1:
+            return super()._start_worker(number)
+        with patch("studies.executors.pool.WorkerExecutor", _Here):
+            return super()._start_worker(number)
+
+
 @contextlib.contextmanager
 def recorded_workers_here() -> Iterator[None]:
     """Loads recorded studies in this process: to reproduce, evaluate, export, promote, …."""
-    with patch("studies.champion.recorded.WorkerExecutor", _Here):
+    with patch("studies.champion.recorded.LocalWorkers", _OneHere):
         yield
 
 

@@ -6,8 +6,8 @@ from .diagnosing import CHECKS as CHECKS
 from .diagnosing import Diagnosis as Diagnosis
 from .diagnosing import diagnose as diagnose
 from .diagnosing import document as document
-from .relaunch import next_launch as next_launch
-from .relaunch import part as part
-from .relaunch import wider as wider
+from .diagnosing import next_launch as next_launch
+from .space_checks import part as part
+from .space_checks import wider as wider
 from .value_checks import answers as answers
 from .value_checks import isolation as isolation

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from search_spaces.parameters.ranges import Float, Int
+from search_spaces import Float, Int
+from search_spaces.texts import readable
 from tracking.diagnosis.diagnosed import (
     Array,
     Changes,
@@ -25,8 +26,7 @@ from tracking.diagnosis.diagnosed import (
     difference,
     of_best,
 )
-from tracking.diagnosis.relaunch import part, wider
-from tracking.texts import shown
+from tracking.diagnosis.space_checks import part, wider
 
 _LEAST_CURVES: Final = 3
 _LAST_QUARTER: Final = 0.75
@@ -91,8 +91,8 @@ class CurveCheck:
             metric=study.objective.metric,
             training=study.training_metric,
             typical=difference(typical),
-            largest=shown(largest),
-            first=shown(shows[0][1]),
+            largest=readable(largest),
+            first=readable(shows[0][1]),
             turn=turn,
             epochs=epochs,
         )

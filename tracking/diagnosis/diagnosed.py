@@ -13,16 +13,15 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces import Float, Int, Parameter
 from search_spaces.errors import InternalError
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.ranges import Float, Int
-from tracking.history.confirmations import read_confirmations
-from tracking.history.curves import metric_by_epoch
+from search_spaces.texts import counted
+from tracking.history.champions import best_scores, scores_of
 from tracking.history.study_history import StudyHistory
-from tracking.history.validation_samples import best_scores, scores_of
+from tracking.history.trials import metric_by_epoch
+from tracking.history.verdicts import read_confirmations
 from tracking.records import EndedTrial, Objective
 from tracking.scores.files import ScoresError
-from tracking.texts import counted
 
 Array = NDArray[np.float64]
 Severity = Literal["problem", "hint", "ok"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from search_spaces.parameters.parameter import Parameter
+from search_spaces import Parameter, SearchSpace, Tailoring
+from search_spaces.errors import SearchSpaceError
 from tracking.diagnosis.curve_checks import CURVE_CHECKS
 from tracking.diagnosis.diagnosed import SEVERITIES, Chart, DiagnosedStudy, Finding, TooThinError
-from tracking.diagnosis.relaunch import NextLaunch, next_launch
 from tracking.diagnosis.space_checks import boundary, infeasible_share
 from tracking.diagnosis.value_checks import isolation, sufficiency, trial_variance
-from tracking.history.commands import shell_command
+from tracking.history.commands import launch_command, shell_command
 from tracking.history.study_history import StudyHistory
 
 
@@ -153,3 +154,116 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         if following.reasons
         else None,
     }
+
+
+@dataclass(frozen=True)
+class NextLaunch:
+    """What should be launched after a study.
+
+    Attributes:
+        name: The study that it makes; the present one's name if it only resumes.
+        tailoring: What it changes in the space of the study's file, with what the present launch
+            had changed; `space` is the space that this makes.
+        reasons: What changes, and why: names and sentences; none if nothing asks for a launch.
+    """
+
+    name: str
+    tailoring: Tailoring
+    space: SearchSpace
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Sequence[tuple[str, str]] = ()
+
+    def command(self, history: StudyHistory, store: Path | None) -> str:
+        """Returns the command, for a shell; of a study in a notebook, the call in Python.
+
+        Without a store, the command need not name it.
+        """
+        description = history.description
+        settings = dict(self.settings)
+        if description.cross_validation.isdigit():
+            # Of a launch, perhaps; else the same as in the file.
+            settings["cross_validation"] = int(description.cross_validation)
+        if description.code.path:
+            options = _options(self.tailoring, settings)
+            return launch_command(description, self.name, options, store=store)
+        if self.name != description.name:
+            settings = {"name": self.name, **settings}
+        arguments = [f"{name}={value!r}" for name, value in settings.items()]
+        if not self.tailoring.empty:
+            arguments.append(f"tailoring=ks.{self.tailoring!r}")
+        return f"study.launch({', '.join(arguments)})"
+
+
+def next_launch(history: StudyHistory, findings: Sequence[Finding]) -> NextLaunch:
+    """Returns the launch that follows from findings, the most severe first.
+
+    What changes the space or a setting that trials depend on makes another study, which is called
+    like the present one, with a number. If nothing does, more trials go on with the present one.
+    """
+    description = history.description
+    ranges: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+    reasons: list[tuple[str, str]] = []
+    another = [
+        f for f in findings if not f.changes.resumes and (f.changes.ranges or f.changes.settings)
+    ]
+    for finding in another or findings:
+        for name, text in finding.changes.ranges.items():
+            if name not in ranges and _fits(description.space, {**ranges, name: text}):
+                ranges[name] = text
+                reasons.append((name, finding.title))
+        for name, value in finding.changes.settings.items():
+            if name not in settings:
+                settings[name] = value
+                reasons.append((name, finding.title))
+    space = Tailoring(ranges=ranges).apply(description.space)
+    tailoring = _onto(description.tailored, ranges, description.space, space)
+    name = _following(description.name) if another else description.name
+    return NextLaunch(name, tailoring, space, settings, tuple(reasons))
+
+
+def _following(name: str) -> str:
+    """Returns the name of the study after one: digits, digits-2, digits-3."""
+    base, _, number = name.rpartition("-")
+    return f"{base}-{int(number) + 1}" if base and number.isdecimal() else f"{name}-2"
+
+
+def _fits(space: SearchSpace, ranges: Mapping[str, str]) -> bool:
+    """Returns whether a space can be changed so: a named child may never become active."""
+    try:
+        Tailoring(ranges=ranges).apply(space)
+    except SearchSpaceError:
+        return False
+    return True
+
+
+def _onto(
+    before: Mapping[str, Any], ranges: Mapping[str, str], space: SearchSpace, changed: SearchSpace
+) -> Tailoring:
+    """Returns further ranges on top of what the present launch changed before, as recorded.
+
+    That launch made the space, which the further ranges change.
+    """
+    if not before:
+        return Tailoring(ranges=dict(ranges))
+    only, former = Tailoring.from_dict(before)
+    # A child whose parent is fixed elsewhere now is gone, or fixed at what it reads then.
+    former = {
+        name: text
+        for name, text in former.items()
+        if name in changed and (name not in space or space[name].when == changed[name].when)
+    }
+    if only is not None:
+        varying = [name for name in space.names if space[name].count != 1]
+        only = tuple(name for name in varying if name in changed and changed[name].count != 1)
+    return Tailoring(only, {**former, **ranges})
+
+
+def _options(tailoring: Tailoring, settings: Mapping[str, Any]) -> Sequence[str]:
+    """Returns options of ``launch``, each quoted for a shell."""
+    options = [f"--only {shlex.quote(name)}" for name in tailoring.only or ()]
+    options += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in tailoring.ranges.items()]
+    for name, value in settings.items():
+        option = "--folds" if name == "cross_validation" else f"--{name.replace('_', '-')}"
+        options.append(option if value is True else f"{option} {shlex.quote(str(value))}")
+    return options

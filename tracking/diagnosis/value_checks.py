@@ -14,9 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from search_spaces.parameters.choices import Listed
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.tailoring import spell_values
+from search_spaces import Listed, Parameter, spell_values
+from search_spaces.texts import counted, listed, readable
 from tracking.diagnosis.diagnosed import (
     Array,
     Changes,
@@ -29,7 +28,6 @@ from tracking.diagnosis.diagnosed import (
     weights_of_best,
 )
 from tracking.history.study_history import StudyHistory
-from tracking.texts import counted, shown
 
 _LEAST_TRIALS: Final = 10
 _LEAST_TO_COMPARE: Final = 8
@@ -158,7 +156,7 @@ def _noise_rows(study: DiagnosedStudy, noise: Noise) -> list[dict[str, Any]]:
     rows = []
     for trial in study.ranked[:_SHOWN]:
         low, high = (study.value(study.loss(trial)) + by for by in (-noise.value, noise.value))
-        interval = f"{shown(low)} to {shown(high)}: {noise.source} on both sides"
+        interval = f"{readable(low)} to {readable(high)}: {noise.source} on both sides"
         row = {"place": f"trial {trial.number}", "value": trial.value, "low": low, "high": high}
         rows.append({**row, "interval": interval})
     return rows
@@ -282,11 +280,11 @@ def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, Array]:
         if name not in trial.params or not parameter.contains(trial.params[name]):
             continue
         value = parameter.canonical(trial.params[name])
-        label = shown(parameter.opened(value))
+        label = readable(parameter.opened(value))
         if buckets:
             place = min(int(parameter.to_unit(value) * _BUCKETS), _BUCKETS - 1)
             low, high = (parameter.from_unit((place + by) / _BUCKETS) for by in (0, 1))
-            label = f"{shown(low)} to {shown(high)}"
+            label = f"{readable(low)} to {readable(high)}"
         groups.setdefault(label, []).append(study.loss(trial))
     return {
         label: np.array(losses)
@@ -325,7 +323,7 @@ def _left(parameter: Parameter, worse: Sequence[str]) -> str:
     """Returns the values that are left in the next study, in the text form of `--set`."""
     if not worse or not isinstance(parameter, Listed):
         return ""
-    left = [value for value in parameter.values if shown(parameter.opened(value)) not in worse]
+    left = [value for value in parameter.values if readable(parameter.opened(value)) not in worse]
     return spell_values(parameter, left)
 
 
@@ -334,7 +332,7 @@ def _title(name: str, best: str, worse: Sequence[str], *, whole: bool) -> str:
         return f"{name}: no clear difference"
     if whole:
         return f"{name}: {best} is best"
-    return f"{name}: {', '.join(worse)} {'is' if len(worse) == 1 else 'are'} clearly worse"
+    return f"{name}: {listed(worse)} {'is' if len(worse) == 1 else 'are'} clearly worse"
 
 
 def _verdict(best: str, gaps: Mapping[str, float], halves: Mapping[str, float], draws: int) -> str:
@@ -349,23 +347,18 @@ def _verdict(best: str, gaps: Mapping[str, float], halves: Mapping[str, float], 
     )
     verdict = best
     if worse:
-        verdict += f" is better than {_listed(worse)}"
+        verdict += f" is better than {listed(worse, most=_MOST_LISTED)}"
     if close:
-        verdict += f"{'; it' if worse else ''} leads {_listed(close)}"
+        verdict += f"{'; it' if worse else ''} leads {listed(close, most=_MOST_LISTED)}"
         verdict += " without a clear difference" if worse else ""
     verdict += f", for the best of {draws} trials each, at 95 %"
     return f"{verdict}{'' if worse else ': no clear difference'}."
-
-
-def _listed(texts: Sequence[str]) -> str:
-    left = len(texts) - _MOST_LISTED
-    return ", ".join(texts[:_MOST_LISTED]) + (f" and {left} more" if left > 0 else "")
 
 
 def _row(study: DiagnosedStudy, each: _Isolated) -> Mapping[str, Any]:
     """Returns a value's row in the chart: its interval, of the search of nuisance values."""
     half = _half_width(_LEVEL, each)
     low, high = sorted((study.value(each.expected - half), study.value(each.expected + half)))
-    interval = f"{shown(low)} to {shown(high)} (95 %), {counted(len(each.losses), 'trial')}"
+    interval = f"{readable(low)} to {readable(high)} (95 %), {counted(len(each.losses), 'trial')}"
     value = study.value(each.expected)
     return {"place": each.label, "value": value, "low": low, "high": high, "interval": interval}

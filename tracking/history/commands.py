@@ -66,7 +66,7 @@ def data_command(description: StudyDescription, store: Path | None = None) -> st
 
 def _data_options(description: StudyDescription) -> list[str]:
     """Returns the options by which a study was launched on other data than its file's."""
-    # As `studies.data.replacing` spells it: the column to predict follows the file.
+    # As `studies.data.datasets` spells it: the column to predict follows the file.
     file, _, column = description.data.override.partition("?target=")
     found = [f"--data {shlex.quote(file)}"] if file else []
     return [*found, f"--target {shlex.quote(column)}"] if column else found

@@ -25,10 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from search_spaces import Fixed, Float, Int, Parameter
+from search_spaces import Fixed, Float, Int, Parameter, Scale, identity, is_number, value_to_unit
 from search_spaces.errors import ComparisonError
-from search_spaces.parameters.ranges import Scale, value_to_unit
-from search_spaces.parameters.scalars import identity, is_number
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, Objective, TrialRecord
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
-from search_spaces import SearchSpace
-from search_spaces.parameters.choices import parameter_from_dict
-from search_spaces.space import complete
+from search_spaces import SearchSpace, complete, parameter_from_dict
+from tracking.journal import JournalReader
 from tracking.records import (
+    BestEpoch,
     EndedTrial,
     Objective,
     Rank,
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracking.history.study_history import StudyHistory
+
 
 _Trial = TypeVar("_Trial", bound=TrialRecord)
 Kind = Literal["infeasible", "cut short"]
@@ -158,3 +163,200 @@ def _row(trial: TrialRecord, names: Iterable[str]) -> dict[str, Any]:
     if trial.best is not None:
         row |= {f"metrics_{name}": value for name, value in trial.best.metrics.items()}
     return row
+
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+Epochs = dict[int, dict[str, float]]
+"""Metrics by epoch, which counts from 1."""
+
+
+def epoch_metrics(folder: Path, trial: TrialRecord) -> Epochs:
+    """Reads a trial's metrics by epoch; of one with several fits, their means.
+
+    `folder` is the study's. Metrics that are not finite are left out.
+    """
+    curves = JournalReader(folder).curves([trial.uuid])
+    if trial.uuid in curves:
+        return _finite(curves[trial.uuid])
+    repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
+    folds = any(each.fold is not None for each in repeats)
+    # Not the training on all folds, which is not validated.
+    of_fits = [curves[each.uuid] for each in repeats if each.uuid in curves]
+    return _finite(mean_epochs(of_fits or list(curves.values()), len(of_fits) if folds else 0))
+
+
+def fit_metrics(folder: Path, fit: str) -> Epochs:
+    """Reads the metrics of a fit by epoch, those that are finite."""
+    return _finite(JournalReader(folder).curves([fit]).get(fit, {}))
+
+
+def metric_by_epoch(
+    folder: Path, trials: Iterable[TrialRecord], metric: str
+) -> dict[int, dict[int, float]]:
+    """Reads a metric by epoch, of trials by number.
+
+    Of a repeated one that of its first repeat; of a cross-validated one the mean over folds. Values
+    that are not finite are left out.
+    """
+    wanted = list(trials)
+    curves = JournalReader(folder).curves(each.uuid for each in wanted)
+    read: dict[int, dict[int, float]] = {}
+    for trial in wanted:
+        repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
+        if not repeats:
+            epochs: Mapping[int, Mapping[str, float]] = curves.get(trial.uuid, {})
+        elif repeats[0].fold is None:
+            epochs = curves.get(repeats[0].uuid, {})
+        else:
+            epochs = mean_epochs([curves.get(each.uuid, {}) for each in repeats], len(repeats))
+        read[trial.number] = {
+            epoch: metrics[metric]
+            for epoch, metrics in epochs.items()
+            if math.isfinite(metrics.get(metric, math.nan))
+        }
+    return {number: curve for number, curve in read.items() if curve}
+
+
+def mean_epochs(curves: Sequence[Mapping[int, Mapping[str, float]]], least: int) -> Epochs:
+    """Returns the mean metrics of fits at each epoch that at least so many of them have."""
+    by_epoch: dict[int, list[Mapping[str, float]]] = {}
+    for curve in curves:
+        for epoch, metrics in curve.items():
+            by_epoch.setdefault(epoch, []).append(metrics)
+    return {
+        epoch: mean_metrics(several)
+        for epoch, several in sorted(by_epoch.items())
+        if len(several) >= least
+    }
+
+
+def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns the mean of each metric that all have."""
+    names = [name for name in several[0] if all(name in metrics for metrics in several)]
+    return {name: statistics.fmean(metrics[name] for metrics in several) for name in names}
+
+
+def common_best(
+    curves: Sequence[Mapping[int, Mapping[str, float]]], objective: Objective
+) -> BestEpoch | None:
+    """Returns the epoch with the best mean over folds; None if none has a finite value in all."""
+    metric = objective.metric
+    sound = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
+    everywhere = sorted(set.intersection(*sound))
+    if not everywhere:
+        return None
+    means = ((e, mean_metrics([curve[e] for curve in curves])) for e in everywhere)
+    found = [BestEpoch(e, metrics[metric], metrics) for e, metrics in means]
+    return min(found, key=lambda each: each.rank(objective))
+
+
+def _sound(metrics: Mapping[str, float], metric: str) -> bool:
+    """Returns whether the training did not diverge in an epoch."""
+    watched = [metrics.get(name, 0.0) for name in ("loss", "val_loss")]
+    return all(map(math.isfinite, [*watched, metrics.get(metric, math.nan)]))
+
+
+def _finite(epochs: Mapping[int, Mapping[str, float]]) -> Epochs:
+    finite = {
+        epoch: {name: value for name, value in metrics.items() if math.isfinite(value)}
+        for epoch, metrics in sorted(epochs.items())
+    }
+    return {epoch: metrics for epoch, metrics in finite.items() if metrics}
+
+
+class RecordedCurves:
+    """Reads the objective of recorded trials by epoch, all together when the first is asked for.
+
+    Of a repeated one that of its first repeat; of a cross-validated one the mean over folds.
+    """
+
+    def __init__(self, folder: Path, recorded: Iterable[TrialRecord]) -> None:
+        self._folder = folder
+        self._ended = finished_trials(recorded)
+
+    def __call__(self, trial: TrialRecord) -> dict[int, float]:
+        """Returns a trial's objective by epoch."""
+        if trial.number in self._together:
+            return self._together[trial.number]
+        metric = trial.spec.objective.metric
+        return metric_by_epoch(self._folder, [trial], metric).get(trial.number, {})
+
+    @cached_property
+    def _together(self) -> dict[int, dict[int, float]]:
+        if not self._ended:
+            return {}
+        return metric_by_epoch(self._folder, self._ended, self._ended[0].spec.objective.metric)
+
+
+def pruner_step(fold: int, epoch: int, longest: int) -> int:
+    """Returns the step of an epoch, so that all trials have the same samples at the same step.
+
+    Folds count from 0, epochs from 1; the longest trial has so many epochs.
+    """
+    return fold * longest + epoch
+
+
+def mean_so_far(curves: Mapping[int, Mapping[int, float]], fold: int, epoch: int) -> float | None:
+    """Returns the mean at an epoch of the folds up to one; None if one of them lacks the epoch."""
+    values = [curves.get(each, {}).get(epoch, math.nan) for each in range(fold + 1)]
+    return statistics.fmean(values) if all(map(math.isfinite, values)) else None
+
+
+class FoldCurves:
+    """Reads what pruners saw of cross-validated trials, by step: one fold after another."""
+
+    def __init__(
+        self,
+        folder: Path,
+        description: StudyDescription,
+        recorded: Iterable[TrialRecord],
+        longest: int,
+    ) -> None:
+        self._longest, self._metric = longest, description.objective.metric
+        trials = [trial.uuid for trial in finished_trials(recorded)]
+        self._curves = JournalReader(folder).curves(trials) if trials else {}
+
+    def __call__(self, trial: TrialRecord) -> dict[int, float]:
+        """Returns the values that pruners saw of a trial."""
+        folds = trial.result.repeats if isinstance(trial, EndedTrial) else ()
+        curves = {
+            fold: {
+                epoch: metrics[self._metric]
+                for epoch, metrics in self._curves.get(each.uuid, {}).items()
+                if math.isfinite(metrics.get(self._metric, math.nan))
+            }
+            for fold, each in enumerate(folds)
+        }
+        seen = {}
+        for fold, curve in curves.items():
+            for epoch in curve:
+                mean = mean_so_far(curves, fold, epoch)
+                if mean is not None:
+                    seen[pruner_step(fold, epoch, self._longest)] = mean
+        return dict(sorted(seen.items()))
+
+
+def sparkline_if_curve(values: Sequence[float], columns: int = 40) -> str:
+    """Returns what `sparkline` does, but nothing of a single value, which is no curve."""
+    return sparkline(values, columns) if len(values) > 1 else ""
+
+
+def sparkline(values: Sequence[float], columns: int = 40) -> str:
+    """Returns a curve in one line, from its lowest to its highest value.
+
+    A value that is not finite leaves a gap. A longer curve than the columns shows the mean of
+    neighbours.
+    """
+    size = max(1, math.ceil(len(values) / columns))
+    means = []
+    for start in range(0, len(values), size):
+        finite = [v for v in values[start : start + size] if math.isfinite(v)]
+        means.append(math.fsum(finite) / len(finite) if finite else math.nan)
+    known = [mean for mean in means if math.isfinite(mean)]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    return "".join(
+        " "
+        if math.isnan(mean)
+        else _BARS[round((mean - low) / (high - low) * (len(_BARS) - 1)) if high > low else 3]
+        for mean in means
+    )

@@ -1,11 +1,4 @@
-"""A study's journal: the record of everything that came of it.
-
-| module | holds |
-|---|---|
-| `schema` | the file, its tables and version; how it is opened |
-| `writing` | writing it, by the process that holds the study |
-| `reading` | reading it |
-"""
+"""A study's journal: the record of everything that came of it."""
 
 import lazy_loader
 

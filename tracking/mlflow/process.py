@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Final
 from filelock import Timeout
 
 from search_spaces.errors import KerastudyError, ServerAwayError, StoreError, TrackingError
-from tracking.history.housekeeping import StudySize
-from tracking.history.study_history import histories_in
+from tracking.history.study_history import StudySize, histories_in
 from tracking.journal import FILE_NAME, JournalReader
 from tracking.mlflow.exports import locked_exports, read_notes
-from tracking.mlflow.notes import REPORT
+from tracking.mlflow.pages import REPORT
 from tracking.store.folder import Store, default_store_path
 
 if TYPE_CHECKING:
@@ -241,7 +240,7 @@ class _Follower:
 
     def _draw(self) -> bool:
         """Draws the study's report; returns whether it could be."""
-        from tracking.report.write import write_report
+        from tracking.report.page import write_report
 
         try:
             histories = histories_in(self._store, self._folder)
@@ -264,8 +263,7 @@ def _say(line: str) -> None:
 def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
-            # -P: the folder it is started in stays off its path.
-            [sys.executable, "-P", _PROGRAM, str(folder), *options],
+            [*command_for(folder), *options],
             stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -278,4 +276,15 @@ def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.P
         raise StoreError(f"MLflow's exporter can't be started: {error}.") from error
 
 
-_PROGRAM: Final = str(Path(__file__).with_name("exporter_main.py"))
+# The kerastudy of this file, even if there is another one on the path.
+_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import kerastudy; del sys.path[0]; "
+    "from tracking.mlflow.process import main; main(sys.argv[1:])"
+)
+
+
+def command_for(folder: Path) -> list[str]:
+    """Returns the command of the process that brings MLflow up to date with a study."""
+    home = Path(__file__).resolve().parents[2]
+    # -P: the folder it is started in stays off its path.
+    return [sys.executable, "-P", "-c", _PROGRAM, str(home), str(folder)]

@@ -15,9 +15,9 @@ from tracking.history.study_history import ALIAS, StudyHistory
 from tracking.history.verdicts import study_verdict, worth
 from tracking.journal import Champion, Header, JournalReader
 from tracking.mlflow import tags
-from tracking.mlflow.names import spell, to_mlflow
 from tracking.mlflow.pages import model_description, version_description, with_verdict
 from tracking.mlflow.runs import Runs
+from tracking.mlflow.tags import spell, to_mlflow
 from tracking.records import EndedTrial, StudyDescription
 
 if TYPE_CHECKING:

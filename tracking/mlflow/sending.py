@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tracking.history.commands import reproduce_command
-from tracking.history.curves import mean_epochs
 from tracking.history.study_history import StudyHistory, histories_in
-from tracking.history.trials import best_trial
+from tracking.history.trials import best_trial, mean_epochs
 from tracking.history.verdicts import verdict_by
 from tracking.journal import ConfirmationRecord, Fit, JournalReader, Point, Search
 from tracking.mlflow import tags
-from tracking.mlflow.contents import (
+from tracking.mlflow.pages import plain, run_name, trial_note
+from tracking.mlflow.runs import (
+    Runs,
     dataset_inputs,
     hyperparameters,
+    metrics_of,
     origin_tags,
     params_of,
     result_metrics,
     result_tags,
     settings,
 )
-from tracking.mlflow.pages import plain, run_name, trial_note
-from tracking.mlflow.runs import Runs, metrics_of
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.records.checks import Confirmation
 from tracking.records.converting import to_json

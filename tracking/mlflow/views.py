@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tracking.mlflow import tags
-from tracking.mlflow.names import to_mlflow
 from tracking.mlflow.pages import view_id
+from tracking.mlflow.tags import to_mlflow
 from tracking.records import StudyDescription
 
 # MLflow refuses longer texts in an experiment's tag.

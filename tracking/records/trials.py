@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from search_spaces import SearchSpace
 from tracking.records.checks import differs
+from tracking.records.settings import TrainerName
 from tracking.records.studies import ClassWeight, Objective, Rank
 
 ALL_FOLDS = -1
@@ -83,7 +84,6 @@ class BestEpoch:
 
 
 ScoresOf = Literal["best", "every"]
-TrainerName = Literal["auto", "compiled", "plain"]
 
 
 @dataclass(frozen=True)
@@ -386,3 +386,13 @@ class EndedTrial(TrialRecord):
 def finished_trials(trials: Iterable[TrialRecord]) -> list[EndedTrial]:
     """Returns the trials that are complete, pruned or infeasible."""
     return [t for t in trials if isinstance(t, EndedTrial) and t.state in FINISHED_STATES]
+
+
+def training_name(number: int, folds: int = 0) -> str:
+    """Returns the name of one of a trial's trainings, such as ``repeat 0`` or ``fold 1 of 5``.
+
+    The number after the last fold is that of the training on all folds.
+    """
+    if not folds:
+        return f"repeat {number}"
+    return "all folds" if number >= folds else f"fold {number + 1} of {folds}"

@@ -10,13 +10,11 @@ from typing import Any
 
 import altair as alt
 
+from search_spaces.texts import counted, number
 from tracking.history.verdicts import StudyVerdict
-from tracking.records.checks import Interval
-from tracking.records.validation_predictions import ValidationPredictions
+from tracking.records.checks import Interval, ValidationPredictions
 from tracking.report import theme
-from tracking.report.axes import value_text
-from tracking.report.trial_data import StudyData
-from tracking.texts import counted, number, significant
+from tracking.report.trial_data import StudyData, significant, value_text
 
 _TOP = 10
 

@@ -6,11 +6,17 @@ from typing import Any
 
 import altair as alt
 
-from search_spaces.parameters.ranges import Float, Int
+from search_spaces import Float, Int
+from search_spaces.texts import counted, number
 from tracking.report import theme
-from tracking.report.axes import HyperparameterAxis, value_text
-from tracking.report.trial_data import Columns, StudyData, columns_of
-from tracking.texts import counted, number, significant
+from tracking.report.trial_data import (
+    Columns,
+    HyperparameterAxis,
+    StudyData,
+    columns_of,
+    significant,
+    value_text,
+)
 
 _MOST_AXES = 12
 _MOST_LINES = 400

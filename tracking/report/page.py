@@ -9,7 +9,10 @@ import base64
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+import math
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -19,14 +22,27 @@ from typing import Any
 import altair as alt
 import jinja2
 
+from search_spaces.texts import amounts, counted, duration, listed, number
+from tracking.history import commands as shell
+from tracking.history.commands import confirm_command, shell_command
 from tracking.history.comparison import Comparison, Reached, compare
 from tracking.history.study_history import StudyHistory
-from tracking.report import page_texts, theme
-from tracking.report.axes import drawable, value_text
+from tracking.history.trials import reasons
+from tracking.history.verdicts import champion_sentences, read_evaluations
+from tracking.records import EndedTrial, RecordedSettings, TrialRecord, settings_of
+from tracking.records.checks import (
+    IDENTICAL,
+    REPRODUCED,
+    TRAINED_BY_ITSELF,
+    differs,
+    is_reproduction,
+)
+from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.report import theme
 from tracking.report.charts import one_curve
 from tracking.report.figures import Figure, sections, tables
-from tracking.report.trial_data import Columns, StudyData, columns_of
-from tracking.texts import counted, duration, number
+from tracking.report.trial_data import Columns, StudyData, columns_of, drawable, value_text
+from tracking.store.files import write_atomically
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
@@ -62,14 +78,14 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
     charts = [figure.chart for section in shown for figure in section.figures]
     best = data.ranked[0] if data.ranked else None
     picked = best.number if best else next((t.number for t in history.trials), None)
-    columns = page_texts.table_columns(data)
+    columns = table_columns(data)
     return _render(
         "study.html",
         [*charts, *([one_curve(data)] if data.has_curves else [])],
         tables(data),
         {
             "picked": picked,
-            "command": page_texts.reproduce_command(data),
+            "command": reproduce_command(data),
             "headings": data.headings,
         },
         title=f"{description.name}: study report",
@@ -78,18 +94,18 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
         best="" if best is None or best.value is None else number(best.value),
         picked=picked,
         one_curve=data.has_curves,
-        verdict=page_texts.verdict(data),
-        facts=page_texts.facts(data),
+        verdict=verdict(data),
+        facts=facts(data),
         sections=shown,
         columns=columns,
-        rows=list(page_texts.table_rows(data)),
+        rows=list(table_rows(data)),
         printed=_PRINTED,
         whole=_WHOLE if len(columns) <= _MOST_WHOLE else 0,
         of_function=bool(description.objective_function),
         table_text=f"{counted(len(history.trials), 'trial')}, the best first. A click puts a "
         "trial in focus. Dragging over an area of a chart chooses trials in all charts and here; "
         "so does the list. Escape shows all again.",
-        details=page_texts.details(data),
+        details=details(data),
     )
 
 
@@ -192,15 +208,13 @@ def _best(comparison: Comparison) -> str:
 def _standing(comparison: Comparison, place: int) -> list[str]:
     standing = comparison.standings[place]
     description, best = standing.history.description, standing.best
-    counts = standing.history.counts()
     at = "" if best is None or best.epoch is None else f", epoch {best.epoch}"
     return [
         standing.label,
         description.engine,
         "none" if best is None or best.value is None else number(best.value, 5),
         "" if best is None else f"{best.number}{at}",
-        f"{counts['total']:,}: "
-        + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n and name != "total"),
+        f"{len(standing.history.trials):,}: {amounts(standing.history.counts())}",
         f"{standing.epochs:,}",
         duration(standing.seconds),
         *(_cost(reached) for reached in standing.reached),
@@ -305,3 +319,372 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
         }
     autosize = {"type": "fit-x", "contains": "padding"}
     return {**specification, "width": "container", "autosize": autosize, "usermeta": usermeta}
+
+
+_NUMBERS_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A study's outcome in words.
+
+    Attributes:
+        asked: The question, in sentences.
+        found: The answer, in one sentence.
+        answers: What each scientific hyperparameter does, in a sentence each.
+        believe: How much of the best value to believe, in one line; or empty.
+        params: The best trial's hyperparameters, as texts by name.
+        trust: How far to trust the value: headings with sentences.
+        following: What to do next, in sentences.
+        commands: What each command does, and the command.
+    """
+
+    asked: tuple[str, ...]
+    found: str
+    answers: tuple[str, ...]
+    believe: str
+    params: tuple[tuple[str, str], ...]
+    trust: tuple[tuple[str, str], ...]
+    following: tuple[str, ...]
+    commands: tuple[tuple[str, str], ...]
+
+
+def verdict(data: StudyData) -> Verdict:
+    """Returns the verdict on a study."""
+    best = data.ranked[0] if data.ranked else None
+    metric = data.history.description.objective.metric
+    if best is None or best.value is None:
+        answer = "No trial has a value yet."
+    else:
+        at = f" at epoch {best.epoch} of {best.result.epochs}"
+        answer = f"Trial {best.number} reached {metric} {number(best.value)}"
+        answer += "." if best.result.of_no_epoch else f"{at}."
+    names = data.history.description.space.names
+    values = {} if best is None else best.params
+    return Verdict(
+        _asked(data),
+        answer,
+        tuple(f.verdict for f in data.diagnosis.findings if f.check == "isolation"),
+        "" if best is None else data.verdict.text,
+        tuple((name, value_text(values[name])) for name in names if name in values),
+        tuple(_trust(data, best)),
+        tuple(_following(data, best)),
+        tuple(_commands(data, best)),
+    )
+
+
+def _asked(data: StudyData) -> tuple[str, ...]:
+    description = data.history.description
+    sizes, objective = description.data.sizes, description.objective
+    way = "highest" if objective.direction == "max" else "lowest"
+    samples = ", ".join(
+        f"{sizes[part]:,} {name}"
+        for part, name in (("train", "for training"), ("validation", "for validation"))
+        if part in sizes
+    )
+    if description.folds:
+        samples = f"{sizes['train']:,} samples in {description.folds} folds"
+    on = f"on {description.data.name}" + (f" ({samples})?" if samples else "?")
+    question = (
+        f"Which values of {counted(len(data.axes), 'hyperparameter')} give the {way} "
+        f"{objective.metric} {on}"
+    )
+    if not data.axes:
+        question = f"Nothing varies: which {objective.metric} is reached {on}"
+    return (question, *([description.notes] if description.notes else []))
+
+
+def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
+    """Returns what speaks for and against the best value."""
+    history = data.history
+    counts = history.counts()
+    ended = amounts({name: counts[name] for name in ("complete", "pruned", "infeasible")})
+    trials = counted(len(history.trials), "trial")
+    kinds = [("Trials", f"{trials}: {ended or 'none has ended'}.")]
+    running = counts["running"] + counts["interrupted"]
+    if running:
+        kinds.append(("Not finished", f"{counted(running, 'trial')} still to end; see the table."))
+    contradicted = sum(not trial.holds for trial in history.trials)
+    if contradicted:
+        left_out = f"model.fit gets another result for {counted(contradicted, 'trial')}: left out."
+        kinds.append(("Contradicted", left_out))
+    if best is None or best.value is None:
+        return kinds
+    kinds.insert(0, ("Choice", _selection(data)))
+    champion = champion_sentences(history, data.verdict)
+    if champion:
+        kinds.append(("Champion", f"{'. '.join(champion).rstrip('.')}."))
+    kinds.append(("Verified", _verified(best)))
+    spread = best.result.spread
+    if spread is not None:
+        over = f"{len(best.result.repeats)} {'folds' if best.result.folds else 'seeds'}"
+        kinds.append(("Spread", f"± {number(spread, 2)} over {over} of the best trial."))
+    if data.verdict.confirmation is None:
+        not_yet = "Not yet: the best trials were not trained again under new seeds."
+        kinds.append(("Confirmed", not_yet))
+    return [*kinds, ("Test part", _on_test(data))]
+
+
+def _on_test(data: StudyData) -> str:
+    """Returns what was read of the sealed test part."""
+    history = data.history
+    if "test" not in history.description.data.digests:
+        known = not history.description.objective_function or history.description.data.digests
+        return "The data has none." if known else "Unknown: the objective function loads its data."
+    readings = read_evaluations(history)
+    if not readings:
+        return "Sealed: not read yet."
+    last = readings[-1]
+    name = history.description.objective.metric.removeprefix("val_")
+    measured = last.metrics.get(name)
+    if measured is None:
+        return f"Read {counted(len(readings), 'time')}, the last time by trial {last.trial}."
+    interval = ""
+    if measured.low is not None and measured.high is not None:
+        interval = f" (95 % interval {number(measured.low)} to {number(measured.high)})"
+    return (
+        f"{name} {number(measured.value)}{interval} by trial {last.trial}; read "
+        f"{counted(len(readings), 'time')}."
+    )
+
+
+def _selection(data: StudyData) -> str:
+    """Returns what the expected value rests on."""
+    values = f"The best of {counted(len(data.ranked), 'value')}"
+    if data.history.description.objective_function:
+        # What it measures, and on which data, is its own affair.
+        values += ", as its objective function returned them."
+    else:
+        values += " measured on the same validation samples."
+    return " ".join(data.verdict.grounds) or values
+
+
+def _verified(best: EndedTrial) -> str:
+    text = best.verified
+    if best.result.of_no_epoch:
+        return "Nothing to compare: its objective function does everything itself."
+    if text.startswith(REPRODUCED):
+        return f"Yes: {text}."
+    if text == IDENTICAL:
+        return "Yes: plain model.fit trained it again to the same bits."
+    if text.startswith(IDENTICAL):
+        return f"In part: model.fit was{text.removeprefix('model.fit,')}."
+    if text in TRAINED_BY_ITSELF:
+        return "Nothing to compare: it was trained by fit itself."
+    if differs(text) or is_reproduction(text):
+        return f"No: {text}."
+    return f"Not compared with model.fit{': ' + text if text and text != 'off' else ''}."
+
+
+def _following(data: StudyData, best: EndedTrial | None) -> list[str]:
+    """Returns what the record suggests to do next: what its diagnosis found."""
+    asks = [
+        f"{each.title}. {each.advice}".rstrip()
+        for each in data.diagnosis.findings
+        if each.severity != "ok"
+    ]
+    none = (
+        "Launch it: no trial has ended." if best is None else "Nothing in the record asks for more."
+    )
+    return asks or [none]
+
+
+def _commands(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
+    history, store, several = data.history, data.root, data.several
+    commands = []
+    if data.diagnosis.command:
+        commands.append(("Launch what should follow", data.diagnosis.command))
+    if best is not None and not best.verified.startswith(REPRODUCED):
+        again = str(best.number).join(reproduce_command(data))
+        how = "Train the best trial again, by plain model.fit, and compare"
+        if history.description.objective_function:
+            how = "Run the best trial again, and compare"
+        commands.append((how, again))
+    if best is not None:
+        command = confirm_command(history, data.verdict, data.without)
+        on = "" if history.description.objective_function else " and on the test part"
+        commands += [(f"Confirm the choice, under new seeds{on}", command)] if command else []
+    has_test = history.description.data.sizes.get("test") and not data.verdict.is_confirmed
+    if history.registered is not None and has_test:
+        command = shell_command("evaluate", history.description, store=store, several=several)
+        commands.append(("Read the sealed test part with the champion", command))
+    if several:
+        # The one of this page first.
+        names = dict.fromkeys((history.description.engine, *history.engines))
+        options = " ".join(f"--engine {shlex.quote(name)}" for name in names)
+        command = shell_command("report", history.description, options, store=store)
+        commands.append((f"Compare it with {listed([*names][1:])}, side by side", command))
+    command = shell_command("ui", history.description, store=store, several=several)
+    return [*commands, ("Look at it in the MLflow UI", command)]
+
+
+def reproduce_command(data: StudyData) -> tuple[str, str]:
+    """Returns what stands before and after a trial's number in the command that reproduces it."""
+    description, several = data.history.description, data.several
+    command = shell.reproduce_command(description, "\0", data.root, several=several)
+    before, _, after = command.partition("\0")
+    return before, after
+
+
+def facts(data: StudyData) -> list[tuple[str, str]]:
+    """Returns the figures at the top of the page: a name and a figure each."""
+    history = data.history
+    ended = history.ended
+    spent = math.fsum(trial.result.seconds for trial in ended)
+    epochs = sum(t.result.epochs_in_all for t in ended if not t.result.of_no_epoch)
+    return [
+        ("Engine", history.description.engine),
+        ("Pruner", history.description.pruner),
+        ("Trials", f"{len(history.trials):,} of {history.description.trials:,}"),
+        *([("Epochs", f"{epochs:,}")] if epochs else []),
+        ("Training time", duration(spent)),
+        ("Seed", str(history.description.seed)),
+    ]
+
+
+def table_columns(data: StudyData) -> list[str]:
+    """Returns the names of the table's columns."""
+    return [name for name, _ in _cells(data)]
+
+
+def table_rows(data: StudyData) -> Iterator[list[str]]:
+    """Yields a row of texts for each trial, the best first; empty where there is nothing."""
+    cells = _cells(data)
+    valued = {trial.number for trial in data.ranked}
+    others = (trial for trial in data.history.trials if trial.number not in valued)
+    for trial in (*data.ranked, *others):
+        yield [text(trial) for _, text in cells]
+
+
+def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
+    """Returns the columns of the table of trials: a name, and the text of a trial."""
+    description, trials = data.history.description, data.history.trials
+    gaps = dict(zip(data.trials.get("trial", ()), data.trials.get("gap", ()), strict=True))
+
+    def state(trial: TrialRecord) -> str:
+        default = ", defaults" if trial.number == description.default_trial else ""
+        reproduced = ", reproduced" if trial.verified.startswith(REPRODUCED) else ""
+        return f"{trial.state if trial.holds else 'contradicted by model.fit'}{default}{reproduced}"
+
+    def value(metric: str) -> Callable[[TrialRecord], str]:
+        return lambda t: _cell(t.best.metrics.get(metric) if t.best else None, 5)
+
+    def hyperparameter(name: str) -> Callable[[TrialRecord], str]:
+        return lambda t: value_text(t.params[name]) if name in t.params else ""
+
+    cells: list[tuple[str, Callable[[TrialRecord], str]]] = [
+        ("trial", lambda t: str(t.number)),
+        ("state", state),
+        (description.objective.metric, lambda t: _cell(t.best.value if t.best else None, 5)),
+    ]
+    if data.training_metric:
+        cells.append((data.training_metric, value(data.training_metric)))
+        cells.append(("gap", lambda t: _cell(gaps[t.number], 3)))
+    if any(trial.epoch is not None for trial in trials):
+        cells.append(("best epoch", lambda t: "" if t.epoch is None else str(t.epoch)))
+    if not all(t.result and t.result.of_no_epoch for t in trials):
+        cells.append(("epochs trained", lambda t: str(t.result.epochs) if t.result else ""))
+    cells.append(("time", lambda t: duration(t.result.seconds) if t.result else ""))
+    cells += [(axis.name, hyperparameter(axis.name)) for axis in data.axes]
+    if any(t.result and t.result.reason for t in trials):
+        cells.append(("reason", lambda t: t.result.reason[:300] if t.result else ""))
+    return cells
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None else number(value, digits)
+
+
+def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Returns the last sections of the page: a heading, a sentence, and texts by name."""
+    description, trials = data.history.description, data.history.trials
+    recorded, of_function = description.data, description.objective_function
+    best = data.ranked[0] if data.ranked else None
+    folds = recorded.details.get("folds", ())
+    samples = {
+        "Data set": f"{recorded.name} ({recorded.source})" if recorded.source else recorded.name,
+        **{f"{part} samples": f"{size:,}" for part, size in recorded.sizes.items()},
+        **{
+            f"Fold {place}": f"{fold['train']:,} to train, {fold['validation']:,} to validate"
+            for place, fold in enumerate(folds, start=1)
+        },
+        **{name: value for name, value in recorded.details.items() if name != "folds"},
+        "SHA-256 of the data": recorded.digest,
+        **{f"SHA-256 of {part}": digest for part, digest in recorded.digests.items()},
+    }
+    crossed = f"{description.folds} folds: {description.cross_validation}"
+    elsewhere = ["notes"] + ["repeats"] * bool(description.folds)
+    elsewhere += ["epochs", "batch_size"] if of_function else []
+    settings = {
+        "Objective": f"{description.objective.direction} {description.objective.metric}",
+        "Engine": description.engine,
+        "Pruner": description.pruner,
+        "Cross-validation": crossed if description.folds else "",
+        "Objective function": of_function,
+        **{
+            name.replace("_", " ").capitalize(): getattr(description, name)
+            for name in settings_of(RecordedSettings)
+            if name not in elsewhere
+        },
+        "Threads per trial": description.threads,
+        "Hardware": DIFFERENT_HARDWARE
+        if description.hardware == ANY_HARDWARE
+        else description.hardware,
+    }
+    # A hyperparameter may have the name of a setting.
+    space = [(parameter.name, repr(parameter)) for parameter in description.space]
+    digests = {
+        "Study file": description.code.path or "none",
+        "SHA-256 of the code": description.code.digest or "none",
+        "SHA-256 of the space": description.space.digest,
+    }
+    last = trials[-1].environment if trials else {}
+    environment = {name: text for name, text in last.items() if text}
+    if best is not None:
+        environment[f"SHA-256 of trial {best.number}'s weights"] = best.result.weights_sha256
+    why = [
+        (
+            f"{each.kind}: {counted(len(each.trials), 'trial')}",
+            f"{each.text} ({_numbers(each.trials)})",
+        )
+        for each in reasons(trials)
+    ]
+    parts = [
+        ("Why trials ended early", "", why),
+        ("Data", "", _texts(samples)),
+        ("Definition", "", [*_texts(settings), *space, *_texts(digests)]),
+        ("Environment", "Of the trial that began last.", _texts(environment)),
+    ]
+    return [part for part in parts if part[2]]
+
+
+def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Returns values as texts by name; what is missing is left out."""
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in values.items()
+        if value not in (None, "")
+    ]
+
+
+def _numbers(trials: tuple[int, ...]) -> str:
+    return f"trial {listed(trials, most=_NUMBERS_SHOWN)}"
+
+
+FILE_NAME = "report.html"
+
+
+def write_report(history: StudyHistory, without: Path | None = None) -> Path:
+    """Writes a study's page, where commands need not name a folder `without`; returns its path."""
+    file = history.folder / FILE_NAME
+    write_atomically(file, study_page(history, without))
+    return file
+
+
+def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
+    """Writes a page with studies, or engines of one, side by side.
+
+    Raises:
+        ComparisonError: If they can't be compared.
+    """
+    write_atomically(page, comparison_page(histories))

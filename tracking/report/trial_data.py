@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import altair as alt
+import numpy as np
+
+from search_spaces import Float, Int, Listed, Parameter, SearchSpace
+from search_spaces.texts import number, readable
 from tracking.diagnosis.diagnosed import training_metric
 from tracking.diagnosis.diagnosing import Diagnosis, diagnose
+from tracking.history.champions import read_validation_predictions
 from tracking.history.commands import data_command
-from tracking.history.curves import RecordedCurves, metric_by_epoch
 from tracking.history.study_history import StudyHistory
-from tracking.history.validation_samples import read_validation_predictions
+from tracking.history.trials import RecordedCurves, metric_by_epoch
 from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
+from tracking.records.checks import ValidationPredictions
 from tracking.records.studies import DataFindings
-from tracking.records.validation_predictions import ValidationPredictions
-from tracking.report.axes import HyperparameterAxis, axes_of, importances
-from tracking.texts import significant
 
 Columns = dict[str, list[Any]]
 """Values by column, all of one length."""
@@ -198,3 +204,221 @@ def columns_of(rows: list[dict[str, Any]]) -> Columns:
 def rows_of(columns: Columns) -> list[dict[str, Any]]:
     """Returns columns as rows."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+_MOST_TICKS = 8
+_TITLE_LETTERS = 36
+_PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+FEWEST_TRIALS = 15
+"""With fewer trials the first one named is too often not the most important."""
+# Trees of 64 leaves: as right as deeper ones, and 2,000 trials take a second.
+_TREES, _DEPTH = 32, 6
+
+# No XML can hold them, an SVG neither: https://www.w3.org/TR/xml/#charsets
+_UNDRAWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class HyperparameterAxis:
+    """The axis of a hyperparameter that varies.
+
+    Attributes:
+        field: The column of its values, free of marks that mean something to Vega.
+        labels: Of a listed one: how its values are shown, in declared order; else empty.
+    """
+
+    parameter: Parameter
+    field: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The hyperparameter's name."""
+        return self.parameter.name
+
+    @property
+    def drawn(self) -> str:
+        """The column that charts draw: of a range its place in the sampling scale."""
+        return f"{self.field}_unit" if self.numeric else self.field
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are numbers of a range."""
+        return not self.labels
+
+    def columns(self, values: Mapping[str, Any]) -> dict[str, float | str | None]:
+        """Returns what its columns hold for a trial; None where it is not active."""
+        unit = self.unit(values)
+        value = None if unit is None else values[self.name]
+        if isinstance(self.parameter, Listed):
+            return {self.field: None if unit is None else self.labels[self.parameter.index(value)]}
+        return {self.field: significant(value), self.drawn: unit}
+
+    def unit(self, values: Mapping[str, Any]) -> float | None:
+        """Returns a trial's place in the sampling scale, from 0 to 1; None if not active."""
+        value = values.get(self.name)
+        held = self.name in values and self.parameter.contains(value)
+        return round(self.parameter.to_unit(value), 4) if held else None
+
+    def x(self) -> alt.X:
+        """Returns the horizontal channel."""
+        return alt.X(**self._channel(horizontal=True))
+
+    def y(self) -> alt.Y:
+        """Returns the vertical channel."""
+        return alt.Y(**self._channel(horizontal=False))
+
+    def tooltip(self) -> alt.Tooltip:
+        """Returns its line in a tooltip."""
+        kind: Any = "quantitative" if self.numeric else "nominal"
+        return alt.Tooltip(field=self.field, type=kind, title=self.name)
+
+    def _channel(self, *, horizontal: bool) -> dict[str, Any]:
+        # A longer one would leave the chart no room; the heading has all of it.
+        short = self.name
+        if len(short) > _TITLE_LETTERS:
+            short = f"{short[:_TITLE_LETTERS].rstrip()}…"
+        shared = {"field": self.drawn, "title": short}
+        if self.labels:
+            angle = 0 if sum(map(len, self.labels)) < 40 or not horizontal else -35
+            return {
+                **shared,
+                "type": "nominal",
+                "sort": None,
+                "scale": alt.Scale(domain=list(self.labels)),
+                "axis": alt.Axis(labelAngle=angle, labelLimit=110, grid=False),
+            }
+        ticks = self.ticks()
+        texts = json.dumps([text for _, text in ticks])
+        places = json.dumps([place for place, _ in ticks])
+        return {
+            **shared,
+            "type": "quantitative",
+            "scale": alt.Scale(domain=[0, 1], nice=False),
+            "axis": alt.Axis(
+                values=[place for place, _ in ticks],
+                labelExpr=f"{texts}[indexof({places}, datum.value)]",
+                labelOverlap="greedy",
+                labelSeparation=8,
+                labelFlush=False,
+            ),
+        }
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Returns places in the sampling scale, and the values there."""
+        if self.labels:
+            ticks = [((i + 0.5) / len(self.labels), label) for i, label in enumerate(self.labels)]
+            return ticks if len(ticks) <= _MOST_TICKS else [ticks[0], ticks[-1]]
+        parameter = self.parameter
+        assert isinstance(parameter, Float | Int), "all others are listed"
+        if parameter.scale == "log" and parameter.high / parameter.low >= 100:
+            first = math.ceil(math.log10(parameter.low) - 1e-9)
+            last = math.floor(math.log10(parameter.high) + 1e-9)
+            # At decades, which people look for.
+            values = [parameter.nearest(10.0**power) for power in range(first, last + 1)]
+        else:
+            values = [parameter.from_unit(place) for place in _PLACES]
+        shown = {number(value, 3): round(parameter.to_unit(value), 6) for value in values}
+        return [(place, text) for text, place in shown.items()]
+
+
+def axes_of(space: SearchSpace) -> tuple[HyperparameterAxis, ...]:
+    """Returns the axes of the hyperparameters that vary, in declared order."""
+    varying = [parameter for parameter in space if parameter.count != 1]
+    return tuple(
+        HyperparameterAxis(parameter, f"p{index}", _labels(parameter))
+        for index, parameter in enumerate(varying)
+    )
+
+
+def _labels(parameter: Parameter) -> tuple[str, ...]:
+    if not isinstance(parameter, Listed):
+        return ()
+    labels = tuple(value_text(value) for value in parameter.values)
+    # Such as of 1 and "1".
+    return labels if len(set(labels)) == len(labels) else tuple(map(repr, parameter.values))
+
+
+def importances(
+    axes: Sequence[HyperparameterAxis], trials: Sequence[EndedTrial]
+) -> Mapping[str, float]:
+    """Returns the share of each hyperparameter in the variance of the trials' values.
+
+    fANOVA (Hutter, Hoos and Leyton-Brown, An efficient approach for assessing hyperparameter
+    importance, ICML 2014) takes a random forest's predictions apart into the hyperparameters' own
+    effects. The forest sees each in its sampling scale, and one that is not active at a value drawn
+    at random, as it makes no difference there. All trials with a value count, pruned ones too, each
+    with its best epoch. The same trials have the same importances.
+
+    Shares add up to 1, the largest first. There are none with fewer than `FEWEST_TRIALS` with a
+    value, or where all have the same one.
+    """
+    import optuna
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+    from optuna.importance import FanovaImportanceEvaluator
+    from optuna.trial import create_trial
+
+    values = {trial.number: trial.best.value for trial in trials if trial.best is not None}
+    if not axes or len(values) < FEWEST_TRIALS or len(set(values.values())) < 2:
+        return {}
+    rng, ranges = np.random.default_rng(0), dict[str, Any]()
+    for axis in axes:
+        places = range(len(axis.labels))
+        ranges[axis.name] = CategoricalDistribution(places) if places else FloatDistribution(0, 1)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        study = optuna.create_study()
+        for trial in sorted(trials, key=lambda each: each.number):
+            placed = {axis.name: _place(axis, trial.spec.values, rng) for axis in axes}
+            value = values[trial.number]
+            study.add_trial(create_trial(params=placed, distributions=ranges, value=value))
+        evaluator = FanovaImportanceEvaluator(n_trees=_TREES, max_depth=_DEPTH, seed=0)
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        return {name: float(share) for name, share in shares.items()}
+    except RuntimeError:
+        # Values that leave nothing to compare.
+        return {}
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _place(
+    axis: HyperparameterAxis, values: Mapping[str, Any], rng: np.random.Generator
+) -> float | int:
+    """Returns a trial's place on an axis: in units, or the index of its choice."""
+    parameter, unit = axis.parameter, axis.unit(values)
+    if isinstance(parameter, Listed):
+        held = unit is not None
+        return parameter.index(values[axis.name]) if held else int(rng.integers(len(axis.labels)))
+    return float(rng.random()) if unit is None else unit
+
+
+def significant(value: float | None, digits: int = 6) -> float | None:
+    """Returns a number rounded to significant digits; None if it is missing or not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(f"{value:.{digits}g}")
+
+
+def value_text(value: object) -> str:
+    """Returns a hyperparameter's value as a chart can draw it."""
+    return str(drawable(readable(value, 6)))
+
+
+def drawable(value: Any, key: str = "") -> Any:
+    r"""Returns a chart's specification in which users' texts do no harm.
+
+    Characters that no SVG can hold are escaped, as ``\x1b``: vl-convert ends the whole process at
+    one. So are backslashes in the titles of tooltips, which Vega-Lite writes into an expression.
+    A part of a specification stands under a key.
+    """
+    if isinstance(value, str):
+        return _UNDRAWABLE.sub(lambda match: ascii(match[0])[1:-1], value)
+    if isinstance(value, dict):
+        items = {drawable(name): drawable(item, name) for name, item in value.items()}
+        if key == "tooltip" and isinstance(items.get("title"), str):
+            items["title"] = items["title"].replace("\\", "\\\\")
+        return items
+    return [drawable(item, key) for item in value] if isinstance(value, list) else value

@@ -1,10 +1,4 @@
-"""The objective of each validation sample, from which the choice of a trial is corrected.
-
-| module | holds |
-|---|---|
-| `sample_scores` | the scores of samples after an epoch, and the objective of any resample |
-| `files` | their files, and which trials of a study keep theirs |
-"""
+"""The objective of each validation sample, from which the choice of a trial is corrected."""
 
 import lazy_loader
 

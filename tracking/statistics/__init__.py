@@ -1,14 +1,4 @@
-"""How far to believe a study's best value: corrections and intervals, from scores alone.
-
-| module | holds |
-|---|---|
-| `corrections` | the best value, corrected for being the best of many (BBC), or confirmed |
-| `intervals` | intervals of shares, losses and a gain on samples without a choice; resamples |
-| `race` | the rounds of a race, and who stays in it |
-| `sentences` | the verdict in sentences, wherever it is shown |
-
-Nothing here reads a store, or trains. NumPy and SciPy suffice, and each rule names its source.
-"""
+"""How far to believe a study's best value: corrections and intervals, from scores alone."""
 
 import lazy_loader
 

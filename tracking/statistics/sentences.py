@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 
+from search_spaces.texts import counted
 from tracking.records.checks import Confirmation, Corrected, Interval
 from tracking.records.studies import ConstantGuess, Direction
 
@@ -81,7 +82,9 @@ def worth_sentences(
     if confirmation is None:
         return (f"{said}, not confirmed; the best is trial {best}.",)
     raced = [v for r in confirmation.race if r.trial == trial for v in r.values if v is not None]
-    under = f"{sum(raced) / len(raced):.4g} under {_count(len(raced), 'new seed')}" if raced else ""
+    under = (
+        f"{sum(raced) / len(raced):.4g} under {counted(len(raced), 'new seed')}" if raced else ""
+    )
     said += f", and {under}." if raced else ", not confirmed."
     won = f"{_called(confirmation.winner)} won under new seeds"
     confirmed = confirmation.confirmed
@@ -96,18 +99,18 @@ def grounds(
     said = []
     if corrected is not None and (confirmation is None or confirmation.confirmed is None):
         choice = (
-            f"Corrected for the choice among {_count(corrected.trials, 'trial')}"
+            f"Corrected for the choice among {counted(corrected.trials, 'trial')}"
             if corrected.trials > 1
             else "One trial: there was no choice to correct for"
         )
-        groups = f" in {_count(corrected.groups, 'group')}" if corrected.groups else ""
-        said.append(f"{choice}, on {_count(corrected.samples, 'validation sample')}{groups}.")
+        groups = f" in {counted(corrected.groups, 'group')}" if corrected.groups else ""
+        said.append(f"{choice}, on {counted(corrected.samples, 'validation sample')}{groups}.")
         said += [corrected.note] if corrected.note else []
     if confirmation is None:
         return tuple(said)
     raced = (
-        f"{_count(len(confirmation.race), 'trial')} raced under "
-        f"{_count(len(confirmation.seeds), 'new seed')}"
+        f"{counted(len(confirmation.race), 'trial')} raced under "
+        f"{counted(len(confirmation.seeds), 'new seed')}"
     )
     confirmed = confirmation.confirmed
     if confirmed is None:
@@ -120,7 +123,7 @@ def grounds(
         if not math.isclose(confirmed.level, _LEVEL):
             said.append(
                 f"The intervals are of {100 * confirmed.level:.3g} %, as this test part was read "
-                f"{_count(confirmation.readings, 'time')}."
+                f"{counted(confirmation.readings, 'time')}."
             )
     if confirmations > 1:
         said.append(f"This is the last of {confirmations} confirmations.")
@@ -192,7 +195,7 @@ def _outdated(confirmation: Confirmation) -> str:
 def _winner(confirmation: Confirmation | None) -> list[str]:
     if confirmation is None or confirmation.winner == confirmation.reported_trial:
         return []
-    seeds = _count(len(confirmation.seeds), "new seed")
+    seeds = counted(len(confirmation.seeds), "new seed")
     return [f"{_called(confirmation.winner)} was best under {seeds}."]
 
 
@@ -236,7 +239,3 @@ def worth_having(default: float, direction: Direction) -> float:
 
 def _called(trial: int) -> str:
     return "The default" if trial < 0 else f"Trial {trial}"
-
-
-def _count(amount: int, noun: str) -> str:
-    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"

@@ -1,12 +1,4 @@
-"""The folder that holds everything, and its files.
-
-| module | holds |
-|---|---|
-| `folder` | the store: one folder with everything of its studies |
-| `study_locks` | locks of studies: one process at a time runs a study |
-| `trust` | the store's own file: its format; whose a store is |
-| `files` | atomic writes, sound files of weights, errors of the file system |
-"""
+"""The folder that holds everything, and its files."""
 
 import lazy_loader
 

@@ -21,6 +21,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from search_spaces.errors import StoreError, StudyNameError
+from search_spaces.texts import quoted
 from tracking.journal import FILE_NAME, Header, JournalReader
 from tracking.store.files import remove_pieces
 from tracking.store.study_locks import holder_of, locked_store, locked_study
@@ -247,12 +248,9 @@ def known_names(name: str, names: Sequence[str]) -> str:
     by_folded = {each.casefold(): each for each in reversed(names)}
     near = [by_folded[each] for each in get_close_matches(name.casefold(), by_folded, n=3)]
     if near:
-        return f"Did you mean {' or '.join(map(repr, near))}? All are listed by: kerastudy list"
-    more = len(names) - _NAMES_TOLD
-    told = ", ".join(map(repr, names[:_NAMES_TOLD]))
-    if more > 0:
-        told += f" and {more} more, listed by: kerastudy list"
-    return f"It has: {told}"
+        return f"Did you mean {quoted(near, 'or')}? All are listed by: kerastudy list"
+    rest = ", listed by: kerastudy list" if len(names) > _NAMES_TOLD else ""
+    return f"It has: {quoted(names, most=_NAMES_TOLD)}{rest}"
 
 
 FOLDER = "orphans"

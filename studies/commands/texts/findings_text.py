@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from search_spaces.texts import counted
 from studies.commands.texts.tables import table
 from studies.lines import cut, printable, wrapped
 from tracking.diagnosis.diagnosed import Finding
 from tracking.diagnosis.diagnosing import Diagnosis
 from tracking.records.studies import DATA_SEVERITIES, DataFinding, DataFindings
-from tracking.texts import counted
 
 _INDENT: Final = 9
 _MOST_ROWS: Final = 12

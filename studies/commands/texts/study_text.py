@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from studies.commands.texts.tables import spelled, states
+from search_spaces.texts import amounts, counted
+from studies.commands.texts.tables import spelled
 from studies.commands.texts.trial_text import all_trials, top_trials
-from studies.engines.engine import Curve
+from studies.engines import Curve
 from studies.lines import all_wrapped, printable, wrapped
 from studies.running.definitions import warnings_of
-from studies.running.study_trials import ValidationParts
+from studies.running.trials import ValidationParts
 from tracking.history.commands import confirm_command, shell_commands
-from tracking.history.curves import RecordedCurves, sparkline_if_curve
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import reasons
+from tracking.history.trials import RecordedCurves, reasons, sparkline_if_curve
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, StudyDescription
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.store.folder import default_store_path
-from tracking.texts import counted
 
 _REASONS_SHOWN = 5
 _CURVE = 30
@@ -117,7 +116,7 @@ def definition_text(description: StudyDescription) -> str:
 
 def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list[str]:
     """Returns what was found, how far to trust it, and how far the study is."""
-    description, best, counts = history.description, history.best, history.counts()
+    description, best = history.description, history.best
     lines = [f"study      {description.name}"]
     if best is None or best.best is None:
         lines.append("best       no trial has a value yet")
@@ -140,7 +139,8 @@ def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list
             lines += [f"answer     {sentence}" for sentence in answers(history).values()]
         lines += _model(history, best, verdict)
     lines.append(
-        f"trials     {counts['total']} of {description.trials}: {states(counts) or 'none yet'}"
+        f"trials     {len(history.trials)} of {description.trials}: "
+        f"{amounts(history.counts()) or 'none yet'}"
     )
     if history.stopped and history.ended_by != "trials":
         lines.append(f"ended      {history.stopped}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from search_spaces.texts import readable
 from studies.lines import cut, printable, terminal_columns, width
 
 _BETWEEN = 2
@@ -53,17 +54,12 @@ def table(
 
 def shown(value: object) -> str:
     """Returns a value as a person reads it."""
-    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
+    return printable(readable(value, 6))
 
 
 def spelled(values: Mapping[str, Any]) -> str:
     """Returns hyperparameters with their values."""
     return ", ".join(f"{printable(name)} = {shown(value)}" for name, value in values.items())
-
-
-def states(counts: Mapping[str, int]) -> str:
-    """Returns the number of trials by state; empty if there are none."""
-    return ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
 
 
 def _beside(lines: Sequence[str], cells: Sequence[str]) -> list[str]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from search_spaces.texts import counted
 from studies.commands.records import trial_document
 from studies.commands.texts.tables import in_blocks, shown
-from studies.engines.engine import Curve
+from studies.engines import Curve
 from studies.lines import all_wrapped, printable, terminal_columns, width
 from tracking.history.commands import shell_commands
-from tracking.history.curves import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
+from tracking.history.trials import sparkline_if_curve
 from tracking.records import EndedTrial, TrialRecord, TrialResult
 from tracking.store.folder import default_store_path
-from tracking.texts import counted
 
 _LONG_CURVE, _SHORT_CURVE = 60, 10
 

@@ -1,29 +1,149 @@
-"""Turns read data into splits: take parts, check, preprocess, seal, in this order."""
+"""Divides samples into parts: the options, the parts themselves, checks, preprocessing, seal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from search_spaces import checks
 from search_spaces.errors import DataError
-from studies.data.arrays.checks import Samples, check_same_shape, check_samples, check_some_weight
-from studies.data.arrays.classes import (
+from studies.data.arrays.mapped import taken
+from studies.data.arrays.parts import Part, Splits, seal
+from studies.data.arrays.samples import (
     ClassNames,
+    Samples,
     check_class_counts,
+    check_same_shape,
+    check_samples,
     check_several_classes,
-    class_labels,
+    check_some_weight,
     count_classes,
+    labels_of,
     numbered,
-    stratification_labels,
 )
-from studies.data.arrays.large import taken
-from studies.data.arrays.preprocessing import Given, examples_of, preprocessed_parts
-from studies.data.arrays.splits import Part, Splits, seal
 from studies.data.arrays.structures import Arrays, entry_name, map_arrays
-from studies.data.options import Options, ReadyMade
+from studies.data.preprocessing import Given, examples_of, preprocessed_parts
+
+DEFAULT_SHARE = 0.2
+PREPROCESSING_NAMES = ("standardize", "minmax")
+_QUANTITIES = "targets that are quantities, not classes, pass as floats."
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyMade:
+    """A part that the user made; checked when it is read."""
+
+    x: object
+    y: object
+    sample_weight: object = None
+
+
+# A share in (0, 1) of all samples, a count of samples, or a ready-made part.
+Size = float | int | ReadyMade
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """How data is split and preprocessed; see `datasets.arrays`."""
+
+    validation: Size
+    test: Size | None
+    stratify: bool | str | None
+    preprocess: object
+    seed: int
+    class_names: tuple[str, ...] = ()
+
+
+def check_options(
+    *,
+    validation: object,
+    test: object,
+    seed: object,
+    stratify: object = None,
+    preprocess: object = None,
+    class_names: object = None,
+) -> Options:
+    """Checks the options of `datasets.arrays` without the data, and makes plain numbers of them.
+
+    Raises DataError if one is wrong, or if the shares leave nothing to train on.
+    """
+    no_test = test is None or (checks.is_real(test) and test == 0)
+    if not (stratify is None or isinstance(stratify, bool | str)):
+        raise DataError.of_setting(
+            "stratify",
+            "True, False or None",
+            stratify,
+            "Splits are stratified by y itself; of several outputs, pass the name of one.",
+        )
+    options = Options(
+        _check_size("validation", validation),
+        None if no_test else _check_size("test", test),
+        stratify,
+        _check_preprocess(preprocess),
+        checks.seed("seed", seed, DataError),
+        _check_class_names(class_names),
+    )
+    if isinstance(options.validation, float) and isinstance(options.test, float):
+        total = options.validation + options.test
+        if total >= 1:
+            raise DataError(
+                f"validation={options.validation} and test={options.test} sum to {total:g}: "
+                "nothing is left to train on. Pass shares that sum to less than 1."
+            )
+    return options
+
+
+def _check_size(name: str, value: object) -> Size:
+    if isinstance(value, tuple | list) and len(value) in (2, 3):
+        return ReadyMade(*value)
+    # True and False are no numbers: validation=True would mean one sample.
+    if checks.is_whole(value) and value > 0:
+        return int(value)
+    if checks.is_real(value) and 0 < value < 1:
+        return float(value)
+    raise DataError.of_setting(
+        name,
+        "a share between 0 and 1 (both excluded), a count of samples above 0, or a ready-made part",
+        value,
+        f"Pass for instance {name}=0.2, {name}=1000, or (x, y), with weights (x, y, sample_weight)"
+        f"{', or None for no such part' if name == 'test' else ''}.",
+    )
+
+
+def _check_preprocess(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _check_preprocess(each) for name, each in value.items()}
+    if isinstance(value, str):
+        return checks.choice("preprocess", value, PREPROCESSING_NAMES, DataError)
+    methods = (getattr(value, method, None) for method in ("fit", "transform"))
+    if value is None or (all(map(callable, methods)) and not isinstance(value, type)):
+        return value
+    raise DataError.of_setting(
+        "preprocess",
+        "'standardize', 'minmax', or a scikit-learn transformer: an object, no class, with the "
+        "methods fit and transform",
+        value,
+    )
+
+
+def _check_class_names(value: object) -> tuple[str, ...]:
+    # A fitted label encoder of scikit-learn has these.
+    value = getattr(value, "classes_", value)
+    if value is None:
+        return ()
+    names = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []
+    if not names or len(set(map(str, names))) != len(names):
+        raise DataError.of_setting(
+            "class_names",
+            "different names, in the order of the labels 0, 1, 2 and so on, or a fitted "
+            "LabelEncoder",
+            value,
+            "Pass for instance class_names=['cat', 'dog'].",
+        )
+    return tuple(map(str, names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +175,15 @@ class Divided:
             # In the order of the table.
             x["train"] = {column.name: x["train"][column.name] for column in table.columns}
         example = examples_of(x["train"])
-        name, x, prepared, fitted = preprocessed_parts(table, x, self.options)
-        made = {part: replace(each, x=x[part]) for part, each in parts.items()}
+        options = self.options
+        name, x, prepared, fitted = preprocessed_parts(table, x, options.preprocess, options.seed)
+        finished = {part: replace(each, x=x[part]) for part, each in parts.items()}
         given = Given(
             example, prepared, self.pool.columns, self.class_names, fitted, self.pool.files
         )
-        validation = made["validation"] if "validation" in made else made["train"].first(1)
-        return seal(made["train"], validation, made.get("test"), self.classes, name, given)
+        train = finished["train"]
+        validation = finished["validation"] if "validation" in finished else train.first(1)
+        return seal(train, validation, finished.get("test"), self.classes, name, given)
 
 
 def make_splits(contents: Contents, options: Options) -> Splits:
@@ -75,17 +197,30 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
 
     For folds no validation part is drawn, and the classes of the training part are not checked.
     """
-    pool = contents.pool
-    ready, sizes = _sorted_out(contents, options)
-    if folds:
-        sizes.pop("validation", None)
+    pool, ready = contents.pool, dict(contents.ready)
+    sizes: dict[str, float | int] = {}
+    # The test part is drawn first.
+    for name, size in (("test", options.test), ("validation", options.validation)):
+        if name in ready or size is None:
+            continue
+        if isinstance(size, ReadyMade):
+            x, y, weights = (
+                f"{array} of the ready-made {name} part" for array in ("x", "y", "sample_weight")
+            )
+            ready[name] = check_samples(size.x, size.y, x, y, size.sample_weight, weights)
+        elif not (folds and name == "validation"):
+            sizes[name] = size
     for samples in ready.values():
         check_same_shape(samples, pool)
     pool, ready, class_names = numbered(pool, ready, options.class_names)
-    labels, strata = labels_of(pool, options)
-    if labels is not None and not folds:
+    labels, strata = labels_of(pool, options.stratify)
+    if not folds:
         check_several_classes(labels, pool.y_name)
-    indices = split_indices(_named(pool, options), sizes, strata, options.seed)
+    named = pool
+    if isinstance(options.stratify, str):
+        # In messages, the targets to stratify by.
+        named = replace(pool, y_name=entry_name(pool.y_name, options.stratify))
+    indices = split_indices(named, sizes, strata, options.seed)
     if labels is not None and not folds:
         # A random split, or one of small classes, may leave the training part without a class.
         how = ", split in time (time=False draws it at random)," if pool.in_time else ""
@@ -93,24 +228,10 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
     # Copies: the user may change the arrays later.
     parts = {name: _part(pool, chosen) for name, chosen in indices.items()}
     for name, part in parts.items():
-        check_weights(part, f"the {name} part")
-    parts |= {name: _part(each) for name, each in ready.items()}
-    classes = None if labels is None else _classes_of(pool, labels, ready)
-    return Divided(parts, _named(pool, options), options, classes, class_names)
-
-
-def labels_of(samples: Samples, options: Options) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Returns the classes of samples, and what their splits are stratified by; or None."""
-    # Several targets make no classes together.
-    labels = class_labels(samples.y) if isinstance(samples.y, np.ndarray) else None
-    return labels, stratification_labels(samples, labels, options.stratify)
-
-
-def _named(pool: Samples, options: Options) -> Samples:
-    """Returns samples whose targets have the name, in messages, of those to stratify by."""
-    if not isinstance(options.stratify, str):
-        return pool
-    return replace(pool, y_name=entry_name(pool.y_name, options.stratify))
+        check_some_weight(part.sample_weight, f"sample_weight of the {name} part")
+    parts |= {name: _part(samples) for name, samples in ready.items()}
+    classes = None if labels is None else count_classes(pool, labels, ready.values())
+    return Divided(parts, named, options, classes, class_names)
 
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
@@ -123,54 +244,9 @@ def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
     return Part(rows_of(samples.x, chosen), rows_of(samples.y, chosen), weights, alone)
 
 
-def check_weights(part: Part, called: str) -> None:
-    """Refuses a part whose samples all have the weight 0."""
-    if part.sample_weight is not None:
-        check_some_weight(part.sample_weight, f"sample_weight of {called}")
-
-
-def _sorted_out(
-    contents: Contents, options: Options
-) -> tuple[dict[str, Samples], dict[str, float | int]]:
-    """Returns the ready-made parts, and the sizes of those to split off, test first."""
-    ready = dict(contents.ready)
-    sizes: dict[str, float | int] = {}
-    for name, size in (("test", options.test), ("validation", options.validation)):
-        if name in ready or size is None:
-            continue
-        if isinstance(size, ReadyMade):
-            ready[name] = check_samples(
-                size.x,
-                size.y,
-                f"x of the ready-made {name} part",
-                f"y of the ready-made {name} part",
-                size.sample_weight,
-                f"sample_weight of the ready-made {name} part",
-            )
-        else:
-            sizes[name] = size
-    return ready, sizes
-
-
 def rows_of(arrays: Arrays, chosen: np.ndarray | None) -> Any:
     """Returns a copy of some rows of arrays, or of all."""
     return map_arrays(lambda array: taken(array, chosen), arrays)
-
-
-def _classes_of(pool: Samples, labels: np.ndarray, ready: Mapping[str, Samples]) -> int:
-    """Counts the classes of all parts, which must all be classes."""
-    everywhere = [labels]
-    assert isinstance(pool.y, np.ndarray), "several targets have no labels"
-    for part in ready.values():
-        assert isinstance(part.y, np.ndarray), "parts hold the same arrays"
-        of_part = class_labels(part.y)
-        if of_part is None:
-            raise DataError(
-                f"{pool.y_name} holds classes ({pool.y.dtype}), but {part.y_name} does not "
-                f"({part.y.dtype}: negative, fractional, or not one-hot). Encode both alike."
-            )
-        everywhere.append(of_part)
-    return count_classes(pool.y, np.concatenate(everywhere))
 
 
 def split_indices(
@@ -191,42 +267,37 @@ def split_indices(
     counts = {name: _count(name, size, len(samples)) for name, size in sizes.items()}
     left = len(samples) - sum(counts.values())
     if left <= 0:
-        asked = " and ".join(f"{name}={sizes[name]}" for name in sizes)
+        parts = " and ".join(f"{name}={size}" for name, size in sizes.items())
         raise DataError(
-            f"{asked} of {len(samples)} samples leave none to train on. "
+            f"{parts} of {len(samples)} samples leave none to train on. "
             "Pass smaller parts or more samples."
         )
     if labels is not None and counts:
-        check_class_counts(labels, len(counts) + 1, samples.y_name)
+        _check_classes(labels, len(counts) + 1, samples.y_name)
         _check_room(labels, {**counts, "train": left}, samples.y_name)
-    if samples.in_time:
-        parts = {}
-        rest = np.arange(len(samples))
-        for name, count in counts.items():
-            rest, parts[name] = rest[:-count], rest[-count:]
-        return {"train": rest, **parts}
-    return _draw(samples, counts, labels, seed)
+    rest, drawn = np.arange(len(samples)), {}
+    for name, count in counts.items():
+        if samples.in_time:
+            rest, drawn[name] = rest[:-count], rest[-count:]
+        else:
+            rest, drawn[name] = _draw(rest, count, labels, samples.y_name, seed)
+    return {"train": rest, **drawn}
 
 
 def _draw(
-    samples: Samples, counts: Mapping[str, int], labels: np.ndarray | None, seed: int
-) -> dict[str, np.ndarray]:
-    rest = np.arange(len(samples))
-    parts = {}
-    for name, count in counts.items():
-        # Late: the import takes half a second.
-        from sklearn.model_selection import train_test_split
+    rest: np.ndarray, count: int, labels: np.ndarray | None, y_name: str, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    # Late: the import takes half a second.
+    from sklearn.model_selection import train_test_split
 
-        strata = None if labels is None else labels[rest]
-        if strata is not None:
-            # An earlier part may have taken all but one sample of a small class.
-            check_class_counts(strata, 2, f"{samples.y_name}, parts drawn before taken off,")
-        rest, parts[name] = train_test_split(
-            rest, train_size=len(rest) - count, test_size=count, random_state=seed, stratify=strata
-        )
-        if labels is not None:
-            rest, parts[name] = _holding_each_class(rest, parts[name], labels, seed)
-    return {"train": rest, **parts}
+    strata = None if labels is None else labels[rest]
+    if strata is not None:
+        # An earlier part may have taken all but one sample of a small class.
+        _check_classes(strata, 2, f"{y_name}, parts drawn before taken off,")
+    rest, part = train_test_split(
+        rest, train_size=len(rest) - count, test_size=count, random_state=seed, stratify=strata
+    )
+    return (rest, part) if labels is None else _holding_each_class(rest, part, labels, seed)
 
 
 def _holding_each_class(
@@ -243,9 +314,9 @@ def _holding_each_class(
     for here, there in ((sides[0], sides[1]), (sides[1], sides[0])):
         for missing in np.setdiff1d(labels[there], labels[here]):
             classes, counts = np.unique(labels[here], return_counts=True)
-            given = random.choice(np.flatnonzero(labels[here] == classes[counts.argmax()]))
-            taken = random.choice(np.flatnonzero(labels[there] == missing))
-            here[given], there[taken] = there[taken], here[given]
+            usual = random.choice(np.flatnonzero(labels[here] == classes[counts.argmax()]))
+            rare = random.choice(np.flatnonzero(labels[there] == missing))
+            here[usual], there[rare] = there[rare], here[usual]
     return sides[0], sides[1]
 
 
@@ -259,6 +330,11 @@ def _count(name: str, size: float | int, total: int) -> int:
     return count
 
 
+def _check_classes(labels: np.ndarray, parts: int, y_name: str) -> None:
+    hint = f"Pass stratify=False, ready-made parts, or more samples of it; {_QUANTITIES}"
+    check_class_counts(labels, parts, y_name, f"the {parts} parts to split by class", hint)
+
+
 def _check_room(labels: np.ndarray, counts: Mapping[str, int], y_name: str) -> None:
     """Refuses parts too small to hold one sample of each class."""
     classes = len(np.unique(labels))
@@ -267,5 +343,5 @@ def _check_room(labels: np.ndarray, counts: Mapping[str, int], y_name: str) -> N
             raise DataError(
                 f"The {name} part would have {count} sample(s), fewer than the {classes} classes "
                 f"of {y_name}. Make it larger, or pass stratify=False or ready-made parts; "
-                "targets that are quantities, not classes, pass as floats."
+                f"{_QUANTITIES}"
             )

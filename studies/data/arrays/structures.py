@@ -1,4 +1,4 @@
-"""One array, or several, for a model with one or several inputs or outputs.
+"""One array, or several, for a model with one or several inputs or outputs; and their digests.
 
 Several arrays are a dict by name, as Keras names inputs and outputs, or a tuple in their order.
 A list is one array, as `np.asarray` makes it.
@@ -6,11 +6,16 @@ A list is one array, as `np.asarray` makes it.
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+
+from search_spaces.errors import DataError
+from studies.data.arrays.mapped import blocks
 
 Arrays = np.ndarray | dict[str, np.ndarray] | tuple[np.ndarray, ...]
 Columns = tuple[tuple[str, str], ...]
@@ -18,15 +23,29 @@ Columns = tuple[tuple[str, str], ...]
 
 # In pixels.
 _SMALLEST_SIDE = 8
+_MASK = 2**64 - 1
+_ODD = 0x9E3779B97F4A7C15
+# Samples of which the values of a column are counted.
+_COUNTED = 1000
 
 
-def map_arrays(function: Callable[[np.ndarray], Any], arrays: Arrays) -> Any:
-    """Applies a function to each array, and returns the results in the same structure."""
+def entries(arrays: Any) -> dict[Any, Any]:
+    """Returns arrays by their keys: names, places, or "" for a single array."""
     if isinstance(arrays, dict):
-        return {name: function(array) for name, array in arrays.items()}
-    if isinstance(arrays, tuple):
-        return tuple(map(function, arrays))
-    return function(arrays)
+        return arrays
+    return dict(enumerate(arrays)) if isinstance(arrays, tuple) else {"": arrays}
+
+
+def rebuilt(like: Arrays, values: Iterable[Any]) -> Any:
+    """Returns values in the structure of some arrays, whose order they have."""
+    if isinstance(like, dict):
+        return dict(zip(like, values, strict=True))
+    return tuple(values) if isinstance(like, tuple) else next(iter(values))
+
+
+def map_arrays(function: Callable[..., Any], *arrays: Arrays) -> Any:
+    """Applies a function to each array, or to the arrays of several structures with one key."""
+    return rebuilt(arrays[0], map(function, *(entries(each).values() for each in arrays)))
 
 
 def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
@@ -34,10 +53,8 @@ def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
 
     That is "x" for a single one, else "x['image']" or "x[0]" and so on.
     """
-    if isinstance(arrays, dict):
-        return {entry_name(name, key): array for key, array in arrays.items()}
-    if isinstance(arrays, tuple):
-        return {entry_name(name, place): array for place, array in enumerate(arrays)}
+    if isinstance(arrays, dict | tuple):
+        return {entry_name(name, key): array for key, array in entries(arrays).items()}
     return {name: arrays}
 
 
@@ -49,22 +66,22 @@ def entry_name(name: str, key: str | int) -> str:
 
 def length_of(arrays: Arrays) -> int:
     """Returns the number of samples of the first array."""
-    return len(next(iter(named_arrays(arrays, "").values())))
+    return len(next(iter(entries(arrays).values())))
 
 
 def described(arrays: Arrays) -> str:
     """Returns how many arrays there are, and their names, for messages."""
-    if isinstance(arrays, tuple) and not arrays:
-        return "nothing"
     if isinstance(arrays, dict):
         return f"arrays named {', '.join(map(repr, arrays))}"
-    return f"{len(arrays)} arrays in a tuple" if isinstance(arrays, tuple) else "one array"
+    if not isinstance(arrays, tuple):
+        return "one array"
+    return f"{len(arrays)} arrays in a tuple" if arrays else "nothing"
 
 
 def several(value: object) -> dict[Any, object] | tuple[object, ...] | None:
     """Returns a user's several arrays, or None if the value makes one array.
 
-    Several are: a dict, and a tuple of which each entry is an array (a numpy array, a pandas
+    Several arrays are a dict, or a tuple whose entries are arrays (a numpy array, a pandas
     DataFrame, a tensor). A tuple of numbers, or of lists of them, is data.
     """
     if isinstance(value, Mapping):
@@ -97,8 +114,7 @@ def is_text(array: np.ndarray) -> bool:
     """Returns whether an array holds texts: of numpy's own type, or Python's as objects."""
     if array.dtype.kind != "O":
         return array.dtype.kind in "UST"
-    first = next(iter(array.ravel()[:1]), None)
-    return isinstance(first, str | bytes)
+    return isinstance(next(iter(array.ravel()[:1]), None), str | bytes)
 
 
 def is_portable(dtype: np.dtype) -> bool:
@@ -106,7 +122,123 @@ def is_portable(dtype: np.dtype) -> bool:
 
     Long doubles do not: they have 64, 80 or 128 bits, by platform, with padding of no fixed value.
     """
-    if dtype.kind in "biu":
-        return True
     # By character: where a long double has 64 bits, its dtype equals float64, which is portable.
-    return dtype.kind in "fc" and dtype.char not in "gG"
+    return dtype.kind in "biu" or (dtype.kind in "fc" and dtype.char not in "gG")
+
+
+def array_digest(array: np.ndarray) -> str:
+    """Returns the SHA-256 of an array's dtype, shape and values, the same on every machine.
+
+    It depends neither on the memory layout nor on the byte order, that of texts not on their dtype.
+    Raises DataError for Python objects, records and long doubles, whose bytes depend on the
+    machine. https://csrc.nist.gov/pubs/fips/180-4/upd1/final
+    """
+    array = np.asarray(array)
+    if is_text(array):
+        digest = hashlib.sha256(f"text {array.shape}\n".encode("ascii"))
+        for value in array.ravel().tolist():
+            text = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+            digest.update(b"%d:" % len(text) + text)
+        return digest.hexdigest()
+    if not is_portable(array.dtype):
+        raise DataError(
+            f"An array of dtype {array.dtype} has no digest that is the same on every machine",
+            hint="Convert it to booleans, integers, or floats of at most 64 bits.",
+        )
+    little_endian = array.dtype.newbyteorder("<")
+    digest = hashlib.sha256(f"{little_endian.str} {tuple(array.shape)}\n".encode("ascii"))
+    rows = np.atleast_1d(array)
+    for start, end in blocks(rows):
+        ordered = np.ascontiguousarray(rows[start:end], dtype=little_endian)
+        # hashlib takes buffers of one dimension only.
+        digest.update(ordered.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def combined_digest(digests: Mapping[str, str]) -> str:
+    """Returns one SHA-256 over named digests, whose order counts."""
+    lines = "".join(f"{name} {digest}\n" for name, digest in digests.items())
+    return hashlib.sha256(lines.encode("utf-8")).hexdigest()
+
+
+def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Returns groups of samples that are copies of each other; None if there are no copies.
+
+    The groups are whole numbers of shape (samples,), equal for copies. Weights may differ.
+
+    A table of few columns repeats by chance: two patients of the same age and sex are two. If at
+    least one pair of equal rows were to be expected of columns that are independent of each other,
+    repeated samples are no copies.
+    """
+    kinds, firsts, groups = np.unique(marks(arrays), return_index=True, return_inverse=True)
+    if len(kinds) == len(groups):
+        return None
+    # Copies say nothing of how often different samples have the same value.
+    different = {name: array[np.sort(firsts)[:_COUNTED]] for name, array in arrays.items()}
+    if _repeats_by_chance(different, len(groups)):
+        return None
+    return groups.astype(np.min_scalar_type(len(kinds)))
+
+
+def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> bool:
+    """Returns whether chance alone would make a pair of samples equal."""
+    import pandas as pd
+
+    expected, columns = samples * (samples - 1) / 2, set[bytes]()
+    for array in different.values():
+        for column in array.reshape(len(array), -1).T:
+            codes = pd.factorize(column, use_na_sentinel=False)[0]
+            # The columns of a one-hot yes and no say the same.
+            if codes.tobytes() not in columns:
+                columns.add(codes.tobytes())
+                counts = np.bincount(codes)
+                pairs = len(codes) * (len(codes) - 1)
+                expected *= float((counts * (counts - 1)).sum()) / max(pairs, 1)
+            if expected < 1:
+                return False
+    return True
+
+
+def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns 64 bits for each sample, the same for samples that are the same in all arrays."""
+    total = np.zeros(len(next(iter(arrays.values()))), np.uint64)
+    for place, array in enumerate(arrays.values(), start=1):
+        own = _of_texts(array) if is_text(array) else _of_numbers(array)
+        total += _mixed(own + np.uint64(place * _ODD & _MASK))
+    return total
+
+
+def _of_numbers(array: np.ndarray) -> np.ndarray:
+    mixed = np.empty(len(array), np.uint64)
+    for start, end in blocks(array):
+        rows = np.ascontiguousarray(array[start:end]).reshape(end - start, -1)
+        flat = rows.view(np.uint8)
+        words = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
+        places = np.arange(1, words.shape[1] + 1, dtype=np.uint64) * np.uint64(_ODD)
+        mixed[start:end] = _mixed(words + places).sum(axis=1, dtype=np.uint64)
+    return mixed
+
+
+def _of_texts(array: np.ndarray) -> np.ndarray:
+    total = np.zeros(len(array), np.uint64)
+    for place, column in enumerate(array.reshape(len(array), -1).T, start=1):
+        hashes = np.fromiter(map(_of_text, column.tolist()), np.uint64)
+        total += _mixed(hashes + np.uint64(place * _ODD & _MASK))
+    return total
+
+
+def _of_text(text: object) -> int:
+    return int.from_bytes(blake2b(str(text).encode(), digest_size=8).digest())
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    """Returns 64 bits that all depend on all bits of a word: the end of SplitMix64.
+
+    https://doi.org/10.1145/2714064.2660195
+    """
+    mixed: np.ndarray = words ^ (words >> np.uint64(30))
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed

@@ -17,15 +17,15 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock
 
-from search_spaces.errors import KerastudyError, WorkerError
-from studies.data.arrays.large import temporary_folder
+from search_spaces.errors import KerastudyError, StudyError, WorkerError
+from studies.data import temporary_folder
 from studies.error_texts import describe
 from studies.executors.messages import (
     ChampionSaved,
@@ -36,14 +36,14 @@ from studies.executors.messages import (
     SaveChampion,
 )
 from studies.executors.ray.cluster import set_variables
-from studies.executors.ray.parcels import CHAMPION, Begun, Parcel, moved, written_by
-from studies.executors.worker_process import WorkerProcess
-from studies.training.process.environment import deciding_variables
-from studies.user_code.shipping import ShippedStudy
+from studies.executors.worker import WorkerProcess
+from studies.training import deciding_variables
+from studies.user_code import ShippedStudy
+from tracking.records import TrialTask
 from tracking.store.files import replacing
 
 _SECONDS_BETWEEN_LOOKS = 0.25
-# As `temporary_folder` names them, so that it removes those of killed launches.
+# `temporary_folder` removes folders of such names that killed launches have left.
 _PREFIX, _IN_USE = "kerastudy-data-ray-", "in-use"
 _VERSIONS = ("kerastudy", "tensorflow", "keras", "numpy")
 
@@ -73,7 +73,7 @@ class Host:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._process: WorkerProcess | None = None
         self._ending, self._ended = False, threading.Event()
-        # The files of the present request, in a folder of this worker alone.
+        # This folder has the files of the present request, and is this worker's alone.
         self._folder = Path()
         self._written: tuple[Path, ...] = ()
         self._seen: dict[Path, tuple[int, int]] = {}
@@ -119,8 +119,8 @@ class Host:
         self._ended.wait(_SECONDS_BETWEEN_LOOKS * 4)
 
     def _check_versions(self) -> None:
-        ours, found = self._arrival.versions, versions()
-        differing = [f"{n} {found[n]} (here {v})" for n, v in ours.items() if found.get(n) != v]
+        ours, here = self._arrival.versions, installed_versions()
+        differing = [f"{n} {here[n]} (here {v})" for n, v in ours.items() if here.get(n) != v]
         if differing:
             raise WorkerError(
                 f"{self._node} has {', '.join(differing)}. Install the same versions on all nodes"
@@ -131,9 +131,9 @@ class Host:
         while not self._ending:
             message = _next(process)
             if isinstance(message, Failed) and self._node_id != self._arrival.home:
-                told = f"{message.message} (This was on {self._node}.)"
+                why = f"{message.message} (This was on {self._node}.)"
                 # Before it has loaded the study, something is missing here; others may have it.
-                message = Failed(told) if loaded else WorkerError(told)
+                message = Failed(why) if loaded else WorkerError(why)
             loaded = loaded or isinstance(message, Loaded)
             parcel = Parcel(message, self._files(message), tuple(self._printed()))
             if parcel != Parcel():
@@ -167,19 +167,19 @@ class Host:
             saved = self._folder / CHAMPION
             paths = [path for path in saved.rglob("*") if path.is_file()]
             return {path.relative_to(saved).as_posix(): path.read_bytes() for path in paths}
-        found = {}
+        files = {}
         for path in self._written:
             mark = _mark(path)
             if mark and self._seen.get(path) != mark:
                 with contextlib.suppress(FileNotFoundError):
-                    found[path.name] = path.read_bytes()
+                    files[path.name] = path.read_bytes()
                     self._seen[path] = mark
-        return found
+        return files
 
 
 def _next(process: WorkerProcess) -> object:
     """Returns a process's next message, why it has ended, or None after a while without any."""
-    # One that has ended can't be waited for.
+    # A process that has ended can't be waited for.
     with contextlib.suppress(EOFError, OSError):
         if not process.connection.poll(_SECONDS_BETWEEN_LOOKS):
             return None
@@ -192,25 +192,25 @@ def _next(process: WorkerProcess) -> object:
 def arrival_of(load: LoadStudy, launch: str, home: str) -> Arrival:
     """Returns what a node needs, from the driver's process."""
     variables = {name: os.environ.get(name) for name in (*deciding_variables(), "OMP_NUM_THREADS")}
-    return Arrival(load, launch, home, versions(), variables, os.getcwd())
+    return Arrival(load, launch, home, installed_versions(), variables, os.getcwd())
 
 
-def versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """Returns the versions that all nodes must have, without importing anything."""
-    found = {"Python": platform.python_version()}
+    versions = {"Python": platform.python_version()}
     for name in _VERSIONS:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
     """Returns what changes when a file is written; None if there is none."""
     with contextlib.suppress(FileNotFoundError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
+        status = path.stat()
+        return status.st_mtime_ns, status.st_size
     return None
 
 
@@ -233,7 +233,7 @@ def _node_folder(place: Path, name: str) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            # Only if no other worker uses it.
+            # It stays while another worker uses it.
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
@@ -250,3 +250,74 @@ def _held(folder: Path) -> IO[bytes]:
             if os.path.samestat(os.fstat(lock.fileno()), os.stat(folder / _IN_USE)):
                 return lock
             lock.close()
+
+
+# A champion's model is in this folder on a node, next to the request's files.
+CHAMPION = "champion"
+_FILES = ("state", "origin", "checkpoint", "scores")
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A message, with files by their names; from a node, also with the lines printed before it."""
+
+    message: object = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The actor has its resources, and works on this node."""
+
+    node: str
+    node_id: str
+
+
+def packed(message: object) -> Parcel:
+    """Returns a message with the files that it names and that exist."""
+    paths: list[Path | None] = []
+    if isinstance(message, RunFits):
+        paths = [path for fit in message.fits for path in (fit.state, fit.origin)]
+    elif isinstance(message, SaveChampion):
+        paths = [message.checkpoint]
+    return Parcel(message, {p.name: p.read_bytes() for p in paths if p is not None and p.exists()})
+
+
+def moved(request: RunFits | SaveChampion, folder: Path) -> RunFits | SaveChampion:
+    """Returns a request whose files are in another folder."""
+    if isinstance(request, SaveChampion):
+        model = folder / CHAMPION / request.folder.name
+        return replace(request, checkpoint=folder / request.checkpoint.name, folder=model)
+
+    def there(fit: TrialTask) -> TrialTask:
+        paths: dict[str, Any] = {name: getattr(fit, name) for name in _FILES}
+        return replace(fit, **{name: path and folder / path.name for name, path in paths.items()})
+
+    return RunFits(tuple(there(fit) for fit in request.fits))
+
+
+def written_by(request: object) -> Iterator[Path]:
+    """Yields the files that a job's fits write."""
+    if isinstance(request, RunFits):
+        for fit in request.fits:
+            yield from filter(None, (fit.state, fit.checkpoint, fit.scores))
+
+
+def put(files: Mapping[str, bytes], request: object) -> None:
+    """Writes files that have come from a node where the request asked for them."""
+    paths = {path.name: path for path in written_by(request)}
+    if isinstance(request, SaveChampion):
+        paths = {name: request.folder.parent / name for name in files}
+    states = {fit.state for fit in request.fits} if isinstance(request, RunFits) else set()
+    for name in files.keys() & paths:
+        path = paths[name]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # A worker of this machine writes a state in the same way.
+            with replacing(path, keeping=path in states) as partial:
+                partial.write_bytes(files[name])
+        except OSError as error:
+            raise StudyError(
+                f"{str(path)!r} cannot be written: {error}. Make room, then launch again to resume."
+            ) from None

@@ -1,49 +1,57 @@
-"""Builds compiled models, and callbacks, from hyperparameters; which way metrics get better."""
+"""Models, callbacks and data made of hyperparameters; which way metrics get better."""
 
 from __future__ import annotations
 
 import contextlib
 import numbers
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from search_spaces import HyperparameterError, Hyperparameters
-from search_spaces.errors import BuilderError
-from studies.data.preprocessing import building_for
+from search_spaces import (
+    Asked,
+    HyperparameterError,
+    Hyperparameters,
+    RecordedHyperparameters,
+    answers_alike,
+)
+from search_spaces.errors import BuilderError, DataError, StudyError
+from studies.data import DescribedData, LoadedData, building_for
+from studies.definition.class_weights import (
+    check_class_weight,
+    resolve_class_weight,
+    with_class_weight,
+)
 from studies.definition.objective import known_direction, unknown_direction, unknown_metric
 from studies.libraries.keras_parts import compile_arguments
-from studies.training.batches import as_keras_reads, packed
-from studies.training.building.hypermodel import has_own_fit
-from studies.training.models import fixed_batch_size, has_own_steps
-from studies.training.process import global_settings
+from studies.training.process.determinism import begin_trial, noting_environment, restore_settings
+from studies.training.trainers import has_own_fit
+from studies.user_code import explain, fatal, is_fatal
 from tracking.records import Direction, Objective
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import LoadedData
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 
 def build_model(
     study: StudyDefinition, hp: Hyperparameters, splits: LoadedData | None = None
 ) -> keras.Model:
-    """Calls the study's builder, for the data of a trial; raises whatever that raises.
+    """Calls the study's builder, for the data of a trial; an error of the builder is passed on.
 
     Raises BuilderError if it returns no Keras model, or one that is not compiled although no `fit`
     of its own trains it, or reads what the space lacks.
     """
     try:
-        with global_settings.noting_environment(), building_for(splits):
+        with noting_environment(), building_for(splits):
             model = build_function(study.build)(hp)
     except HyperparameterError as error:
         raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
     check_model(study, model)
-    if study.optimizer is not None or study.loss is not None or study.metrics is not None:
-        recompile(study, model)
+    if study.compile:
+        recompile(study, model, study.compile)
     if not model.compiled and not has_own_fit(study.build):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled. "
@@ -55,13 +63,13 @@ def build_model(
 def without_watching(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """Returns callbacks for a training without validation data, and those that watch it."""
+    """Returns callbacks that need no validation data, and callbacks that watch it."""
     watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
     return [callback for callback in callbacks if callback not in watching], watching
 
 
 def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
-    """Returns what a builder returned if it is a Keras model; else raises BuilderError."""
+    """Returns the builder's model; raises BuilderError if it is no Keras model."""
     import keras
 
     if not isinstance(returned, keras.Model):
@@ -84,17 +92,15 @@ def _why_no_model(returned: Any) -> str:
     return ""
 
 
-def recompile(study: StudyDefinition, model: keras.Model) -> None:
+def recompile(study: StudyDefinition, model: keras.Model, arguments: Mapping[str, Any]) -> None:
     """Compiles a model with the study's arguments instead of the builder's."""
-    given = {"optimizer": study.optimizer, "loss": study.loss, "metrics": study.metrics}
-    given = {name: value for name, value in given.items() if value is not None}
-    if not model.compiled and not {"optimizer", "loss"} <= set(given):
+    if not model.compiled and not {"optimizer", "loss"} <= set(arguments):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled, so "
             "the study must give both optimizer and loss."
         )
     before = compile_arguments(model) if model.compiled else {}
-    model.compile(**{**before, **{name: _new(value) for name, value in given.items()}})
+    model.compile(**{**before, **{name: _new(value) for name, value in arguments.items()}})
 
 
 def _new(value: Any) -> Any:
@@ -110,30 +116,6 @@ def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
     """Returns the function that builds a model: of a Keras Tuner HyperModel, its method."""
     method = getattr(build, "build", None)
     return method if callable(method) else build  # type: ignore[no-any-return]
-
-
-def build_variables(model: keras.Model, splits: LoadedData) -> None:
-    """Makes the missing variables of a model and its optimizer."""
-    import keras
-
-    x = splits.train.first(1).x
-    if not model.built and isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
-        # Not called, which would fix its batch size to that of the call.
-        model.build((None, *x.shape[1:]))
-    elif not model.built:
-        # Called, as the first batch would: `build` makes no variables of a subclass's layers.
-        try:
-            model(as_keras_reads(x))
-        except Exception:
-            if not has_own_steps(model):
-                raise
-            # Its training step calls its parts, and never itself: they make their variables.
-            if not model.weights:
-                model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
-    # Before weights are read: their file has the optimizer's state too. Once: a
-    # LossScaleOptimizer that is built again has more variables.
-    if model.compiled and model.optimizer is not None and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
 
 
 def build_callbacks(
@@ -183,8 +165,8 @@ def _direction(name: str, model: keras.Model) -> Direction | None:
         return "min"
     spelled = [logged, re.sub(r"_\d+$", "", logged)]
     spelled += [s.removeprefix(f"{o}_") for s in spelled for o in outputs]
-    found = {_direction_of(each) for each in _metrics(model) if each.name in spelled}
-    return found.pop() if len(found) == 1 else None
+    directions = {_direction_of(each) for each in _metrics(model) if each.name in spelled}
+    return directions.pop() if len(directions) == 1 else None
 
 
 def _metrics(model: keras.Model) -> Iterator[Any]:
@@ -199,7 +181,7 @@ def _direction_of(metric: Any) -> Direction | None:
             direction = known_direction(snake_case(kind.__name__))
             if direction is not None:
                 return direction
-    # Keras's function with a user's name: MeanMetricWrapper(keras.losses.mse, "error").
+    # A user may name Keras's function: MeanMetricWrapper(keras.losses.mse, "error").
     with contextlib.suppress(Exception):
         function = metric.get_config()["fn"]
         if function.get("module", "").partition(".")[0] in ("keras", "builtins"):
@@ -211,3 +193,122 @@ def snake_case(name: str) -> str:
     """Returns Keras's name for a class: of a metric by default, of a loss for its function."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+DATA_SETS_KEPT = 4
+"""In each process, as each takes memory."""
+
+
+class Made(NamedTuple):
+    """The data made for a trial, without the weights of its classes, and these."""
+
+    data: DescribedData
+    splits: LoadedData
+    class_weight: dict[int, float] | None
+
+
+class MadeData:
+    """Makes the data of each trial; keeps the last data sets, by the values that were read.
+
+    Its function is called under the study's seed: it should depend on `hp` alone. The study's
+    `data`, its `class_weight`, both or neither are functions of `hp`.
+    """
+
+    def __init__(self, study: StudyDefinition) -> None:
+        self._study = study
+        self._kept: deque[tuple[tuple[Asked, ...], DescribedData]] = deque(maxlen=DATA_SETS_KEPT)
+        self._streamed: bool | None = None
+
+    def described(self, hp: Any) -> DescribedData:
+        """Returns the description of the data; `hp` is read as if it were made each time."""
+        study = self._study
+        if isinstance(study.data, DescribedData):
+            return study.data
+        for asked, data in tuple(self._kept)[::-1]:
+            if answers_alike(asked, hp):
+                self._kept.remove((asked, data))
+                self._kept.append((asked, data))
+                return data
+        recorded = RecordedHyperparameters(hp)
+        begin_trial(study.seed)
+        try:
+            with noting_environment():
+                made: object = study.data(recorded)  # type: ignore[arg-type, misc]
+        finally:
+            # The function is called for some trials only.
+            restore_settings()
+        if not isinstance(made, DescribedData):
+            raise BuilderError(
+                f"The function of the data of the study {study.name!r} must return data from "
+                "kerastudy.datasets, such as datasets.arrays(x, y). Received: "
+                f"{' '.join(repr(made).split()):.200}"
+            )
+        if recorded.asked is not None:
+            self._kept.append((recorded.asked, made))
+        return made
+
+    def weights_of(self, hp: Any) -> Any:
+        """Returns the class weights of hyperparameters, as the study gives them."""
+        class_weight = self._study.class_weight
+        return check_class_weight(class_weight(hp)) if callable(class_weight) else class_weight
+
+    def of(self, hp: Any) -> Made:
+        """Returns the data of hyperparameters, and its class weights.
+
+        Raises what the functions raise, a DataError if the data can't be loaded, and a StudyError
+        if it is no data, of another kind than before, or does not suit the class weights.
+        """
+        data = self.described(hp)
+        streamed = data.in_batches
+        if self._streamed not in (None, streamed):
+            raise BuilderError(
+                f"The function of the data of the study {self._study.name!r} returns arrays for "
+                "some hyperparameters and batches for others. Return one of them for all."
+            )
+        if streamed:
+            # Random operations need a seed, in pipelines too.
+            begin_trial(self._study.seed)
+        splits = data.load()
+        self._streamed = streamed
+        return Made(data, splits, resolve_class_weight(self.weights_of(hp), splits))
+
+    def of_defaults(self, hp: Any) -> Made:
+        """Returns the data of the default hyperparameters; raises StudyError for any failure."""
+        try:
+            return self.of(hp)
+        except Exception as error:
+            raise self.failed(error) from None
+
+    def failed(self, error: Exception) -> StudyError:
+        """Returns the error for the data of the default hyperparameters."""
+        if is_fatal(error):
+            return fatal(error)
+        if isinstance(error, StudyError):
+            return error
+        return BuilderError(
+            f"The data of the study {self._study.name!r} can't be made of the default "
+            f"hyperparameters: {self.cause(error)}."
+        )
+
+    def cause(self, error: Exception) -> str:
+        """Returns why data could not be made."""
+        if isinstance(error, DataError | StudyError):
+            return str(error).removesuffix(".")
+        return explain(error, self._study.data)
+
+
+AnyData = LoadedData | MadeData
+
+
+def made_data(study: StudyDefinition) -> MadeData | None:
+    """Returns the maker of each trial's data; None if all trials have the same data."""
+    of_study = isinstance(study.data, DescribedData)
+    return None if of_study and not callable(study.class_weight) else MadeData(study)
+
+
+def splits_for(data: AnyData, hp: Any) -> LoadedData:
+    """Returns the data that a trial is trained on, its classes weighted if `data` makes it."""
+    if not isinstance(data, MadeData):
+        return data
+    made = data.of(hp)
+    return with_class_weight(made.splits, made.class_weight)

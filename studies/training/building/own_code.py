@@ -1,26 +1,27 @@
-"""A model's own code: its layers, losses and functions that are not Keras's, as text.
+"""A model's own code: its layers, losses and functions that are not Keras's, pickled by value.
 
 Keras saves only their names, and loads them if they have been registered. So a registered model
-contains their text: the needed parts of the study's file, and of modules from its own folder. The
-rest of a study's file, which reads data and makes studies, is left out.
+contains them as cloudpickle writes them, with all that they use of the user's modules. Python of
+the same version reads them, without the study's file and its data.
 """
 
 from __future__ import annotations
 
-import ast
-import linecache
-import symtable
+import contextlib
+import functools
+import io
+import pickle
 import sys
-import textwrap
+import types
 import warnings
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from types import CodeType
-from typing import TYPE_CHECKING, Any
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from studies.error_texts import first_paragraph
-from studies.user_code.causes import builder_function, is_users
-from studies.user_code.user_modules import imported_names
+from studies.error_texts import describe, first_paragraph
+from studies.libraries.keras_parts import compile_arguments
+from studies.libraries.tensorflow_parts import class_of_functions, untraced
+from studies.user_code import is_users
 
 if TYPE_CHECKING:
     import keras
@@ -29,71 +30,71 @@ _LAMBDA = "__lambda__"
 _ADVICE = "Use functions and classes of the top level of a file."
 
 
-@dataclass(frozen=True)
-class OwnCode:
+class OwnCode(NamedTuple):
     """The code of a model's own objects."""
 
-    # Texts by name, each after the modules that it imports.
-    modules: Mapping[str, str] = field(default_factory=dict)
-    # By the names that Keras looks for: the module, and the name in it.
-    objects: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    # Layers and their parts that can't be included, and why, for people to read.
-    missing: tuple[str, ...] = ()
+    pickled: bytes = b""  # The objects by the names that Keras looks for; empty without any.
+    missing: tuple[str, ...] = ()  # Layers and their parts that can't be included, and why.
     missing_compiled: tuple[str, ...] = ()  # Likewise, for the arguments of compile.
 
 
-def own_code(config: Mapping[str, Any], build: Any) -> OwnCode:
-    """Finds the code of the own objects in Keras's description of a model, from its builder."""
-    compiled = config.get("compile_config") or {}
-    layers = {key: value for key, value in config.items() if key != "compile_config"}
-    modules = _own_modules(build) if any(True for _ in _custom(config)) else {}
-    objects: dict[str, tuple[str, str]] = {}
-
-    def why_missing(key: str, name: str) -> str:
-        """Includes an object, with everything it needs; returns why it can't."""
-        if name == _LAMBDA:
-            return f"the layer {key!r} holds a lambda, which Keras loads in its unsafe mode alone"
-        for module_name, module in modules.items():
-            reason = module.take(name)
-            if reason == "":
-                objects[key] = module_name, name
-            if reason is not None:
-                return reason
-        return f"{name!r} is in none of the study's files"
-
-    missing, missing_compiled = (
-        tuple(filter(None, (why_missing(*each) for each in sorted(set(_custom(part))))))
-        for part in (layers, compiled)
-    )
-    return OwnCode(_ordered(modules), objects, missing, missing_compiled)
-
-
-def loading_warnings(model: keras.Model, build: Any) -> list[str]:
-    """Returns warnings about loading the model once it is registered."""
+def own_code(model: keras.Model) -> OwnCode:
+    """Returns the code of the own objects of a model that Keras can save."""
     import keras
 
+    config = keras.saving.serialize_keras_object(model)
+    layers = {key: value for key, value in config.items() if key != "compile_config"}
+    parts = [sorted(set(_named_in(part))) for part in (layers, config.get("compile_config"))]
+    if not any(parts):
+        return OwnCode()
+    held, included = _held_by(model), dict[str, Any]()
+
+    def why_missing(key: str, name: str) -> str:
+        """Includes an object; returns why it can't be, or nothing."""
+        if name == _LAMBDA:
+            return f"the layer {key!r} holds a lambda, which Keras loads in its unsafe mode alone"
+        if name not in held:
+            return f"{name!r} is no part that the model holds"
+        try:
+            _pickled(held[name])
+        except Exception as error:
+            return f"{name!r} can't be pickled: {describe(error)}"
+        included[key] = held[name]
+        return ""
+
+    with _users_modules_by_value():
+        missing = [tuple(filter(None, (why_missing(*each) for each in part))) for part in parts]
+        return OwnCode(_pickled(included) if included else b"", *missing)
+
+
+def loading_warnings(model: keras.Model) -> list[str]:
+    """Returns warnings about loading the model once it is registered."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            config = keras.saving.serialize_keras_object(model)
+            code = own_code(model)
         except Exception as error:
             return [
                 "Keras can't save the model, so the best trial's will not be registered: "
                 f"{first_paragraph(error)}. {_ADVICE}"
             ]
-    code = own_code(config, build)
-    said = {
+    notes = {
         "Keras and MLflow won't load the registered model by themselves, and kerastudy.load_model "
         "only where the data is": code.missing,
         "The registered model will be loaded without what it is compiled with": (
             code.missing_compiled
         ),
     }
-    return [f"{text}: {'; '.join(missing)}. {_ADVICE}" for text, missing in said.items() if missing]
+    return [
+        f"{text}: {'; '.join(missing)}. {_ADVICE}" for text, missing in notes.items() if missing
+    ]
 
 
-def _custom(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
-    """Yields the names that Keras looks for, and those in the code; for a lambda, its layer."""
+def _named_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
+    """Yields own objects in Keras's description: names that Keras looks up, and names in code.
+
+    For a lambda, the name of its layer.
+    """
     if isinstance(part, Mapping):
         kind, inner = part.get("class_name"), part.get("config")
         if kind == _LAMBDA:
@@ -106,10 +107,10 @@ def _custom(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(inner, Mapping) and isinstance(inner.get("name"), str):
             layer = inner["name"]
         for value in part.values():
-            yield from _custom(value, layer)
+            yield from _named_in(value, layer)
     elif isinstance(part, list | tuple):
         for value in part:
-            yield from _custom(value, layer)
+            yield from _named_in(value, layer)
 
 
 def _is_keras(part: Mapping[str, Any]) -> bool:
@@ -117,192 +118,63 @@ def _is_keras(part: Mapping[str, Any]) -> bool:
     return str(part.get("module") or "").partition(".")[0] == "keras"
 
 
-def _own_modules(build: Any) -> dict[str, ModulePart]:
-    """Returns the builder's module, and those of its imports that are no libraries."""
-    function = None if build is None else builder_function(build)
-    code = getattr(function, "__code__", None)
-    found: dict[str, ModulePart] = {}
-    if not isinstance(code, CodeType):
-        return found
-    waiting = [(str(getattr(function, "__module__", "__main__")), code.co_filename)]
+def _held_by(model: keras.Model) -> dict[str, Any]:
+    """Returns the functions, and the classes of the objects, that a model holds, by their names."""
+    named: dict[str, Any] = {}
+    compiled = compile_arguments(model) if model.compiled else {}
+    waiting: list[Any] = [model, compiled]
+    seen: set[int] = set()
     while waiting:
-        name, file = waiting.pop()
-        if file and name not in found:
-            found[name] = module = ModulePart(name, "".join(linecache.getlines(file)))
-            waiting += [(each, _own_file(each)) for each in module.imports]
-    return found
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list | tuple | set):
+            waiting += value
+        elif isinstance(value, functools.partial):
+            waiting.append(value.func)
+        elif isinstance(value, types.FunctionType | type):
+            named.setdefault(value.__name__, value)
+        elif hasattr(value, "get_config"):
+            named.setdefault(type(value).__name__, type(value))
+            waiting.append(vars(value))
+    return named
 
 
-def _own_file(name: str) -> str:
-    file = str(getattr(sys.modules.get(name), "__file__", None) or "")
-    return file if file.endswith(".py") and is_users(file) else ""
+@contextlib.contextmanager
+def _users_modules_by_value() -> Iterator[None]:
+    """Lets cloudpickle include code of the user's modules, instead of their names."""
+    import cloudpickle
 
-
-def _ordered(modules: Mapping[str, ModulePart]) -> dict[str, str]:
-    """Returns the texts to include, each after those that it imports.
-
-    Imported ones as a whole: the code that imports them may need more than the model's own part.
-    """
-    found: dict[str, str] = {}
-    begun: set[str] = set()
-
-    def add(name: str, text: str, imports: Collection[str]) -> None:
-        if name not in begun:
-            begun.add(name)
-            add_whole(imports)
-            found[name] = text
-
-    def add_whole(names: Collection[str]) -> None:
-        for name in names:
-            if name in modules:
-                add(name, modules[name].text, modules[name].imports)
-
-    parts = {name: module.part for name, module in modules.items() if module.part}
-    for name, part in parts.items():
-        add_whole(imports_of(part, name))
-    for name, part in parts.items():
-        add(name, part, ())
-    return found
-
-
-_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_Import = ast.Import | ast.ImportFrom
-
-
-def imports_of(text: str, name: str) -> list[str]:
-    """Returns the names of all that a module's text may import."""
-    found = imported_names(text, name.rpartition(".")[0], parents=False)
-    return [each for each in found if each != name]
-
-
-class ModulePart:
-    """A module's text, and the part of it that a model needs."""
-
-    def __init__(self, name: str, text: str) -> None:
-        self.text = text
-        self._tree = _parsed(text)
-        self.imports = imports_of(text, name)
-        self._taken: set[int] = set()
-        # Classes and functions that are defined within a function, as text.
-        self._lifted: dict[str, str] = {}
-        self._definitions: dict[str, list[int]] = {}
-        walked = ast.walk(self._tree)
-        imported = {name for each in walked if isinstance(each, _Import) for name in _defined(each)}
-        for place, statement in enumerate(self._tree.body):
-            for defined in {*_defined(statement), *_changed(statement, imported)}:
-                self._definitions.setdefault(defined, []).append(place)
-
-    def take(self, name: str) -> str | None:
-        """Includes a definition with its needs; returns why it can't, or None if it is missing."""
-        places = self._definitions.get(name, ())
-        if any(not isinstance(self._tree.body[place], _Import) for place in places):
-            self._take_statements(name)
-            return ""
-        for node in ast.walk(self._tree):
-            if isinstance(node, _Definition) and node.name == name:
-                free = self._free_names(node)
-                if free:
-                    used = ", ".join(map(repr, free))
-                    return f"{name!r} is defined within a function, and uses {used} of it"
-                self._lifted[name] = textwrap.dedent(self._segment(node))
-                for each in _names(node):
-                    self._take_statements(each)
-                return ""
-        return None
-
-    @property
-    def part(self) -> str:
-        """The included text, in the order of the file."""
-        parts = [
-            self._segment(node)
-            for place, node in enumerate(self._tree.body)
-            if place in self._taken or getattr(node, "module", "") == "__future__"
-        ]
-        return "\n\n".join([*parts, *self._lifted.values()] if self._taken or self._lifted else [])
-
-    def _take_statements(self, name: str) -> None:
-        for place in self._definitions.get(name, ()):
-            if place not in self._taken:
-                self._taken.add(place)
-                for used in _names(self._tree.body[place]):
-                    self._take_statements(used)
-
-    def _segment(self, node: ast.stmt) -> str:
-        if isinstance(node, _Import):
-            return f"{ast.unparse(node)}\n"
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-        lines = self.text.splitlines(keepends=True)[first - 1 : node.end_lineno]
-        return "".join(lines).rstrip() + "\n"
-
-    def _free_names(self, node: _Definition) -> list[str]:
-        """Returns the local variables of the functions around a definition that it uses."""
-        tables = [symtable.symtable(self.text, "<own code>", "exec")]
-        while tables:
-            table = tables.pop()
-            tables += table.get_children()
-            if (table.get_name(), table.get_lineno()) == (node.name, node.lineno):
-                free = {each.get_name() for each in table.get_symbols() if each.is_free()}
-                return sorted(free - {"__class__"})
-        return []
-
-
-def _parsed(text: str) -> ast.Module:
+    modules = [
+        module
+        for name, module in list(sys.modules.items())
+        if name != "__main__"
+        and isinstance(module, types.ModuleType)
+        and is_users(str(vars(module).get("__file__") or "<"))
+    ]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
     try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        # A notebook's cell, with commands that are no Python.
-        tree = ast.parse("")
-    tree.body = [part for statement in tree.body for part in _single(statement)]
-    return tree
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
-def _single(statement: ast.stmt) -> Iterator[ast.stmt]:
-    """Yields an import of each name: of ``import keras, optuna`` a model may need one alone."""
-    if isinstance(statement, ast.Import):
-        yield from (ast.Import([alias]) for alias in statement.names)
-    elif isinstance(statement, ast.ImportFrom):
-        yield from (
-            ast.ImportFrom(statement.module, [alias], statement.level) for alias in statement.names
+def _pickled(value: Any) -> bytes:
+    import cloudpickle
+
+    class Writer(cloudpickle.Pickler):  # type: ignore[misc]
+        """Pickles functions of `tf.function` without their traces."""
+
+        dispatch_table: ClassVar = ChainMap(
+            {class_of_functions(): lambda function: untraced(function).__reduce_ex__(4)},
+            cloudpickle.Pickler.dispatch_table,
         )
-    else:
-        yield statement
 
-
-def _defined(node: ast.AST) -> Iterator[str]:
-    """Yields the names that a statement defines where it stands, also within `if` or `try`."""
-    if isinstance(node, _Definition):
-        yield node.name
-        return
-    if isinstance(node, _Import):
-        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
-    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id
-    for child in ast.iter_child_nodes(node):
-        yield from _defined(child)
-
-
-def _changed(statement: ast.stmt, imported: Collection[str]) -> Iterator[str]:
-    """Yields the names of objects that a statement at the top level of a module changes.
-
-    As ``table["a"] = 1`` does, ``names.append(x)``, and ``Layer.call = call``. Of imported names,
-    which are mostly modules, only their items count.
-    """
-    if isinstance(statement, _Definition) or "__name__" in _names(statement):
-        # Code under a main guard runs only in the program's main module.
-        return
-    for node in ast.walk(statement):
-        held: ast.AST | None = None
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            held = node.value.func
-        elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
-            held = node
-        is_item = False
-        while isinstance(held, ast.Subscript | ast.Attribute):
-            is_item = is_item or isinstance(held, ast.Subscript)
-            held = held.value
-            if isinstance(held, ast.Name) and (is_item or held.id not in imported):
-                yield held.id
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    stream = io.BytesIO()
+    Writer(stream, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    return stream.getvalue()

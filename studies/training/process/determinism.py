@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import StudyError
 from search_spaces.library_parts import MissingPartError
 from studies.definition.seeds import epoch_seed
 from studies.libraries import keras_parts, tensorflow_parts
-from studies.training.process import global_settings, users_state
-from studies.training.structures.structure import Structure
+from studies.training.process import users_state
+from studies.training.structure import Structure
 
 if TYPE_CHECKING:
     import keras
+
 
 _log = logging.getLogger(__name__)
 # Seeds that were set since TensorFlow last dropped its kernels, and how many there may be.
@@ -41,7 +43,7 @@ def configure_tensorflow(threads: int | None) -> int:
     import keras
     import tensorflow as tf
 
-    # It warns that each trial traces its model again, which is intended.
+    # TensorFlow warns that each trial traces its model again, which is intended.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if keras.backend.backend() != "tensorflow":
         raise StudyError(
@@ -50,7 +52,7 @@ def configure_tensorflow(threads: int | None) -> int:
             "imported."
         )
     tf.config.experimental.enable_op_determinism()
-    tensorflow_parts.rewrite_large_sums(False)
+    tensorflow_parts.keep_order_of_large_sums()
     threading = tf.config.threading
     try:
         threading.set_intra_op_parallelism_threads(threads or 1)
@@ -73,12 +75,12 @@ def change_threads(before: int, threads: int) -> None:
     if threads == before:
         return
     configure_tensorflow(threads)
-    # Unless the user has set it.
+    # The user may have set it.
     if os.environ.get("OMP_NUM_THREADS") == str(before):
         from threadpoolctl import threadpool_limits
 
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        # For libraries that have read the variable already.
+        # Some libraries have read the variable already.
         threadpool_limits(threads)
 
 
@@ -87,13 +89,13 @@ def begin_trial(seed: int) -> None:
     # Names of layers become names of metrics of models with several outputs: 'dense_7' would
     # differ from trial to trial.
     keras_parts.begin_anew()
-    global_settings.restore()
+    restore_settings()
     users_state.set_back()
     _set_random_seed(seed)
 
 
 def _set_random_seed(seed: int) -> None:
-    """Does what `keras.utils.set_random_seed` does, and keeps TensorFlow's kernels if possible.
+    """Works as `keras.utils.set_random_seed`, but keeps TensorFlow's kernels if possible.
 
     Setting the seed makes TensorFlow drop all its kernels, with optimized programs (0.2 s for a
     small one), because kernels that draw random numbers keep their state. But the seed is a part of
@@ -101,17 +103,17 @@ def _set_random_seed(seed: int) -> None:
     """
     import keras
 
-    # As TensorFlow shortens it (tensorflow/python/framework/random_seed.py).
-    known = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
+    # TensorFlow shortens seeds so (tensorflow/python/framework/random_seed.py).
+    was_set = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
     # Drop them from time to time: kernels of deleted models are kept too.
-    if known or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
+    if was_set or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
         _seeds_set.clear()
         keras.utils.set_random_seed(seed)
     _seeds_set.append(seed)
 
 
 def _is_set_quietly(seed: int) -> bool:
-    """Sets what `keras.utils.set_random_seed` sets, and keeps TensorFlow's kernels if it can."""
+    """Sets all seeds and keeps TensorFlow's kernels; returns whether it can."""
     import random
 
     import numpy as np
@@ -165,7 +167,7 @@ def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()
 
     for position, state in enumerate([*seed_generator_states(model), *others]):
         state.assign(np.array([epoch_seed(seed, epoch, position), 0], dtype="uint32"))
-    # For callbacks and custom steps that draw from the global generators.
+    # Callbacks and custom steps may draw from the global generators.
     random.seed(epoch_seed(seed, epoch, -1 % 2**32))
     np.random.seed(epoch_seed(seed, epoch, -2 % 2**32))
 
@@ -196,19 +198,122 @@ class SeedStates:
         self, model: keras.Model, *, changes: bool, structure: Structure | None = None
     ) -> None:
         self._model, self._changes, self._structure = model, changes, structure
-        # Those that are made when a loss is first called are found before the second epoch.
+        # A loss may make generators when it is first called: read again before epoch 2.
         self._readings = 2 if structure is None else 0
 
     def others(self) -> list[Any]:
         """Returns the variables that hold their states, in an order that the structure fixes."""
-        known = self._structure
-        if known is None or ((self._changes or self._readings > 0) and not known.of_libraries):
+        structure = self._structure
+        if structure is None or (
+            (self._changes or self._readings > 0) and not structure.of_libraries
+        ):
             self._readings -= 1
             try:
-                known = self._structure = Structure(self._model)
+                structure = self._structure = Structure(self._model)
             except Exception:
-                # Another version of Keras: `fit` must train nevertheless.
+                # Keras may be of another version: `fit` must train nevertheless.
                 _log.debug("the structure can't be read", exc_info=True)
                 return []
         # Libraries' own losses and metrics draw nothing.
-        return [] if known.of_libraries else other_states(self._model, known.variables)
+        return [] if structure.of_libraries else other_states(self._model, structure.variables)
+
+
+_remembered: Final[dict[str, Any]] = {}
+# Environment variables that builders changed, with former values; None: they were not set.
+_changed: Final[dict[str, str | None]] = {}
+
+
+def remember_settings() -> None:
+    """Remembers the present settings: each trial begins with them."""
+    _changed.clear()
+    _remembered.clear()
+    _remembered.update({name: get() for name, (get, _) in _settings().items()})
+
+
+def restore_settings() -> None:
+    """Restores settings that changed since `remember_settings`; does nothing without it."""
+    for name, value in _changed.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _changed.clear()
+    for name, (get, put) in _settings().items() if _remembered else ():
+        if _comparable(get()) != _comparable(_remembered[name]):
+            put(_remembered[name])
+
+
+@contextlib.contextmanager
+def keeping_settings() -> Iterator[None]:
+    """Restores all settings afterwards, for a study's code that runs within the user's own."""
+    before, environment = dict(_remembered), dict(os.environ)
+    remember_settings()
+    settings = dict(_remembered)
+    try:
+        yield
+    finally:
+        _remembered.update(settings)
+        now = dict(os.environ)
+        names = [n for n in {*environment, *now} if environment.get(n) != now.get(n)]
+        _changed.update({name: environment.get(name) for name in names})
+        restore_settings()
+        _remembered.clear()
+        _remembered.update(before)
+
+
+def present_settings() -> tuple[tuple[str, object], ...]:
+    """Returns the present settings, to compare."""
+    return tuple((name, _comparable(get())) for name, (get, _) in _settings().items())
+
+
+@contextlib.contextmanager
+def noting_environment() -> Iterator[None]:
+    """Notes which environment variables change within, for `restore_settings`."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        after = dict(os.environ)
+        for name in {*before, *after}:
+            if before.get(name) != after.get(name):
+                _changed.setdefault(name, before.get(name))
+
+
+def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
+    """Returns functions to read and to set each setting."""
+    import keras
+    import tensorflow as tf
+
+    config = keras.config
+
+    def set_flash_attention(enabled: bool | None) -> None:
+        if enabled is False:
+            config.disable_flash_attention()
+        else:
+            config.enable_flash_attention()
+
+    return {
+        "floatx": (config.floatx, config.set_floatx),
+        "epsilon": (config.epsilon, config.set_epsilon),
+        "image_data_format": (config.image_data_format, config.set_image_data_format),
+        # It depends on floatx, and so comes after it.
+        "dtype_policy": (config.dtype_policy, config.set_dtype_policy),
+        "flash_attention": (config.is_flash_attention_enabled, set_flash_attention),
+        "max_epochs": (config.max_epochs, config.set_max_epochs),
+        "max_steps_per_epoch": (config.max_steps_per_epoch, config.set_max_steps_per_epoch),
+        "functions_run_eagerly": (tf.config.functions_run_eagerly, tf.config.run_functions_eagerly),
+        "jit": (tf.config.optimizer.get_jit, tf.config.optimizer.set_jit),
+        "tensor_float_32": (
+            tf.config.experimental.tensor_float_32_execution_enabled,
+            tf.config.experimental.enable_tensor_float_32_execution,
+        ),
+        "soft_device_placement": (
+            tf.config.get_soft_device_placement,
+            tf.config.set_soft_device_placement,
+        ),
+    }
+
+
+def _comparable(value: Any) -> object:
+    """Returns a setting as a value to compare: policies are objects without equality."""
+    return getattr(value, "name", value)

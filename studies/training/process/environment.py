@@ -51,15 +51,15 @@ _WIDEST = ("amx", "avx512", "avx2", "avx", "sve", "asimd")
 
 
 def environment() -> dict[str, str]:
-    """Returns what a trial's bits may depend on, besides its spec and code, by name."""
-    found = {"python": platform.python_version()}
+    """Returns the parts of the environment that a trial's bits may depend on, by name."""
+    versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
+            versions[name] = "not installed"
     return {
-        **found,
+        **versions,
         "system": platform.system(),
         "machine": platform.machine(),
         **_processor_family(),
@@ -83,10 +83,10 @@ def hardware_class() -> str:
 
     if tf.config.list_physical_devices("GPU"):
         return _device()
-    found = _processor_family()
-    names = found["instructions"].split()
+    processor = _processor_family()
+    names = processor["instructions"].split()
     widest = next((w for w in _WIDEST if any(name.startswith(w) for name in names)), "")
-    return " ".join(filter(None, (found["processor"], widest)))
+    return " ".join(filter(None, (processor["processor"], widest)))
 
 
 def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from studies.user_code.causes import is_users
+from studies.user_code import is_users
 
 if TYPE_CHECKING:
-    from studies.definition.study_definition import StudyDefinition
+    from studies.definition import StudyDefinition
 
 _log = logging.getLogger(__name__)
 # Bytes of the largest array that is copied, and items of the largest collection that is noted.
@@ -44,7 +44,7 @@ _PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
     tuple: iter,
     frozenset: iter,
 }
-# And those that change: how they are copied.
+# Objects that hold others and change, and how they are copied.
 _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
     OrderedDict: dict,
     dict: dict,
@@ -75,14 +75,14 @@ class UsersState:
     def __init__(self, *roots: object) -> None:
         self._noted: list[_Noted] = []
         self._modules = set(sys.modules)
-        # By id: kept, so that no other object gets it.
+        # Objects by id. They are kept, so that no other object gets an id.
         self._seen: dict[int, object] = {}
         self._waiting = deque(("", root) for root in roots)
         while self._waiting and len(self._seen) < _MOST_OBJECTS:
             name, value = self._waiting.popleft()
             if not isinstance(value, _ATOMS) and id(value) not in self._seen:
                 self._seen[id(value)] = value
-                # An object that can't be read is none that can be set back.
+                # An object that can't be read can't be set back either.
                 with contextlib.suppress(Exception):
                     self._visit(name or type(value).__name__, value)
 
@@ -90,24 +90,24 @@ class UsersState:
     def of_study(cls, study: StudyDefinition) -> UsersState:
         """Returns the state that a study's functions can reach."""
         functions = (study.build, study.callbacks, study.data, study.class_weight)
-        return cls(*functions, study.optimizer, study.loss, study.metrics)
+        return cls(*functions, *(study.compile or {}).values())
 
     def changed(self) -> list[str]:
-        """Returns the names of what has changed."""
+        """Returns the names of all state that has changed."""
         return list(dict.fromkeys(name for each in self._noted for name in _changes(each)))
 
     def set_back(self) -> list[str]:
-        """Sets everything back; returns the names of what had changed."""
+        """Sets everything back; returns the names of the state that had changed."""
         names: list[str] = []
         for each in self._noted:
             # Whatever an object of the user's raises, its study continues.
             with contextlib.suppress(Exception):
-                found = _changes(each)
-                if found:
+                changes = _changes(each)
+                if changes:
                     each.write(each.before)
-                    names += found
+                    names += changes
         for name in set(sys.modules) - self._modules:
-            # Imported by a fit: the next one runs it again.
+            # A fit has imported it: the next one runs it again.
             with contextlib.suppress(Exception):
                 if _is_own(vars(sys.modules[name])):
                     del sys.modules[name]
@@ -124,7 +124,7 @@ class UsersState:
         self._waiting.extend((name, value) for value in values)
 
     def _visit(self, name: str, value: Any) -> None:
-        """Notes an object, and what can be reached from it."""
+        """Notes an object, and the objects that it holds."""
         if isinstance(value, types.ModuleType):
             self._visit_globals(vars(value))
         elif isinstance(value, types.FunctionType):
@@ -138,7 +138,7 @@ class UsersState:
                 name, next(parts(value) for k, parts in _PARTS.items() if isinstance(value, k))
             )
         elif not self._visit_values(name, value):
-            # Past the methods of subclasses, which may count what they do.
+            # The base's methods copy it: those of a subclass may count their calls.
             kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
             if kind is not None and len(value) <= _MANY:
                 copied = functools.partial(_COLLECTIONS[kind], value)
@@ -217,7 +217,7 @@ def set_back() -> None:
 
 
 def _is_own(space: Mapping[str, Any]) -> bool:
-    """Returns whether globals are those of a user's module, script or notebook."""
+    """Returns whether globals belong to a user's module, script or notebook."""
     file, name = space.get("__file__"), space.get("__name__")
     return is_users(str(file)) if file else name == "__main__" or name not in sys.modules
 
@@ -226,7 +226,7 @@ def _is_own_class(kind: type) -> bool:
     if not kind.__flags__ & _HEAP_TYPE:
         return False
     module = sys.modules.get(kind.__module__)
-    # One that was sent to this process has the name of the script that it is from.
+    # A class that was sent to this process has the name of its script.
     return kind.__module__ == "__main__" or module is None or _is_own(vars(module))
 
 
@@ -269,7 +269,7 @@ def _pickled(generator: Any) -> bytes:
 
 
 def _in_cell(cell: types.CellType) -> list[Any]:
-    """Returns what a closure holds, in a list; nothing if it is not set yet."""
+    """Returns the content of a closure's cell in a list, which is empty if the cell is."""
     return [cell.cell_contents] if cell != types.CellType() else []
 
 
@@ -279,7 +279,7 @@ def _into_cell(cell: types.CellType, before: Sequence[Any]) -> None:
 
 
 def _changes(noted: _Noted) -> list[str]:
-    """Returns the names of what has changed: of a module, those of its globals."""
+    """Returns the names of changed state: the globals, if a module is noted."""
     before, now = noted.before, noted.read()
     if isinstance(before, np.ndarray):
         return [] if before.tobytes() == now.tobytes() else [noted.name]

@@ -159,7 +159,7 @@ def _trace(
 
 
 class OtherLogsError(InternalError):
-    """A step returns other values than those of the model's metrics."""
+    """A step returns values that are no metrics of the model."""
 
 
 def in_order(permutation: np.ndarray) -> tf.Tensor:
@@ -177,7 +177,7 @@ class Loop:
     """
 
     def __init__(self, step: Any, specs: Sequence[tf.TensorSpec], size: int) -> None:
-        self.step, self.executor = step, _quickest_executor(step)
+        self.step, self._executor = step, _quickest_executor(step)
         self._specs, self._size = specs, size
         self.function = self._trace()
 
@@ -187,21 +187,8 @@ class Loop:
         The loop is not optimized as a whole, but the function of a batch is. Optimized again as a
         part of the loop, it would give other bits than in `fit`.
         """
-        import tensorflow as tf
-
-        try:
-            with calling_functions(optimized=False):
-                return self.function(*arrays)  # type: ignore[no-any-return]
-        except tf.errors.UnimplementedError as error:
-            # Such as temporary variables, if TensorFlow's rewrite of large sums could not be turned
-            # off (`rewrite_large_sums`). Only the running graph shows that. The executor refuses a
-            # graph as a whole, before any of its operations: no variable has changed.
-            if not self.executor or "executor" not in str(error).lower():
-                raise
-        free_function(self.function)
-        self.executor = ""
-        self.function = self._trace()
-        return self(*arrays)
+        with calling_functions(optimized=False):
+            return self.function(*arrays)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Frees the graphs, which TensorFlow leaves in uncollected cycles."""
@@ -236,7 +223,7 @@ class Loop:
             for _ in range(batches):
                 end = tf.minimum(start + self._size, samples)
                 # Not the loop: it would be a function that calls functions.
-                with calling_functions(self.executor):
+                with calling_functions(self._executor):
                     logs = self.step(*arrays, start, end)
                 start = end
             return start, logs

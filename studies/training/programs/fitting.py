@@ -1,4 +1,4 @@
-"""What `model.fit` does (keras/src/backend/tensorflow/trainer.py), with an epoch per call."""
+"""The loop of `model.fit` (keras/src/backend/tensorflow/trainer.py), with an epoch per call."""
 
 from __future__ import annotations
 
@@ -9,40 +9,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from studies.definition.seeds import permutation
-from studies.libraries.keras_parts import initial_epoch, reset_other_metrics
 from studies.training.models import overrides, terminating
-from studies.training.plain import end_epochs
 from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.programs.epochs import Arrays, in_order
 from studies.training.programs.program import Program
-from studies.training.trainer import OnEpoch, Training, check_traced_alike
+from studies.training.trainers import OnEpoch, Training, check_traced_alike, end_epochs
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.training.structures.structure import Structure
+    from studies.training.structure import Structure
 
 
-def fit(
-    training: Training,
-    chosen: ChosenPrograms,
-    arrays: Arrays,
-    seeds: SeedStates,
-    on_epoch: OnEpoch,
-    *,
-    metrics_ahead: bool,
-) -> None:
-    """Trains and validates, epoch by epoch, and calls callbacks as `fit` does.
-
-    `metrics_ahead` if compiled metrics exist already that `fit` makes only after its first reset of
-    metrics: they may begin with other values than after a reset.
-    """
+def fit(training: Training, chosen: ChosenPrograms, arrays: Arrays, on_epoch: OnEpoch) -> None:
+    """Trains and validates, epoch by epoch, and calls callbacks as `fit` does."""
     import keras
 
     model, spec = training.model, training.spec
     samples = int(arrays.training[0].shape[0])
     callbacks = keras.callbacks.CallbackList(
-        # Last, to see entries that the user's callbacks add to the logs.
+        # It comes last, to see the entries that the user's callbacks add to the logs.
         [*training.callbacks, end_epochs(on_epoch)],
         add_history=True,
         add_progbar=False,
@@ -55,15 +41,13 @@ def fit(
     model.make_train_function()
     callbacks.on_train_begin()
     logs: dict[str, Any] | None = None
-    # Set by BackupAndRestore.
-    begins = initial_epoch(model) or training.initial_epoch
-    # Few callbacks do, and lending takes time.
+    seeds: SeedStates | None = None
+    # Few callbacks act when a validation begins, and lending takes time.
     begin_tests = any(overrides(each, "on_test_begin") for each in training.callbacks)
-    for epoch in range(begins, spec.epochs):
-        if metrics_ahead and epoch == begins and not training.initial_epoch:
-            reset_other_metrics(model)
-        else:
-            model.reset_metrics()
+    for epoch in range(training.initial_epoch, spec.epochs):
+        model.reset_metrics()
+        if seeds is None:
+            seeds = chosen.seed_states()
         begin_epoch(model, spec.seed, epoch + 1, seeds.others())
         callbacks.on_epoch_begin(epoch)
         order = permutation(spec.seed, epoch + 1, samples)
@@ -93,7 +77,7 @@ def _train_epoch(
     if not model.stop_training:
         before = program.values() if terminating(training.callbacks) else None
         logs = program.train_epoch(arrays.training, in_order(order))
-        # A mean over the batches so far: if finite at the end, it was finite after each of them.
+        # The loss is a mean over the batches so far: finite at the end, it was so after each.
         if before is None or np.isfinite(float(logs["loss"])):
             return
         program.set_values(before)
@@ -124,7 +108,7 @@ def _validate(
     arrays: Arrays,
     callbacks: keras.callbacks.CallbackList,
 ) -> dict[str, float]:
-    """Does what `model.evaluate` does within `fit`."""
+    """Validates as `model.evaluate` does within `fit`."""
     callbacks.on_test_begin()
     program = chosen.for_validation()
     model.reset_metrics()
@@ -163,6 +147,7 @@ class ChosenPrograms:
     ) -> None:
         self._model, self._choose, self._before = model, choose, before
         self._own_callbacks = own_callbacks
+        # The function of each step that Keras made, and what was chosen for it.
         self._training: tuple[object, Chosen] | None = None
         self._validating: tuple[object, Chosen] | None = None
         self._lent: Chosen | None = None
@@ -183,9 +168,26 @@ class ChosenPrograms:
 
     @property
     def traced(self) -> list[str] | None:
-        """What the training and the validation step were traced for."""
-        found = [each.structure.traced for each in self.present]
-        return found if all(found) else None
+        """The structures that the two steps were traced for, if callbacks may matter."""
+        if not self._own_callbacks:
+            return []
+        texts = [each.structure.traced for each in self.present]
+        return texts if all(texts) else None
+
+    @property
+    def structure(self) -> Structure | None:
+        """The structure of the model, once it is known, if no callback may change it."""
+        return self.present[0].structure if self.present and not self._own_callbacks else None
+
+    def seed_states(self) -> SeedStates:
+        """Returns the seed generators of the training, before its first epoch begins.
+
+        Callbacks that may change the model do so before `fit` makes variables, in its first step.
+        Without such callbacks the program is chosen now.
+        """
+        if not self._own_callbacks:
+            self.for_training()
+        return SeedStates(self._model, changes=self._own_callbacks, structure=self.structure)
 
     def for_training(self) -> Program:
         """Returns the program that trains now, lent to the model.
@@ -206,7 +208,7 @@ class ChosenPrograms:
 
     def for_validation(self) -> Program:
         """Returns the program that validates now, lent to the model."""
-        # As `evaluate` does.
+        # `evaluate` does so first.
         self._model.make_test_function()
         function = self._model.test_function
         if self._validating is None or self._validating[0] is not function:
@@ -214,12 +216,14 @@ class ChosenPrograms:
         return self._lend(self._validating[1])
 
     def _anew(self, before: tuple[Any, Chosen] | None, traced: Sequence[str]) -> Chosen:
+        if self.structure is not None:
+            return self.present[0]
         chosen = self._choose()
         if before is None:
             check_traced_alike(traced, chosen.structure)
         for other in () if chosen.structure.reason else self.present:
             if other.structure.is_like(chosen.structure):
-                # The same program, which is not taken back and lent again.
+                # It is the same program, which need not be taken back and lent again.
                 chosen = other
         return chosen
 

@@ -9,18 +9,27 @@ no model ever holds anything of another trial.
 from __future__ import annotations
 
 import contextlib
+import inspect
+import math
 import random
 import warnings
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search_spaces.errors import InternalError
+from search_spaces.library_parts import MissingPartError
 from studies.libraries.keras_parts import hold_value, value_held
-from studies.libraries.tensorflow_parts import forgetting_gradients, take_identity
+from studies.libraries.tensorflow_parts import (
+    forgetting_gradients,
+    is_stateful,
+    take_identity,
+    traced_functions,
+)
 from studies.training.programs.epochs import (
     Loop,
     OtherLogsError,
@@ -28,10 +37,8 @@ from studies.training.programs.epochs import (
     trace_epoch,
     trace_validation,
 )
-from studies.training.programs.graph_checks import entangled, hidden_state, place_of_captured
-from studies.training.programs.program_checks import Checked
-from studies.training.structures.lifting import Record, lifted
-from studies.training.structures.structure import Structure
+from studies.training.programs.lifting import NODE_NAME, Record, lifted
+from studies.training.structure import Structure
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +61,7 @@ class Program:
         self.checked = Checked()
         self._storage = [_like(variable) for variable in structure.variables]
         self._loops: list[Loop] = []
-        # When no training uses the program any more.
+        # The loops are closed when no training uses the program any more.
         weakref.finalize(self, _close, self._loops).atexit = False
         self._trace_exactly(model, structure, signature)
 
@@ -91,7 +98,7 @@ class Program:
             warnings.catch_warnings(record=True) as caught,
             lifted(structure.numbers, exact) as record,
         ):
-            drawn = _drawn()
+            random_states = _drawn()
             try:
                 self._epoch = trace_epoch(model, signature)
                 self._loops.append(self._epoch)
@@ -101,7 +108,7 @@ class Program:
                 raise NotCompilableError(
                     "the model logs values that are not of its metrics"
                 ) from None
-        if _drawn() != drawn:
+        if _drawn() != random_states:
             raise NotCompilableError(
                 "the model draws from Python's or numpy's random numbers while it is traced"
             )
@@ -109,20 +116,20 @@ class Program:
             raise NotCompilableError(
                 "the model's code changes something each time that it is traced, such as a counter"
             )
-        known = {id(variable.handle) for variable in self._storage}
-        known |= {id(slot.variable.handle) for slot in record.slots}
+        handles = {id(variable.handle) for variable in self._storage}
+        handles |= {id(slot.variable.handle) for slot in record.slots}
         for loop in self._loops:
             state = hidden_state(loop.function)
             if state:
                 raise NotCompilableError(f"the model runs the operation {state}")
-            place = place_of_captured(loop, known)
+            place = place_of_captured(loop, handles)
             if place:
                 raise NotCompilableError(
                     f"the model has state, used in {place}, that is in no Keras variable of its "
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
         for each in caught:
-            # Only now: if no program can be traced, `fit` traces, and warns again.
+            # Warn only now: if no program can be traced, `fit` traces, and warns again.
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         return record
 
@@ -194,7 +201,7 @@ def _drawn() -> tuple[object, ...]:
 
 
 def _like(variable: keras.Variable) -> tf.Variable:
-    """Makes the program's own variable, like that of a Keras variable."""
+    """Makes a variable of the program with the value and the traits of a Keras variable."""
     import tensorflow as tf
 
     value = value_held(variable)
@@ -206,6 +213,37 @@ def _like(variable: keras.Variable) -> tf.Variable:
             aggregation=value.aggregation,
             synchronization=value.synchronization,
         )
+
+
+@dataclass
+class Checked:
+    """The trials that a program was checked with."""
+
+    # The hyperparameters of the traced trial; None if it is not used yet.
+    first: Mapping[str, Any] | None = None
+    # Hyperparameters that had another value in a checked trial.
+    names: set[str] = field(default_factory=set)
+    trials: int = 0
+
+    def new(self, values: Mapping[str, Any]) -> set[str]:
+        """Returns the hyperparameters that differ from the traced trial for the first time."""
+        if self.first is None:
+            return set()
+        names = {*self.first, *values}
+        return {n for n in names if self.first.get(n) != values.get(n)} - self.names
+
+    def passed(self, values: Mapping[str, Any]) -> None:
+        """Notes the hyperparameters of a trial for which it was right."""
+        self.names |= self.new(values)
+        self.trials += 1
+
+
+def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
+    """Returns whether to check a program before a trial uses it; notes the trial if not."""
+    if checked.first is None:
+        checked.first = dict(values)
+        return False
+    return checked.trials == 0 or bool(checked.new(values))
 
 
 _REFUSALS_KEPT = 1000
@@ -278,3 +316,218 @@ class Programs:
     def clear(self) -> None:
         """Drops all programs."""
         self._programs.clear()
+
+
+# Operations that TensorFlow calls stateful and whose state, if any, is in variables.
+_HARMLESS = frozenset(
+    """
+    ReadVariableOp AssignVariableOp AssignAddVariableOp AssignSubVariableOp VariableShape
+    ResourceGather ResourceGatherNd ResourceScatterAdd ResourceScatterSub ResourceScatterUpdate
+    ResourceStridedSliceAssign While If Case PartitionedCall StatefulPartitionedCall Assert
+    TensorListReserve StatelessWhile StatelessIf NoOp Placeholder _Arg _Retval
+    CudnnRNNV3 CudnnRNNBackpropV3 CollectiveReduceV2 LookupTableFindV2
+    """.split()
+)
+# Parts of the names of stateful operations that draw random numbers.
+_DRAWING = ("Random", "Rng", "Multinomial", "Normal", "StatefulUniform", "CandidateSampler")
+# These operations pass on their input in another form.
+_PASSING = frozenset(
+    "Identity Cast Reshape Squeeze ExpandDims StopGradient Transpose BroadcastTo Tile Fill".split()
+)
+_PRODUCTS = frozenset({"Mul", "RealDiv", "Div", "Neg"})
+_SUMS = frozenset({"Add", "AddV2", "Sub", "BiasAdd", "AddN"})
+_CALLS = frozenset({"While", "If", "PartitionedCall", "StatefulPartitionedCall", "StatelessWhile"})
+
+
+def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
+    """Returns an operation whose state is in no variable, or that leaves TensorFlow; else empty."""
+    # Calls of functions, by name; their bodies are checked separately.
+    called = {f.signature.name for f in function.graph.as_graph_def().library.function}
+    for nodes in _functions(function):
+        for node in nodes.values():
+            if node.op in _HARMLESS or node.op in called:
+                continue
+            if is_stateful(node.op) is False:
+                continue
+            return f"{node.op} (in {_place(node.name)})"
+    return ""
+
+
+def random_operation(model: keras.Model) -> str:
+    """Returns an operation of a trained model's steps that draws random numbers by itself.
+
+    ``tf.random.normal`` and similar functions keep a state from call to call in no variable.
+    """
+    if model.run_eagerly:
+        return "what runs eagerly"
+    try:
+        for step in (model.train_function, model.test_function):
+            for function in _traced(step):
+                for nodes in _functions(function):
+                    for node in nodes.values():
+                        if _draws(node.op):
+                            return f"{node.op} (in {_place(node.name)})"
+    except MissingPartError as error:
+        return f"something that can't be checked, as {error}"
+    return ""
+
+
+def _traced(step: Any) -> Iterator[Any]:
+    """Yields TensorFlow's traces of a step that Keras has made."""
+    # Keras returns a function that calls TensorFlow's.
+    called = inspect.getclosurevars(step).nonlocals.values() if inspect.isfunction(step) else ()
+    for each in (step, *called):
+        yield from traced_functions(each)
+
+
+def _draws(operation: str) -> bool:
+    return any(word in operation for word in _DRAWING) and is_stateful(operation) is not False
+
+
+def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
+    """Returns where a loop uses an unknown resource; else an empty text."""
+    captured = loop.function.captured_inputs
+    if all(each.dtype.name != "resource" or id(each) in handles for each in captured):
+        return ""
+    for outer, inner in loop.step.graph.captures:
+        if inner.dtype.name == "resource" and id(outer) not in handles:
+            for user in inner.consumers():
+                return _place(user.name)
+    return "a step"
+
+
+def entangled(function: tf.types.experimental.ConcreteFunction) -> set[int]:
+    """Finds the slots of numbers that change how TensorFlow optimizes the graph around them.
+
+    TensorFlow merges a constant with another next to it, (x * 0.5) * 1.25 to x * 0.625, which
+    rounds otherwise (constant folding, in tensorflow/core/grappler/optimizers). So a number next to
+    a constant, as in a dropout after a rescaling, must be a constant.
+    """
+    slots: set[int] = set()
+    for nodes in _functions(function):
+        neighbours = _Neighbours(nodes)
+        for name, node in nodes.items():
+            number = _lifted_number(name)
+            if number is not None and node.op == "Identity" and neighbours.next_to_constant(name):
+                slots.add(number)
+    return slots
+
+
+class _Neighbours:
+    def __init__(self, nodes: Mapping[str, Any]) -> None:
+        self._nodes = nodes
+        self._users: dict[str, list[str]] = {}
+        for name, node in nodes.items():
+            for source in _inputs(node):
+                self._users.setdefault(source, []).append(name)
+        self._constant: dict[str, bool] = {}
+
+    def next_to_constant(self, name: str) -> bool:
+        """Returns whether TensorFlow might merge a number with a constant."""
+        waiting, seen = [name], {name}
+        while waiting:
+            number = waiting.pop()
+            for user in self._users.get(number, ()):
+                node = self._nodes[user]
+                if node.op in _CALLS:
+                    return True
+                if node.op in _PASSING or self._is_constant(user):
+                    # A value computed from constants alone would be a constant itself.
+                    if user not in seen:
+                        seen.add(user)
+                        waiting.append(user)
+                elif self._merges(user, number):
+                    return True
+        return False
+
+    def _merges(self, user: str, number: str) -> bool:
+        """Returns whether an operation on the number and a tensor has a similar one next to it."""
+        node = self._nodes[user]
+        for family in (_PRODUCTS, _SUMS):
+            if node.op not in family:
+                continue
+            before = [self._origin(source) for source in _inputs(node) if source != number]
+            neighbours = [*before, *self._destinations(user)]
+            for name in neighbours:
+                other = self._nodes.get(name)
+                if other is not None and other.op in family and self._has_constant(other, user):
+                    return True
+        return False
+
+    def _origin(self, name: str) -> str:
+        while name in self._nodes and self._nodes[name].op in _PASSING:
+            name = next(iter(_inputs(self._nodes[name])), "")
+        return name
+
+    def _destinations(self, name: str) -> Iterator[str]:
+        for user in self._users.get(name, ()):
+            if self._nodes[user].op in _PASSING:
+                yield from self._destinations(user)
+            else:
+                yield user
+
+    def _has_constant(self, node: Any, besides: str) -> bool:
+        sources = [source for source in _inputs(node) if source != besides]
+        if node.op == "Neg":
+            return True
+        return any(self._is_constant(name) and not self._is_power_of_two(name) for name in sources)
+
+    def _is_power_of_two(self, name: str) -> bool:
+        """Returns whether a node is a constant that multiplies without rounding."""
+        import tensorflow as tf
+
+        name = self._origin(name)
+        node = self._nodes.get(name)
+        if node is None or node.op != "Const":
+            return False
+        value = tf.make_ndarray(node.attr["value"].tensor)
+        if value.size != 1 or value.dtype.kind not in "fiu":
+            return False
+        number = float(value.ravel()[0])
+        return number > 0 and math.frexp(number)[0] == 0.5
+
+    def _is_constant(self, name: str) -> bool:
+        """Returns whether a node is computed from constants and lifted numbers alone."""
+        if name not in self._constant:
+            # A loop of nodes leads back to this one while it is checked.
+            self._constant[name] = False
+            node = self._nodes.get(name)
+            if node is not None:
+                sources = list(_inputs(node))
+                self._constant[name] = (
+                    node.op == "Const"
+                    or (_lifted_number(name) is not None and node.op == "Identity")
+                    or (
+                        bool(sources)
+                        and node.op not in _CALLS
+                        and all(self._is_constant(source) for source in sources)
+                    )
+                )
+        return self._constant[name]
+
+
+def _functions(function: Any) -> Iterator[Mapping[str, Any]]:
+    """Yields the nodes of a graph and of every function in it, by name."""
+    definition = function.graph.as_graph_def()
+    yield {node.name: node for node in definition.node}
+    for inner in definition.library.function:
+        yield {node.name: node for node in inner.node_def}
+
+
+def _inputs(node: Any) -> Iterator[str]:
+    for source in node.input:
+        if not source.startswith("^"):
+            yield source.partition(":")[0]
+
+
+def _lifted_number(name: str) -> int | None:
+    last = name.rpartition("/")[2]
+    if not last.startswith(NODE_NAME):
+        return None
+    digits = last.removeprefix(f"{NODE_NAME}_").partition("_")[0]
+    return int(digits) if digits.isdigit() else None
+
+
+def _place(name: str) -> str:
+    """Returns the layer's part of an operation's name."""
+    return name.rpartition("/")[0] or name

@@ -1,8 +1,1 @@
-"""Scores of validation samples: computed from a training's best weights after it has ended.
-
-| module | holds |
-|---|---|
-| `recording` | records the scores of a training |
-| `samples` | the scores of a model's samples, from predictions made many at a time |
-| `objectives` | how the samples of each objective are scored |
-"""
+"""A trained model on data: scores of single samples, predictions, the sealed test part."""

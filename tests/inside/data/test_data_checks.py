@@ -29,46 +29,51 @@ def changed(array: np.ndarray, *changes: tuple[Any, float]) -> np.ndarray:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"validation": 0}, "validation=0 is neither a share between 0 and 1"),
-        ({"validation": 1.0}, "validation=1.0 is neither"),
-        ({"validation": -0.1}, "validation=-0.1 is neither"),
-        ({"validation": 1.5}, "validation=1.5 is neither"),
-        ({"validation": float("nan")}, "validation=nan is neither"),
-        ({"validation": -3}, "validation=-3 is neither .* nor a count"),
+        (
+            {"validation": 0},
+            r"validation must be a share between 0 and 1.* Received: 0\. Pass for instance",
+        ),
+        ({"validation": 1.0}, r"Received: 1\.0\."),
+        ({"validation": -0.1}, r"Received: -0\.1\."),
+        ({"validation": 1.5}, r"Received: 1\.5\."),
+        ({"validation": float("nan")}, "Received: nan"),
+        ({"validation": -3}, "a count of samples above 0.* Received: -3"),
         (
             {"validation": True},
-            "validation must be a share, a count or a ready-made part, not True",
+            "a ready-made part. Received: True",
         ),
-        ({"validation": None}, "validation must be .* not None"),
-        ({"validation": "0.2"}, "validation must be .* not '0.2'"),
-        ({"validation": X}, "validation must be .* not an object of type ndarray"),
-        ({"validation": (X, Y, Y, Y)}, "validation must be .* not an object of type tuple"),
-        ({"test": 1.0}, "test=1.0 is neither"),
-        ({"test": False}, "test must be .* not False.* or None for no such part"),
+        ({"validation": None}, "validation must be .* Received: None"),
+        ({"validation": "0.2"}, "validation must be .* Received: '0.2'"),
+        ({"validation": X}, "validation must be .* Received: an object of type ndarray"),
+        ({"validation": (X, Y, Y, Y)}, "validation must be .* Received: an object of type tuple"),
+        ({"test": 1.0}, r"test must be .* Received: 1\.0"),
+        ({"test": False}, "test must be .* Received: False.* or None for no such part"),
         ({"validation": 0.5, "test": 0.5}, "validation=0.5 and test=0.5 sum to 1: nothing is left"),
-        ({"stratify": 1}, "stratify must be True, False or None, not 1"),
-        ({"stratify": Y}, "stratify must be .* not an object of type ndarray"),
-        ({"seed": -1}, "seed must be an integer from 0 to .* not -1"),
+        ({"stratify": 1}, "stratify must be True, False or None. Received: 1"),
+        ({"stratify": Y}, "stratify must be .* Received: an object of type ndarray"),
+        ({"seed": -1}, "seed must be a whole number from 0 to .* Received: -1"),
         ({"seed": 2**32}, "seed must be"),
-        ({"seed": True}, "seed must be .* not True"),
-        ({"seed": None}, "seed must be .* not None"),
-        ({"preprocess": "standardise"}, "preprocess='standardise' .* Did you mean 'standardize'"),
+        ({"seed": True}, "seed must be .* Received: True"),
+        ({"seed": None}, "seed must be .* Received: None"),
+        ({"preprocess": "standardise"}, "preprocess must be .* Did you mean 'standardize'"),
         ({"preprocess": "min-max"}, "Did you mean 'minmax'"),
-        ({"preprocess": "zzz"}, "is not known. Choose from 'standardize' and 'minmax'"),
+        ({"preprocess": "zzz"}, "preprocess must be one of 'standardize' or 'minmax'"),
         ({"preprocess": len}, "methods fit and transform"),
-        ({"preprocess": dict}, "is the class dict, not an object of it. Pass `dict\\(\\)`"),
+        ({"preprocess": dict}, "an object, no class.* Received: the class dict"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, dict) else "",
 )
 def test_options_are_checked_at_once(options: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
         datasets.arrays(X, Y, **options)
-    with pytest.raises(DataError, match=said):
-        datasets.npz("none.npz", **options)
+    # The parts of a file may be its own.
+    if options.get("validation", 0) is not None:
+        with pytest.raises(DataError, match=said):
+            datasets.npz("none.npz", **options)
 
 
 def test_digits_check_their_options() -> None:
-    with pytest.raises(DataError, match=r"validation=2\.0 is neither"):
+    with pytest.raises(DataError, match=r"validation must be .* Received: 2\.0"):
         datasets.digits(validation=2.0)
 
 
@@ -102,7 +107,11 @@ def test_digits_check_their_options() -> None:
         (X, np.arange(50), r"Class 0 of y has 1 sample.*50 classes have too few.*stratify=False"),
         (X[:2], [0.5, 1.5], "test=0.2 of 2 samples is less than one sample. Pass a larger share"),
         (X, ["a"] * 50, "^y holds one class only"),
-        (X, np.array(["a", None] * 25, dtype=object), "^y holds texts, and 25 value"),
+        (
+            X,
+            np.array(["a", None] * 25, dtype=object),
+            "^y holds texts, and values that are none, the first at index 1: None",
+        ),
         (X, pd.Series([b"\xff"] * 50), "^y holds bytes that are no text in UTF-8"),
         (pd.DataFrame({"a": Y, "b": "c"}), Y, r"^x becomes .*objects \(dtype object; int, str\)"),
         (X.astype(object), Y, "^x becomes .* received: ndarray.*astype"),

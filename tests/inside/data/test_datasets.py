@@ -104,18 +104,17 @@ def test_digits_are_the_same_on_every_machine() -> None:
 @pytest.mark.parametrize(
     ("dataset", "text"),
     [
-        (datasets.digits(), "datasets.digits(validation=0.2, test=0.2)"),
-        (datasets.digits(test=None, seed=3), "datasets.digits(validation=0.2, test=None, seed=3)"),
-        (datasets.npz("mnist.npz"), "datasets.npz('mnist.npz', validation=0.2)"),
+        (datasets.digits(), "datasets.digits()"),
+        (datasets.digits(test=None, seed=3), "datasets.digits(test=None, seed=3)"),
+        (datasets.npz("mnist.npz"), "datasets.npz('mnist.npz')"),
         (
             datasets.npz("a.npz", test=0, preprocess="minmax", stratify=False, name="b"),
-            "datasets.npz('a.npz', validation=0.2, test=0, stratify=False, preprocess='minmax', "
-            "name='b')",
+            "datasets.npz('a.npz', test=0, stratify=False, preprocess='minmax', name='b')",
         ),
         (
             datasets.arrays(X, [1, 2], validation=(X, Y), name="mine"),
             "datasets.arrays(<ndarray float64 (50, 3)>, <list of 2>, "
-            "validation=(<ndarray float64 (50, 3)>, <ndarray int64 (50,)>), test=0.2, name='mine')",
+            "validation=(<ndarray float64 (50, 3)>, <ndarray int64 (50,)>), name='mine')",
         ),
     ],
     ids=lambda value: "",
@@ -235,7 +234,7 @@ def test_a_path_with_a_space_and_korean_letters(
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     dataset = datasets.npz(tmp_path / "none.npz")
-    with pytest.raises(DataError, match=r"none\.npz does not exist.*current folder"):
+    with pytest.raises(DataError, match=r"none\.npz' does not exist.*current folder"):
         dataset.load()
     with pytest.raises(DataError, match="is a folder"):
         datasets.npz(tmp_path).load()

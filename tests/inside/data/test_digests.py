@@ -10,7 +10,7 @@ import pytest
 
 from search_spaces import DataError
 from studies.data import array_digest, combined_digest
-from studies.data.arrays import large
+from studies.data.arrays import mapped as large
 
 KNOWN = np.array([[0.0, 0.5, -1.0], [2.0, 3.25, 1e10]], dtype=np.float32)
 

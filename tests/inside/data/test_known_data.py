@@ -34,10 +34,10 @@ def test_diabetes() -> None:
 @pytest.mark.parametrize(
     ("dataset", "text"),
     [
-        (datasets.breast_cancer(), "datasets.breast_cancer(validation=0.2, test=0.2)"),
+        (datasets.breast_cancer(), "datasets.breast_cancer()"),
         (
             datasets.diabetes(test=None, preprocess="minmax", seed=3),
-            "datasets.diabetes(validation=0.2, test=None, preprocess='minmax', seed=3)",
+            "datasets.diabetes(test=None, preprocess='minmax', seed=3)",
         ),
         (datasets.mnist(validation=10_000), "datasets.mnist(validation=10000)"),
     ],
@@ -83,5 +83,5 @@ def test_mnist_from_the_file_that_the_variable_names(
 
 def test_a_variable_that_names_no_file_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERASTUDY_DATA", "/nowhere/images.npz")
-    with pytest.raises(DataError, match=r"/nowhere/images\.npz does not exist"):
+    with pytest.raises(DataError, match=r"/nowhere/images\.npz' does not exist"):
         datasets.mnist().load()

@@ -15,7 +15,7 @@ import pytest
 
 from search_spaces import DataError
 from studies.data import Part, Splits, datasets, shared
-from studies.data.arrays import large
+from studies.data.arrays import mapped as large
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_folders_of_killed_processes_are_removed_and_no_others(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     script = (
-        "import os, sys\nfrom studies.data.arrays.large import temporary_folder\n"
+        "import os, sys\nfrom studies.data import temporary_folder\n"
         "folder = temporary_folder()\nprint(folder.name, flush=True)\nsys.stdin.read()"
     )
     made = []

@@ -64,9 +64,9 @@ def test_a_good_value_comes_back_as_a_plain_one(
         (seed, 2**32, "seed must be a whole number from 0 to 2**32 - 1. Received: 4294967296."),
         (seed, np.zeros(9), "seed must be a whole number from 0 to 2**32 - 1. "
                             "Received: an object of type ndarray."),
-        (verify, "ful", "verify must be one of 'full', 'some', 'off'. Received: 'ful'. "
+        (verify, "ful", "verify must be one of 'full', 'some' or 'off'. Received: 'ful'. "
                         "Did you mean 'full'?"),
-        (verify, None, "verify must be one of 'full', 'some', 'off'. Received: None."),
+        (verify, None, "verify must be one of 'full', 'some' or 'off'. Received: None."),
     ],
 )  # fmt: skip
 def test_a_refusal_says_what_was_expected_and_what_was_received(

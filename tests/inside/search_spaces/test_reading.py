@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import search_spaces as ss
-from search_spaces.discovery import reading_of
+from search_spaces import reading_of
 
 SPACE = ss.SearchSpace(
     ss.epochs(2, 4),

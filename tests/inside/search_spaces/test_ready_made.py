@@ -139,27 +139,27 @@ def test_each_optimizer_has_parameters_of_its_own() -> None:
 REFUSED: list[tuple[Callable[[], Any], list[str]]] = [
     (lambda: s.activation(["rellu"]), ["'rellu'", "Did you mean 'relu'"]),
     (lambda: s.activation(["glu"]), ["'glu'", "halves"]),
-    (lambda: s.activation("relu"), ["'relu'", "('relu',)"]),
-    (lambda: s.activation([None]), ["None", "by its name"]),  # type: ignore[list-item]
+    (lambda: s.activation("relu"), ["'relu'"]),
+    (lambda: s.activation([None]), ["None"]),  # type: ignore[list-item]
     (lambda: s.initializer(["he_norm"]), ["'he_norm'", "'he_normal'"]),
     (lambda: s.initializer(["stft"]), ["'stft'", "Fourier"]),
     (lambda: s.initializer(["Initializer"]), ["'Initializer'", "base class"]),
-    (lambda: s.initializer([]), ["empty"]),
+    (lambda: s.initializer([]), ["at least one"]),
     (lambda: s.bias_initializer(["orthogonal"]), ["'orthogonal'", "vector"]),
     (lambda: s.bias_initializer(["Identity"]), ["'Identity'", "vector"]),
     (lambda: s.optimizer(["adma"]), ["'adma'", "'adam'"]),
     (lambda: s.optimizer(["lamb"]), ["'lamb'", "builder"]),
     (lambda: s.optimizer(["adam"], momentum=True), ["['adam']", "momentum"]),
-    (lambda: s.batch_size([32, 0]), ["received 0"]),
+    (lambda: s.batch_size([32, 0]), ["Received: 0"]),
     (lambda: s.batch_size([32.0]), ["32.0"]),  # type: ignore[list-item]
     (lambda: s.batch_size([True]), ["True"]),
     (lambda: s.dropout(0.0, 1.5), ["dropout", "1.5"]),
     (lambda: s.dropout(-0.1, 0.5), ["-0.1"]),
     (lambda: s.dropout("0", 0.5), ["'0'"]),  # type: ignore[arg-type]
     (lambda: s.momentum(0.1, 1.1), ["1.1"]),
-    (lambda: s.label_smoothing(0, 2), ["high=2"]),
-    (lambda: s.epochs(0, 5), ["low=0", "1 or more"]),
-    (lambda: s.layers(-1, 5), ["low=-1"]),
+    (lambda: s.label_smoothing(0, 2), ["Received: 2"]),
+    (lambda: s.epochs(0, 5), ["1 or more"]),
+    (lambda: s.layers(-1, 5), ["Received: -1"]),
     (lambda: s.units(0, 5), ["low=0"]),
     (lambda: s.learning_rate(0, 0.1), ["low=0"]),
     (lambda: s.learning_rate("a", 0.1), ["'a'"]),  # type: ignore[arg-type]

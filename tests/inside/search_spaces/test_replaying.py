@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import search_spaces as ss
-from search_spaces.discovery import RecordedHyperparameters, answers_alike
+from search_spaces import RecordedHyperparameters, answers_alike
 
 SPACE = ss.SearchSpace(
     ss.Int("window", 1, 9),

@@ -11,19 +11,17 @@ import pytest
 from in_mlflow import InMlflow
 from scripted import describe, loss, run_study
 from simulated_workers import SimulatedWorkers
+from stores import history_at
 
 import kerastudy as ks
 from search_spaces import SearchSpace, StudyError, StudyNotFoundError
 from studies import Study
 from studies.champion import reproduce
 from studies.commands import trial_text
-from studies.definition import check_seconds
 from studies.executors import Handler
 from studies.progress import NoProgress
-from studies.running import spelled
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec, TrialTask
-from tracking.store import open_store
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +82,7 @@ def recorded(folder: Path, request: pytest.FixtureRequest) -> Callable[[], Study
     """Reads what the store has of a launch that raised."""
 
     def read() -> StudyHistory:
-        store = open_store(folder)
-        assert store is not None
-        return read_study(store, request.node.name)
+        return history_at(folder, request.node.name)
 
     return read
 
@@ -288,12 +284,4 @@ def test_what_is_no_budget_is_refused(setting: str, value: object) -> None:
 
 def test_no_time_is_no_time() -> None:
     with pytest.raises(StudyError, match="above 0"):
-        check_seconds("timeout", 0)
-
-
-@pytest.mark.parametrize(
-    "seconds, text",
-    [(0.5, "0.5 s"), (90, "1 min 30 s"), (3600, "1 h"), (5400, "1 h 30 min"), (0, "0 s")],
-)
-def test_times_are_spelled_as_people_do(seconds: float, text: str) -> None:
-    assert spelled(seconds) == text
+        Study("s", data=ks.datasets.digits(), build=print, timeout=0)

@@ -119,9 +119,9 @@ def test_a_pruner_as_an_object_is_made_again_alike(given: Any, name: str) -> Non
     ("what", "given", "said"),
     [
         ("engine", QMCSampler(), "one of TPESampler"),
-        ("engine", TPESampler(gamma=lambda n: 1), "engine_options="),
-        ("engine", CmaEsSampler(independent_sampler=TPESampler()), "engine_options="),
-        ("engine", oracles.HyperbandOracle(OBJECTIVE), "give the study epochs=100"),
+        ("engine", TPESampler(gamma=lambda n: 1), "tpe,SETTING=VALUE'"),
+        ("engine", CmaEsSampler(independent_sampler=TPESampler()), "cma-es,SETTING=VALUE'"),
+        ("engine", oracles.HyperbandOracle(OBJECTIVE), "Give the study epochs=100"),
         ("engine", object(), "one of TPESampler"),
         ("pruner", WilcoxonPruner(), "one of MedianPruner"),
         ("pruner", PatientPruner(None, patience=1), "with a MedianPruner in it"),
@@ -208,8 +208,8 @@ def test_a_study_takes_objects_and_other_settings_are_another_engine(tmp_path: P
     assert first.description.pruner == "median,n_warmup_steps=3"
     again = study.launch(store=store, progress=False, trials=2, verify="off")
     assert len(again.trials) == 2
-    options = {"engine_options": {"n_startup_trials": 2}, "verify": "off"}
-    other = study.launch(store=store, progress=False, **options)
+    engine = "tpe,n_startup_trials=2"
+    other = study.launch(store=store, progress=False, engine=engine, verify="off")
     assert other.description.engine == "optuna:tpe,n_startup_trials=2"
     assert len(other.trials) == 1
     assert set(other.engines) == {first.description.engine, other.description.engine}

@@ -23,7 +23,7 @@ from other_models import OTHERS
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.data.arrays import large
+from studies.data.arrays import mapped as large
 from studies.training import (
     Arrays,
     Batches,

@@ -26,7 +26,7 @@ from studies.training import (
     configure_tensorflow,
     run_trial,
 )
-from studies.training.programs import compiled
+from studies.training.programs import compiled_trainer as compiled
 from studies.training.programs import program as programs
 from tracking.records import EpochResult, TrialResult, TrialTask
 

@@ -27,8 +27,7 @@ from keras_tuner_played import CONTINUOUS, KERAS_TUNER_ENGINES, SMALL, ask, make
 from suite import exhaustive
 
 import kerastudy as ks
-from search_spaces import EngineError, KerasTunerSpace, SearchSpace
-from search_spaces.parameters import canonical_json
+from search_spaces import EngineError, KerasTunerSpace, SearchSpace, canonical_json
 from studies.definition import PRUNERS, check_engine, hyperband_trials, sampler_seed
 from studies.engines import EngineSettings, KerasTunerEngine, check_engine_serves, make_engine
 from tracking.records import BestEpoch, Objective, TrialResult

@@ -40,7 +40,6 @@ NEEDED_TO_COMPILE = {
     "Variable._autocast",
     "Optimizer._var_key",
     "Optimizer._trainable_variables",
-    "Model._initial_epoch",
     "Model._get_metrics_result_or_logs",
     SYMBOLICALLY,
 }

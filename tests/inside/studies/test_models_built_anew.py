@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import kerastudy as ks
-from studies.running import LaunchOptions, launch_target
+from studies.definition import LaunchOptions
+from studies.running import launch_target
 from studies.user_code import resolve_target
 from tracking.history import StudyHistory
 

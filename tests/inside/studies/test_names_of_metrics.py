@@ -9,7 +9,8 @@ from exported import check_equal, rows
 from in_mlflow import InMlflow
 from user_commands import kerastudy_here
 
-from studies.running import LaunchOptions, launch_target
+from studies.definition import LaunchOptions
+from studies.running import launch_target
 from studies.user_code import resolve_target
 from tracking.history import StudyHistory
 from tracking.mlflow import to_mlflow

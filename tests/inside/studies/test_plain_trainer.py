@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import gc
 from collections.abc import Callable
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +31,10 @@ from studies.training import (
     batches,
     check_study,
     configure_tensorflow,
+    remember_settings,
     resolve_space,
     run_trial,
 )
-from studies.training.process import global_settings
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
 
@@ -292,13 +291,13 @@ def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> N
 
 def test_a_dtype_policy_of_the_studys_file_outlives_a_trial(tmp_path: Path) -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
-    global_settings.remember()
+    remember_settings()
     try:
         run(make_study(dense), tmp_path, epochs=1)
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy("float32")
-        global_settings.remember()
+        remember_settings()
 
 
 class TestCheckStudy:
@@ -327,18 +326,6 @@ class TestCheckStudy:
 
         with pytest.raises(BuilderError, match=r"metric '\w+'… has a name of 30\d char"):
             self.check(build)
-
-    def test_a_folder_called_tensorboard_is_not_the_package(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "tensorboard").mkdir()
-        monkeypatch.setattr(
-            "studies.training.building.trying.find_spec",
-            lambda name: PathFinder.find_spec(name, [str(tmp_path)]),
-        )
-        callbacks = [keras.callbacks.TensorBoard()]
-        with pytest.raises(BuilderError, match=r"pip install tensorboard"):
-            self.check(dense, callbacks=lambda hp: callbacks)
 
     def test_a_model_that_is_not_compiled(self) -> None:
         with pytest.raises(BuilderError, match=r"not compiled"):
@@ -416,9 +403,8 @@ def test_a_study_compiles_its_models_with_its_own_arguments(tmp_path: Path) -> N
         return model
 
     optimizer = keras.optimizers.SGD(0.25, momentum=0.5)
-    study = make_study(
-        build, optimizer=optimizer, metrics=["accuracy", "sparse_top_k_categorical_accuracy"]
-    )
+    metrics = ["accuracy", "sparse_top_k_categorical_accuracy"]
+    study = make_study(build, compile={"optimizer": optimizer, "metrics": metrics})
     for _ in range(2):
         result = run(study, tmp_path)
         assert result.best is not None
@@ -434,6 +420,9 @@ def test_an_uncompiled_model_is_compiled_by_the_study(tmp_path: Path) -> None:
         return keras.Sequential([keras.layers.Dense(3, activation="softmax")])
 
     loss = keras.losses.SparseCategoricalCrossentropy()
-    assert run(make_study(build, optimizer="adam", loss=loss), tmp_path).state == "complete"
-    reason = run(make_study(build, optimizer="adam"), tmp_path).reason
+    assert (
+        run(make_study(build, compile={"optimizer": "adam", "loss": loss}), tmp_path).state
+        == "complete"
+    )
+    reason = run(make_study(build, compile={"optimizer": "adam"}), tmp_path).reason
     assert "must give both optimizer and loss" in reason

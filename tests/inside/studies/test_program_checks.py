@@ -11,7 +11,7 @@ from exact_training import by_hand, by_trainer, samples, spec_of
 from model_zoo import closed_over
 
 from studies.training import Checked, CompiledTrainer, Structure, configure_tensorflow, is_due
-from studies.training.programs import compiled
+from studies.training.programs import compiled_trainer as compiled
 from studies.training.programs import program as programs
 
 

@@ -16,10 +16,11 @@ from ray_cluster import add_node, ray_cluster, worker_processes
 from study_record import differences, read_record
 from user_commands import kerastudy_here
 
-from studies.executors import InProcessExecutor, RayOptions, RayPool, RayWorkers, Session, connected
+from studies.definition import LaunchOptions, RayOptions
+from studies.executors import InProcessExecutor, RayPool, RayWorkers, Session, connected
 from studies.executors.ray import host
 from studies.progress import NoProgress
-from studies.running import LaunchOptions, run_study
+from studies.running import run_study
 from studies.user_code import Target, load_study
 from tracking.records import Decision, EpochResult
 

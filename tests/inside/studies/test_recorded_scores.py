@@ -18,7 +18,6 @@ from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.training import CompiledTrainer, HyperModelTrainer, configure_tensorflow, run_trial
-from studies.training.scoring import recording
 from tracking.history import best_scores
 from tracking.records import EpochResult, Objective, TrialResult, TrialTask
 from tracking.scores import read_scores
@@ -281,7 +280,7 @@ def test_a_full_disk_stops_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*arguments: Any, **options: Any) -> Iterator[None]:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(recording, "write_scores", full)
+    monkeypatch.setattr("studies.training.scoring.sample_scores.write_scores", full)
 
     with pytest.raises(ks.errors.StudyError, match="cannot be written: No space left on device"):
         Runner(tmp_path).run("best")

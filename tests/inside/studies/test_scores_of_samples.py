@@ -373,7 +373,7 @@ def test_a_part_of_few_samples_at_once_gives_the_same(
     classes: Judged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = classes.scores("loss")
-    monkeypatch.setattr("studies.training.scoring.samples._MEMORY", 10_000)
+    monkeypatch.setattr("studies.training.scoring.sample_scores._MEMORY", 10_000)
     slices: list[int] = []
     call: Callable[..., Any] = type(classes.model).__call__
 

@@ -122,7 +122,7 @@ def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Path) -> None:
 def test_data_of_which_only_the_first_batches_are_looked_at_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("studies.data.streams.profiles._MOST_BATCHES", 4)
+    monkeypatch.setattr("studies.data.streams._MOST_BATCHES", 4)
     splits = ks.datasets.batches(streamed.generator, streamed.validation_generator).load()
     assert splits.train.profile.digest_of == "the first 4 batches"
     assert dict(splits.sizes) == {"validation": 20}
@@ -246,7 +246,7 @@ def test_a_dataset_that_was_made_here_can_not_be_sent_to_workers(
 # Above, a new process makes its data too.
 @pytest.mark.exhaustive
 def test_a_worker_runs_the_documented_example_and_makes_its_data_by_itself(tmp_path: Path) -> None:
-    page = Path(ks.__file__).parent / "docs" / "studies.md"
+    page = Path(ks.__file__).parent / "docs" / "data.md"
     _, _, rest = page.read_text(encoding="utf-8").partition("```python\n# my_batches.py\n")
     example, _, _ = rest.partition("```")
     assert example.count("epochs=5") == 1

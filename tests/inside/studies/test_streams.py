@@ -114,7 +114,7 @@ def test_classes_that_come_after_what_was_read_ahead_are_weighed(
         first = np.argsort(streamed.Y, kind="stable")
         return tf.data.Dataset.from_tensor_slices((streamed.X[first], streamed.Y[first])).batch(8)
 
-    monkeypatch.setattr("studies.data.streams.profiles._MOST_BATCHES", 3)
+    monkeypatch.setattr("studies.data.streams._MOST_BATCHES", 3)
     splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
     class_weight = resolve_class_weight({1: 7.0}, splits)
     assert class_weight == {0: 1.0, 1: 7.0}

@@ -17,7 +17,8 @@ from pages import recipe_of
 from user_commands import environment, kerastudy_here
 
 import kerastudy as ks
-from studies.running import LaunchOptions, launch_target
+from studies.definition import LaunchOptions
+from studies.running import launch_target
 from studies.training import UsersState
 from studies.user_code import resolve_target
 

@@ -114,15 +114,17 @@ def test_batches_without_targets_train_as_by_hand(x: Any, validation: Any, targe
     assert by_trainer(CompiledTrainer(), model, splits, spec_of()) == wanted
 
 
-def test_three_arrays_of_one_kind_are_taken_for_samples_and_that_is_told() -> None:
+def test_three_arrays_of_one_kind_are_asked_whether_they_have_targets() -> None:
     validation = batches_of(TRIPLETS_VALIDATION)
-    splits = ks.datasets.batches(lambda: batches_of(TRIPLETS), lambda: validation).load()
-    (warning,) = splits.warnings
-    assert "read as samples alone" in warning and "targets=False" in warning
-    pairs = ks.datasets.batches(
-        lambda: batches_of(TRIPLETS), lambda: validation, targets=True
-    ).load()
-    assert (pairs.warnings, splits.train.at_hand.y) == ([], ())
+    with pytest.raises(ks.errors.DataError, match=r"targets=False .*samples alone.* targets=True"):
+        ks.datasets.batches(lambda: batches_of(TRIPLETS), lambda: validation).load()
+    for targets in (False, True):
+        data = ks.datasets.batches(
+            lambda: batches_of(TRIPLETS), lambda: validation, targets=targets
+        )
+        part = data.load().train.at_hand
+        assert part.has_targets == targets
+        assert np.shape(part.x) == ((3, 8, 4) if not targets else (8, 4))
 
 
 def test_weights_need_targets() -> None:

@@ -10,7 +10,6 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +25,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 from statements import noting_statements, read_whole
+from stores import store_at
 from suite import exhaustive_but
 
 import kerastudy as ks
@@ -43,7 +43,7 @@ from tracking.history import (
 from tracking.journal import Journal
 from tracking.mlflow import StudyExporter, open_store_client, process
 from tracking.records import Confirmation, EpochResult, Interval, Proposal, Racer, TrialSpec
-from tracking.store import Store, create_store, open_store
+from tracking.store import Store, create_store
 
 NAME = "everything"
 
@@ -103,8 +103,7 @@ def made(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def store(made: Path, tmp_path: Path) -> Store:
     shutil.copytree(made, tmp_path / "a store")
-    opened = open_store(tmp_path / "a store")
-    assert opened is not None
+    opened = store_at(tmp_path / "a store")
     return opened
 
 
@@ -382,7 +381,7 @@ def test_an_experiment_that_a_person_deleted_is_left_so(store: Store, purged: bo
     client.delete_experiment(experiment_of(client, folder).experiment_id)
     if purged:
         purge(store)
-    assert launch(store.root, trials=10).counts()["total"] == 10
+    assert len(launch(store.root, trials=10).trials) == 10
     assert export(store) == 0
     assert client.search_experiments(ViewType.ACTIVE_ONLY) == []
     export(store, again=True)
@@ -497,7 +496,7 @@ def test_a_number_that_is_another_experiments_is_not_taken_for_its_own(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where a database was replaced by one that `mlflow gc` has purged."""
-    monkeypatch.setattr("tracking.mlflow.destinations.identity_of", lambda client: "")
+    monkeypatch.setattr("tracking.mlflow.exporter.identity_of", lambda client: "")
     for name in (NAME, "repeated"):
         export(store, name)
     client = client_of(store)
@@ -583,8 +582,7 @@ def test_a_moved_store_fills_mlflow_anew(store: Store, tmp_path: Path) -> None:
         export(store, name)
     place = tmp_path / "새 곳" / "other store"
     place.parent.mkdir()
-    moved = open_store(store.root.rename(place))
-    assert moved is not None
+    moved = store_at(store.root.rename(place))
     for name in (NAME, "repeated"):
         export(moved, name)
         check_equal(client_of(moved), folder_of(moved, name))
@@ -648,7 +646,7 @@ def test_a_study_goes_on_without_its_server_and_says_so_once(
         history = run_study(
             executor, store=store.root, progress=said, tracking_uri=address, report=False
         )
-    assert history.counts()["total"] == 12
+    assert len(history.trials) == 12
     warnings = [line for line in said.lines if "warning" in line]
     assert len(warnings) == 1, said.lines
     assert re.search(told, warnings[0])
@@ -667,8 +665,7 @@ def test_the_report_is_drawn_though_nobody_reads_the_messages(
             journal.execute("UPDATE study SET server = ?", (address,))
         read, write = os.pipe()
         os.close(read)
-        command = [sys.executable, "-P", str(Path(process.__file__).with_name("exporter_main.py"))]
-        subprocess.run([*command, str(folder), "--report"], stdout=write, timeout=300)
+        subprocess.run([*process.command_for(folder), "--report"], stdout=write, timeout=300)
         os.close(write)
     assert (folder / "report.html").is_file()
 

@@ -178,7 +178,7 @@ def test_users_texts_are_no_markup(shared_store: Store) -> None:
     assert len(rows) == 2 + len(MARKS)
     assert {len(row) for row in rows} == {7}
     assert rows[0][5] == "kind&#124;of"
-    assert rows[2][6] == "null"
+    assert rows[2][6] == "None"
 
 
 def test_a_study_without_a_value_says_so(shared_store: Store) -> None:

@@ -9,8 +9,7 @@ import pytest
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from search_spaces.parameters import canonical_json
+from search_spaces import SearchSpace, canonical_json
 from studies.definition import trial_seed
 from studies.engines import Engine
 from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult, TrialSpec

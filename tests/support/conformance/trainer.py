@@ -33,8 +33,7 @@ from conformance.models import (
     wait_until,
 )
 from search_spaces import Hyperparameters
-from studies.training import Trainer, configure_tensorflow, run_trial, weights_digest
-from studies.training.states import checkpointing
+from studies.training import Trainer, checkpoints, configure_tensorflow, run_trial, weights_digest
 from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialSpec, TrialTask
 from tracking.store import checkpoint_digest
 
@@ -369,7 +368,7 @@ class ResumingConformance(_Training):
     ) -> None:
         """A kill between two renames leaves no newest one: there is nothing to tell of it."""
         # Each epoch has its state, however short it is.
-        monkeypatch.setattr(checkpointing, "_SHARE", math.inf)
+        monkeypatch.setattr(checkpoints, "_SHARE", math.inf)
         begun: list[int] = []
         study = make_study(dense, callbacks=lambda hp: [seeing(begun)])
         spec = make_spec(epochs=5)

@@ -1,0 +1,425 @@
+"""A search space in Optuna's and in Keras Tuner's terms, and reading back what they propose.
+
+A parameter that a library can hold exactly keeps its name there. Others are encoded, under a name
+that says how, so that a dashboard does not mislead:
+
+    parameter                                        in Optuna
+    Float, Int: linear, log                          the same, under the same name
+    Float: linear with a step that Optuna can keep   FloatDistribution(step=…), the same name
+    Float: any other step; Int: log with a step      "x (index)": the index of the value
+    Float, Int: reverse_log                          "x (reversed)": low + high - value, log
+    Choice of values that differ under Python's ==   the values, under the same name
+    any other Choice, such as of 1 and True          their JSON spellings, under the same name
+    Boolean                                          False and True, under the same name
+
+    parameter                                        in Keras Tuner
+    Float without a step; Int: linear                the same, under the same name
+    Int: log or reverse_log, without a step          the same, under the same name
+    Float with a step; Int: log with a step          "x (index)": the index of the value
+    Choice of strings, of ints, or of floats         the values, under the same name
+    any other Choice, such as of None and True       their JSON spellings, under the same name
+    Boolean                                          False and True, under the same name
+
+Neither library gets a Fixed. Keras Tuner gets indices because its `Float(0, 0.5, step=0.1)` never
+yields 0.5, and spellings because its `Choice` has one type, in which True is 1. Optuna, and Keras
+Tuner, which imports TensorFlow, are imported when a space is translated.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+
+from search_spaces.checks import is_real
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.parameters.choices import Boolean, Choice, Fixed, Listed
+from search_spaces.parameters.parameter import NOT_GIVEN, Parameter, condition_in_words
+from search_spaces.parameters.ranges import Float, Int, decimal_of
+from search_spaces.space import SearchSpace, holds
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
+    from keras_tuner.engine.hyperparameters import HyperParameter
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
+
+_ROUNDING: Final = 1e-9
+"""How far beyond its range, relative to its end, a stored float may be: what the exponentials and
+multiplications of samplers leave. Optuna takes a value that is ten times this of a step off."""
+
+_STEP_TOLERANCE: Final = 1e-6
+"""How far off its grid, in steps, a float that Optuna stored may be."""
+
+
+class _Encoding:
+    """The encoding of one parameter: a row of a table above.
+
+    Attributes:
+        name: The parameter's name in the library.
+        listed: What the library stores for each value, in order; None if it stores numbers of the
+            domain's own.
+    """
+
+    library: ClassVar[str]
+
+    def __init__(self, parameter: Parameter, listed: Sequence[Any] | None, how: str = "") -> None:
+        self.parameter: Any = parameter
+        self.name, self.listed = parameter.name + how, listed
+
+    def encode(self, value: Any) -> Any:
+        """Returns what the library stores for a value of the domain."""
+        domain = self.parameter
+        if self.listed is None:
+            return self._stored(domain.canonical(value))
+        if isinstance(domain, Listed):
+            return self.listed[domain.index(value)]
+        return self.listed[domain.grid.nearest_index(domain.canonical(value))]
+
+    def decode(self, stored: Any) -> Any:
+        """Returns the value of the domain for what the library stored."""
+        domain = self.parameter
+        if self.listed is None:
+            value = self._value(stored) if is_real(stored) else NOT_GIVEN
+        elif stored in self.listed:
+            value = domain.grid_values()[self.listed.index(stored)]
+        else:
+            value = NOT_GIVEN
+        if value is NOT_GIVEN:
+            raise SearchSpaceError(
+                f"{domain.subject}: {self.library}'s {self.name!r} is {stored!r}, which is not of "
+                f"{domain!r}: the trial is of another space."
+            )
+        return value
+
+    def _stored(self, value: Any) -> Any:
+        """Returns the number that stands for a number of the domain."""
+        return value
+
+    def _value(self, stored: Any) -> Any:
+        """Returns the number of the domain for a stored one; NOT_GIVEN if there is none."""
+        raise NotImplementedError
+
+
+_AnyEncoding = TypeVar("_AnyEncoding", bound=_Encoding)
+
+
+class _EncodedSpace(Generic[_AnyEncoding]):
+    """Translates between the values of a search space and what a library stores of a trial."""
+
+    def __init__(self, space: SearchSpace, encoding_of: Callable[[Parameter], _AnyEncoding]):
+        self._space = space
+        self._by_name = {parameter.name: parameter for parameter in space}
+        self._encodings = {
+            parameter.name: encoding_of(parameter)
+            for parameter in space.parents_first
+            if not isinstance(parameter, Fixed)
+        }
+        self._stored_names = {each.name: name for name, each in self._encodings.items()}
+        for name, encoding in self._encodings.items():
+            if encoding.name != name and encoding.name in self._encodings:
+                raise SearchSpaceError(
+                    f"{encoding.library} gets {name!r} under the name {encoding.name!r}, which is "
+                    "also a parameter of the space: give that one another name."
+                )
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space that is translated."""
+        return self._space
+
+    def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the values of a trial, from the library's values by its names.
+
+        They are exactly as declared, in declared order: those of the active parameters, Fixed ones
+        included.
+        """
+        for name in stored:
+            if name not in self._stored_names:
+                raise SearchSpaceError(
+                    f"The trial's {name!r} is not of this search space. "
+                    f"{suggestion(name, self._stored_names)}"
+                )
+
+        def value_of(encoding: _AnyEncoding) -> Any:
+            if encoding.name not in stored:
+                raise SearchSpaceError(
+                    f"{encoding.library}'s values have no {encoding.name!r}, and "
+                    f"{encoding.parameter.subject} is active; received {dict(stored)!r}. Is the "
+                    "trial unfinished, or of another space?"
+                )
+            return encoding.decode(stored[encoding.name])
+
+        values = self._walk(value_of)
+        for name, content in stored.items():
+            parameter = self._by_name[self._stored_names[name]]
+            if parameter.name not in values:
+                raise SearchSpaceError(
+                    f"The trial has {name!r}: {content!r}, which is not active: "
+                    f"{condition_in_words(parameter)}."
+                )
+        return values
+
+    def _encoded(self, values: Mapping[str, Any]) -> dict[_AnyEncoding, Any]:
+        """Returns what the library stores for each active parameter, parents first."""
+        self._space.validate(values)
+        return {
+            encoding: encoding.encode(values[name])
+            for name, encoding in self._encodings.items()
+            if name in values
+        }
+
+    def _walk(self, value_of: Callable[[_AnyEncoding], Any]) -> dict[str, Any]:
+        """Goes through the active parameters, parents first, taking the value of each."""
+        values: dict[str, Any] = {}
+        for parameter in self._space.parents_first:
+            if holds(parameter, self._by_name, values):
+                encoding = self._encodings.get(parameter.name)
+                values[parameter.name] = (
+                    parameter.default if encoding is None else value_of(encoding)
+                )
+        return {name: values[name] for name in self._space.names if name in values}
+
+
+class OptunaEncoding(_Encoding):
+    """How Optuna gets one parameter."""
+
+    library = "Optuna"
+
+    def __init__(self, parameter: Parameter) -> None:
+        listed: Sequence[Any] | None = None
+        how = ""
+        if isinstance(parameter, Listed):
+            # Optuna looks choices up with ==, for which 1, 1.0 and True are equal. So does a set.
+            distinct = len(set(parameter.values)) == parameter.count
+            listed = parameter.values if distinct else [*map(json.dumps, parameter.values)]
+        elif not _optuna_keeps_steps(parameter):
+            listed, how = range(parameter.count or 0), " (index)"
+        self._reversed = listed is None and getattr(parameter, "scale", "") == "reverse_log"
+        super().__init__(parameter, listed, " (reversed)" if self._reversed else how)
+
+    @functools.cached_property
+    def distribution(self) -> BaseDistribution:
+        """What Optuna draws from."""
+        from optuna import distributions
+
+        domain = self.parameter
+        if isinstance(domain, Listed):
+            return distributions.CategoricalDistribution(self.listed or ())
+        if self.listed is not None:
+            return distributions.IntDistribution(0, len(self.listed) - 1)
+        make: Any = distributions.FloatDistribution
+        if isinstance(domain, Int):
+            make = distributions.IntDistribution
+        distribution: BaseDistribution = make(
+            domain.low, domain.high, log=domain.scale != "linear", step=domain.step
+        )
+        return distribution
+
+    def suggest(self, trial: BaseTrial) -> Any:
+        """Returns what a trial suggests, as Optuna stores it; perhaps a rounding error off."""
+        drawn: Any = self.distribution
+        if isinstance(self.parameter, Listed):
+            return trial.suggest_categorical(self.name, drawn.choices)
+        ints = self.listed is not None or isinstance(self.parameter, Int)
+        suggest: Any = trial.suggest_int if ints else trial.suggest_float
+        return suggest(self.name, drawn.low, drawn.high, log=drawn.log, step=drawn.step)
+
+    def _stored(self, value: Any) -> Any:
+        domain = self.parameter
+        if self._reversed:
+            value = domain.low + domain.high - value
+        elif isinstance(domain, Float) and domain.grid is not None:
+            # Every sampler stores low + index * step, clipped, which may be 0.30000000000000004.
+            value = domain.low + domain.grid.nearest_index(value) * domain.grid.step
+        return min(max(value, domain.low), domain.high)
+
+    def _value(self, stored: Any) -> Any:
+        domain = self.parameter
+        low, high = domain.low, domain.high
+        slack = off = 0.0
+        if isinstance(domain, Float):
+            slack = _ROUNDING * (low if domain.scale == "log" else max(abs(low), abs(high)))
+            off = math.inf if domain.step is None else domain.step * _STEP_TOLERANCE
+        if not low - slack <= stored <= high + slack:
+            return NOT_GIVEN
+        number = low + high - stored if self._reversed else stored
+        value = domain.nearest(number)
+        return value if abs(value - number) <= off else NOT_GIVEN
+
+
+def _optuna_keeps_steps(parameter: Parameter) -> bool:
+    """Returns whether Optuna can keep a parameter's steps and values.
+
+    It has none by ratio. In linear steps, it moves a high that the step does not meet exactly in
+    decimals, and refuses a value that is more than 1e-8 of a step off in binary, which happens with
+    large numbers in small steps.
+    """
+    if isinstance(parameter, Int):
+        return parameter.scale != "log" or parameter.step == 1
+    if not isinstance(parameter, Float) or parameter.grid is None or parameter.step is None:
+        return True
+    distance = decimal_of(parameter.high) - decimal_of(parameter.low)
+    if parameter.scale == "log" or distance % decimal_of(parameter.step):
+        return False
+    largest = max(abs(parameter.low), abs(parameter.high))
+    off = math.ulp(largest) / parameter.step + math.ulp(parameter.grid.count)
+    return off < _ROUNDING
+
+
+class OptunaSpace(_EncodedSpace[OptunaEncoding]):
+    """Translates between the values of a search space and what Optuna stores of a trial."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        """Chooses an encoding for each parameter."""
+        super().__init__(space, OptunaEncoding)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The name of every parameter that varies, by its name in Optuna."""
+        return dict(self._stored_names)
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The distribution of every parameter that varies, by its name in Optuna."""
+        return {each.name: each.distribution for each in self._encodings.values()}
+
+    def suggest(self, trial: BaseTrial) -> dict[str, Any]:
+        """Returns the values that a trial of Optuna suggests, as `decode` does."""
+        return self._walk(lambda encoding: encoding.decode(encoding.suggest(trial)))
+
+    def encode(
+        self, values: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+        """Returns the params and distributions that Optuna stores of a trial with these values.
+
+        They are what `suggest` stored when it returned these values; only the last digits of a
+        reverse_log Float may differ.
+        """
+        encoded = self._encoded(values)
+        params = {encoding.name: stored for encoding, stored in encoded.items()}
+        return params, {encoding.name: encoding.distribution for encoding in encoded}
+
+
+class KerasTunerEncoding(_Encoding):
+    """How Keras Tuner gets one parameter."""
+
+    library = "Keras Tuner"
+
+    def __init__(self, parameter: Parameter, *, all_listed: bool) -> None:
+        listed: Sequence[Any] | None = None
+        how = ""
+        if isinstance(parameter, Choice):
+            types = {type(value) for value in parameter.values}
+            plain = len(types) == 1 and types <= {str, int, float}
+            listed = parameter.values if plain else [*map(json.dumps, parameter.values)]
+        elif isinstance(parameter, Boolean):
+            listed = parameter.values
+        elif (isinstance(parameter, Float) and parameter.step is not None) or (
+            isinstance(parameter, Int)
+            and parameter.scale != "linear"
+            and (all_listed or parameter.step > 1)
+        ):
+            listed, how = range(parameter.count or 0), " (index)"
+        super().__init__(parameter, listed, how)
+
+    def hyperparameter(self, conditions: list[Any]) -> HyperParameter:
+        """Returns the hyperparameter of Keras Tuner, under these conditions."""
+        from keras_tuner.engine import hyperparameters as kinds
+
+        domain = self.parameter
+        default = self.encode(domain.default)
+        common = {"name": self.name, "conditions": conditions, "default": default}
+        if isinstance(domain, Boolean):
+            return kinds.Boolean(**common)
+        if isinstance(domain, Choice):
+            return kinds.Choice(values=list(self.listed or ()), **common)
+        if self.listed is not None:
+            return kinds.Int(min_value=0, max_value=len(self.listed) - 1, **common)
+        make: Callable[..., HyperParameter] = kinds.Int if isinstance(domain, Int) else kinds.Float
+        # A step is left to Keras Tuner only where it is a difference of ints.
+        step = domain.step if isinstance(domain, Int) and domain.scale == "linear" else None
+        return make(
+            min_value=domain.low, max_value=domain.high, step=step, sampling=domain.scale, **common
+        )
+
+    def _value(self, stored: Any) -> Any:
+        domain = self.parameter
+        slack = _ROUNDING * max(abs(domain.low), abs(domain.high))
+        if isinstance(domain, Int):
+            # At the very top Keras Tuner makes high + 1 of an int on a logarithmic scale.
+            slack = 0.0 if domain.scale == "linear" else 1.0
+        value = domain.nearest(stored)
+        fits = abs(value - stored) <= slack and isinstance(stored, type(domain.low))
+        return value if fits else NOT_GIVEN
+
+
+class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
+    """Translates between the values of a search space and those of Keras Tuner's oracles."""
+
+    RESERVED: ClassVar[str] = "tuner/"
+    """What the names begin with that Keras Tuner's Hyperband puts among the values of a trial."""
+
+    def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
+        """Chooses an encoding for each parameter.
+
+        Keras Tuner's grid needs all values of each int, and lists only ten of one on a logarithmic
+        scale: with `listed`, these use indices too.
+        """
+        for name in space.names:
+            if name.startswith(self.RESERVED) and not isinstance(space[name], Fixed):
+                raise SearchSpaceError(
+                    f"{name!r} can't be given to Keras Tuner, which keeps names that begin with "
+                    f"{self.RESERVED!r} for itself: give it another name, or use one of Optuna's "
+                    "engines, such as optuna:tpe."
+                )
+        super().__init__(space, functools.partial(KerasTunerEncoding, all_listed=listed))
+
+    def hyperparameters(self) -> HyperParameters:
+        """Returns the space as Keras Tuner's, parents first, without the Fixed ones.
+
+        Each has as conditions those of all its ancestors, as in nested `conditional_scope`s.
+        """
+        import keras_tuner
+
+        declared = keras_tuner.HyperParameters()
+        conditions: dict[str, list[Any]] = {}
+        for parameter in self._space.parents_first:
+            own = conditions[parameter.name] = self._conditions(parameter, conditions)
+            encoding = self._encodings.get(parameter.name)
+            if encoding is not None:
+                # `conditional_scope` itself can't hold two parents that don't depend on each
+                # other: it looks for the second one under the condition on the first.
+                declared.merge([encoding.hyperparameter(own)])
+        return declared
+
+    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what an oracle's trial holds for values of the space, by Keras Tuner's names."""
+        return {encoding.name: stored for encoding, stored in self._encoded(values).items()}
+
+    def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the values that an oracle proposes, without Hyperband's own entries."""
+        return super().decode({n: v for n, v in stored.items() if not n.startswith(self.RESERVED)})
+
+    def _conditions(self, parameter: Parameter, known: Mapping[str, list[Any]]) -> list[Any]:
+        """Returns its conditions and those of all ancestors; a Fixed parent's own replace it."""
+        conditions: list[Any] = []
+        for name, values in parameter.when.items():
+            conditions += [each for each in known[name] if each not in conditions]
+            encoding = self._encodings.get(name)
+            if encoding is not None:
+                conditions.append(_on(encoding.name, [encoding.encode(value) for value in values]))
+        return conditions
+
+
+def _on(parent: str, values: Sequence[Any]) -> Any:
+    """Returns Keras Tuner's condition on a parent, whose class is private; a scope makes one."""
+    import keras_tuner
+
+    scratch = keras_tuner.HyperParameters()
+    scratch.Fixed(parent, values[0])
+    with scratch.conditional_scope(parent, list(values)):
+        scratch.Boolean(f"under {parent}")
+    return scratch.space[-1].conditions[-1]

@@ -1,0 +1,566 @@
+"""The trainings of `confirm`: the plan of who races under which seeds, and how they run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import Hyperparameters, SearchSpace, checks
+from search_spaces.errors import KerastudyError, StudyError, WorkerError
+from search_spaces.texts import counted
+from studies.champion.recorded import AnyExecutor
+from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
+from studies.error_texts import describe
+from studies.executors.jobs import Job, Jobs, run_jobs, spec_of
+from studies.progress import Progress
+from tracking.history.study_history import StudyHistory
+from tracking.history.trials import common_best, fit_metrics
+from tracking.history.verdicts import ConfirmationTraining, read_trainings
+from tracking.journal import Journal
+from tracking.records import (
+    ALL_FOLDS,
+    BestEpoch,
+    Decision,
+    EndedTrial,
+    EpochResult,
+    Proposal,
+    TrainerName,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+)
+from tracking.records.checks import differs
+from tracking.records.converting import to_json
+from tracking.records.studies import ConstantGuess
+from tracking.scores.sample_scores import SampleScores
+from tracking.statistics.race import Round, rounds
+from tracking.store.files import CheckpointError, check_checkpoint
+
+if TYPE_CHECKING:
+    from studies.executors.session import Session
+
+
+DEFAULTS = -1
+"""Stands for the space's declared defaults, where a trial's number is expected."""
+# Intervals on the test part from fewer fresh seeds are not known to hold.
+_FEWEST_SEEDS = 5
+# It changes when the same plan would be carried out in another way.
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmOptions:
+    """How a study's choice is confirmed.
+
+    Attributes:
+        top: How many of the best trials race.
+        seeds: Fresh seeds for the test part; also the most new seeds of a racer.
+        budget: Trainings of the race; all folds under one seed count as one.
+        test: Whether the test part is read.
+    """
+
+    top: int = 8
+    seeds: int = 5
+    budget: int = 16
+    test: bool = True
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        checks.whole_number("budget", self.budget, StudyError)
+        checks.whole_number("top", self.top, StudyError, least=2)
+        checks.whole_number("seeds", self.seeds, StudyError, least=_FEWEST_SEEDS)
+
+    def rounds(self, trials: int) -> tuple[Round, ...]:
+        """Returns the rounds of the race, if so many trials have a value."""
+        top = min(self.top, trials)
+        planned = rounds(top, self.seeds, self.budget)
+        if planned[0].racers < top:
+            needed = next(
+                n for n in itertools.count(1) if rounds(top, self.seeds, n)[0].racers == top
+            )
+            raise StudyError(
+                f"A budget of {self.budget} trainings is too small for a race of {top} trials, "
+                f"which needs {needed}. Give --budget {needed}, or race fewer trials: --top."
+            )
+        return planned
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training of a confirmation.
+
+    Attributes:
+        trial: The trial whose configuration it has, or `DEFAULTS`.
+        place: Which of the confirmation's seeds it has, from 1.
+        spec: Its spec, with a number that is only right once it begins.
+        identity: A digest of all that it depends on: the same training is never run twice.
+    """
+
+    trial: int
+    place: int
+    spec: TrialSpec
+    identity: str
+
+    @property
+    def name(self) -> str:
+        """What people see of it."""
+        who = "defaults" if self.trial == DEFAULTS else f"#{self.trial}"
+        fold = self.spec.fold
+        part = "all folds" if fold == ALL_FOLDS else "" if fold is None else f"fold {fold + 1}"
+        return " · ".join(filter(None, (who, f"seed {self.place}", part)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A confirmation's plan, made by `make_plan`.
+
+    Attributes:
+        options: The options.
+        history: The study.
+        racers: The trials that race, best first.
+        rounds: The rounds of the race.
+        tests: Whether the test part is read.
+        notes: Sentences that a reader of the outcome must know.
+    """
+
+    options: ConfirmOptions
+    history: StudyHistory
+    racers: tuple[EndedTrial, ...]
+    rounds: tuple[Round, ...]
+    tests: bool
+    notes: tuple[str, ...]
+
+    @property
+    def reported(self) -> EndedTrial:
+        """The study's best trial."""
+        return self.racers[0]
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """The new seeds of the race."""
+        return self._new_seeds(race_seed, sum(planned.seeds for planned in self.rounds))
+
+    @cached_property
+    def test_seeds(self) -> tuple[int, ...]:
+        """Further seeds, for the test part."""
+        return self._new_seeds(confirmation_seed, self.options.seeds if self.tests else 0)
+
+    @cached_property
+    def default(self) -> TrialSpec:
+        """The spec of the space's declared defaults."""
+        description = self.history.description
+        values = description.space.defaults()
+        spec = spec_of(Proposal(0, values), description, {})
+        spec = replace(spec, threads=self.reported.spec.threads)
+        for trial in self.history.trials:
+            if trial.spec.values == values:
+                # A builder may read the trial's number.
+                return replace(spec, begun_as=trial.spec.built_as)
+        return spec
+
+    @property
+    def folds(self) -> int:
+        """Folds of a trial, or 0."""
+        return self.history.description.folds
+
+    @cached_property
+    def default_trial(self) -> EndedTrial | None:
+        """The best trial with the default values, or None."""
+        trials = self.history.top(len(self.history.trials))
+        values, code = self.default.values, self.reported.code_digest
+        same = (t for t in trials if t.spec.values == values and t.code_digest == code)
+        return next(same, None)
+
+    @property
+    def default_racer(self) -> EndedTrial | None:
+        """The racer with the default values, or None."""
+        values = self.default.values
+        return next((racer for racer in self.racers if racer.spec.values == values), None)
+
+    def racer(self, number: int) -> EndedTrial:
+        """Returns a trial of the race."""
+        return next(racer for racer in self.racers if racer.number == number)
+
+    def race_trainings(self, trial: int, first: int, count: int) -> list[Training]:
+        """Returns a racer's trainings under some of the race's seeds."""
+        places = range(first, first + count)
+        return [t for place in places for t in self.trainings_at(trial, place)]
+
+    def trainings_at(self, trial: int, place: int) -> list[Training]:
+        """Returns a racer's trainings under one seed of the race: one, or one for each fold."""
+        spec, seed = self.racer(trial).spec, self.seeds[place]
+        if not self.folds:
+            return [self._training(trial, place + 1, replace(spec, seed=seed))]
+        specs = [replace(spec, seed=fold_seed(seed, fold), fold=fold) for fold in range(self.folds)]
+        return [self._training(trial, place + 1, fold_spec) for fold_spec in specs]
+
+    def test_trainings(self, trial: int) -> list[Training]:
+        """Returns the trainings of a trial, or of the defaults, that read the test part.
+
+        In a cross-validated study they are on all folds together, up to the best common epoch of
+        the recorded trial; defaults that no trial has get none.
+        """
+        if self.folds:
+            recorded = self.default_trial if trial == DEFAULTS else self.racer(trial)
+            if recorded is None:
+                return []
+            spec = recorded.whole_spec
+        else:
+            spec = self.default if trial == DEFAULTS else self.racer(trial).spec
+        begin = len(self.seeds) + 1
+        return [
+            self._training(trial, begin + i, replace(spec, seed=seed))
+            for i, seed in enumerate(self.test_seeds)
+        ]
+
+    @property
+    def trainings(self) -> int:
+        """The number of all trainings."""
+        return self.race_size + self.test_size
+
+    @property
+    def race_size(self) -> int:
+        """The number of trainings of the race, each fold one."""
+        return sum(planned.trainings for planned in self.rounds) * max(self.folds, 1)
+
+    @property
+    def test_size(self) -> int:
+        """The number of trainings that read the test part, unless the defaults win the race."""
+        return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
+
+    def to_json(self) -> str:
+        """Returns the plan as it is recorded, by which a resumed confirmation finds it."""
+        fields = {
+            "version": _VERSION,
+            "options": dataclasses.asdict(self.options),
+            "trials": [racer.number for racer in self.racers],
+            "rounds": [[planned.racers, planned.seeds] for planned in self.rounds],
+            "seeds": self.seeds,
+            "test_seeds": self.test_seeds,
+            "default": dict(self.default.values),
+            "data": self.reported.data_digest,
+            "code": self.reported.code_digest,
+        }
+        if self.folds:
+            fields["folds"] = self.folds
+        return json.dumps(fields, ensure_ascii=False)
+
+    def _training(self, trial: int, place: int, spec: TrialSpec) -> Training:
+        spec = replace(
+            spec,
+            number=0,
+            attempt=1,
+            goes_on_from=None,
+            initial_epoch=0,
+            repeat=0,
+            begun_as=spec.built_as,
+        )
+        limit = self.history.description.trial_timeout
+        facts = [to_json(spec), self.reported.code_digest, repr(limit)]
+        identity = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        return Training(trial, place, spec, identity)
+
+    def _new_seeds(self, seed_at: Callable[[int, int], int], count: int) -> tuple[int, ...]:
+        """Returns seeds under which no trial of the study was trained."""
+        used = set(_used_seeds(self.history.trials))
+        study_seed = self.history.description.seed
+        drawn = (seed_at(study_seed, place) for place in itertools.count())
+        return tuple(itertools.islice((seed for seed in drawn if seed not in used), count))
+
+
+def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
+    """Plans the confirmation of a study under one engine; refuses too few trials with a value."""
+    description = history.description
+    trials = history.top(len(history.trials))
+    if len(trials) < 2:
+        raise StudyError(_too_few(history, len(trials)))
+    best, notes = trials[0], []
+    same = [trial for trial in trials if trial.code_digest == best.code_digest]
+    if len(same) < len(trials):
+        notes.append(
+            f"{counted(len(trials) - len(same), 'trial')} of other code than the best did not "
+            "race: the study's code was changed while it ran."
+        )
+    digest = best.result.validation_digest
+    judged = [trial for trial in same if trial.result.validation_digest == digest]
+    if len(judged) < len(same):
+        notes.append(
+            f"{counted(len(same) - len(judged), 'trial')} validated on other samples than the best "
+            "did not race: the data depends on hyperparameters."
+        )
+    if len(judged) < 2:
+        raise StudyError(
+            f"Only the best trial of {description.name!r} can race: {' '.join(notes)} Launch "
+            "further trials as the best was launched."
+        )
+    racers = tuple(judged[: options.top])
+    if len(racers) < options.top:
+        notes.append(f"Only {len(racers)} trials had a value to race.")
+    return Plan(
+        options,
+        history,
+        racers,
+        options.rounds(len(racers)),
+        options.test and "test" in description.data.digests,
+        tuple(notes),
+    )
+
+
+def _too_few(history: StudyHistory, valued: int) -> str:
+    name, total = history.description.name, len(history.trials)
+    what = "Launch it with more trials."
+    if not total:
+        why = "it has no trials"
+    elif history.counts()["infeasible"] == total:
+        why = "its only trial is infeasible"
+        if total > 1:
+            why = f"all of its {total} trials are infeasible"
+        what = "`kerastudy show` says why; mend that, and launch it with --retry-infeasible."
+    elif valued:
+        why = "only one of its trials has a value"
+    else:
+        why = "none of its trials has a value"
+    return (
+        f"There is no choice to confirm in the study {name!r}: {why}, and at least 2 must have "
+        f"one. {what}"
+    )
+
+
+def _used_seeds(trials: Sequence[TrialRecord]) -> Iterator[int]:
+    for trial in trials:
+        yield trial.spec.seed
+        if isinstance(trial, EndedTrial):
+            yield from (repeat.seed for repeat in trial.result.repeats)
+
+
+@dataclass
+class _Running:
+    """A training that runs."""
+
+    training: Training
+    spec: TrialSpec
+    uuid: str
+
+
+class Trainings(Jobs):
+    """Runs a plan's trainings, each a job of one fit."""
+
+    def __init__(
+        self, plan: Plan, executor: AnyExecutor, journal: Journal, progress: Progress
+    ) -> None:
+        super().__init__()
+        self.plan, self.journal, self.progress = plan, journal, progress
+        # It is the uuid of the confirmation, once that has begun.
+        self.uuid = ""
+        self._executor, self._description = executor, plan.history.description
+        # Checkpoints stay here until the confirmation ends, to score samples by.
+        self.folder = plan.history.files.folder / "confirming"
+        self._recorded = read_trainings(plan.history)
+        contradicted = any(differs(trial.verified) for trial in plan.history.trials)
+        # Otherwise the study's own trainer trains.
+        self._trainer: TrainerName | None = "plain" if contradicted else None
+        self._running: dict[int, _Running] = {}
+        self._planned = 0
+        self._epochs: dict[str, Mapping[int, Mapping[str, float]]] = {}
+
+    @property
+    def count(self) -> int:
+        """The number of recorded trainings of the plan."""
+        plan = self.plan
+        racers = [racer.number for racer in plan.racers]
+        raced = [t for n in racers for t in plan.race_trainings(n, 0, len(plan.seeds))]
+        tested = [t for n in (DEFAULTS, *racers) for t in plan.test_trainings(n)]
+        ended = {t.identity for t in raced if self.knows(t)}
+        ended |= {t.identity for t in tested if self._has_weights(t)}
+        return min(len(ended), plan.trainings)
+
+    def knows(self, training: Training) -> bool:
+        """Returns whether a training has run."""
+        return training.identity in self._recorded
+
+    def result(self, training: Training) -> TrialResult:
+        """Returns the result of a training that has run."""
+        return self._recorded[training.identity].result
+
+    def value(self, training: Training) -> float | None:
+        """Returns the objective of a training that has run; None if it is infeasible."""
+        best = self.result(training).best
+        return None if best is None else best.value
+
+    def value_at(self, trial: int, place: int) -> float | None:
+        """Returns a racer's objective under a seed, as a trial has it; None if it is infeasible."""
+        trainings = self.plan.trainings_at(trial, place)
+        if not self.plan.folds:
+            return self.value(trainings[0])
+        if any(self.value(training) is None for training in trainings):
+            return None
+        epochs = [self._complete_epochs(training) for training in trainings]
+        best = common_best(epochs, self._description.objective)
+        return None if best is None else best.value
+
+    def _complete_epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
+        """Returns the metrics of each complete epoch of a training that has run."""
+        if training.identity not in self._epochs:
+            fit = self._recorded[training.identity].uuid
+            metrics = fit_metrics(self.plan.history.folder, fit)
+            # Metrics that are not finite are left out.
+            names = set().union(*metrics.values())
+            self._epochs[training.identity] = {
+                epoch: values for epoch, values in metrics.items() if set(values) == names
+            }
+        return self._epochs[training.identity]
+
+    def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
+        """Runs the trainings that are not recorded yet, and those of `testing` without weights."""
+        trainings = [t for t in racing if not self.knows(t)]
+        trainings += [t for t in testing if not self._has_weights(t)]
+        for number, training in enumerate(trainings, self._planned):
+            self.queue.append(Job(number, partial(self._begin, number, training), training.name))
+        self._planned += len(trainings)
+        run_jobs(self._executor, self, self.progress)
+
+    def scored(self, training: Training, *, compared: bool) -> TestScores | str:
+        """Returns the scores of the test samples by a training's weights, or why there are none."""
+        best = self.result(training).best
+        assert best is not None, "it has a value"
+        path, space = self.checkpoint(training), self._description.space
+        scores: TestScores | str = self._executor.ask(
+            scores_in_worker, training.spec, path, space, best, compared
+        )
+        return scores
+
+    def checkpoint(self, training: Training) -> Path:
+        """Returns the path of a training's best weights."""
+        return self.folder / f"{training.identity[:24]}.weights.h5"
+
+    def clear(self) -> None:
+        """Removes the checkpoints."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _has_weights(self, training: Training) -> bool:
+        """Returns whether a training is recorded, with weights if it has a value."""
+        recorded = self._recorded.get(training.identity)
+        if recorded is None or recorded.result.best is None:
+            return recorded is not None
+        try:
+            check_checkpoint(self.checkpoint(training), recorded.result.checkpoint_sha256)
+        except CheckpointError:
+            return False
+        return True
+
+    def taking(self) -> AbstractContextManager[object]:
+        """Writes epochs as they come."""
+        return self.journal.flushing()
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Records an epoch; ends a training whose time is up."""
+        running = self._running[epoch.number]
+        self.journal.log_epoch(running.uuid, epoch)
+        limit = self._description.trial_timeout
+        over = limit is not None and epoch.seconds >= limit
+        # A pruned training keeps its best epoch.
+        return "prune" if over and epoch.epoch < running.spec.epochs else "continue"
+
+    def on_result(self, result: TrialResult) -> None:
+        """Records a result."""
+        self._record(self._running.pop(result.number), result)
+
+    def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
+        """Gives up the lost attempt."""
+        if not why:
+            self.journal.end_training(self._running[spec.number].uuid, None)
+
+    def _begin(self, number: int, training: Training) -> list[TrialTask]:
+        spec = replace(training.spec, number=number)
+        uuid = self.journal.begin_training(self.uuid, spec, training.name, training.identity)
+        self._running[number] = _Running(training, spec, uuid)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        checkpoint, space = self.checkpoint(training), self._description.space
+        return [TrialTask(spec, space, checkpoint, trainer=self._trainer)]
+
+    def _record(self, running: _Running, result: TrialResult) -> None:
+        # A training on all folds together has nothing to validate on.
+        valued = running.spec.fold != ALL_FOLDS
+        self.journal.end_training(running.uuid, result)
+        identity = running.training.identity
+        self._recorded[identity] = ConfirmationTraining(identity, result, running.uuid)
+        self.progress.trial_ended(result if valued else replace(result, best=None), None)
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """The scores of the test samples by one training.
+
+    Attributes:
+        scores: The scores.
+        digest: SHA-256 of the test part.
+        targets: SHA-256 of its targets: only scores of equal targets compare.
+        guess: Its most frequent class; None if its targets are no classes.
+    """
+
+    # pytest would take it for tests.
+    __test__ = False
+
+    scores: SampleScores
+    digest: str
+    targets: str
+    guess: ConstantGuess | None = None
+
+
+def scores_in_worker(
+    session: Session,
+    spec: TrialSpec,
+    checkpoint: Path,
+    space: SearchSpace,
+    best: BestEpoch,
+    compared: bool,
+) -> TestScores | str:
+    """Scores the test samples by a training's best weights, where the study is loaded.
+
+    Returns why that can't be, without a period, if its objective has no scores of samples, or its
+    model can't predict them. `compared` is whether the scores are compared with the value that
+    Keras computes, which traces the model.
+    """
+    from studies.data import guess_on
+    from studies.training import (
+        NotScoredError,
+        evaluated,
+        rebuilt,
+        restore_settings,
+        sample_scores,
+        scalars,
+    )
+
+    try:
+        hp = Hyperparameters(space, spec.values, number=spec.built_as)
+        splits: Any = session.splits_of(hp, spec.fold)
+        model = rebuilt(session.study, space, splits, spec, checkpoint)
+        # It takes the place of the validation part, which Keras reads in the same way.
+        splits = replace(splits, validation=splits.unseal_test())
+        metric, recorded = spec.objective.metric, None
+        if compared:
+            measured = scalars(evaluated(model, splits, spec.batch_size))
+            recorded = measured[metric.removeprefix("val_")]
+        scores = sample_scores(
+            model, splits, metric, epoch=best.epoch, batch_size=spec.batch_size, recorded=recorded
+        )
+        targets = splits.validation.targets_digest
+        return TestScores(scores, splits.digests["test"], targets, guess_on(splits))
+    except NotScoredError as error:
+        return str(error)
+    except KerastudyError:
+        raise
+    except Exception as error:
+        return describe(error)
+    finally:
+        restore_settings()

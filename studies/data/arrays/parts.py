@@ -1,0 +1,356 @@
+"""The data of a study: a training part, a validation part, and a sealed test part."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+import numpy as np
+
+from search_spaces.errors import InternalError, NoTestPartError
+from studies.data.arrays.structures import (
+    Arrays,
+    array_digest,
+    combined_digest,
+    copies_in,
+    is_text,
+    length_of,
+    map_arrays,
+    named_arrays,
+)
+from studies.data.preprocessing import Given
+
+if TYPE_CHECKING:
+    from studies.data.streams import Stream
+
+PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
+"""The names of parts for people."""
+
+
+class LoadedPart(Protocol):
+    """The training, the validation or the test part."""
+
+    @property
+    def at_hand(self) -> Part:
+        """The samples in memory: all, or the first batch."""
+
+    @property
+    def samples(self) -> int | None:
+        """The number of samples; None if it is unknown."""
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """The group of each sample; None: all are independent, or not known."""
+
+    @property
+    def targets_digest(self) -> str:
+        """Equal for parts on which the values of trials can be compared."""
+
+    def first(self, count: int) -> Part:
+        """Returns a part of its first samples, at most those at hand."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LoadedData(ABC):
+    """Loaded data of any kind.
+
+    Attributes:
+        train: The samples to train on.
+        validation: The samples by which epochs and trials are compared.
+        classes: Number of classes (distinct labels, or the columns of one-hot rows); None if the
+            targets are not classes, or several.
+        preprocessing: Name of the preprocessing that was fitted on `train`; None if there is none.
+        given: The samples before preprocessing.
+    """
+
+    train: LoadedPart
+    validation: LoadedPart
+    _test: LoadedPart | None
+    _digests: Mapping[str, str]
+    classes: int | None = None
+    preprocessing: str | None = None
+    given: Given = field(default_factory=Given)
+    # Other kinds of data have folds, or batches.
+    folds: ClassVar[int] = 0
+
+    @property
+    @abstractmethod
+    def unfit(self) -> str:
+        """Why the compiled trainer can't train on this data, or empty."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings for the user."""
+        return self.given.warnings
+
+    @property
+    def batch_size(self) -> int | None:
+        """Samples of a batch, if the data has its own batches; else None."""
+        return None
+
+    @property
+    def streams(self) -> Mapping[str, Stream]:
+        """The parts that are read batch by batch; empty if they are arrays."""
+        return MappingProxyType({})
+
+    @property
+    def arrays(self) -> Splits:
+        """The same data, if it is arrays: callers ask `streams` before."""
+        raise InternalError("The data comes in batches, and is read as arrays.")
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of "train", "validation" and, where there is one, "test".
+
+        They are of dtypes, shapes and values, the same on every machine.
+        """
+        return MappingProxyType(dict(self._digests))
+
+    @property
+    def digest(self) -> str:
+        """One SHA-256 over `digests`: the identity of the data."""
+        return combined_digest(self.digests)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Samples of each part whose number is known."""
+        return {n: part.samples for n, part in self._parts().items() if part.samples is not None}
+
+    @property
+    def whole(self) -> Self:
+        """All samples but the test part, to train on: the data itself, which has no folds."""
+        return self
+
+    def of(self, fold: int | None) -> Self:
+        """Returns the data of a fold: the data itself, which has no folds."""
+        return self
+
+    def unseal_test(self) -> LoadedPart:
+        """Returns the test part. Only `evaluate` may call this, and it records that it did.
+
+        No search, pruning or selection may call it: data that chose a model can't judge it.
+        """
+        if self._test is None:
+            raise NoTestPartError(
+                "This data has no test part. Describe it with one: a share (test=0.2), a count, or "
+                "a ready-made part (test=(x, y)); of data in batches, a function."
+            )
+        return self._test
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the description in records, ready for JSON, without values of the data."""
+        parts = {name: part.at_hand.describe() for name, part in self._parts().items()}
+        return {
+            "sizes": dict(self.sizes),
+            "digests": dict(self.digests),
+            "digest": self.digest,
+            "shapes": {name: described["shapes"] for name, described in parts.items()},
+            "dtypes": {name: described["dtypes"] for name, described in parts.items()},
+            "classes": self.classes,
+            "preprocessing": self.preprocessing,
+        }
+
+    def __repr__(self) -> str:
+        """Returns sizes and the digest, never values."""
+        sizes = "".join(f"{name}={size}, " for name, size in self.sizes.items())
+        classes = "" if self.classes is None else f"classes={self.classes}, "
+        return f"{type(self).__name__}({sizes}{classes}digest={self.digest[:12]}…)"
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"train": self.train, "validation": self.validation}
+        return parts if self._test is None else {**parts, "test": self._test}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Splits(LoadedData):
+    """Data in arrays. `seal` makes it; only `unseal_test` returns the test part."""
+
+    train: Part
+    validation: Part
+    _test: Part | None
+
+    if TYPE_CHECKING:
+
+        def unseal_test(self) -> Part: ...
+
+    @property
+    def arrays(self) -> Splits:
+        """The data itself."""
+        return self
+
+    @property
+    def unfit(self) -> str:
+        """Why the compiled trainer can't train on this data, or empty."""
+        texts = any(is_text(array) for array in named_arrays(self.train.x, "x").values())
+        return "the samples are texts" if texts else ""
+
+    def unseal_test_inputs(self) -> Arrays | None:
+        """Returns the inputs of the test part, without its targets; None if there is none.
+
+        To see whether they are in another part too, or come from elsewhere: see decision 44.
+        """
+        return None if self._test is None else self._test.x
+
+
+def seal(
+    train: Part,
+    validation: Part,
+    test: Part | None,
+    classes: int | None = None,
+    preprocessing: str | None = None,
+    given: Given | None = None,
+) -> Splits:
+    """Makes splits of ready parts: computes digests, finds copies, and seals the test part.
+
+    Raises DataError for an array that has no digest.
+    """
+    parts = {"train": train, "validation": validation} | ({} if test is None else {"test": test})
+    return Splits(
+        train,
+        validation.grouped,
+        None if test is None else test.grouped,
+        {name: part.digest for name, part in parts.items()},
+        classes,
+        preprocessing,
+        given or Given(),
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Part:
+    """Samples and their targets.
+
+    The arrays are read-only, so that they keep matching the digests. Arrays of a dict are sorted by
+    name.
+
+    Attributes:
+        x: Samples: an array of shape (n, ...), or several such arrays, for a model of several
+            inputs: a dict by name, or a tuple.
+        y: Targets, likewise; `y[i]` belongs to `x[i]`. An empty tuple: there are none.
+        sample_weight: How much each sample counts, of shape (n,) or, for each step of a sequence,
+            (n, steps); None: all alike.
+        alone: Whether a training step gets samples without targets as they are; else in a tuple.
+        groups: The group of each sample, whole numbers of shape (n,), where samples are not
+            independent: those of a patient, copies. None: all are independent, or not known.
+    """
+
+    x: Arrays
+    y: Arrays
+    sample_weight: np.ndarray | None = None
+    alone: bool = False
+    groups: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Sorts the arrays of a dict, and makes all of them read-only."""
+        for name, value in self._arrays().items():
+            arrays = dict(sorted(value.items())) if isinstance(value, dict) else value
+            object.__setattr__(self, name, map_arrays(_closed, arrays))
+
+    def __len__(self) -> int:
+        """Returns the number of samples."""
+        return length_of(self.x)
+
+    def __repr__(self) -> str:
+        """Returns dtypes and shapes, never values."""
+        arrays = (f"{name}={a.dtype}{tuple(a.shape)}" for name, a in self.named.items())
+        return f"Part({', '.join(arrays)})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickles by the constructor: numpy alone would unpickle writable arrays."""
+        return Part, (self.x, self.y, self.sample_weight, self.alone, self.groups)
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether there are any."""
+        return not isinstance(self.y, tuple) or bool(self.y)
+
+    @property
+    def at_hand(self) -> Part:
+        """The samples in memory: all."""
+        return self
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return len(self)
+
+    @property
+    def grouped(self) -> Part:
+        """The part with its groups: copies of a sample are one, unless its groups are known."""
+        if self.groups is not None:
+            return self
+        arrays = {name: each for name, each in self.named.items() if name != "sample_weight"}
+        return replace(self, groups=copies_in(arrays))
+
+    def first(self, count: int) -> Part:
+        """Returns a part of its first samples, of all if there are fewer."""
+        arrays = {n: map_arrays(lambda a: a[:count], value) for n, value in self._arrays().items()}
+        groups = None if self.groups is None else self.groups[:count]
+        return Part(**arrays, alone=self.alone, groups=groups)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, dtypes, shapes and values of all its arrays; computed each time."""
+        return combined_digest({name: array_digest(a) for name, a in self.named.items()})
+
+    @property
+    def targets_digest(self) -> str:
+        """SHA-256 of targets and weights; without targets, of the number of samples."""
+        arrays = named_arrays(self.y, "y") if self.has_targets else {}
+        if self.sample_weight is not None:
+            arrays = {**arrays, "sample_weight": self.sample_weight}
+        digests = {name: array_digest(array) for name, array in arrays.items()}
+        return combined_digest({**digests, "samples": str(len(self))})
+
+    def describe(self) -> dict[str, dict[str, object]]:
+        """Returns the "shapes" and "dtypes" of its arrays by name, ready for JSON."""
+        arrays = self._arrays().items()
+        return {
+            "shapes": {name: map_arrays(lambda a: list(a.shape), value) for name, value in arrays},
+            "dtypes": {name: map_arrays(lambda a: str(a.dtype), value) for name, value in arrays},
+        }
+
+    def _arrays(self) -> dict[str, Arrays]:
+        """Returns x, y and the weights, if there are any."""
+        weights = {} if self.sample_weight is None else {"sample_weight": self.sample_weight}
+        return {"x": self.x, "y": self.y, **weights}
+
+    @property
+    def named(self) -> dict[str, np.ndarray]:
+        """All arrays by their names in messages and digests."""
+        by_name: dict[str, np.ndarray] = {}
+        for name, arrays in self._arrays().items():
+            by_name |= named_arrays(arrays, name)
+        return by_name
+
+
+def _closed(array: np.ndarray) -> np.ndarray:
+    """Returns a read-only view: the caller's array stays writable."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def joined(first: Part, second: Part) -> Part:
+    """Returns the samples of two parts, those of the first one first.
+
+    Where one of them alone has weights, the samples of the other one count 1.
+    """
+    weights = [part.sample_weight for part in (first, second)]
+    known = next((each for each in weights if each is not None), None)
+    joint = None
+    if known is not None:
+        ones = [np.ones((len(p), *known.shape[1:]), known.dtype) for p in (first, second)]
+        pairs = zip(weights, ones, strict=True)
+        joint = np.concatenate([one if own is None else own for own, one in pairs])
+    x, y = concatenated(first.x, second.x), concatenated(first.y, second.y)
+    return Part(x, y, joint, first.alone)
+
+
+def concatenated(*pieces: Arrays) -> Arrays:
+    """Returns the samples of several arrays, or structures of arrays, in their order."""
+    arrays: Arrays = map_arrays(lambda *each: np.concatenate(each), *pieces)
+    return arrays

@@ -1,0 +1,177 @@
+"""Files of data: npz files of numpy, and tables in CSV or Parquet files. No code in them is run."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from search_spaces.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TARGET: Final = "?target="
+_SHOWN = 5
+_TABLE: Final = re.compile(r"\.(parquet|[ct]sv(\.(gz|zip|bz2|xz))?)$", re.IGNORECASE)
+
+
+def is_data(path: str) -> bool:
+    """Returns whether a path names a data file that can be read, or a folder, by its name."""
+    return is_table(path) or path.lower().endswith(".npz") or Path(path).is_dir()
+
+
+def is_table(path: str | Path) -> bool:
+    """Returns whether a path names a file that is a table, by its ending."""
+    return _TABLE.search(str(path)) is not None and not Path(path).is_dir()
+
+
+def name_of(path: Path) -> str:
+    """Returns a file's name without the ending of tables."""
+    return _TABLE.sub("", path.name)
+
+
+def has_header(source: object) -> bool:
+    """Returns whether a source is a file whose first row names the columns, which people count."""
+    return isinstance(source, Path) and source.suffix.lower() != ".parquet"
+
+
+def spelled(path: str, target: str = "", recorded: str = "") -> str:
+    """Returns a file, and the column to predict if it is a table, as one text for records.
+
+    Without a path it is the recorded text; with one, the recorded column if none is named.
+    """
+    if not path:
+        return recorded
+    target = target or recorded.partition(TARGET)[2]
+    return f"{path}{TARGET}{target}" if target and is_table(path) else path
+
+
+def path_in(text: str) -> str:
+    """Returns the file in a text that `spelled` returned."""
+    return text.partition(TARGET)[0]
+
+
+def absolute_path(path: object) -> Path:
+    """Returns an absolute path, with `~` expanded, without touching the disk."""
+    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes) or not path:
+        raise DataError.of_setting("path", "a str or a Path that is not empty", path)
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise DataError(f"The path {os.fspath(path)!r} has no home folder: {error}") from error
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(
+            f"The data file {str(path)!r} {'is a folder' if path.is_dir() else 'does not exist'}. "
+            "Pass the path of a file; a relative one is taken from the current folder."
+        )
+
+
+def read_arrays(
+    path: Path, *, required: Collection[str], optional: Collection[str]
+) -> dict[str, np.ndarray]:
+    """Reads named arrays of an npz file, and no others: the optional ones if the file has them."""
+    import numpy as np
+
+    _check_file(path)
+    try:
+        if not zipfile.is_zipfile(path):
+            raise DataError(
+                f"{path} is not an npz file (a zip archive of arrays), whatever its name. "
+                "Write it with numpy.savez(path, x_train=..., y_train=...)."
+            )
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in required if name not in archive.files]
+            if missing:
+                raise DataError(
+                    f"{path} lacks {', '.join(missing)}; it holds "
+                    f"{', '.join(archive.files) or 'nothing'}. Save it with the names x_train and "
+                    "y_train, and as wanted x_validation, y_validation, x_test, y_test, and "
+                    "sample_weight_train and so on."
+                )
+            names = [name for name in (*required, *optional) if name in archive.files]
+            return {name: _read_array(archive, name, path) for name in names}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} can't be read: {error} Check its permissions, or make it again."
+        ) from error
+
+
+def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
+    import numpy as np
+
+    from studies.data.arrays.mapped import member
+
+    assert archive.zip is not None, "the file is open"
+    try:
+        array = member(archive.zip, f"{name}.npy")
+        array = archive[name] if array is None else array
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        if "allow_pickle" in str(error) or "Python objects" in str(error):
+            raise DataError(
+                f"{name} in {path} holds Python objects, which only unpickling could read, and "
+                "unpickling runs code of the file's choice. Save it as an array of numbers."
+            ) from error
+        raise DataError(f"{name} in {path} is damaged: {error} Make the file again.") from error
+    # numpy returns raw bytes for members that are no arrays.
+    if not isinstance(array, np.ndarray):
+        raise DataError(
+            f"{name} in {path} is not a numpy array. "
+            "Write the file with numpy.savez(path, x_train=..., y_train=...)."
+        )
+    return array
+
+
+def read_table(
+    path: Path, *, missing: Collection[str] = (), texts: Collection[str] = (), **options: Any
+) -> Any:
+    """Reads a Parquet file, or a CSV file, whatever is between its columns: ,;| or tabs.
+
+    A CSV file is compressed if its name ends with .gz, .zip, .bz2 or .xz. `missing` are further
+    texts that stand for missing values, `texts` its columns to read as texts: "007" stays so.
+    """
+    import pandas as pd
+
+    _check_file(path)
+    try:
+        if not has_header(path):
+            return pd.read_parquet(path)
+        one_cell: dict[str, Any] = {"sep": "\x01", "quoting": csv.QUOTE_NONE}
+        line = pd.read_csv(path, header=None, nrows=1, dtype=str, **one_cell).iloc[0, 0]
+        between = max(",;\t|", key=line.count)
+        options = {"na_values": list(missing) or None, "dtype": dict.fromkeys(texts, str)} | options
+        # With low memory, the type of a column may change within it.
+        table = pd.read_csv(path, sep=between, low_memory=False, **options)
+    except ImportError:
+        raise DataError(
+            f"{str(path)!r} is a Parquet file, which pandas reads by pyarrow: pip install pyarrow. "
+            "Or save it as CSV."
+        ) from None
+    except (OSError, ValueError, EOFError) as error:
+        # pandas's own errors of parsing are ValueErrors.
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        hint = "" if has_header(path) else "Is it a Parquet file?"
+        if isinstance(error, UnicodeDecodeError):
+            reason = "it is not in UTF-8"
+            hint = "Save it as UTF-8, or read it by pandas and pass datasets.table(df, target=...)."
+        elif "tokenizing" in reason:
+            hint = "A text that contains the separator, or a quote, needs quotes around it."
+        raise DataError(f"{str(path)!r} can't be read: {reason:.300}", hint=hint) from None
+    names = [name for name in next(csv.reader([line], delimiter=between)) if name]
+    if twice := [name for name in names if names.count(name) > 1]:
+        # pandas would name the second one "area.1".
+        raise DataError(f"{str(path)!r} has several columns named {twice[0]!r}. Rename them.")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(
+            f"{str(path)!r} has more values in a row than names in its first line, which are "
+            f"{', '.join(map(str, table.columns[:_SHOWN]))}. Name every column there."
+        )
+    return table

@@ -1,0 +1,497 @@
+"""Cross-validation: how a study splits its data into folds, and the data of the folds.
+
+splits.stratified(5)
+splits.k_fold(5)
+splits.grouped(patients, 5)
+splits.repeated(5, times=3)
+splits.forward(5, gap=7)
+
+scikit-learn's splitters draw the folds.
+"""
+
+from __future__ import annotations
+
+import ast
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from search_spaces import checks
+from search_spaces.errors import DataError, InternalError
+from studies.data.arrays.mapped import file_of, shared
+from studies.data.arrays.partition import Contents, Divided, Options, divide, rows_of
+from studies.data.arrays.parts import Part, Splits, joined
+from studies.data.arrays.samples import (
+    check_class_counts,
+    check_several_classes,
+    check_some_weight,
+    labels_of,
+)
+from studies.data.arrays.structures import combined_digest
+from tracking.records import ALL_FOLDS
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from studies.data.streams import Stream
+
+__all__ = ["forward", "grouped", "k_fold", "repeated", "stratified"]
+
+Indices = tuple[np.ndarray, np.ndarray]
+"""The indices of a fold's training samples, then of its validation samples."""
+Make = Callable[[int], Splits]
+"""Makes the data of a fold, or of `ALL_FOLDS`."""
+
+# The most bytes of folds in memory, in a process that shares none; larger arrays are in files.
+_KEPT_BYTES = 256 * 2**20
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def stratified(folds: int = 5, *, seed: int = 0) -> CrossValidation:
+    """Folds with the classes in equal proportions.
+
+    They are those of ``StratifiedKFold(folds, shuffle=True, random_state=seed)``.
+
+    Args:
+        folds: At least 2, and no more than samples of the rarest class.
+        seed: What they are drawn with, 0 to 2**32 - 1.
+
+    Example:
+        >>> ks.splits.stratified(5)
+        splits.stratified(5)
+    """
+    return Drawn(folds, seed, by_class=True)
+
+
+def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
+    """Folds that are drawn at random, whatever the classes.
+
+    They are those of ``KFold(folds, shuffle=True, random_state=seed)``.
+    """
+    return Drawn(folds, seed, by_class=False)
+
+
+def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidation:
+    """Folds that share no group, such as a patient or a machine.
+
+    They are those of ``StratifiedGroupKFold(folds, shuffle=True, random_state=seed)`` for classes,
+    else of ``GroupKFold(folds)``. The test part must be ready-made, or there must be none: drawn at
+    random, it would share groups with the rest.
+
+    Args:
+        groups: The group of each sample of `x`, and then of a ready-made validation part.
+        folds: At least 2, and no more than groups.
+        seed: What they are drawn with, where there are classes.
+    """
+    return Grouped(folds, np.array(groups), seed)
+
+
+def repeated(folds: int = 5, times: int = 2, *, seed: int = 0) -> CrossValidation:
+    """Folds that are drawn several times, which makes the mean of a trial more certain.
+
+    They are those of ``RepeatedStratifiedKFold(n_splits=folds, n_repeats=times,
+    random_state=seed)`` for classes, else of ``RepeatedKFold``.
+    """
+    return Drawn(folds, seed, times=times)
+
+
+def forward(
+    folds: int = 5,
+    *,
+    gap: int = 0,
+    test_size: int | None = None,
+    max_train_size: int | None = None,
+) -> CrossValidation:
+    """Folds of a time series: each is validated on samples that follow those it is trained on.
+
+    They are those of ``TimeSeriesSplit(folds, …)``. The samples must be in the order of time. The
+    test part must be ready-made, such as the last samples, or there must be none.
+
+    Args:
+        folds: At least 2.
+        gap: Samples left out between the training and the validation part of a fold.
+        test_size: Validation samples of each fold; None: samples / (folds + 1).
+        max_train_size: The most training samples of a fold; None: all before.
+    """
+    return Forward(folds, gap, test_size, max_train_size)
+
+
+def check_cross_validation(value: object) -> CrossValidation | None:
+    """Returns how to split; a number of folds is stratified where there are classes.
+
+    Raises:
+        DataError: If it is something else, or there are less than 2 folds.
+    """
+    if value is None or isinstance(value, CrossValidation):
+        return value
+    if checks.is_whole(value):
+        return Drawn(value)
+    raise DataError.of_setting(
+        "cross_validation",
+        "a number of folds, or how to split, such as kerastudy.splits.stratified(5)",
+        value,
+    )
+
+
+def read_spelled(text: str) -> CrossValidation | None:
+    """Returns the folds that `repr` has spelled; None for groups, which it lacks, and no text."""
+    if not text or text.startswith("splits.grouped"):
+        return None
+    if text.isdigit():
+        return Drawn(int(text))
+    call = ast.parse(text, mode="eval").body
+    assert isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute), "it is a call"
+    functions: dict[str, Callable[..., CrossValidation]] = {
+        function.__name__: function for function in (stratified, k_fold, repeated, forward)
+    }
+    options = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+    return functions[call.func.attr](*map(ast.literal_eval, call.args), **options)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CrossValidation(ABC):
+    """How samples are split into folds.
+
+    Attributes:
+        folds: Parts that the samples are split into, at least 2.
+        drawn_test: Why the test part can't be drawn at random from the same samples, or empty.
+    """
+
+    folds: int
+    drawn_test: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        """Checks the numbers. Raises DataError if one is wrong."""
+        checks.whole_number("folds", self.folds, DataError, least=2)
+        if (seed := getattr(self, "seed", None)) is not None:
+            checks.seed("seed", seed, DataError)
+
+    @property
+    def trainings(self) -> int:
+        """Trainings of each trial: a fold each."""
+        return self.folds
+
+    def indices(
+        self, samples: int, labels: np.ndarray | None, y_name: str = "y"
+    ) -> tuple[Indices, ...]:
+        """Returns the samples of each fold; labels are their classes, if the targets are such."""
+        if samples < self.folds:
+            raise DataError(
+                f"{samples} samples can't be split into {self.folds} folds. Pass fewer folds, or "
+                "more samples."
+            )
+        splitter, strata = self._splitter(labels, y_name)
+        if strata is not None:
+            few = f"{self.folds} folds"
+            hint = f"Pass fewer folds, more samples of it, or splits.k_fold({self.folds})."
+            check_class_counts(strata, self.folds, y_name, few, hint)
+        try:
+            pairs = splitter.split(np.zeros(samples), strata, self.groups_of(samples))
+            return tuple((train, validation) for train, validation in pairs)
+        except ValueError as error:
+            raise DataError(f"{samples} samples can't be split by {self!r}: {error}") from None
+
+    @abstractmethod
+    def _splitter(self, labels: np.ndarray | None, y_name: str) -> tuple[Any, np.ndarray | None]:
+        """Returns scikit-learn's splitter, and the classes that it gets."""
+
+    def groups_of(self, samples: int) -> np.ndarray | None:
+        """Returns the group of each sample, counted from 0; None if there are no groups."""
+        return None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Drawn(CrossValidation):
+    """Folds that are drawn at random.
+
+    Attributes:
+        seed: What they are drawn with, 0 to 2**32 - 1.
+        by_class: Whether each fold gets the classes in equal proportions; None: if there are some.
+        times: How often all samples are split anew, at least 1.
+    """
+
+    seed: int = 0
+    by_class: bool | None = None
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.whole_number("times", self.times, DataError)
+
+    def __repr__(self) -> str:
+        """Returns the call that makes it."""
+        if self.times > 1:
+            return _call("repeated", self.folds, times=self.times, seed=self.seed)
+        name = {None: "", True: "stratified", False: "k_fold"}[self.by_class]
+        return _call(name, self.folds, seed=self.seed) if name else str(self.folds)
+
+    @property
+    def trainings(self) -> int:
+        """Trainings of each trial: a fold each."""
+        return self.folds * self.times
+
+    def _splitter(self, labels: np.ndarray | None, y_name: str) -> tuple[Any, np.ndarray | None]:
+        # Late: the import takes half a second.
+        from sklearn import model_selection
+
+        strata = None if self.by_class is False else labels
+        if strata is None and self.by_class:
+            raise DataError(
+                f"{self!r} needs classes, and {y_name} holds none, or the data has "
+                f"stratify=False. Use splits.k_fold({self.folds})."
+            )
+        name = "KFold" if strata is None else "StratifiedKFold"
+        name = name if self.times == 1 else f"Repeated{name}"
+        options = {"shuffle": True} if self.times == 1 else {"n_repeats": self.times}
+        splitter = getattr(model_selection, name)
+        return splitter(n_splits=self.folds, random_state=self.seed, **options), strata
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Grouped(CrossValidation):
+    """Folds that share no group.
+
+    Attributes:
+        groups: The group of each sample.
+        seed: What they are drawn with, where there are classes.
+    """
+
+    groups: np.ndarray
+    seed: int = 0
+    drawn_test: ClassVar[str] = "some groups would be in both"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.groups.ndim != 1 or self.groups.dtype.kind not in "biufUSO":
+            expected = "a list with the group of each sample, as numbers or texts"
+            raise DataError.of_setting("groups", expected, self.groups.tolist())
+
+    def __repr__(self) -> str:
+        """Returns the call that makes it."""
+        return _call("grouped", f"<{len(self.groups)} samples>", self.folds, seed=self.seed)
+
+    def groups_of(self, samples: int) -> np.ndarray | None:
+        """Returns the group of each sample, counted from 0."""
+        if len(self.groups) != samples:
+            raise DataError(
+                f"groups holds {len(self.groups)} group(s) for {samples} samples. Pass one for "
+                "each sample that is not in the test part."
+            )
+        groups, places = np.unique(self.groups, return_inverse=True)
+        if len(groups) < self.folds:
+            raise DataError(
+                f"{len(groups)} group(s) can't be split into {self.folds} folds. Pass fewer folds."
+            )
+        return places
+
+    def _splitter(self, labels: np.ndarray | None, y_name: str) -> tuple[Any, np.ndarray | None]:
+        from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+        if labels is None:
+            return GroupKFold(n_splits=self.folds), None
+        return StratifiedGroupKFold(self.folds, shuffle=True, random_state=self.seed), labels
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Forward(CrossValidation):
+    """Folds of samples in the order of time: each is validated on what follows its training part.
+
+    Attributes:
+        gap: Samples left out between the two.
+        test_size: Validation samples of each fold; None: samples / (folds + 1).
+        max_train_size: The most training samples of a fold; None: all before.
+    """
+
+    gap: int = 0
+    test_size: int | None = None
+    max_train_size: int | None = None
+    drawn_test: ClassVar[str] = "some of its samples would be earlier than those trained on"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.whole_number("gap", self.gap, DataError, least=0)
+        for name, value in self._sizes.items():
+            if value is not None:
+                checks.whole_number(name, value, DataError)
+
+    @property
+    def _sizes(self) -> dict[str, Any]:
+        return {"test_size": self.test_size, "max_train_size": self.max_train_size}
+
+    def __repr__(self) -> str:
+        """Returns the call that makes it."""
+        return _call("forward", self.folds, gap=self.gap, **self._sizes)
+
+    def _splitter(self, labels: np.ndarray | None, y_name: str) -> tuple[Any, np.ndarray | None]:
+        from sklearn.model_selection import TimeSeriesSplit
+
+        return TimeSeriesSplit(self.folds, gap=self.gap, **self._sizes), None
+
+
+def _call(name: str, *positional: object, **options: object) -> str:
+    named = [f"{key}={value}" for key, value in options.items() if value not in (None, 0)]
+    return f"splits.{name}({', '.join([*map(str, positional), *named])})"
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedSplits:
+    """The data of a cross-validated study, described as `LoadedData` is; `of` makes a fold.
+
+    Attributes:
+        folds: How many there are.
+        digests: "train": of all samples that are split; "validation": of all folds; "test".
+        sizes: Samples that are split, those of them that are validated on, those of the test part.
+        details: Shapes, types, classes, preprocessing; sizes and digest of each fold.
+        make: Makes a fold.
+    """
+
+    folds: int
+    digests: Mapping[str, str]
+    sizes: Mapping[str, int]
+    details: Mapping[str, Any]
+    make: Make
+    _kept: OrderedDict[int, Splits] = field(default_factory=OrderedDict, init=False)
+    batch_size: ClassVar[None] = None
+    streams: ClassVar[Mapping[str, Stream]] = MappingProxyType({})
+
+    @property
+    def digest(self) -> str:
+        """One SHA-256 over `digests`: the identity of the data."""
+        return combined_digest(self.digests)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the description in records, ready for JSON."""
+        return dict(self.details)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Returns the state to pickle: the description without folds."""
+        return {name: each for name, each in vars(self).items() if name not in ("make", "_kept")}
+
+    def of(self, fold: int | None) -> Splits:
+        """Returns the data of a fold, counted from 0: its training and its validation part.
+
+        For `ALL_FOLDS` all samples to train on, with the test part; the validation part is the
+        first of them, since there must be one.
+        """
+        if fold is None or not ALL_FOLDS <= fold < self.folds:
+            raise InternalError(f"The data has folds 0 to {self.folds - 1}, and no {fold!r}.")
+        if fold not in self._kept:
+            self._kept[fold] = self.make(fold)
+        self._kept.move_to_end(fold)
+        while len(self._kept) > 1 and sum(map(_bytes_of, self._kept.values())) > _KEPT_BYTES:
+            self._kept.popitem(last=False)
+        return self._kept[fold]
+
+    @property
+    def whole(self) -> Splits:
+        """All samples to train on, and the test part."""
+        return self.of(ALL_FOLDS)
+
+
+def _bytes_of(splits: Splits) -> int:
+    """Returns the size of the arrays in memory; others are mapped from files."""
+    arrays = [*splits.train.named.values(), *splits.validation.named.values()]
+    return sum(array.nbytes for array in arrays if file_of(array) is None)
+
+
+def make_folds(
+    read: Callable[[], Contents], options: Options, how: CrossValidation, folder: Path | None
+) -> FoldedSplits:
+    """Splits all samples but the test part into folds; the arrays are copies.
+
+    The share for validation is not drawn. A ready-made validation part follows the other samples.
+    The test part is that of the data without folds. Raises DataError if no study can be run on the
+    data. Processes that share a folder make each fold once, and map it to memory.
+    """
+    if folder is None:
+        return _folded(*_folds_of(read(), options, how))
+    place: Path = folder
+
+    def written(make: Make) -> Make:
+        def shared_fold(fold: int) -> Splits:
+            own = place / ("all-folds" if fold == ALL_FOLDS else f"fold-{fold}")
+            own.mkdir(exist_ok=True)
+            return shared(lambda: make(fold), own)
+
+        return shared_fold
+
+    def load() -> FoldedSplits:
+        count, validated, make = _folds_of(read(), options, how)
+        return _folded(count, validated, written(make))
+
+    return replace(shared(load, place), make=written(_gone))
+
+
+def _gone(fold: int) -> Splits:
+    raise InternalError(f"Fold {fold} of the data is gone from the temporary folder.")
+
+
+def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
+    """Makes each fold once, and returns the data; `validated` samples are in validation parts."""
+    folds = []
+    for fold in range(count):
+        splits = make(fold)
+        folds.append({**splits.sizes, "digest": splits.digest})
+    whole = make(ALL_FOLDS)
+    by_fold = {f"fold {number}": str(each["digest"]) for number, each in enumerate(folds, start=1)}
+    digests = {**whole.digests, "validation": combined_digest(by_fold)}
+    sizes = {**whole.sizes, "validation": validated}
+    details = {name: whole.describe()[name] for name in ("classes", "preprocessing")}
+    for name in ("shapes", "dtypes"):
+        parts = whole.describe()[name].items()
+        details[name] = {part: each for part, each in parts if part != "validation"}
+    return FoldedSplits(count, digests, sizes, {**details, "folds": folds}, make)
+
+
+def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tuple[int, int, Make]:
+    """Returns the number of folds, of samples that are validated on, and what makes a fold."""
+    in_time = contents.pool.in_time
+    if in_time and isinstance(how, Drawn) and how.by_class is None and how.times == 1:
+        # A number of folds, and not how they are drawn.
+        how = Forward(how.folds)
+    drawn = "test" not in contents.ready and isinstance(options.test, int | float)
+    if drawn and how.drawn_test and not (in_time and isinstance(how, Forward)):
+        raise DataError(
+            f"The test part can't be drawn from samples that are split by {how!r}: "
+            f"{how.drawn_test}. Pass a ready-made test part, such as test=(x_test, y_test), or "
+            "test=None."
+        )
+    divided = divide(contents, options, folds=True)
+    part, y_name = divided.parts["train"], divided.pool.y_name
+    if "validation" in divided.parts:
+        part = joined(part, divided.parts["validation"])
+    part = replace(part, groups=how.groups_of(len(part))).grouped
+    samples = replace(divided.pool, x=part.x, y=part.y, sample_weight=part.sample_weight)
+    labels, strata = labels_of(samples, options.stratify)
+    check_several_classes(labels, y_name)
+    folds = how.indices(len(part), strata, y_name)
+    for number, (train, _) in enumerate(folds, start=1):
+        if labels is not None:
+            check_several_classes(labels[train], f"The training part of fold {number}, {y_name}")
+    validated = np.unique(np.concatenate([validation for _, validation in folds]))
+    return len(folds), len(validated), partial(_made, divided, part, folds)
+
+
+def _made(divided: Divided, part: Part, folds: tuple[Indices, ...], fold: int) -> Splits:
+    """Returns the data of a fold, or of all folds."""
+    if fold == ALL_FOLDS:
+        test = {name: each for name, each in divided.parts.items() if name == "test"}
+        return divided.sealed({"train": part, **test})
+    parts = {}
+    for name, chosen in zip(("train", "validation"), folds[fold], strict=True):
+        weights = None if part.sample_weight is None else part.sample_weight[chosen]
+        groups = None if part.groups is None else part.groups[chosen]
+        check_some_weight(weights, f"sample_weight of the {name} part of fold {fold + 1}")
+        x, y = rows_of(part.x, chosen), rows_of(part.y, chosen)
+        parts[name] = Part(x, y, weights, part.alone, groups)
+    return divided.sealed(parts)

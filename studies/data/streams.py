@@ -1,0 +1,652 @@
+"""Streams: data that is read batch by batch, in the order in which it comes.
+
+A source gives the batches of a part, again and again: a function that returns a `tf.data.Dataset`,
+a `keras.utils.PyDataset` or an iterable of batches; or one of the first two itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import itertools
+import random
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from search_spaces.errors import DataError, shown
+from search_spaces.library_parts import MissingPartError
+from studies.data.arrays.parts import PART_NAMES, LoadedData, Part, concatenated
+from studies.data.arrays.samples import check_finite
+from studies.data.arrays.structures import (
+    Arrays,
+    array_digest,
+    combined_digest,
+    length_of,
+    named_arrays,
+)
+from studies.data.description import DescribedData
+from studies.error_texts import describe
+from studies.libraries.keras_parts import adapter_of, is_batches
+from studies.libraries.tensorflow_parts import is_dataset, seeded
+
+TF_DATA = "tf.data.Dataset"
+PY_DATASET = "keras.utils.PyDataset"
+GENERATOR = "Python generator"
+# The data of a training depends on the trial; the first batches that are profiled do not.
+PROFILE_SEED = 0
+
+Batch = tuple[Arrays, ...]
+"""x, and y and weights if there are any."""
+
+# How to end data that has no end.
+_ENDS = {
+    "train": "pass steps_per_epoch",
+    "validation": "pass validation_steps",
+    "test": "end it, by take()",
+}
+_EFFECTS = {
+    "train": ", so trials may not be reproduced",
+    "validation": ", so trials may not be reproduced, nor compared exactly",
+    "test": "",
+}
+_MORE_CLASSES = 2**12
+# The most to read ahead, as a data set may be large, or slow to make.
+_MOST_BATCHES = 128
+_MOST_BYTES = 32 * 2**20
+# The most to look at.
+_MOST_SAMPLES, _MOST_SEEN_BYTES = 5_000, 64 * 2**20
+# Read twice, to see whether they are the same.
+_BATCHES_READ_AGAIN = 3
+_NAMES = ("x", "y", "sample_weight")
+_BATCH_IT = (
+    "It seems to come sample by sample. Put samples together into batches: by batch(32) of a "
+    "tf.data.Dataset; a generator yields arrays whose first axis counts samples."
+)
+# By the messages of Keras and TensorFlow for generators.
+_HINTS = {
+    "must be at least rank 1": _BATCH_IT,
+    "`output_signature` must contain": "A generator gives several inputs as a tuple or a dict of "
+    "arrays, not as a list.",
+}
+_NO_HINT = "Read a batch of it by itself to see why."
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StreamedDataset(DescribedData):
+    """A description of data that is read batch by batch. Made by `datasets.batches`."""
+
+    sources: Mapping[str, Source]
+    in_batches: ClassVar[bool] = True
+
+    if TYPE_CHECKING:
+
+        def load(self) -> StreamedSplits: ...
+
+    def _read(self) -> dict[str, Profile]:
+        profiles = {name: _profile_of(source) for name, source in self.sources.items()}
+        train = profiles["train"].head
+        for name, profile in profiles.items():
+            if _dimensions(profile.head) != _dimensions(train):
+                raise DataError(
+                    f"The {name} data has other arrays than the training data: {profile.head!r} "
+                    f"and {train!r}. Give both the same, by the same names."
+                )
+        return profiles
+
+    def _with(self, facts: Mapping[str, Profile]) -> StreamedSplits:
+        streams = {name: Stream(source, facts[name]) for name, source in self.sources.items()}
+        digests = {name: profile.digest for name, profile in facts.items()}
+        train, validation = streams["train"], streams["validation"]
+        return StreamedSplits(train, validation, streams.get("test"), digests)
+
+
+def _dimensions(part: Part) -> dict[str, int]:
+    arrays = named_arrays(part.x, "x") | named_arrays(part.y, "y")
+    return {name: array.ndim for name, array in arrays.items()}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StreamedSplits(LoadedData):
+    """Data that is read batch by batch, as `Splits` are for arrays."""
+
+    train: Stream
+    validation: Stream
+    _test: Stream | None
+
+    if TYPE_CHECKING:
+
+        def unseal_test(self) -> Stream: ...
+
+    @property
+    def unfit(self) -> str:
+        """Why the compiled trainer can't train on this data."""
+        article = "" if self.train.profile.kind.startswith("keras") else "a "
+        return f"the data comes as {article}{self.train.profile.kind}"
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of the first training batch."""
+        return len(self.train.at_hand)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings for the user."""
+        return [text for stream in self.streams.values() for text in stream.warnings]
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """The parts, with the test part: whoever reads its targets must say so, as `evaluate`."""
+        return self._parts()
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the description in records, ready for JSON, without values of the data."""
+        streams = {name: stream.profile.describe() for name, stream in self.streams.items()}
+        return {**super().describe(), "streams": streams}
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A part that is read batch by batch, and the facts from its first batches."""
+
+    source: Source
+    profile: Profile
+    # Not known: only the first samples are in memory.
+    groups: ClassVar[None] = None
+
+    @property
+    def at_hand(self) -> Part:
+        """The samples in memory: the first batch."""
+        return self.profile.head
+
+    @property
+    def samples(self) -> int | None:
+        """The number of samples, if the part was read to its end."""
+        return self.profile.samples
+
+    @property
+    def targets_digest(self) -> str:
+        """The digest of the whole part: its targets alone are unknown."""
+        return self.profile.digest
+
+    def first(self, count: int) -> Part:
+        """Returns a part of its first samples, at most the first batch."""
+        return self.profile.head.first(count)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings for the user."""
+        source, profile, part = self.source, self.profile, self.source.part
+        warnings = []
+        if not profile.repeatable:
+            advice = "Let nothing in it be random."
+            if not source.is_function:
+                advice = (
+                    "It shuffles itself again at each reading. Pass the function that makes it: "
+                    f"{part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
+                )
+            elif part == "train":
+                advice = (
+                    "Give the function that makes it a parameter seed, and make shuffling and all "
+                    "other randomness depend on that alone."
+                )
+            warnings.append(
+                f"The {PART_NAMES[part]} data is not the same each time that it is read"
+                f"{_EFFECTS[part]}. {advice}"
+            )
+        if profile.known_batches is None and profile.samples is None:
+            warnings.append(
+                f"The {PART_NAMES[part]} data has no known length, and did not end within its "
+                f"first {profile.batches} batches. If it has no end, {_ENDS[part]}."
+            )
+        return warnings
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The source of a part's batches.
+
+    Attributes:
+        part: "train", "validation" or "test".
+        given: The function, or the object itself.
+        steps: Batches of a reading, at least 1; None: all.
+        seeded: Whether the function takes the seed of each reading.
+        targets: Whether batches have targets; None: if they are tuples.
+    """
+
+    part: str
+    given: Any
+    steps: int | None
+    seeded: bool
+    targets: bool | None = None
+
+    @property
+    def called(self) -> str:
+        """The part's name in messages."""
+        return f"the {PART_NAMES[self.part]} data"
+
+    @property
+    def is_function(self) -> bool:
+        """Whether each reading gets a new object."""
+        return not _is_read_itself(self.given)
+
+    def open(self, seed: int) -> Any:
+        """Returns a `tf.data.Dataset`, a `PyDataset`, or a generator of batches, for a reading.
+
+        Python's, numpy's and TensorFlow's global generators get the seed too.
+        """
+        with _drawing_with(seed), _quiet_keras():
+            if not self.is_function:
+                opened = self.given
+            else:
+                opened = self.given(seed=seed) if self.seeded else self.given()
+            if batches_kind(opened) == TF_DATA:
+                return opened if self.steps is None else opened.take(self.steps)
+        if batches_kind(opened) == PY_DATASET:
+            return opened
+        if not isinstance(opened, Iterable) or hasattr(opened, "shape") or _is_a_batch(opened):
+            raise DataError(
+                f"The function that gives {self.called} must return a {TF_DATA}, a {PY_DATASET}, "
+                "or an iterable of batches (x, y)",
+                received=opened,
+            )
+        return _as_generator(opened, self.steps)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Returns the state to pickle; a `tf.data.Dataset` has none."""
+        if batches_kind(self.given) == TF_DATA:
+            raise DataError(
+                f"{self.part} is a {TF_DATA} itself, which can't be sent to another process. Pass "
+                "a function that makes it"
+            )
+        return dict(vars(self))
+
+
+def check_source(part: str, source: object, steps: int | None, targets: bool | None) -> Source:
+    """Checks the source of a part, without reading it."""
+    if _is_read_itself(source):
+        return Source(part, source, steps, seeded=False, targets=targets)
+    if hasattr(source, "__next__"):
+        raise DataError(
+            f"{part} can be read only once, but each epoch reads it",
+            received=source,
+            hint=f"Pass the function that makes it: {part}=batches, not {part}=batches().",
+        )
+    if not callable(source):
+        raise DataError.of_setting(
+            part,
+            f"a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable of batches; or "
+            "one of the first two itself",
+            source,
+            "Arrays go to datasets.arrays(x, y).",
+        )
+    return Source(part, source, steps, _takes_seed(part, source), targets)
+
+
+def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
+    """Returns whether a function takes the seed of the epoch; refuses one that needs more."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        # Some functions written in C have no signature.
+        return False
+    # A partial function keeps its seed.
+    own = isinstance(function, partial) and "seed" in function.keywords
+    seeded = part == "train" and "seed" in signature.parameters and not own
+    try:
+        signature.bind(**({"seed": 0} if seeded else {}))
+    except TypeError as error:
+        raise DataError(
+            f"{part} is {shown(function)}, which can't be called: {error}",
+            hint="It gets nothing but, as training data, the seed of the epoch: other data must be "
+            "the same each time. Give the rest a default, or use functools.partial.",
+        ) from None
+    return seeded
+
+
+def batches_kind(thing: object) -> str:
+    """Returns the kind of a source."""
+    for parent in type(thing).__mro__:
+        # By name, as Keras does: describing data must not import TensorFlow.
+        if is_dataset(parent):
+            return TF_DATA
+        if is_batches(parent):
+            return PY_DATASET
+    return GENERATOR
+
+
+def _is_read_itself(thing: object) -> bool:
+    return not isinstance(thing, type) and batches_kind(thing) != GENERATOR
+
+
+def _is_a_batch(thing: object) -> bool:
+    """Returns whether a thing is a single batch instead of many."""
+    return isinstance(thing, dict | str) or (
+        isinstance(thing, tuple) and len(thing) in (2, 3) and hasattr(thing[0], "shape")
+    )
+
+
+def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
+    # Cut here, not later: batches read ahead would draw from global generators.
+    for batch in itertools.islice(batches, steps):
+        yield tuple(batch) if isinstance(batch, list) else batch
+
+
+@contextlib.contextmanager
+def _drawing_with(seed: int) -> Iterator[None]:
+    """Seeds the global generators as `keras.utils.set_random_seed` does.
+
+    So a shuffle without a seed, or a generator that draws from numpy, depends on the seed too. They
+    keep their new state, as batches are drawn later. Only TensorFlow's global seed is restored, as
+    models are traced with it.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    with seeded(seed):
+        yield
+
+
+@contextlib.contextmanager
+def _quiet_keras() -> Iterator[None]:
+    """Keeps Keras from printing how many files a folder has, once for each epoch."""
+    import keras
+
+    before = keras.config.is_interactive_logging_enabled()
+    keras.config.disable_interactive_logging()
+    try:
+        yield
+    finally:
+        if before:
+            keras.config.enable_interactive_logging()
+
+
+class Reading:
+    """One reading of a source, by the adapter that `model.fit` takes for such data.
+
+    Once: begin, iterate, end. It raises whatever the user's function, or Keras, raises.
+    It knows the number of batches, and whether they have no end, if the data does.
+    """
+
+    def __init__(
+        self, source: Source, seed: int, class_weight: Mapping[int, float] | None = None
+    ) -> None:
+        opened = source.open(seed)
+        self.kind = batches_kind(opened)
+        self._steps = source.steps
+        weights = None if class_weight is None else dict(class_weight)
+        if weights is not None and self.kind == TF_DATA:
+            # For a tf.data.Dataset, Keras has none for classes above the largest that has one, and
+            # not all classes need have been in the batches that were read ahead.
+            weights = {**dict.fromkeys(range(max(weights) + _MORE_CLASSES), 1.0), **weights}
+        try:
+            self._adapter = adapter_of(opened, weights)
+        except MissingPartError as error:
+            raise DataError(
+                f"Data in batches can't be read with this version of Keras: {error}. Use another "
+                "version, or data in arrays."
+            ) from None
+        self._dataset: Any = None
+        self.batches: int | None = self._adapter.num_batches
+        if self.kind == PY_DATASET:
+            self.endless = self.batches is None and source.steps is None
+            if source.steps is not None:
+                self.batches = min(self.batches or source.steps, source.steps)
+        else:
+            self.endless = _is_infinite(opened)
+
+    def begin(self) -> None:
+        """Calls the data's hook for the beginning of an epoch, as `fit` does."""
+        # This reads the first batches of some data.
+        self._dataset = self._adapter.get_tf_dataset()
+        self._adapter.on_epoch_end()
+        self._adapter.on_epoch_begin()
+
+    def end(self) -> None:
+        """Calls the data's hook for the end of an epoch."""
+        self._adapter.on_epoch_end()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Returns TensorFlow's iterator over the batches, for a training step to take."""
+        if self.kind == PY_DATASET and self._steps is not None:
+            return iter(self._dataset.take(self._steps))
+        return iter(self._dataset)
+
+
+def _is_infinite(opened: Any) -> bool:
+    import tensorflow as tf
+
+    if not isinstance(opened, tf.data.Dataset):
+        return False
+    return bool(opened.cardinality() == tf.data.INFINITE_CARDINALITY)
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """A source's digest and first batch, and how far it was read for them, before training.
+
+    Attributes:
+        kind: The kind of source, such as "tf.data.Dataset".
+        head: The first batch.
+        digest: SHA-256 over the batches that were read; over the first one's types and shapes if a
+            second reading gave others.
+        repeatable: Whether a second reading gave the same.
+        batches: Batches that were read.
+        samples: Samples of a reading; None if not all were read.
+        known_batches: Batches of a reading, if known before it is read, else None.
+    """
+
+    kind: str
+    head: Part
+    digest: str
+    repeatable: bool
+    batches: int
+    samples: int | None
+    known_batches: int | None
+
+    def describe(self) -> dict[str, object]:
+        """Returns its description in records, ready for JSON."""
+        return {
+            "kind": self.kind,
+            "batches": self.known_batches if self.samples is None else self.batches,
+            "batch_size": len(self.head),
+            "digest_of": self.digest_of,
+            "same_each_time": self.repeatable,
+        }
+
+    @property
+    def digest_of(self) -> str:
+        """The coverage of the digest, for people to read."""
+        if not self.repeatable:
+            return "types and shapes alone"
+        batches = f"{self.batches} batch{'' if self.batches == 1 else 'es'}"
+        return f"all {batches}" if self.samples is not None else f"the first {batches}"
+
+
+def _profile_of(source: Source) -> Profile:
+    """Reads the first batches of a source, and the very first ones twice.
+
+    Raises DataError if it raises, gives unusable batches, or has no end.
+    """
+    try:
+        return _profiled(source)
+    except DataError:
+        raise
+    except Exception as error:
+        hint = next((hint for part, hint in _HINTS.items() if part in str(error)), _NO_HINT)
+        raise DataError(
+            f"{_capital(source.called)} can't be read: {describe(error)}", hint=hint
+        ) from error
+
+
+def _profiled(source: Source) -> Profile:
+    reading = Reading(source, PROFILE_SEED)
+    if reading.endless:
+        raise DataError(f"{_capital(source.called)} has no end. {_capital(_ENDS[source.part])}.")
+    digests: list[str] = []
+    parts: list[Part] = []
+    samples = size = 0
+    known, ended = source.steps or reading.batches, True
+    with contextlib.closing(_checked_batches(reading, source)) as batches:
+        for batch, alone in batches:
+            parts = parts or [_part_of(batch, alone)]
+            digests.append(_digest(batch))
+            samples += length_of(batch[0])
+            size += sum(array.nbytes for array in _named(batch).values())
+            if len(digests) >= _MOST_BATCHES or size >= _MOST_BYTES:
+                ended = len(digests) == known
+                break
+    if not parts:
+        raise DataError(f"{_capital(source.called)} has no batches.")
+    if ended and source.steps is not None and len(digests) < source.steps:
+        raise DataError(
+            f"{_capital(source.called)} has {len(digests)} batches, but an epoch must read "
+            f"{source.steps}. Pass a smaller number, or none to read all."
+        )
+    first, (head,) = digests[:_BATCHES_READ_AGAIN], parts
+    repeatable = _digests_again(source, len(first)) == first
+    types = ", ".join(
+        f"{name}={array.dtype}{array.shape[1:]}" for name, array in head.named.items()
+    )
+    return Profile(
+        kind=reading.kind,
+        head=head,
+        digest=hashlib.sha256("\n".join(digests if repeatable else [types]).encode()).hexdigest(),
+        repeatable=repeatable,
+        batches=len(digests),
+        samples=samples if ended else None,
+        known_batches=known,
+    )
+
+
+def _digests_again(source: Source, count: int) -> list[str]:
+    try:
+        reading = Reading(source, PROFILE_SEED)
+    except ValueError as error:
+        # Keras's message for a generator that is at its end.
+        if isinstance(error, DataError) or "empty generator" not in str(error):
+            raise
+        raise DataError(
+            f"The function that gives {source.called} gives nothing when it is called again. It "
+            "must return a new iterable each time: each epoch reads one."
+        ) from None
+    with contextlib.closing(_checked_batches(reading, source)) as batches:
+        return [_digest(batch) for batch, _ in itertools.islice(batches, count)]
+
+
+def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch, bool], None, None]:
+    """Yields the checked arrays of each batch of an epoch, and whether it has only samples."""
+    try:
+        reading.begin()
+        for number, given in enumerate(reading, start=1):
+            alone = not isinstance(given, tuple) or source.targets is False
+            of = f"of batch {number} of {source.called}"
+            if source.targets is None and _are_alike(given):
+                raise DataError(
+                    f"The three arrays {of} have one shape and type. Pass targets=False if they "
+                    "are samples alone, such as (anchor, positive, negative), or targets=True if "
+                    "they are (x, y, sample_weight)."
+                )
+            yield _checked((given,) if alone else given, of), alone
+    except BaseException:
+        # Ends its threads. The first error says more than one raised here.
+        with contextlib.suppress(Exception):
+            reading.end()
+        raise
+    reading.end()
+
+
+def _are_alike(given: Any) -> bool:
+    """Returns whether a batch may be (anchor, positive, negative): three similar arrays."""
+    if not isinstance(given, tuple) or len(given) != 3:
+        return False
+    shapes = {(getattr(each, "dtype", None), str(getattr(each, "shape", ""))) for each in given}
+    return len(shapes) == 1 and len(getattr(given[0], "shape", ())) > 1
+
+
+def _checked(given: tuple[Any, ...], of: str) -> Batch:
+    """Returns the arrays that a training step would get; refuses those that none can use."""
+    if len(given) not in (1, 2, 3):
+        raise DataError(
+            "A batch must be (x, y), (x, y, sample_weight) or (x,). Received: "
+            f"{len(given)} entries {of}. Give such tuples, or pass targets=False if all entries "
+            "are samples."
+        )
+    batch = tuple(_arrays(each, f"{name} {of}") for name, each in zip(_NAMES, given, strict=False))
+    samples = None
+    for name, array in _named(batch).items():
+        if array.ndim == 0:
+            raise DataError(f"{name} {of} is a single value. {_BATCH_IT}")
+        samples = len(array) if samples is None else samples
+        if len(array) != samples:
+            raise DataError(
+                f"{name} {of} has shape {array.shape}, and there are {samples} samples. Give one "
+                "entry of each array for each sample."
+            )
+        check_finite(array, f"{name} {of}")
+    return batch
+
+
+def _arrays(given: Any, name: str) -> Arrays:
+    import tensorflow as tf
+
+    if isinstance(given, dict):
+        return {key: _arrays(given[key], name) for key in sorted(given)}  # type: ignore[misc]
+    if isinstance(given, tuple | list):
+        return tuple(_arrays(each, name) for each in given)  # type: ignore[misc]
+    if not isinstance(given, tf.Tensor):
+        raise DataError(
+            f"{name} holds a {type(given).__name__}. Give an array, or a dict or tuple of arrays; "
+            "the model can make sparse or ragged tensors of them."
+        )
+    return np.asarray(given.numpy())
+
+
+def _named(batch: Batch) -> dict[str, np.ndarray]:
+    named: dict[str, np.ndarray] = {}
+    for name, arrays in zip(_NAMES, batch, strict=False):
+        named |= named_arrays(arrays, name)
+    return named
+
+
+def _part_of(batch: Batch, alone: bool) -> Part:
+    """Returns a batch as a part, without weights by outputs."""
+    x, y, weights, *_ = (*batch, (), ())
+    return Part(x, y, weights if isinstance(weights, np.ndarray) else None, alone)
+
+
+def _digest(batch: Batch) -> str:
+    return combined_digest({name: array_digest(array) for name, array in _named(batch).items()})
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def first_samples(stream: Stream) -> tuple[Part, bool]:
+    """Reads the first samples of a part to look at, and whether these are all.
+
+    Without weights: at least a batch, at most about 5,000 or 64 MiB.
+    """
+    source, parts = stream.source, []
+    samples, size, ended = 0, 0, True
+    with contextlib.closing(_checked_batches(Reading(source, PROFILE_SEED), source)) as batches:
+        for batch, alone in batches:
+            parts.append(_part_of(batch[:2], alone))
+            samples += len(parts[-1])
+            size += sum(array.nbytes for array in named_arrays(parts[-1].x, "x").values())
+            if samples >= _MOST_SAMPLES or size >= _MOST_SEEN_BYTES:
+                ended = samples == stream.samples
+                break
+    try:
+        x = concatenated(*(part.x for part in parts))
+        y = concatenated(*(part.y for part in parts))
+    except ValueError as error:
+        raise DataError(
+            f"Batches of {source.called} differ in shape, so their samples can't be looked "
+            f"at side by side: {error}."
+        ) from None
+    return Part(x, y, alone=parts[0].alone), ended

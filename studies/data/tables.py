@@ -1,0 +1,542 @@
+"""Tables: a CSV or Parquet file, or a DataFrame, with a column to predict."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from search_spaces import checks
+from search_spaces.errors import DataError, suggestion
+from search_spaces.texts import listed, quoted
+from studies.data.arrays.partition import DEFAULT_SHARE, Contents, check_options
+from studies.data.arrays.samples import Samples, is_frame
+from studies.data.column_values import MISSING, numbers_of, texts_of
+from studies.data.description import Dataset, Reader, call_text
+from studies.data.files import absolute_path, has_header, is_table, name_of, read_table
+from studies.data.preprocessing import Column, TableColumns
+
+# A table is split in time by itself if no date is of more than this share of its rows.
+_MOST_OF_A_DATE = 0.25
+_MOST_LEVELS: Final = 10_000
+# Up to so many different texts are categories, however few rows there are.
+_FEW_LEVELS: Final = 30
+_LONG_TEXT: Final = 50
+_BEGUN: Final = 30
+_SHOWN: Final = 5
+# The loss of a value by float32, in standard deviations.
+_LARGEST_LOSS: Final = 1e-3
+_LARGEST: Final = float(np.finfo(np.float32).max)
+# A year of two digits only beside two digits of month and day: 1.10.22 may be a version.
+_DATE: Final = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d\d[-/.]\d\d[-/.]\d\d)([T ].*)?"
+)
+# The kind of a column by the name that pandas infers.
+_KINDS: Final[Mapping[str, Any]] = {
+    "boolean": "boolean",
+    **dict.fromkeys(("integer", "floating", "mixed-integer-float"), "number"),
+    "categorical": "category",
+    **dict.fromkeys(("datetime64", "datetime", "date", "period"), "dates"),
+}
+# Whole numbers 0, 1, 2 and so on are classes if there are at most so many, and so many rows of each
+# on average.
+_MOST_CLASSES, _LEAST_ROWS = 100, 5
+
+
+def table(
+    source: Any,
+    *,
+    target: str,
+    drop: Collection[str] = (),
+    categories: Collection[str] = (),
+    missing: Collection[str] = (),
+    classes: bool | None = None,
+    time: str | Literal[False] | None = None,
+    validation: Any = DEFAULT_SHARE,
+    test: Any = DEFAULT_SHARE,
+    stratify: bool | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Dataset:
+    """Describes a table: columns of numbers, booleans and categories, and one to predict.
+
+    The study's data is one array of a row for each sample: numbers to mean 0 and standard deviation
+    1, booleans as 0 and 1, a missing one as the mean and with a further column that is 1, and
+    categories one-hot. Means, deviations and categories are those of the training part of the
+    trial, in cross-validation of its fold. The registered model takes the columns of the table.
+
+    Values may be missing, except in the target. Free text is refused, with what to do. Where there
+    is a column of dates, the validation part is not earlier than the training part, nor the test
+    part than these: what comes next can only be predicted from what was before. Models see no
+    dates.
+
+    Args:
+        source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a
+            DataFrame of pandas, whose index is ignored, and which must not change before the data
+            is loaded. A relative path starts from the current folder; `~` is the home folder.
+        target: The column to predict. Texts and booleans are classes, numbered in their order, with
+            their names kept; so are whole numbers 0, 1, 2 and so on without a gap; all others are
+            quantities.
+        drop: Columns to leave out, such as identifiers.
+        categories: Columns that are categories though they hold numbers, such as postal codes.
+        missing: Further texts of a CSV file that stand for missing values, such as "?". Empty
+            cells, "NA", "NaN", "null" and "None" do anyway.
+        classes: Whether the target is classes; None: see there.
+        time: The column of dates, or of numbers, by whose order parts are split; None: the first
+            column of dates without a gap, if there is one; False: parts are drawn at random.
+        validation: Share in (0, 1) of all rows, count of rows, or another table of the same
+            columns.
+        test: Likewise; None or 0: no test part.
+        stratify: Whether each part gets the classes in equal proportions; None: if there are some,
+            and parts are drawn at random.
+        seed: What the splits are drawn with; from 0 to 2**32 - 1.
+        name: Name in records; None: the file's name without its ending, or "table".
+
+    Raises:
+        DataError: An option is wrong. `load` reports what is wrong with the table.
+
+    Example:
+        >>> import pandas as pd
+        >>> houses = pd.DataFrame({"area": [50.0, 80.0, 120.0], "price": [1.5, 2.0, 3.5]})
+        >>> ks.datasets.table(houses, target="price").load().train.x.shape
+        (1, 1)
+    """
+    text = call_text(table, locals())
+    place = _place_of("source", source)
+    ready: dict[str, Any] = {}
+    sizes: dict[str, Any] = {"validation": validation, "test": test}
+    for part, size in sizes.items():
+        if is_frame(size) or isinstance(size, str | PathLike | tuple):
+            # The ready-made part replaces any size.
+            ready[part], sizes[part] = _place_of(part, size), 1
+    options = check_options(**sizes, stratify=stratify, seed=seed)
+    if classes is not None:
+        checks.truth("classes", classes, DataError)
+    if not isinstance(target, str) or not target:
+        raise DataError.of_setting(
+            "target",
+            "the name of a column, such as 'price'",
+            target,
+            "Several targets go with datasets.arrays.",
+        )
+    if not (time is None or time is False or (isinstance(time, str) and time)):
+        raise DataError.of_setting("time", "the name of a column, such as 'day', or False", time)
+    if time and (stratify or time == target):
+        both = "by classes" if stratify else f"by the target {target!r}"
+        raise DataError(
+            f"Parts can't be split by the time {time!r} and {both}. Leave stratify or time out."
+        )
+    reader = Table(
+        place,
+        target,
+        checks.names("drop", drop, DataError),
+        checks.names("categories", categories, DataError),
+        checks.names("missing", missing, DataError),
+        classes,
+        False if stratify and time is None else time,
+        tuple(ready.items()),
+    )
+    in_file = isinstance(place, Path)
+    own_name, where = (name_of(place), str(place)) if in_file else ("table", "table in memory")
+    return Dataset(name or own_name, where, text, options, reader)
+
+
+def _place_of(setting: str, source: Any) -> Any:
+    """Returns a DataFrame as it is, else the path of a file."""
+    if is_frame(source):
+        return source
+    if isinstance(source, str | PathLike):
+        return absolute_path(source)
+    raise DataError.of_setting(
+        setting,
+        "a CSV or Parquet file, or a DataFrame of pandas, with the target in a column",
+        source,
+        "Arrays go to datasets.arrays(x, y).",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Reader):
+    """Reads a table: a path, or a DataFrame, with the options of `datasets.table`.
+
+    `ready` are sources of ready-made parts, by their names.
+    """
+
+    source: Any
+    target: str
+    drop: tuple[str, ...]
+    categories: tuple[str, ...]
+    missing: tuple[str, ...]
+    classes: bool | None
+    time: str | Literal[False] | None
+    ready: tuple[tuple[str, Any], ...]
+
+    def __call__(self) -> Contents:
+        return self.contents_of(self._frame(self.source))
+
+    def takes(self, place: Path) -> bool:
+        return is_table(place)
+
+    def at(self, place: Path, target: str) -> Table:
+        return replace(self, source=place, target=target or self.target)
+
+    def contents_of(self, frame: Any) -> Contents:
+        """Returns the contents where the table is read already."""
+        called = _called(self.source)
+        named = {"target": [self.target], "drop": self.drop, "categories": self.categories}
+        check_names(frame, {**named, "time": [self.time] if self.time else []}, called)
+        if not len(frame):
+            raise DataError(f"{called} has no rows.")
+        columns, refused = table_columns(
+            frame.drop(columns=[*self.drop, self.target]), self.categories
+        )
+        if refused:
+            raise _refusal(called, refused)
+        dates = [column.name for column in columns if column.kind == "dates"]
+        columns = [column for column in columns if column.kind != "dates"]
+        if not columns:
+            also = hint = ""
+            if dates:
+                also = f" and the dates {quoted(dates, most=_SHOWN)}, which no model takes"
+                hint = f"Make numbers of them in pandas: df[{dates[0]!r}].dt.month."
+            target = f"besides the target {self.target!r}{also}"
+            raise DataError(f"{called} has no column {target}", hint=hint)
+        y = _read_target(frame[self.target], self.classes, called, header=has_header(self.source))
+        time = self._time(frame, dates)
+        notes = []
+        if dates or time:
+            notes.append(self._note(time, dates))
+        if time:
+            order = self._order(frame, time, called)
+            frame, y = frame.iloc[order], y[order]
+        x = _values_of(frame, columns, called)
+        notes += _losses(x, frame)
+        table = TableColumns(tuple(columns), time, tuple(notes))
+        pool = Samples(x, y, called, f"{self.target!r} of {called}", table=table)
+        ready = {}
+        for part, source in self.ready:
+            other, part_called = self._frame(source), _called(source, part)
+            check_names(other, {"target": [self.target]}, part_called)
+            targets = _read_alike(other[self.target], y, part_called, header=has_header(source))
+            x = _values_of(other, columns, part_called)
+            ready[part] = Samples(x, targets, part_called, f"{self.target!r} of {part_called}")
+        return Contents(pool, ready)
+
+    def _frame(self, source: Any) -> Any:
+        if not isinstance(source, Path):
+            return source
+        return read_table(source, missing=self.missing, texts=self.categories)
+
+    def _time(self, frame: Any, dates: list[str]) -> str:
+        """Returns the column whose order the rows get, or an empty text."""
+        if self.time is not None:
+            return self.time or ""
+        # Where one date is of many rows, it says little of their order.
+        most = len(frame) * _MOST_OF_A_DATE
+        whole = (name for name in dates if frame[name].notna().all())
+        return next((n for n in whole if frame[n].value_counts().iloc[0] <= most), "")
+
+    def _note(self, time: str, dates: list[str]) -> str:
+        split = "" if self.ready else ": no validation row is earlier than a training row"
+        note = f"Parts are split in time, by the column {time!r}{split}. time=False draws them at"
+        note = f"{note if time else 'Parts are drawn at'} random."
+        names = quoted(dates, most=_SHOWN)
+        unseen = f" Models see no dates: make numbers of {names} in pandas if they should."
+        return note + (unseen if dates else "")
+
+    def _order(self, frame: Any, time: str, called: str) -> np.ndarray:
+        """Returns the rows in the order of time."""
+        try:
+            values = numbers_of(frame[time])
+        except (TypeError, ValueError):
+            try:
+                values = _dates_of(frame[time])
+            except ValueError:
+                raise DataError(
+                    f"{called} has neither dates nor numbers in the column {time!r} (time), by "
+                    "which rows could be ordered."
+                ) from None
+        missing = int(np.asarray(frame[time].isna()).sum())
+        if missing:
+            raise DataError(
+                f"{called} lacks the time {time!r} in {missing} of {len(frame)} rows. Remove these "
+                f"rows, such as by df.dropna(subset=[{time!r}]), or pass time=False."
+            )
+        return np.argsort(np.asarray(values), kind="stable")
+
+
+def _called(source: Any, part: str = "") -> str:
+    if isinstance(source, Path):
+        return repr(str(source))
+    return f"The {part} table" if part else "The table"
+
+
+def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
+    """Checks that a DataFrame has the columns that options name, and different names for all."""
+    names = list(table.columns)
+    strange = [name for name in names if not isinstance(name, str) or not name]
+    if strange:
+        raise DataError(
+            f"{source} has columns without a name, or named by numbers: "
+            f"{quoted(strange, most=_SHOWN)}. Name them: df.columns = ['age', ...]."
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{source} has several columns named {quoted(twice, most=_SHOWN)}. Rename them."
+        )
+    for option, columns in named.items():
+        for name in columns:
+            if name not in names:
+                raise DataError(
+                    f"{source} has no column {name!r} ({option})", hint=suggestion(name, names)
+                )
+
+
+def table_columns(
+    table: Any, categories: Collection[str] = ()
+) -> tuple[list[Column], dict[str, str]]:
+    """Returns the columns of a DataFrame without the target; and those of no use, with the reason.
+
+    `categories` are the columns that are categories whatever they hold.
+    """
+    usable, refused = [], {}
+    for name in table.columns:
+        series = table[name]
+        try:
+            kind: Any = "category" if name in categories else _kind_of(series)
+            if kind == "category":
+                _check_category(texts_of(series), asked=name in categories)
+            elif kind != "dates":
+                _float32(series)
+        except ValueError as error:
+            refused[name] = str(error)
+        else:
+            usable.append(Column(name, kind))
+    return usable, refused
+
+
+def _values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
+    """Returns the values of columns of a DataFrame, by name, of shape (n,).
+
+    They are texts, "" where one is missing; and float32, NaN where one is missing. Raises DataError
+    if the table lacks a column, or one holds something else.
+    """
+    missing = [column.name for column in columns if column.name not in table.columns]
+    if missing:
+        raise DataError(
+            f"{source} lacks the columns {quoted(missing, most=_SHOWN)}, which the training has."
+        )
+    values = {}
+    for column in columns:
+        try:
+            read = texts_of if column.kind == "category" else _float32
+            values[column.name] = read(table[column.name])
+        except ValueError as error:
+            raise _refusal(source, {column.name: str(error)}) from None
+    return values
+
+
+def _dates_of(series: Any) -> Any:
+    """Returns a column of dates as datetimes of pandas, NaT where one is missing.
+
+    Texts may begin with the day, the month or the year. Where they leave open whether the month
+    comes before the day, the order of the rows decides. Raises ValueError if some are no dates.
+    """
+    import pandas as pd
+
+    if isinstance(series.dtype, pd.PeriodDtype):
+        return series.dt.start_time
+    ways: list[dict[str, Any]] = [{}, {"dayfirst": True}, {"format": "mixed"}]
+    first = series.dropna().iloc[:1].tolist()
+    if first and re.match(r"\d{4}", str(first[0])):
+        ways.pop(1)
+    readings = []
+    for way in ways:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                dates = pd.to_datetime(series, utc=True, **way)
+            except (ValueError, TypeError):
+                continue
+        if dates.dropna().is_monotonic_increasing:
+            return dates
+        readings.append(dates)
+    if not readings:
+        raise ValueError("holds dates, of which some can't be read")
+    return readings[0]
+
+
+def _losses(values: Mapping[str, np.ndarray], table: Any) -> Iterator[str]:
+    """Yields a warning for each column that loses differences as float32, as Keras reads it."""
+    for name, rounded in values.items():
+        if rounded.dtype != np.float32:
+            continue
+        numbers = numbers_of(table[name])
+        known = ~np.isnan(numbers)
+        moved, spread = np.abs(numbers - rounded)[known].max(initial=0), numbers[known].std()
+        if spread > 0 and moved / spread > _LARGEST_LOSS:
+            yield (
+                f"Keras reads numbers as float32, which moves values of the column {name!r} by up "
+                f"to {moved / spread:.2g} standard deviations. Subtract an offset from its large "
+                "numbers."
+            )
+
+
+def _refusal(source: str, refused: Mapping[str, str]) -> DataError:
+    """Returns the error for columns that no model takes, by their names."""
+    reasons = listed((f"{name!r} {why}" for name, why in refused.items()), most=_SHOWN)
+    return DataError(
+        f"{source} has columns that are neither numbers nor categories: "
+        f"{reasons}. Leave them out by drop={list(refused)[: 2 * _SHOWN]}, or change them in "
+        "pandas and pass datasets.table(df, target=...)."
+    )
+
+
+def _float32(series: Any) -> np.ndarray:
+    """Returns a column of numbers, NaN where one is missing. Raises ValueError with the reason."""
+    try:
+        values = numbers_of(series)
+    except (TypeError, ValueError):
+        raise ValueError("holds something else than numbers") from None
+    if bool(np.isinf(values).any()):
+        raise ValueError("holds infinite values")
+    if bool(np.nanmax(np.abs(values), initial=0) > _LARGEST):
+        raise ValueError("holds numbers that are too large for float32")
+    return values.astype(np.float32)
+
+
+def _kind_of(series: Any) -> Any:
+    """Returns the kind of a column's values. Raises ValueError if no model takes it."""
+    from pandas.api import types
+
+    if not series.notna().any():
+        raise ValueError("has no values")
+    held = types.infer_dtype(series, skipna=True)
+    of = set(series.dropna().map(type)) if held.startswith("mixed") else set()
+    if of and all(issubclass(each, str | int | float | np.generic) for each in of):
+        held = "string" if any(issubclass(each, str) for each in of) else "floating"
+    if held == "string":
+        return _kind_of_texts(series)
+    kind = _KINDS.get(held)
+    if kind is None:
+        objects = ", ".join(sorted(each.__name__ for each in of)) or held
+        raise ValueError(f"holds values of the kind {objects}")
+    if kind == "number":
+        values = numbers_of(series)
+        return "boolean" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "number"
+    return kind
+
+
+def _kind_of_texts(series: Any) -> str:
+    import pandas as pd
+
+    texts = pd.Series(series.dropna().astype(str).unique())
+    if len(texts) > 1 and texts.map(_DATE.fullmatch).notna().all():
+        _dates_of(series)
+        return "dates"
+    strange = texts[pd.to_numeric(texts, errors="coerce").isna()]
+    if len(texts) >= _FEW_LEVELS and len(strange) <= len(texts) // 10:
+        if strange.empty:
+            raise ValueError(
+                f"holds numbers as texts (make numbers: pd.to_numeric(df[{series.name!r}]))"
+            )
+        raise ValueError(
+            f"holds numbers and texts such as {strange.iloc[0]!r} (missing values? pass "
+            "missing=...)"
+        )
+    return "category"
+
+
+def _check_category(texts: np.ndarray, *, asked: bool) -> None:
+    levels = sorted(set(texts.tolist()) - {""})
+    count = len(levels)
+    if count > _MOST_LEVELS:
+        raise ValueError(
+            f"holds {count} different texts, more than the {_MOST_LEVELS} that a category may"
+        )
+    if asked or count <= _FEW_LEVELS:
+        return
+    first = repr(levels[0] if len(levels[0]) <= _BEGUN else f"{levels[0][:_BEGUN]}…")
+    if count > len(texts) / 2:
+        raise ValueError(f"holds {count} different texts in {len(texts)} rows, such as {first}")
+    if sum(map(len, levels)) / count > _LONG_TEXT:
+        raise ValueError(f"holds free text such as {first}")
+
+
+def _read_target(series: Any, classes: bool | None, source: str, *, header: bool) -> np.ndarray:
+    """Returns targets of shape (n,): texts and int64 are classes, float64 is a quantity.
+
+    Where `classes` is None, texts and booleans are classes, and whole numbers from 0 up without a
+    gap. Raises DataError if values are missing, or are no targets.
+    """
+    import pandas as pd
+    from pandas.api import types
+
+    called = f"The target {series.name!r} of {source}"
+    check_complete(series, source, header=header)
+    if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
+        raise DataError(
+            f"{called} holds dates or durations. Make numbers of it in pandas, and pass "
+            "datasets.table(df, target=...)."
+        )
+    texts = not types.is_numeric_dtype(series.dtype) or types.is_bool_dtype(series.dtype)
+    texts |= isinstance(series.dtype, pd.CategoricalDtype)
+    if texts and classes is False:
+        raise DataError(
+            f"{called} holds {series.dtype}, which are classes, and classes=False asks for "
+            "numbers. Leave classes out, or make numbers of it."
+        )
+    if not texts:
+        values = numbers_of(series)
+        if not np.isfinite(values).all():
+            raise DataError(f"{called} holds infinite values.")
+        known = np.unique(values)
+        many = len(known) <= min(_MOST_CLASSES, len(values) / _LEAST_ROWS)
+        counted = len(known) >= 2 and many and np.array_equal(known, np.arange(len(known)))
+        if classes is not False and counted:
+            return values.astype(np.int64)
+        if not classes:
+            return values
+    labels = texts_of(series.astype(object))
+    if empty := int((labels == MISSING).sum()):
+        raise DataError(f"{called} is an empty text in {empty} rows.")
+    return labels
+
+
+def check_complete(series: Any, source: str, *, header: bool) -> None:
+    """Checks that no target is missing; a header is the first row of a file, as people count."""
+    missing = series.isna().to_numpy()
+    if not missing.any():
+        return
+    first = int(missing.argmax())
+    place = f"in row {first + 2}, counting the header" if header else f"at index {first}"
+    raise DataError(
+        f"{source} lacks the target {series.name!r} in {int(missing.sum())} of {len(series)} rows, "
+        f"the first {place}. Remove these rows, such as by df.dropna(subset=[{series.name!r}])."
+    )
+
+
+def _read_alike(series: Any, like: np.ndarray, source: str, *, header: bool) -> np.ndarray:
+    """Returns the targets of another table, such as a test part's, which must be `like` the first.
+
+    Raises DataError if values are missing, or are no such targets.
+    """
+    called = f"The target {series.name!r} of {source}"
+    targets = _read_target(series, like.dtype.kind == "O", source, header=header)
+    if like.dtype.kind == "O" and (strange := sorted(set(targets) - set(like))):
+        raise DataError(
+            f"{called} has classes that the training table lacks, such as {strange[0]!r}."
+        )
+    if like.dtype.kind == "i" and not bool((targets == np.floor(targets)).all()):
+        raise DataError(
+            f"{called} holds fractions, and that of the training table classes. Pass classes=False "
+            "if both are quantities."
+        )
+    return targets.astype(like.dtype)

@@ -1,0 +1,290 @@
+"""Names of engines and pruners, with their settings; objects of Optuna and Keras Tuner as names.
+
+Settings are a part of the name: ``optuna:tpe,n_startup_trials=20``. So another setting makes
+another engine, with its own trials in the record, to compare with the others. Each trial and each
+launch makes a new engine, so of an object only its kind and its settings count. Nothing here
+imports an engine.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from search_spaces.errors import EngineError, near_match, suggestion
+
+DEFAULT_ENGINE: Final = "optuna:tpe"
+HYPERBAND: Final = "keras-tuner:hyperband"
+FACTOR: Final = 3
+"""Hyperband's reduction factor, Keras Tuner's default
+(https://keras.io/keras_tuner/api/tuners/hyperband/)."""
+
+ENGINES: Final = (
+    *("optuna:tpe", "optuna:random", "optuna:quasi-random", "optuna:cma-es", "optuna:grid"),
+    *("keras-tuner:random", "keras-tuner:bayesian", HYPERBAND, "keras-tuner:grid"),
+)
+PRUNERS: Final = (
+    *("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient"),
+)
+_ALIASES: Final = {
+    "optuna": "optuna:tpe",
+    "optuna:qmc": "optuna:quasi-random",
+    "optuna:halton": "optuna:quasi-random",
+    "optuna:cmaes": "optuna:cma-es",
+    # It learns from past trials in any study, as Optuna's default does.
+    "keras-tuner": "keras-tuner:bayesian",
+    "keras-tuner:bayesian-optimization": "keras-tuner:bayesian",
+    "keras-tuner:bayesianoptimization": "keras-tuner:bayesian",
+    "keras-tuner:random-search": "keras-tuner:random",
+    "keras-tuner:randomsearch": "keras-tuner:random",
+    "keras-tuner:grid-search": "keras-tuner:grid",
+    "keras-tuner:gridsearch": "keras-tuner:grid",
+}
+
+
+def check_engine(engine: object) -> str:
+    """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
+
+    A name that both libraries have, such as ``"random"``, means Optuna's. Settings may follow
+    it: ``"optuna:tpe,n_startup_trials=20"``.
+    """
+    if isinstance(engine, str):
+        name, options = split_options(engine)
+        name = name.lower().replace("_", "-")
+        for spelling in (name, f"optuna:{name}", f"keras-tuner:{name}"):
+            full = _ALIASES.get(spelling, spelling)
+            if full in ENGINES:
+                return with_options(full, options)
+    short = dict.fromkeys(name.partition(":")[2] for name in ENGINES)
+    hint = near_match(engine, [*ENGINES, *short]) or suggestion(engine, ENGINES)
+    raise EngineError(f"There is no engine {engine!r}", hint=hint)
+
+
+def check_pruner(pruner: object) -> str:
+    """Returns a pruner's name; settings may follow it: ``"median,n_warmup_steps=3"``."""
+    if pruner is None:
+        return "none"
+    if isinstance(pruner, str):
+        name, options = split_options(pruner)
+        name = name.lower().replace("_", "-")
+        if name in PRUNERS:
+            return with_options(name, options)
+    raise EngineError(f"There is no pruner {pruner!r}", hint=suggestion(pruner, PRUNERS))
+
+
+def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
+    """Returns the number of trials of one full round of Hyperband's brackets.
+
+    A trial that continues another counts as one. The sizes are those of Keras Tuner's
+    ``HyperbandOracle``, after Li et al., "Hyperband: A Novel Bandit-Based Approach to
+    Hyperparameter Optimization" (https://jmlr.org/papers/v18/16-558.html).
+
+    Args:
+        epochs: The most epochs that a trial trains, at least 1.
+        factor: How many times fewer trials each rung has than the one below, at least 2.
+    """
+    brackets, left = 0, float(epochs)
+    while left >= 1:
+        left /= factor
+        brackets += 1
+    last_rung = math.ceil(1 + math.log(epochs, factor))
+    return sum(
+        math.ceil(last_rung / (bracket + 1) * factor ** (bracket - rung))
+        for bracket in range(brackets)
+        for rung in range(bracket + 1)
+    )
+
+
+_WORDS: Final = {"True": True, "False": False, "None": None}
+# Settings are a part of a folder's name.
+_PLAIN: Final = re.compile(r"[\w.+-]*")
+_TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
+# Bounds that Optuna and scikit-learn check only during a study, or never.
+_LEAST: Final = {
+    "seed": 0,
+    "n_startup_trials": 0,
+    "n_ei_candidates": 1,
+    "prior_weight": 0,
+    "popsize": 2,
+    "alpha": 0,
+    "min_resource": 1,
+    "max_resource": 1,
+    "reduction_factor": 2,
+}
+
+
+def split_options(text: str) -> tuple[str, dict[str, Any]]:
+    """Returns the name of an engine or a pruner, and its settings."""
+    name, *options = text.split(",")
+    return name.strip(), dict(_parsed(option) for option in options)
+
+
+def with_options(name: str, options: Mapping[str, Any]) -> str:
+    """Returns the name of an engine or a pruner with settings, in its one spelling."""
+    spelled = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in sorted(options.items())
+    }
+    return ",".join([name, *(f"{key}={value}" for key, value in spelled.items())])
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    """Returns name and value of a setting; a value is read as JSON, or as a word."""
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not name or not value:
+        raise EngineError(
+            "A setting of an engine or a pruner is NAME=VALUE, such as n_startup_trials=20",
+            received=text,
+        )
+    if value in _WORDS:
+        return name, _WORDS[value]
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        parsed = value
+    return name, _plain(name, parsed)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Returns a setting's value if a name can hold it."""
+    setting = f"The setting {name!r} of an engine or a pruner"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise EngineError.of_setting(setting, "finite", value)
+    is_word = isinstance(value, str) and _PLAIN.fullmatch(value)
+    if not is_word and not (value is None or isinstance(value, (bool, int, float))):
+        raise EngineError.of_setting(setting, "a number, true, false, null or a word", value)
+    return value
+
+
+def check_options(who: str, known: Mapping[str, str], options: Mapping[str, Any]) -> None:
+    """Checks the settings of an engine or a pruner.
+
+    `known` has its settings, each with the names of its types, such as "int | None".
+    """
+    for name, value in options.items():
+        if name not in known:
+            hint = suggestion(name, sorted(known)) if known else "It has none."
+            raise EngineError(f"{who} has no setting {name!r}", hint=hint)
+        types = [word for word in _TYPES if re.search(rf"\b{word}\b", known[name])]
+        fits = any(
+            isinstance(value, _TYPES[word])  # type: ignore[arg-type]
+            and (word == "bool" or not isinstance(value, bool))
+            for word in types
+        )
+        setting = f"The setting {name!r} of {who}"
+        if not fits:
+            raise EngineError.of_setting(setting, f"of type {' or '.join(types)}", value)
+        least = _LEAST.get(name)
+        if least is not None and isinstance(value, (int, float)) and value < least:
+            raise EngineError.of_setting(setting, f"at least {least}", value)
+
+
+_SAMPLERS: Final = {
+    "TPESampler": "optuna:tpe",
+    "RandomSampler": "optuna:random",
+    "CmaEsSampler": "optuna:cma-es",
+}
+_PRUNER_CLASSES: Final = {
+    "MedianPruner": "median",
+    "PercentilePruner": "percentile",
+    "SuccessiveHalvingPruner": "successive-halving",
+    "HyperbandPruner": "hyperband",
+    "ThresholdPruner": "threshold",
+    "PatientPruner": "patient",
+    "NopPruner": "none",
+}
+# Settings whose defaults of a name differ from those of the class.
+_ALWAYS: Final = {"successive-halving": ("min_resource", "reduction_factor")}
+_ORACLES: Final = {
+    "RandomSearch": "keras-tuner:random",
+    "BayesianOptimization": "keras-tuner:bayesian",
+    "Hyperband": HYPERBAND,
+    "GridSearch": "keras-tuner:grid",
+}
+_ORACLE_SETTINGS: Final = ("num_initial_points", "alpha", "beta", "factor")
+
+
+def name_of_object(setting: str, value: Any, epochs: int) -> str:
+    """Returns the name, with settings, of an engine or a pruner that is an object or a class.
+
+    Args:
+        setting: ``"engine"`` or ``"pruner"``.
+        value: Such as ``optuna.samplers.TPESampler(multivariate=True)``.
+        epochs: Those of the study, which Hyperband's oracle must train too.
+
+    Raises:
+        EngineError: If it is another kind of object, or its settings are not numbers and words.
+    """
+    kind = value if inspect.isclass(value) else type(value)
+    library = kind.__module__.partition(".")[0]
+    classes = _SAMPLERS if setting == "engine" else _PRUNER_CLASSES
+    if library == "optuna" and kind.__name__ in classes:
+        return _name_of_optunas(setting, classes[kind.__name__], value)
+    if library == "keras_tuner" and setting == "engine":
+        name = _ORACLES.get(kind.__name__.removesuffix("Oracle"))
+        if name is not None:
+            return _name_of_oracle(name, value, epochs)
+    names = [*classes, *(f"{name}Oracle" for name in _ORACLES if setting == "engine")]
+    raise EngineError(
+        f"As an object, {setting} may be one of {', '.join(names)}",
+        received=value,
+        hint="By name there are more: see kerastudy launch --help.",
+    )
+
+
+def _name_of_optunas(setting: str, name: str, value: Any) -> str:
+    from studies.libraries.optuna_parts import settings_of
+
+    if name == "patient":
+        return _name_of_patient(value)
+    if inspect.isclass(value) and name not in _ALWAYS:
+        return name
+    value = value() if inspect.isclass(value) else value
+    settings = settings_of(value, _ALWAYS.get(name, ()))
+    if settings is None:
+        raise EngineError(
+            f"The settings of this {type(value).__name__} can't all be read from it: they must be "
+            f"numbers or words",
+            hint=f"Give them after its name: {setting}={name + ',SETTING=VALUE'!r}.",
+        )
+    return with_options(name, {key: _plain(key, item) for key, item in settings.items()})
+
+
+def _name_of_patient(value: Any) -> str:
+    """Returns the name of a patient pruner, with its settings and its median pruner's."""
+    from studies.libraries.optuna_parts import attribute
+
+    median = None if inspect.isclass(value) else attribute(value, "wrapped_pruner")
+    if type(median).__name__ != "MedianPruner":
+        raise EngineError(
+            "A PatientPruner is taken with a MedianPruner in it, as in "
+            "PatientPruner(MedianPruner(), patience=3)",
+            received=median,
+        )
+    own = {name: attribute(value, name) for name in ("patience", "min_delta")}
+    inner = split_options(_name_of_optunas("pruner", "median", median))[1]
+    return with_options("patient", {**inner, **own})
+
+
+def _name_of_oracle(name: str, value: Any, epochs: int) -> str:
+    if inspect.isclass(value):
+        return name
+    oracle = getattr(value, "oracle", value)
+    parameters = inspect.signature(type(oracle)).parameters
+    settings = {
+        setting: getattr(oracle, setting)
+        for setting in _ORACLE_SETTINGS
+        if setting in parameters and getattr(oracle, setting) != parameters[setting].default
+    }
+    longest = getattr(oracle, "max_epochs", epochs)
+    if longest != epochs:
+        raise EngineError(
+            f"The Hyperband oracle trains up to max_epochs={longest}, and the study up to "
+            f"epochs={epochs}",
+            hint=f"Give the study epochs={longest}.",
+        )
+    return with_options(name, settings)

@@ -1,0 +1,389 @@
+"""Exports a study for other tools: as an Optuna study, and as TensorBoard's event files.
+
+An export is made on request, and never read back. Another export updates a study of Optuna's: it
+adds trials that are new, and writes the study anew if others have changed, as Optuna's API can't
+change a trial. For TensorBoard each trial is a folder with its hyperparameters, the metrics of each
+epoch, and those of its best epoch as ``best/…``, with the tables of the HParams plugin
+(https://www.tensorflow.org/tensorboard/hyperparameter_tuning_with_hparams).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from search_spaces import OptunaSpace
+from search_spaces.errors import StudyError
+from studies.exporting.files import check_folder, explained, path_for
+from tracking.history.study_history import StudyHistory
+from tracking.history.trials import RecordedCurves
+from tracking.records import EndedTrial, TrialRecord
+from tracking.store.files import first_cause
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.storages import RDBStorage
+    from optuna.trial import FrozenTrial
+
+UUID: Final = "kerastudy_uuid"
+"""The attribute of an exported trial that names its run in MLflow."""
+
+# Fields that must be equal for a trial not to be written again.
+_COMPARED: Final = (
+    "state",
+    "values",
+    "params",
+    "distributions",
+    "intermediate_values",
+    "datetime_start",
+    "datetime_complete",
+)
+_HINT: Final = "Give the address of a database, such as --storage sqlite:///optuna.db."
+
+
+@dataclass(frozen=True)
+class OptunaExport:
+    """The outcome of an export.
+
+    Attributes:
+        study: The study's name in Optuna's storage: ``digits (optuna:tpe)``.
+        storage: The storage's address, without its password.
+        trials: How many trials it has there.
+        written: How many were written now: the new ones, or all if others had changed.
+    """
+
+    study: str
+    storage: str
+    trials: int
+    written: int
+
+
+def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaExport:
+    """Writes a study under one engine into an Optuna storage, or updates it there.
+
+    Trials have the recorded parameters, objectives by epoch, and times, in the recorded order; the
+    attribute "trial" has the number in the record. An infeasible trial is FAIL, with its reason
+    among its user attributes; a running one is RUNNING; an interrupted one, which will be resumed,
+    is WAITING.
+
+    Args:
+        history: The study, as `read_study` and `Study.launch` return it.
+        storage: Address of a database, such as ``sqlite:///digits.db``. Default: the file
+            ``optuna.db`` in the store.
+
+    Raises:
+        StudyError: If the study has no trials, if the database can't be used, or if it has another
+            study of this name.
+
+    Example:
+        ```python
+        export = ks.export_optuna(ks.read_study("digits"))
+        optuna.load_study(study_name=export.study, storage=export.storage).best_value
+        ```
+    """
+    import optuna
+
+    name = f"{history.description.name} ({history.description.engine})"
+    if not history.trials:
+        raise StudyError(f"The study {name!r} has no trials yet: there is nothing to export.")
+    wanted = _trials(history)
+    with _opened(storage or history.store.optuna_uri) as (opened, shown):
+        study = _study(opened, name, history, shown)
+        stored = study.get_trials(deepcopy=False)
+        if len(stored) > len(wanted) or not all(map(_same, stored, wanted)):
+            optuna.delete_study(study_name=name, storage=opened)
+            study, stored = _study(opened, name, history, shown), []
+        new = wanted[len(stored) :]
+        study.add_trials(new)
+    return OptunaExport(name, shown, len(wanted), len(new))
+
+
+@contextlib.contextmanager
+def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
+    """Opens a storage, or makes it; returns it with its address without password."""
+    import optuna
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    try:
+        url = make_url(address)
+    except ArgumentError:
+        raise StudyError(f"{address!r} is no address of a storage. {_HINT}") from None
+    shown = url.render_as_string(hide_password=True)
+    of_file = url.get_backend_name() == "sqlite"
+    if of_file and url.database in (None, "", ":memory:"):
+        raise StudyError(f"The storage {shown!r} would be lost with this process. {_HINT}")
+    arguments = {"connect_args": {"timeout": 60}} if of_file else {}
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        engine = create_engine(url, **arguments)
+        there = set(inspect(engine).get_table_names())
+        engine.dispose()
+        if there and not {"studies", "trials"} <= there:
+            raise StudyError(f"{shown!r} is not an Optuna database. Pass another --storage.")
+        # With its password.
+        storage = optuna.storages.RDBStorage(url.render_as_string(False), engine_kwargs=arguments)
+        try:
+            yield storage, shown
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise StudyError(f"The storage {shown!r} can't be used: {first_cause(error)}.") from None
+    except (ImportError, RuntimeError) as error:
+        # The database's driver is not installed; its tables are of another version of Optuna.
+        raise StudyError(f"The storage {shown!r} can't be used: {error}") from None
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) -> Study:
+    """Returns the study of a storage; makes it if there is none."""
+    import optuna
+
+    objective = history.description.objective
+    direction: Literal["maximize", "minimize"] = (
+        "maximize" if objective.direction == "max" else "minimize"
+    )
+    study = optuna.create_study(
+        study_name=name, storage=storage, direction=direction, load_if_exists=True
+    )
+    reason = ""
+    if [each.name.lower() for each in study.directions] != [direction]:
+        reason = f"one that does not {direction} one value"
+    runs = [trial.user_attrs.get(UUID) for trial in study.get_trials(deepcopy=False)]
+    if None in runs:
+        reason = f"its trial {runs.index(None)} is not of this study's record"
+    elif runs and not {trial.uuid for trial in history.trials}.intersection(runs):
+        reason = "none of its trials is of this study's record"
+    if reason:
+        raise StudyError(
+            f"The storage {shown!r} has another study under the name {name!r}: {reason}. {_HINT}"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([objective.metric])
+    return study
+
+
+def _trials(history: StudyHistory) -> list[FrozenTrial]:
+    """Returns the trials of the record as Optuna's."""
+    import optuna
+
+    states = optuna.trial.TrialState
+    by_state = {
+        "complete": states.COMPLETE,
+        "pruned": states.PRUNED,
+        "infeasible": states.FAIL,
+        "running": states.RUNNING,
+        "interrupted": states.WAITING,
+    }
+    space = OptunaSpace(history.description.space)
+    curve = RecordedCurves(history.folder, history.trials)
+    found = []
+    for trial in history.trials:
+        state = by_state[trial.state]
+        params, distributions = space.encode(trial.spec.values)
+        has_value = trial.best is not None and trial.state in ("complete", "pruned")
+        found.append(
+            optuna.trial.FrozenTrial(
+                number=trial.number,
+                trial_id=trial.number,
+                state=state,
+                value=None,
+                values=[trial.best.value] if has_value and trial.best is not None else None,
+                datetime_start=_time(trial.started),
+                datetime_complete=_time(trial.ended) if state.is_finished() else None,
+                params=params,
+                distributions=distributions,
+                user_attrs=_attributes(trial),
+                system_attrs={},
+                intermediate_values=curve(trial),
+            )
+        )
+    return found
+
+
+def _time(milliseconds: int) -> datetime:
+    # Optuna's times are local times.
+    return datetime.fromtimestamp(milliseconds / 1000)
+
+
+def _attributes(trial: TrialRecord) -> dict[str, Any]:
+    """Returns further facts of a trial, for people to read."""
+    facts: dict[str, Any] = {
+        UUID: trial.uuid,
+        "trial": trial.number,
+        "seed": trial.spec.seed,
+        "best_epoch": trial.epoch,
+        "goes_on_from": trial.spec.goes_on_from,
+        "reason": (isinstance(trial, EndedTrial) and trial.result.reason) or None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _same(stored: FrozenTrial, wanted: FrozenTrial) -> bool:
+    """Returns whether a stored trial equals the exported one; other attributes may stay."""
+    return (
+        all(getattr(stored, field) == getattr(wanted, field) for field in _COMPARED)
+        and wanted.user_attrs.items() <= stored.user_attrs.items()
+    )
+
+
+@dataclass(frozen=True)
+class TensorBoardExport:
+    """Exported event files."""
+
+    study: str
+    folder: Path
+    trials: int
+
+
+def export_tensorboard(
+    histories: Sequence[StudyHistory], output: str | Path | None = None, *, force: bool = False
+) -> TensorBoardExport:
+    """Writes a study's trials with a value for TensorBoard."""
+    if find_spec("tensorboard") is None:
+        raise StudyError("tensorboard is not installed: pip install 'kerastudy[tensorboard]'")
+    name = histories[0].description.name
+    folder = path_for(output, f"{name}-tensorboard")
+    files = [each.name for each in folder.rglob("*") if each.is_file()]
+    ours = folder.is_dir() and all(each.startswith("events.out.tfevents") for each in files)
+    check_folder(folder, ours, force or not files)
+    trials = [(h, t) for h in histories for t in h.ended if t.best is not None]
+    if not trials:
+        raise StudyError(f"The study {name!r} has no trial with a value to export.")
+    with explained(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        _write(folder, [_experiment(histories, trials)], trials[0][1].started / 1000)
+        for history in histories:
+            curves = _curves(history)
+            for trial in (each for of, each in trials if of is history):
+                engine = f"{history.description.engine.replace(':', '-')}-"
+                own = f"{engine if len(histories) > 1 else ''}trial-{trial.number:05}"
+                _write(folder / own, _summaries(trial, curves[trial.number]), trial.started / 1000)
+    return TensorBoardExport(name, folder, len(trials))
+
+
+def _curves(history: StudyHistory) -> dict[int, dict[int, dict[str, float]]]:
+    """Returns the metrics of each trial by epoch.
+
+    Of a repeated one those of its best training, of a cross-validated one the means over folds.
+    """
+    fits = {t.number: _fit_of(t) for t in history.ended if t.best is not None}
+    curves = history.journal.curves(fits.values())
+    return {
+        trial.number: curves.get(fits[trial.number]) or history.curve(trial)
+        for trial in history.ended
+        if trial.number in fits
+    }
+
+
+def _fit_of(trial: EndedTrial) -> str:
+    repeats = () if trial.result.folds else trial.result.repeats
+    return repeats[trial.result.best_repeat].uuid if repeats else trial.uuid
+
+
+def _experiment(
+    histories: Sequence[StudyHistory], trials: Sequence[tuple[StudyHistory, EndedTrial]]
+) -> tuple[int, Any]:
+    """Returns the summary that names hyperparameters and metrics."""
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+    names = dict.fromkeys(n for h in histories for n in h.description.space.names)
+    objective = histories[0].description.objective.metric
+    metrics = {name for _, t in trials if t.best is not None for name in t.best.metrics}
+    ordered = [objective, *sorted(metrics - {objective})]
+    experiment = api_pb2.Experiment(
+        description=f"The study {histories[0].description.name!r}.",
+        hparam_infos=[
+            _hparam(name, [t.spec.values[name] for _, t in trials if name in t.spec.values])
+            for name in names
+        ],
+        metric_infos=[
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"best/{name}"), display_name=name)
+            for name in ordered
+        ],
+    )
+    data = plugin_data_pb2.HParamsPluginData(experiment=experiment)
+    return 0, _hparams(metadata.EXPERIMENT_TAG, data)
+
+
+def _hparam(name: str, values: Sequence[Any]) -> Any:
+    """Returns a hyperparameter's description: its type and the values that trials had."""
+    from tensorboard.plugins.hparams import api_pb2
+
+    info = api_pb2.HParamInfo(name=name, differs=len(set(map(repr, values))) > 1)
+    if all(isinstance(value, bool) for value in values):
+        info.type = api_pb2.DATA_TYPE_BOOL
+        info.domain_discrete.extend(sorted(set(values)))
+    elif all(isinstance(value, int | float) for value in values):
+        info.type = api_pb2.DATA_TYPE_FLOAT64
+        info.domain_interval.min_value, info.domain_interval.max_value = min(values), max(values)
+    else:
+        info.type = api_pb2.DATA_TYPE_STRING
+        info.domain_discrete.extend(sorted(set(map(str, values))))
+    return info
+
+
+def _summaries(
+    trial: EndedTrial, epochs: Mapping[int, Mapping[str, float]]
+) -> Iterable[tuple[int, Any]]:
+    """Yields the summaries of a trial, with their steps."""
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+    assert trial.best is not None
+    begin = plugin_data_pb2.SessionStartInfo(start_time_secs=trial.started / 1000)
+    for name, value in trial.spec.values.items():
+        if isinstance(value, bool):
+            begin.hparams[name].bool_value = value
+        elif isinstance(value, int | float):
+            begin.hparams[name].number_value = value
+        else:
+            begin.hparams[name].string_value = str(value)
+    plugin_data = plugin_data_pb2.HParamsPluginData
+    yield 0, _hparams(metadata.SESSION_START_INFO_TAG, plugin_data(session_start_info=begin))
+    for epoch, metrics in sorted(epochs.items()):
+        yield epoch, _metrics(metrics)
+    yield trial.best.epoch, _metrics(trial.best.metrics, "best/")
+    status = api_pb2.STATUS_FAILURE if trial.state == "infeasible" else api_pb2.STATUS_SUCCESS
+    end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=trial.ended / 1000)
+    yield 0, _hparams(metadata.SESSION_END_INFO_TAG, plugin_data(session_end_info=end))
+
+
+def _metrics(metrics: Mapping[str, float], prefix: str = "") -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    values = sorted(metrics.items())
+    return Summary(value=[Summary.Value(tag=prefix + n, simple_value=v) for n, v in values])
+
+
+def _hparams(tag: str, data: Any) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import metadata
+
+    about = metadata.create_summary_metadata(data)
+    return Summary(value=[Summary.Value(tag=tag, metadata=about, tensor=metadata.NULL_TENSOR)])
+
+
+def _write(folder: Path, summaries: Iterable[tuple[int, Any]], started: float) -> None:
+    """Writes a folder's event file. Not by TensorFlow, whose import takes seconds."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    folder.mkdir(parents=True)
+    with (folder / f"events.out.tfevents.{int(started)}.kerastudy").open("wb") as stream:
+        writer = RecordWriter(stream)
+        writer.write(Event(wall_time=started, file_version="brain.Event:2").SerializeToString())
+        for step, summary in summaries:
+            event = Event(wall_time=started + step, step=step, summary=summary)
+            writer.write(event.SerializeToString())

@@ -1,0 +1,471 @@
+"""Progress of a study for the user, on standard error: live at a terminal, else plain lines."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from search_spaces.texts import counted
+from studies.lines import COLUMNS, cut, printable, width, without_colors, wrapped
+from tracking.history.trials import sparkline
+from tracking.records import (
+    BestEpoch,
+    EpochResult,
+    Objective,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+
+class Progress:
+    """Gets the events of a study; this class shows nothing."""
+
+    def begin(
+        self,
+        description: StudyDescription,
+        done: int,
+        total: int,
+        best: tuple[int, float] | None = None,
+    ) -> None:
+        """The study begins, or resumes with ``done`` trials and this best one."""
+        objective = description.objective
+        resuming = f", resuming after {done}" if done else ""
+        title = (
+            f"study {description.name}: {counted(total, 'trial')} by {description.engine}"
+            f"{resuming}, pruner {description.pruner}, {objective.direction} {objective.metric}"
+        )
+        repeats, folds = description.trainings, description.folds
+        self.begin_trainings(title, objective, done, total, best, repeats, folds)
+
+    def begin_trainings(
+        self,
+        title: str,
+        objective: Objective,
+        done: int,
+        total: int,
+        best: tuple[int, float] | None = None,
+        repeats: int = 1,
+        folds: int = 0,
+    ) -> None:
+        """Trials, or trainings of another kind, begin."""
+
+    def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
+        """A trial, or one of its repeats, begins; or a training that has another name."""
+
+    def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
+        """An epoch ended.
+
+        ``compared`` says how it differs from the recorded one in a rerun: empty if it is
+        identical; None if it is not compared.
+        """
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        """A trial ended; ``best`` is the number and value of the best one so far."""
+
+    def trial_gone(self, number: int) -> None:
+        """A trial runs no longer, but has not ended: it was run again, or will be."""
+
+    def say(self, text: str) -> None:
+        """A message for the user."""
+
+    def say_all(self, texts: Iterable[str]) -> None:
+        """Several messages."""
+        for text in texts:
+            self.say(text)
+
+    def wait(self, what: str) -> None:
+        """What the user waits for now, until the study begins or ends."""
+
+    def end(self) -> None:
+        """The study ended, or was stopped."""
+
+
+class NoProgress(Progress):
+    """Shows nothing."""
+
+
+# A closed terminal or a pipe without a reader must not end a study; nor must a signal in the middle
+# of a line, whose handler can't write.
+UNWRITABLE: Final = (OSError, ValueError, RuntimeError)
+
+
+# A line has at least the trial, the count and its outcome.
+_NEEDED = 3
+
+
+class LineProgress(Progress):
+    """A line for each trial, on standard error: standard output is for results."""
+
+    def __init__(self) -> None:
+        self._objective = Objective("", "max")
+        self._total = self._done = self._here = 0
+        self._repeats, self._folds = 1, 0
+        self._best: tuple[int, float] | None = None
+        # The planned epochs of trials, by number.
+        self._epochs: dict[int, int] = {}
+        # The names of trainings that are no trials, by number.
+        self._names: dict[int, str] = {}
+        # The first trial began then, and the last one ended then.
+        self._started = self._ended = time.monotonic()
+
+    def begin_trainings(
+        self,
+        title: str,
+        objective: Objective,
+        done: int,
+        total: int,
+        best: tuple[int, float] | None = None,
+        repeats: int = 1,
+        folds: int = 0,
+    ) -> None:
+        self._objective, self._total, self._done = objective, total, done
+        self._here, self._best, self._started = 0, best, time.monotonic()
+        self._repeats, self._folds = repeats, folds
+        self.say(title)
+
+    def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
+        self._epochs[spec.number] = spec.epochs
+        if name:
+            self._names[spec.number] = name
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        if result.state == "interrupted":
+            return
+        self._done += 1
+        self._here += 1
+        self._ended = time.monotonic()
+        self._best = best or self._best
+        self.show_ended(result)
+
+    def say(self, text: str) -> None:
+        with contextlib.suppress(*UNWRITABLE):
+            print("\n".join(in_lines(text, COLUMNS)), file=sys.stderr, flush=True)
+
+    def wait(self, what: str) -> None:
+        self.say(what)
+
+    def show_ended(self, result: TrialResult) -> None:
+        """Shows a trial that has ended, and why it has no value if it has none."""
+        parts = [
+            self._names.get(result.number, f"trial {result.number:>{len(str(self._total))}}"),
+            f"{self._done}/{self._total}",
+            self.outcome(result),
+            self.best_so_far(),
+            self.left(),
+        ]
+        facts = [part for part in parts if part]
+        # The last facts are left out where they do not fit.
+        while len(facts) > _NEEDED and width(printable("  ".join(facts))) > COLUMNS:
+            facts.pop()
+        self.say("  ".join(facts))
+
+    def outcome(self, result: TrialResult) -> str:
+        """Returns the outcome of a trial in a few words."""
+        best, number = result.best, result.number
+        if best is None and result.state == "pruned":
+            if result.folds:
+                return f"pruned in its fold {result.folds}"
+            return f"pruned at epoch {result.epochs}" + (result.reason and f": {result.reason}")
+        if best is None:
+            return f"{result.state}: {result.reason}" if result.reason else result.state
+        if result.state == "pruned":
+            planned = self._epochs.get(number, result.epochs)
+            return f"{best.value:.6g} (epoch {best.epoch}), pruned at {result.epochs} of {planned}"
+        if result.of_no_epoch:
+            return f"{best.value:.6g}"
+        spread = f" ± {result.spread:.2g}" if result.folds and result.spread is not None else ""
+        return f"{best.value:.6g}{spread} (epoch {best.epoch} of {result.epochs})"
+
+    def best_so_far(self) -> str:
+        """Returns the best value so far, and its trial."""
+        return "" if self._best is None else f"best {self._best[1]:.6g} #{self._best[0]}"
+
+    def left(self) -> str:
+        """Returns the time left, from the time that the trials of this launch took."""
+        if not self._here or self._done >= self._total:
+            return ""
+        seconds = (time.monotonic() - self._started) / self._here * (self._total - self._done)
+        minutes, seconds = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return (
+            f"left {hours}:{minutes:02}:{seconds:02}" if hours else f"left {minutes}:{seconds:02}"
+        )
+
+
+def in_lines(text: str, columns: int) -> list[str]:
+    """Breaks a message between words.
+
+    What is longer than a line, such as a path, stays whole, and so does what is indented, as lines
+    of a traceback are.
+    """
+    text = without_colors(text)
+    return [printable(text)] if text[:1].isspace() else wrapped(text, indent=2, columns=columns)
+
+
+_CURVE = 12
+_LONGEST_BAR, _SHORTEST_BAR = 30, 8
+_BEST = "  best so far"
+_IDENTICAL = "identical so far"
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+# A terminal shows Ctrl-C as ^C at the end of the last line, which must not wrap.
+_MARGIN = 3
+# They are the bar, what the user waits for, and a finished trial above.
+_OTHER_LINES = 4
+
+
+@dataclass
+class _Running:
+    """A trial that runs, or runs again: its objective by epoch, and how it compares."""
+
+    spec: TrialSpec
+    curve: dict[int, BestEpoch] = field(default_factory=dict)
+    epoch: int = 0
+    repeat: int = 0
+    compared: str = ""
+
+
+class LiveProgress(LineProgress):
+    """A line for each running trial and a bar; finished trials scroll by, one line each."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__()
+        from rich.console import Console
+
+        self._console = console or Console(stderr=True, highlight=False, emoji=False)
+        self._running: dict[int, _Running] = {}
+        self._waits = ""
+        self._begun = False
+        self._live = redrawn(self._console, self._drawn)
+
+    def begin_trainings(self, *arguments: Any, **options: Any) -> None:
+        self._waits, self._begun = "", True
+        super().begin_trainings(*arguments, **options)
+        self._start()
+
+    def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
+        super().trial_begins(spec, name)
+        self._running[spec.number] = _Running(spec)
+        if not self._begun:
+            self._waits = ""
+        self._start()
+
+    def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
+        running = self._running.get(epoch.number)
+        if running is None:
+            return
+        if epoch.repeat != running.repeat:
+            running.repeat, running.curve = epoch.repeat, {}
+        running.epoch = epoch.epoch
+        value = epoch.metrics.get(running.spec.objective.metric)
+        if value is not None:
+            running.curve[epoch.epoch] = BestEpoch(epoch.epoch, value, epoch.metrics)
+        if compared:
+            same = running.compared in ("", _IDENTICAL)
+            running.compared = f"differs from epoch {epoch.epoch}" if same else running.compared
+        elif compared is not None:
+            running.compared = running.compared or _IDENTICAL
+        if compared is not None and not self._begun:
+            # Nothing else is shown: these lines stay.
+            self._print(cut(self._line_of(running), self._console.width))
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        super().trial_ended(result, best)
+        # It may be an interrupted one, which is not shown.
+        self.trial_gone(result.number)
+
+    def trial_gone(self, number: int) -> None:
+        self._running.pop(number, None)
+
+    def say(self, text: str) -> None:
+        self._print("\n".join(in_lines(text, self._console.width)))
+
+    def wait(self, what: str) -> None:
+        self._waits = what
+        self._start()
+
+    def end(self) -> None:
+        with contextlib.suppress(*UNWRITABLE):
+            self._live.stop()
+
+    def show_ended(self, result: TrialResult) -> None:
+        """Shows a trial that has ended in one line, cut where it does not fit."""
+        running = self._running.pop(result.number, None)
+        best = self._best is not None and self._best[0] == result.number
+        line = (
+            f"{self._name(result.number)}  {_curve(running)}  {printable(self.outcome(result))}"
+            f"  {result.seconds:.1f} s"
+        )
+        if best and width(line) + len(_BEST) <= self._console.width:
+            line += _BEST
+        self._print(cut(line, self._console.width), "bold green" if best else None)
+
+    def _name(self, number: int) -> str:
+        if number in self._names:
+            room = max(map(width, self._names.values()))
+            return f"{self._names[number]}{' ' * (room - width(self._names[number]))}"
+        return f"trial {number:>{len(str(max(self._total - 1, 0)))}}"
+
+    def _start(self) -> None:
+        with contextlib.suppress(*UNWRITABLE):
+            # It is drawn at once, as loading takes seconds.
+            self._live.start(refresh=True)
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        with contextlib.suppress(*UNWRITABLE):
+            self._console.print(text, style=style, markup=False, soft_wrap=True)
+
+    def _drawn(self) -> list[Text]:
+        """Returns the lines at the bottom of the terminal as they are now."""
+        from rich.text import Text
+
+        columns = self._console.width - _MARGIN
+        running = sorted(self._running.values(), key=lambda trial: trial.spec.number)
+        most = max(self._console.height - _OTHER_LINES, 1)
+        lines = [Text(cut(self._line_of(trial), columns)) for trial in running[:most]]
+        if len(running) > most:
+            lines.append(Text(f"and {len(running) - most} more", style="dim"))
+        if self._begun:
+            lines.append(self._bar(columns))
+        if self._waits:
+            turn = _SPINNER[int(time.monotonic() * 4) % len(_SPINNER)]
+            lines.append(Text(cut(f"{turn} {printable(self._waits)}", columns)))
+        return lines
+
+    def _line_of(self, running: _Running) -> str:
+        """Returns the line of a running trial."""
+        spec, curve = running.spec, running.curve
+        objective = spec.objective
+        parts = [f"{self._name(spec.number)}  {_curve(running)}"]
+        if self._repeats > 1:
+            parts.append(self._training(running.repeat))
+        parts.append(f"epoch {running.epoch:>{len(str(spec.epochs))}}/{spec.epochs}")
+        if curve:
+            last = list(curve.values())[-1]
+            best = min(curve.values(), key=lambda epoch: epoch.rank(objective))
+            # There is no room for both.
+            apart = best is not last and not running.compared
+            at_best = f", best {best.value:.4g} at {best.epoch}" if apart else ""
+            parts.append(f"{printable(objective.metric)} {last.value:.4g}{at_best}")
+        return "  ".join([*parts, *filter(None, [running.compared])])
+
+    def _training(self, number: int) -> str:
+        """Returns the name of a trial's repeat or fold."""
+        if self._folds and number >= self._folds:
+            return "all folds"
+        return f"{'fold' if self._folds else 'repeat'} {number + 1}/{self._repeats}"
+
+    def _bar(self, columns: int) -> Text:
+        """Returns the bar, with what fits next to it."""
+        from rich.text import Text
+
+        count, best, left = f"{self._done}/{self._total}", self.best_so_far(), self.left()
+        # What comes after the last trial is no part of the rate.
+        until = self._ended if self._done >= self._total else time.monotonic()
+        per_minute = 60 * self._here / max(until - self._started, 1e-3)
+        rate = f"{per_minute:.{0 if per_minute >= 10 else 1}f}/min" if self._here else ""
+        for facts in ([count, best, rate, left], [count, best, left], [count, left], [count]):
+            text = "  ".join(filter(None, facts))
+            room = columns - width(text) - 1
+            if room >= _SHORTEST_BAR:
+                break
+        size = min(max(room, 0), _LONGEST_BAR)
+        full = round(size * self._done / max(self._total, 1))
+        return Text.assemble(
+            ("━" * full, "green"), ("━" * (size - full), "bright_black"), f" {text}"
+        )
+
+
+def _curve(running: _Running | None) -> str:
+    """Returns the sparkline of a trial, with spaces after it."""
+    values = [] if running is None else [epoch.value for epoch in running.curve.values()]
+    line = sparkline(values, _CURVE)
+    return f"{line:<{_CURVE}}"
+
+
+# Each drawing costs about a millisecond.
+_PER_SECOND = 4
+
+
+def redrawn(console: Console, lines_now: Callable[[], list[Text]]) -> Live:
+    """Returns a display of lines, which are erased when it stops."""
+    from rich.console import ConsoleRenderable, Group
+    from rich.control import Control
+    from rich.live import Live
+    from rich.segment import ControlType
+
+    class Redrawn(Live):
+        """Erases all of it, too, if the terminal became narrower, so that lines were wrapped."""
+
+        def __init__(self) -> None:
+            self._drawn: list[int] = []
+            super().__init__(
+                console=console,
+                refresh_per_second=_PER_SECOND,
+                transient=True,
+                get_renderable=self._draw,
+            )
+
+        def _draw(self) -> Group:
+            lines = lines_now()
+            for line in lines:
+                line.no_wrap, line.overflow = True, "crop"
+            self._next = [line.cell_len for line in lines]
+            return Group(*lines)
+
+        def process_renderables(
+            self, renderables: list[ConsoleRenderable]
+        ) -> list[ConsoleRenderable]:
+            # What is printed above may have ended a trial.
+            self._live_render.set_renderable(self._draw())
+            columns = max(self.console.width, 1)
+            wrapped = sum(max(cells - 1, 0) // columns for cells in self._drawn)
+            self._drawn = [min(cells, columns) for cells in self._next]
+            up = [(ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)] * wrapped
+            return [Control(*up), *super().process_renderables(renderables)]
+
+    return Redrawn()
+
+
+def make_progress(visible: bool = True) -> Progress:
+    """Returns the progress that suits standard error: live at a terminal, lines elsewhere."""
+    if not visible:
+        return NoProgress()
+    return LiveProgress() if _can_redraw() else LineProgress()
+
+
+@contextlib.contextmanager
+def showing(visible: bool = True) -> Iterator[Progress]:
+    """Yields what `make_progress` returns, and ends it, whatever happens."""
+    progress = make_progress(visible)
+    try:
+        yield progress
+    finally:
+        progress.end()
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Shows at a terminal what the user waits for; elsewhere nothing."""
+    if not _can_redraw():
+        yield
+        return
+    with showing() as progress:
+        progress.wait(what)
+        yield
+
+
+def _can_redraw() -> bool:
+    """Returns whether standard error is a terminal whose lines can be erased."""
+    from rich.console import Console
+
+    return sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal

@@ -1,0 +1,340 @@
+"""A running trial: its record, its fits, and their combined result."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from search_spaces import SearchSpace
+from search_spaces.errors import FailedAlikeError
+from tracking.history.trials import common_best, completed, mean_metrics, mean_so_far, pruner_step
+from tracking.records import (
+    FINISHED_STATES,
+    BestEpoch,
+    EndedTrial,
+    EpochResult,
+    Objective,
+    Repeat,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+    finished_trials,
+    training_name,
+)
+
+
+@dataclass
+class Running:
+    """A trial that runs."""
+
+    trial: TrialRecord
+    fits: Sequence[TrialSpec]  # One, or one for each repeat or fold.
+    uuids: list[str] = field(default_factory=list)  # Of the fits that have begun.
+    results: list[TrialResult] = field(default_factory=list)  # Of the fits that have ended.
+    epochs: list[EpochResult] = field(default_factory=list)  # Of all fits so far.
+    # They have the objective by epoch, for each fit.
+    curves: dict[int, dict[int, float]] = field(default_factory=dict)
+    began: float = 0.0  # When the present fit began, by the driver's clock, in seconds.
+    last_epoch: float = 0.0  # When its last epoch ended, or it began.
+    longest_epoch: float = 0.0  # In seconds.
+
+    def begin_fit(self, uuid: str, now: float) -> None:
+        """Begins its next fit."""
+        self.uuids.append(uuid)
+        self.began = self.last_epoch = now
+        self.longest_epoch = 0.0
+
+    def delay(self, now: float) -> None:
+        """Notes that the fit has not begun yet."""
+        self.began = self.last_epoch = now
+
+    def take_epoch(self, epoch: EpochResult, now: float) -> None:
+        """Takes an epoch that has ended."""
+        self.epochs.append(epoch)
+        value = epoch.metrics.get(self.trial.spec.objective.metric)
+        if value is not None:
+            self.curves.setdefault(epoch.repeat, {})[epoch.epoch] = value
+        self.longest_epoch = max(self.longest_epoch, now - self.last_epoch)
+        self.last_epoch = now
+
+    def for_pruners(self, folds: int, longest: int) -> Iterator[EpochResult]:
+        """Yields what pruners judge the trial by: the first repeat, or one fold after another.
+
+        `longest` is the most epochs of any trial.
+        """
+        for epoch in self.epochs:
+            seen = self.for_pruner(epoch, folds, longest)
+            if seen is not None:
+                yield seen
+
+    def for_pruner(self, epoch: EpochResult, folds: int, longest: int) -> EpochResult | None:
+        """Returns an epoch as pruners see it, or None if they don't."""
+        if not folds:
+            return epoch if epoch.repeat == 0 else None
+        metric = self.trial.spec.objective.metric
+        mean = mean_so_far(self.curves, epoch.repeat, epoch.epoch)
+        if mean is None:
+            return None
+        step = pruner_step(epoch.repeat, epoch.epoch, longest)
+        return EpochResult(epoch.number, step, {metric: mean}, epoch.seconds)
+
+    def combined(self, description: StudyDescription) -> TrialResult:
+        """Returns the combined result of all repeats, or folds.
+
+        Its value is the mean of their values, each at its best epoch (as Keras Tuner's
+        `executions_per_trial` has it); its best epoch and its checkpoint are those of the best. If
+        the last repeat is not complete, the trial ends in its state.
+        """
+        last, results, folds = self.results[-1], self.results, description.folds
+        objective = description.objective
+        trained = zip(results, self.fits, self.uuids, strict=False)
+        repeats = tuple(_repeat(*each) for each in trained if each[0].best is not None)
+        common = TrialResult(
+            last.number,
+            last.state,
+            epochs=max(r.epochs for r in results),
+            reason="; ".join(
+                f"in {training_name(r.repeat, folds)}: {r.reason}" for r in results if r.reason
+            ),
+            seconds=sum(r.seconds for r in results),
+            joined=tuple({str(p["name"]): p for r in results for p in r.joined}.values()),
+            repeats=repeats,
+            raised=last.raised,
+            data_digest=last.data_digest,
+            validation_digest=last.validation_digest,
+            class_weight=last.class_weight,
+            peak_memory_bytes=max(r.peak_memory_bytes for r in results),
+            scores_bytes=sum(r.scores_bytes for r in results),
+            unscored=next((r.unscored for r in results if r.unscored), ""),
+        )
+        if folds:
+            return with_folds(common, last, self.epochs, objective, folds)
+        if last.state not in ("complete", "pruned") or not repeats:
+            return common
+        number = min(range(len(repeats)), key=lambda n: repeats[n].best.rank(objective, n))
+        best = repeats[number]
+        value = statistics.fmean(repeat.best.value for repeat in repeats)
+        metrics = mean_metrics([repeat.best.metrics for repeat in repeats])
+        return replace(
+            common,
+            best=BestEpoch(best.best.epoch, value, metrics),
+            best_repeat=number,
+            weights_sha256=best.weights_sha256,
+            checkpoint_sha256=best.checkpoint_sha256,
+            unsaved=best.unsaved,
+            model_parameters=last.model_parameters,
+            trainer=last.trainer,
+            trainer_reason=last.trainer_reason,
+        )
+
+
+def _repeat(result: TrialResult, spec: TrialSpec, uuid: str) -> Repeat:
+    assert result.best is not None, "it has a value"
+    return Repeat(
+        spec.seed,
+        uuid,
+        result.epochs,
+        result.best,
+        result.weights_sha256,
+        result.seconds,
+        result.checkpoint_sha256,
+        result.unsaved,
+        result.scores_bytes,
+        result.unscored,
+        fold=spec.fold,
+    )
+
+
+def with_folds(
+    common: TrialResult,
+    last: TrialResult,
+    epochs: Sequence[EpochResult],
+    objective: Objective,
+    folds: int,
+) -> TrialResult:
+    """Returns a cross-validated trial's result; `common` has its folds, `last` is the last one's.
+
+    Its value is the best mean over folds at an epoch, of the epochs that all folds have, and in
+    which nothing diverged. A trial without all its folds has no value: it would not compare with
+    those of other trials.
+    """
+    if last.state in ("complete", "pruned"):
+        common = replace(
+            common,
+            model_parameters=last.model_parameters,
+            trainer=last.trainer,
+            trainer_reason=last.trainer_reason,
+        )
+    if last.state != "complete" or len(common.repeats) < folds:
+        return common
+    curves: list[dict[int, Mapping[str, float]]] = [{} for _ in range(folds)]
+    for epoch in epochs:
+        curves[epoch.repeat][epoch.epoch] = epoch.metrics
+    best = common_best(curves, objective)
+    if best is None:
+        reason = f"no epoch of all {folds} folds has a finite {objective.metric}"
+        return replace(common, state="infeasible", reason=common.reason or reason)
+    values = [curve[best.epoch][objective.metric] for curve in curves]
+    of_folds = [
+        BestEpoch(best.epoch, v, c[best.epoch]) for v, c in zip(values, curves, strict=True)
+    ]
+    number = min(range(folds), key=lambda fold: of_folds[fold].rank(objective, fold))
+    repeats = tuple(
+        replace(fold, value=value) for fold, value in zip(common.repeats, values, strict=True)
+    )
+    return replace(
+        common,
+        best=best,
+        repeats=repeats,
+        best_repeat=number,
+        weights_sha256=repeats[number].weights_sha256,
+    )
+
+
+# So many trials that fail alike at first end a launch.
+_TRIALS = 3
+
+
+class StudyTrials:
+    """The trials that have begun: those that run, and those that have ended."""
+
+    def __init__(self, recorded: Sequence[TrialRecord]) -> None:
+        # A running trial is here as it was when it began.
+        self.all = {trial.number: trial for trial in recorded}
+        self.finished = {trial.number: trial for trial in finished_trials(recorded)}
+        self.running: dict[int, Running] = {}
+
+    def begin(self, trial: TrialRecord, fits: Sequence[TrialSpec]) -> Running:
+        """Adds a trial that begins to run, with its fits."""
+        running = Running(trial, fits)
+        self.all[trial.number], self.running[trial.number] = trial, running
+        return running
+
+    def end(self, trial: EndedTrial) -> None:
+        """Takes a trial that has finished, or was interrupted."""
+        del self.running[trial.number]
+        if trial.state in FINISHED_STATES:
+            self.all[trial.number] = self.finished[trial.number] = trial
+
+    def lose(self, number: int, losses: int) -> TrialRecord:
+        """Takes a running trial whose process ended, and ``losses`` more that count against it.
+
+        Returns it with them.
+        """
+        trial = self.running.pop(number).trial
+        self.all[number] = lost = replace(trial, losses=trial.losses + losses)
+        return lost
+
+    def complete(self, space: SearchSpace) -> None:
+        """Adds to all trials their values of hyperparameters that joined the space."""
+        self.all = {number: completed(trial, space) for number, trial in self.all.items()}
+        self.finished = {number: completed(trial, space) for number, trial in self.finished.items()}
+        for running in self.running.values():
+            # The trial may begin again.
+            running.trial = completed(running.trial, space)
+
+
+class FirstTrials:
+    """Follows the first trials of a launch.
+
+    Where a recorded trial of the same code has a value, others may fail.
+    """
+
+    def __init__(self, description: StudyDescription, recorded: Iterable[TrialRecord]) -> None:
+        same = description.code.same_as
+        self._name = description.name
+        self._failed: list[str] = []
+        self._wanted = min(_TRIALS, description.trials)
+        self._over = any(t.best is not None and same(t.code_digest) for t in recorded)
+
+    def take(self, trial: EndedTrial) -> None:
+        """Takes a trial that has ended."""
+        raised = trial.result.raised
+        self._over = self._over or not raised or any(raised != other for other in self._failed)
+        self._failed.append(raised)
+
+    def check(self) -> None:
+        """Raises FailedAlikeError if enough trials have ended, and all failed alike."""
+        if self._over or len(self._failed) < self._wanted:
+            return
+        count = len(self._failed)
+        trials = f"first {count} trials" if count > 1 else "first trial"
+        alike = " alike" if count > 1 else ""
+        raise FailedAlikeError(
+            f"The {trials} of {self._name!r} failed{alike}: {self._failed[0]}. Mend that and "
+            "launch again; --retry-infeasible then trains these trials too."
+        )
+
+
+# So many trials of equal data show that it does not depend on hyperparameters.
+_ALIKE = 2
+
+
+class ValidationParts:
+    """Follows the validation parts of trials, if their data depends on hyperparameters.
+
+    Values that were measured on different samples don't compare.
+    """
+
+    def __init__(self, recorded: Iterable[TrialRecord]) -> None:
+        self._first: dict[str, int] = {}
+        self._told = False
+        # Objective functions trained on this data in earlier launches.
+        self._before: dict[str, list[int]] = {}
+        for trial in recorded:
+            if isinstance(trial, EndedTrial):
+                self._note(trial)
+                if trial.result.trainer == "objective" and trial.result.data_digest:
+                    self._before.setdefault(trial.result.data_digest, []).append(trial.number)
+
+    @property
+    def count(self) -> int:
+        """The number of validation parts; 0 if all trials have the study's own data."""
+        return len(self._first)
+
+    def take(self, trial: EndedTrial) -> str:
+        """Takes an ended trial; returns a warning, once, if its value can't be compared."""
+        self._note(trial)
+        if self._told:
+            return ""
+        self._told = self.count > 1
+        if trial.result.trainer == "objective":
+            return self._of_objective(trial)
+        if not self._told:
+            return ""
+        first, other = list(self._first.values())[:2]
+        return (
+            f"warning: trial {other} was validated on other samples than trial {first}, as the "
+            "data depends on hyperparameters: their values do not compare. Give all trials the "
+            "same validation targets, by validation=(x, y)."
+        )
+
+    def _of_objective(self, trial: EndedTrial) -> str:
+        """Returns a warning on a trial of an objective function, which loads its data itself."""
+        if self._told:
+            first, other = list(self._first.values())[:2]
+            return (
+                f"warning: trial {other} was validated on other samples than trial {first}: the "
+                "data has changed, or the objective function draws the samples by chance. Their "
+                "values do not compare. Split the data by a fixed seed, such as random_state=0."
+            )
+        before, now = self._before, trial.result.data_digest
+        if len(before) != 1 or not now or now in before:
+            return ""
+        # Trials of different hyperparameters had the same data, so another cause changed it.
+        (numbers,) = before.values()
+        if len(numbers) < _ALIKE:
+            return ""
+        self._told = True
+        return (
+            f"warning: trial {trial.number} was trained on other data than the {len(numbers)} "
+            "trials before this launch: their values may not compare. To start a new study, give "
+            "another name with --name."
+        )
+
+    def _note(self, trial: EndedTrial) -> None:
+        digest = trial.result.validation_digest
+        if digest:
+            self._first.setdefault(digest, trial.number)

@@ -1,0 +1,178 @@
+"""A study's space: declared, or found by tracing its builder; then tailored."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from search_spaces import (
+    Discovery,
+    Hyperparameters,
+    LimitReachedError,
+    SearchSpace,
+    SearchSpaceError,
+    discover,
+    reading_of,
+)
+from search_spaces.errors import BuilderError
+from search_spaces.texts import quoted
+from studies.data import building_for
+from studies.training.building.build import (
+    AnyData,
+    MadeData,
+    build_function,
+    check_model,
+    splits_for,
+)
+from studies.training.objective_functions import TracedObjective
+from studies.training.process.determinism import begin_trial, noting_environment
+from studies.training.trainers import has_own_fit, rehearse
+from studies.user_code import fatal, is_fatal
+
+if TYPE_CHECKING:
+    from studies.definition import StudyDefinition
+
+
+_READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")
+
+
+class Resolved(NamedTuple):
+    """A study with its final space."""
+
+    study: StudyDefinition
+    # Whether hyperparameters that are declared later join the space.
+    joins: bool
+    # The names that were declared up front; none if the space was found by tracing.
+    declared: tuple[str, ...] = ()
+    # The names that vary and that the builder never reads.
+    unread: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
+
+
+def resolve_space(
+    study: StudyDefinition, data: AnyData | None, traced: TracedObjective | None = None
+) -> Resolved:
+    """Returns a study with its final space.
+
+    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. A few samples
+    of the data serve to trace a HyperModel's own `fit`. An objective function has no data, and is
+    traced as such. Raises BuilderError if the builder can't be traced, or the default values make
+    no data.
+    """
+    assert data is not None or traced is not None, "one of them is traced"
+    build = _traced(study, data) if data is not None else traced
+    # With --only, other hyperparameters never vary, even if they are declared later.
+    joins = study.tailoring.only is None
+    # Optuna's examples call Keras's clear_session in each build, which makes Python check all its
+    # objects: a quarter of a second, except for frozen ones.
+    gc.freeze()
+    try:
+        if study.space is not None:
+            return _with_declared(study, study.space, build, joins)
+        discovery = _discovered(study, build)
+    except Exception as error:
+        if not is_fatal(error):
+            raise
+        raise fatal(error) from None
+    finally:
+        gc.unfreeze()
+    notes = discovery.notes
+    if study.objective_function is not None:
+        notes = tuple(map(_of_function, notes))
+    return Resolved(study.with_space(study.tailoring.apply(discovery.space)), joins, notes=notes)
+
+
+def _discovered(study: StudyDefinition, build: Any) -> Discovery:
+    try:
+        return discover(
+            build,
+            before=lambda: begin_trial(study.seed),
+            stops=_is_the_last,
+            space=study.space,
+        )
+    except SearchSpaceError as error:
+        if study.objective_function is not None:
+            raise BuilderError(
+                f"The objective_function of the study {study.name!r} can't be run up to its first "
+                f"fit: {_of_function(str(error).partition('. Mend it')[0])}"
+            ) from None
+        raise BuilderError(
+            f"The builder of the study {study.name!r} can't be traced for its hyperparameters: "
+            f"{error}"
+        ) from None
+
+
+def _of_function(text: str) -> str:
+    """Returns a message about a builder, reworded for an objective function."""
+    return text.replace("The builder", "The function").replace("the builder", "the function")
+
+
+def _with_declared(
+    study: StudyDefinition, declared: SearchSpace, build: Any, joins: bool
+) -> Resolved:
+    """Compares a declared space with the hyperparameters that the builder reads and declares."""
+    reading = reading_of(
+        build,
+        declared,
+        before=lambda: begin_trial(study.seed),
+        read_elsewhere=_READ_BY_THE_TRAINING,
+        stops=_is_the_last,
+    )
+    space, notes = declared, []
+    if reading.undeclared:
+        discovery = _discovered(study, build)
+        space = discovery.space
+        new = [name for name in space.names if name not in declared]
+        notes = [
+            f"The builder declares {quoted(new)} besides the study's space: tuned too. To keep "
+            f"it at a value: --set {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
+            *discovery.notes,
+        ]
+    tailored = study.with_space(study.tailoring.apply(space))
+    assert tailored.space is not None, "it was just given"
+    unread = tuple(name for name in reading.unread if name in tailored.space.dimensions)
+    if unread:
+        be, it = ("is", "it") if len(unread) == 1 else ("are", "them")
+        notes.append(
+            f"{quoted(unread)} {be} in the space, and the builder never reads {it}: other "
+            "values change nothing."
+        )
+    if study.objective_function is not None:
+        notes = list(map(_of_function, notes))
+    return Resolved(tailored, joins, declared.names, unread, notes)
+
+
+def _is_the_last(error: Exception) -> bool:
+    """Returns whether an exception ends tracing, as other values would raise it too."""
+    return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
+
+
+def _traced(study: StudyDefinition, data: AnyData) -> Any:
+    """Returns a function that runs everything that may declare hyperparameters."""
+    build = build_function(study.build)
+    declare = getattr(study.build, "declare_hyperparameters", None)
+    ran_before = False
+
+    @noting_environment()
+    def traced(hp: Hyperparameters) -> None:
+        nonlocal ran_before
+        if isinstance(data, MadeData):
+            try:
+                data.described(hp)
+                data.weights_of(hp)
+            except Exception as error:
+                # The default values come first, and must work.
+                raise error if ran_before else data.failed(error) from None
+            ran_before = True
+            begin_trial(study.seed)
+        if declare is not None:
+            declare(hp)
+        with building_for(None if isinstance(data, MadeData) else data):
+            model = check_model(study, build(hp))
+        if study.callbacks is not None:
+            study.callbacks(hp)
+        if has_own_fit(study.build):
+            rehearse(study, model, splits_for(data, hp), hp)
+
+    return traced

@@ -1,0 +1,530 @@
+"""Tries a study's default model on a few samples, to report mistakes before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import BuilderError, StudyError
+from studies.data import Arrays, map_arrays
+from studies.libraries.keras_parts import made_by
+from studies.training.batches import as_keras_reads, as_tensor, packed
+from studies.training.building.build import (
+    AnyData,
+    build_callbacks,
+    build_model,
+    check_logged,
+    settled,
+    snake_case,
+    splits_for,
+)
+from studies.training.building.own_code import loading_warnings
+from studies.training.models import fixed_batch_size, has_own_steps, parameters_of, scalars
+from studies.training.process.determinism import begin_trial
+from studies.training.programs.compiled_trainer import CompiledTrainer, why_not
+from studies.training.trainers import has_own_fit, rehearse
+from studies.user_code import explain, fatal, is_fatal, out_of_memory
+from tracking.records import Objective
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import LoadedData, Part
+    from studies.definition import StudyDefinition
+
+    Shape = tuple[int | None, ...]
+
+
+_SAMPLES = 4
+# Points of the space to check whether other hyperparameters fail like the default ones.
+_OTHER_PLACES = (0.25, 0.75)
+
+
+class Checked(NamedTuple):
+    """The outcome of checking a study's default hyperparameters."""
+
+    warnings: list[str]  # A builder that raises is one: other hyperparameters may suit it.
+    objective: Objective  # The objective with its direction.
+    model_bytes: int = 0  # The size of the weights, as floats of 32 bits; 0 without a model.
+
+
+def check_study(study: StudyDefinition, data: AnyData) -> Checked:
+    """Builds the model of the default hyperparameters and trains it on a few samples.
+
+    So mistakes are reported before anything is written. Raises BuilderError if the builder returns
+    no compiled model, or reads what the space lacks; if output layer, loss and targets can't fit;
+    or if the study's trainer is "compiled" and the model or its callbacks can't be. Raises
+    ObjectiveError if the model does not log the objective, or its direction is unknown.
+    """
+    assert study.space is not None, "a session resolves the study's space"
+    hp = Hyperparameters(study.space, study.space.defaults())
+    splits = splits_for(data, hp)
+    begin_trial(study.seed)
+    try:
+        model = build_model(study, hp, splits)
+        callbacks = build_callbacks(study, hp)
+    except StudyError:
+        raise
+    except Exception as error:
+        warnings = [_failure(study, data, error, "the builder")]
+        return Checked(warnings, settled(study.objective, None))
+    compiles = study.trainer == "compiled" and not has_own_fit(study.build)
+    if compiles:
+        _refuse(study, splits.unfit or why_not(model, callbacks))
+    try:
+        if has_own_fit(study.build):
+            logged = rehearse(study, model, splits, hp)
+        else:
+            for part in (splits.train.at_hand, splits.validation.at_hand):
+                check_targets(model, part.x, part.y)
+                check_weighted(model, part)
+            logged = _try_model(study, model, splits, hp)
+    except StudyError:
+        raise
+    except Exception as error:
+        warnings = [_failure(study, data, error, "the model")]
+        return Checked(warnings, settled(study.objective, model))
+    if not callbacks and not has_own_steps(model):
+        named = study.objective
+        check_logged(named.metric if isinstance(named, Objective) else named, logged)
+    objective = settled(study.objective, model)
+    if compiles:
+        # Only tracing shows the state that a model holds.
+        _refuse(study, CompiledTrainer().why_not_traced(model, splits, study.batch_size))
+    warnings = loading_warnings(model)
+    return Checked(warnings, objective, 4 * parameters_of(model))
+
+
+def _refuse(study: StudyDefinition, reason: str) -> None:
+    """Raises BuilderError if there is a reason why a study cannot be compiled."""
+    if reason:
+        raise BuilderError(
+            f"The study {study.name!r} cannot be compiled: {reason}",
+            hint="Take that away, or use the trainer 'auto', which leaves it to model.fit.",
+        )
+
+
+def _try_model(
+    study: StudyDefinition, model: keras.Model, splits: LoadedData, hp: Hyperparameters
+) -> set[str]:
+    """Trains a model for one batch, and validates it; returns the names of its metrics.
+
+    It runs the steps untraced: tracing, as in `fit`, would take longer than all the rest. A failure
+    counts only if `fit`, with another model, fails too.
+    """
+    try:
+        return _step_once(model, splits)
+    except Exception as error:
+        begin_trial(study.seed)
+        try:
+            return _fit_once(build_model(study, hp, splits), splits)
+        except Exception:
+            raise error from None
+
+
+def _step_once(model: keras.Model, splits: LoadedData) -> set[str]:
+    import tensorflow as tf
+
+    names: set[str] = set()
+    for step, data, prefix in zip(
+        (model.train_step, model.test_step), _samples(model, splits), ("", "val_"), strict=True
+    ):
+        model.reset_metrics()
+        logs = step(tf.nest.map_structure(as_tensor, data))
+        names.update(f"{prefix}{name}" for name in scalars(logs))
+    return names
+
+
+def _fit_once(model: keras.Model, splits: LoadedData) -> set[str]:
+    import tensorflow as tf
+
+    # Keras takes no arrays of texts.
+    train, validation = map(tf.data.Dataset.from_tensors, _samples(model, splits))
+    history = model.fit(train, validation_data=validation, shuffle=False, verbose=0).history
+    return set(scalars({name: values[-1] for name, values in history.items()}))
+
+
+def _samples(model: keras.Model, splits: LoadedData) -> list[tuple[Any, ...]]:
+    size = fixed_batch_size(model) or _SAMPLES
+    return [packed(part.first(size)) for part in (splits.train, splits.validation)]
+
+
+def _failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str) -> str:
+    """Returns the message for default hyperparameters that fail, if others may not.
+
+    If others fail alike, it is a mistake in the study's code, and a BuilderError is raised.
+    """
+    if is_fatal(error):
+        raise fatal(error)
+    text = explain(error, study.build)
+    assert study.space is not None, "a session resolves the study's space"
+    others = [] if out_of_memory(error) else list(_others(study.space))
+    if not out_of_memory(error) and all(_raised(study, data, hp) == text for hp in others):
+        alike = f", and those of {len(others)} others," if others else ""
+        raise BuilderError(
+            f"The study {study.name!r} can't be trained: {doing} of the default "
+            f"hyperparameters{alike} raised {text}."
+        )
+    return (
+        f"{doing[0].upper()}{doing[1:]} of the default hyperparameters raised {text}. Trials that "
+        "raise are recorded as infeasible."
+    )
+
+
+def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
+    """Yields hyperparameters other than the default ones; none if the space has no others."""
+    seen: list[Mapping[str, Any]] = [space.defaults()]
+    for place in _OTHER_PLACES:
+        values = space.from_unit(dict.fromkeys(space.dimensions, place))
+        if values not in seen:
+            seen.append(values)
+            yield Hyperparameters(space, values)
+
+
+def _raised(study: StudyDefinition, data: AnyData, hp: Hyperparameters) -> str:
+    """Builds and tries a model; returns the error, or None."""
+    try:
+        splits = splits_for(data, hp)
+        begin_trial(study.seed)
+        model = build_model(study, hp, splits)
+        if has_own_fit(study.build):
+            rehearse(study, model, splits, hp)
+        else:
+            _try_model(study, model, splits, hp)
+    except StudyError as error:
+        return str(error)
+    except Exception as error:
+        return explain(error, study.build)
+    return ""
+
+
+_SPARSE: Final = "sparse_categorical_crossentropy"
+_BINARY: Final = ("binary_crossentropy", "binary_focal_crossentropy")
+_CATEGORICAL: Final = ("categorical_crossentropy", "categorical_focal_crossentropy")
+_CHECKED: Final = """
+    BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy
+    CategoricalFocalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh
+    MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError
+    Poisson SparseCategoricalCrossentropy SquaredHinge
+    """.split()
+"""Keras's losses that are checked.
+
+All but the sparse one compare a target with an output of the same shape, number by number.
+"""
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """One of Keras's own losses, by the name of its function."""
+
+    name: str
+    from_logits: bool = False
+    ignored: int | None = None  # The label that it leaves out.
+    dtype: str = "float32"  # The type in which it computes.
+
+
+def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
+    """Raises BuilderError with all mistakes if outputs and losses don't fit the targets.
+
+    Only certain mistakes are refused: Keras would raise during a trial, or train silently and
+    uselessly. A user's own losses, and subclasses of models and layers, are not checked. Each of
+    several outputs is checked separately; they are paired with targets and losses as Keras pairs
+    them (`CompileLoss` in keras/src/trainers/compile_utils.py), and unclear cases are left out.
+
+    Sources: https://keras.io/api/losses/probabilistic_losses/ and
+    https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
+    `losses.loss.squeeze_or_expand_to_same_rank` for which shapes it takes as the same.
+
+    All targets are checked, as few may be wrong. The model raises what it raises when it is built.
+    """
+    if not _is_of_keras(model):
+        return
+    if not model.built:
+        model(as_keras_reads(map_arrays(lambda array: array[:1], x)))
+    for compared in compared_outputs(model, y):
+        problems = [problem for problem in _problems(compared) if problem]
+        if problems:
+            raise BuilderError(
+                f"The model can't learn the targets{compared.name} of shape "
+                f"{compared.targets.shape}: {'; '.join(problems)}."
+            )
+
+
+def check_weighted(model: keras.Model, part: Part) -> None:
+    """Checks that a model can weight the targets of several outputs.
+
+    Keras looks for an output's weights at the place of the output (`CompileLoss.call`).
+    """
+    output = getattr(model, "output", None) if _is_of_keras(model) else None
+    several = isinstance(output, list | tuple | dict) and not isinstance(part.y, np.ndarray)
+    if part.sample_weight is None or not several:
+        return
+    if isinstance(part.y, dict) != isinstance(output, dict):
+        raise BuilderError(
+            "Keras can't weigh the samples of this model: its outputs are a "
+            f"{type(output).__name__}, and the targets a {type(part.y).__name__}. Give the model "
+            "its outputs as a dict by the names of the targets, or leave out sample_weight."
+        )
+
+
+def _problems(compared: Compared) -> list[str]:
+    output, y = compared.output, compared.targets
+    shape: Shape = tuple(output.shape)
+    loss = _loss(compared.loss, y.shape, shape)
+    activation = _activation(output)
+    if activation == "softmax" and shape[-1] == 1:
+        return [
+            "the last layer is a softmax of one unit, which gives 1 whatever its input: use a "
+            "sigmoid, as kerastudy.outputs.binary() does, or one unit for each class"
+        ]
+    if loss is None:
+        return []
+    problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation, output.dtype)]
+    # Check values only if the shapes are right.
+    return problems if any(problems) else [_wrong_values(loss, y, shape)]
+
+
+def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
+    """Returns why targets of this shape can't be compared with the output, or nothing."""
+    units = output[-1]
+    labels = y.shape[:-1] if y.ndim == len(output) and y.shape[-1] == 1 else y.shape
+    label_of_each = _agree(labels, output[:-1])
+    if loss.name == _SPARSE:
+        if label_of_each:
+            return ""
+        if y.ndim == len(output) and y.shape[-1] == units:
+            return (
+                f"{loss.name} takes one label for each sample, and these have one number for each "
+                f"of the {units} units, as one-hot rows do: use categorical_crossentropy, as "
+                f"kerastudy.outputs.one_hot({units}) does"
+            )
+        return f"{loss.name} takes one label for each output of shape {output[1:]}"
+    if loss.name in _CATEGORICAL and label_of_each and units != 1:
+        return (
+            f"{loss.name} takes a one-hot row for each sample, and these are single labels: use "
+            f"{_SPARSE}, as kerastudy.outputs.classes({units}) does"
+        )
+    if not _same_shape(y.shape, output):
+        return (
+            f"the output of a sample has shape {output[1:]} and its target {y.shape[1:]}, "
+            f"and {loss.name} compares them number by number: give the last layer a unit for each "
+            "number of a target"
+        )
+    if loss.name in _CATEGORICAL and units == 1:
+        return (
+            f"{loss.name} of one unit is 0 whatever the output: use binary_crossentropy, as "
+            "kerastudy.outputs.binary() does"
+        )
+    return ""
+
+
+def _wrong_kind(loss: _Loss, activation: str, dtype: str) -> str:
+    """Returns a message if probabilities are taken as logits, or the reverse; else nothing."""
+    if not loss.name.endswith("crossentropy"):
+        return ""
+    if activation == "linear" and not loss.from_logits:
+        fitting = "sigmoid" if loss.name in _BINARY else "softmax"
+        return (
+            f"{loss.name} takes probabilities, and the last layer is linear: give it the "
+            f"activation {fitting!r}, or the loss from_logits=True"
+        )
+    # Keras finds the logits before the activation by itself and warns, unless they were converted
+    # in between, as in mixed precision (`_get_logits` in its backend for TensorFlow).
+    if activation in ("softmax", "sigmoid") and loss.from_logits and dtype != loss.dtype:
+        return (
+            f"{loss.name} has from_logits=True, and the last layer's {activation} gives "
+            "probabilities: leave out one of the two"
+        )
+    return ""
+
+
+def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
+    """Returns which values of the targets the loss can't take, or nothing."""
+    if loss.name in _BINARY:
+        low, high = y.min(), y.max()
+        if low < 0 or high > 1:
+            return (
+                f"{loss.name} takes targets from 0 to 1, and these go from {_number(low)} to "
+                f"{_number(high)}: encode them as 0 and 1, or use the loss of another kind of "
+                "target, as in kerastudy.outputs"
+            )
+    if loss.name == _SPARSE:
+        labels = y if loss.ignored is None else y[y != loss.ignored]
+        if not labels.size:
+            return ""
+        fractions = labels[labels != np.floor(labels)] if labels.dtype.kind == "f" else labels[:0]
+        if fractions.size:
+            return (
+                f"{loss.name} takes whole numbers as labels, and these have fractions, such as "
+                f"{_number(fractions[0])}: use the loss of a regression, as "
+                "kerastudy.outputs.regression() does"
+            )
+        low, high, units = labels.min(), labels.max(), output[-1]
+        if low < 0 or (units is not None and high >= units):
+            return (
+                f"the labels go from {_number(low)} to {_number(high)}, and a model of {units} "
+                "unit(s) takes one label for each unit, from 0 up: encode them as 0, 1, 2 and so "
+                "on, and give the last layer a unit for each class"
+            )
+    return ""
+
+
+def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
+    """Returns the loss of `compile` if it is one of Keras's own losses."""
+    import keras
+
+    if isinstance(compiled, str):
+        if compiled.lower() in ("crossentropy", "ce"):
+            compiled = _crossentropy(targets, output)
+        try:
+            compiled = keras.losses.get(compiled)
+        except ValueError:
+            # Keras reports it when it first needs the loss.
+            return None
+    for class_name in _CHECKED:
+        name = snake_case(class_name)
+        if compiled is getattr(keras.losses, name):
+            return _Loss(name)
+        # A subclass may compute anything.
+        if type(compiled) is getattr(keras.losses, class_name):
+            if getattr(compiled, "axis", -1) != -1:
+                return None
+            from_logits = bool(getattr(compiled, "from_logits", False))
+            return _Loss(name, from_logits, getattr(compiled, "ignore_class", None), compiled.dtype)
+    return None
+
+
+def _crossentropy(targets: Shape, output: Shape) -> str:
+    """Returns the loss that Keras takes for the name "crossentropy"."""
+    if output[-1] == 1:
+        return "binary_crossentropy"
+    if len(targets) < len(output) or targets[-1] == 1:
+        return _SPARSE
+    return "categorical_crossentropy"
+
+
+def _activation(output: Any) -> str:
+    """Returns "softmax" (over the last axis), "sigmoid", "linear" (any number), or else nothing."""
+    import keras
+
+    layer = made_by(output)
+    if not _is_of_keras(layer):
+        return ""
+    if isinstance(layer, keras.Model):
+        inner = single_output(layer)
+        return "" if inner is None else _activation(inner)
+    if isinstance(layer, keras.layers.Softmax):
+        return "softmax" if layer.axis == -1 else ""
+    dense = isinstance(layer, keras.layers.Dense | keras.layers.Conv1D | keras.layers.Conv2D)
+    if not dense and not isinstance(layer, keras.layers.Activation):
+        return ""
+    for name in ("softmax", "sigmoid"):
+        if layer.activation is getattr(keras.activations, name):
+            return name
+    # Constraints, and weights that are not trained, may keep a linear layer within 0 and 1; an
+    # Activation that is linear changes nothing but the type of what came before.
+    free = dense and layer.trainable
+    free = free and layer.kernel_constraint is None and layer.bias_constraint is None
+    return "linear" if free and layer.activation is keras.activations.linear else ""
+
+
+def _is_of_keras(thing: object) -> bool:
+    """Returns whether an object is of Keras's own class, not of a subclass."""
+    return type(thing).__module__.partition(".")[0] == "keras"
+
+
+def _same_shape(targets: Shape, output: Shape) -> bool:
+    """Returns whether Keras treats two shapes as equal: one may have another last axis of 1."""
+    if len(targets) == len(output) + 1 and targets[-1] == 1:
+        targets = targets[:-1]
+    elif len(output) == len(targets) + 1 and output[-1] == 1:
+        output = output[:-1]
+    return _agree(targets, output)
+
+
+def _agree(targets: Shape, output: Shape) -> bool:
+    """Returns whether shapes are equal, without batch sizes and unknown axes."""
+    return len(targets) == len(output) and all(
+        one == other or other is None for one, other in zip(targets[1:], output[1:], strict=True)
+    )
+
+
+def _number(value: Any) -> str:
+    number = value.item()
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A symbolic output of rank 1 or more, its targets of shape (n, ...), and its loss."""
+
+    name: str  # " of the output 'name'", or nothing if there is only one.
+    output: Any
+    targets: np.ndarray
+    loss: Any
+
+
+def compared_outputs(model: keras.Model, y: Arrays) -> list[Compared]:
+    """Returns the outputs of a Sequential or Functional model with their targets and losses."""
+    loss = model.loss
+    if isinstance(y, np.ndarray):
+        output = single_output(model)
+        if isinstance(loss, list | tuple | dict) and len(loss) == 1:
+            # One output may be given its loss in a list, or by the output's name.
+            loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
+        return [] if output is None else [Compared("", output, y, loss)]
+    outputs = named_outputs(model)
+    # Targets in a tuple have the order of the outputs.
+    targets = dict(zip(outputs, y, strict=False)) if isinstance(y, tuple) else y
+    if len(targets) != len(y) or set(targets) != set(outputs):
+        return []
+    if isinstance(loss, list | tuple):
+        loss = dict(zip(outputs, loss, strict=False)) if len(loss) == len(outputs) else None
+    by_name = loss if isinstance(loss, Mapping) else dict.fromkeys(outputs, loss)
+    return [
+        Compared(f" of the output {name!r}", output, targets[name], by_name.get(name))
+        for name, output in outputs.items()
+    ]
+
+
+def single_output(model: keras.Model) -> Any:
+    """Returns the symbolic output of a Sequential or Functional model, if it has just one."""
+    output = _declared_output(model)
+    if isinstance(output, list | tuple) and len(output) == 1:
+        output = output[0]
+    return output if _is_comparable(output) else None
+
+
+def named_outputs(model: keras.Model) -> dict[str, Any]:
+    """Returns the symbolic outputs of a model by the names of targets and losses.
+
+    Outputs in a dict have its keys, in their order; others have the names of their layers, as in
+    Keras. Empty if a model's outputs can't be named so.
+    """
+    output = _declared_output(model)
+    if isinstance(output, list | tuple):
+        names = list(getattr(model, "output_names", ()))
+        output = dict(zip(names, output, strict=False)) if len(set(names)) == len(output) else {}
+    elif type(output) is dict:
+        output = dict(sorted(output.items()))
+    if type(output) is not dict or not all(map(_is_comparable, output.values())):
+        return {}
+    return output
+
+
+def _declared_output(model: keras.Model) -> Any:
+    import keras
+
+    # A Sequential has `outputs` once it is built. A Functional's `output` keeps its structure.
+    sequential = isinstance(model, keras.Sequential)
+    return getattr(model, "outputs" if sequential else "output", None)
+
+
+def _is_comparable(output: Any) -> bool:
+    import keras
+
+    return isinstance(output, keras.KerasTensor) and len(output.shape) > 0

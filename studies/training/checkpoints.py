@@ -1,0 +1,395 @@
+"""Checkpoints of a training: the weights of its best epoch, and its state, to resume from."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search_spaces.errors import StudyError
+from studies.error_texts import describe
+from studies.training.models import (
+    as_built,
+    assign,
+    build_variables,
+    copy_of,
+    make_variables,
+    may_change_model,
+    other_optimizers,
+    set_values,
+    stateful_layers,
+    values_of,
+)
+from studies.training.process.determinism import global_random_states
+from studies.training.process.users_state import UsersState
+from studies.training.programs.program import random_operation
+from studies.training.trainers import Trainer
+from studies.training.training_state import (
+    Beyond,
+    CallbackStateError,
+    StateError,
+    TrainingState,
+    beyond_weights,
+    capture,
+    identity_of,
+    read_state,
+    restore,
+    write_state,
+)
+from tracking.records import BestEpoch, TrialTask
+from tracking.store.files import CheckpointError, checkpoint_digest, one_before, replacing
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import LoadedData
+
+
+_log = logging.getLogger(__name__)
+# The share of a training's time that may go into its states. Not each short epoch gets one: a kill
+# then costs a part of a second.
+_SHARE = 0.03
+
+
+class Checkpoints:
+    """Keeps the state of a training, unless its trainer concludes: then it can't be resumed.
+
+    As a context, it waits at its end for the last write.
+    """
+
+    def __init__(
+        self,
+        task: TrialTask,
+        model: keras.Model,
+        callbacks: Sequence[keras.callbacks.Callback],
+        weights: BestWeights,
+        trainer: Trainer,
+    ) -> None:
+        # Why states are no longer kept.
+        self.given_up = ""
+        self._task, self._model, self._callbacks = task, model, callbacks
+        self._weights, self._trainer = weights, trainer
+        # Such layers and optimizers keep a state beside the weights and the model's optimizer.
+        resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
+        self._identity = identity_of(task.spec)
+        self._writer = StateWriter(task.state) if resumable and task.state is not None else None
+        self._began, self._spent = time.monotonic(), 0.0
+        self._beyond: Beyond | None = None
+        user_own = self._writer is not None and may_change_model(callbacks)
+        self._around = UsersState(*map(type, callbacks)) if user_own else None
+        self._generator = global_random_states()[-1]
+
+    def __enter__(self) -> Checkpoints:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Waits for the last write; raises StudyError if a state could not be written."""
+        if self._writer is not None:
+            self._writer.close()
+            if error is None:
+                self._check(self._writer)
+
+    def after_epoch(
+        self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
+    ) -> None:
+        """Takes the state after an epoch; `last` if the training ends with it.
+
+        Raises StudyError if an earlier state could not be written.
+        """
+        if self._writer is None or best is None:
+            return
+        self._check(self._writer)
+        began = time.monotonic()
+        if not last and self._writer.seconds + self._spent > (began - self._began) * _SHARE:
+            return
+        reason = self._why_not()
+        if reason:
+            self._give_up(reason)
+            return
+        try:
+            callbacks = capture(self._callbacks)
+        except CallbackStateError as error:
+            self._give_up(str(error))
+            return
+        assert self._beyond is not None and self._trainer.traced is not None, "see _why_not"
+        best_copy = self._weights.copy
+        assert best_copy is not None, "there is a best epoch"
+        # The copy of the best epoch's weights is never changed: it can be shared.
+        copy = best_copy if best.epoch == len(epochs) else copy_of(self._model)
+        state = TrainingState(
+            identity=self._identity,
+            epochs=tuple(epochs),
+            best=best,
+            weights_sha256=self._weights.sha256,
+            last=copy,
+            best_weights=best_copy,
+            callbacks=callbacks,
+            stopped=bool(self._model.stop_training),
+            trainer=self._trainer.used,
+            beyond=values_of(self._beyond.variables),
+            beyond_names=self._beyond.names,
+            traced=tuple(self._trainer.traced),
+        )
+        self._writer.put(state)
+        self._spent += time.monotonic() - began
+
+    def _why_not(self) -> str:
+        """Returns why a state can't hold the training, or an empty text."""
+        if self._beyond is None:
+            drawing = random_operation(self._model)
+            if drawing:
+                return f"the state of {drawing} can't be saved"
+            try:
+                self._beyond = beyond_weights(self._model, self._trainer.walked)
+            except Exception as error:
+                return f"what the model holds can't be read ({describe(error)})"
+        if self._beyond.reason:
+            return self._beyond.reason
+        if not _same(global_random_states()[-1], self._generator):
+            return "something draws by keras.random without a seed generator"
+        if self._trainer.traced is None:
+            return "callbacks may change the model, which can't be compared"
+        changed = [] if self._around is None else self._around.changed()
+        if changed:
+            return f"a callback keeps something outside of its attributes: {', '.join(changed)}"
+        return ""
+
+    def _give_up(self, reason: str) -> None:
+        """Keeps no state: if the training is interrupted, it starts again, to the same bits."""
+        number = self._task.spec.number
+        _log.info(
+            "trial %d is trained from its first epoch if it is interrupted: %s", number, reason
+        )
+        self.given_up = reason
+        assert self._writer is not None
+        self._writer.close()
+        self._writer = None
+
+    def _check(self, writer: StateWriter) -> None:
+        try:
+            writer.check()
+        except OSError as error:
+            assert self._task.state is not None
+            raise cannot_write(self._task.state, error) from None
+
+
+def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is other or (one is not None and other is not None and bool((one == other).all()))
+
+
+def cannot_write(path: Path, error: OSError) -> StudyError:
+    """Returns the error for a checkpoint that can't be written.
+
+    It is not the trial's fault: the study stops, and resumes the trial when it is launched again.
+    """
+    return StudyError(
+        f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "
+        "and launch again to resume."
+    )
+
+
+class StateWriter:
+    """Writes the newest state of a training in a thread.
+
+    While one is being written, only the newest new one is kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._newest: deque[TrainingState] = deque(maxlen=1)
+        self._thread = ThreadPoolExecutor(1, "state writer")
+        self._error: Exception | None = None
+        # The CPU time of writing so far.
+        self.seconds = 0.0
+
+    def close(self) -> None:
+        """Waits until the newest state is written."""
+        self._thread.shutdown()
+
+    def put(self, state: TrainingState) -> None:
+        """Takes a state to write; raises the error of an earlier one, usually an OSError."""
+        self.check()
+        self._newest.append(state)
+        self._thread.submit(self._write)
+
+    def check(self) -> None:
+        """Raises the error with which a state could not be written, if one could not."""
+        if self._error is not None:
+            raise self._error
+
+    def _write(self) -> None:
+        if self._error is not None or not self._newest:
+            return
+        began = time.thread_time()
+        try:
+            write_state(self._path, self._newest.pop())
+        except Exception as error:
+            self._error = error
+        self.seconds += time.thread_time() - began
+
+
+def last_state(
+    task: TrialTask,
+    model: keras.Model,
+    splits: LoadedData,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingState | None:
+    """Restores a new model from the last state of its trial, or of the trial that it continues.
+
+    If the newest state can't be used, the one before is; a message says what that costs. None if
+    neither can: then the model may have been changed, and the training starts from its first epoch,
+    to the same bits.
+    """
+    unfit = ""
+    for path, own in _states(task):
+        try:
+            state = _restored(path, task, model, splits, callbacks)
+        except Exception as error:
+            # Whatever is wrong, training from the first epoch needs no state.
+            why = str(error) if isinstance(error, StateError) else describe(error)
+            unfit = unfit or why
+            if own:
+                # It would replace a sound one when the next one is written.
+                path.unlink(missing_ok=True)
+            continue
+        if unfit:
+            _tell(task, unfit, f"resumes from an earlier one, after epoch {len(state.epochs)}")
+        return state
+    if unfit:
+        _tell(task, unfit, "is trained from its first epoch")
+    return None
+
+
+def _states(task: TrialTask) -> Iterator[tuple[Path, bool]]:
+    """Yields the existing states, newest first, and whether each is the trial's own."""
+    for newest, own in ((task.state, True), (task.origin, False)):
+        if newest is not None:
+            yield from ((path, own) for path in (newest, one_before(newest)) if path.exists())
+
+
+def _tell(task: TrialTask, unfit: str, how: str) -> None:
+    """Logs the cost of a state that can't be used."""
+    number = task.spec.number
+    _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
+
+
+def _restored(
+    path: Path,
+    task: TrialTask,
+    model: keras.Model,
+    splits: LoadedData,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingState:
+    state = read_state(path)
+    if state.identity != identity_of(task.spec) or len(state.epochs) > task.spec.epochs:
+        raise StateError("it is of another training")
+    capture(callbacks)
+    if len(callbacks) != len(state.callbacks):
+        raise StateError("the trial has other callbacks")
+    build_variables(model, splits)
+    if state.beyond_names:
+        make_variables(model, splits)
+        beyond = beyond_weights(model)
+        if beyond.names != list(state.beyond_names):
+            raise StateError("the model holds other variables beyond its weights")
+        set_values(beyond.variables, state.beyond)
+    assign(model, state.best_weights)
+    if weights_digest(copy_of(model)[: len(model.weights)]) != state.weights_sha256:
+        raise StateError("its weights are not those that were recorded")
+    assign(model, state.last)
+    return state
+
+
+def restoring(
+    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
+) -> keras.callbacks.Callback:
+    """Returns a callback that sets the others to captured states, once they have begun."""
+    import keras
+
+    class Restoring(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            restore(callbacks, states)
+
+    return Restoring()
+
+
+class BestWeights:
+    """A copy of a model's weights and optimizer state after its best epoch so far.
+
+    In memory until the trial ends: an epoch of a small model takes less time than writing a file,
+    and most best epochs are soon surpassed.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        # Weights, then the optimizer's variables; None if nothing was taken.
+        self.copy: Sequence[np.ndarray] | None = None
+        self._sha256, self._weights = "", 0
+        self._restored = False
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the weights; empty if nothing was taken."""
+        if self.copy is not None and not self._sha256:
+            self._sha256 = weights_digest(self.copy[: self._weights])
+        return self._sha256
+
+    def forget(self) -> None:
+        """Drops the copy: the weights of the best epoch are not the model's."""
+        self.copy, self._sha256, self._restored = None, "", False
+
+    def take(self) -> None:
+        """Copies the model's present state."""
+        self.take_copy(copy_of(self._model))
+
+    def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
+        """Takes an earlier copy, as `copy_of` returned it, with its digest if that is known."""
+        self.copy, self._sha256, self._restored = copy, sha256, False
+        self._weights = len(self._model.weights)
+
+    def restore(self) -> None:
+        """Sets the model, which no longer trains, to the copy."""
+        assert self.copy is not None, "there is a best epoch"
+        if not self._restored:
+            assign(self._model, self.copy)
+            self._restored = True
+
+    def write(self, path: Path) -> str:
+        """Writes the copy, whole or not at all, and returns the digest of the file's content.
+
+        The model has its values afterwards, unless it fails: with an OSError, or what Keras raises
+        for a model that can't be saved.
+        """
+        assert self.copy is not None, "there is a best epoch"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.restore()
+        # If HDF5 can't close a file, the process crashes when it ends.
+        if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with replacing(path) as partial:
+            with as_built(self._model):
+                self._model.save_weights(partial)
+            try:
+                return checkpoint_digest(partial)
+            except CheckpointError as error:
+                raise OSError(f"what was written can't be read back: {error}") from None
+
+
+def weights_digest(weights: Sequence[np.ndarray]) -> str:
+    """Returns the SHA-256 over the types, shapes and bytes of weights, in their order."""
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(f"{weight.dtype.name}{weight.shape};".encode())
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()

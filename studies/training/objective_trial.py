@@ -1,0 +1,315 @@
+"""Runs a trial of a study whose objective function does everything itself, and follows it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import HyperparameterError
+from search_spaces.errors import StudyError
+from studies.definition.objective import VALUE
+from studies.error_texts import describe
+from studies.training.checkpoints import BestWeights, cannot_write, weights_digest
+from studies.training.models import parameters_of
+from studies.training.objective_functions import (
+    FitDigests,
+    Kept,
+    MeasuredWeights,
+    ObjectiveTrial,
+    check_returned,
+    fit_digests,
+    watched,
+)
+from studies.training.process.determinism import begin_trial, noting_environment
+from studies.training.trial import OnEpochResult
+from studies.user_code import (
+    explain,
+    fatal,
+    gives_up_trial,
+    is_fatal,
+    out_of_memory,
+    prunes_trial,
+)
+from tracking.records import BestEpoch, EpochResult, TrialResult, TrialSpec, TrialState, TrialTask
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.definition import StudyDefinition
+
+_log = logging.getLogger(__name__)
+_shown: set[str] = set()
+
+
+def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+    """Runs a trial: calls the study's objective function under the trial's seed.
+
+    Its epochs are those of every `model.fit` that it calls, counted on for each model from one
+    training to the next. The metrics of a second model are called ``fit_2/…``. What the function
+    reports is the metric ``value``, at its own steps; the returned number comes last, and is the
+    trial's value.
+
+    The trial is infeasible if the function raises, or returns no finite number; pruned, without a
+    value, if it raises ``optuna.TrialPruned``. Raises BuilderError if it returns several numbers,
+    or a model.
+    """
+    started, spec = time.monotonic(), task.spec
+    following = Following(spec, on_epoch)
+    begin_trial(spec.seed)
+    trial = ObjectiveTrial(task.space, spec.values, number=spec.built_as, report=following.report)
+    ended = _Call(study, task, following).result(trial)
+    if following.error is not None:
+        # The function may have caught it.
+        raise following.error
+    models = f", {following.models} models" if following.models > 1 else ""
+    return replace(
+        ended,
+        epochs=ended.epochs or following.length,
+        fits_epochs=following.epochs,
+        repeat=spec.repeat,
+        seconds=time.monotonic() - started,
+        model_parameters=following.parameters,
+        trainer="objective",
+        trainer_reason=f"the objective function trains by itself{models}",
+        joined=tuple(parameter.to_dict() for parameter in trial.joined),
+        user_attrs=trial.noted,
+        data_digest=following.data.data,
+        validation_digest=following.data.validation,
+        unscored="the objective function loads its data itself",
+    )
+
+
+class _Call:
+    """One call of an objective function, and its outcome."""
+
+    def __init__(self, study: StudyDefinition, task: TrialTask, following: Following) -> None:
+        self._study, self._task, self._following = study, task, following
+
+    def result(self, trial: ObjectiveTrial) -> TrialResult:
+        """Calls the function; returns the result."""
+        following, function = self._following, self._study.objective_function
+        assert function is not None, "it is such a study"
+        returned = None
+        try:
+            with noting_environment(), watched(following):
+                returned = function(trial)
+        except FunctionEnded:
+            pass
+        except Exception as error:
+            if following.ended is None and following.error is None:
+                return self._raised(error)
+        if following.error is not None:
+            return self._ended("interrupted")
+        if following.ended == "interrupted":
+            reason = f"stopped after epoch {following.length}; it begins again"
+            return self._ended("interrupted", reason)
+        if following.ended is not None:
+            return self._ended(following.ended)
+        return self._concluded(returned)
+
+    def _ended(self, state: TrialState, reason: str = "", mistake: str = "") -> TrialResult:
+        return TrialResult(self._task.spec.number, state, reason=reason, raised=mistake)
+
+    def _raised(self, error: Exception) -> TrialResult:
+        if prunes_trial(error):
+            return self._ended("pruned")
+        if isinstance(error, HyperparameterError):
+            return self._ended("infeasible", f"the objective function failed: {error}", str(error))
+        if isinstance(error, StudyError):
+            raise error
+        if is_fatal(error):
+            raise fatal(error) from None
+        cause = explain(error, self._study.build)
+        if cause not in _shown:
+            _shown.add(cause)
+            _log.warning("trial %d raised", self._task.spec.number, exc_info=error)
+        if out_of_memory(error):
+            return self._ended("infeasible", f"out of memory: {describe(error)}")
+        mistake = "" if gives_up_trial(error) else cause
+        return self._ended("infeasible", f"the objective function raised {cause}", mistake)
+
+    def _concluded(self, returned: Any) -> TrialResult:
+        """Returns the trial's result for the value that the function returned."""
+        following = self._following
+        check_returned(self._study.name, returned)
+        value = _number(returned)
+        if value is None:
+            what = f"the objective function returned {returned!r:.100}, which is no number"
+            if hasattr(returned, "history"):
+                what += ": return one from it, such as max(history.history['val_accuracy'])"
+            return self._ended("infeasible", what, what)
+        if not math.isfinite(value):
+            return self._ended("infeasible", f"the objective function returned {value}")
+        epoch = following.conclude(value)
+        kept = None if following.measured is None else following.measured.of(value)
+        if kept is not None and kept.epoch:
+            epoch = kept.epoch
+        best = BestEpoch(epoch, value, {**following.metrics.get(epoch, {}), VALUE: value})
+        result = TrialResult(
+            self._task.spec.number, "complete", epochs=following.length or 1, best=best
+        )
+        if kept is None or following.measured is None:
+            return replace(result, weights_sha256=self._all_weights(), unsaved=self._why_unsaved())
+        return self._with_weights(result, following.measured.model, kept)
+
+    def _with_weights(self, result: TrialResult, model: keras.Model, kept: Kept) -> TrialResult:
+        """Writes the weights of the value, if they may stay; returns the result with digests."""
+        weights, path = BestWeights(model), self._task.checkpoint
+        weights.take_copy(kept.weights)
+        result = replace(result, weights_sha256=weights.sha256)
+        assert result.best is not None, "it has a value"
+        if not self._task.may_stay(result.best):
+            return result
+        try:
+            return replace(result, checkpoint_sha256=weights.write(path))
+        except OSError as error:
+            raise cannot_write(path, error) from None
+        except Exception as error:
+            # The trial's value counts nevertheless.
+            return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
+
+    def _why_unsaved(self) -> str:
+        models = self._following.models
+        if not models:
+            return "the objective function trains no Keras model"
+        return f"the objective function trains {models} models, so none alone has its value"
+
+    def _all_weights(self) -> str:
+        """Returns a digest of the weights of all models, to compare; empty without any."""
+        digests = self._following.digests
+        return hashlib.sha256(";".join(digests).encode()).hexdigest() if digests else ""
+
+
+def _number(returned: Any) -> float | None:
+    """Returns a number as Optuna reads it, also one alone in a list; else None."""
+    if isinstance(returned, list | tuple) and len(returned) == 1:
+        returned = returned[0]
+    if returned is None or isinstance(returned, str):
+        return None
+    try:
+        return float(returned)
+    except (TypeError, ValueError):
+        return None
+
+
+class FunctionEnded(BaseException):
+    """Ends a function before its end; not an `Exception`, which it may catch."""
+
+
+class Following:
+    """Follows one call of an objective function; the `Watcher` of its trainings."""
+
+    def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
+        self.error: Exception | None = None  # The error of reporting, which is not the function's.
+        self.ended: TrialState | None = None  # The state in which the study ended it.
+        self.metrics: dict[int, Mapping[str, float]] = {}  # The metrics of its trainings by epoch.
+        self.reported: dict[int, float] = {}  # The reported values, by step from 1.
+        # Weights of the only model that is trained; None once there is another.
+        self.measured: MeasuredWeights | None = None
+        self.parameters = 0  # Scalar weights of the last model.
+        self.digests: list[str] = []  # Digests of each model's weights after each training.
+        self.data = FitDigests()  # Digests of the data of its first training.
+        self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
+        # Models are held weakly, as those of folds take memory. Beside them: their epochs.
+        self._models: list[weakref.ref[Any]] = []
+        self._epochs: list[int] = []
+
+    @property
+    def models(self) -> int:
+        """How many models it trained."""
+        return len(self._models)
+
+    @property
+    def length(self) -> int:
+        """The epochs of its longest training; without any, the steps that it reported."""
+        return max(self._epochs, default=0) or max(self.reported, default=0)
+
+    @property
+    def epochs(self) -> int:
+        """The epochs of all of its trainings."""
+        return sum(self._epochs)
+
+    def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
+        """Takes the model of a training that begins."""
+        if not self._models:
+            self.data = fit_digests(arguments)
+        if self._number_of(model):
+            return
+        self._models.append(weakref.ref(model))
+        self._epochs.append(0)
+        only = self.models == 1
+        self.measured = MeasuredWeights(model, self._spec.objective) if only else None
+
+    def epoch_ended(self, model: keras.Model, logs: Mapping[str, float]) -> None:
+        """Takes an epoch of a training."""
+        number = self._number_of(model)
+        self._epochs[number - 1] += 1
+        epoch = self._epochs[number - 1]
+        if self.measured is not None:
+            self.measured.epoch_ended(epoch, logs)
+        prefix = f"fit_{number}/" if number > 1 else ""
+        metrics = {f"{prefix}{name}": value for name, value in logs.items()}
+        self.metrics[epoch] = {**self.metrics.get(epoch, {}), **metrics}
+        if self._tell(epoch, metrics):
+            # Its time is over: its pruner gets nothing but reported values.
+            self._end("pruned")
+
+    def fit_ended(self, model: keras.Model) -> None:
+        """Takes the model of a training that has ended."""
+        self.parameters = parameters_of(model)
+        self.digests.append(weights_digest([weight.numpy() for weight in model.weights]))
+
+    def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
+        """Takes the metrics that `model.evaluate` returned."""
+        if self.measured is not None and self.measured.model is model:
+            self.measured.evaluated(measured)
+
+    def report(self, value: float, step: int) -> bool:
+        """Takes a value that the function reports at a step from 0; returns whether to prune."""
+        self.reported[step + 1] = value
+        return self._tell(step + 1, {VALUE: value})
+
+    def conclude(self, value: float) -> int:
+        """Reports the value that the function returned; returns its step.
+
+        That is the last one, or a further one if the last has another value.
+        """
+        last = max([*self._epochs, *self.reported, 1])
+        if self.reported.get(last) == value:
+            return last
+        last += last in self.reported
+        try:
+            self._tell(last, {VALUE: value})
+        except FunctionEnded:
+            # The function has ended already.
+            self.ended = None
+        return last
+
+    def _number_of(self, model: keras.Model) -> int:
+        """Returns the number of a model, counted from 1 in the order of training; 0 if new."""
+        models = [each() for each in self._models]
+        return next((place for place, each in enumerate(models, 1) if each is model), 0)
+
+    def _tell(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Reports metrics; returns whether to prune."""
+        spec, seconds = self._spec, time.monotonic() - self._started
+        try:
+            decision = self._on_epoch(
+                EpochResult(spec.number, epoch, dict(metrics), seconds, spec.repeat)
+            )
+        except Exception as error:
+            self.error = error
+            raise FunctionEnded from None
+        if decision == "stop":
+            self._end("interrupted")
+        return decision == "prune"
+
+    def _end(self, state: TrialState) -> None:
+        self.ended = state
+        raise FunctionEnded

@@ -1,0 +1,407 @@
+"""The compiled trainer: whole epochs in one TensorFlow function, traced once for each structure.
+
+It does what `model.fit` does (keras/src/backend/tensorflow/trainer.py), with all batches of an
+epoch in one call. The plain trainer trains what it can't do exactly.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from search_spaces.errors import BuilderError, StudyError
+from search_spaces.library_parts import MissingPartError
+from studies.data import Splits
+from studies.definition.seeds import permutation
+from studies.error_texts import describe
+from studies.libraries.keras_parts import layers_within, logs_of_its_own
+from studies.training.batches import in_batches, known_size
+from studies.training.models import (
+    class_overrides,
+    has_own_steps,
+    make_variables,
+    may_change_model,
+    overrides,
+    terminating,
+)
+from studies.training.process.determinism import (
+    begin_epoch,
+    global_random_states,
+    other_states,
+    present_settings,
+    set_global_random_states,
+)
+from studies.training.programs.epochs import Arrays, Signature, in_order
+from studies.training.programs.fitting import Chosen, ChosenPrograms, fit
+from studies.training.programs.program import NotCompilableError, Program, Programs, is_due
+from studies.training.structure import Structure
+from studies.training.trainers import NotTrainedError, OnEpoch, PlainTrainer, Training
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from studies.data import LoadedData
+
+
+_log = logging.getLogger(__name__)
+
+Mode = Literal["auto", "compiled", "plain"]
+
+_MODES = ("auto", "compiled", "plain")
+_DATA_SETS_KEPT = 2
+
+
+class CompiledTrainer:
+    """Trains by programs.
+
+    Mode "auto" leaves to the plain trainer what can't be compiled exactly; "compiled" raises
+    BuilderError for it; "plain" leaves all to the plain trainer. The `kept` programs used last
+    stay. `unfit` says why no program can train models of the study, or is empty.
+    """
+
+    concludes = False
+    unsaved = ""
+
+    def __init__(self, mode: Mode = "auto", kept: int = 64, unfit: str = "") -> None:
+        if mode not in _MODES:
+            raise ValueError(f"The trainer must be one of {', '.join(_MODES)}. Received: {mode!r}")
+        self._mode = mode
+        self._unfit = unfit
+        self._plain = PlainTrainer()
+        # The keys are the data and the type of floats, which a builder may have chosen.
+        self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
+        self.programs = Programs(kept)
+        self.used: tuple[str, str] = ("plain", "")
+        self._present: ChosenPrograms | None = None
+
+    @property
+    def traced(self) -> Sequence[str] | None:
+        """The structures that the training and the validation step were traced for."""
+        if self.used[0] == "plain":
+            return self._plain.traced
+        return () if self._present is None else self._present.traced
+
+    @property
+    def walked(self) -> Structure | None:
+        """The structure of the model that is trained now, if no callback may change it."""
+        return None if self._present is None else self._present.structure
+
+    def in_mode(self, mode: Mode) -> CompiledTrainer:
+        """Returns a trainer of another mode that shares this one's programs and data."""
+        other = copy.copy(self)
+        other._mode = mode
+        return other
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
+        """Trains by programs, or by `model.fit`; in the mode "compiled" only by programs."""
+        model = training.model
+        reason = "" if self._mode == "plain" else training.unfit or self._unfit
+        if self._mode != "plain" and not reason:
+            reason = training.splits.unfit or why_not(model, training.callbacks)
+        if self._mode != "plain" and not reason:
+            self.used = ("compiled", "")
+            reason = self._train(training, on_epoch)
+            if not reason:
+                return None
+            if self._mode != "compiled":
+                raise NotTrainedError(reason)
+        self.used = ("plain", reason)
+        if self._mode == "compiled":
+            raise BuilderError(
+                f"The training of trial {training.spec.number} cannot be compiled exactly: "
+                f"{reason}. Use the trainer 'auto' to train such models with model.fit."
+            )
+        self._plain.train(training, on_epoch)
+        return None
+
+    def _train(self, training: Training, on_epoch: OnEpoch) -> str:
+        """Trains by programs; returns why that can't be done exactly, or nothing.
+
+        In the mode "auto" that is whatever is raised, in any epoch: `model.fit` shows whether the
+        model or the program is wrong. The mode "compiled" allows no other way.
+        """
+        try:
+            self._train_compiled(training, on_epoch)
+        except NotCompilableError as error:
+            return str(error)
+        except (NotTrainedError, StudyError):
+            raise
+        except Exception as error:
+            if isinstance(error, MissingPartError):
+                # It is missing for as long as this process lives.
+                self._unfit = str(error)
+            elif self._mode == "compiled":
+                raise
+            _log.debug("the compiled trainer failed", exc_info=True)
+            reason = _raised(error)
+            self.programs.refuse_broken(reason)
+            if _is_want_of_memory(error):
+                self.programs.clear()
+                self._arrays.cache_clear()
+            return reason
+        return ""
+
+    def _train_compiled(self, training: Training, on_epoch: OnEpoch) -> None:
+        model = training.model
+        arrays = self._arrays_of(training.splits.arrays)
+        changes = may_change_model(training.callbacks)
+        lending = ChosenPrograms(
+            model, lambda: self._chosen(training, arrays), training.traced, own_callbacks=changes
+        )
+        try:
+            with lending as self._present:
+                fit(training, lending, arrays, on_epoch)
+        finally:
+            self._present = None
+            # Callbacks that evaluate trace them with the program's variables.
+            model.train_function = model.test_function = model.predict_function = None
+
+    def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
+        """Chooses a program for the present model; checks one that was traced for another trial."""
+        spec = training.spec
+        structure = self._structure_of(training.model, training.splits.arrays)
+        program = self._program(training.model, structure, arrays.signature(spec.batch_size))
+        chosen = Chosen(program, structure)
+        if is_due(program.checked, spec.values):
+            unlike = difference(training, chosen, arrays)
+            if unlike:
+                reason = (
+                    f"its program gives other numbers than the model's own steps: {unlike} "
+                    f"after {BATCHES} batches"
+                )
+                _log.warning(
+                    "trial %d: %s; models of its structure are trained by model.fit from now on",
+                    spec.number,
+                    reason,
+                )
+                self.programs.refuse(str(structure.key), reason)
+                raise NotCompilableError(reason)
+        return chosen
+
+    def why_not_traced(self, model: keras.Model, splits: LoadedData, batch_size: int) -> str:
+        """Returns why no program can be traced for a model that `why_not` accepts, or nothing."""
+        arrays = splits.arrays
+        try:
+            structure = self._structure_of(model, arrays)
+            self._program(model, structure, self._arrays_of(arrays).signature(batch_size))
+        except NotCompilableError as error:
+            return str(error)
+        except Exception as error:
+            _log.debug("not traced ahead", exc_info=True)
+            return _raised(error)
+        return ""
+
+    def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
+        """Returns the structure of a model; makes the variables that `fit` would make first."""
+        before = make_variables(model, splits)
+        structure = Structure(model, present_settings())
+        if before is not None:
+            seeds = [other_states(model, each.variables) for each in (before, structure)]
+            if len(seeds[0]) < len(seeds[1]):
+                raise NotCompilableError(
+                    "a loss, a metric or a function makes a seed generator when it is first called"
+                )
+        return structure
+
+    def _program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
+        try:
+            return self.programs.program(model, structure, signature)
+        except NotCompilableError:
+            raise
+        except Exception as error:
+            if self._mode == "auto":
+                self.programs.refuse((structure.key, signature), _raised(error))
+            raise
+
+    def _arrays_of(self, splits: Splits) -> Arrays:
+        import keras
+
+        return self._arrays(splits, keras.config.floatx())
+
+
+def _raised(error: Exception) -> str:
+    if isinstance(error, MissingPartError):
+        return str(error)
+    return f"the compiled trainer raised {describe(error)}"
+
+
+def _is_want_of_memory(error: Exception) -> bool:
+    import tensorflow as tf
+
+    return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
+
+
+_BATCH_METHODS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+
+# Methods of `fit` that a program replaces.
+_PARTS_OF_FIT = ("fit", "evaluate", "make_train_function", "make_test_function", "reset_metrics")
+
+
+def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> str:
+    """Returns why a program can't train a model with its callbacks, or an empty text."""
+    import keras
+    import tensorflow as tf
+
+    watching = _watching_batches(callbacks)
+    if watching:
+        return f"the callback {watching} watches batches"
+    if has_own_steps(model):
+        return f"{type(model).__name__} has its own training step or validation step"
+    for name in _PARTS_OF_FIT:
+        if class_overrides(model, name):
+            return f"{type(model).__name__} has its own {name}"
+        if name in vars(model):
+            return f"the model was given its own {name}"
+    config, traced = keras.config, (model.train_function, model.test_function)
+    reasons = {
+        f"{type(model).__name__} decides itself which metrics it logs": logs_of_its_own(model),
+        # `fit` would continue with the functions traced then.
+        "the model was trained or evaluated by its builder": any(traced),
+        "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
+        "the model is compiled by XLA (jit_compile)": model.jit_compile,
+        "XLA compiles what runs (tf.config.optimizer.set_jit)": tf.config.optimizer.get_jit(),
+        "the model has steps_per_execution": model.steps_per_execution != 1,
+        "it has StackedRNNCells, whose gradients may round differently in a program": any(
+            isinstance(layer, keras.layers.StackedRNNCells) for layer in layers_within(model)
+        ),
+        "a distribution strategy is in force": tf.distribute.has_strategy(),
+        "keras.config limits epochs or steps": config.max_epochs() or config.max_steps_per_epoch(),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
+    """Returns the class of the first callback that does something at each batch, or nothing.
+
+    Callbacks whose effect follows from the epoch are ignored.
+    """
+    import keras
+
+    for callback in callbacks:
+        saves_by_epoch = type(callback) is keras.callbacks.ModelCheckpoint and (
+            callback.save_freq == "epoch"
+        )
+        if saves_by_epoch or terminating([callback]):
+            continue
+        if any(overrides(callback, name) for name in _BATCH_METHODS):
+            return type(callback).__name__
+    return ""
+
+
+BATCHES = 3
+
+
+def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
+    """Compares a few batches by a program with the model's own steps; returns the difference.
+
+    First with the model's untraced steps. If these give other bits, as TensorFlow then fuses less,
+    with functions that Keras traces again. The model is restored afterwards.
+    """
+    model, spec, program = training.model, training.spec, chosen.program
+    epoch = training.initial_epoch + 1
+    order = _few(permutation(spec.seed, epoch, len(arrays.training[0])), spec.batch_size)
+    part = [array[: spec.batch_size] for array in arrays.validation]
+    others = other_states(model, chosen.structure.variables)
+    states = global_random_states()
+    with program.lent(chosen.structure):
+        before = program.values()
+        try:
+
+            def begin() -> None:
+                program.set_values(before)
+                begin_epoch(model, spec.seed, epoch, others)
+                model.reset_metrics()
+
+            begin()
+            program.train_epoch(arrays.training, in_order(order))
+            by_program = _bytes(program.values())
+            model.reset_metrics()
+            program.validate(part)
+            by_program += _bytes(program.values())
+            for steps in (_by_steps, _by_fit):
+                begin()
+                try:
+                    by_model = steps(training, arrays, order, part, program.values)
+                except Exception:
+                    if steps is _by_fit:
+                        raise
+                    # Some code runs in graphs alone.
+                    continue
+                if by_model == by_program:
+                    program.checked.passed(spec.values)
+                    return ""
+        finally:
+            program.set_values(before)
+            set_global_random_states(states)
+    names = [variable.path for variable in chosen.structure.variables] * 2
+    unlike = [n for n, mine, own in zip(names, by_program, by_model, strict=True) if mine != own]
+    return f"{unlike[0]} and {len(unlike) - 1} others" if len(unlike) > 1 else unlike[0]
+
+
+def _few(order: np.ndarray, size: int) -> np.ndarray:
+    """Returns samples for a few batches; the last is smaller if the last of an epoch is."""
+    full = len(order) // size
+    return order[: min(full, BATCHES) * size + len(order) % size]
+
+
+def _by_steps(
+    training: Training, arrays: Arrays, order: np.ndarray, part: Sequence[tf.Tensor], values: Any
+) -> list[bytes]:
+    import tensorflow as tf
+
+    model, size = training.model, training.spec.batch_size
+    for start in range(0, len(order), size):
+        rows = in_order(order[start : start + size])
+        model.train_step(arrays.packed([tf.gather(array, rows) for array in arrays.training]))
+    trained = _bytes(values())
+    model.reset_metrics()
+    model.test_step(arrays.packed(part, training=False))
+    return trained + _bytes(values())
+
+
+def _by_fit(
+    training: Training, arrays: Arrays, order: np.ndarray, part: Sequence[tf.Tensor], values: Any
+) -> list[bytes]:
+    import tensorflow as tf
+
+    model, size = training.model, training.spec.batch_size
+    functions = model.train_function, model.test_function
+    rows = in_order(order)
+    batch_arrays = [tf.gather(array, rows) for array in arrays.training]
+    contents: list[bytes] = []
+    try:
+        for data, samples, is_training in (
+            (arrays.packed(batch_arrays), len(order), True),
+            (arrays.packed(part, training=False), len(part[0]), False),
+        ):
+            # The size that TensorFlow knows in `fit` on all samples.
+            whole = len((arrays.training if is_training else arrays.validation)[0])
+            batches = in_batches(data, samples, size, known_size(whole, size))
+            make = model.make_train_function if is_training else model.make_test_function
+            make(force=True)
+            function = model.train_function if is_training else model.test_function
+            model.reset_metrics()
+            iterator = iter(batches)
+            for _ in range(-(-samples // size)):
+                function(iterator)
+            contents += _bytes(values())
+    finally:
+        model.train_function, model.test_function = functions
+    return contents
+
+
+def _bytes(values: Sequence[tf.Tensor]) -> list[bytes]:
+    return [value.numpy().tobytes() for value in values]

@@ -1,0 +1,192 @@
+"""Numbers that a compiled program reads from variables, so that it serves other models.
+
+A dropout rate or an L2 factor is a Python float, which TensorFlow writes into the graph. While a
+program is traced, a `Lifted` number replaces it. As a tensor, it is the value of a variable.
+Arithmetic makes another lifted number (1 / (1 - rate) is computed in Python, in double precision,
+again for each trial). If Python code needs a decision (``rate > 0``) or the plain number, the
+answer becomes a condition: the program serves only trials whose numbers meet all of its conditions.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import numbers
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from studies.libraries.tensorflow_parts import variable_of_a_program
+from studies.training.structure import LiftedNumber
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Values = Sequence[float]
+"""The numbers of one trial, in the order in which its structure names them."""
+
+NODE_NAME = "kerastudy_lifted"
+"""Prefix of the names of nodes that read a lifted number."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A question of Python code about the numbers, and the answer."""
+
+    question: Callable[[Values], object]
+    answer: object
+
+    def holds(self, values: Values) -> bool:
+        """Returns whether other numbers get the same answer."""
+        return repr(self.question(values)) == repr(self.answer)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A variable with a value computed from the numbers."""
+
+    formula: Callable[[Values], float]
+    variable: tf.Variable
+
+    def assign(self, values: Values) -> None:
+        """Sets the variable for a trial, rounded as TensorFlow rounds a Python float."""
+        import tensorflow as tf
+
+        self.variable.assign(tf.constant(self.formula(values), self.variable.dtype))
+
+
+@dataclass
+class Record:
+    """The uses of lifted numbers in a trace."""
+
+    values: Values
+    slots: list[Slot] = field(default_factory=list)
+    # The positions of the numbers that each slot depends on.
+    sources: list[frozenset[int]] = field(default_factory=list)
+    conditions: list[Condition] = field(default_factory=list)
+
+    def demand(self, question: Callable[[Values], object]) -> Any:
+        """Answers a question, and notes the answer as a condition."""
+        answer = question(self.values)
+        self.conditions.append(Condition(question, answer))
+        return answer
+
+    def demand_value(self, position: int) -> None:
+        """Restricts the program to trials with the same value there."""
+        self.demand(lambda values: values[position])
+
+
+class Lifted:
+    """A number that a formula computes from some of a trial's numbers."""
+
+    def __init__(
+        self, record: Record, formula: Callable[[Values], float], sources: frozenset[int]
+    ) -> None:
+        self._record = record
+        self._formula = formula
+        self._sources = sources
+        # The positions of this number's slots, by type.
+        self._slots: dict[Any, int] = {}
+
+    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
+        """Returns the value of a variable to TensorFlow."""
+        import tensorflow as tf
+
+        dtype = tf.as_dtype(dtype or tf.float32)
+        if not dtype.is_floating or not tf.inside_function():
+            return tf.convert_to_tensor(float(self), dtype)
+        record = self._record
+        if dtype not in self._slots:
+            with tf.init_scope():
+                value = tf.constant(self._formula(record.values), dtype)
+                variable = variable_of_a_program(value, "lifted")
+            self._slots[dtype] = len(record.slots)
+            record.slots.append(Slot(self._formula, variable))
+            record.sources.append(self._sources)
+        position = self._slots[dtype]
+        return tf.identity(record.slots[position].variable, name=f"{NODE_NAME}_{position}")
+
+    def _with(self, compute: Callable[[Any, Any], float], other: object, swap: bool) -> Any:
+        theirs = _formula_of(other)
+        if theirs is None:
+            # A tensor's own operator converts this number.
+            return NotImplemented
+        mine = self._formula
+        sources = self._sources | (other._sources if isinstance(other, Lifted) else frozenset())
+        if swap:
+            mine, theirs = theirs, mine
+        return Lifted(self._record, lambda values: compute(mine(values), theirs(values)), sources)
+
+    def _ask(self, compare: Callable[[Any, Any], bool], other: object) -> Any:
+        mine, theirs = self._formula, _formula_of(other)
+        if theirs is not None:
+            return self._record.demand(lambda values: compare(mine(values), theirs(values)))
+        if other is None or isinstance(other, str):
+            return compare is operator.ne
+        return NotImplemented
+
+    def __float__(self) -> float:
+        """Returns the plain number, which other trials must then have too."""
+        return self._record.demand(self._formula)  # type: ignore[no-any-return]
+
+    def __bool__(self) -> bool:
+        """Returns whether it is not 0."""
+        mine = self._formula
+        return self._record.demand(lambda values: bool(mine(values)))  # type: ignore[no-any-return]
+
+    __hash__ = object.__hash__
+
+
+def _formula_of(operand: object) -> Callable[[Values], float] | None:
+    if isinstance(operand, int | float):
+        return lambda values: operand
+    return operand._formula if isinstance(operand, Lifted) else None
+
+
+def _arithmetic(name: str) -> None:
+    compute = getattr(operator, name)
+    setattr(Lifted, f"__{name}__", lambda a, b: a._with(compute, b, swap=False))
+    setattr(Lifted, f"__r{name}__", lambda a, b: a._with(compute, b, swap=True))
+
+
+def _comparison(name: str) -> None:
+    compare = getattr(operator, name)
+    setattr(Lifted, f"__{name}__", lambda a, b: a._ask(compare, b))
+
+
+def _plain(name: str) -> None:
+    convert = getattr(builtins, name)
+    setattr(Lifted, f"__{name}__", lambda a, *options: convert(float(a), *options))
+
+
+for _name in ("int", "repr", "format", "round"):
+    _plain(_name)
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    _arithmetic(_name)
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    _comparison(_name)
+setattr(Lifted, "__neg__", lambda a: 0.0 - a)  # noqa: B010
+# TensorFlow's dropout asks whether its rate is a number.
+numbers.Real.register(Lifted)
+
+
+@contextlib.contextmanager
+def lifted(sources: Sequence[LiftedNumber], exact: frozenset[int]) -> Iterator[Record]:
+    """Replaces a model's numbers by lifted ones, while it is traced.
+
+    Those at the exact positions stay: a program then serves only trials with the same values there.
+    """
+    record = Record([source.value for source in sources])
+    originals = [getattr(source.owner, source.attribute) for source in sources]
+    try:
+        for position, source in enumerate(sources):
+            if position in exact:
+                record.demand_value(position)
+                continue
+            number = Lifted(record, operator.itemgetter(position), frozenset([position]))
+            vars(source.owner)[source.attribute] = number
+        yield record
+    finally:
+        for source, original in zip(sources, originals, strict=True):
+            vars(source.owner)[source.attribute] = original

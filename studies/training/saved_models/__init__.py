@@ -1,0 +1,1 @@
+"""A trial's best weights as a model of MLflow."""

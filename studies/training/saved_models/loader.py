@@ -1,0 +1,145 @@
+"""Loads a registered model that Keras and MLflow can't load by themselves.
+
+This file is copied into the model's folder, where MLflow runs it: it needs only Keras. It takes
+tables by the names of their columns, of any types.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+CODE = "code"
+"""The folder that MLflow puts on the path: it has no code of the user."""
+OWN_CODE = "own_code"
+"""The folder with the user's classes and functions, and facts about them."""
+
+
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class ServedModel:
+    """A Keras model as `mlflow.pyfunc` calls it."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def get_raw_model(self) -> Any:
+        """Returns the Keras model."""
+        return self._model
+
+    def predict(self, data: Any, params: Any = None) -> Any:
+        """Returns the model's predictions.
+
+        Args:
+            data: A table, in the order of the model's columns, or what Keras takes.
+            params: None.
+
+        Returns:
+            A table with the same index for a table and a model of one output; else arrays.
+        """
+        if hasattr(data, "columns") and self._takes_columns():
+            return self._predicted_columns(data)
+        if not hasattr(data, "columns"):
+            return self._model.predict(_as_read(data), verbose=0)
+        import numpy as np
+        import pandas as pd
+
+        types = [getattr(dtype, "numpy_dtype", dtype) for dtype in data.dtypes]
+        predicted = self._model.predict(data.to_numpy(dtype=np.result_type(*types)), verbose=0)
+        one = isinstance(predicted, np.ndarray) and predicted.ndim <= 2
+        return pd.DataFrame(predicted, index=data.index) if one else predicted
+
+    def _takes_columns(self) -> bool:
+        inputs = getattr(self._model, "input", None)
+        return isinstance(inputs, Mapping)
+
+    def _predicted_columns(self, table: Any) -> Any:
+        """Returns the predictions of a model with an input for each column."""
+        import numpy as np
+        import pandas as pd
+
+        # This module lies next to this file.
+        from _kerastudy_values import model_columns  # type: ignore[import-not-found]
+
+        predicted = self._model.predict(model_columns(self._model, table), verbose=0)
+        one = isinstance(predicted, np.ndarray) and predicted.ndim <= 2
+        return pd.DataFrame(predicted, index=table.index) if one else predicted
+
+
+def _as_read(data: Any) -> Any:
+    """Returns data as Keras reads it: it takes no arrays of texts."""
+    if isinstance(data, Mapping):
+        return {name: _as_read(each) for name, each in data.items()}
+    if getattr(getattr(data, "dtype", None), "kind", "") not in ("U", "O"):
+        return data
+    import tensorflow as tf
+
+    return tf.constant(data)
+
+
+def load_keras_model(folder: str | Path) -> Any:
+    """Returns the Keras model of a folder that MLflow saved it in.
+
+    The code of its own layers, losses and metrics was saved with it. If its loss or metrics could
+    not be saved, it is not compiled.
+    """
+    import keras
+
+    folder = Path(folder)
+    contents, pickled = _contents(folder), folder / OWN_CODE / "objects.pkl"
+    python = contents.get("python", _PYTHON)
+    if pickled.is_file() and python != _PYTHON:
+        raise ValueError(
+            f"the model's own code was saved by Python {python}, and this is Python {_PYTHON}"
+        )
+    return keras.saving.load_model(
+        folder / "data" / "model.keras",
+        custom_objects=pickle.loads(pickled.read_bytes()) if pickled.is_file() else {},
+        compile=contents.get("compiles", True),
+    )
+
+
+def can_not_be_loaded(folder: Path) -> bool:
+    """Returns whether a model has layers that could not be saved safely, or lack their code."""
+    return bool(_contents(folder).get("missing"))
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    """`mlflow.pyfunc.load_model` calls it."""
+    return ServedModel(load_keras_model(path))
+
+
+def _contents(folder: Path) -> dict[str, Any]:
+    file = folder / OWN_CODE / "contents.json"
+    contents: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return contents
+
+
+def put_into(
+    saved: Any, folder: Path, pickled: bytes, *, missing: Sequence[str], compiles: bool
+) -> None:
+    """Makes this file load a model that MLflow has saved, with its `own_code`.
+
+    Before the model's description (`mlflow.models.Model`) is written to the folder.
+    """
+    from studies.data import column_values as values
+
+    code, own = folder / CODE, folder / OWN_CODE
+    code.mkdir()
+    (code / f"{MODULE}.py").write_bytes(Path(__file__).read_bytes())
+    (code / f"{VALUES}.py").write_bytes(Path(values.__file__).read_bytes())
+    saved.flavors["python_function"] |= {"loader_module": MODULE, "code": CODE}
+    own.mkdir()
+    if pickled:
+        (own / "objects.pkl").write_bytes(pickled)
+    contents = {"python": _PYTHON, "missing": list(missing), "compiles": compiles}
+    (own / "contents.json").write_text(json.dumps(contents, indent=1), "utf-8")
+
+
+MODULE, VALUES = "_kerastudy_champion", "_kerastudy_values"
+"""The names of this file, and of `values` of tables, in a model's folder."""

@@ -1,0 +1,329 @@
+"""How the samples of each objective are scored, from predictions that were made once.
+
+A mean over samples is scored by the function that Keras takes the mean of. Of what is no mean, such
+as AUC or F1, a sample has what a formula of `tracking.scores` adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search_spaces.errors import InternalError
+from studies.libraries.keras_parts import (
+    CompiledMetric,
+    compiled_metrics,
+    flat,
+    function_of,
+    has_made_losses,
+    losses_by,
+    make_losses,
+    mask_of,
+    thresholds_of,
+)
+from tracking.scores.sample_scores import ScoreKind
+
+if TYPE_CHECKING:
+    import keras
+
+# The scores of some samples, and their weights or None.
+Scored = tuple[np.ndarray, np.ndarray | None]
+_Score = Callable[[Any, Any, Any], Scored]
+_Count = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+_ONE_NUMBER = "returns one number for a batch, not one for each sample"
+
+
+class NotScoredError(InternalError):
+    """The samples of an objective can't be scored; says why."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the samples of an objective are scored."""
+
+    kind: ScoreKind
+    # Takes targets, predictions and sample weights (or None) of some samples, as a validation step
+    # has them. Raises NotScoredError.
+    score: _Score
+    # The settings of the kind's formula.
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    # Returns a constant to add to the mean. Call it after `score`, with the model's weights.
+    constant: Callable[[], float] = float
+    # Whether Keras counts a smaller last batch of arrays as much as the others.
+    equal_batches: bool = False
+
+
+def rule_of(model: keras.Model, metric: str, y: Any, y_pred: Any) -> Rule:
+    """Returns how the samples of an objective are scored, by some targets and predictions."""
+    if not metric.startswith("val_"):
+        raise NotScoredError(f"{metric} is no metric of the validation data")
+    for name, compiled in compiled_metrics(model, y, y_pred).items():
+        recorded = f"val_{name}"
+        index = metric.removeprefix(f"{recorded}_")
+        if metric != recorded and (metric == index or not index.isdigit()):
+            continue
+        return _rule_of_metric(model, compiled, metric, None if metric == recorded else int(index))
+    if metric == "val_loss":
+        return Rule("mean", partial(_loss, model, metric), constant=partial(_penalties, model))
+    if metric.endswith("_loss"):
+        # It reads the size of a batch off its shape, which is unknown unless all batches are equal.
+        return Rule("mean", partial(_loss, model, metric), equal_batches=True)
+    raise NotScoredError(f"the model was not compiled with {metric.removeprefix('val_')}")
+
+
+def _rule_of_metric(
+    model: keras.Model, compiled: CompiledMetric, name: str, index: int | None
+) -> Rule:
+    metric = compiled.metric
+    rule = (_averaging(metric) if index is None else None) or _counting(metric, index or 0)
+    if rule is None:
+        which = type(metric).__name__
+        raise NotScoredError(f"{name} is of {which}, which has no rule for single samples")
+    kind, score, settings = rule
+
+    def of_output(y: Any, y_pred: Any, weights: Any) -> Scored:
+        return score(*_output_of(model, compiled, y, y_pred, weights))
+
+    return Rule(kind, of_output, settings)
+
+
+def _output_of(
+    model: keras.Model, compiled: CompiledMetric, y: Any, y_pred: Any, weights: Any
+) -> tuple[Any, Any, np.ndarray | None]:
+    """Returns targets, predictions and weights of a metric's output."""
+    targets, predictions = flat(model, y), flat(model, y_pred)
+    weight = None
+    if weights is not None and compiled.weighted:
+        each = flat(model, weights)
+        weight = np.asarray(each[compiled.output if len(each) >= len(targets) else 0])
+    return targets[compiled.output], predictions[compiled.output], weight
+
+
+# Objectives that are means: losses, and most metrics.
+
+
+def _averaging(metric: Any) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
+    """Returns the rule of a metric that is a mean over samples, or its root; None for others."""
+    import keras
+
+    if isinstance(metric, keras.metrics.RootMeanSquaredError):
+        return "root_mean", partial(_squared, metric), {}
+    if isinstance(metric, keras.metrics.MeanMetricWrapper):
+        return "mean", partial(_of_function, metric), {}
+    return None
+
+
+def _squared(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
+    numbers = [np.asarray(each).astype(metric.dtype) for each in (y, y_pred)]
+    target, predicted = _same_rank(*numbers)
+    return _samplewise((predicted - target) ** 2, weight)
+
+
+def _of_function(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
+    values = np.asarray(function_of(metric)(y, y_pred))
+    if values.ndim == 0 or len(values) != len(y_pred):
+        raise NotScoredError(f"{metric.name} {_ONE_NUMBER}")
+    mask = mask_of(y_pred)
+    if mask is not None:
+        # `MeanMetricWrapper.update_state` does so.
+        mask = np.asarray(mask).astype(values.dtype)
+        weight = mask if weight is None else np.multiply(*_same_rank(mask, weight))
+    return _samplewise(values, weight)
+
+
+def _loss(model: keras.Model, metric: str, y: Any, y_pred: Any, weights: Any) -> Scored:
+    """Scores the samples of a loss: of all outputs together, or of one."""
+    if not has_made_losses(model):
+        make_losses(model, y, y_pred, weights)
+    of_outputs: list[Any] = []
+
+    def of_loss(loss: keras.losses.Loss, *arrays: Any) -> Any:
+        of_outputs.append(_unreduced(loss, *arrays))
+        return of_outputs[-1]
+
+    with losses_by(model, of_loss) as (compute, names):
+        if compute is None:
+            raise NotScoredError("the model was compiled without a loss")
+        total = compute(y, y_pred, weights)
+    if metric == "val_loss":
+        return np.asarray(total), None
+    recorded = [f"val_{name}" for name in names]
+    if metric not in recorded:
+        raise NotScoredError(f"the model has no loss {metric.removeprefix('val_')}")
+    return np.asarray(of_outputs[recorded.index(metric)]), None
+
+
+def _unreduced(
+    loss: keras.losses.Loss, y: Any, y_pred: Any, weights: Any = None
+) -> keras.KerasTensor:
+    """Returns the loss of each sample, of shape (n,), as Keras weights them."""
+    import keras
+
+    reduction = loss.reduction
+    if reduction == "sum":
+        raise NotScoredError("its loss is the sum over a batch, so it depends on the batches")
+    if reduction == "mean_with_sample_weight" and weights is not None:
+        raise NotScoredError("its loss divides by the weights of each batch")
+    if mask_of(y_pred) is not None:
+        raise NotScoredError("its loss counts masked steps otherwise in each batch")
+    loss.reduction = None
+    try:
+        values = loss(y, y_pred, weights)
+    finally:
+        loss.reduction = reduction
+    if len(values.shape) == 0 or len(values) != len(y_pred):
+        raise NotScoredError(f"the loss {loss.name} {_ONE_NUMBER}")
+    return keras.ops.mean(values, axis=list(range(1, len(values.shape))))
+
+
+def _penalties(model: keras.Model) -> float:
+    """Returns the penalties of regularizers."""
+    penalties = [
+        float(np.sum(variable.regularizer(variable)))
+        for variable in model.trainable_variables
+        if getattr(variable, "regularizer", None) is not None
+    ]
+    if len(model.losses) != len(penalties):
+        raise NotScoredError("its layers add losses for whole batches")
+    return sum(penalties)
+
+
+def _samplewise(values: np.ndarray, weights: np.ndarray | None) -> Scored:
+    """Returns a number for each sample, and its weight, as `keras.metrics.Mean` has them.
+
+    `weights` have the shape (n,), or (n, steps) for the steps of sequences.
+    """
+    if weights is None:
+        return values.reshape(len(values), -1).mean(axis=1), None
+    values, weights = _same_rank(values, weights)
+    if values.ndim > weights.ndim:
+        values = values.mean(axis=tuple(range(weights.ndim, values.ndim)))
+    weights = np.broadcast_to(weights, values.shape).reshape(len(values), -1)
+    weighted = (values.reshape(len(values), -1) * weights).mean(axis=1)
+    weights = weights.mean(axis=1)
+    return np.divide(weighted, weights, out=np.zeros_like(weighted), where=weights != 0), weights
+
+
+def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns two arrays of the same rank, if one has a last axis of length 1 more."""
+    if one.ndim == other.ndim + 1 and one.shape[-1] == 1:
+        return one, other[..., None]
+    if other.ndim == one.ndim + 1 and other.shape[-1] == 1:
+        return one[..., None], other
+    return one, other
+
+
+# Objectives that are no means.
+
+
+def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, Any]] | None:
+    """Returns the rule of a metric that is a formula of sums over samples; None for others."""
+    from keras import config, metrics
+
+    kind: ScoreKind
+    count: _Count
+    settings: Mapping[str, Any] = {}
+    if isinstance(metric, metrics.Precision | metrics.Recall):
+        if len(metric.thresholds) != 1 or metric.top_k is not None:
+            raise NotScoredError(f"{metric.name} has several thresholds, or top_k")
+        kind = "precision" if isinstance(metric, metrics.Precision) else "recall"
+        count = partial(_hits, metric, of_predicted=kind == "precision")
+    elif isinstance(metric, metrics.FBetaScore):
+        kind, count = "f_beta", partial(_hits_by_class, metric.threshold)
+        beta, epsilon = float(metric.beta), float(config.epsilon())
+        settings = {"beta": beta, "average": metric.average, "epsilon": epsilon, "index": index}
+    elif isinstance(metric, metrics.R2Score):
+        if metric.num_regressors:
+            raise NotScoredError("R2 is adjusted for the number of regressors")
+        kind, count = "r2", _Squares()
+        settings = {"aggregation": metric.class_aggregation, "index": index}
+    elif isinstance(metric, metrics.AUC):
+        curve, summation = metric.curve.value, metric.summation_method.value
+        if metric.label_weights is not None or curve == "PRGAIN" or summation != "interpolation":
+            raise NotScoredError(
+                f"{metric.name} is no plain area under a ROC or precision-recall curve: its labels "
+                "have weights, its curve is another, or it is not interpolated"
+            )
+        kind, count, labels = "auc", partial(_bins, metric), bool(metric.multi_label)
+        thresholds = len(thresholds_of(metric)[0])
+        settings = {"thresholds": thresholds, "curve": curve, "labels": labels}
+    else:
+        return None
+    return kind, partial(_counted, metric, count), settings
+
+
+def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
+    """Counts targets and predictions of the metric's precision and of the same shape."""
+    numbers = [np.asarray(each).astype(metric.dtype) for each in (y, y_pred)]
+    target, predictions = _same_rank(*numbers)
+    if target.shape != predictions.shape:
+        raise NotScoredError(f"targets and predictions of {metric.name} differ in shape")
+    if weight is not None:
+        if weight.size != len(target):
+            raise NotScoredError("steps of sequences have weights of their own")
+        weight = weight.reshape(-1)
+    return count(target, predictions), weight
+
+
+def _hits(metric: Any, target: np.ndarray, made: np.ndarray, *, of_predicted: bool) -> np.ndarray:
+    """Counts the true positives of each sample, and its other predictions or misses."""
+    positive, predicted = target.astype(bool), made > metric.thresholds[0]
+    if metric.class_id is not None:
+        positive = positive[..., metric.class_id]
+        predicted = predicted[..., metric.class_id]
+    other = predicted & ~positive if of_predicted else positive & ~predicted
+    counted = np.stack([predicted & positive, other], axis=1)
+    return np.asarray(counted.reshape(len(made), 2, -1).sum(axis=2))
+
+
+def _hits_by_class(
+    threshold: float | None, target: np.ndarray, predictions: np.ndarray
+) -> np.ndarray:
+    """Counts the predictions of each sample by class: for F1 and F-beta."""
+    if threshold is None:
+        highest = predictions.max(axis=-1, keepdims=True)
+        predicted = (predictions >= highest) & (np.abs(predictions) > 1e-9)
+    else:
+        predicted = predictions > threshold
+    hit = predicted.astype(target.dtype)
+    return np.stack([hit * target, hit * (1 - target), (1 - hit) * target], axis=1)
+
+
+class _Squares:
+    """Squares targets and errors of each sample: for R2."""
+
+    def __init__(self) -> None:
+        self._center: np.ndarray | None = None
+
+    def __call__(self, target: np.ndarray, made: np.ndarray) -> np.ndarray:
+        target, made = target.astype(np.float64), made.astype(np.float64)
+        if self._center is None:
+            # R2 does not depend on it, and squares of large numbers would lose digits.
+            self._center = target.mean(axis=0)
+        centered = target - self._center
+        return np.stack([centered, centered**2, (target - made) ** 2], axis=1)
+
+
+def _bins(metric: Any, target: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Puts predictions into the bins between the thresholds of `AUC`."""
+    thresholds, evenly, from_logits = thresholds_of(metric)
+    if from_logits:
+        import keras
+
+        predictions = np.asarray(keras.activations.sigmoid(predictions))
+    if evenly:
+        # Keras computes the bins so, in the same precision.
+        predictions = np.clip(predictions, 0, 1)
+        steps = np.asarray(len(thresholds) - 1, predictions.dtype)
+        above = np.maximum(np.ceil(predictions * steps) - 1, 0).astype(np.int64) + 1
+    else:
+        ordered = np.asarray(thresholds, predictions.dtype)
+        above = np.searchsorted(ordered, predictions.reshape(-1)).reshape(predictions.shape)
+    codes = 2 * above + target.astype(bool)
+    kind = np.uint16 if 2 * (len(thresholds) + 1) <= 2**16 else np.int32
+    return np.asarray(codes.reshape(len(predictions), -1), kind)

@@ -1,0 +1,530 @@
+"""Trainers: their protocol; `model.fit`; the own `fit` of a Keras Tuner HyperModel."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from search_spaces import Hyperparameters
+from search_spaces.errors import BuilderError, InternalError
+from studies.data import Part
+from studies.error_texts import describe
+from studies.training.batches import Batches, StreamedBatches
+from studies.training.models import (
+    copy_of,
+    make_variables,
+    may_change_model,
+    replaced_method,
+    scalars,
+)
+from studies.training.process.determinism import SeedStates, begin_epoch, present_settings
+from studies.training.structure import Structure
+from tracking.records import Objective, TrialSpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import LoadedData
+    from studies.definition import StudyDefinition
+
+
+OnEpoch = Callable[[int, Mapping[str, float]], bool]
+"""Called after each epoch with its number (from 1) and all metrics; False stops the training."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """The arguments of a trainer."""
+
+    model: keras.Model  # Compiled; trained in place.
+    splits: LoadedData  # Arrays have class weights in their sample weights.
+    spec: TrialSpec
+    callbacks: Sequence[keras.callbacks.Callback]  # The user's own, new for this trial.
+    hp: Hyperparameters
+    initial_epoch: int = 0  # Epochs that the model was trained before.
+    unfit: str = ""  # Why `model.fit` must train the model, or empty.
+    traced: Sequence[str] = ()  # What the steps were traced for before an interruption.
+    validates: bool = True  # Whether there is validation data; if not, `model.fit` trains.
+
+
+class NotTrainedError(InternalError):
+    """A training failed where `model.fit` might succeed.
+
+    Its text says how. Model and callbacks must be built again, and trained by `model.fit`.
+    """
+
+
+class ChangedModelError(NotTrainedError):
+    """A resumed training would train another model than before it was interrupted.
+
+    Callbacks changed the model at an earlier epoch, so it must be trained from its first epoch.
+    """
+
+
+class Trainer(Protocol):
+    """Trains a model epoch by epoch.
+
+    Contract, shown by ``tests/support/conformance/trainer.py``: weights and every metric are,
+    bit for bit, those of calling for each epoch e
+
+        model.fit(x[p], y[p], shuffle=False, initial_epoch=e - 1, epochs=e,
+                  validation_data=(x_validation, y_validation), batch_size=…)
+
+    with ``p = permutation(seed, e, len(x))`` and the state of the model's i-th seed generator
+    set to ``(epoch_seed(seed, e, i), 0)`` before it, and Python's and numpy's generators to epoch
+    seeds (all of it in docs/reproducing.md); with ``sample_weight=w[p]`` where samples
+    have weights, and ``class_weight=…`` where classes have. For data in batches, with
+    ``s = epoch_seed(seed, e)`` and after ``keras.utils.set_random_seed(s)``,
+
+        model.fit(batches(seed=s), initial_epoch=e - 1, epochs=e,
+                  validation_data=validation_batches(), class_weight=…)
+    """
+
+    concludes: bool
+    """Whether `train` may return the outcome of the training itself."""
+
+    @property
+    def unsaved(self) -> str:
+        """Why the model does not have the weights of the last reported epoch; empty if it has."""
+        ...
+
+    @property
+    def used(self) -> tuple[str, str]:
+        """The trainer used last, such as "plain", and why not the faster one, or an empty text."""
+        ...
+
+    @property
+    def traced(self) -> Sequence[str] | None:
+        """The structures that the training and the validation step are traced for, as texts.
+
+        Empty if no callback may change the model; None if unknown.
+        """
+        ...
+
+    @property
+    def walked(self) -> Structure | None:
+        """The structure of the model that is trained now, if it is known."""
+        ...
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
+        """Trains until the spec's epochs are done, `on_epoch` says stop, or a callback does.
+
+        Returns metrics that count in place of every epoch's, if the training concludes. Raises
+        NotTrainedError if it must start again, with `training.unfit` set; ChangedModelError if it
+        must start again from its first epoch.
+        """
+        ...
+
+
+def check_traced_alike(traced: Sequence[str], structure: Structure) -> None:
+    """Raises ChangedModelError if a step is traced for something else than before."""
+    if traced and structure.traced not in traced:
+        raise ChangedModelError("a callback changed the model at an earlier epoch")
+
+
+_PIPELINES_KEPT = 4
+
+
+class PlainTrainer:
+    """Trains with one call of `model.fit`, so that callbacks see one training."""
+
+    concludes = False
+    walked = None
+    unsaved = ""
+    used = ("plain", "")
+
+    def __init__(self) -> None:
+        self.traced: Sequence[str] | None = ()
+        # The keys are the data, the size of batches, whether they end with an epoch, and the type
+        # of floats, which a builder may have chosen. Few are kept: each holds a copy of the data.
+        self._batches = lru_cache(_PIPELINES_KEPT)(
+            lambda splits, batch_size, ends, floatx: Batches(splits, batch_size, ends=ends)
+        )
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> None:
+        """Trains with one call of `model.fit`."""
+        model, spec = training.model, training.spec
+        self.traced = ()
+        batches = self._batches_of(training)
+        with contextlib.closing(batches), warnings.catch_warnings():
+            # Keras warns that it can't shuffle a tf.data.Dataset: the order is ours.
+            warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
+            # A user's training step may end its own validation early; ours does not.
+            warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+            if not training.unfit:
+                _make_variables(training)
+            model.fit(
+                batches.training,
+                steps_per_epoch=batches.training_steps,
+                initial_epoch=training.initial_epoch,
+                epochs=spec.epochs,
+                verbose=0,
+                shuffle=False,
+                validation_data=batches.validation if training.validates else None,
+                validation_steps=batches.validation_steps if training.validates else None,
+                callbacks=[
+                    _begin_epochs(batches, training),
+                    *([self._noting(training)] if may_change_model(training.callbacks) else []),
+                    *training.callbacks,
+                    # It comes last, to see the entries that the user's callbacks add.
+                    end_epochs(on_epoch),
+                ],
+            )
+
+    def _noting(self, training: Training) -> keras.callbacks.Callback:
+        """Returns the callback that notes the structures that the steps are traced for."""
+        import keras
+
+        model, trainer = training.model, self
+        # By step: the function, and what it was traced for.
+        noted: dict[int, tuple[Any, str]] = {}
+
+        def note(step: int, function: Any) -> None:
+            if step in noted and noted[step][0] is function:
+                return
+            known = step in noted
+            noted[step] = function, ""
+            try:
+                structure = Structure(model, present_settings())
+            except Exception:
+                # Keras may be of another version: `fit` must train nevertheless.
+                trainer.traced = None
+                return
+            if not known:
+                check_traced_alike(training.traced[step : step + 1], structure)
+            noted[step] = function, structure.traced
+            texts = [text for _, text in noted.values()]
+            trainer.traced = texts if all(texts) else None
+
+        class Noting(keras.callbacks.Callback):  # type: ignore[misc]
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                note(0, model.train_function)
+
+            def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+                note(1, model.test_function)
+
+        return Noting()
+
+    def _batches_of(self, training: Training) -> Batches | StreamedBatches:
+        import keras
+
+        splits, batch_size = training.splits, training.spec.batch_size
+        if splits.streams:
+            return StreamedBatches(splits, training.spec.class_weight)
+        ends = training.model.steps_per_execution != 1
+        return self._batches(splits.arrays, batch_size, ends, keras.config.floatx())
+
+
+def _make_variables(training: Training) -> None:
+    """Makes the variables of loss, metrics and optimizer, if no code of the user can notice.
+
+    A user's code may count its calls, and callbacks may see variables. A failure need not mean that
+    `fit` fails, as a loss may need several samples.
+    """
+    if may_change_model(training.callbacks) or not Structure(training.model).of_libraries:
+        return
+    try:
+        make_variables(training.model, training.splits)
+    except Exception as error:
+        raise NotTrainedError(f"a step with one sample raised {describe(error)}") from None
+
+
+def _begin_epochs(
+    batches: Batches | StreamedBatches, training: Training
+) -> keras.callbacks.Callback:
+    import keras
+
+    seed = training.spec.seed
+    seeds = SeedStates(training.model, changes=may_change_model(training.callbacks))
+
+    class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
+        def set_params(self, params: dict[str, Any]) -> None:
+            # The user's callbacks get the same object after this one.
+            batches.correct(params)
+            super().set_params(params)
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            batches.set_epoch(seed, epoch + 1)
+            begin_epoch(self.model, seed, epoch + 1, seeds.others())
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if batches.ended(batch):
+                # Keras raises it at the end of data too.
+                raise StopIteration
+
+    return BeginEpochs()
+
+
+def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
+    """Returns the callback that reports each epoch, and stops the training if asked to."""
+    import keras
+
+    class EndEpochs(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            if not on_epoch(epoch + 1, scalars(logs or {})):
+                self.model.stop_training = True
+
+    return EndEpochs()
+
+
+_SAMPLES = 8  # Samples to rehearse with.
+_OTHERS = (
+    "the HyperModel's fit trained other models than the given one, so no weights are known to have "
+    "this value. Train the given model, with the given callbacks, to get a checkpoint"
+)
+_NOT_MEASURED = (
+    "the value that the HyperModel's fit returned was not measured with the final weights of the "
+    "model, so no weights are known to have it. Return the history, or a value measured with the "
+    "final weights, to get a checkpoint"
+)
+# A value differs in its last digits if it is evaluated in batches of another size.
+_TOLERANCE = 1e-4
+_OnEpochOf = Callable[[Any, int, Mapping[str, float]], bool]
+_GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
+
+
+def has_own_fit(build: object) -> bool:
+    """Returns whether a study's builder is a HyperModel that overrides `fit`."""
+    method = getattr(type(build), "fit", None)
+    if method is None or not callable(getattr(build, "build", None)):
+        return False
+    return not getattr(method, "__module__", "").startswith("keras_tuner.")
+
+
+class HyperModelTrainer:
+    """Trains by a Keras Tuner HyperModel's own `fit`, on arrays.
+
+    Keras Tuner's contract (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): it is
+    called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and returns the history of
+    `model.fit`, or a number or a dict of metrics that is the trial's outcome.
+
+    All random states are set before, so shuffling depends on the trial's seed. A training can't be
+    resumed between epochs.
+    """
+
+    concludes = True
+    traced, walked = (), None
+    used = ("hypermodel", "the HyperModel trains by a fit of its own")
+    unsaved = ""
+
+    def __init__(self, hypermodel: Any) -> None:
+        self._hypermodel, self._fit = hypermodel, hypermodel.fit
+        # The metrics of the given model's last epoch in this trial.
+        self._last: Mapping[str, float] = {}
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
+        """Trains by the HyperModel's `fit`, which must take samples' weights if there are any."""
+        spec, splits = training.spec, training.splits.arrays
+        self.unsaved, self._last = "", {}
+        given = training.model
+        watching = _watching(self._reporting(given, on_epoch), spec.seed)
+        validation = splits.validation
+        weights = () if validation.sample_weight is None else (validation.sample_weight,)
+        keywords = {
+            "validation_data": (validation.x, _targets(validation), *weights),
+            "epochs": spec.epochs,
+            "batch_size": spec.batch_size,
+            "callbacks": [*training.callbacks, watching],
+            "verbose": 0,
+        }
+        if splits.train.sample_weight is not None:
+            keywords["sample_weight"] = splits.train.sample_weight
+        objective = spec.objective.metric
+        before = [array.tobytes() for array in copy_of(given)]
+        with _fitted_models() as fitted:
+            returned = self._call(training, keywords)
+        if not watching.ended and hasattr(returned, "history"):
+            # The fit did not pass the callbacks on: its last epoch counts.
+            last = {name: values[-1] for name, values in returned.history.items() if len(values)}
+            outcome = scalars(last) or None
+        else:
+            outcome = _outcome_of(returned, objective)
+        if outcome is not None:
+            changed = [array.tobytes() for array in copy_of(given)] != before
+            trained = changed or any(model is given for model in fitted)
+            self.unsaved = self._why_unsaved(training, fitted, outcome) if trained else _OTHERS
+        return outcome
+
+    def _why_unsaved(
+        self, training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
+    ) -> str:
+        """Returns why the given model, as `fit` left it, is not known to have the value."""
+        given, objective = training.model, training.spec.objective.metric
+        last = self._last.get(objective)
+        value, measured = outcome.get(objective, last), _measured(given, training).get(objective)
+        others = any(model is not given for model in fitted)
+        if value is not None and measured is not None:
+            known = math.isclose(measured, value, rel_tol=_TOLERANCE)
+        else:
+            # Only these weights can have a metric of the user's own.
+            known = value == last or (not others and len(fitted) <= 1)
+        if known:
+            return ""
+        return _OTHERS if others else _NOT_MEASURED
+
+    def _reporting(self, given: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
+        """Returns a function that takes an epoch of any model that the `fit` trains."""
+
+        def report(model: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
+            self.unsaved = "" if model is None or model is given else _OTHERS
+            if not self.unsaved:
+                self._last = metrics
+            return on_epoch(epoch, metrics)
+
+        return report
+
+    def _call(self, training: Training, keywords: dict[str, Any]) -> Any:
+        """Calls `fit`, without arguments that it does not take or passes to `model.fit` itself."""
+        import keras
+
+        hp, model, part = training.hp, training.model, training.splits.arrays.train
+        weighted, keywords = "sample_weight" in keywords, _taken(self._fit, keywords)
+        if weighted and "sample_weight" not in keywords:
+            raise BuilderError(
+                "The training samples have weights (sample_weight or class_weight), and the fit of "
+                f"the HyperModel {type(self._hypermodel).__name__} takes none. Give it a parameter "
+                "sample_weight, or **kwargs, and pass that on to model.fit."
+            )
+        while True:
+            keras.utils.set_random_seed(training.spec.seed)
+            try:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+                    return self._fit(hp, model, part.x, _targets(part), **keywords)
+            except TypeError as error:
+                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)` tunes it: leave it out. Python
+                # raises before anything is trained.
+                twice = _GIVEN_TWICE.search(str(error))
+                if twice is None or twice[1] not in keywords:
+                    raise
+                del keywords[twice[1]]
+
+
+def rehearse(
+    study: StudyDefinition, model: keras.Model, splits: LoadedData, hp: Hyperparameters
+) -> set[str]:
+    """Trains an epoch on a few samples; returns the names of its metrics and of its outcome."""
+    import tensorflow as tf
+
+    names: set[str] = set()
+
+    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
+        names.update(metrics)
+        return False
+
+    objective = study.objective
+    if not isinstance(objective, Objective):
+        # The model's metrics show which way is better, once they have measured something.
+        objective = Objective(objective, "min")
+    spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", objective)
+    train, validation = splits.train.first(_SAMPLES), splits.validation.first(_SAMPLES)
+    few = replace(splits.arrays, train=train, validation=validation)
+    trainer, training = HyperModelTrainer(study.build), Training(model, few, spec, [], hp)
+    eager = tf.config.functions_run_eagerly()
+    # A step or two are not worth tracing.
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            # TensorFlow warns that it does not apply to tf.data.
+            warnings.filterwarnings("ignore", message=".*run_functions_eagerly.*")
+            outcome = trainer.train(training, on_epoch)
+    finally:
+        tf.config.run_functions_eagerly(eager)
+    return names.union(outcome or ())
+
+
+def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
+    """Returns a trial's outcome by what its `fit` returned, or None if its epochs decide."""
+    if returned is None or hasattr(returned, "history"):
+        return None
+    try:
+        if isinstance(returned, Mapping):
+            return scalars(returned)
+        return {objective: float(returned)}  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise BuilderError(
+            "A HyperModel's fit must return the history of model.fit, a number, a dict of "
+            f"numbers, or nothing. Received: {returned!r:.200}"
+        ) from None
+
+
+@contextlib.contextmanager
+def _fitted_models() -> Iterator[list[keras.Model]]:
+    """Collects the models whose `fit` is called within, one for each call."""
+    import keras
+
+    fitted: list[keras.Model] = []
+    fit = keras.Model.fit
+
+    @functools.wraps(fit)
+    def noting(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
+        fitted.append(model)
+        return fit(model, *arguments, **keywords)
+
+    with replaced_method("fit", noting):
+        yield fitted
+
+
+def _measured(model: keras.Model, training: Training) -> dict[str, float]:
+    """Returns a model's metrics on the validation data; none if they can't be measured."""
+    validation = training.splits.arrays.validation
+    try:
+        metrics = model.evaluate(
+            validation.x,
+            _targets(validation),
+            batch_size=training.spec.batch_size,
+            sample_weight=validation.sample_weight,
+            verbose=0,
+            return_dict=True,
+        )
+    except Exception:
+        # The model may not be compiled, or be trained on samples that the `fit` has prepared.
+        return {}
+    return {f"val_{name}": value for name, value in scalars(metrics).items()}
+
+
+def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return dict(keywords)
+    names = {p.name for p in parameters}
+    return {name: value for name, value in keywords.items() if name in names}
+
+
+def _targets(part: Part) -> Any:
+    """Returns the targets for `model.fit`: None if there are none."""
+    return part.y if part.has_targets else None
+
+
+def _watching(on_epoch: _OnEpochOf, seed: int) -> Any:
+    import keras
+
+    class Watching(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            # A fit may train several times, each from epoch 0.
+            self.ended = 0
+
+        def __deepcopy__(self, memo: object) -> Watching:
+            # A fit that copies its callbacks, as Keras Tuner does, must still be followed.
+            return self
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if self.model is not None:
+                others = SeedStates(self.model, changes=True).others()
+                begin_epoch(self.model, seed, self.ended + 1, others)
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            self.ended += 1
+            if not on_epoch(self.model, self.ended, scalars(logs or {})) and self.model is not None:
+                self.model.stop_training = True
+
+    return Watching()

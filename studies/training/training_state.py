@@ -1,0 +1,318 @@
+"""The state of a training after an epoch, in a file, to resume from bit for bit.
+
+A safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header; reading it
+runs no code. It holds the weights and the optimizer's variables after the last epoch and after the
+best one, the metrics of every epoch, the state of the callbacks, and variables of losses and
+metrics if they can be identified reliably. Random states are not in it: they are functions of the
+trial's seed and the epoch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from search_spaces.errors import InternalError
+from studies.libraries.keras_parts import GIVEN_TO_CALLBACKS
+from studies.training.models import saved_variables
+from studies.training.process.determinism import seed_generator_states
+from studies.training.structure import Structure, library_of
+from tracking.records import BestEpoch, TrialSpec
+from tracking.store.files import replacing
+
+if TYPE_CHECKING:
+    import keras
+
+# Parts of a spec that don't change the results of an epoch.
+_NOT_COMPUTED = frozenset(
+    {"number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as", "hardware"}
+)
+
+
+class StateError(InternalError):
+    """A training can't resume from a state: the file is damaged, or of another training."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A training after its last epoch so far."""
+
+    identity: str
+    epochs: Sequence[Mapping[str, float]]  # The metrics of each epoch, from the first.
+    best: BestEpoch | None
+    weights_sha256: str  # Digest of the weights after the best epoch.
+    last: Sequence[np.ndarray]  # Weights, then the optimizer's variables, after the last epoch.
+    best_weights: Sequence[np.ndarray]  # The same after the best epoch.
+    callbacks: Sequence[Mapping[str, Any]] = ()
+    stopped: bool = False  # Whether a callback ended the training with the last epoch.
+    trainer: tuple[str, str] = ("", "")  # Its name, and why not the faster one.
+    beyond: Sequence[np.ndarray] = ()  # Variables beyond the weights.
+    beyond_names: Sequence[str] = ()
+    traced: tuple[str, ...] = ()  # What the training and the validation step were traced for.
+
+
+def identity_of(spec: TrialSpec) -> str:
+    """Returns a key that is equal for trainings if one can resume the other.
+
+    It covers the spec without its number, its attempt and its epochs, but with the number that the
+    builder sees.
+    """
+    fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
+    computed = {name: value for name, value in fields.items() if name not in _NOT_COMPUTED}
+    return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
+
+
+def write_state(path: Path, state: TrainingState) -> None:
+    """Writes a state atomically; the one that it replaces is kept as `one_before`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, np.ndarray] = {}
+    # Types that numpy lacks, such as bfloat16, are written as bytes.
+    others: dict[str, str] = {}
+
+    def plain(value: Any) -> Any:
+        """Collects arrays, and replaces them by names."""
+        if isinstance(value, np.ndarray):
+            name = f"callbacks/{len(arrays)}"
+            arrays[name] = _in_order(value)
+            return {"array": name}
+        if isinstance(value, Mapping):
+            return {"mapping": {key: plain(item) for key, item in value.items()}}
+        if isinstance(value, (list, tuple)):
+            return {type(value).__name__: [plain(item) for item in value]}
+        return value
+
+    callbacks = [plain(dict(captured)) for captured in state.callbacks]
+    # After a best epoch both are the same arrays, which are written once.
+    best_is_last = state.best_weights is state.last
+    arrays |= {f"beyond/{i}": _in_order(array) for i, array in enumerate(state.beyond)}
+    for part in ("last",) if best_is_last else ("last", "best_weights"):
+        arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            others[name] = array.dtype.name
+            arrays[name] = array.view(f"u{array.dtype.itemsize}")
+    header = json.dumps(
+        {
+            "identity": state.identity,
+            "epochs": [dict(metrics) for metrics in state.epochs],
+            "best": None if state.best is None else dataclasses.asdict(state.best),
+            "weights_sha256": state.weights_sha256,
+            "stopped": state.stopped,
+            "trainer": state.trainer,
+            "beyond_names": list(state.beyond_names),
+            "traced": state.traced,
+            "best_is_last": best_is_last,
+            "callbacks": callbacks,
+            "types": others,
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, keeping=True) as partial:
+        metadata = {"state": header, "sha256": _digest(header, arrays)}
+        try:
+            save_file(arrays, partial, metadata=metadata)
+        except SafetensorError as error:
+            # safetensors raises this for a full disk.
+            raise OSError(str(error)) from error
+
+
+def read_state(path: Path) -> TrainingState:
+    """Reads a state; raises StateError if it is missing, damaged, or no state."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = metadata["state"]
+        if metadata["sha256"] != _digest(header, arrays):
+            raise StateError(f"{str(path)!r} does not have the content that was written")
+        fields = json.loads(header)
+        for name, kind in fields.pop("types").items():
+            arrays[name] = arrays[name].view(np.dtype(kind))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise StateError(f"{str(path)!r} can't be read ({error})") from None
+
+    def restored(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        ((kind, content),) = value.items()
+        if kind == "array":
+            return arrays[content]
+        if kind == "mapping":
+            return {key: restored(item) for key, item in content.items()}
+        items = [restored(item) for item in content]
+        return tuple(items) if kind == "tuple" else items
+
+    best, trainer, traced = (fields.pop(name) for name in ("best", "trainer", "traced"))
+    callbacks = [restored(captured) for captured in fields.pop("callbacks")]
+    last = _part(arrays, "last")
+    best_weights = last if fields.pop("best_is_last") else _part(arrays, "best_weights")
+    return TrainingState(
+        **fields,
+        best=None if best is None else BestEpoch(**best),
+        last=last,
+        best_weights=best_weights,
+        callbacks=callbacks,
+        trainer=tuple(trainer),
+        beyond=_part(arrays, "beyond"),
+        traced=tuple(traced),
+    )
+
+
+def _in_order(array: np.ndarray) -> np.ndarray:
+    # np.ascontiguousarray gives a scalar a dimension.
+    return np.asarray(array, order="C")
+
+
+def _part(arrays: Mapping[str, np.ndarray], part: str) -> list[np.ndarray]:
+    count = sum(name.startswith(f"{part}/") for name in arrays)
+    return [arrays[f"{part}/{i}"] for i in range(count)]
+
+
+def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name}{array.dtype.name}{array.shape};".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+# Callbacks of Keras's whose files, or functions, can't be saved.
+_UNKNOWN = frozenset(
+    {"BackupAndRestore", "CSVLogger", "LambdaCallback", "RemoteMonitor", "SwapEMAWeights",
+     "TensorBoard"}
+)  # fmt: skip
+_OPERATION = "keras.ops"
+
+
+class CallbackStateError(InternalError):
+    """A callback keeps something that can't be saved; names it."""
+
+
+def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
+    """Returns the state of each callback: its attributes, arrays copied.
+
+    Anything but numbers, texts, arrays and containers of them raises CallbackStateError. Functions
+    are ignored in Keras's own callbacks, which never change them.
+    """
+    return [_captured(callback) for callback in callbacks]
+
+
+def restore(
+    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
+) -> None:
+    """Sets callbacks to captured states; call it after `on_train_begin`."""
+    import keras
+
+    for callback, state in zip(callbacks, states, strict=True):
+        for name, value in state.items():
+            if isinstance(value, Mapping) and set(value) == {_OPERATION}:
+                setattr(callback, name, getattr(keras.ops, value[_OPERATION]))
+            else:
+                # It is copied, as the callback changes objects that the state still needs.
+                setattr(callback, name, _copied(value, callback, name))
+
+
+def _captured(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    ours = type(callback).__module__.startswith("keras.")
+    if ours and type(callback).__name__ in _UNKNOWN:
+        raise CallbackStateError(f"the state of {type(callback).__name__} can't be saved")
+    return {
+        name: _copied(value, callback, name)
+        for name, value in vars(callback).items()
+        if name not in GIVEN_TO_CALLBACKS
+        and not (ours and callable(value) and not is_operation(value))
+    }
+
+
+def is_operation(value: Any) -> bool:
+    """Returns whether a value is a function of `keras.ops`.
+
+    Callbacks that monitor a metric choose `less` or `greater` at their first epoch, and the sign of
+    their `min_delta` with it: a state needs both.
+    """
+    import keras
+
+    return isinstance(value, types.FunctionType) and (
+        getattr(keras.ops, value.__name__, None) is value
+    )
+
+
+def _copied(value: Any, callback: object, name: str) -> Any:
+    if is_operation(value):
+        return {_OPERATION: value.__name__}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return value.copy()
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(_copied(item, callback, name) for item in value)
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _copied(item, callback, name) for key, item in value.items()}
+    kind = "a function" if isinstance(value, types.FunctionType) else type(value).__name__
+    raise CallbackStateError(
+        f"the state of {type(callback).__name__} can't be saved: {name} is {kind}"
+    )
+
+
+class Beyond(NamedTuple):
+    """The variables of a training beyond its weights, in an order that the builder fixes."""
+
+    variables: Sequence[keras.Variable]
+    # Why a state can't hold all of them.
+    reason: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """The identity of the variables: places, types and shapes."""
+        return [f"{v.path} {v.dtype} {tuple(v.shape)}" for v in self.variables]
+
+
+def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Beyond:
+    """Finds the variables of a training beyond its weights.
+
+    Left out are the model's own seed generators, which are set for each epoch, and the metrics of
+    Keras's that are reset for each.
+    """
+    structure = structure or Structure(model)
+    if structure.state:
+        return Beyond((), f"the model holds {structure.state}")
+    if structure.of_libraries:
+        return Beyond(())
+    saved = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
+    saved |= _reset_each_epoch(model)
+    others = [variable for variable in structure.variables if id(variable) not in saved]
+    if others and structure.reason:
+        # Their order may differ next time.
+        return Beyond((), f"the model holds {structure.reason}, and variables beyond its weights")
+    return Beyond(others)
+
+
+def _reset_each_epoch(model: keras.Model) -> set[int]:
+    waiting: list[Any] = list(getattr(model, "metrics", ()))
+    variables: set[int] = set()
+    while waiting:
+        metric = waiting.pop()
+        if library_of(type(metric)) != "keras":
+            continue
+        inner = getattr(metric, "metrics", None)
+        if inner:
+            # This metric only holds others.
+            waiting += inner
+        else:
+            variables |= {id(variable) for variable in metric.variables}
+    return variables

@@ -1,0 +1,498 @@
+"""Runs a trial: builds the model, follows its training epoch by epoch, keeps the best one."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import Hyperparameters
+from search_spaces.errors import BuilderError, StudyError
+from studies.data import FoldedSplits
+from studies.definition.class_weights import with_class_weight
+from studies.error_texts import describe
+from studies.libraries.tensorflow_parts import forgetting_gradients
+from studies.training.building.build import (
+    AnyData,
+    MadeData,
+    build_callbacks,
+    build_model,
+    check_logged,
+    without_watching,
+)
+from studies.training.checkpoints import (
+    BestWeights,
+    Checkpoints,
+    cannot_write,
+    last_state,
+    restoring,
+)
+from studies.training.models import make_weights, parameters_of
+from studies.training.process.determinism import begin_trial, noting_environment
+from studies.training.scoring.sample_scores import ScoreRecorder
+from studies.training.trainers import (
+    ChangedModelError,
+    NotTrainedError,
+    Trainer,
+    Training,
+    has_own_fit,
+)
+from studies.training.training_state import TrainingState
+from studies.user_code import explain, fatal, gives_up_trial, is_fatal, out_of_memory
+from tracking.records import (
+    ALL_FOLDS,
+    BestEpoch,
+    Decision,
+    EpochResult,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+    TrialTask,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import LoadedData
+    from studies.definition import StudyDefinition
+
+
+_log = logging.getLogger(__name__)
+_told: set[str] = set()
+
+
+def run_trial(
+    study: StudyDefinition,
+    data: AnyData | FoldedSplits,
+    task: TrialTask,
+    on_epoch: OnEpochResult,
+    trainer: Trainer,
+) -> TrialResult:
+    """Runs a trial.
+
+    If `data` makes the data of each trial, the result has its digests and class weights. Else the
+    classes of the spec are weighted here. A trial is infeasible if its builder raises, if its data
+    can't be made, or if its training raises or diverges before an epoch has a value. After that it
+    keeps its best epoch.
+
+    Raises ObjectiveError if the model does not log the objective, StudyError if a checkpoint can't
+    be written, and whatever `on_epoch` raises.
+    """
+    return _Run(study, data, task, Reports(on_epoch), trainer, time.monotonic()).result()
+
+
+@dataclass
+class _Run:
+    """One run of a trial."""
+
+    study: StudyDefinition
+    data: AnyData | FoldedSplits
+    task: TrialTask
+    reports: Reports
+    trainer: Trainer
+    started: float
+    unfit: str = ""  # Why `model.fit` must train it, or empty.
+    stateless: bool = False  # Whether it is trained from its first epoch, and keeps no states.
+
+    def result(self) -> TrialResult:
+        """Runs the trial, again if it must start again."""
+        number, self.stateless = self.task.spec.number, self.trainer.concludes
+        changed = False
+        try:
+            while True:
+                try:
+                    return self._run()
+                except ChangedModelError as error:
+                    if changed:
+                        raise
+                    self.stateless = changed = True
+                    _log.warning("trial %d: %s; it is trained from its first epoch", number, error)
+                except NotTrainedError as error:
+                    if self.unfit or self.reports.error is not None:
+                        raise
+                    self.unfit = str(error)
+                # Everything is built again, so that nothing is left of the failure, and no callback
+                # is called twice.
+                self.reports.begin_again()
+        except StudyError:
+            raise
+        except Exception as error:
+            if self.reports.error is not None:
+                raise self.reports.error from None
+            # No failure of a trial may end the process that it runs in.
+            _log.warning("trial %d could not be run", number, exc_info=True)
+            return self._not_begun(f"the trial could not be run: {describe(error)}")
+
+    def _run(self) -> TrialResult:
+        spec, data = self.task.spec, self.data
+        hp = Hyperparameters(self.task.space, spec.values, number=spec.built_as)
+        if not isinstance(data, MadeData):
+            return self._run_on(data.of(spec.fold), self.task, hp)
+        try:
+            _, splits, class_weight = data.of(hp)
+        except Exception as error:
+            if is_fatal(error):
+                raise fatal(error) from None
+            cause = data.cause(error)
+            _tell_once(spec.number, cause)
+            mistake = "" if out_of_memory(error) or gives_up_trial(error) else cause
+            return self._not_begun(f"its data can't be made: {cause}", mistake, hp)
+        spec = replace(spec, data_digest=splits.digest, class_weight=class_weight)
+        return replace(
+            self._run_on(splits, replace(self.task, spec=spec), hp),
+            data_digest=splits.digest,
+            validation_digest=splits.validation.targets_digest,
+            class_weight=class_weight,
+        )
+
+    def _run_on(self, splits: LoadedData, task: TrialTask, hp: Hyperparameters) -> TrialResult:
+        """Runs the trial on its data."""
+        spec, build, state = task.spec, self.study.build, None
+        splits = with_class_weight(splits, spec.class_weight)
+        try:
+            model, callbacks = _build(self.study, hp, spec, splits)
+            if not self.stateless:
+                state = last_state(task, model, splits, callbacks)
+                if state is None and (task.origin is not None or spec.attempt > 1):
+                    # The attempt to restore one may have changed the model.
+                    model, callbacks = _build(self.study, hp, spec, splits)
+        except Exception as error:
+            # The builder may fail for these values alone: the default ones were checked before.
+            if is_fatal(error):
+                raise fatal(error) from None
+            if isinstance(error, BuilderError):
+                reason = str(error)
+            else:
+                reason = f"the builder raised {explain(error, build)}"
+                _tell_once(spec.number, reason)
+            return self._not_begun(reason, _mistake(error, build), hp)
+        weights = BestWeights(model)
+        checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
+        scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
+        watch = Watch(
+            spec,
+            weights,
+            checkpoints,
+            self.reports,
+            then=scores.take,
+            trainer=self.trainer,
+            started=self.started,
+        )
+        with checkpoints:
+            validates = spec.fold != ALL_FOLDS
+            training = Training(
+                model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
+            )
+            trained = self._train(training, watch, state)
+        if self.reports.error is not None:
+            # The training may have caught it.
+            raise self.reports.error
+        result = watch.result(parameters_of(model))
+        kept = result.best is not None and task.may_stay(result.best)
+        if kept and result.state in ("complete", "pruned") and weights.copy is not None:
+            result = _saved(result, weights, task)
+        result = scores.record(result, splits, weights)
+        name, reason = state.trainer if state is not None and not trained else self.trainer.used
+        if checkpoints.given_up:
+            stateless = "no state is kept, so it is trained from its first epoch"
+            reason = "; ".join(filter(None, (reason, f"{stateless}: {checkpoints.given_up}")))
+        return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
+
+    def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
+        """Trains a model, from its first epoch or from a state; False if nothing was left to do."""
+        build = self.study.build
+        if state is not None:
+            if not watch.resume_from(state):
+                return False
+            restored = restoring(training.callbacks, state.callbacks)
+            training = replace(
+                training,
+                callbacks=[*training.callbacks, restored],
+                initial_epoch=len(state.epochs),
+                traced=state.traced,
+            )
+        try:
+            with forgetting_gradients():
+                outcome = self.trainer.train(training, watch.on_epoch_end)
+            if outcome is not None:
+                watch.conclude(outcome)
+        except (StudyError, NotTrainedError):
+            raise
+        except Exception as error:
+            if self.reports.error is None:
+                if is_fatal(error):
+                    raise fatal(error) from None
+                reason = f"the training raised {explain(error, build)}"
+                if out_of_memory(error):
+                    reason = f"out of memory: {describe(error)}"
+                watch.fail(reason, _mistake(error, build))
+                _tell_once(training.spec.number, describe(error))
+        return True
+
+    def _not_begun(
+        self, reason: str, raised: str = "", hp: Hyperparameters | None = None
+    ) -> TrialResult:
+        """Returns the result of a trial whose training could not begin."""
+        return TrialResult(
+            self.task.spec.number,
+            "infeasible",
+            reason=reason,
+            seconds=time.monotonic() - self.started,
+            repeat=self.task.spec.repeat,
+            joined=() if hp is None else _joined(hp),
+            raised=raised,
+        )
+
+
+def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialResult:
+    """Writes the weights of a trial's best epoch; returns the result with their digest."""
+    try:
+        return replace(result, checkpoint_sha256=weights.write(task.checkpoint))
+    except OSError as error:
+        raise cannot_write(task.checkpoint, error) from None
+    except Exception as error:
+        # The trial's value counts nevertheless.
+        _tell_once(task.spec.number, describe(error))
+        return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
+
+
+def _build(
+    study: StudyDefinition, hp: Hyperparameters, spec: TrialSpec, splits: LoadedData
+) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
+    begin_trial(spec.seed)
+    with noting_environment():
+        model = build_model(study, hp, splits)
+        if not model.built and not has_own_fit(study.build):
+            try:
+                make_weights(model, splits)
+            except Exception:
+                # A model that can't be called so: `fit` shows whether it can be trained.
+                _log.debug("the model can't be called with a sample", exc_info=True)
+                begin_trial(spec.seed)
+                model = build_model(study, hp, splits)
+        callbacks = build_callbacks(study, hp)
+    return model, without_watching(callbacks)[0] if spec.fold == ALL_FOLDS else callbacks
+
+
+def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
+    return tuple(parameter.to_dict() for parameter in hp.joined)
+
+
+def _tell_once(number: int, what: str) -> None:
+    """Shows the traceback of an error, the first time."""
+    if what not in _told:
+        _told.add(what)
+        _log.warning("trial %d raised", number, exc_info=True)
+
+
+def _mistake(error: Exception, build: Any) -> str:
+    """Returns the error, if it may be a mistake in the study's code."""
+    if isinstance(error, BuilderError):
+        return str(error)
+    return "" if out_of_memory(error) or gives_up_trial(error) else explain(error, build)
+
+
+OnEpochResult = Callable[[EpochResult], Decision]
+
+
+class Reports:
+    """Reports epochs, and keeps errors of reporting, which are not the training's."""
+
+    def __init__(self, on_epoch: OnEpochResult) -> None:
+        self._on_epoch = on_epoch
+        self._decided: dict[int, Decision] = {}
+        self._known: dict[int, Decision] = {}
+        self.error: Exception | None = None
+
+    def begin_again(self) -> None:
+        """Makes it repeat the decisions on epochs that were reported before."""
+        self._known = dict(self._decided)
+
+    def __call__(self, epoch: EpochResult) -> Decision:
+        """Reports an epoch; returns the decision on it."""
+        if epoch.epoch in self._known:
+            return self._known[epoch.epoch]
+        try:
+            decision = self._decided[epoch.epoch] = self._on_epoch(epoch)
+            return decision
+        except Exception as error:
+            self.error = error
+            raise
+
+
+class Watch:
+    """Follows one training. After the answer to an epoch it calls `then` with it.
+
+    If its trainer concludes, the training may return its outcome at the end: epochs may then lack
+    the objective.
+    """
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        weights: BestWeights,
+        checkpoints: Checkpoints,
+        tell: OnEpochResult,
+        *,
+        then: Callable[[int, Mapping[str, float]], None],
+        trainer: Trainer,
+        started: float,
+    ) -> None:
+        self.spec = spec
+        self.weights = weights
+        self.state: TrialState = "complete"
+        self.best: BestEpoch | None = None
+        # Why the weights of the best epoch can't be kept.
+        self.unsaved = ""
+        self._checkpoints = checkpoints
+        self._tell, self._then = tell, then
+        self._trainer, self._concludes = trainer, trainer.concludes
+        self._started = started
+        self._epochs: list[Mapping[str, float]] = []
+        self._reason = self._raised = ""
+        # Whether an epoch was not finite, after which the training can't be resumed.
+        self._diverged = False
+
+    def resume_from(self, state: TrainingState) -> bool:
+        """Resumes a training where it stopped; False if it has ended."""
+        self.best = state.best
+        self.weights.take_copy(state.best_weights, state.weights_sha256)
+        last = len(state.epochs)
+        for epoch, metrics in enumerate(state.epochs, start=1):
+            self._epochs.append(metrics)
+            # The training continued after earlier epochs, so a pruner that knows more by now can't
+            # stop it there: best epoch and weights are those after the last epoch.
+            if not self._decided(epoch, metrics, prunes=epoch == last):
+                return False
+        return not state.stopped and last < self.spec.epochs
+
+    def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Takes an epoch; False ends the training."""
+        goes_on = self._take_epoch(epoch, metrics)
+        self._then(epoch, metrics)
+        return goes_on
+
+    def _take_epoch(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        objective = self.spec.objective
+        if self.state != "complete" or self._diverged:
+            # A user's own training loop may continue although it should stop.
+            return False
+        # Without validation data, the last epoch counts.
+        whole = self.spec.fold == ALL_FOLDS
+        if not self._concludes and not whole:
+            check_logged(objective.metric, set(metrics))
+        self._epochs.append(dict(metrics))
+        value = metrics.get("loss", 0.0) if whole else metrics.get(objective.metric)
+        if value is not None and not self._not_finite(metrics):
+            now, best = BestEpoch(epoch, value, dict(metrics)), self.best
+            if whole or best is None or now.rank(objective) < best.rank(objective):
+                self._take(now)
+        goes_on = self._decided(epoch, metrics)
+        # A cut training is resumed; an ended one may be continued by another trial.
+        ends = not goes_on or epoch == self.spec.epochs
+        self._checkpoints.after_epoch(self._epochs, self.best, last=ends)
+        return goes_on
+
+    def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
+        """Reports an epoch, and takes the decision; False ends the training."""
+        # The trial that this one continues has reported it already.
+        reported = epoch <= self.spec.initial_epoch
+        decision = "continue" if reported else self._tell(self._result_of(epoch, metrics))
+        wrong = self._not_finite(metrics)
+        if wrong:
+            self._diverged = True
+            self.fail(f"{wrong} is {metrics[wrong]} in epoch {epoch}")
+            return False
+        if decision == "prune" and not prunes:
+            return True
+        if decision == "prune":
+            self.state = "pruned"
+        elif decision == "stop":
+            again = "; it begins again" if self._concludes else ""
+            self.state, self._reason = "interrupted", f"stopped after epoch {epoch}{again}"
+        return decision == "continue"
+
+    def conclude(self, outcome: Mapping[str, float]) -> None:
+        """Takes the outcome that a training returns: it counts instead of epochs."""
+        if self.state != "complete":
+            return
+        if self._diverged:
+            # The outcome is of a training beyond the epoch that the trial ends with.
+            self._give_up(self._reason)
+            return
+        metric = self.spec.objective.metric
+        metrics = {**(self._epochs[-1] if self._epochs else {}), **outcome}
+        check_logged(metric, set(metrics))
+        self._epochs = [*self._epochs[:-1], metrics]
+        self._tell(self._result_of(len(self._epochs), metrics))
+        if not math.isfinite(metrics[metric]):
+            self._give_up(f"{metric} is {metrics[metric]}")
+            return
+        if (
+            self.best is not None
+            and self.best.value == metrics[metric]
+            and self.weights.copy is not None
+        ):
+            # The outcome is that of an epoch whose weights are known.
+            self.best = replace(self.best, metrics={**self.best.metrics, **outcome})
+            return
+        self._take(BestEpoch(len(self._epochs), metrics[metric], metrics))
+
+    def _take(self, best: BestEpoch) -> None:
+        """Takes the best epoch so far, with the weights if the model has them."""
+        self.best, self.unsaved = best, self._trainer.unsaved
+        if self.unsaved:
+            self.weights.forget()
+        else:
+            self.weights.take()
+
+    def fail(self, reason: str, raised: str = "") -> None:
+        """Ends the training for a reason: with its best epoch, or infeasible if it has none.
+
+        A training that concludes has none before its end: its outcome counts instead of epochs.
+        """
+        self._raised = raised
+        if self.best is None or (self._concludes and not self._diverged):
+            self._give_up(reason)
+        else:
+            self._reason = reason
+
+    def _give_up(self, reason: str) -> None:
+        """Makes the trial infeasible, whatever its epochs."""
+        self.state, self._reason = "infeasible", reason
+
+    def _not_finite(self, metrics: Mapping[str, float]) -> str:
+        """Returns the first of loss, validation loss and objective that is not finite, or none."""
+        watched = ("loss", "val_loss", self.spec.objective.metric)
+        return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), "")
+
+    def result(self, parameters: int) -> TrialResult:
+        """Returns the result of the training."""
+        if self.state == "complete" and self.best is None:
+            if self._epochs:
+                check_logged(self.spec.objective.metric, set(self._epochs[-1]))
+            self.fail("no epoch was trained")
+        valued = self.state != "infeasible"
+        return TrialResult(
+            self.spec.number,
+            self.state,
+            epochs=len(self._epochs),
+            best=self.best if valued else None,
+            weights_sha256=self.weights.sha256 if valued else "",
+            unsaved=self.unsaved if valued else "",
+            reason=self._reason,
+            raised=self._raised,
+            seconds=self._elapsed(),
+            model_parameters=int(parameters),
+            repeat=self.spec.repeat,
+        )
+
+    def _result_of(self, epoch: int, metrics: Mapping[str, float]) -> EpochResult:
+        spec = self.spec
+        return EpochResult(spec.number, epoch, dict(metrics), self._elapsed(), spec.repeat)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started

@@ -1,0 +1,140 @@
+"""Settings, each declared once; first those that a study and its record have in common.
+
+A setting is a field of a dataclass: its name, its type, its default. All else is a `Setting` in the
+field's metadata. From there come the checks of `Study`, the options of ``kerastudy launch`` and
+their help, the settings in a study's record and those that must not change when it resumes, the
+report's list of settings, and the table in ``docs/launching.md``. The settings that are recorded in
+another form, and those of a launch, are in `studies.definition.settings`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal
+
+from search_spaces import checks
+from search_spaces.errors import StudyError
+
+_KEY: Final = "setting"
+
+# Sections of `kerastudy launch --help`.
+TUNE, BUDGET, SEARCH = "What to tune", "Budget", "Search"
+WHERE, ADVANCED, OUTPUT = "Where it runs", "Advanced", "Output"
+
+TrainerName = Literal["auto", "compiled", "plain"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The declaration of a setting, beside its name, its type and its default.
+
+    Attributes:
+        help: Its meaning in a line, as the command line and the docs show it.
+        check: Takes a value, and returns it as a plain one or raises an error: a function of
+            `search_spaces.checks`, called as ``check(name, value, error=StudyError)``.
+        section: The section of ``kerastudy launch --help`` with its option; empty: it has none.
+        option: The option, such as ``"--folds"``, if it is not spelled like the setting.
+        reads: The type of what the option reads, the words between which it chooses, or the kind of
+            text, such as ``"TIME"``; empty: a value of the setting's type.
+        at_launch: Whether a launch may replace the value in the study's file.
+        another_study: Whether trials under another value mean something else, so that a recorded
+            study does not go on with it.
+    """
+
+    help: str
+    check: Callable[..., Any] | None = None
+    section: str = ""
+    option: str = ""
+    reads: type | tuple[str, ...] | str = ()
+    at_launch: bool = True
+    another_study: bool = False
+
+
+def declaration(*arguments: Any, **named: Any) -> dict[str, Setting]:
+    """Returns the metadata of a setting's field, from the arguments of `Setting`."""
+    return {_KEY: Setting(*arguments, **named)}
+
+
+def setting(default: Any, *arguments: Any, **named: Any) -> Any:
+    """Returns a setting's field, from its default and the arguments of `Setting`."""
+    return dataclasses.field(default=default, metadata=declaration(*arguments, **named))
+
+
+def settings_of(kind: type) -> dict[str, Setting]:
+    """Returns the settings that a dataclass declares, by name, in its order."""
+    fields = dataclasses.fields(kind)
+    return {field.name: field.metadata[_KEY] for field in fields if _KEY in field.metadata}
+
+
+def check_settings(value: Any) -> None:
+    """Checks each setting of a dataclass by its declaration, and keeps it as a plain value.
+
+    None is left alone where it is the default.
+    """
+    for field in dataclasses.fields(value):
+        check = field.metadata[_KEY].check if _KEY in field.metadata else None
+        received = getattr(value, field.name)
+        if check is not None and (received is not None or field.default is not None):
+            object.__setattr__(value, field.name, check(field.name, received, error=StudyError))
+
+
+def _count_or_all(name: str, value: Any, *, error: checks.Error) -> int | None:
+    return None if value is None else checks.whole_number(name, value, error)
+
+
+_seconds: Final = partial(checks.positive_number, of="of seconds")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RecordedSettings:
+    """The settings that a study and its record have in common. `Study` describes them."""
+
+    trials: int = setting(
+        20, "Trials in total, with those already done.", checks.whole_number, BUDGET
+    )
+    epochs: int = setting(20, "Epochs of a trial.", checks.whole_number, BUDGET, another_study=True)
+    batch_size: int = setting(32, "Samples of a step.", checks.whole_number, another_study=True)
+    seed: int = setting(0, "Same seed, same study.", checks.seed, SEARCH, another_study=True)
+    repeats: int = setting(
+        1,
+        "Trainings of each trial, each under its own seed.",
+        checks.whole_number,
+        BUDGET,
+        another_study=True,
+    )
+    timeout: float | None = setting(
+        None, "Limit of this launch, such as 90s, 30m or 1h30m.", _seconds, BUDGET, reads="TIME"
+    )
+    trial_timeout: float | None = setting(
+        None,
+        "Limit of a training, such as 10m; then it is cut.",
+        _seconds,
+        BUDGET,
+        reads="TIME",
+    )
+    stop_at: float | None = setting(
+        None, "Value of the objective at which the study ends.", checks.finite_number, BUDGET
+    )
+    patience: int | None = setting(
+        None, "Trials without a better value after which it ends.", checks.whole_number, BUDGET
+    )
+    try_defaults: bool = setting(
+        True, "Whether trial 0 has the defaults of the space.", checks.truth
+    )
+    deterministic: bool = setting(
+        False,
+        "Make the study independent of timing, with several workers too.",
+        checks.truth,
+        ADVANCED,
+    )
+    keep: int | None = setting(
+        10,
+        "How many checkpoints to keep (those of the best trials), or all.",
+        _count_or_all,
+        ADVANCED,
+        reads="COUNT|all",
+    )
+    notes: str = setting("", "The purpose of the study.", at_launch=False)
