@@ -145,8 +145,8 @@ def test_resources_that_no_node_has(tmp_path: Path) -> None:
 
 
 def test_versions_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = host.versions()
-    monkeypatch.setattr(host, "versions", lambda: {**ours, "keras": "3.99.0"})
+    ours = host.installed_versions()
+    monkeypatch.setattr(host, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
     told = refused(tmp_path)
     assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", told)
 
