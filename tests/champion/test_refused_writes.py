@@ -26,7 +26,6 @@ COMMANDS = {
     "report": ("report", "kinds", "--no-open", "--output", "page.html"),
     "keras": ("export", "kinds", "--as", "keras", "--output", "model.keras"),
     "csv": ("export", "kinds", "--as", "csv", "--output", "all.csv"),
-    "optuna": ("export", "kinds", "--as", "optuna"),
 }
 
 
