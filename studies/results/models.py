@@ -188,7 +188,7 @@ def _rebuilt(
             model = build_model(study, hp, splits)
             build_variables(model, splits)
             model.load_weights(checkpoint)
-            return served_model(model, splits.train.at_hand.x, splits.given)
+            return served_model(model, splits.train.at_hand.x, splits.preparation)
     finally:
         set_global_random_states(states)
 
