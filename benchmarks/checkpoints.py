@@ -1,11 +1,11 @@
-"""What a trial's checkpoints cost: their share of the time of a trial of 5 epochs.
+"""Measures checkpoints: their share of the time of a trial of 5 epochs.
 
     python -m benchmarks.checkpoints [--data mnist.npz] [--json] [--quick]
 
 The dense network of some 50,000 weights, on MNIST (or made-up images of its shape), on one thread,
 with a program that an earlier trial left. The trials are those of a study that keeps 10
-checkpoints: one that can't be among the best 10 so far writes none. Counted is all that the
-training waits for: taking the best weights and the state after an epoch, writing the best weights,
+checkpoints: one that can't be among the best 10 so far writes none. Every wait of the training
+counts: taking the best weights and the state after an epoch, writing the best weights,
 and waiting for the last state to be on disk. The goal: writing weights takes less than 3 % of a
 study of 100 trials, all of it less than 7 %, with a state after each epoch. Beside it stands what
 the thread that writes the states takes of the CPU.
@@ -43,7 +43,7 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
     Args:
         images: MNIST as an npz file; None: images are made up.
         sizes: Images for training and for validation.
-        trials: How many, after a first one that makes the program.
+        trials: How many trials follow a first one that makes the program.
     """
     from studies.training import (
         BestWeights,

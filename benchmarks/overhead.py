@@ -1,4 +1,4 @@
-"""What a study costs beside building and fitting: CPU per trial, at 10 and at 1,000 trials.
+"""Measures a study besides building and fitting: CPU per trial, at 10 and at 1,000 trials.
 
     python -m benchmarks.overhead [--trials 1000] [--json]
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self
 from search_spaces import declarations
 from search_spaces.declarations import read_as, same_domain
 from search_spaces.errors import HyperparameterError, suggestion
+from search_spaces.parameters import ranges as parameters
 from search_spaces.parameters.parameter import NOT_GIVEN, Parameter, Scalar, condition_in_words
 from search_spaces.space import SearchSpace
 
@@ -159,8 +160,8 @@ class InlineDeclarations:
         parent_values: Any = None,
     ) -> Any:
         """Keras Tuner's Int: a whole number from a range, both ends included."""
-        parameter = declarations.keras_tuner_int(
-            self._scoped(name), min_value, max_value, step, sampling, default
+        parameter = declarations.keras_tuner_range(
+            parameters.Int, self._scoped(name), min_value, max_value, step, sampling, default
         )
         return self._declare_under(parent_name, parent_values, parameter)
 
@@ -176,8 +177,8 @@ class InlineDeclarations:
         parent_values: Any = None,
     ) -> Any:
         """Keras Tuner's Float: a number from a range, both ends included."""
-        parameter = declarations.keras_tuner_float(
-            self._scoped(name), min_value, max_value, step, sampling, default
+        parameter = declarations.keras_tuner_range(
+            parameters.Float, self._scoped(name), min_value, max_value, step, sampling, default
         )
         return self._declare_under(parent_name, parent_values, parameter)
 
@@ -252,11 +253,13 @@ class InlineDeclarations:
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> Any:
         """Optuna's suggest_float."""
-        return self._declare(declarations.optuna_float(str(name), low, high, step, log))
+        kind = parameters.Float
+        return self._declare(declarations.optuna_range(kind, str(name), low, high, step, log))
 
     def suggest_int(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> Any:
         """Optuna's suggest_int; before Optuna 4, step and log could be given by position."""
-        return self._declare(declarations.optuna_int(str(name), low, high, step, log))
+        kind = parameters.Int
+        return self._declare(declarations.optuna_range(kind, str(name), low, high, step, log))
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         """Optuna's suggest_categorical."""

@@ -85,10 +85,7 @@ class Listed(Parameter):
             return None
         shown = ", ".join(map(repr, self._listed))
         near = near_match(value, [each for each in self.values if isinstance(each, str)])
-        return (
-            f"{self.subject} must be one of {shown}; received {value!r} of type "
-            f"{type(value).__name__}. {near}".rstrip()
-        )
+        return f"{self.subject} must be one of {shown}. Received: {value!r}. {near}".rstrip()
 
     def index(self, value: Any) -> int:
         """Returns the index of a value in `values`."""

@@ -351,7 +351,16 @@ def _described(
         "unread": resolved.unread,
         **more,
     }
-    return StudyDescription(space=space, objective=study.objective, data=data, code=code, **fields)
+    return StudyDescription(
+        name=study.name,
+        space=space,
+        objective=study.objective,
+        engine=study.engine,
+        pruner=study.pruner,
+        data=data,
+        code=code,
+        **fields,
+    )
 
 
 def _name_of(function: object) -> str:

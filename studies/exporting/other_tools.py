@@ -129,10 +129,7 @@ def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
         there = set(inspect(engine).get_table_names())
         engine.dispose()
         if there and not {"studies", "trials"} <= there:
-            raise StudyError(
-                f"The storage {shown!r} is a database of something else: it has the tables "
-                f"{', '.join(sorted(there)[:3])}. Name one of its own with --storage."
-            )
+            raise StudyError(f"{shown!r} is not an Optuna database. Pass another --storage.")
         # With its password.
         storage = optuna.storages.RDBStorage(url.render_as_string(False), engine_kwargs=arguments)
         try:
@@ -170,8 +167,7 @@ def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) ->
         reason = "none of its trials is of this study's record"
     if reason:
         raise StudyError(
-            f"The storage {shown!r} has another study under the name {name!r}: {reason}. Name "
-            "another storage with --storage, such as --storage sqlite:///optuna.db."
+            f"The storage {shown!r} has another study under the name {name!r}: {reason}. {_HINT}"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -224,14 +220,15 @@ def _time(milliseconds: int) -> datetime:
 
 def _attributes(trial: TrialRecord) -> dict[str, Any]:
     """Returns further facts of a trial, for people to read."""
-    found: dict[str, Any] = {UUID: trial.uuid, "trial": trial.number, "seed": trial.spec.seed}
-    if trial.epoch is not None:
-        found["best_epoch"] = trial.epoch
-    if trial.spec.goes_on_from is not None:
-        found["goes_on_from"] = trial.spec.goes_on_from
-    if isinstance(trial, EndedTrial) and trial.result.reason:
-        found["reason"] = trial.result.reason
-    return found
+    facts: dict[str, Any] = {
+        UUID: trial.uuid,
+        "trial": trial.number,
+        "seed": trial.spec.seed,
+        "best_epoch": trial.epoch,
+        "goes_on_from": trial.spec.goes_on_from,
+        "reason": (isinstance(trial, EndedTrial) and trial.result.reason) or None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _same(stored: FrozenTrial, wanted: FrozenTrial) -> bool:
@@ -256,10 +253,7 @@ def export_tensorboard(
 ) -> TensorBoardExport:
     """Writes a study's trials with a value for TensorBoard."""
     if find_spec("tensorboard") is None:
-        raise StudyError(
-            "The export needs the package tensorboard, which is not installed: "
-            "pip install 'kerastudy[tensorboard]'"
-        )
+        raise StudyError("tensorboard is not installed: pip install 'kerastudy[tensorboard]'")
     name = histories[0].description.name
     folder = path_for(output, f"{name}-tensorboard")
     files = [each.name for each in folder.rglob("*") if each.is_file()]
@@ -345,7 +339,6 @@ def _summaries(
     trial: EndedTrial, epochs: Mapping[int, Mapping[str, float]]
 ) -> Iterable[tuple[int, Any]]:
     """Yields the summaries of a trial, with their steps."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
     assert trial.best is not None
@@ -357,37 +350,21 @@ def _summaries(
             begin.hparams[name].number_value = value
         else:
             begin.hparams[name].string_value = str(value)
-    yield (
-        0,
-        _hparams(
-            metadata.SESSION_START_INFO_TAG,
-            plugin_data_pb2.HParamsPluginData(session_start_info=begin),
-        ),
-    )
+    plugin_data = plugin_data_pb2.HParamsPluginData
+    yield 0, _hparams(metadata.SESSION_START_INFO_TAG, plugin_data(session_start_info=begin))
     for epoch, metrics in sorted(epochs.items()):
-        yield (
-            epoch,
-            Summary(
-                value=[
-                    Summary.Value(tag=name, simple_value=v) for name, v in sorted(metrics.items())
-                ]
-            ),
-        )
-    best = sorted(trial.best.metrics.items())
-    yield (
-        trial.best.epoch,
-        Summary(
-            value=[Summary.Value(tag=f"best/{name}", simple_value=value) for name, value in best]
-        ),
-    )
+        yield epoch, _metrics(metrics)
+    yield trial.best.epoch, _metrics(trial.best.metrics, "best/")
     status = api_pb2.STATUS_FAILURE if trial.state == "infeasible" else api_pb2.STATUS_SUCCESS
     end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=trial.ended / 1000)
-    yield (
-        0,
-        _hparams(
-            metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end)
-        ),
-    )
+    yield 0, _hparams(metadata.SESSION_END_INFO_TAG, plugin_data(session_end_info=end))
+
+
+def _metrics(metrics: Mapping[str, float], prefix: str = "") -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    values = sorted(metrics.items())
+    return Summary(value=[Summary.Value(tag=prefix + n, simple_value=v) for n, v in values])
 
 
 def _hparams(tag: str, data: Any) -> Any:

@@ -131,9 +131,8 @@ def export_script(
         code = worker.description.code
     if parts.data_digest != trial.data_digest:
         raise StudyError(
-            f"The data of the study {name!r} has changed since trial {trial.number}: its digest "
-            f"was {trial.data_digest[:16]}… and is {parts.data_digest[:16]}…. Give the file that "
-            "it was trained on by --data."
+            f"The data of the study {name!r} has changed since trial {trial.number}. Give the file "
+            "that it was trained on by --data."
         )
     with (
         explained(folder),
@@ -166,7 +165,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         raise _refused(study.name, "its data comes in batches, which no record holds")
     splits = loaded.arrays
     if has_own_fit(study.build):
-        raise _refused(study.name, "its HyperModel trains by a fit of its own")
+        raise _refused(study.name, "its HyperModel overrides fit()")
     if not splits.train.has_targets and not splits.train.alone:
         raise _refused(study.name, "its training step gets samples without targets in a tuple")
     begin_trial(spec.seed)
@@ -218,7 +217,8 @@ def write_script(
             for epoch, metrics in curves.items()
         },
     }
-    _write_json(folder / _RECORD, record)
+    content = json.dumps(record, indent=1, ensure_ascii=False)
+    (folder / _RECORD).write_text(f"{content}\n", encoding="utf-8")
     shutil.copyfile(_FILES / _STAND_IN, folder / _STAND_IN)
     text = _requirements(trial, files) + script_text(history.description.name, trial, parts, place)
     (folder / _SCRIPT).write_text(text, encoding="utf-8")
@@ -258,21 +258,17 @@ def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mappin
 
 def try_script(folder: Path, study: str, cwd: str) -> str:
     """Trains the first epoch by a script; returns what differed from the record, or nothing."""
-    done = subprocess.run(
-        [sys.executable, "-B", folder / _SCRIPT, "--epochs", "1"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd if os.path.isdir(cwd) else folder,
-    )
+    command = [sys.executable, "-B", str(folder / _SCRIPT), "--epochs", "1"]
+    here = cwd if os.path.isdir(cwd) else folder
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
     if "epochs that differ" not in done.stdout:
         *_, last = ["it ends", *done.stderr.strip().splitlines()]
         raise _refused(
             study, f"in a folder of their own, without kerastudy, its files fail: {last}"
         )
-    # What the study's files print may come before.
-    told = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
-    return "" if done.returncode == 0 else (told or ["its metrics"])[0]
+    # The study's files may print before it.
+    lines = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
+    return "" if done.returncode == 0 else (lines or ["its metrics"])[0]
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -322,7 +318,3 @@ def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
     return (
         f'# /// script\n# requires-python = "=={python}"\n# dependencies = [\n{lines}# ]\n# ///\n'
     )
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

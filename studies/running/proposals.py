@@ -129,7 +129,7 @@ class Proposals:
 
     def _ask(self, number: int) -> Proposal | None:
         with _naming("engine", "when it was asked for a trial"):
-            given = self.description.given(number)
+            given = self.description.first_values(number)
             return self.engine.ask(given, self._next if self._lag else None)
 
     def _lacks(self, number: int) -> bool:

@@ -38,7 +38,12 @@ from studies.user_code.scripts import (
     study_of_search,
 )
 from studies.user_code.targets import Target, defines_studies
-from studies.user_code.user_modules import import_texts, names_used, own_modules, place_of
+from studies.user_code.user_modules import (
+    import_texts,
+    imported_modules,
+    own_modules,
+    place_of,
+)
 from tracking.records import CodeDescription
 
 if TYPE_CHECKING:
@@ -110,9 +115,7 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
         modules = own_modules(Path(place), source)
     else:
         source, place = _cell_of(function), ""
-        # Cells of a notebook share imports.
-        imports = "".join(f"import {name}\n" for name in names_used(function))
-        modules = own_modules(Path.cwd() / "notebook.ipynb", f"{imports}{source}")
+        modules = imported_modules(Path.cwd())
     return CodeDescription.of(
         place, "", source, modules, study_name=defined_name, folder=os.getcwd()
     )
@@ -208,9 +211,9 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
     if target.variable:
         if target.variable in found:
             return found[target.variable], target.variable
-        named = vars(file.module).get(target.variable)
-        if is_objective(named):
-            study = study_of_objective(Path(path), target.variable, named, file.passed_over)
+        function = vars(file.module).get(target.variable)
+        if is_objective(function):
+            study = study_of_objective(Path(path), target.variable, function, file.passed_over)
             return study, target.variable
         hint = suggestion(target.variable, found) if found else "It has no study at all."
         raise StudyFileError(f"{path!r} has no study {target.variable!r}. {hint}")

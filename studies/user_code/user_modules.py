@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import linecache
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,10 @@ import sysconfig
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.abc import MetaPathFinder, SourceLoader
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path, PurePath
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from studies.user_code.same_names import NAMES, places_of
@@ -110,33 +111,22 @@ def imported_names(source: str, package: str = "", *, parents: bool = True) -> l
     return [name for name in names if name]
 
 
-def names_used(function: Any) -> list[str]:
-    """Returns the modules used by a notebook's function, and by functions that it calls there."""
-    names: dict[str, None] = {}
-    seen: set[int] = set()
-    waiting = [function]
-    while waiting:
-        each = waiting.pop()
-        code, globals_ = getattr(each, "__code__", None), getattr(each, "__globals__", None)
-        if code is None or globals_ is None or id(code) in seen:
+def imported_modules(folder: Path) -> dict[str, str]:
+    """Returns the texts of the own modules that this process has imported, for a notebook.
+
+    Cells import what others use, and only some of them are known.
+    """
+    notebook = folder / "notebook.ipynb"
+    roots = _roots(notebook)
+    texts: dict[str, str] = {}
+    for module in tuple(sys.modules.values()):
+        file = getattr(module, "__file__", None) or ""
+        if not file.endswith(".py") or any(library in file for library in _LIBRARIES):
             continue
-        seen.add(id(code))
-        for name in _names_in(code):
-            value = globals_.get(name)
-            if isinstance(value, ModuleType):
-                names[value.__name__] = None
-            elif getattr(value, "__module__", None) == globals_.get("__name__"):
-                waiting += [value, *vars(value).values()] if isinstance(value, type) else [value]
-            elif isinstance(getattr(value, "__module__", None), str):
-                names[value.__module__] = None
-    return list(names)
-
-
-def _names_in(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names_in(constant)
+        place, text = _own_place(Path(file), roots, notebook), _text(Path(file))
+        if place is not None and text is not None:
+            texts[place] = text
+    return dict(sorted(texts.items()))
 
 
 def _resolved(name: str, folder: Path) -> Iterator[_Found]:
@@ -163,29 +153,24 @@ def _resolved(name: str, folder: Path) -> Iterator[_Found]:
 def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
     """Finds a module that is not imported, without running its packages.
 
-    Not `PathFinder`, which needs the parents of namespace packages to be imported.
-
     Returns its file, if it has one, and where its own modules are, if it is a package.
     """
-    parent, _, tail = name.rpartition(".")
-    if not parent:
-        try:
-            spec = PathFinder.find_spec(name, [*sys.path, str(folder)])
-        except (ImportError, ValueError):
-            spec = None
-        if spec is None:
-            return None, []
-        origin = None if spec.origin is None else Path(spec.origin)
-        return origin, list(spec.submodule_search_locations or ())
-    loaded = sys.modules.get(parent)
-    places = _search(parent, folder)[1] if loaded is None else getattr(loaded, "__path__", ())
-    places = [*places, *map(str, places_of(parent))]
-    folders = [os.path.join(place, tail) for place in places]
-    for each in folders:
-        for file, within in ((Path(each, "__init__.py"), [each]), (Path(f"{each}.py"), [])):
-            if file.is_file():
-                return file, within
-    return None, [each for each in folders if os.path.isdir(each)]
+    parent = name.rpartition(".")[0]
+    places: list[str] = [*sys.path, str(folder)]
+    if parent:
+        loaded = sys.modules.get(parent)
+        within = _search(parent, folder)[1] if loaded is None else getattr(loaded, "__path__", ())
+        places = [*within, *map(str, places_of(parent))]
+    namespace: list[str] = []
+    for place in places:
+        # Not `PathFinder`, which needs the parents of namespace packages to be imported.
+        finder: Any = pkgutil.get_importer(place)
+        spec = None if finder is None else finder.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            file = None if spec.origin is None else Path(spec.origin)
+            return file, list(spec.submodule_search_locations or ())
+        namespace += [] if spec is None else spec.submodule_search_locations or ()
+    return None, namespace
 
 
 class _Roots(NamedTuple):

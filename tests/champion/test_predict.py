@@ -21,14 +21,13 @@ import uvicorn
 from in_mlflow import InMlflow
 from kinds_study import Kinds
 from mlflow_server import free_port
+from stores import history_at
 from user_commands import as_json, environment
 
 import kerastudy as ks
 from search_spaces import DataError
 from studies import as_csv
 from studies.champion import Input, Inputs, predictions_table, read_inputs
-from tracking.history import read_study
-from tracking.store import open_store
 
 ROWS = pd.DataFrame({"size": [3.3e4, 2.6e4, 3.0e4], "age": [80, 3, 40]})
 
@@ -91,9 +90,7 @@ def odds_of(kinds: Kinds) -> np.ndarray:
 
 @pytest.mark.exhaustive
 def test_a_server_predicts_what_keras_does(kinds: Kinds) -> None:
-    store = open_store(kinds.store)
-    assert store is not None
-    InMlflow(read_study(store, "kinds"))
+    InMlflow(history_at(kinds.store, "kinds"))
     with served(kinds) as ask:
         answered = ask({"dataframe_split": ROWS.to_dict("split", index=False)})
     assert np.allclose([list(each.values()) for each in answered], odds_of(kinds), rtol=1e-5)

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from handmade import ENVIRONMENT, losses, make_spec, record_trial
 from scripted import describe
+from stores import store_at
 from user_commands import kerastudy_here
 
 import kerastudy as ks
@@ -19,7 +20,7 @@ from studies.commands import kerastudy as group
 from tracking.history import read_study
 from tracking.journal import Journal
 from tracking.records import Objective
-from tracking.store import Store, create_store, open_store
+from tracking.store import Store, create_store
 
 SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]"]))
 ACCURACY = Objective("val_accuracy", "max")
@@ -56,8 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(root: Path) -> Store:
-    store = open_store(root)
-    assert store is not None
+    store = store_at(root)
     return store
 
 

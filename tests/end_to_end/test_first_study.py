@@ -15,12 +15,11 @@ import pexpect
 import pytest
 from in_mlflow import InMlflow
 from rich.cells import cell_len
+from stores import history_at
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
-from tracking.history import read_study
 from tracking.report import StudyData, verdict
-from tracking.store import open_store
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +93,7 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     try:
         again = reproduced_at_a_terminal(tmp_path, ["reproduce", "digits", *store], launched)
         shown = as_json(kerastudy_here(tmp_path, "show", "digits", *store))
-        opened = open_store(moved)
-        assert opened is not None
-        in_mlflow = InMlflow(read_study(opened, "digits"))
+        in_mlflow = InMlflow(history_at(moved, "digits"))
         mlflow.set_tracking_uri(shown["tracking_uri"])
         model = mlflow.keras.load_model("models:/digits@champion")
         recorded = {

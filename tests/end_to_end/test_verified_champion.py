@@ -15,13 +15,13 @@ import keras
 import numpy as np
 import pytest
 from in_mlflow import InMlflow
+from stores import store_at
 from user_commands import KERASTUDY, environment, kerastudy
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.commands import study_document, study_text
 from tracking.history import read_study
-from tracking.store import open_store
 
 
 def build(hp: Hyperparameters) -> keras.Model:
@@ -188,8 +188,7 @@ def test_a_worker_and_a_driver_that_are_killed_while_they_verify_lose_nothing(
     finally:
         driver.kill()
         driver.wait()
-    store = open_store(tmp_path / "store")
-    assert store is not None
+    store = store_at(tmp_path / "store")
     history = read_study(store, "held")
     assert history.registered is None
     (trial,) = history.trials
