@@ -6,6 +6,7 @@ import abc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ from typing import Any, cast
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
 from studies.executors.jobs import Handler
-from studies.executors.messages import LoadedByWorkers, check_same
+from studies.executors.messages import LoadedByWorkers, LoadStudy, check_same
 from studies.executors.sizing import (
     Machine,
     asked_workers,
@@ -23,7 +24,7 @@ from studies.executors.sizing import (
     too_many,
     variables_of,
 )
-from studies.executors.worker import OnOutput, WorkerExecutor, WorkerProcess
+from studies.executors.worker import OnOutput, ProcessLike, WorkerExecutor, WorkerProcess
 from studies.user_code import ShippedStudy, Target
 from tracking.records import TrialSpec, TrialTask
 
@@ -235,12 +236,12 @@ class LaunchWorkers(abc.ABC):
             threads=self._threads,
             shared=self._shared,
             on_output=self._on_output,
-            **self._place(number),
+            start=partial(self._start_process, number),
         )
 
     @abc.abstractmethod
-    def _place(self, number: int) -> Mapping[str, Any]:
-        """Returns the arguments of a `WorkerExecutor` that say where its process runs."""
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
+        """Starts the process of the worker of this number."""
 
 
 class LocalWorkers(LaunchWorkers):
@@ -280,5 +281,6 @@ class LocalWorkers(LaunchWorkers):
         # later, so that the first trial begins earlier.
         return self._start_pool(min(self._count, max(1, self._machine.cores - 1)))
 
-    def _place(self, number: int) -> Mapping[str, Any]:
-        return {"folder": self._folder, "variables": variables_of(self._machine.gpus, number)}
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
+        folder = self._folder if self._folder and Path(self._folder).is_dir() else None
+        return WorkerProcess(load, on_output, folder, variables_of(self._machine.gpus, number))

@@ -93,7 +93,7 @@ class Host:
                     load = replace(load, target=replace(load.target, folder=shared))
                 self._folder = Path(own) / "files"
                 where = self._arrival.folder if Path(self._arrival.folder).is_dir() else None
-                self._process = WorkerProcess(load, where, {}, self._lines.put)
+                self._process = WorkerProcess(load, self._lines.put, where)
                 yield from self._parcels(self._process)
         except WorkerError as error:
             yield Parcel(error)

@@ -299,10 +299,7 @@ class RayWorkers(LaunchWorkers):
         workers = [self._start_worker(number) for number in range(count)]
         return RayPool(workers, self._on_output, self)
 
-    def _place(self, number: int) -> Mapping[str, Any]:
-        return {"start": self._start}
-
-    def _start(self, load: LoadStudy) -> RemoteProcess:
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> RemoteProcess:
         self._cluster.check_head()
         needs = self._cluster.needs(load.threads)
         self._cluster.check_room(needs)
