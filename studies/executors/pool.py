@@ -1,4 +1,4 @@
-"""Trials in several worker processes; the workers of a launch on this machine."""
+"""Trials in several worker processes: a pool of them, and the workers of a launch."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class WorkerPool(LoadedByWorkers):
         self._check_alike(worker)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Continues with the other workers. Mostly it lacked memory."""
+        """Continues with the other workers. A worker that can't load mostly lacks memory."""
         if len(self._workers) == 1:
             raise error
         self._end(worker)
@@ -192,7 +192,7 @@ class LaunchWorkers(abc.ABC):
         self.pool.load()
 
     def suit(self, *, threads: int | None, finished: int) -> None:
-        """Adapts them to the study: their threads, and their number unless the user chose it.
+        """Adapts the workers' threads to the study, and their number unless the user chose it.
 
         `threads` are those of the record, which trials keep; None: those of the loaded study.
         `finished` is the number of trials in the record.
@@ -216,11 +216,11 @@ class LaunchWorkers(abc.ABC):
 
     @abc.abstractmethod
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
-        """Returns how many suit the trials that are left, and the size of the default model."""
+        """Returns the number of workers that suit the trials left and the default model's size."""
 
     @abc.abstractmethod
     def _described(self) -> str:
-        """Returns their number and resources, for people to read."""
+        """Returns the workers' number and resources, for people to read."""
 
     def _first_pool(self) -> WorkerPool:
         return self._start_pool(self._count)
@@ -241,7 +241,7 @@ class LaunchWorkers(abc.ABC):
 
     @abc.abstractmethod
     def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
-        """Starts the process of the worker of this number."""
+        """Starts the process of the worker with this number."""
 
 
 class LocalWorkers(LaunchWorkers):
