@@ -56,7 +56,7 @@ class Progress:
         repeats: int = 1,
         folds: int = 0,
     ) -> None:
-        """Trials, or trainings of another kind, begin."""
+        """Trials begin, or other trainings."""
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
         """A trial, or one of its repeats, begins; or a training that has another name."""
@@ -83,7 +83,7 @@ class Progress:
             self.say(text)
 
     def wait(self, what: str) -> None:
-        """What the user waits for now, until the study begins or ends."""
+        """The user waits for this now, until the study begins or ends."""
 
     def end(self) -> None:
         """The study ended, or was stopped."""
@@ -204,8 +204,8 @@ class LineProgress(Progress):
 def in_lines(text: str, columns: int) -> list[str]:
     """Breaks a message between words.
 
-    What is longer than a line, such as a path, stays whole, and so does what is indented, as lines
-    of a traceback are.
+    A word that is longer than a line, such as a path, stays whole, and so does an indented line, as
+    in a traceback.
     """
     text = without_colors(text)
     return [printable(text)] if text[:1].isspace() else wrapped(text, indent=2, columns=columns)
@@ -374,7 +374,7 @@ class LiveProgress(LineProgress):
         return f"{'fold' if self._folds else 'repeat'} {number + 1}/{self._repeats}"
 
     def _bar(self, columns: int) -> Text:
-        """Returns the bar, with what fits next to it."""
+        """Returns the bar, with the facts that fit next to it."""
         from rich.text import Text
 
         count, best, left = f"{self._done}/{self._total}", self.best_so_far(), self.left()

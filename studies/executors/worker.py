@@ -1,4 +1,4 @@
-"""Trials in one worker process, from the driver's side."""
+"""A worker, from the driver's side: trials in one process, and the process itself."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ _ATTEMPTS = 3
 class WorkerExecutor(LoadedByWorkers):
     """An `Executor` of one process, which is replaced when it ends by itself.
 
-    `threads` is None for the study's, or 1. `data` is a file in place of the study's own data, or
-    empty. In the folder `shared` workers share the study's data. `start` starts a process that
-    loads a study; None: one of this machine.
+    `threads` are TensorFlow's; None: the study's, or 1. `data` is a file in place of the study's
+    own data, or empty. In the folder `shared` workers share the study's data. `start` starts the
+    process that loads the study.
     """
 
     def __init__(
