@@ -27,7 +27,7 @@ from tracking.history.champions import (
     set_promotion,
     withdraw_champion,
 )
-from tracking.history.commands import shell_commands
+from tracking.history.commands import again_command
 from tracking.history.study_history import PROMOTED, StudyHistory
 from tracking.history.trials import ranked
 from tracking.history.verdicts import study_verdict, worth
@@ -460,7 +460,7 @@ def _notes(
         kept = f"launches keep it until a confirm, or {again}"
         notes.append(kept if why else "launches choose the champion again")
     if champion and not trial.verified:
-        *_, command = shell_commands(history, trial, without=default_store_path().absolute())
+        command = again_command(history, trial, default_store_path().absolute())
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
     if how is not None:
         notes.append("the refit has no validation value: it was trained on that data")

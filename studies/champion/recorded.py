@@ -28,7 +28,7 @@ from studies.user_code import (
     text_of,
     what_is_loaded,
 )
-from tracking.history.commands import shell_commands
+from tracking.history.commands import again_command
 from tracking.history.study_history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
@@ -147,7 +147,7 @@ def recorded_executor(
             return
         otherwise = "Or confirm it with executor='in-process'."
         if workers == 1:
-            *_, command = shell_commands(history, trial) if history.description.code.path else [""]
+            command = again_command(history, trial) if history.description.code.path else ""
             otherwise = command and (
                 f"Or, if the study is at the top level of its file, run: {command}"
             )

@@ -13,12 +13,12 @@ from studies.data import is_table, spelled
 from studies.definition import check_engine
 from studies.progress import waiting
 from studies.running.definitions import warnings_of
-from studies.running.trials import ValidationParts
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.store.folder import Store, default_store_path, open_store
+from tracking.summary import validation_parts
 
 
 def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
@@ -95,7 +95,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
             "digest": description.data.digest,
             "streams": description.data.details.get("streams"),
             "made_by": description.data.made_by or None,
-            "validation_parts": ValidationParts(history.trials).count or 1,
+            "validation_parts": validation_parts(history) or 1,
         },
         "class_weight": description.class_weight,
         "store": str(history.store.root),

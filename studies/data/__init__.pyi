@@ -54,7 +54,6 @@ from .preprocessing import building_for as building_for
 from .preprocessing import examples_of as examples_of
 from .splits import CrossValidation as CrossValidation
 from .splits import FoldedSplits as FoldedSplits
-from .splits import Grouped as Grouped
 from .splits import check_cross_validation as check_cross_validation
 from .splits import read_spelled as read_spelled
 from .streams import GENERATOR as GENERATOR

@@ -67,11 +67,13 @@ _BATCH_IT = (
     "It seems to come sample by sample. Put samples together into batches: by batch(32) of a "
     "tf.data.Dataset; a generator yields arrays whose first axis counts samples."
 )
-# By the messages of Keras and TensorFlow for generators.
+# By messages of Keras and TensorFlow for generators.
 _HINTS = {
     "must be at least rank 1": _BATCH_IT,
     "`output_signature` must contain": "A generator gives several inputs as a tuple or a dict of "
     "arrays, not as a list.",
+    "empty generator": "A function must return a new iterable of batches each time that it is "
+    "called: each epoch reads one.",
 }
 _NO_HINT = "Read a batch of it by itself to see why."
 
@@ -270,19 +272,14 @@ def check_source(part: str, source: object, steps: int | None, targets: bool | N
     """Checks the source of a part, without reading it."""
     if _is_read_itself(source):
         return Source(part, source, steps, seeded=False, targets=targets)
-    if hasattr(source, "__next__"):
-        raise DataError(
-            f"{part} can be read only once, but each epoch reads it",
-            received=source,
-            hint=f"Pass the function that makes it: {part}=batches, not {part}=batches().",
-        )
     if not callable(source):
+        made = f"Each epoch reads it: pass {part}=batches, not {part}=batches()."
         raise DataError.of_setting(
             part,
             f"a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable of batches; or "
             "one of the first two itself",
             source,
-            "Arrays go to datasets.arrays(x, y).",
+            made if hasattr(source, "__next__") else "Arrays go to datasets.arrays(x, y).",
         )
     return Source(part, source, steps, _takes_seed(part, source), targets)
 
@@ -523,16 +520,7 @@ def _profiled(source: Source) -> Profile:
 
 
 def _digests_again(source: Source, count: int) -> list[str]:
-    try:
-        reading = Reading(source, PROFILE_SEED)
-    except ValueError as error:
-        # Keras's message for a generator that is at its end.
-        if isinstance(error, DataError) or "empty generator" not in str(error):
-            raise
-        raise DataError(
-            f"The function that gives {source.called} gives nothing when it is called again. It "
-            "must return a new iterable each time: each epoch reads one."
-        ) from None
+    reading = Reading(source, PROFILE_SEED)
     with contextlib.closing(_checked_batches(reading, source)) as batches:
         return [_digest(batch) for batch, _ in itertools.islice(batches, count)]
 

@@ -21,7 +21,6 @@ from search_spaces.errors import DataError, StudyError, suggestion
 from studies.data import (
     CrossValidation,
     DescribedData,
-    Grouped,
     check_cross_validation,
     replaced_data,
 )
@@ -141,7 +140,8 @@ class StudyDefinition(RecordedSettings, StudySettings):
                     received=value,
                     hint=f"Give it other values by --set, such as --set {name}={value}.",
                 )
-        if isinstance(overrides.get("cross_validation"), Grouped):
+        folds = overrides.get("cross_validation")
+        if isinstance(folds, CrossValidation) and folds.groups is not None:
             raise StudyError(
                 "Groups can't be given at launch alone, as the record does not hold them, and "
                 "trials could not be reproduced. Give them in the study: "

@@ -73,10 +73,10 @@ def test_the_verdict_comes_first() -> None:
     lines = text_of(history_of(*(trial(number) for number in range(9)))).splitlines()
     assert lines[:5] == [
         "study      scripted",
-        "best       trial 0: val_loss 0.123457 at epoch 1 of 3  ▁█▅",
+        "best       trial 0: val_loss 0.123457 at epoch 1 of 3",
         "verdict    Reported 0.123. Expect 0.131 (0.120 to 0.140).",
-        "           Corrected for the choice among 9 trials, on 360 validation samples.",
-        "           A note.",
+        "rests on   Corrected for the choice among 9 trials, on 360 validation samples. A",
+        "           note.",
     ]
 
 

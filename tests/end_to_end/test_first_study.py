@@ -19,7 +19,7 @@ from stores import history_at
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
-from tracking.report import StudyData, verdict
+from tracking.summary import summary_of
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +117,10 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     said = f"reproduced bit for bit by model.fit, all {best['epochs']} epochs, on {day}"
     assert shown["best"]["verified"] == said
     assert recorded["run"] == recorded["version"] == said
-    assert said in recorded["note"] and "run the best trial again" not in recorded["note"]
-    report = verdict(StudyData(ks.read_study("digits", store=moved)))
-    assert dict(report.trust)["Verified"] == f"Yes: {said}."
-    assert not [what for what, _ in report.commands if "again" in what]
+    assert said in recorded["note"] and "kerastudy reproduce" not in recorded["note"]
+    summary = summary_of(ks.read_study("digits", store=moved))
+    assert dict(summary.facts)["verified"] == said
+    assert not [each for each in summary.commands if each.name == "reproduce"]
     part = ks.datasets.digits().load().validation
     value = model.evaluate(part.x, part.y, batch_size=64, verbose=0)[1]
     assert value == pytest.approx(best["value"], abs=1e-6)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import StudyVerdict
 from tracking.records import StudyDescription, TrialRecord
 
 _USUAL: Final = "optuna:tpe"
@@ -92,28 +91,8 @@ def reproduce_command(
     return shell_command("reproduce", description, options, store=store, several=several)
 
 
-def shell_commands(
-    history: StudyHistory, best: TrialRecord, without: Path | None = None
-) -> list[str]:
-    """Returns the commands that show a study, report it, and reproduce its best trial.
-
-    They need not name the folder `without`.
-    """
-    root = None if history.store.root == without else history.store.root
+def again_command(history: StudyHistory, trial: TrialRecord, without: Path | None = None) -> str:
+    """Returns the command that reproduces a trial; it need not name the folder `without`."""
+    store = None if history.store.root == without else history.store.root
     several = len(history.engines) > 1
-    return [
-        shell_command("ui", history.description, store=root),
-        shell_command("report", history.description, store=root, several=several),
-        reproduce_command(history.description, best.number, root, several=several),
-    ]
-
-
-def confirm_command(
-    history: StudyHistory, verdict: StudyVerdict, without: Path | None = None
-) -> str:
-    """Returns the command that confirms a study, or nothing if its best value is confirmed."""
-    if verdict.is_confirmed:
-        return ""
-    root = None if history.store.root == without else history.store.root
-    several = len(history.engines) > 1
-    return shell_command("confirm", history.description, store=root, several=several)
+    return reproduce_command(history.description, trial.number, store, several=several)

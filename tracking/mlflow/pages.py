@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from search_spaces.texts import amounts, listed, readable
-from tracking.history.commands import confirm_command, reproduce_command, shell_commands
+from search_spaces.texts import listed, readable
+from tracking.history.commands import reproduce_command
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import best_trial, rank_of, sparkline
+from tracking.history.trials import rank_of
 from tracking.history.verdicts import (
-    StudyVerdict,
-    champion_sentences,
-    read_evaluations,
     study_verdict,
 )
 from tracking.mlflow import tags
@@ -27,8 +24,7 @@ from tracking.records import (
     TrialSpec,
     training_name,
 )
-from tracking.records.checks import OFF, REPRODUCED
-from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.summary import Fact, outcome_of, summary_of, trial_rows
 
 # Hyperparameters in a description; the page lists them all.
 _SHOWN: Final = 30
@@ -263,29 +259,22 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
 
     It says why the launch stopped, such as "all 40 trials are done"; nothing if it runs.
     """
-    best = history.best
     if not stopped:
-        return "\n".join([*_while_it_runs(history, pages), *_settings(history)]).rstrip()
-    verdict = None if best is None else study_verdict(history)
+        return "\n".join(_while_it_runs(history, pages)).rstrip()
+    summary = summary_of(history)
+    facts = [fact for fact in summary.facts if fact.name not in ("best", "verdict", "ended")]
     lines = [
-        _outcome(history, pages, best),
+        f"**Best: {_outcome(history, pages)}**",
         "",
-        *([plain(verdict.text), ""] if verdict is not None else []),
-        *(_champion(history, verdict) if verdict is not None else []),
+        plain(summary.verdict.text),
+        "",
         " · ".join(_links(pages)),
         "",
-        f"{_counted(history)}. Stopped: {plain(stopped)}.",
-        "",
-        *_tested(history),
-        *_settings(history),
-        _next(history, best),
+        *_listed([*facts, Fact("ended", stopped), *summary.definition]),
+        *code_block(command.text for command in summary.commands),
     ]
-    if best is not None:
-        look, report, again = shell_commands(history, best)
-        confirm = "" if verdict is None else confirm_command(history, verdict)
-        again = "" if best.verified.startswith(REPRODUCED) else again
-        commands = filter(None, (look, report, again, confirm))
-        lines += [*code_block(commands), *_table(history, pages)]
+    if history.best is not None:
+        lines += _table(history, pages)
     return "\n".join(lines).rstrip()
 
 
@@ -294,76 +283,28 @@ def _while_it_runs(history: StudyHistory, pages: Pages) -> list[str]:
     trials = link("trials", view_page(pages.experiment, "trials"))
     lines = [f"**It is running: its best trial so far is the first of the {trials}.**", ""]
     lines += [" · ".join(_links(pages)), ""]
+    summary = summary_of(history)
     if history.best is not None:
-        before = _outcome(history, pages, history.best).replace("**", "")
-        lines += [f"Before this launch, with {_counted(history)}: {before}", ""]
-    return [*lines, "This text is written again when it stops.", ""]
-
-
-def _counted(history: StudyHistory) -> str:
-    states = amounts(history.counts()) or "none"
-    return f"{len(history.trials)} of {history.description.trials} trials: {states}"
-
-
-def _settings(history: StudyHistory) -> list[str]:
-    """Returns what was asked: how the study is defined, what it is for."""
-    description = history.description
-    objective = description.objective
+        lines += [f"Before this launch: {_outcome(history, pages)}.", ""]
     return [
-        f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
-        f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
-        f"seed {description.seed}.",
+        *lines,
+        "This text is written again when it stops.",
         "",
-        *([f"Hardware {DIFFERENT_HARDWARE}.", ""] if description.hardware == ANY_HARDWARE else []),
-        *([plain(description.notes), ""] if description.notes else []),
+        *_listed(fact for fact in summary.definition if fact.name not in ("trainer", "cost")),
     ]
 
 
-def _outcome(history: StudyHistory, pages: Pages, best: EndedTrial | None) -> str:
-    metric = plain(history.description.objective.metric)
-    if best is None or best.best is None:
-        return f"**No trial has a value of {metric} yet.**"
-    spread = best.result.spread
-    value = f"{best.best.value:.6g}" + ("" if spread is None else f" ± {spread:.2g}")
-    found = pages.trial(best, f"trial {best.number}")
-    at = "" if best.result.of_no_epoch else f" at epoch {best.best.epoch}"
-    unknown = best.verified in ("", OFF)
-    trust = "not verified" if unknown else f"verified: {plain(best.verified)}"
-    return f"**Best: {metric} {value}{at}, {found}**, {trust}. {_progress(history)}"
+def _listed(facts: Iterable[Fact]) -> list[str]:
+    return [*(f"- {fact.name}: {plain(fact.text)}" for fact in facts), ""]
 
 
-def _champion(history: StudyHistory, verdict: StudyVerdict) -> list[str]:
-    """Returns which trial is the champion, and what it is worth if the verdict is on another."""
-    said = champion_sentences(history, verdict)
-    return [f"Champion: {plain('. '.join(said)).rstrip('.')}.", ""] if said else []
-
-
-def _tested(history: StudyHistory) -> list[str]:
-    """Returns the last reading of the sealed test part, if there is one."""
-    readings = read_evaluations(history)
-    if not readings:
-        return []
-    last = readings[-1]
-    measured = ", ".join(
-        f"{plain(name)} {each.value:.4g}"
-        + ("" if each.low is None or each.high is None else f" ({each.low:.4g} to {each.high:.4g})")
-        for name, each in last.metrics.items()
-    )
-    again = f" It was read {len(readings)} times." if len(readings) > 1 else ""
-    return [f"On the sealed test part, trial {last.trial}: {measured or 'not scored'}.{again}", ""]
-
-
-def _progress(history: StudyHistory) -> str:
-    """Returns the best value so far after each trial, as a line of bars."""
-    objective, best = history.description.objective, None
-    values = []
-    for trial in history.trials:
-        best = best_trial([best, trial], objective)
-        if best is not None and best.best is not None:
-            values.append(best.best.value)
-    if len(values) < 2:
-        return ""
-    return f"The best so far, by trial: {values[0]:.4g} `{sparkline(values)}` {values[-1]:.4g}"
+def _outcome(history: StudyHistory, pages: Pages) -> str:
+    """Returns the best trial, with a link to its run, and its value."""
+    text, best = outcome_of(history), history.best
+    if best is None:
+        return plain(text)
+    name = f"trial {best.number}"
+    return f"{pages.trial(best, name)}{plain(text.removeprefix(name))}"
 
 
 def _links(pages: Pages) -> Iterator[str]:
@@ -375,39 +316,16 @@ def _links(pages: Pages) -> Iterator[str]:
         yield link(view, view_page(pages.experiment, view))
 
 
-def _next(history: StudyHistory, best: EndedTrial | None) -> str:
-    left = history.description.trials - sum(1 for t in history.ended if t.state != "interrupted")
-    if best is None:
-        return "Next: launch the study again to resume it."
-    if left > 0:
-        return f"Next: launch the study again to run the other {left} trials; or look and check:"
-    if best.verified.startswith(REPRODUCED):
-        return "Next: look at it:"
-    return "Next: look at it, and run the best trial again by `model.fit` to check it:"
-
-
 def _table(history: StudyHistory, pages: Pages) -> list[str]:
-    best, names = history.top(_TOP), history.description.space.names[:_MOST_ROWS]
-    wide = len(names) > _MOST_COLUMNS
-    header = ["trial", "value", "epoch", "state", *(plain(name) for name in names)]
-    rows = [_row(history, pages, trial, names) for trial in best[: _SIDE_BY_SIDE if wide else _TOP]]
-    if wide:
-        first, *others = zip(header, *rows, strict=True)
-        return table(first, others)
-    return table(header, rows)
-
-
-def _row(history: StudyHistory, pages: Pages, trial: EndedTrial, names: Sequence[str]) -> list[str]:
-    assert trial.best is not None, "ranked trials have a value"
-    values = trial.spec.values
-    which = " defaults" if trial.number == history.description.default_trial else ""
-    return [
-        pages.trial(trial, f"#{trial.number}{which}"),
-        f"{trial.best.value:.6g}",
-        "" if trial.epoch is None else str(trial.epoch),
-        trial.state,
-        *(plain(readable(values[name])) if name in values else "" for name in names),
-    ]
+    """Returns the best trials, one below the other if they have few hyperparameters."""
+    wide = len(history.description.space) > _MOST_COLUMNS
+    trials = history.top(_SIDE_BY_SIDE if wide else _TOP)
+    heading, rows = trial_rows(history, trials)
+    cells = [[plain(cell) for cell in row[: 4 + _MOST_ROWS]] for row in (heading, *rows)]
+    for row, trial in zip(cells[1:], trials, strict=True):
+        row[0] = pages.trial(trial, f"#{trial.number}")
+    first, *others = zip(*cells, strict=True) if wide else cells
+    return table(first, others)
 
 
 def study_description(
@@ -435,7 +353,7 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
 
     The list of studies shows Markdown as it is written, so links come last.
     """
-    said = _outcome(history, pages, history.best).replace("**", "")
+    said = f"{plain(outcome_of(history))}."
     if history.status == "RUNNING":
         state = "It is running" if running else "It was killed; launch it again to resume it"
         said = f"{state}: its best trial so far is the first of the trials."

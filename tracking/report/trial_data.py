@@ -26,6 +26,7 @@ from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.checks import ValidationPredictions
 from tracking.records.studies import DataFindings
+from tracking.summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]
 """Values by column, all of one length."""
@@ -45,6 +46,11 @@ class StudyData:
     def diagnosis(self) -> Diagnosis:
         """What the record says about the search."""
         return diagnose(self.history, self.without)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What is said of the study everywhere."""
+        return summary_of(self.history, self.without, self.verdict)
 
     @cached_property
     def axes(self) -> tuple[HyperparameterAxis, ...]:

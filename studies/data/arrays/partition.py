@@ -204,10 +204,8 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
         if name in ready or size is None:
             continue
         if isinstance(size, ReadyMade):
-            x, y, weights = (
-                f"{array} of the ready-made {name} part" for array in ("x", "y", "sample_weight")
-            )
-            ready[name] = check_samples(size.x, size.y, x, y, size.sample_weight, weights)
+            names = f"{{}} of the ready-made {name} part"
+            ready[name] = check_samples(size.x, size.y, size.sample_weight, names)
         elif not (folds and name == "validation"):
             sizes[name] = size
     for samples in ready.values():
