@@ -344,9 +344,6 @@ def _described(
     assert space is not None and isinstance(study.objective, Objective), "they are resolved"
     fields = {
         **{name: getattr(study, name) for name in settings_of(RecordedSettings)},
-        "name": study.name,
-        "engine": study.engine,
-        "pruner": study.pruner,
         "initial": () if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
         "initial_from": initial if isinstance(initial, str) else "",
         "hardware": hardware_class(),
