@@ -48,7 +48,7 @@ from .looking import guess_on as guess_on
 from .looking import look_at as look_at
 from .looking import told_apart as told_apart
 from .preprocessing import FittedTable as FittedTable
-from .preprocessing import Given as Given
+from .preprocessing import Preparation as Preparation
 from .preprocessing import Prepared as Prepared
 from .preprocessing import building_for as building_for
 from .preprocessing import examples_of as examples_of

@@ -66,7 +66,7 @@ _CLOTHES: Final = (
 )
 # The arrays of a part in an npz file; the last is optional.
 _ARRAYS: Final = ("x", "y", "sample_weight")
-# Large enough to look at.
+# Images of this size are large enough to look at.
 _IMAGE_SIZE: Final = (64, 64)
 
 
@@ -185,7 +185,7 @@ def npz(
     call, options = call_and_options(npz, locals(), validation=share)
     file = absolute_path(path)
     if test is None:
-        # Only now: validation=0.9 is fine if the file has a test part.
+        # The checks come before, as validation=0.9 is fine if the file has a test part.
         options = replace(options, test=DEFAULT_SHARE)
     read = partial(_read_npz, file, chosen, options)
     return Dataset(name or file.stem, str(file), call, options, read)
@@ -434,7 +434,7 @@ def _of_scikit_learn(function: Callable[..., Dataset], arguments: Mapping[str, A
 
 
 def _contained(name: str) -> Contents:
-    # Late: importing scikit-learn takes longer than describing a hundred data sets.
+    # The import takes longer than describing a hundred data sets.
     from sklearn import datasets
 
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)

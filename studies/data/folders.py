@@ -30,7 +30,7 @@ _PARTS: Final = {
     **{"train": "train", "training": "train", "test": "test"},
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
 }
-# A seed, or Keras draws one, which changes numpy's state.
+# Without a seed Keras draws one, which changes numpy's state.
 _IN_ORDER: Final[dict[str, Any]] = dict(
     batch_size=None, shuffle=False, seed=0, follow_links=True, verbose=False
 )
@@ -165,7 +165,7 @@ class Folder(Reader):
             images = self.kind == "images"
             x, labels = read_images(place, self.options)[:2] if images else _read_texts(place)
             names = "{}" if part == "train" else f"{{}} of the {part} part"
-            # Texts, which get numbers in the order of the names, as here.
+            # Names get their numbers later, in the same order.
             y = np.array(classes, dtype=object)[labels]
             read[part] = check_samples(x, y, names=names)
         return Contents(replace(read.pop("train"), files=self.options), read)

@@ -15,7 +15,7 @@ from studies.data.arrays.parts import PART_NAMES, LoadedData, Part
 from studies.data.arrays.samples import class_labels
 from studies.data.arrays.structures import image_of, is_text, marks, named_arrays
 from studies.data.column_values import MISSING
-from studies.data.preprocessing import Given
+from studies.data.preprocessing import Preparation
 from studies.data.splits import FoldedSplits
 from studies.data.streams import first_samples
 from tracking.records.studies import (
@@ -30,7 +30,7 @@ from tracking.records.studies import (
 ByName = Mapping[str, np.ndarray]
 _QUICK_BYTES = 64 * 2**20
 _OFTEN = 0.01
-# Of training samples: then rows are alike by chance, as those of a few small categories.
+# From this share of training samples on, rows are alike by chance, as those of few categories.
 _ALIKE_ANYWAY = 0.1
 _UNBALANCED = 10
 _MUCH = 0.5
@@ -45,7 +45,7 @@ _REMEDY = (
     "Shuffle before splitting, or collect data that is like what the model will meet. Only where "
     "the later part comes later in time is it to be expected."
 )
-# Of a picture of samples, in pixels and images.
+# The sizes of a picture of samples, in pixels and images.
 _LARGEST_SIDE = 48
 _ROWS, _COLUMNS, _GAP, _WHITE = 10, 10, 2, 255
 
@@ -107,7 +107,7 @@ class _Seen:
         x: The inputs of each part by their names.
         y: The targets of each part but the test part.
         sizes: Samples of each part, as far as they are known.
-        given: The samples before preprocessing.
+        preparation: How samples became what a model takes.
         partial: Whether there are more samples than are looked at.
         folds: How many folds the training part is split into; 0: none.
         notes: What is not looked at, in sentences.
@@ -116,7 +116,7 @@ class _Seen:
     x: Mapping[str, ByName]
     y: Mapping[str, ByName]
     sizes: Mapping[str, int]
-    given: Given = field(default_factory=Given)
+    preparation: Preparation = field(default_factory=Preparation)
     partial: bool = False
     folds: int = 0
     notes: tuple[str, ...] = ()
@@ -135,10 +135,10 @@ class _Seen:
         array = self.x["train"][name]
         if is_text(array):
             return "texts"
-        if self.given.table is not None:
+        if self.preparation.table is not None:
             return "columns"
         first = self.original(name, array[:1])[0]
-        image = None if name in self.given.columns else image_of(first)
+        image = None if name in self.preparation.columns else image_of(first)
         # Numbers below 0 are no pixels, but measurements by time, for example.
         if image is not None and image.min() >= 0:
             return "images"
@@ -146,7 +146,7 @@ class _Seen:
 
     def original(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Returns samples of an input as they were before preprocessing, as far as it scales."""
-        prepared = self.given.prepared.get(name)
+        prepared = self.preparation.prepared.get(name)
         return rows if prepared is None else prepared.undone(rows)
 
     def labels(self, part: str) -> np.ndarray | None:
@@ -156,10 +156,10 @@ class _Seen:
 
     def columns(self, name: str) -> list[str]:
         """Returns the names of the columns of an input, or of targets."""
-        array, table = {**self.y.get("train", {}), **self.x["train"]}[name], self.given.table
+        array, table = {**self.y.get("train", {}), **self.x["train"]}[name], self.preparation.table
         if table is not None and name == "x":
             return table.names
-        count, known = math.prod(array.shape[1:]), self.given.columns.get(name, ())
+        count, known = math.prod(array.shape[1:]), self.preparation.columns.get(name, ())
         if len(known) == count:
             return [column for column, _ in known]
         own = _own_name(name)
@@ -178,7 +178,7 @@ def _seen_of(splits: LoadedData | FoldedSplits) -> _Seen:
     The targets of a test part are never read: only its inputs, to see whether they are in another
     part too, and whether they come from the same distribution.
     """
-    sizes, notes, given = dict(splits.sizes), [], Given()
+    sizes, notes, preparation = dict(splits.sizes), [], Preparation()
     parts: dict[str, Part] = {}
     for name, stream in splits.streams.items():
         parts[name], whole = first_samples(stream)
@@ -188,7 +188,7 @@ def _seen_of(splits: LoadedData | FoldedSplits) -> _Seen:
     partial, test = bool(notes), None
     if not splits.streams:
         arrays = splits.whole.arrays
-        given, test = arrays.given, arrays.unseal_test_inputs()
+        preparation, test = arrays.preparation, arrays.unseal_test_inputs()
         parts = {"train": arrays.train, "validation": arrays.validation}
     if splits.folds:
         parts.pop("validation")
@@ -202,13 +202,13 @@ def _seen_of(splits: LoadedData | FoldedSplits) -> _Seen:
     y.pop("test", None)
     if test is not None:
         x["test"] = named_arrays(test, "x")
-    return _Seen(x, y, sizes, given, partial, splits.folds, tuple(notes))
+    return _Seen(x, y, sizes, preparation, partial, splits.folds, tuple(notes))
 
 
 def _class_counts(seen: _Seen) -> Classes:
     """Returns how many samples of each part have each class of each target that has classes."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
-    names = seen.given.class_names
+    names = seen.preparation.class_names
     for name in seen.y.get("train", {}):
         labels = {part: class_labels(arrays[name]) for part, arrays in seen.y.items()}
         if any(each is None for each in labels.values()):
@@ -231,7 +231,7 @@ def _shown(label: np.generic, names: Sequence[str]) -> str:
 
 def _inputs_of(seen: _Seen) -> dict[str, str]:
     """Returns the kind of each input in words; of a table also what becomes of each column."""
-    table = seen.given.table
+    table = seen.preparation.table
     if table is not None:
         return {"x": f"a table of {counted(len(table.columns), 'column')}", **table.treatments}
     inputs = {}
@@ -401,7 +401,7 @@ def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
 def _missing(seen: _Seen) -> dict[str, float]:
     """Returns the share of training samples that lack a value, of columns where some do."""
     shares: dict[str, float] = {}
-    table = seen.given.table
+    table = seen.preparation.table
     for name, array in seen.x["train"].items():
         if is_text(array):
             empty = [not any(map(str.strip, texts)) for texts in _texts(array)]
@@ -421,7 +421,7 @@ def _constant(seen: _Seen, arrays: str) -> Iterator[str]:
                 yield _own_name(name)
         elif arrays == "y" or seen.kind(name) == "columns":
             rows = array.reshape(len(array), -1)
-            # Without an array as large as the data.
+            # A comparison with the first row would make an array as large as the data.
             same = rows.min(axis=0) == rows.max(axis=0)
             yield from itertools.compress(seen.columns(name), same.tolist())
 
@@ -450,12 +450,12 @@ def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
     from sklearn.model_selection import train_test_split
 
     rows, labels = np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)])
-    known, asked, answers, truth = train_test_split(
+    learnt, judged, answers, truth = train_test_split(
         rows, labels, test_size=0.5, stratify=labels, random_state=seed
     )
-    # All features at each split: relations of few among many are found, too.
+    # Each split sees all features, so that relations of few among many are found.
     forest = ExtraTreesClassifier(min_samples_leaf=5, max_features=None, random_state=seed)
-    scores = forest.fit(known, answers).predict_proba(asked)[:, 1]
+    scores = forest.fit(learnt, answers).predict_proba(judged)[:, 1]
     tested = mannwhitneyu(scores[truth == 1], scores[truth == 0], alternative="greater")
     pairs = int((truth == 1).sum() * (truth == 0).sum())
     return _Told(float(tested.statistic) / pairs, float(tested.pvalue))
@@ -536,7 +536,7 @@ def _numbers(seen: _Seen, name: str, rows: np.ndarray) -> tuple[list[str], np.nd
     values = rows.reshape(len(rows), -1).astype(np.float32)
     one_by_one = name not in seen.x["train"] or seen.kind(name) == "columns"
     names = seen.columns(name) if one_by_one else [""] * values.shape[1]
-    # Of images brightness and contrast, which no single pixel shows.
+    # No single pixel shows an image's brightness and contrast.
     whole = [] if one_by_one else [values.mean(axis=1), values.std(axis=1)]
     if values.shape[1] > _MOST_FEATURES:
         chosen = np.linspace(0, values.shape[1] - 1, _MOST_FEATURES).round().astype(int)

@@ -242,7 +242,7 @@ class CrossValidation:
 
     def _splitter(self, by_class: bool) -> Any:
         """Returns scikit-learn's splitter."""
-        # Late: the import takes half a second.
+        # The import takes half a second.
         from sklearn import model_selection
 
         if self.name == "forward":

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import Arrays, Given, by_rule, class_labels, image_of, map_arrays, named_arrays
+from studies.data import (
+    Arrays,
+    Preparation,
+    by_rule,
+    class_labels,
+    image_of,
+    map_arrays,
+    named_arrays,
+)
 from studies.training.batches import as_keras_reads, validation_batches
 from studies.training.building.study_checks import named_outputs
 from tracking.records.checks import (
@@ -126,7 +134,7 @@ class _Counting:
     """Counts predictions of an output, and keeps the samples with the lowest probabilities."""
 
     def __init__(self, splits: LoadedData, output: str) -> None:
-        self._given = splits.given
+        self._preparation = splits.preparation
         self.output = output
         # A heap of the samples that are kept: the highest probability first.
         self._worst: list[tuple[float, int, WorstSample]] = []
@@ -151,7 +159,7 @@ class _Counting:
             full = len(self._worst) == MOST_SAMPLES
             if full and key <= self._worst[0][:2]:
                 return
-            png, row = _pictured(map_arrays(lambda a: np.asarray(a[place]), x), self._given)  # noqa: B023
+            png, row = _pictured(map_arrays(lambda a: np.asarray(a[place]), x), self._preparation)  # noqa: B023
             sample = WorstSample(
                 index=start + place,
                 true=int(true[place]),
@@ -184,7 +192,7 @@ class _Counting:
         )
 
     def _names(self, count: int) -> tuple[str, ...]:
-        known: Any = self._given.class_names
+        known: Any = self._preparation.class_names
         if isinstance(known, Mapping):
             known = known.get(self.output, ())
         named = isinstance(known, tuple) and len(known) >= count
@@ -257,7 +265,7 @@ class _OfNumbers(_Counting):
         count = min(samples, MOST_POINTS)
         chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
         x = np.concatenate(self._x) if len(self._x) == len(self._truth) else None
-        given = None if x is None else _all_before_preprocessing(x[chosen], self._given)
+        given = None if x is None else _all_before_preprocessing(x[chosen], self._preparation)
         ruled: Sequence[float] = ()
         if self._rule is not None and given is not None:
             ruled = by_rule(self._rule, given).tolist()
@@ -271,7 +279,7 @@ class _OfNumbers(_Counting):
             truth=tuple(truth[chosen].tolist()),
             predicted=tuple(made[chosen].tolist()),
             feature=() if given is None else tuple(given.reshape(-1).tolist()),
-            feature_name=next((c[0][0] for c in self._given.columns.values()), "x"),
+            feature_name=next((c[0][0] for c in self._preparation.columns.values()), "x"),
             rule=tuple(ruled),
         )
 
@@ -308,19 +316,19 @@ def _by_name(names: Sequence[str], each: Any) -> Mapping[str, Any]:
     return {}
 
 
-def _pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | str]]:
+def _pictured(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:
     """Returns a sample after preprocessing as people look at it: scalings are undone.
 
     A PNG file, or nothing; and the values by column, in 6 digits, if it is no image.
     """
     png, row = b"", {}
     arrays = named_arrays(sample, "x")
-    if given.table is not None and isinstance(sample, np.ndarray):
-        rows = given.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
+    if preparation.table is not None and isinstance(sample, np.ndarray):
+        rows = preparation.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
         return b"", {name: _cell(column[0]) for name, column in rows.items()}
     for name, array in arrays.items():
-        values = _before_preprocessing(array, name, given)
-        columns = given.columns.get(name)
+        values = _before_preprocessing(array, name, preparation)
+        columns = preparation.columns.get(name)
         image = None if columns else image_of(values)
         if image is not None:
             png = png or _png(image)
@@ -334,13 +342,13 @@ def _pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | st
     return png, row
 
 
-def _all_before_preprocessing(samples: np.ndarray, given: Given) -> np.ndarray:
+def _all_before_preprocessing(samples: np.ndarray, preparation: Preparation) -> np.ndarray:
     """Returns samples of a single input as they were before preprocessing."""
-    return np.stack([_before_preprocessing(sample, "x", given) for sample in samples])
+    return np.stack([_before_preprocessing(sample, "x", preparation) for sample in samples])
 
 
-def _before_preprocessing(array: np.ndarray, name: str, given: Given) -> np.ndarray:
-    prepared = given.prepared.get(name)
+def _before_preprocessing(array: np.ndarray, name: str, preparation: Preparation) -> np.ndarray:
+    prepared = preparation.prepared.get(name)
     return array if prepared is None else np.asarray(prepared.undone(array[None])[0])
 
 
