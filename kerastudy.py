@@ -64,8 +64,8 @@ def __getattr__(name: str) -> Any:
     if not name.startswith("__") or name == "__all__":
         from studies import face
 
-        globals().update({each: getattr(face, each) for each in face.__all__})
-        globals()["__all__"] = ["__version__", *face.__all__]
+        globals().update({public: getattr(face, public) for public in face.NAMES})
+        globals()["__all__"] = ["__version__", *face.NAMES]
     if name in globals():
         return globals()[name]
     text = f"module 'kerastudy' has no attribute {name!r}"
@@ -76,7 +76,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from studies import face
 
-    return ["__version__", *face.__all__]
+    return ["__version__", *face.NAMES]
 
 
 def _command_line() -> None:

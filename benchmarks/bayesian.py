@@ -1,4 +1,4 @@
-"""What one ask of Keras Tuner's Bayesian oracle costs, at 300 trials of 8 hyperparameters.
+"""Measures one ask of Keras Tuner's Bayesian oracle, at 300 trials of 8 hyperparameters.
 
     python -m benchmarks.bayesian [--trials 300] [--asks 3] [--json]
 
@@ -39,7 +39,7 @@ def ask_cost(trials: int, asks: int) -> dict[str, float]:
 
     Args:
         trials: Trials that the engine is restored with.
-        asks: How many asks the mean is of.
+        asks: How many asks are averaged.
     """
     engines = [
         make_engine(

@@ -1,4 +1,4 @@
-"""What a trial's checkpoints cost: their share of the time of a trial of 5 epochs.
+"""Measures checkpoints: their share of the time of a trial of 5 epochs.
 
     python -m benchmarks.checkpoints [--data mnist.npz] [--json] [--quick]
 
@@ -42,7 +42,7 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
     Args:
         images: MNIST as an npz file; None: images are made up.
         sizes: Images for training and for validation.
-        trials: How many, after a first one that makes the program.
+        trials: How many trials follow a first one that makes the program.
     """
     from studies.training import (
         BestWeights,

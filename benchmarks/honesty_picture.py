@@ -98,7 +98,7 @@ def simulated(seed: int) -> Simulated:
 
 
 def picture(studies: list[Simulated]) -> alt.LayerChart:
-    """Returns one study, and in how many of them each way to state the best value is right.
+    """Returns one study, and in how many studies each way to state the best value is right.
 
     It is the one whose best value is too high by the median amount.
     """

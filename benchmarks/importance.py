@@ -1,4 +1,4 @@
-"""Importance of hyperparameters: which evaluator ranks them as known functions do, by trials.
+"""Compares evaluators of importance on functions whose truth is known, by number of trials.
 
 Each function has five hyperparameters of very different effects: one on a log scale, two numbers,
 a choice, and one that only a value of the choice activates. Half of the functions fall off steeply
@@ -53,7 +53,7 @@ class KnownFunction:
 
 
 def is_active(points: np.ndarray) -> np.ndarray:
-    """Returns at which points the last hyperparameter is active."""
+    """Returns the points at which the last hyperparameter is active."""
     return np.asarray(points[:, 3] < 1 / _KINDS)
 
 
@@ -112,7 +112,7 @@ def shares(
 
 
 def evaluators() -> dict[str, tuple[int, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:
-    """Returns what is compared by name: the most trials that it is asked for, and a function."""
+    """Returns, by name, the most trials that an evaluator gets, and its function."""
     from optuna.importance import (
         FanovaImportanceEvaluator,
         MeanDecreaseImpurityImportanceEvaluator,

@@ -1,4 +1,4 @@
-"""How near an epoch comes to its limit: the matrix products that it can't do without.
+"""Compares an epoch with its limit: its matrix products alone.
 
     python -m benchmarks.limit [--data mnist.npz] [--json] [--quick]
 
@@ -35,7 +35,7 @@ from tracking.records import Objective, TrialSpec
 _WORK = WORKS["dense"]
 _VALUES = {"learning_rate": 1e-3, "dropout": 0.3, "batch_normalization": True}
 _UNITS = (784, 64, 10)
-# Of the trial; the builder is given its values directly.
+# The space is the trial's; the builder gets its values directly.
 _SPACE = SearchSpace(ks.learning_rate())
 
 
@@ -45,7 +45,7 @@ def measure(images: Path | None, sizes: tuple[int, int], rounds: int) -> dict[st
     Args:
         images: MNIST as an npz file; None: images are made up.
         sizes: Images for training and for validation.
-        rounds: How many epochs the medians are of.
+        rounds: The number of epochs, whose medians are returned.
     """
     from studies.training import CompiledTrainer, configure_tensorflow
 
@@ -71,7 +71,7 @@ def measure(images: Path | None, sizes: tuple[int, int], rounds: int) -> dict[st
     noting(program, "train_epoch", seconds["training"])
     noting(program, "validate", seconds["validation"])
     trainer.train(trial(splits, 1, rounds + 1), between_epochs)
-    # The first epoch takes the trial's start along.
+    # The first epoch includes the trial's start.
     medians = {name: statistics.median(each[1:]) for name, each in seconds.items()}
     between = medians["epoch"] - medians["training"] - medians["validation"]
     return {
@@ -82,7 +82,7 @@ def measure(images: Path | None, sizes: tuple[int, int], rounds: int) -> dict[st
 
 
 def noting(owner: object, method: str, seconds: list[float]) -> None:
-    """Has a method note how long each of its calls takes."""
+    """Makes a method note how long each of its calls takes."""
     function = getattr(owner, method)
 
     def wrapper(*arguments: object, **options: object) -> object:
@@ -120,7 +120,7 @@ def trial(splits: Any, seed: int, epochs: int) -> Any:
 
 
 def products_of(x: Any, x_validation: Any) -> Callable[[], object]:
-    """Returns what does an epoch's matrix products, for training and then for validation."""
+    """Returns a function of an epoch's matrix products, for training and then for validation."""
     import tensorflow as tf
 
     inputs, hidden, outputs = _UNITS
@@ -148,7 +148,7 @@ def products_of(x: Any, x_validation: Any) -> Callable[[], object]:
             )
 
         trained = loop(train, tf.shape(x)[0], tf.zeros_like(first), tf.zeros_like(second))
-        # Read, or TensorFlow would leave it out.
+        # The sum is read, or TensorFlow would leave it out.
         return trained, loop(validate, tf.shape(x_validation)[0], 0.0)
 
     compiled = tf.function(run, autograph=False)
@@ -163,7 +163,7 @@ def timed(function: Callable[[], object]) -> float:
 
 
 def gathering_of(x: Any, y: Any) -> Callable[[], object]:
-    """Returns what gathers the batches of an epoch's training, and does nothing with them."""
+    """Returns a function that gathers an epoch's batches, and does nothing with them."""
     import tensorflow as tf
 
     arrays = [tf.constant(x), tf.constant(y)]

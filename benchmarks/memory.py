@@ -1,4 +1,4 @@
-"""What a worker's memory grows by: resident after 50 trials, and after 1,000 of 20 structures.
+"""Measures a worker's memory after 50 trials, and after 1,000 of 20 structures.
 
     python -m benchmarks.memory [--trials 1000] [--structures 20] [--kept N] [--trainer plain]
         [--json]
@@ -53,9 +53,9 @@ def measure(trials: int, structures: int, kept: int | None, mode: Mode) -> dict[
 
     Args:
         trials: More than 50.
-        structures: How many different ones there are.
+        structures: How many structures there are.
         kept: The most programs to keep; None takes the trainer's own limit.
-        mode: Of the trainer.
+        mode: The trainer's mode.
     """
     import numpy as np
 

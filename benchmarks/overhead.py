@@ -1,4 +1,4 @@
-"""What a study costs beside building and fitting: CPU per trial, at 10 and at 1,000 trials.
+"""Measures a study besides building and fitting: CPU per trial, at 10 and at 1,000 trials.
 
     python -m benchmarks.overhead [--trials 1000] [--json]
 
@@ -29,7 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.definition import LaunchOptions
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from studies.progress import NoProgress
 from studies.running.launch import run_study
 from tracking.journal import Journal

@@ -1,4 +1,4 @@
-"""What the report of a large study takes: to make, to send, to look at.
+"""Measures the report of a large study: to make, to send, to look at.
 
     python -m benchmarks.report [--trials 2000] [--json]
 
@@ -28,7 +28,7 @@ from studies.running.launch import run_study
 
 
 def make(trials: int, folder: Path) -> dict[str, Any]:
-    """Plays a study and makes its page; returns its path, size, and what it took."""
+    """Plays a study and makes its page; returns its path, size, and seconds."""
     options = LaunchOptions(store=folder / "store", report=False)
     run_study(SimulatedWorkers("optuna:random", trials, 64), options, progress=NoProgress())
     page = folder / "report.html"

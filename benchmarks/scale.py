@@ -1,4 +1,4 @@
-"""What a study's driver costs as trials and workers become many: no-op trials, SQLite store.
+"""Measures a study's driver as trials and workers become many: no-op trials, real store.
 
     python -m benchmarks.scale [--trials 5000] [--workers 64] [--throughput-trials 2000] [--json]
 
@@ -26,7 +26,7 @@ from typing import Any
 import kerastudy as ks
 from search_spaces import OptunaSpace, SearchSpace
 from studies.definition import LaunchOptions
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from studies.progress import NoProgress
 from studies.running.launch import run_study
 from tracking.history.study_history import StudyHistory
@@ -61,7 +61,7 @@ class BareSampler:
     """Optuna's TPE alone, with a study in memory.
 
     Attributes:
-        spent: CPU seconds that its trials took, one for each.
+        spent: CPU seconds of each trial.
         total: Their sum.
     """
 
@@ -76,7 +76,7 @@ class BareSampler:
         self.total = 0.0
 
     def play(self) -> None:
-        """Asks for a trial, and tells its value."""
+        """Asks for a trial, and reports its value."""
         began = time.process_time()
         trial = self._study.ask()
         self._study.tell(trial, value_of(self._space.suggest(trial)))
@@ -128,7 +128,7 @@ class SimulatedWorkers:
 
     def submit(self, *fits: TrialTask) -> None:
         self.began_wall = self.began_wall or time.perf_counter()
-        # The first ones are out of step, as workers are.
+        # The first trainings are out of step, as workers are.
         head_start = len(self._running) % (_EPOCHS + 1) if not self.ended else 0
         self._running.append((fits[0].spec, -head_start))
 
@@ -207,7 +207,7 @@ def _seconds(executor: SimulatedWorkers, store: Path) -> dict[str, float]:
 
 
 def throughput(trials: int, workers: int) -> dict[str, float]:
-    """Returns how many trials a second are proposed and recorded, and what one takes of CPU."""
+    """Returns how many trials a second are proposed and recorded, and the CPU of one."""
     executor = SimulatedWorkers("optuna:random", trials, workers)
     with tempfile.TemporaryDirectory() as folder:
         history = _launch(executor, Path(folder) / "store")
@@ -216,7 +216,7 @@ def throughput(trials: int, workers: int) -> dict[str, float]:
         "trials": trials,
         "workers": workers,
         "trials_per_second": trials / (executor.ended_wall[-1] - executor.began_wall),
-        # Without the first ones, in which modules are imported.
+        # The first trials, in which modules are imported, don't count.
         "cpu_ms_per_trial": (executor.ended[-1] - executor.ended[workers])
         / (trials - workers - 1)
         * 1000,

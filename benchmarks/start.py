@@ -1,11 +1,11 @@
-"""How long a launch takes to its first trial, beside importing TensorFlow and nothing else.
+"""Measures a launch up to its first trial, next to importing TensorFlow and nothing else.
 
     python -m benchmarks.start [--workers 2] [--times 5] [--json]
 
 A launch of the catalog's digits in a new store, with so many workers, in turn with as many bare
-processes at once that import TensorFlow and end. The first trial begins when its run does, which is
-when its worker is told to train; its first epoch ends after its program was traced. The goal: it
-begins within 1.3 times what the bare processes take.
+processes at once that import TensorFlow and end. The first trial begins when its run does, as
+its worker gets the task; its first epoch ends after its program was traced. The goal: it begins
+within 1.3 times the time of the bare processes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long workers wait for their driver: for its answer to each epoch, and between two trials.
+"""Measures how long workers wait for their driver: at each epoch, and between two trials.
 
     python -m benchmarks.waiting [--workers 2] [--trials 60] [--data mnist.npz] [--json] [--quick]
 

@@ -1,7 +1,6 @@
 """Images: a small convolutional network on handwritten digits of 8 by 8 pixels.
 
-With files of images, take `ks.datasets.npz`, or `ks.datasets.batches` with
-`keras.utils.image_dataset_from_directory`.
+For a folder of images, take `ks.datasets.images("folder")`.
 """
 
 import keras

@@ -1,7 +1,7 @@
 """What does a house cost? A table with numbers, categories and missing values.
 
 Numbers are standardized, and categories become one-hot; means, deviations and the list of cities
-are those of the training part alone. The champion takes the columns of the file.
+come from the training part alone. The champion takes the columns of the file.
 """
 
 import keras

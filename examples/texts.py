@@ -16,7 +16,7 @@ OTHER = ["the", "room", "was", "and", "food", "staff", "very", "place"]
 
 
 def review(good):
-    """Makes a review of some words, one or two of which tell."""
+    """Makes a review of some words, one or two of them good or bad."""
     telling = random.choice(GOOD if good else BAD, random.integers(1, 3))
     words = [*telling, *random.choice(OTHER, 6)]
     return " ".join(random.permutation(words))

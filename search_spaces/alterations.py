@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.choices import Fixed, Listed
@@ -33,13 +33,16 @@ from search_spaces.parameters.parameter import (
 )
 from search_spaces.parameters.ranges import Int
 
-if TYPE_CHECKING:
-    pass
-
-
 ByName = Mapping[str, Parameter]
 
-_LARGEST = sys.float_info.max
+_LARGEST: Final = sys.float_info.max
+_KINDS: Final[Mapping[type, str]] = {
+    float: "a number",
+    int: "an int",
+    bool: "true or false",
+    str: "a text",
+    type(None): "None",
+}
 
 
 def declared(groups: Iterable[object]) -> dict[str, Parameter]:
@@ -47,9 +50,10 @@ def declared(groups: Iterable[object]) -> dict[str, Parameter]:
     by_name: dict[str, Parameter] = {}
     for parameter in _flattened(groups):
         if parameter.name in by_name:
+            first = by_name[parameter.name]
             raise SearchSpaceError(
-                f"{parameter.name!r} is declared twice, as {by_name[parameter.name]!r} and as "
-                f"{parameter!r}: give one of them another name."
+                f"{first.name!r} is declared twice, as {first!r} and as {parameter!r}: give one of "
+                "them another name."
             )
         by_name[parameter.name] = parameter
     return by_name
@@ -62,9 +66,9 @@ def _flattened(groups: Iterable[object]) -> Iterator[Parameter]:
         elif isinstance(each, Iterable) and not isinstance(each, str | bytes | Mapping):
             yield from _flattened(each)
         else:
+            hint = "Declare it with Float, Int, Choice, Boolean or Fixed."
             raise SearchSpaceError(
-                f"A search space takes parameters and groups of them, received {each!r} of type "
-                f"{type(each).__name__}: declare it with Float, Int, Choice, Boolean or Fixed."
+                "A search space takes parameters and groups of them", received=each, hint=hint
             )
 
 
@@ -73,8 +77,7 @@ def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Paramete
     varying = tuple(names)
     if not varying:
         raise SearchSpaceError(
-            "only() needs the name of at least one parameter that varies, received none. To fix "
-            "some of them, use fix(name=value)."
+            "only() needs the name of a parameter that varies. To fix some, use fix(name=value)."
         )
     for name in varying:
         check_known(name, parameters)
@@ -101,7 +104,7 @@ def fixed(values: Mapping[str, object], parameters: ByName) -> dict[str, Paramet
 
 
 def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
-    """Returns new declarations of known parameters; they keep what they don't declare themselves.
+    """Returns new declarations of known parameters, which keep the rest of the old ones.
 
     One without a condition keeps the condition of the old one; one with a condition, its own or a
     kept one, and without `otherwise` keeps that too.
@@ -135,11 +138,9 @@ def value_of_kind(parameter: Parameter, value: object) -> Any:
         return plain
     if type(plain) is int and float in types and abs(plain) <= _LARGEST:
         return float(plain)
-    known = " or ".join(sorted("None" if kind is type(None) else kind.__name__ for kind in types))
-    raise SearchSpaceError(
-        f"{parameter.subject} can't be fixed at {value!r} of type {type(value).__name__}: it takes "
-        f"values of type {known}. Another kind of value needs another declaration: replace(…)."
-    )
+    accepted = " or ".join(name for kind, name in _KINDS.items() if kind in types)
+    hint = "Another kind of value needs another declaration, by replace(…)."
+    raise SearchSpaceError(f"{parameter.subject} takes {accepted}", received=value, hint=hint)
 
 
 def kinds_of(parameter: Parameter) -> frozenset[type]:
@@ -150,7 +151,7 @@ def kinds_of(parameter: Parameter) -> frozenset[type]:
 
 
 def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
-    """Returns what to say of a name that is not in the space."""
+    """Returns a sentence about a name that is not in the space."""
     return f"{name!r} is not in the search space. {suggestion(name, by_name)}"
 
 
@@ -203,7 +204,7 @@ def _settled_condition(
     demands: list[tuple[str, tuple[Scalar, ...]]] = []
     for name, values in parameter.when.items():
         if name not in changes or name not in settled:
-            # Not altered; or unknown, which the new space reports.
+            # The parent is not altered; or it is unknown, and the new space reports it.
             demands.append((name, values))
             continue
         parent = settled[name]
@@ -225,15 +226,15 @@ def _values_left(
     values: Iterable[Scalar], old: Parameter | None, new: Parameter
 ) -> tuple[Scalar, ...]:
     """Returns the values of a condition that its parent can still have, in its spelling."""
-    left = []
+    possible = []
     for value in values:
         # A condition on a Float may say 1, and a Fixed in its place has the value 1.0.
         spelled = old.canonical(value) if old is not None and old.contains(value) else value
         for each in (spelled, value):
             if new.contains(each):
-                left.append(new.canonical(each))
+                possible.append(new.canonical(each))
                 break
-    return tuple(left)
+    return tuple(possible)
 
 
 def _never_active(parameter: Parameter, settled: ByName, never: set[str]) -> SearchSpaceError:
@@ -249,6 +250,5 @@ def _never_active(parameter: Parameter, settled: ByName, never: set[str]) -> Sea
 
 
 def _fixed(parameter: Parameter, value: Any) -> Fixed:
-    return Fixed(
-        parameter.name, parameter.opened(value), when=parameter.when, otherwise=parameter.otherwise
-    )
+    fixed = Fixed(parameter.name, parameter.opened(value))
+    return fixed.conditioned(parameter.when, parameter.otherwise)

@@ -55,8 +55,11 @@ from search_spaces.parameters.ranges import (
 )
 from search_spaces.space import SearchSpace
 
+Range = type[Float] | type[Int]
 
-def keras_tuner_int(
+
+def keras_tuner_range(
+    kind: Range,
     name: str,
     min_value: Any,
     max_value: Any,
@@ -64,26 +67,13 @@ def keras_tuner_int(
     sampling: str | None = None,
     default: Any = None,
 ) -> Parameter:
-    """Returns what `HyperParameters.Int` declares; its default is `min_value` if not given."""
-    scale = _scale(sampling)
-    low, high = _whole(min_value), _whole(max_value)
-    declared = _range(Int, name, low, high, _whole(step), scale)
-    return _with_default(declared, low, high, _whole(default))
-
-
-def keras_tuner_float(
-    name: str,
-    min_value: Any,
-    max_value: Any,
-    step: Any = None,
-    sampling: str | None = None,
-    default: Any = None,
-) -> Parameter:
-    """Returns what `HyperParameters.Float` declares; its default is `min_value` if not given."""
-    scale = _scale(sampling)
-    low, high = without_numpy(min_value), without_numpy(max_value)
-    declared = _range(Float, name, low, high, without_numpy(step), scale)
-    return _with_default(declared, low, high, without_numpy(default))
+    """Returns what `HyperParameters.Int` or `Float` declares; the usual default is `min_value`."""
+    plain = _whole if kind is Int else without_numpy
+    low, high = plain(min_value), plain(max_value)
+    # Keras Tuner takes None for "linear", and any case. The parameter refuses other scales.
+    scale = sampling.lower() if isinstance(sampling, str) else sampling or "linear"
+    declared = _range(kind, name, low, high, plain(step), scale)
+    return _with_default(declared, low, high, plain(default))
 
 
 def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
@@ -110,20 +100,15 @@ def keras_tuner_fixed(name: str, value: Any) -> Fixed:
     return Fixed(name, without_numpy(value))
 
 
-def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = False) -> Parameter:
-    """Returns what `Trial.suggest_float` declares, with the default of our parameter."""
-    if log and step is not None:
-        raise _both_step_and_log("Float", name, step)
+def optuna_range(
+    kind: Range, name: str, low: Any, high: Any, step: Any = None, log: bool = False
+) -> Parameter:
+    """Returns what `suggest_float` or `suggest_int` declares, with the default of our parameter."""
+    if log and step not in (None, kind.usual_step):
+        raise SearchSpaceError(f"{name!r}: Optuna takes either step or log: leave one of them out.")
+    plain = _whole if kind is Int else without_numpy
     scale = "log" if log else "linear"
-    return _range(Float, name, without_numpy(low), without_numpy(high), without_numpy(step), scale)
-
-
-def optuna_int(name: str, low: Any, high: Any, step: Any = 1, log: bool = False) -> Parameter:
-    """Returns what `Trial.suggest_int` declares, with the default of our parameter."""
-    if log and step != 1:
-        raise _both_step_and_log("Int", name, step)
-    scale = "log" if log else "linear"
-    return _range(Int, name, _whole(low), _whole(high), _whole(step), scale)
+    return _range(kind, name, plain(low), plain(high), plain(step), scale)
 
 
 def optuna_categorical(name: str, choices: Any) -> Choice:
@@ -137,7 +122,7 @@ def same_domain(one: Parameter, other: Parameter) -> bool:
 
 
 def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
-    """Returns the value of a domain that equals what was written; NOT_GIVEN if none does.
+    """Returns the value of a domain that equals a written one; NOT_GIVEN if none does.
 
     For example `1` of an Int for `1.0`.
     """
@@ -157,13 +142,6 @@ def _whole(value: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-def _scale(sampling: str | None) -> Any:
-    # Keras Tuner takes None for "linear", and any case. What is no scale, the parameter refuses.
-    if sampling is None:
-        return "linear"
-    return sampling.lower() if isinstance(sampling, str) else sampling
-
-
 def _distinct(values: Any) -> Any:
     if isinstance(values, str | bytes | dict | set | frozenset) or not isinstance(values, Iterable):
         return values  # Choice says what is wrong with these.
@@ -173,9 +151,7 @@ def _distinct(values: Any) -> Any:
     return list(distinct.values())
 
 
-def _range(
-    kind: type[Float] | type[Int], name: str, low: Any, high: Any, step: Any, scale: Any
-) -> Parameter:
+def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -> Parameter:
     """Returns a range whose high is the last value that the step reaches."""
     proper: Any = is_whole if kind is Int else is_number
     if proper(low) and proper(high) and low == high:
@@ -210,23 +186,13 @@ def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Par
     if isinstance(declared, Fixed) and default in (None, declared.value):
         return declared
     if not is_number(wanted) or not low <= wanted <= high:
-        raise SearchSpaceError(
-            f"{declared.subject}: default must be a number from {low!r} to {high!r}, received "
-            f"{default!r}: give one in the range, or none."
-        )
+        raise declared.wrong("default", f"a number from {low!r} to {high!r}", default)
     if isinstance(declared, Int | Float):
         return declared.with_default(declared.nearest(wanted))
-    values: Any = declared.grid_values()
     if isinstance(declared, Fixed):
         return declared
+    values: Any = declared.grid_values()
     return declared.with_default(min(values, key=lambda value: abs(value - wanted)))
-
-
-def _both_step_and_log(kind: str, name: str, step: object) -> SearchSpaceError:
-    return SearchSpaceError(
-        f"{kind} {name!r}: Optuna takes either step or log, received step={step!r} and log=True: "
-        f"leave one of them out."
-    )
 
 
 _WHEN: Final = " when "
@@ -244,13 +210,13 @@ def read_as(name: str) -> str:
 def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
     """Returns the name of one of several parameters that a builder reads by one name."""
     words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
-    wanted = f"{name}{_WHEN}{words}".replace("=", ":")
-    if len(wanted) > _LONGEST:
-        wanted = wanted[: _LONGEST - 1].rstrip() + "…"
-    unique, count = wanted, 1
+    base = f"{name}{_WHEN}{words}".replace("=", ":")
+    if len(base) > _LONGEST:
+        base = base[: _LONGEST - 1].rstrip() + "…"
+    unique, count = base, 1
     while unique in taken:
         count += 1
-        unique = f"{wanted} ({count})"
+        unique = f"{base} ({count})"
     return unique
 
 
@@ -340,7 +306,7 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
         parameter = _parameter(each)
         condition = _condition(each.conditions, parameters)
         if condition is None:
-            # Under a condition that can't be met.
+            # Its condition can't be met.
             continue
         if counts[parameter.name] > 1:
             taken = {*counts, *(other.name for other in parameters)}
@@ -351,13 +317,13 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
 
 def _parameter(each: Any) -> Parameter:
     name, kind = str(each.name), type(each).__name__
-    if kind == "Int":
-        return keras_tuner_int(
-            name, each.min_value, each.max_value, _step(each), each.sampling, each.default
-        )
-    if kind == "Float":
-        return keras_tuner_float(
-            name, each.min_value, each.max_value, each.step, each.sampling, each.default
+    if kind in ("Int", "Float"):
+        # On a logarithmic scale, Keras Tuner may say 1 for no step of an Int.
+        stepless = kind == "Int" and each.sampling not in (None, "linear") and each.step == 1
+        make: Range = Int if kind == "Int" else Float
+        step = None if stepless else each.step
+        return keras_tuner_range(
+            make, name, each.min_value, each.max_value, step, each.sampling, each.default
         )
     if kind == "Choice":
         return keras_tuner_choice(name, each.values, each.default)
@@ -371,11 +337,6 @@ def _parameter(each: Any) -> Parameter:
     )
 
 
-def _step(each: Any) -> Any:
-    # Of one on a logarithmic scale, Keras Tuner may say 1 for none.
-    return None if each.sampling not in (None, "linear") and each.step in (None, 1) else each.step
-
-
 def _condition(
     conditions: Sequence[Any], parameters: Sequence[Parameter]
 ) -> Mapping[str, tuple[Scalar, ...]] | None:
@@ -383,7 +344,7 @@ def _condition(
     condition: dict[str, tuple[Scalar, ...]] = {}
     for each in conditions:
         parents = [p for p in parameters if each.name in (p.name, read_as(p.name))]
-        # Of several parents of one name, that under whose conditions this one stands too.
+        # Several parents may have the name: take one whose own conditions hold here.
         parent = next((p for p in parents if set(p.when) <= set(condition)), None)
         if parent is None:
             return None

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from search_spaces import alterations
 from search_spaces.alterations import unknown_name
+from search_spaces.checks import known_name
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.parameters.choices import parameter_from_dict
 from search_spaces.parameters.parameter import (
@@ -220,7 +221,7 @@ class SearchSpace:
             raise SearchSpaceError(containment.reason)
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what a builder reads: the values, and `otherwise` for what is not active.
+        """Returns a builder's readings: the values, and `otherwise` of inactive parameters.
 
         Args:
             values: Values of the active parameters.
@@ -259,11 +260,8 @@ class SearchSpace:
             SearchSpaceError: If the values are not in the space.
         """
         self.validate(values)
-        return {
-            name: self._by_name[name].to_unit(values[name])
-            for name in self.dimensions
-            if name in values
-        }
+        varying = (name for name in self.dimensions if name in values)
+        return {name: self._by_name[name].to_unit(values[name]) for name in varying}
 
     def from_unit(self, point: Mapping[str, float]) -> dict[str, Any]:
         """Returns the values at a point of the unit cube.
@@ -278,15 +276,13 @@ class SearchSpace:
             SearchSpaceError: If a coordinate is missing, unknown, or not from 0 to 1.
         """
         for name in point:
-            if name not in self.dimensions:
-                known = suggestion(name, self.dimensions)
-                raise SearchSpaceError(f"{name!r} is not a dimension of the space. {known}")
-        for name in self.dimensions:
-            if name not in point:
-                raise SearchSpaceError(
-                    f"The point has no coordinate for {name!r}, received {dict(point)!r}: give "
-                    f"one for each of the space's dimensions, active or not."
-                )
+            known_name("dimension of the space", name, self.dimensions, SearchSpaceError)
+        if missing := [name for name in self.dimensions if name not in point]:
+            raise SearchSpaceError(
+                f"The point has no coordinate for {missing[0]!r}",
+                received=dict(point),
+                hint="Give one for each of the space's dimensions, active or not.",
+            )
         values = {
             name: parameter.from_unit(point[name]) if name in point else parameter.default
             for name, parameter in self._by_name.items()
@@ -415,23 +411,14 @@ class SearchSpace:
             SearchSpaceError: If it is of an unknown version, or something is missing or wrong.
         """
         if not isinstance(content, Mapping):
-            raise SearchSpaceError(f"A search space must be a JSON object, received {content!r}.")
+            raise SearchSpaceError.of_setting("A search space", "a JSON object", content)
         version, parameters = content.get("version"), content.get("parameters")
         if version != VERSION or isinstance(version, bool):
-            raise SearchSpaceError(
-                f"Unknown version {version!r} of a search space: this kerastudy reads version "
-                f"{VERSION}. Use the kerastudy that wrote it, or a newer one."
-            )
-        if not isinstance(parameters, list | tuple):
-            raise SearchSpaceError(
-                f"A search space must have a list of 'parameters', received {parameters!r}."
-            )
-        unknown = [key for key in content if key not in ("version", "parameters")]
-        if unknown:
-            raise SearchSpaceError(
-                f"A search space has 'version' and 'parameters', received also {unknown[0]!r}: "
-                f"take it out."
-            )
+            hint = "Use the kerastudy that wrote it, or a newer one."
+            raise SearchSpaceError.of_setting("A space's version", str(VERSION), version, hint)
+        if set(content) != {"version", "parameters"} or not isinstance(parameters, list | tuple):
+            expected = "an object of 'version' and a list of 'parameters'"
+            raise SearchSpaceError.of_setting("A search space", expected, dict(content))
         return cls(*map(parameter_from_dict, parameters))
 
     def to_json(self) -> str:
@@ -448,10 +435,10 @@ class SearchSpace:
         try:
             content = json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
-            shown = text if not isinstance(text, str) or len(text) <= 80 else text[:77] + "…"
             raise SearchSpaceError(
-                f"A search space could not be read from JSON: {error}; received {shown!r}. Was the "
-                f"file cut short, or edited?"
+                f"A search space could not be read from JSON: {error}",
+                received=text,
+                hint="Was the file cut short, or edited?",
             ) from error
         return cls.from_dict(content)
 
@@ -521,13 +508,11 @@ def check_parents(parameters: Mapping[str, Parameter]) -> None:
                     f"{parameter.subject}: its condition names {name!r}, which is not in the "
                     f"space. {suggestion(name, others)}"
                 )
-            for value in values:
-                reason = parameters[name].reason_outside(value)
+            reasons = {value: parameters[name].reason_outside(value) for value in values}
+            for value, reason in reasons.items():
                 if reason is not None:
-                    raise SearchSpaceError(
-                        f"{parameter.subject}: its condition {name!r}: {value!r} can't be met. "
-                        f"{reason}"
-                    )
+                    condition = f"its condition {name!r}: {value!r} can't be met"
+                    raise SearchSpaceError(f"{parameter.subject}: {condition}. {reason}")
 
 
 def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:

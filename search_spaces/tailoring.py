@@ -1,4 +1,4 @@
-"""A space tailored from the command line: what varies, from which range, and what is fixed.
+"""A space tailored from the command line: names that vary, ranges, and fixed values.
 
     --only a,b                          these vary, all others are Fixed at their defaults
     --set learning_rate=1e-4            Fixed at this value
@@ -11,9 +11,8 @@
     --set 'hidden=(64,), (64, 32)'      tuples, lists and dicts, as in Python or JSON
 
 A Float or an Int takes a number, a Boolean takes true or false. For a Choice or a Fixed, a text is
-read as JSON if that is one of its values (`3`, `true`, `null`, `"3"`), else as a string. If one of
-its values has dots or a comma in it, such as "1..2" or "a,b", a text with dots is no range, and
-several values among which are new ones need a list in JSON.
+read as JSON if that is one of its values (`3`, `true`, `null`, `"3"`), else as a string. New values
+with dots or a comma in them need a list in JSON.
 """
 
 from __future__ import annotations
@@ -41,8 +40,6 @@ from search_spaces.space import SearchSpace
 Kind = TypeVar("Kind", bound=Parameter)
 
 _PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
-_LARGEST_EXACT: Final = 2**53
-"""Up to here, floats hold every int."""
 
 
 # Not a dataclass: importing those takes as long as importing all of this package.
@@ -76,16 +73,13 @@ class Tailoring(NamedTuple):
             if not equals or not name:
                 raise SearchSpaceError(f"--set takes NAME=VALUE, received {text!r}.")
             if name in by_name:
-                raise SearchSpaceError(
-                    f"--set gives {name!r} twice, as {by_name[name]!r} and as {value!r}: give it "
-                    f"once."
-                )
+                raise SearchSpaceError(f"--set gives {name!r} twice: give it once.")
             by_name[name] = value
         return cls(tuple(only or ()) or None, by_name)
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the tailoring changes nothing."""
         return self.only is None and not self.ranges
 
     def apply(self, space: SearchSpace) -> SearchSpace:
@@ -118,8 +112,7 @@ class Tailoring(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the tailoring in JSON's types."""
-        only = None if self.only is None else list(self.only)
-        return {"only": only, "ranges": dict(self.ranges)}
+        return {"only": self.only and list(self.only), "ranges": dict(self.ranges)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Tailoring:
@@ -129,11 +122,10 @@ class Tailoring(NamedTuple):
             SearchSpaceError: If something is missing, unknown or wrong.
         """
         if set(content) != set(cls._fields):
-            raise SearchSpaceError(
-                f"A tailoring has {', '.join(map(repr, cls._fields))}, received {dict(content)!r}."
+            raise SearchSpaceError.of_setting(
+                "A tailoring", f"a mapping of {' and '.join(cls._fields)}", dict(content)
             )
-        only = content["only"]
-        return cls(None if only is None else tuple(only), dict(content["ranges"]))
+        return cls(content["only"] and tuple(content["only"]), dict(content["ranges"]))
 
 
 def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
@@ -156,7 +148,8 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
     a Choice (of a Boolean a Boolean), one value a Fixed; all without a condition.
     """
     low, dots, rest = text.partition("..")
-    if dots and _number(low) is not None and not _some_text_has("..", parameter):
+    is_value = isinstance(parameter, Listed) and text in parameter.values
+    if dots and _number(low) is not None and not is_value:
         return _read_range(parameter, text, low, rest)
     values = _read_values(parameter, text)
     if len(values) == 1:
@@ -175,13 +168,7 @@ def read_value(parameter: Parameter, text: str) -> Any:
     else:
         number = _number(text)
         value = text if number is None else number
-    try:
-        return value_of_kind(parameter, value)
-    except SearchSpaceError as error:
-        wanted = {Float: "a number", Int: "an int", Boolean: "true or false"}.get(type(parameter))
-        if wanted is None:
-            raise
-        raise SearchSpaceError(f"{parameter.subject} takes {wanted}, received {text!r}.") from error
+    return value_of_kind(parameter, value)
 
 
 def spell_domain(parameter: Parameter) -> str:
@@ -213,67 +200,52 @@ def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float |
     """Returns a Float or Int from `LOW..HIGH`, `:STEP` and `:SCALE` in any order after it."""
     kinds = kinds_of(parameter)
     if not kinds <= {int, float}:
-        raise SearchSpaceError(
-            f"{parameter.subject} has no range, received {text!r}: list its values, as in "
-            f"--set '{parameter.name}=VALUE,VALUE'."
-        )
+        hint = f"List its values, as in --set '{parameter.name}=VALUE,VALUE'."
+        raise SearchSpaceError(f"{parameter.subject} has no range", received=text, hint=hint)
     high, *extras = (part.strip() for part in rest.split(":"))
     ends = [_number(low), _number(high)]
     scales = [extra for extra in extras if extra in SCALES]
     steps = [_number(extra) for extra in extras if extra not in SCALES]
     if None in (*ends, *steps) or len(scales) > 1 or len(steps) > 1:
-        raise SearchSpaceError(
-            f"{parameter.subject}: a range is LOW..HIGH, with :STEP and :SCALE (one of "
-            f"{', '.join(SCALES)}) after it where they are wanted, as in 16..128:16 or "
-            f"1e-5..1e-2:log; received {text!r}."
-        )
+        expected = f"LOW..HIGH, perhaps with :STEP and :SCALE (one of {', '.join(SCALES)})"
+        hint = "Write such as 16..128:16 or 1e-5..1e-2:log."
+        raise parameter.wrong("a range", expected, text, hint)
     make: Callable[..., Float | Int] = Int if kinds == {int} else Float
-    wanted: dict[str, Any] = {"role": _searched_role(parameter)}
+    options: dict[str, Any] = {"role": _searched_role(parameter)}
     if scales:
-        wanted["scale"] = scales[0]
+        options["scale"] = scales[0]
     elif isinstance(parameter, Float | Int):
         keeps_scale = parameter.scale == "linear" or (ends[0] is not None and ends[0] > 0)
-        wanted["scale"] = parameter.scale if keeps_scale else "linear"
+        options["scale"] = parameter.scale if keeps_scale else "linear"
     if steps:
-        wanted["step"] = steps[0]
+        options["step"] = steps[0]
     # A step means another thing on another scale.
-    elif isinstance(parameter, Float | Int) and wanted["scale"] == parameter.scale:
-        # Where it does not lead from low to high, there is none; all else that is wrong raises
-        # again below.
+    elif isinstance(parameter, Float | Int) and options["scale"] == parameter.scale:
+        # A declared step that does not lead from low to high is dropped; all else that is wrong
+        # raises again below.
         with contextlib.suppress(SearchSpaceError):
-            return _like(parameter, make(parameter.name, *ends, step=parameter.step, **wanted))
-    return _like(parameter, make(parameter.name, *ends, **wanted))
+            return _like(parameter, make(parameter.name, *ends, step=parameter.step, **options))
+    return _like(parameter, make(parameter.name, *ends, **options))
 
 
 def _read_values(parameter: Parameter, text: str) -> list[Any]:
     """Returns one or several values of the parameter's kind."""
     if isinstance(parameter, Listed) and parameter.objects:
         content = read_object(text)
-        known = content is not None and parameter.contains(content)
-        if not known and isinstance(content, list | tuple) and any(map(is_object, content)):
+        is_value = content is not None and parameter.contains(content)
+        if not is_value and isinstance(content, list | tuple) and any(map(is_object, content)):
             return [value_of_kind(parameter, each) for each in content]
-        if known or isinstance(content, tuple | dict):
+        if is_value or isinstance(content, tuple | dict):
             return [value_of_kind(parameter, content)]
     if text.startswith("["):
         content = _json(text)
         if not isinstance(content, list) or not content:
-            raise SearchSpaceError(
-                f'{parameter.subject}: expected a list in JSON, such as ["a", 3, null], received '
-                f"{text!r}."
-            )
+            raise parameter.wrong("values", 'a list in JSON, such as ["a", 3, null]', text)
         return [value_of_kind(parameter, each) for each in content]
     if isinstance(parameter, Listed) and text in parameter.values:
         # One value with a comma in it.
         return [read_value(parameter, text)]
-    values = [read_value(parameter, each.strip()) for each in text.split(",")]
-    unclear = len(values) > 1 and _some_text_has(",", parameter)
-    if unclear and not all(map(parameter.contains, values)):
-        raise SearchSpaceError(
-            f"{parameter.subject} has values with a comma in them, so it is unclear which values "
-            f"{text!r} lists: write a list in JSON, as in "
-            f'--set \'{parameter.name}=["VALUE", "VALUE"]\'.'
-        )
-    return values
+    return [read_value(parameter, each.strip()) for each in text.split(",")]
 
 
 def _read_listed(parameter: Listed, text: str) -> Any:
@@ -284,9 +256,9 @@ def _read_listed(parameter: Listed, text: str) -> Any:
             return content
     content = _json(text)
     readings: list[Any] = [content]
-    if type(content) is int and abs(content) <= _LARGEST_EXACT:
+    if type(content) is int and float(content) == content:
         readings.append(float(content))
-    # As Python writes them, or a spreadsheet: TRUE.
+    # Python writes True, a spreadsheet TRUE.
     readings += [text, _PYTHON_WORDS.get(text.capitalize(), text)]
     for reading in readings:
         if not isinstance(reading, list | dict) and parameter.contains(reading):
@@ -304,13 +276,6 @@ def _like(parameter: Parameter, domain: Kind) -> Kind:
 
 def _searched_role(parameter: Parameter) -> str:
     return "nuisance" if parameter.role == "fixed" else parameter.role
-
-
-def _some_text_has(part: str, parameter: Parameter) -> bool:
-    if not isinstance(parameter, Listed):
-        return False
-    texts = [value for value in parameter.values if isinstance(value, str)]
-    return any(part in text for text in texts if text not in parameter.objects)
 
 
 def _number(text: str) -> int | float | None:

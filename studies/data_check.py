@@ -1,4 +1,4 @@
-"""Looks at the data of a study before, or after, a model is trained on it."""
+"""A look at a study's data, for `check_data` and ``kerastudy data``."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFinding
         data: What a function of `datasets` returns; or a study, whose data it is.
 
     Returns:
-        What was found: `print` shows the findings, a line each.
+        The findings: `print` shows each in a line.
 
     Raises:
         DataError: If the data can't be read.
         StudyError: If it is made by a function of the hyperparameters, and that fails.
 
     Example:
-        >>> found = ks.check_data(ks.datasets.digits())
-        >>> [each.title for each in found.findings][0]
+        >>> findings = ks.check_data(ks.datasets.digits())
+        >>> findings.findings[0].title
         'No sample is in two parts'
     """
     if isinstance(data, DescribedData):
@@ -71,31 +71,31 @@ def check_target(
 
     Returns the findings, and the studies that have them in their record now.
     """
-    with showing() as shown:
-        shown.wait(what_is_loaded(target))
+    with showing() as progress:
+        progress.wait(what_is_loaded(target))
         prepare_environment(1)
         import_quietly()
         study, _ = load_study(target)
         if data:
             study = study.with_overrides({"data": data})
-        shown.wait("looking at the data")
-        found = _of_study(study)
-        recorded = _recorded(study, found, store, shown)
-        shown.end()
-        return found, recorded
+        progress.wait("looking at the data")
+        findings = _of_study(study)
+        recorded = _recorded(study, findings, store, progress)
+        progress.end()
+        return findings, recorded
 
 
 def check_file(text: str) -> DataFindings:
     """Looks at a data file, or a folder, that belongs to no study."""
-    with showing() as shown:
-        shown.wait("looking at the data")
+    with showing() as progress:
+        progress.wait("looking at the data")
         if Path(path_in(text)).is_dir():
-            # TensorFlow reads it.
+            # TensorFlow reads folders.
             prepare_environment(1)
             import_quietly()
-        found = check_data(data_alone(text))
-        shown.end()
-        return found
+        findings = check_data(data_alone(text))
+        progress.end()
+        return findings
 
 
 def _of_study(study: StudyDefinition) -> DataFindings:
@@ -127,23 +127,23 @@ def _of_made(study: StudyDefinition) -> DataFindings:
 
 
 def _recorded(
-    study: StudyDefinition, found: DataFindings, place: Path | None, progress: Progress
+    study: StudyDefinition, findings: DataFindings, place: Path | None, progress: Progress
 ) -> list[str]:
-    """Records what was found with the study, if the store has it with this data."""
+    """Records the findings with the study, if the store has it with this data."""
     try:
         with as_store_errors():
             opened = open_store(place if place is not None else default_store_path())
             engines = [] if opened is None else find_engines(opened, study.name)
-            alike = [each for each in engines if each.description.data.digest == found.digest]
+            alike = [h for h in engines if h.description.data.digest == findings.digest]
             for history in alike:
                 with (
                     history.store.lock_study(history.folder, study.name),
                     history.writing() as journal,
                 ):
-                    journal.write_findings(found)
+                    journal.write_findings(findings)
             for folder in {history.folder for history in alike}:
                 export_later(folder)
     except TrackingError as error:
-        progress.say(f"warning: what was found could not be recorded: {error}")
+        progress.say(f"warning: the findings could not be recorded: {error}")
         return []
-    return list(dict.fromkeys(each.description.name for each in alike))
+    return list(dict.fromkeys(history.description.name for history in alike))

@@ -1,4 +1,4 @@
-"""Checks a whole store, and mends it: the findings of one check are mended before the next.
+"""`doctor`: checks a whole store, and mends the findings of one check before the next.
 
 The checks that need no training's state are in `tracking.doctor`.
 """
@@ -83,7 +83,7 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
         raise StoreError("; ".join(outcome.notes))
 
 
-# In this order: each check reads what the former ones have mended.
+# The order counts: a check reads what the former ones have mended.
 _CHECKS: tuple[Callable[[StudyHistory], Iterable[Ailment]], ...] = (
     check_code,
     check_running,
@@ -147,7 +147,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
         if of_study is not None:
             findings += of_study
             checked.append(folder)
-    # Last: training may take hours, and be interrupted.
+    # Weights come last: training may take hours, and be interrupted.
     weights = partial(_weights, fix=fix, progress=progress)
     for folder in checked:
         findings += _of_study(store, folder, at_work, weights, fix=fix) or ()
@@ -178,7 +178,7 @@ def _of_study(
             holder = "" if fix else holder_of(folder)
             if not holder:
                 return findings
-    name = next((h.name for each, h in store.studies() if each == folder), folder.name)
+    name = next((h.name for path, h in store.studies() if path == folder), folder.name)
     at_work[name] = holder
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 
-# Prefixes of TensorFlow's errors: the place in its graph, and in the code.
+# TensorFlow's errors begin with the place in its graph, or in the code.
 _NODE = re.compile(r"\{\{function_node [^}]*\}\}")
 _CALLED = re.compile(r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
 _IN_USER_CODE = "in user code:"
@@ -17,18 +17,18 @@ def describe(error: BaseException) -> str:
     text = _undecorated(str(error)).removeprefix(f"{type(error).__name__}: ")
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].startswith("Graph execution error:"):
-        # Indented: lines of code.
+        # Indented lines are code.
         lines = [line for line in lines if not line[0].isspace()] or lines
     stripped = [_NODE.sub("", line).strip() for line in lines]
-    told = [line for line in stripped if line and not _WHERE.match(line)]
-    first = next(iter([*told, *stripped]), "")
+    informative = [line for line in stripped if line and not _WHERE.match(line)]
+    first = next(iter([*informative, *stripped]), "")
     return f"{type(error).__name__}: {first[:500]}" if first else type(error).__name__
 
 
 def first_paragraph(error: BaseException) -> str:
     """Returns an error's kind and its text up to the first empty line, in one line.
 
-    For errors of Keras that say in several lines what to do, followed by an example.
+    It suits errors of Keras that say in several lines what to do, followed by an example.
     """
     text = " ".join(str(error).strip().split("\n\n")[0].split()).rstrip(".")
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__

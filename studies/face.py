@@ -1,108 +1,59 @@
 """The names that `kerastudy` gives to study files, scripts and notebooks."""
 
-from __future__ import annotations
+from __future__ import annotations as _annotations
 
-from search_spaces import (
-    Boolean,
-    Choice,
-    Fixed,
-    Float,
-    Hyperparameters,
-    Int,
-    SearchSpace,
-    Tailoring,
-    activation,
-    batch_size,
-    batchnorm,
-    bias_initializer,
-    discover,
-    dropout,
-    epochs,
-    errors,
-    initializer,
-    l1,
-    l1_l2,
-    l2,
-    label_smoothing,
-    layers,
-    learning_rate,
-    momentum,
-    optimizer,
-    units,
-)
-from search_spaces.errors import KerastudyError
-from studies import Study, datasets, splits
-from studies.champion.choosing import promote
-from studies.champion.confirm import confirm
-from studies.champion.evaluation import evaluate
-from studies.champion.prediction import predict
-from studies.data import preprocessing
-from studies.data_check import check_data
-from studies.definition import RayOptions, epoch_seed, outputs, permutation, seed_states
-from studies.exporting import export_optuna, export_script
-from studies.results.models import load_model
-from studies.results.study_results import (
-    StudyResults,
-    Trial,
-    delete_study,
-    diagnose,
-    list_studies,
-    read_study,
-    rename_study,
-)
-from tracking import Objective
+from search_spaces import Boolean as Boolean
+from search_spaces import Choice as Choice
+from search_spaces import Fixed as Fixed
+from search_spaces import Float as Float
+from search_spaces import Hyperparameters as Hyperparameters
+from search_spaces import Int as Int
+from search_spaces import SearchSpace as SearchSpace
+from search_spaces import Tailoring as Tailoring
+from search_spaces import activation as activation
+from search_spaces import batch_size as batch_size
+from search_spaces import batchnorm as batchnorm
+from search_spaces import bias_initializer as bias_initializer
+from search_spaces import discover as discover
+from search_spaces import dropout as dropout
+from search_spaces import epochs as epochs
+from search_spaces import errors as errors
+from search_spaces import initializer as initializer
+from search_spaces import l1 as l1
+from search_spaces import l1_l2 as l1_l2
+from search_spaces import l2 as l2
+from search_spaces import label_smoothing as label_smoothing
+from search_spaces import layers as layers
+from search_spaces import learning_rate as learning_rate
+from search_spaces import momentum as momentum
+from search_spaces import optimizer as optimizer
+from search_spaces import units as units
+from search_spaces.errors import KerastudyError as KerastudyError
+from studies import Study as Study
+from studies import datasets as datasets
+from studies import splits as splits
+from studies.champion.choosing import promote as promote
+from studies.champion.confirm import confirm as confirm
+from studies.champion.evaluation import evaluate as evaluate
+from studies.champion.prediction import predict as predict
+from studies.data import preprocessing as preprocessing
+from studies.data_check import check_data as check_data
+from studies.definition import RayOptions as RayOptions
+from studies.definition import epoch_seed as epoch_seed
+from studies.definition import outputs as outputs
+from studies.definition import permutation as permutation
+from studies.definition import seed_states as seed_states
+from studies.exporting import export_optuna as export_optuna
+from studies.exporting import export_script as export_script
+from studies.results.models import load_model as load_model
+from studies.results.study_results import StudyResults as StudyResults
+from studies.results.study_results import Trial as Trial
+from studies.results.study_results import delete_study as delete_study
+from studies.results.study_results import diagnose as diagnose
+from studies.results.study_results import list_studies as list_studies
+from studies.results.study_results import read_study as read_study
+from studies.results.study_results import rename_study as rename_study
+from tracking import Objective as Objective
 
-__all__ = [
-    "Boolean",
-    "Choice",
-    "Fixed",
-    "Float",
-    "Hyperparameters",
-    "Int",
-    "KerastudyError",
-    "Objective",
-    "RayOptions",
-    "SearchSpace",
-    "Study",
-    "StudyResults",
-    "Tailoring",
-    "Trial",
-    "activation",
-    "batch_size",
-    "batchnorm",
-    "bias_initializer",
-    "check_data",
-    "confirm",
-    "datasets",
-    "delete_study",
-    "diagnose",
-    "discover",
-    "dropout",
-    "epoch_seed",
-    "epochs",
-    "errors",
-    "evaluate",
-    "export_optuna",
-    "export_script",
-    "initializer",
-    "l1",
-    "l1_l2",
-    "l2",
-    "label_smoothing",
-    "layers",
-    "learning_rate",
-    "list_studies",
-    "load_model",
-    "momentum",
-    "optimizer",
-    "outputs",
-    "permutation",
-    "predict",
-    "preprocessing",
-    "promote",
-    "read_study",
-    "rename_study",
-    "seed_states",
-    "splits",
-    "units",
-]
+NAMES = [name for name in dir() if not name.startswith("_")]
+"""The names above."""

@@ -1,4 +1,4 @@
-"""Text that fits a terminal, and can't control it, nor a spreadsheet."""
+"""Text that fits a terminal, and can control neither it nor a spreadsheet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS: Final = 80
 # Text in longer lines is hard to read.
 _LONGEST = 100
 
-# Control characters, halves of characters, separators of lines and paragraphs.
+# They are control characters, halves of characters, separators of lines and paragraphs.
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _COMMAND_AT_END = re.compile(r"(?P<before>.*\S:) (?P<command>kerastudy \S.*)")
@@ -76,8 +76,8 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
     limit = min(terminal_columns(), _LONGEST) if columns is None else columns
     ends_in = _COMMAND_AT_END.fullmatch(line)
     if ends_in and width(line) > limit >= indent + width(ends_in["command"]):
-        told = wrapped(ends_in["before"], indent, limit)
-        return [*told, " " * indent + printable(ends_in["command"])]
+        before = wrapped(ends_in["before"], indent, limit)
+        return [*before, " " * indent + printable(ends_in["command"])]
     lines: list[str] = []
     now = ""
     for part in re.findall(r"\s*\S+", re.sub(r"[\t\n\r\v\f]", " ", line)):

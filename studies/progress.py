@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.texts import counted
 from studies.lines import COLUMNS, cut, printable, width, without_colors, wrapped
@@ -22,8 +22,7 @@ from tracking.records import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.live import Live
+    from rich.console import Console, Group
     from rich.text import Text
 
 
@@ -38,9 +37,26 @@ class Progress:
         best: tuple[int, float] | None = None,
     ) -> None:
         """The study begins, or resumes with ``done`` trials and this best one."""
+        objective = description.objective
+        resuming = f", resuming after {done}" if done else ""
+        title = (
+            f"study {description.name}: {counted(total, 'trial')} by {description.engine}"
+            f"{resuming}, pruner {description.pruner}, {objective.direction} {objective.metric}"
+        )
+        repeats, folds = description.trainings, description.folds
+        self.begin_trainings(title, objective, done, total, best, repeats, folds)
 
-    def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
-        """Trainings begin that are no trials."""
+    def begin_trainings(
+        self,
+        title: str,
+        objective: Objective,
+        done: int,
+        total: int,
+        best: tuple[int, float] | None = None,
+        repeats: int = 1,
+        folds: int = 0,
+    ) -> None:
+        """Trials begin, or other trainings."""
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
         """A trial, or one of its repeats, begins; or a training that has another name."""
@@ -67,7 +83,7 @@ class Progress:
             self.say(text)
 
     def wait(self, what: str) -> None:
-        """What the user waits for now, until the study begins or ends."""
+        """The user waits for this now, until the study begins or ends."""
 
     def end(self) -> None:
         """The study ended, or was stopped."""
@@ -82,7 +98,7 @@ class NoProgress(Progress):
 UNWRITABLE: Final = (OSError, ValueError, RuntimeError)
 
 
-# A trial, the count, its outcome.
+# A line has at least the trial, the count and its outcome.
 _NEEDED = 3
 
 
@@ -92,34 +108,28 @@ class LineProgress(Progress):
     def __init__(self) -> None:
         self._objective = Objective("", "max")
         self._total = self._done = self._here = 0
+        self._repeats, self._folds = 1, 0
         self._best: tuple[int, float] | None = None
-        # The epochs that each trial was to have.
+        # The planned epochs of trials, by number.
         self._epochs: dict[int, int] = {}
-        # Those of trainings that are no trials.
+        # The names of trainings that are no trials, by number.
         self._names: dict[int, str] = {}
-        # When the first trial began, and the last one ended.
+        # The first trial began then, and the last one ended then.
         self._started = self._ended = time.monotonic()
 
-    def begin(
+    def begin_trainings(
         self,
-        description: StudyDescription,
+        title: str,
+        objective: Objective,
         done: int,
         total: int,
         best: tuple[int, float] | None = None,
+        repeats: int = 1,
+        folds: int = 0,
     ) -> None:
-        self._objective = description.objective
-        self._total, self._done, self._best = total, done, best
-        self._started = time.monotonic()
-        resuming = f", resuming after {done}" if done else ""
-        self.say(
-            f"study {description.name}: {counted(total, 'trial')} by "
-            f"{description.engine}{resuming}, "
-            f"pruner {description.pruner}, {self._objective.direction} {self._objective.metric}"
-        )
-
-    def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
         self._objective, self._total, self._done = objective, total, done
-        self._here, self._best, self._started = 0, None, time.monotonic()
+        self._here, self._best, self._started = 0, best, time.monotonic()
+        self._repeats, self._folds = repeats, folds
         self.say(title)
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
@@ -153,7 +163,7 @@ class LineProgress(Progress):
             self.left(),
         ]
         facts = [part for part in parts if part]
-        # A line for each trial: what comes last is left out where it does not fit.
+        # The last facts are left out where they do not fit.
         while len(facts) > _NEEDED and width(printable("  ".join(facts))) > COLUMNS:
             facts.pop()
         self.say("  ".join(facts))
@@ -194,8 +204,8 @@ class LineProgress(Progress):
 def in_lines(text: str, columns: int) -> list[str]:
     """Breaks a message between words.
 
-    What is longer than a line, such as a path, stays whole, and so does what is indented, as lines
-    of a traceback are.
+    A word that is longer than a line, such as a path, stays whole, and so does an indented line, as
+    in a traceback.
     """
     text = without_colors(text)
     return [printable(text)] if text[:1].isspace() else wrapped(text, indent=2, columns=columns)
@@ -208,7 +218,7 @@ _IDENTICAL = "identical so far"
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # A terminal shows Ctrl-C as ^C at the end of the last line, which must not wrap.
 _MARGIN = 3
-# The bar, what the user waits for, and a finished trial above.
+# They are the bar, what the user waits for, and a finished trial above.
 _OTHER_LINES = 4
 
 
@@ -229,31 +239,23 @@ class LiveProgress(LineProgress):
     def __init__(self, console: Console | None = None) -> None:
         super().__init__()
         from rich.console import Console
+        from rich.live import Live
 
         self._console = console or Console(stderr=True, highlight=False, emoji=False)
         self._running: dict[int, _Running] = {}
-        self._repeats, self._folds = 1, 0
         self._waits = ""
         self._begun = False
-        self._live = redrawn(self._console, self._drawn)
+        # Each drawing costs about a millisecond.
+        self._live = Live(
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+            get_renderable=self._drawn,
+        )
 
-    def begin(
-        self,
-        description: StudyDescription,
-        done: int,
-        total: int,
-        best: tuple[int, float] | None = None,
-    ) -> None:
-        self._waits = ""
-        super().begin(description, done, total, best)
-        self._repeats, self._begun = description.trainings, True
-        self._folds = description.folds
-        self._start()
-
-    def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
-        self._waits = ""
-        super().begin_trainings(title, objective, done, total)
-        self._repeats, self._begun = 1, True
+    def begin_trainings(self, *arguments: Any, **options: Any) -> None:
+        self._waits, self._begun = "", True
+        super().begin_trainings(*arguments, **options)
         self._start()
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
@@ -321,29 +323,32 @@ class LiveProgress(LineProgress):
 
     def _start(self) -> None:
         with contextlib.suppress(*UNWRITABLE):
-            # At once, as loading takes seconds.
+            # It is drawn at once, as loading takes seconds.
             self._live.start(refresh=True)
 
     def _print(self, text: str, style: str | None = None) -> None:
         with contextlib.suppress(*UNWRITABLE):
             self._console.print(text, style=style, markup=False, soft_wrap=True)
+            # The text may say that a trial has ended, which runs no longer.
+            self._live.refresh()
 
-    def _drawn(self) -> list[Text]:
+    def _drawn(self) -> Group:
         """Returns the lines at the bottom of the terminal as they are now."""
+        from rich.console import Group
         from rich.text import Text
 
         columns = self._console.width - _MARGIN
-        running = sorted(self._running.values(), key=lambda each: each.spec.number)
-        shown = running[: max(self._console.height - _OTHER_LINES, 1)]
-        lines = [Text(cut(self._line_of(each), columns)) for each in shown]
-        if len(running) > len(shown):
-            lines.append(Text(f"and {len(running) - len(shown)} more", style="dim"))
+        running = sorted(self._running.values(), key=lambda trial: trial.spec.number)
+        most = max(self._console.height - _OTHER_LINES, 1)
+        lines = [Text(cut(self._line_of(trial), columns)) for trial in running[:most]]
+        if len(running) > most:
+            lines.append(Text(f"and {len(running) - most} more", style="dim"))
         if self._begun:
             lines.append(self._bar(columns))
         if self._waits:
             turn = _SPINNER[int(time.monotonic() * 4) % len(_SPINNER)]
             lines.append(Text(cut(f"{turn} {printable(self._waits)}", columns)))
-        return lines
+        return Group(*lines)
 
     def _line_of(self, running: _Running) -> str:
         """Returns the line of a running trial."""
@@ -355,8 +360,8 @@ class LiveProgress(LineProgress):
         parts.append(f"epoch {running.epoch:>{len(str(spec.epochs))}}/{spec.epochs}")
         if curve:
             last = list(curve.values())[-1]
-            best = min(curve.values(), key=lambda each: each.rank(objective))
-            # No room for both.
+            best = min(curve.values(), key=lambda epoch: epoch.rank(objective))
+            # There is no room for both.
             apart = best is not last and not running.compared
             at_best = f", best {best.value:.4g} at {best.epoch}" if apart else ""
             parts.append(f"{printable(objective.metric)} {last.value:.4g}{at_best}")
@@ -369,7 +374,7 @@ class LiveProgress(LineProgress):
         return f"{'fold' if self._folds else 'repeat'} {number + 1}/{self._repeats}"
 
     def _bar(self, columns: int) -> Text:
-        """Returns the bar, with what fits next to it."""
+        """Returns the bar, with the facts that fit next to it."""
         from rich.text import Text
 
         count, best, left = f"{self._done}/{self._total}", self.best_so_far(), self.left()
@@ -391,66 +396,22 @@ class LiveProgress(LineProgress):
 
 def _curve(running: _Running | None) -> str:
     """Returns the sparkline of a trial, with spaces after it."""
-    values = [] if running is None else [each.value for each in running.curve.values()]
+    values = [] if running is None else [epoch.value for epoch in running.curve.values()]
     line = sparkline(values, _CURVE)
     return f"{line:<{_CURVE}}"
 
 
-# Each drawing costs about a millisecond.
-_PER_SECOND = 4
-
-
-def redrawn(console: Console, lines_now: Callable[[], list[Text]]) -> Live:
-    """Returns a display of lines, which are erased when it stops."""
-    from rich.console import ConsoleRenderable, Group
-    from rich.control import Control
-    from rich.live import Live
-    from rich.segment import ControlType
-
-    class Redrawn(Live):
-        """Erases all of it, too, if the terminal became narrower, so that lines were wrapped."""
-
-        def __init__(self) -> None:
-            self._drawn: list[int] = []
-            super().__init__(
-                console=console,
-                refresh_per_second=_PER_SECOND,
-                transient=True,
-                get_renderable=self._draw,
-            )
-
-        def _draw(self) -> Group:
-            lines = lines_now()
-            for line in lines:
-                line.no_wrap, line.overflow = True, "crop"
-            self._next = [line.cell_len for line in lines]
-            return Group(*lines)
-
-        def process_renderables(
-            self, renderables: list[ConsoleRenderable]
-        ) -> list[ConsoleRenderable]:
-            # What is printed above may have ended a trial.
-            self._live_render.set_renderable(self._draw())
-            columns = max(self.console.width, 1)
-            wrapped = sum(max(cells - 1, 0) // columns for cells in self._drawn)
-            self._drawn = [min(cells, columns) for cells in self._next]
-            up = [(ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)] * wrapped
-            return [Control(*up), *super().process_renderables(renderables)]
-
-    return Redrawn()
-
-
-def make_progress(wanted: bool = True) -> Progress:
+def make_progress(visible: bool = True) -> Progress:
     """Returns the progress that suits standard error: live at a terminal, lines elsewhere."""
-    if not wanted:
+    if not visible:
         return NoProgress()
     return LiveProgress() if _can_redraw() else LineProgress()
 
 
 @contextlib.contextmanager
-def showing(wanted: bool = True) -> Iterator[Progress]:
+def showing(visible: bool = True) -> Iterator[Progress]:
     """Yields what `make_progress` returns, and ends it, whatever happens."""
-    progress = make_progress(wanted)
+    progress = make_progress(visible)
     try:
         yield progress
     finally:

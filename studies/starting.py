@@ -1,4 +1,4 @@
-"""Writes a study file to start from: what it must know of the user's data, and its text."""
+"""Writes a study file to start from, for the user's data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import shlex
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -39,10 +38,8 @@ def check_new(file: Path) -> Path:
     """Returns the file's path."""
     file = file.expanduser()
     if file.suffix != ".py":
-        raise StudyFileError(
-            f"A study is a Python file, such as {file.with_suffix('.py').name}. "
-            f"Received: {str(file)!r}."
-        )
+        expected = f"a Python file, such as {file.with_suffix('.py').name}"
+        raise StudyFileError.of_setting("A study", expected, str(file))
     if file.exists():
         raise StudyFileError(f"{str(file)!r} exists already. Give another name, or remove it.")
     if not file.parent.is_dir():
@@ -58,7 +55,7 @@ def write_study(
     kind: Kind | None = None,
     catalog: str | None = None,
 ) -> tuple[str, tuple[str, ...]]:
-    """Writes a study file, and returns the study's name, and what the user should know."""
+    """Writes a study file, and returns the study's name, and notes on its data."""
     file = check_new(file)
     name = check_study_name(file.stem.replace("_", " ").strip() or file.stem)
     notes: tuple[str, ...] = ()
@@ -68,7 +65,7 @@ def write_study(
         samples: Samples = DIGITS if data is None else read_samples(data, target, kind)
         text, notes = study_text(name, file.as_posix(), samples), samples.notes
     try:
-        # Not over a file that was made in the meantime.
+        # "x" replaces no file that was made in the meantime.
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except OSError as error:
@@ -80,125 +77,30 @@ def _copied(catalog: str, name: str) -> str:
     """Returns the text of a catalog study, under another name."""
     source = Path(resolve_target(catalog).path)
     text = source.read_text(encoding="utf-8")
-    return re.sub(
-        r'(ks\.Study\(\s*)"[^"\n]+"', lambda found: found[1] + quoted(name), text, count=1
-    )
-
-
-_OBJECTIVES = {
-    "classification": "val_accuracy",
-    "binary": "val_accuracy",
-    "regression": "val_mean_absolute_error",
-}
-
-
-_STUDY = Template('''"""$name: a tuning study.
-
-What would be tuned, the study itself, and its outcome:
-
-    kerastudy launch $file --dry-run
-    kerastudy launch $file
-    kerastudy show $study
-"""
-
-import keras
-
-import kerastudy as ks
-
-# Preprocessing. 60 % of the samples train, 20 % validate, 20 % are sealed for the end.
-# What is fitted, such as means and categories, is fitted on the training part alone.
-${notes}data = $data
-
-# The last layer, the loss function and the metrics that fit the targets.
-output = ks.outputs.$output
-
-
-def build(hp):
-    """Returns a compiled model; hp has the values that a trial tries."""
-${targets}    # Building.
-    model = keras.Sequential()
-${first}    for _ in range(hp["num_layers"]):
-        model.add(keras.layers.Dense(hp["units"], activation="relu"))
-        model.add(keras.layers.Dropout(hp["dropout"]))
-    model.add(output.layer())
-${scaled}    # Compiling.
-    model.compile(
-        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
-        loss=output.loss,
-        metrics=output.metrics,
-    )
-    return model
-
-
-def callbacks(hp):
-    """Ends a training when the validation loss has not fallen for 5 epochs."""
-    return [keras.callbacks.EarlyStopping(monitor="val_loss", patience=5)]
-
-
-study = ks.Study(
-    $quoted,
-    data=data,
-    build=build,
-    # What may be tried: usual ranges, which you can change.
-    space=ks.SearchSpace(
-        ks.learning_rate(1e-4, 1e-1),
-        ks.layers(1, 3),
-        ks.units(16, 128, step=2),
-        ks.dropout(0.0, 0.5),
-    ),
-    # Validating: the metric that decides which trial, and which of its epochs, is best.
-    objective="$objective",
-    # Training.
-    epochs=20,
-    batch_size=32,
-    callbacks=callbacks,
-${weights}    # How many trials, and what ends hopeless ones early.
-    trials=20,
-    pruner="median",
-    seed=0,
-)
-
-# Predicting: after the launch, by the best trial's model.
-#
-#     kerastudy predict $study --input $new
-''')
-_TARGETS = """\
-    # Of the training part, so that the layers work on numbers about 0.
-    targets = data.load().train.y
-"""
-_SCALED = """\
-    # Back to the unit of the targets.
-    scale, offset = {}
-    model.add(keras.layers.Rescaling(scale, offset))
-"""
-_ONE = "float(targets.std()), float(targets.mean())"
-_SEVERAL = "targets.std(axis=0).tolist(), targets.mean(axis=0).tolist()"
-_WEIGHTS = '    # class_weight="balanced",  # if some classes have few samples\n'
+    begin = re.compile(r'(ks\.Study\(\s*)"[^"\n]+"')
+    return begin.sub(lambda match: match[1] + quoted(name), text, count=1)
 
 
 def study_text(name: str, file: str, samples: Samples) -> str:
     """Returns the text of a study file."""
-    of_numbers = samples.kind == "regression"
+    # Few commands need it.
+    import jinja2
+
+    template = Path(__file__).with_name("starting.py.jinja").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
     comments = (
         textwrap.fill(note, 88, initial_indent="# ", subsequent_indent="# ")
         for note in samples.notes
     )
-    return _STUDY.substitute(
+    return environment.from_string(template).render(
         name=name,
         quoted=quoted(name),
         study=shlex.quote(name),
         file=shlex.quote(file),
-        notes="".join(f"{comment}\n" for comment in comments),
-        data=samples.call,
-        output=samples.output,
-        targets=_TARGETS if of_numbers else "",
-        first="".join(f"    model.add({layer})\n" for layer in samples.first),
-        scaled=_SCALED.format(_ONE if samples.output == "regression()" else _SEVERAL)
-        if of_numbers
-        else "",
-        objective=_OBJECTIVES[samples.kind],
-        weights="" if of_numbers else _WEIGHTS,
-        new=samples.new,
+        comments=list(comments),
+        samples=samples,
     )
 
 
@@ -221,7 +123,7 @@ def columns(file: Path) -> list[str]:
 
 
 def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
-    """Reads what a study file must know of the user's data."""
+    """Returns the user's data as a study file describes it."""
     if not file.expanduser().exists():
         raise DataError(f"There is no file {str(file)!r}. --data takes {_WHAT}.")
     if is_table(file):
@@ -250,34 +152,27 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
     texts = [name for name in refused if _are_texts(frame[name].dropna())]
     if not usable and len(texts) == 1:
         return _of_texts(file, texts[0], target, kind)
-    found = guessed(frame[target]) if kind is None else kind
+    meaning = guessed(frame[target]) if kind is None else kind
     left_out = tuple(refused) if usable else ()
-    # As a launch would read it, so that it says the same now.
+    # Read it as a launch does, so that it says the same now.
     described = datasets.table(
-        file, target=target, classes=found != "regression", drop=left_out
+        file, target=target, classes=meaning != "regression", drop=left_out
     ).read
     assert isinstance(described, Table), "it reads a table"
     read = described.contents_of(frame).pool
-    if found != "regression":
-        check_values(len(set(read.y)), found, str(file))
+    if meaning != "regression":
+        check_values(len(set(read.y)), meaning, str(file))
     options = f", drop=[{', '.join(map(quoted, left_out))}]" if left_out else ""
     call = (
         f"ks.datasets.table({quoted_path(file)}, target={quoted(target)}, "
-        f"classes={found != 'regression'}{options})"
+        f"classes={meaning != 'regression'}{options})"
     )
-    output = {"binary": "binary()", "regression": "regression()"}.get(found)
-    return Samples(
-        call,
-        (),
-        output or f"classes({len(set(read.y))})",
-        (read.table.notes if read.table else ())
-        + tuple(
-            f"The column {name!r} is left out: it {refused[name]}."
-            + (" For a model that reads it, see ks.datasets.text." if name in texts else "")
-            for name in left_out
-        ),
-        "new_samples.csv",
-    )
+    notes = [*(read.table.notes if read.table else ())]
+    for name in left_out:
+        hint = " For a model that reads it, see ks.datasets.text." if name in texts else ""
+        notes.append(f"The column {name!r} is left out: it {refused[name]}.{hint}")
+    output = _output(meaning, len(set(read.y)))
+    return Samples(call, (), output, tuple(notes), "new_samples.csv")
 
 
 def _are_texts(values: pd.Series) -> bool:
@@ -347,7 +242,7 @@ class Samples:
 
     @property
     def kind(self) -> Kind:
-        """What the targets are."""
+        """The kind of targets."""
         function = self.output.partition("(")[0]
         if function == "binary":
             return "binary"
@@ -390,25 +285,29 @@ def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
     if y.ndim == 2 and y.shape[1] > 1:
         return _output_for_rows(y, kind, of)
     y = y.reshape(-1)
-    found = guessed(y) if kind is None else kind
-    if found == "regression":
-        return "regression()"
+    kind = guessed(y) if kind is None else kind
     values = np.unique(y)
-    check_values(len(values), found, of)
-    if y.dtype.kind not in "biuf":
+    if kind != "regression":
+        check_values(len(values), kind, of)
+    if kind == "regression" or y.dtype.kind not in "biuf":
         # Texts get numbers in their order.
-        return "binary()" if found == "binary" else f"classes({len(values)})"
+        return _output(kind, len(values))
     if values[0] < 0 or (values != np.round(values)).any():
         raise DataError(
             f"The targets of {of} are numbers such as {values[0]:g}, and classes are whole numbers "
             "from 0 up. Number the classes 0, 1, 2 and so on, or pass --kind regression."
         )
-    if found == "binary" and values[-1] != 1:
+    if kind == "binary" and values[-1] != 1:
         raise DataError(
             f"--kind binary needs the targets 0 and 1; those of {of} are {values[0]:g} and "
             f"{values[-1]:g}. Make them 0 and 1, or take --kind classification."
         )
-    return "binary()" if found == "binary" else f"classes({int(values[-1]) + 1})"
+    return _output(kind, int(values[-1]) + 1)
+
+
+def _output(kind: Kind, classes: int) -> str:
+    fixed = {"binary": "binary()", "regression": "regression()"}
+    return fixed.get(kind, f"classes({classes})")
 
 
 def check_values(count: int, kind: Kind, of: str) -> None:

@@ -1,4 +1,4 @@
-"""Whether the verdict holds: what kerastudy says of a study's choice, against known truths.
+"""Compares verdicts on a study's choice with known truths.
 
 | module | holds |
 |---|---|
@@ -8,7 +8,7 @@
 | `synthetic` | parts a, c and d: coverage, null studies, the regret of the race |
 | `small` | part e: few samples, values near 1, groups, weights, AUC |
 | `real` | part b: small studies on MNIST, trained |
-| `table` | the figures for people |
+| `table` | the figures as tables |
 
 The world and the choosers share no code with the statistics that they judge.
 """

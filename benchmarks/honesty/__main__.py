@@ -1,4 +1,4 @@
-"""Whether the verdict holds: coverage of its intervals, null studies, the regret of the race.
+"""Judges verdicts: coverage of intervals, null studies, the regret of the race.
 
     python -m benchmarks.honesty --part a
     python -m benchmarks.honesty --part b --data mnist.npz --studies 10
@@ -71,7 +71,7 @@ def main() -> None:
 def _played(
     part: str, options: argparse.Namespace, settings: Sequence[Setting]
 ) -> Iterator[tuple[dict[str, Any], Callable[[Mapping[str, Any]], None]]]:
-    """Yields the figures of a part as they come, and what prints them."""
+    """Yields the figures of a part as they come, and the function that prints them."""
     studies = options.studies or _STUDIES[part]
     if part == "a":
         for setting in settings:

@@ -26,7 +26,7 @@ class Images:
         train: 1,000 images and their classes.
         validation: 360.
         test: 360.
-        rest: All others: what stands for infinitely many.
+        rest: All others, which stand for infinitely many.
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, seed: int) -> None:
@@ -67,12 +67,12 @@ def real_studies(path: Path, studies: int, first: int = 0) -> dict[str, Any]:
     """Launches and confirms studies; returns how many intervals hold, and the biases in points.
 
     The truth of the corrected value is the best trial's model on the images that the study never
-    saw; that of the confirmed one is the winner, trained by plain Keras under 10 further seeds.
+    saw; the truth of the confirmed one is the winner, trained by plain Keras under 10 more seeds.
 
     Args:
         path: mnist.npz.
-        studies: How many.
-        first: The number of the first; each has its own images and seed.
+        studies: How many studies.
+        first: The number of the first study; each has its own images and seed.
     """
     held = {"corrected": 0, "confirmed": 0}
     errors: dict[str, list[float]] = {"reported": [], "corrected": [], "confirmed": []}
@@ -81,7 +81,7 @@ def real_studies(path: Path, studies: int, first: int = 0) -> dict[str, Any]:
     for number in range(first, first + studies):
         if number > first and (number - first) % _STUDIES_OF_A_STORE == 0:
             shutil.rmtree(folder)
-            # Another one: the database of the former is still open.
+            # Each study has another store: the former database is still open.
             folder = Path(tempfile.mkdtemp())
         found, model, expected = _one(Images(x, y, number), number, folder)
         if found.corrected is None or found.confirmed is None:
@@ -122,7 +122,7 @@ def _one(images: Images, seed: int, folder: Path) -> tuple[Confirmation, float, 
     )
     options: dict[str, Any] = {"store": folder / "store", "progress": False}
     study.launch(report=False, verify="off", **options)
-    # The best trial stays registered, so that its model can be loaded: it is what is judged.
+    # The best trial stays registered, so that its model can be loaded and judged.
     found = study.confirm(keep=True, **options)
     history = ks.read_study(study.name, store=folder / "store")
     model = history.trial(found.reported_trial).load_model(trust=True)
@@ -131,12 +131,12 @@ def _one(images: Images, seed: int, folder: Path) -> tuple[Confirmation, float, 
 
 
 def _expected(values: Any, images: Images, seed: int) -> float:
-    """Returns a configuration's accuracy under new seeds: at the best epoch on validation data."""
+    """Returns a configuration's accuracy under new seeds: at the best validation epoch."""
     import keras
 
     x, y = images.validation
     found = []
-    # One model, whose steps are traced once; each training begins with a new one's weights.
+    # One model is traced once; each training begins with the weights of a new one.
     model = build(values)
     model.optimizer.build(model.trainable_variables)
     for further in range(_TRUTH_SEEDS):

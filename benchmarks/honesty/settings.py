@@ -10,7 +10,7 @@ Chooser = Literal["random", "tpe"]
 
 @dataclass(frozen=True)
 class Setting:
-    """How large a study is, and what its world is like.
+    """The size of a study, and the parameters of its world.
 
     The scale of skills, seeds and samples is that of a normal score: a trained model is right about
     a sample if skill, luck of the seed, ease of the sample and noise add up to more than 0.
@@ -21,7 +21,7 @@ class Setting:
         validation: Validation samples.
         test: Samples of the sealed test part.
         accuracy: The best configuration's accuracy on infinitely many samples.
-        chooser: What proposes trials.
+        chooser: The engine that proposes trials.
         spread: How much skill a typical configuration lacks.
         luck: Standard deviation of a seed's luck.
         shared: Share of a sample's variance that all configurations and seeds have in common.

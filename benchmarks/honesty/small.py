@@ -1,11 +1,11 @@
 """Part e: few samples, values near 1, groups, weights and AUC, each against an exact interval.
 
 All trials of a study are equally good, so that the best one is chosen by luck alone. A model scores
-a sample by its skill, what all models make of the sample (0.7 of the variance), what its
-configuration makes of it, and what its seed does (0.15 each); it is right where the sum is above 0.
-Where seeds differ in skill, those of `confirm` do: each is better or worse on all samples.
-Samples of a group share as much of each of the three as gives the setting's correlation of being
-right. Nothing here shares code with the statistics that it judges.
+a sample by its skill, a part that all models share (0.7 of the variance), a part of its
+configuration, and a part of its seed (0.15 each); it is right where the sum is above 0. Where seeds
+differ in skill, the seeds of `confirm` do: each is better or worse on all samples. Samples of a
+group share so much of the three parts that being right correlates as the setting says. Nothing here
+shares code with the statistics that it judges.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from tracking.statistics.corrections import confirmed_value, corrected
 SHARED, OF_CONFIGURATION, OF_SEED = 0.7, 0.15, 0.15
 SEEDS = 5
 _THRESHOLDS = 200
-# Areas under curves take twenty times as long.
+# An area under a curve takes twenty times as long.
 _RESAMPLES = {"accuracy": 1000, "weighted": 1000, "auc": 300}
 _CLASS_WEIGHT, _RARE = 5.0, 0.2
 
 
 @dataclass(frozen=True)
 class SmallSetting:
-    """What a small study is like.
+    """The size and the truth of a small study.
 
     Attributes:
         kind: The objective: an accuracy, one with class weights (a fifth of the samples counts five
@@ -131,7 +131,7 @@ def small_studies(setting: SmallSetting, studies: int, first: int = 0) -> dict[s
 
 
 class _Part:
-    """The samples of a part, and what models make of them."""
+    """The samples of a part, and the scores that models give them."""
 
     def __init__(self, setting: SmallSetting, random: np.random.Generator) -> None:
         self._setting, self._random = setting, random

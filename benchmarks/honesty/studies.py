@@ -62,7 +62,7 @@ class Played:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What a confirmation finds.
+    """The result of a confirmation.
 
     Attributes:
         winner: The trial that won the race.
@@ -76,7 +76,7 @@ class Confirmed:
 
 
 def play(world: World, chooser: Chooser, trials: int, seed: int) -> Played:
-    """Searches, as a study does: the defaults first, then what the chooser proposes."""
+    """Searches, as a study does: the defaults first, then the chooser's proposals."""
     points: list[np.ndarray] = []
     trainings: list[Training] = []
     values: list[float] = []

@@ -17,7 +17,7 @@ from tracking.statistics.corrections import corrected
 
 Figures = dict[str, Any]
 
-# The correction over all epochs, the dearest figure, is of each fourth study.
+# Only each fourth study has the correction over all epochs, the most expensive figure.
 _SOME = 4
 
 
@@ -26,8 +26,8 @@ def coverage(setting: Setting, studies: int, first: int = 0) -> Figures:
 
     The truth of a corrected value is the best trial's model on infinitely many samples; one row
     compares it with that configuration under any seed instead. The truth of a confirmed value is
-    the winner's accuracy on infinitely many samples under any seed. Two rows are what people state
-    without kerastudy: Wilson's interval of the best value, and Student's over new seeds on the same
+    the winner's accuracy on infinitely many samples under any seed. Two rows are usual without
+    kerastudy: Wilson's interval of the best value, and Student's over new seeds on the same
     validation samples.
 
     Args:

@@ -1,4 +1,4 @@
-"""The figures of honesty, for people."""
+"""Prints the figures of honesty as tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def print_coverage(figures: Mapping[str, Any]) -> None:
-    """Prints what `benchmarks.honesty.synthetic.coverage` found in a setting."""
+    """Prints the results of `benchmarks.honesty.synthetic.coverage` in a setting."""
     print(f"{figures['setting']}, {figures['studies']} studies")
     for name, held in figures["held"].items():
         intervals = figures["intervals"][name]
@@ -19,13 +19,13 @@ def print_coverage(figures: Mapping[str, Any]) -> None:
 
 
 def print_null(figures: Mapping[str, Any]) -> None:
-    """Prints what `benchmarks.honesty.synthetic.null_studies` found."""
+    """Prints the results of `benchmarks.honesty.synthetic.null_studies`."""
     unclaimed, studies = figures["no gain claimed"], figures["studies"]
     print(f"no setting matters: no gain was claimed in {unclaimed} of {studies} studies")
 
 
 def print_regret(figures: Mapping[str, Any]) -> None:
-    """Prints what `benchmarks.honesty.synthetic.regrets` found in a setting."""
+    """Prints the results of `benchmarks.honesty.synthetic.regrets` in a setting."""
     print(
         f"{figures['setting']:<14} {figures['studies']:>4} studies   regret of the maximum "
         f"{figures['maximum']:.2f}, of the race {figures['race']:.2f} "
@@ -34,7 +34,7 @@ def print_regret(figures: Mapping[str, Any]) -> None:
 
 
 def print_real(figures: Mapping[str, Any]) -> None:
-    """Prints what `benchmarks.honesty.real` found."""
+    """Prints the results of `benchmarks.honesty.real`."""
     print(
         f"MNIST, {figures['studies']} studies: corrected {figures['corrected']} hold, "
         f"bias {figures['bias of the corrected']:+.2f}; confirmed {figures['confirmed']} hold; "
@@ -43,7 +43,7 @@ def print_real(figures: Mapping[str, Any]) -> None:
 
 
 def print_small(figures: Mapping[str, Any]) -> None:
-    """Prints what `benchmarks.honesty.small` found in a setting."""
+    """Prints the results of `benchmarks.honesty.small` in a setting."""
     print(f"{figures['setting']}, {figures['studies']} studies")
     for name in ("corrected", "confirmed"):
         each = figures[name]

@@ -30,7 +30,7 @@ from benchmarks.honesty.settings import Setting
 DIMENSIONS = 4
 _WAVES = 8
 _UNLEARNT, _WOBBLE = 0.5, 0.03
-# Of the noise: the share that is the same in all epochs, and what stays of the rest in the next.
+# The share of the noise that is the same in all epochs, and the share of the rest that stays.
 _STEADY, _STAYS = 2 / 3, 0.6
 
 
@@ -40,7 +40,7 @@ class Part:
 
     Attributes:
         ease: Shape (n,).
-        tastes: Shape (n, 2 × waves): from which what a configuration makes of them follows.
+        tastes: Shape (n, 2 × waves): they decide how a configuration scores the samples.
     """
 
     ease: np.ndarray
@@ -145,7 +145,7 @@ class World:
         return float(np.take_along_axis(training.accuracies, best, axis=1).mean())
 
     def _known(self, point: np.ndarray, part: Part) -> np.ndarray:
-        """Returns what all seeds share of each sample's score."""
+        """Returns the part of each sample's score that all seeds share."""
         angles = self._frequencies @ point
         waves = np.concatenate([np.cos(angles), np.sin(angles)]) / np.sqrt(_WAVES)
         makes = part.tastes @ waves.astype(np.float32)

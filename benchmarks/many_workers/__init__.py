@@ -3,7 +3,7 @@
 | module | holds |
 |---|---|
 | `cluster` | the workers, and their clock |
-| `attempts` | which of their messages count |
-| `measuring` | a launch on them, and what it took |
+| `attempts` | the messages that count |
+| `measuring` | a launch on them, and its figures |
 | `asking` | proposals of an engine that knows many trials |
 """

@@ -1,4 +1,4 @@
-"""What a study on a thousand simulated workers costs its driver: ``--help`` says how to choose.
+"""Measures the driver of a study on a thousand simulated workers; see ``--help``.
 
 Workers train nothing. The clock is simulated, but for the driver's work, whose CPU seconds count:
 while it works, workers that have ended a training wait.

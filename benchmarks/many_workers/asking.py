@@ -1,4 +1,4 @@
-"""What a proposal costs once a study has many trials, without running them."""
+"""Measures a proposal once a study has many trials, without running them."""
 
 from __future__ import annotations
 

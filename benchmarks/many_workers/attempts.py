@@ -1,20 +1,20 @@
-"""Which attempts at trainings count, where messages may come late or twice.
+"""Decides which attempts at trainings count, where messages may come late or twice.
 
 A worker on another machine that does not answer counts as lost, and its training begins again
-elsewhere. It may run on all the same, and answer later; and what was sent again may arrive twice.
+elsewhere. It may run on all the same, and answer later; and a repeated message may arrive twice.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from tracking.records import Decision, EpochResult, TrialSpec
 
 
 @dataclass
 class _Attempt:
-    """A training that counts: its attempt, its last epoch, and what was decided on that."""
+    """A training that counts: its attempt, its last epoch, and the decision on it."""
 
     attempt: int
     epoch: int

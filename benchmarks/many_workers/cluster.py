@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.many_workers.attempts import Attempts
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError, WorkerError
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from tracking.records import (
     BestEpoch,
     Decision,
@@ -42,7 +42,7 @@ _STATES: Mapping[Decision, TrialState] = {
 
 @dataclass(frozen=True)
 class Faults:
-    """How often something fails, and what it costs.
+    """How often something fails, and for how long.
 
     Attributes:
         dies: Share of trainings whose worker dies.
@@ -80,12 +80,12 @@ class Training:
     """A training on a worker.
 
     Attributes:
-        task: What is trained.
-        worker: Where.
+        task: The trial's task.
+        worker: The worker that trains it.
         seconds: Duration of an epoch.
         fails_at: When its worker dies, or falls silent.
         silent: Whether it then falls silent.
-        random: Decides on what else happens to it.
+        random: Decides on its further events.
         epoch: Its last epoch.
         best: Its best epoch.
         lost: Whether its worker has died.
@@ -111,7 +111,7 @@ class Training:
 
 @dataclass
 class Figures:
-    """What was measured.
+    """The measured figures.
 
     Attributes:
         driver: CPU seconds of the driver.
@@ -138,13 +138,13 @@ class SimulatedCluster:
         workers: How many there are.
         metrics: Returns the metrics of an epoch of a trial.
         seconds: Mean duration of a training.
-        faults: What fails.
-        seed: Decides what fails, and how long trainings take.
+        faults: How often something fails.
+        seed: Decides on faults, and on the durations of trainings.
         on_node: Workers of a node.
         spent: Returns the CPU seconds of this process.
 
     Attributes:
-        figures: What was measured so far.
+        figures: The figures so far.
         clock: Simulated seconds, without those of the driver's present work.
     """
 
@@ -230,7 +230,7 @@ class SimulatedCluster:
         self._driver_rests()
         until = float("inf") if seconds is None else self.clock + seconds
         self.clock = max(self.clock, min(until, self._events[0][0] if self._events else until))
-        # What happens while the driver takes these waits for its next call.
+        # Later events wait for the driver's next call.
         due = []
         while self._events and self._events[0][0] <= self.clock:
             due.append(heapq.heappop(self._events))

@@ -1,4 +1,4 @@
-"""A launch on simulated workers, and what it took."""
+"""Measures a launch on simulated workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 from benchmarks.many_workers.cluster import Faults, SimulatedCluster
 from benchmarks.scale import SPACE, value_of
 from studies.definition import LaunchOptions
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from studies.progress import NoProgress
 from studies.running.launch import run_study
 from tracking.records import (
@@ -59,7 +59,7 @@ def metrics_of(spec: TrialSpec, epoch: int) -> Mapping[str, float]:
 
 @dataclass(frozen=True)
 class Sample:
-    """What had been measured at some moment.
+    """The figures at some moment.
 
     Attributes:
         trials: How many trials had ended.
@@ -82,7 +82,7 @@ class MeasuredCluster(SimulatedCluster):
     """A simulated cluster that takes samples.
 
     Attributes:
-        samples: What was measured, by and by: when the first trial began, and so on.
+        samples: The figures when the first trial began, and from then on.
     """
 
     def __init__(

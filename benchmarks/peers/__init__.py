@@ -1,1 +1,1 @@
-"""kerastudy beside what its users would otherwise write: the same work, side by side."""
+"""Compares kerastudy with other ways to tune, on the same work."""

@@ -1,4 +1,4 @@
-"""kerastudy beside its users' other ways to tune, on the same work, in turn.
+"""Compares kerastudy with other ways to tune, on the same work, in turn.
 
     python -m benchmarks.peers --data mnist.npz
     python -m benchmarks.peers --work dense --systems kerastudy by-hand --trials 100 --json
@@ -36,10 +36,10 @@ from benchmarks.peers.works_data import QUICK_SIZES, SIZES, prepare
 _ROOT = Path(__file__).resolve().parents[2]
 _INSTALL = 'pip install -c constraints.txt -e ".[bench]"'
 _QUICK_EPOCHS = 2
-# Two to warm up and two to measure: of trials that run in pairs, both end at nearly the same time.
+# Two warm up and two are measured: trials that run in pairs end at nearly the same time.
 _FEWEST_TRIALS = 4
 _PACKAGES = ("keras", "keras-tuner", "mlflow", "optuna", "ray", "tensorflow")
-# Nobody is told, and nothing is asked of the network.
+# No system sends telemetry, or needs the network.
 _QUIET = {
     "DO_NOT_TRACK": "true",
     "KERAS_BACKEND": "tensorflow",
@@ -51,7 +51,7 @@ _QUIET = {
 
 
 class Comparison:
-    """Runs systems on works, in turn, and keeps what each took."""
+    """Runs systems on works, in turn, and keeps their figures."""
 
     def __init__(self, options: argparse.Namespace, chosen: Sequence[System], folder: Path) -> None:
         self._options = options
@@ -83,7 +83,7 @@ class Comparison:
 
     @contextmanager
     def _on_cluster(self, work: Work, data: Path, errors: dict[str, str]) -> Iterator[None]:
-        """Starts the cluster that systems on Ray use for a work, if there are some; ends it."""
+        """Starts a cluster for the systems of a work that run on Ray, if any; ends it."""
         on_ray = [s.name for s in self._systems if s.on_ray and s.name not in errors]
         log = self._folder / f"{work.name}-ray.log"
         with ExitStack() as stack:
@@ -104,7 +104,7 @@ class Comparison:
         blocks: Mapping[str, list[Block]],
         errors: dict[str, str],
     ) -> None:
-        """Runs all blocks of a work; adds what each took, or why it could not be measured."""
+        """Runs all blocks of a work; adds their figures, or why there are none."""
         options = self._options
         for number in range(options.blocks):
             for system in self._systems if number % 2 == 0 else reversed(self._systems):
@@ -123,7 +123,7 @@ class Comparison:
                     blocks[system.name].append(block)
 
     def _block(self, system: System, job: Job) -> Block:
-        # Late: it needs psutil, and without it one is told how to install it.
+        # It is imported late: it needs psutil, and without it an error says how to install it.
         from benchmarks.peers.measuring import measure
 
         log = job.folder.with_suffix(".log")
@@ -199,7 +199,7 @@ def main() -> None:
         "machine": {
             "cores": os.cpu_count(),
             "platform": platform.platform(),
-            # What else ran before, and the last command itself with it after.
+            # The load of others before, and with the last command after.
             "load": [load, os.getloadavg()[0]],
         },
         "versions": {"python": platform.python_version(), **_versions()},
@@ -257,7 +257,7 @@ def _options(known: Mapping[str, System]) -> argparse.Namespace:
 
 
 def _trials(given: Sequence[str], known: Mapping[str, System], *, quick: bool) -> dict[str, int]:
-    """Reads --trials; raises ValueError with what is wrong."""
+    """Reads --trials; raises ValueError with the mistake."""
     trials = {name: _FEWEST_TRIALS if quick else system.trials for name, system in known.items()}
     for text in given:
         name, equals, number = text.rpartition("=")

@@ -1,4 +1,4 @@
-"""From what blocks took to seconds per trial and ratios."""
+"""Turns measured blocks into seconds per trial and ratios."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.peers.measuring import Measured
 from benchmarks.peers.works import Trial
 
-# What a whole command is compared by: start-up counts, and so do many trials.
+# Whole commands are compared by so many trials; start-up counts.
 WHOLE = 100
 
 
@@ -39,7 +39,7 @@ class Block:
 
 
 def block_of(measured: Measured, trials: Sequence[Trial], warm_up: int) -> Block:
-    """Returns what a command took, in all and in its steady state.
+    """Returns the times of a command, in all and in its steady state.
 
     Args:
         measured: The command.
@@ -91,7 +91,7 @@ class Figures:
 
     @property
     def whole_seconds(self) -> float:
-        """Seconds of a command of 100 trials: what it took, and the others at the steady pace."""
+        """Seconds of a command of 100 trials: as measured, the rest at the steady pace."""
         return self.command_seconds + (WHOLE - self.trials) * self.seconds
 
     @property

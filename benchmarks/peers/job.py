@@ -1,4 +1,4 @@
-"""What a peer's process is told, and what it tells: the same for all of them."""
+"""The job that a peer's process gets, and the record that it writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Job:
     """One command: some trials of one work.
 
     Attributes:
-        work: What to tune.
+        work: The work.
         data: The file of `works_data.prepare`.
         folder: An empty folder for whatever the system writes; also its current folder.
         trials: Trials to run.
@@ -46,7 +46,7 @@ class Job:
 
     @classmethod
     def from_command_line(cls) -> Job:
-        """Reads what `arguments` returned."""
+        """Reads the arguments of `arguments`."""
         parser = argparse.ArgumentParser()
         parser.add_argument("--work", choices=WORKS, required=True)
         parser.add_argument("--data", type=Path, required=True)
@@ -73,12 +73,12 @@ class Recorder:
         self._trials.append(Trial(time.time(), dict(values), epochs, float(best)))
 
     def write(self, folder: Path) -> None:
-        """Writes what was noted."""
+        """Writes the notes."""
         trials = [dataclasses.asdict(trial) for trial in self._trials]
         (folder / _RECORD).write_text(json.dumps(trials), encoding="utf-8")
 
 
 def read_record(folder: Path) -> Sequence[Trial]:
-    """Reads what `Recorder.write` wrote."""
+    """Reads the record of `Recorder.write`."""
     trials = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     return [Trial(**trial) for trial in trials]

@@ -1,4 +1,4 @@
-"""Running a command, and what it takes: seconds, and the CPU seconds of all its processes."""
+"""Runs a command, and measures its seconds, and the CPU seconds of all its processes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SECONDS_BETWEEN_SAMPLES = 0.5
 
 @dataclass(frozen=True)
 class Measured:
-    """What a command took.
+    """The times of a command.
 
     Attributes:
         code: Its exit code.
         seconds: From its start to its end.
-        cpu_seconds: Of all its processes, those included that it did not wait for.
+        cpu_seconds: Of all its processes, also of ones that it did not wait for.
         samples: Unix times, and the CPU seconds that were spent until then.
     """
 
@@ -53,14 +53,14 @@ def measure(
     log: Path,
     cluster: RayCluster | None = None,
 ) -> Measured:
-    """Runs a command to its end; whatever it leaves running is ended then.
+    """Runs a command to its end, and ends the processes that it leaves.
 
     Args:
         command: Program and arguments.
         folder: Its current folder.
         environment: Its environment.
         log: Takes its output.
-        cluster: What it runs on: the CPU seconds of its processes count too.
+        cluster: The cluster that it runs on, whose CPU seconds count too.
 
     Raises:
         RuntimeError: If the cluster's head has died.
@@ -102,7 +102,7 @@ def _cpu_of_ended_children() -> float:
 
 
 class _Family:
-    """A process and all that come from it."""
+    """A process and its descendants."""
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
@@ -121,7 +121,7 @@ class _Family:
         return sum(self._members.values())
 
     def end(self) -> None:
-        """Ends those that still run."""
+        """Ends the processes that still run."""
         left = [member for member in self._members if member.is_running()]
         for member in left:
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -32,7 +32,7 @@ def main() -> None:
         return job.work.build(values)
 
     class Noting(keras_tuner.RandomSearch):  # type: ignore[misc]
-        """Notes when a trial is over; all else is Keras Tuner's."""
+        """Notes when a trial is over; the rest is Keras Tuner's."""
 
         def run_trial(self, *arguments: Any, **options: Any) -> Any:
             histories = super().run_trial(*arguments, **options)

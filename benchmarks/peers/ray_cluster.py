@@ -19,7 +19,7 @@ ADDRESS_VARIABLE = "RAY_ADDRESS"
 _AUTH_MODE_VARIABLE, _TOKEN_VARIABLE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"
 _SECONDS_TO_START = 120
 _SECONDS_TO_CONNECT = 5.0
-# Not `ray start --head --block`, which ends where the path of the environment has a space.
+# `ray start --head --block` would end where the path of the environment has a space.
 _HEAD = """
 import sys
 import ray
@@ -34,8 +34,8 @@ class RayCluster:
     """A cluster of one node.
 
     Attributes:
-        environment: What processes need to connect to it.
-        process: The one that all its others come from.
+        environment: The variables that processes need to connect to it.
+        process: The process that starts all others.
         address: Of its head.
     """
 
@@ -44,7 +44,7 @@ class RayCluster:
     address: str
 
     def check(self) -> None:
-        """Raises RuntimeError if its head has died: what runs on it might wait for ever."""
+        """Raises RuntimeError if its head has died: its jobs might wait for ever."""
         host, _, port = self.address.rpartition(":")
         with contextlib.suppress(OSError):
             socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()

@@ -100,7 +100,7 @@ def main() -> None:
                     experiment_name=job.work.name,
                     save_artifact=True,
                 ),
-                # After it: a trial is over when its record is written.
+                # This callback comes after MLflow's: a trial is over when its record is written.
                 Noting(recorder),
             ],
         ),

@@ -1,4 +1,4 @@
-"""The systems: what each needs, how it is started, and where its trials are read from."""
+"""The systems: their packages, their commands, and the records of their trials."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class System:
     """A system that tunes.
 
     Attributes:
-        name: What the command line calls it.
-        title: What a person reads.
+        name: Its name on the command line.
+        title: Its name in tables.
         needs: Modules that it needs, by the package that brings each.
         trials: Trials of a block, unless told otherwise.
-        warm_up: How many of the first are not of the steady state.
+        warm_up: How many first trials come before the steady state.
         command: From the job to the command line.
         read: From the job, when it is done, to its trials.
-        note: What a reader of its figures should know.
+        note: A remark on its figures.
         on_ray: Whether it gets the address of the comparison's Ray cluster.
     """
 
@@ -47,7 +47,7 @@ class System:
     on_ray: bool = False
 
     def missing(self) -> list[str]:
-        """Returns the packages that it needs and that are not installed."""
+        """Returns its packages that are not installed."""
         return [
             package
             for module, package in self.needs.items()
@@ -68,7 +68,7 @@ def systems() -> dict[str, System]:
                 "kerastudy launch",
                 {},
                 trials=30,
-                # Each structure of the space has been met by then.
+                # By then each structure of the space has had a trial.
                 warm_up=10,
                 command=_launch,
                 read=_read_store,

@@ -1,4 +1,4 @@
-"""The figures as a table for people."""
+"""Prints the figures as a table."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rich.table import Table
 
 from benchmarks.peers.figures import WHOLE
 
-# Narrow: eleven columns on 80 characters.
+# Columns are narrow: eleven have 80 characters.
 _COLUMNS = ("n", "s", "×", "CPU s", "×", f"{WHOLE}\ns", "×", f"{WHOLE}\nCPU s", "×", "best")
 
 
 def print_table(document: Mapping[str, Any]) -> None:
-    """Prints a table for each work of a document, and what their columns mean."""
+    """Prints a table for each work of a document, and the meaning of its columns."""
     console = Console(highlight=False)
     systems: dict[str, str] = {}
     for work in document["works"].values():

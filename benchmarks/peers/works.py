@@ -27,7 +27,7 @@ class Range:
     log: bool = False
 
     def holds(self, value: object) -> bool:
-        """Tells whether a value is in the range; the ends may be missed by rounding."""
+        """Returns whether a value is in the range; the ends may be missed by rounding."""
         if not isinstance(value, float):
             return False
         return self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9)
@@ -40,22 +40,22 @@ class Switch:
     name: str
 
     def holds(self, value: object) -> bool:
-        """Tells whether a value is one of the two."""
+        """Returns whether a value is one of the two."""
         return isinstance(value, bool)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is tuned.
+    """A space with its builder.
 
     Attributes:
-        name: What the command line calls it.
-        title: What a person reads.
+        name: Its name on the command line.
+        title: Its name in tables.
         space: The hyperparameters.
         epochs: Epochs of a trial.
         batch_size: Samples per training and validation step.
         build: Takes the hyperparameters' values by name, returns a compiled model.
-        share: The images are this part of those of other works: its steps take longer.
+        share: The share of the other works' images that it trains on: its steps take longer.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a system says of a trial that it ran.
+    """A system's record of a trial.
 
     Attributes:
         ended: When it was over, its record and checkpoint written: seconds of Unix time.
@@ -85,7 +85,7 @@ class Trial:
 
 
 def check_trials(work: Work, trials: Sequence[Trial], wanted: int, epochs: int) -> None:
-    """Checks that a system did the work that it was given.
+    """Checks that a system did its work.
 
     Raises:
         ValueError: If there are more or fewer trials or epochs, if a trial's values are not of
@@ -170,8 +170,8 @@ def build_tabular(values: Mapping[str, Any]) -> keras.Model:
 def build_large(values: Mapping[str, Any]) -> keras.Model:
     """Returns a transformer of one block over 392 steps, for images of 28 by 28.
 
-    Its step takes some 300 MB, so that TensorFlow sums up the gradients of what attention is given
-    in temporary variables. Not each of its executors runs those.
+    Its step takes some 300 MB, so that TensorFlow sums up the gradients of attention's inputs in
+    temporary variables. Not each of its executors runs those.
     """
     import keras
 

@@ -20,7 +20,7 @@ def prepare(work: str, file: Path, images: Path | None, sizes: tuple[int, int]) 
 
     Args:
         work: The work's name.
-        file: What to write.
+        file: The file to write.
         images: MNIST as an npz file; None: images are made up, of the same shapes and types.
         sizes: Images for training and for validation; of breast cancer, all rows are used.
 
@@ -77,7 +77,7 @@ def _mnist(path: Path, count: int) -> Pair:
 
 
 def _made_up(count: int) -> Pair:
-    """Returns noisy pictures of ten patterns, and which pattern each is."""
+    """Returns noisy pictures of ten patterns, and the pattern of each."""
     import numpy as np
 
     random = np.random.default_rng(0)

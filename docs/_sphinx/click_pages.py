@@ -1,7 +1,7 @@
 """The directive `click-commands`: every command of the command line, with its options.
 
-Made from click's own objects, so that the page can't differ from `--help`. Help texts have their
-examples in blocks marked by a backspace, as click wants them; here these become code to copy.
+The page is made from click's own objects, so that it can't differ from `--help`. Blocks that are
+marked by a backspace, as click wants examples, become code to copy.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class ClickCommands(SphinxDirective):
         from studies.commands.command_line import kerastudy
 
         context = click.Context(kerastudy, info_name="kerastudy")
-        found = []
+        sections = []
         for name in kerastudy.list_commands(context):
             command = kerastudy.get_command(context, name)
             assert command is not None
             text = "\n".join(page(context, name, command))
-            found += self.parse_text_to_nodes(text, allow_section_headings=True)
-        return found
+            sections += self.parse_text_to_nodes(text, allow_section_headings=True)
+        return sections
 
 
 def page(parent: click.Context, name: str, command: click.Command) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Docstrings with Markdown in them, as editors show it, for autodoc, which reads another."""
+"""Translates Markdown in docstrings for autodoc, which reads reStructuredText."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages whose text is elsewhere, and lists of pages that are made of the folder."""
+"""Fills pages whose text is elsewhere, and the list of decisions."""
 
 from __future__ import annotations
 
@@ -22,17 +22,11 @@ def read(app: Sphinx, name: str, source: list[str]) -> None:
         source[0] = re.sub(r"\[([^]]+)\]\(changes/?\)", r"\1", text)
     elif name == "decisions/README":
         source[0] += DECISIONS
-    elif name == "index":
-        # Pages of parts that are under way may be missing.
-        lines = source[0].splitlines()
-        named = re.compile(r"[a-z][a-z_/]*(README)?")
-        kept = [e for e in lines if not named.fullmatch(e) or e in app.env.found_docs]
-        source[0] = "\n".join(kept)
 
 
 def outdated(*_: Any) -> list[str]:
-    """Returns the pages that list others, which may be new."""
-    return ["index", "decisions/README"]
+    """Returns the page that lists others, which may be new."""
+    return ["decisions/README"]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from .confirm_trainings import DEFAULTS as DEFAULTS
 from .confirm_trainings import ConfirmOptions as ConfirmOptions
 from .confirm_trainings import make_plan as make_plan
 from .evaluation import Reading as Reading
-from .inputs import Inputs as Inputs
-from .inputs import Taken as Taken
-from .inputs import read_inputs as read_inputs
+from .prediction import Input as Input
+from .prediction import Inputs as Inputs
 from .prediction import predictions_table as predictions_table
+from .prediction import read_inputs as read_inputs
 from .reproduction import Reproduction as Reproduction
 from .reproduction import max_difference as max_difference
 from .reproduction import reproduce as reproduce

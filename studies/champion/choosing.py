@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
 from studies.champion.verification import Verifier
 from studies.data import temporary_folder
 from studies.definition import StudyDefinition
-from studies.executors.executor import Executor
+from studies.executors.jobs import Executor
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import (
     champion_fault,
@@ -27,7 +27,7 @@ from tracking.history.champions import (
     set_promotion,
     withdraw_champion,
 )
-from tracking.history.commands import shell_commands
+from tracking.history.commands import again_command
 from tracking.history.study_history import PROMOTED, StudyHistory
 from tracking.history.trials import ranked
 from tracking.history.verdicts import study_verdict, worth
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 10
-# Trials of folds that can't be trained on all of them: others would fail alike.
+# Other trials of folds would fail like so many that can't be trained on all folds.
 _MOST_FAILED = 3
 
 
@@ -62,9 +62,9 @@ def choose_champion(
     Raises VerificationStopped if it was stopped; then nothing is registered.
     """
     unsaved: list[EndedTrial] = []
-    passed_over, again, failed = False, True, 0
-    for history, found in _candidates(engines, progress):
-        trial, checkpoint = found, None
+    passed_over, first, failed = False, True, 0
+    for history, candidate in _candidates(engines, progress):
+        trial, checkpoint = candidate, None
         if trial.result.unsaved:
             unsaved.append(trial)
             passed_over = True
@@ -73,11 +73,13 @@ def choose_champion(
         fault = champion_fault(history) if registered else ""
         if trial.holds:
             if registered and not fault:
-                text = verifier.verify(history, trial)
+                outcome = verifier.verify(history, trial)
             else:
                 # Trials after the best ones have no checkpoint: don't train them all again.
-                checkpoint, text = _verified(history, trial, verifier, progress, fault, again=again)
-            trial, again = _noted(history, trial, text, progress), False
+                checkpoint, outcome = _verified(
+                    history, trial, verifier, progress, fault, restore=first
+                )
+            trial, first = _with_outcome(history, trial, outcome, progress), False
         if registered and not trial.holds:
             withdraw_champion(history)
         if registered and trial.holds and not fault:
@@ -88,7 +90,7 @@ def choose_champion(
         if trial.holds and checkpoint is not None:
             if passed_over:
                 progress.say(f"the champion is the next best, trial {trial.number}")
-            # One that is registered again may have been promoted.
+            # A champion that is registered again may have been promoted.
             reason = history.promoted if registered else ""
             try:
                 register(executor, history, trial, checkpoint, reason, progress)
@@ -103,18 +105,15 @@ def choose_champion(
 
 
 def _on_all_folds(
-    verifier: Verifier,
-    history: StudyHistory,
-    trial: EndedTrial,
-    progress: Progress,
+    verifier: Verifier, history: StudyHistory, trial: EndedTrial, progress: Progress
 ) -> tuple[EndedTrial, Path | None]:
     """Trains a trial of folds on all of them; returns it, and its weights if that was possible."""
     try:
-        trained = verifier.train_on_all_folds(history, trial)
+        trial = verifier.train_on_all_folds(history, trial)
     except StudyError as error:
         progress.say(f"warning: {error}")
         return trial, None
-    return trained, history.files.checkpoint(trained.number, trained.checkpoint_of)
+    return trial, history.files.checkpoint(trial.number, trial.checkpoint_of)
 
 
 def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
@@ -131,27 +130,29 @@ def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
         )
 
 
-def _noted(history: StudyHistory, trial: EndedTrial, text: str, progress: Progress) -> EndedTrial:
+def _with_outcome(
+    history: StudyHistory, trial: EndedTrial, outcome: str, progress: Progress
+) -> EndedTrial:
     """Records the outcome of comparing a trial with `model.fit`; returns the trial with it."""
-    if text == trial.verified:
+    if outcome == trial.verified:
         return trial
-    trial = record_verified(history, trial, text)
+    trial = record_verified(history, trial, outcome)
     if trial.holds:
-        if text.startswith(IDENTICAL):
-            progress.say(f"verified trial {trial.number}: {text}")
-        elif text not in (OFF, *TRAINED_BY_ITSELF):
-            progress.say(f"warning: trial {trial.number} is not verified: {text}")
+        if outcome.startswith(IDENTICAL):
+            progress.say(f"verified trial {trial.number}: {outcome}")
+        elif outcome not in (OFF, *TRAINED_BY_ITSELF):
+            progress.say(f"warning: trial {trial.number} is not verified: {outcome}")
         return trial
     progress.say(
-        f"warning: trial {trial.number} differs from model.fit: {text.partition(': ')[2]}. "
+        f"warning: trial {trial.number} differs from model.fit: {outcome.partition(': ')[2]}. "
         "It is skipped, and model.fit trains the study's trials from now on."
     )
     suspects = [
-        str(each.number)
-        for each in history.ended
-        if each.result.trainer == "compiled"
-        and each.uuid != trial.uuid
-        and not is_whole(each.verified)
+        other.number
+        for other in history.ended
+        if other.result.trainer == "compiled"
+        and other.uuid != trial.uuid
+        and not is_whole(other.verified)
     ]
     if suspects:
         progress.say(
@@ -166,30 +167,20 @@ def _candidates(
     engines: Sequence[StudyHistory], progress: Progress
 ) -> list[tuple[StudyHistory, EndedTrial]]:
     """Returns the trials that may become the champion, the first choice first."""
-    found = list(_best_first(engines))
-    reason, champion = engines[0].promoted, engines[0].registered
-    if not reason or champion is None or champion.trial not in [t.uuid for _, t in found]:
-        return found
-    best = found[0][1]
-    # Sorting is stable.
-    found.sort(key=lambda each: each[1].uuid != champion.trial)
-    if best is not found[0][1]:
-        name = shlex.quote(engines[0].description.name)
-        progress.say(
-            f"trial {found[0][1].number} stays the champion ({reason}); the best is "
-            f"trial {best.number}. Let launches choose again: "
-            f"kerastudy promote {name}"
-        )
-    return found
-
-
-def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory, EndedTrial]]:
-    """Yields the trials with a value, of all engines of a study, best first."""
     by_uuid = {trial.uuid: history for history in engines for trial in history.trials}
+    trials = [trial for history in engines for trial in history.trials]
     # Sorting is stable: the present engine wins ties.
-    objective = engines[0].description.objective
-    for trial in ranked([t for h in engines for t in h.trials], objective):
-        yield by_uuid[trial.uuid], trial
+    best_first = ranked(trials, engines[0].description.objective)
+    reason, champion = engines[0].promoted, engines[0].registered
+    promoted = champion.trial if reason and champion is not None else ""
+    candidates = sorted(best_first, key=lambda trial: trial.uuid != promoted)
+    if candidates and candidates[0] is not best_first[0]:
+        progress.say(
+            f"trial {candidates[0].number} stays the champion ({reason}); the best is trial "
+            f"{best_first[0].number}. Let launches choose again: "
+            f"kerastudy promote {shlex.quote(engines[0].description.name)}"
+        )
+    return [(by_uuid[trial.uuid], trial) for trial in candidates]
 
 
 def _verified(
@@ -199,11 +190,11 @@ def _verified(
     progress: Progress,
     fault: str,
     *,
-    again: bool,
+    restore: bool,
 ) -> tuple[Path | None, str]:
     """Returns a trial's weights, if they are sound, and the outcome of verifying them.
 
-    ``again`` restores lost weights by training; ``fault`` is what is wrong with the champion.
+    `restore` restores lost weights by training; `fault` is the champion's fault, or empty.
     """
     if fault:
         progress.say(f"warning: the champion is registered again: {fault}")
@@ -215,18 +206,18 @@ def _verified(
     path = history.files.checkpoint(trial.number, repeat)
     if repeat not in faults:
         return path, verifier.verify(history, trial)
-    if path.exists() or again:
+    if path.exists() or restore:
         progress.say(
             f"warning: the checkpoint of trial {trial.number} can't be used, {faults[repeat]}"
         )
-    if not again:
+    if not restore:
         return None, trial.verified
     progress.say(f"training trial {trial.number}, the best, again to restore its checkpoint")
-    text = verifier.verify(history, trial, restore=True)
+    outcome = verifier.verify(history, trial, restore=True)
     if repeat in dict(unsound_checkpoints(history, trial)):
         progress.say(f"warning: trial {trial.number} did not get the same weights again")
-        return None, text
-    return path, text
+        return None, outcome
+    return path, outcome
 
 
 def register(
@@ -244,10 +235,10 @@ def register(
         folder = Path(temporary) / "champion"
         spec, epoch = trial.best_training
         metrics = executor.save_champion(spec, checkpoint, history.description.space, folder)
-        found = metrics.get(metric, epoch.value)
-        if found != epoch.value:
+        value = metrics.get(metric, epoch.value)
+        if value != epoch.value:
             progress.say(
-                f"warning: the champion's {metric} is {found!r} when it is evaluated, "
+                f"warning: the champion's {metric} is {value!r} when it is evaluated, "
                 f"and was {epoch.value!r} in training"
             )
         return register_champion(history, trial, folder, reason)
@@ -255,7 +246,7 @@ def register(
 
 @dataclass(frozen=True, repr=False)
 class Promotion:
-    """What was registered.
+    """The outcome of a promotion.
 
     Attributes:
         study: The study's name.
@@ -270,7 +261,7 @@ class Promotion:
         refit: The address of the model that was trained on validation data too, or empty. It has
             no validation value.
         how: How that was trained, or None.
-        notes: What a person should know.
+        notes: Sentences that a person should know.
     """
 
     study: str
@@ -286,7 +277,7 @@ class Promotion:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Returns it in one line."""
+        """Returns the promotion in one line."""
         named = " and ".join(address for address in (self.champion, self.refit) if address)
         return f"<Promotion of {self.study} trial {self.trial}: {named}>"
 
@@ -469,7 +460,7 @@ def _notes(
         kept = f"launches keep it until a confirm, or {again}"
         notes.append(kept if why else "launches choose the champion again")
     if champion and not trial.verified:
-        *_, command = shell_commands(history, trial, without=default_store_path().absolute())
+        command = again_command(history, trial, default_store_path().absolute())
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
     if how is not None:
         notes.append("the refit has no validation value: it was trained on that data")

@@ -1,4 +1,4 @@
-"""Confirms a study's choice: `kerastudy.confirm`, and what the command does."""
+"""`confirm`: the best trials race under new seeds, and the sealed test part is read, once."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def confirm_study(
     progress = progress or NoProgress()
     make_plan(history, options)
     with history.store.lock_study(history.folder, history.description.name):
-        # As no process changes it any more.
+        # No process changes it any more.
         history = read_study(history.store, history.description.name, history.description.engine)
         plan = make_plan(history, options)
         unfinished, ended = confirmation_of(history, plan.to_json())
@@ -168,7 +168,7 @@ def confirm_study(
 def where_trainings_run(
     executor: ExecutorName | None, workers: int | None, otherwise: ExecutorName
 ) -> ExecutorName:
-    """Returns where trainings run."""
+    """Returns the executor of the trainings; `otherwise` where no option says so."""
     if executor is not None:
         choice("executor", executor, ("in-process", "worker"), StudyError)
     check_workers(workers, executor)
@@ -234,18 +234,18 @@ def _raced(done: Trainings) -> list[int]:
     The trainings of the defaults, which do not depend on it, fill its last round.
     """
     plan, description = done.plan, done.plan.history.description
-    staying, out, seeds = [each.number for each in plan.racers], list[int](), 0
+    staying, out, seeds = [racer.number for racer in plan.racers], list[int](), 0
     for planned in plan.rounds:
         staying, left = staying[: planned.racers], staying[planned.racers :]
         out = [*left, *out]
-        wanted = [t for n in staying for t in plan.race_trainings(n, seeds, planned.seeds)]
-        further = plan.test_trainings(DEFAULTS) if planned is plan.rounds[-1] else []
-        done.run(wanted, further)
+        racing = [t for n in staying for t in plan.race_trainings(n, seeds, planned.seeds)]
+        testing = plan.test_trainings(DEFAULTS) if planned is plan.rounds[-1] else []
+        done.run(racing, testing)
         seeds += planned.seeds
         values = {n: [done.value_at(n, place) for place in range(seeds)] for n in staying}
         staying = list(survivors(values, len(staying), description.objective.direction))
     if all(value is None for value in values[staying[0]]):
-        reasons = [done.result(each).reason for each in plan.trainings_at(staying[0], 0)]
+        reasons = [done.result(t).reason for t in plan.trainings_at(staying[0], 0)]
         why = next(filter(None, reasons), "no epoch of all folds has a value").rstrip(".")
         raise StudyError(
             f"The trainings of {description.name!r} under new seeds are all infeasible: {why}. "
@@ -284,15 +284,15 @@ def _make_champion(
 
 
 def _settle(plan: Plan, outcome: Confirmation, *, keep: bool = False) -> bool:
-    """Lets launches keep a winner that is the champion already; returns whether that is all to do.
+    """Returns whether the winner need not be registered; lets launches keep a champion that won.
 
-    The winner is not the champion yet if another trial was promoted since, or the process was
-    killed. It never is if its weights can't be saved, or if the present champion stays.
+    It must be registered if another trial was promoted since, or the process was killed. It can't
+    be if its weights were not saved, and is not if the present champion stays.
     """
     history, trial = plan.history, plan.racer(outcome.winner)
     if keep or trial.result.unsaved:
         return True
-    # Launches keep it from now on; what a person said of it counts.
+    # A reason that a person gave stays.
     return stays_champion(history, trial, history.promoted or CONFIRMED)
 
 
@@ -311,22 +311,25 @@ def _why_not_tested(plan: Plan) -> str:
 
 @dataclass(frozen=True)
 class TestReading:
-    """The scores of one reading of the test part."""
+    """The scores of one reading of the test part.
 
-    # pytest takes it for tests otherwise.
+    Attributes:
+        winner: The winner's scores, by the place of the fresh seed; infeasible trainings have none.
+        default: The defaults' scores; empty if the winner has their values.
+        digest: SHA-256 of the test part.
+        readings: How often it was read, this time included.
+        note: Why winner and defaults do not compare, or empty.
+        guess: The most frequent class of the part.
+    """
+
+    # pytest would take it for tests.
     __test__ = False
 
-    # By the place of the fresh seed; infeasible trainings have none.
     winner: Mapping[int, SampleScores]
-    # Of the defaults; empty if the winner has their values.
     default: Mapping[int, SampleScores]
-    # SHA-256 of the test part.
     digest: str
-    # How often it was read, this time included.
     readings: int
-    # Why the two do not compare, or empty.
     note: str = ""
-    # The most frequent class of the part.
     guess: ConstantGuess | None = None
 
 
@@ -339,10 +342,8 @@ def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, st
     """
     plan, history, same = done.plan, done.plan.history, done.plan.default_racer
     who = [winner] if same is not None and same.number == winner else [winner, DEFAULTS]
-    done.run([], [training for each in who for training in plan.test_trainings(each)])
-    feasible = {
-        each: [t for t in plan.test_trainings(each) if done.value(t) is not None] for each in who
-    }
+    done.run([], [training for number in who for training in plan.test_trainings(number)])
+    feasible = {n: [t for t in plan.test_trainings(n) if done.value(t) is not None] for n in who}
     if not feasible[winner]:
         why = done.result(plan.test_trainings(winner)[0]).reason.rstrip(".")
         return None, (
@@ -351,8 +352,8 @@ def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, st
         )
     done.progress.wait("reading the test part")
     scored, reasons = dict[int, dict[int, TestScores]](), dict[int, str]()
-    for each, trainings in feasible.items():
-        scored[each], reasons[each] = _scored(done, trainings)
+    for number, trainings in feasible.items():
+        scored[number], reasons[number] = _scored(done, trainings)
     if reasons[winner]:
         digest = history.description.data.digests["test"]
         now, _ = _time_of_reading(done, digest)
@@ -366,7 +367,10 @@ def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, st
     note = not_paired(plan, scored)
     if reasons.get(DEFAULTS):
         note = f"The defaults can't be scored, so there is no gain: {reasons[DEFAULTS]}."
-    scores = {n: {place: each.scores for place, each in of.items()} for n, of in scored.items()}
+    scores = {
+        number: {place: test.scores for place, test in by_place.items()}
+        for number, by_place in scored.items()
+    }
     reading = TestReading(
         scores[winner],
         scores.get(DEFAULTS, {}),
@@ -387,7 +391,7 @@ def _scored(done: Trainings, trainings: Sequence[Training]) -> tuple[dict[int, T
     """Returns scores by the place of the seed; if some can't be scored, none and the reason."""
     scored: dict[int, TestScores] = {}
     for training in trainings:
-        # The first of each model is compared with Keras.
+        # The first scores of each model are compared with Keras.
         scores = done.scored(training, compared=not scored)
         if isinstance(scores, str):
             return {}, scores.rstrip(".")
@@ -396,26 +400,26 @@ def _scored(done: Trainings, trainings: Sequence[Training]) -> tuple[dict[int, T
 
 
 def _time_of_reading(done: Trainings, digest: str) -> tuple[int, list[Evaluation]]:
-    """Returns when this confirmation read the test part first, and the readings before."""
+    """Returns the time of this confirmation's first reading, and the readings before."""
     history, uuid = done.plan.history, done.uuid
-    before = [each for each in read_evaluations(history) if each.confirmation == uuid]
-    now = before[0].time if before else time.time_ns() // 1_000_000
+    own = [reading for reading in read_evaluations(history) if reading.confirmation == uuid]
+    now = own[0].time if own else time.time_ns() // 1_000_000
     return now, [e for e in earlier_readings(history, digest, uuid) if e.time <= now]
 
 
 def _record(done: Trainings, winner: int, reading: TestReading, now: int, note: str) -> None:
     """Records a reading as `evaluate` does, unless it is recorded."""
     plan, history, uuid = done.plan, done.plan.history, done.uuid
-    if any(each.confirmation == uuid for each in read_evaluations(history)):
+    if any(evaluation.confirmation == uuid for evaluation in read_evaluations(history)):
         return
     described, trial = history.description, plan.racer(winner)
     assert trial.best is not None, "it races"
     metrics = {}
     if reading.winner:
-        trained = [done.value(each) for each in plan.test_trainings(winner)]
-        validated = statistics.fmean(each for each in trained if each is not None)
+        values = [done.value(training) for training in plan.test_trainings(winner)]
+        validated = statistics.fmean(value for value in values if value is not None)
         measured = Measured(
-            statistics.fmean(each.value for each in reading.winner.values()),
+            statistics.fmean(scores.value for scores in reading.winner.values()),
             validation=trial.best.value if plan.folds else validated,
         )
         with suppress(StatisticsError):
@@ -439,7 +443,7 @@ def _record(done: Trainings, winner: int, reading: TestReading, now: int, note: 
 
 
 def earlier_readings(history: StudyHistory, digest: str, uuid: str) -> list[Evaluation]:
-    """Returns the readings of a test part by other studies, or other than by a confirmation."""
+    """Returns the readings of a test part, but for those by the confirmation `uuid`."""
     return [e for e in evaluations_on(history.store, digest) if e.confirmation != uuid]
 
 
@@ -454,7 +458,7 @@ def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
 
 def not_paired(plan: Plan, scored: Mapping[int, Mapping[int, TestScores]]) -> str:
     """Returns why winner and defaults do not compare, in a sentence, or an empty text."""
-    targets = {each.targets for scores in scored.values() for each in scores.values()}
+    targets = {test.targets for by_place in scored.values() for test in by_place.values()}
     if len(targets) > 1:
         return (
             "The defaults have other test samples than the winner, as the data depends on "
@@ -480,7 +484,7 @@ def on_test_part(plan: Plan, reading: TestReading) -> tuple[Interval, Interval |
     if reading.note or len(both) < 2:
         return confirmed, None, note
     winner, default = ([part[p] for p in both] for part in (reading.winner, reading.default))
-    hits = len(winner[0]) if all(each.is_hits for each in (*winner, *default)) else 0
+    hits = len(winner[0]) if all(scores.is_hits for scores in (*winner, *default)) else 0
     ours, theirs = score_matrix(winner), score_matrix(default)
     try:
         return confirmed, gain(ours, theirs, direction, level, hits=hits), note
@@ -506,8 +510,8 @@ def make_outcome(
             "test_digest": reading.digest,
             "readings": reading.readings,
             "test_seeds": plan.test_seeds,
-            "winner_on_test": tuple(each.value for each in reading.winner.values()),
-            "default_on_test": tuple(each.value for each in reading.default.values()),
+            "winner_on_test": tuple(scores.value for scores in reading.winner.values()),
+            "default_on_test": tuple(scores.value for scores in reading.default.values()),
             "guess": reading.guess,
         }
         same = plan.default_racer
@@ -547,21 +551,20 @@ def make_outcome(
 
 
 def _racer(done: Trainings, trial: int) -> Racer:
-    """Returns a trial's part in the race; that of the defaults is under the fresh seeds.
+    """Returns a trial's part in the race; the defaults' part is under the fresh seeds.
 
-    Those of folds have no value then: they are trained on all samples.
+    Defaults of a cross-validated study have no value: they are trained on all samples.
     """
     plan, values = done.plan, list[float | None]()
     if trial == DEFAULTS:
         trainings = plan.test_trainings(trial)
-        values = [] if plan.folds else [done.value(each) for each in trainings]
+        values = [] if plan.folds else [done.value(training) for training in trainings]
     else:
-        # One that left the race early has run under the first ones only.
-        under = [plan.trainings_at(trial, place) for place in range(len(plan.seeds))]
-        places = [place for place, each in enumerate(under) if all(map(done.knows, each))]
-        trainings = [training for place in places for training in under[place]]
+        # A trial that left the race early has run under the first seeds only.
+        by_place = [plan.trainings_at(trial, place) for place in range(len(plan.seeds))]
+        places = [place for place, runs in enumerate(by_place) if all(map(done.knows, runs))]
+        trainings = [training for place in places for training in by_place[place]]
         values = [done.value_at(trial, place) for place in places]
-    results = [done.result(each) for each in trainings]
     spec = plan.default if trial == DEFAULTS else plan.racer(trial).spec
-    parameters = max((each.model_parameters for each in results), default=0)
+    parameters = max((done.result(t).model_parameters for t in trainings), default=0)
     return Racer(trial, tuple(values), parameters, spec.epochs)

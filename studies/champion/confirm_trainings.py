@@ -1,4 +1,4 @@
-"""The plan of a confirmation: who races, under which seeds, and what each training is."""
+"""The trainings of `confirm`: the plan of who races under which seeds, and how they run."""
 
 from __future__ import annotations
 
@@ -52,37 +52,33 @@ if TYPE_CHECKING:
 
 DEFAULTS = -1
 """Stands for the space's declared defaults, where a trial's number is expected."""
-# Fresh seeds on the test part: with fewer the interval is not known to hold.
+# Intervals on the test part from fewer fresh seeds are not known to hold.
 _FEWEST_SEEDS = 5
-# Changes when the same plan would be carried out in another way.
+# It changes when the same plan would be carried out in another way.
 _VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmOptions:
-    """How a study's choice is confirmed."""
+    """How a study's choice is confirmed.
 
-    # The best trials that race.
+    Attributes:
+        top: How many of the best trials race.
+        seeds: Fresh seeds for the test part; also the most new seeds of a racer.
+        budget: Trainings of the race; all folds under one seed count as one.
+        test: Whether the test part is read.
+    """
+
     top: int = 8
-    # Fresh seeds for the test part; the most new seeds of a racer, too.
     seeds: int = 5
-    # Trainings of the race; all folds under one seed count as one.
     budget: int = 16
     test: bool = True
 
     def __post_init__(self) -> None:
         """Checks the options."""
         checks.whole_number("budget", self.budget, StudyError)
-        if not checks.is_whole(self.top) or self.top < 2:
-            raise StudyError(
-                "A race needs at least 2 trials: top must be a whole number of 2 or more. "
-                f"Received: {self.top!r}."
-            )
-        if not checks.is_whole(self.seeds) or self.seeds < _FEWEST_SEEDS:
-            raise StudyError(
-                f"seeds must be a whole number of {_FEWEST_SEEDS} or more: intervals from fewer "
-                f"seeds are not known to hold. Received: {self.seeds!r}."
-            )
+        checks.whole_number("top", self.top, StudyError, least=2)
+        checks.whole_number("seeds", self.seeds, StudyError, least=_FEWEST_SEEDS)
 
     def rounds(self, trials: int) -> tuple[Round, ...]:
         """Returns the rounds of the race, if so many trials have a value."""
@@ -101,20 +97,23 @@ class ConfirmOptions:
 
 @dataclass(frozen=True)
 class Training:
-    """A training of a confirmation."""
+    """A training of a confirmation.
 
-    # The trial whose configuration it is, or `DEFAULTS`.
+    Attributes:
+        trial: The trial whose configuration it has, or `DEFAULTS`.
+        place: Which of the confirmation's seeds it has, from 1.
+        spec: Its spec, with a number that is only right once it begins.
+        identity: A digest of all that it depends on: the same training is never run twice.
+    """
+
     trial: int
-    # Which of the confirmation's seeds it has, from 1.
     place: int
-    # Its number is only known when it begins.
     spec: TrialSpec
-    # Digest of all that it depends on: the same training is never run twice.
     identity: str
 
     @property
     def name(self) -> str:
-        """What people see of it."""
+        """Its name, for people to read."""
         who = "defaults" if self.trial == DEFAULTS else f"#{self.trial}"
         fold = self.spec.fold
         part = "all folds" if fold == ALL_FOLDS else "" if fold is None else f"fold {fold + 1}"
@@ -123,16 +122,22 @@ class Training:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan. `make_plan` makes it."""
+    """A confirmation's plan, made by `make_plan`.
+
+    Attributes:
+        options: The options.
+        history: The study.
+        racers: The trials that race, best first.
+        rounds: The rounds of the race.
+        tests: Whether the test part is read.
+        notes: Sentences that a reader of the outcome must know.
+    """
 
     options: ConfirmOptions
     history: StudyHistory
-    # Best first.
     racers: tuple[EndedTrial, ...]
     rounds: tuple[Round, ...]
-    # Whether the test part is read.
     tests: bool
-    # What a reader must know, in sentences.
     notes: tuple[str, ...]
 
     @property
@@ -143,7 +148,7 @@ class Plan:
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """The new seeds of the race."""
-        return self._new_seeds(race_seed, sum(each.seeds for each in self.rounds))
+        return self._new_seeds(race_seed, sum(planned.seeds for planned in self.rounds))
 
     @cached_property
     def test_seeds(self) -> tuple[int, ...]:
@@ -155,55 +160,55 @@ class Plan:
         """The spec of the space's declared defaults."""
         description = self.history.description
         values = description.space.defaults()
-        same = [each.spec for each in self.history.trials if each.spec.values == values]
-        made = spec_of(Proposal(0, values), description, {})
-        spec = dataclasses.replace(made, threads=self.reported.spec.threads)
-        # A builder may read the trial's number.
-        return dataclasses.replace(spec, begun_as=same[0].built_as) if same else spec
+        spec = spec_of(Proposal(0, values), description, {})
+        spec = replace(spec, threads=self.reported.spec.threads)
+        for trial in self.history.trials:
+            if trial.spec.values == values:
+                # A builder may read the trial's number.
+                return replace(spec, begun_as=trial.spec.built_as)
+        return spec
 
     @property
     def folds(self) -> int:
-        """Folds of a trial, or 0."""
+        """The number of a trial's folds, or 0."""
         return self.history.description.folds
 
     @cached_property
     def default_trial(self) -> EndedTrial | None:
         """The best trial with the default values, or None."""
         trials = self.history.top(len(self.history.trials))
-        same = [each for each in trials if each.spec.values == self.default.values]
-        return next((t for t in same if t.code_digest == self.reported.code_digest), None)
+        values, code = self.default.values, self.reported.code_digest
+        same = (t for t in trials if t.spec.values == values and t.code_digest == code)
+        return next(same, None)
 
     @property
     def default_racer(self) -> EndedTrial | None:
         """The racer with the default values, or None."""
-        same = [each for each in self.racers if each.spec.values == self.default.values]
-        return same[0] if same else None
+        values = self.default.values
+        return next((racer for racer in self.racers if racer.spec.values == values), None)
 
     def racer(self, number: int) -> EndedTrial:
         """Returns a trial of the race."""
-        return next(each for each in self.racers if each.number == number)
+        return next(racer for racer in self.racers if racer.number == number)
 
     def race_trainings(self, trial: int, first: int, count: int) -> list[Training]:
         """Returns a racer's trainings under some of the race's seeds."""
         places = range(first, first + count)
-        return [each for place in places for each in self.trainings_at(trial, place)]
+        return [t for place in places for t in self.trainings_at(trial, place)]
 
     def trainings_at(self, trial: int, place: int) -> list[Training]:
         """Returns a racer's trainings under one seed of the race: one, or one for each fold."""
         spec, seed = self.racer(trial).spec, self.seeds[place]
         if not self.folds:
-            return [self._training(trial, place + 1, dataclasses.replace(spec, seed=seed))]
-        specs = [
-            dataclasses.replace(spec, seed=fold_seed(seed, fold), fold=fold)
-            for fold in range(self.folds)
-        ]
-        return [self._training(trial, place + 1, each) for each in specs]
+            return [self._training(trial, place + 1, replace(spec, seed=seed))]
+        specs = [replace(spec, seed=fold_seed(seed, fold), fold=fold) for fold in range(self.folds)]
+        return [self._training(trial, place + 1, fold_spec) for fold_spec in specs]
 
     def test_trainings(self, trial: int) -> list[Training]:
-        """Returns the trainings that the test part is read with, of a trial or the defaults.
+        """Returns the trainings of a trial, or of the defaults, that read the test part.
 
-        Those of a cross-validated study are on all folds together, up to the best common epoch of
-        the recorded trial; of defaults that no trial has there are none.
+        In a cross-validated study they are on all folds together, up to the best common epoch of
+        the recorded trial; defaults that no trial has get none.
         """
         if self.folds:
             recorded = self.default_trial if trial == DEFAULTS else self.racer(trial)
@@ -214,32 +219,32 @@ class Plan:
             spec = self.default if trial == DEFAULTS else self.racer(trial).spec
         begin = len(self.seeds) + 1
         return [
-            self._training(trial, begin + i, dataclasses.replace(spec, seed=seed))
+            self._training(trial, begin + i, replace(spec, seed=seed))
             for i, seed in enumerate(self.test_seeds)
         ]
 
     @property
     def trainings(self) -> int:
-        """How many trainings it has in all, if none is recorded."""
+        """The number of all trainings."""
         return self.race_size + self.test_size
 
     @property
     def race_size(self) -> int:
-        """The trainings of the race, each fold one."""
-        return sum(each.trainings for each in self.rounds) * max(self.folds, 1)
+        """The number of trainings of the race, each fold one."""
+        return sum(planned.trainings for planned in self.rounds) * max(self.folds, 1)
 
     @property
     def test_size(self) -> int:
-        """The trainings that the test part is read with, unless the defaults win the race."""
+        """The number of trainings that read the test part, unless the defaults win the race."""
         return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
 
     def to_json(self) -> str:
-        """Returns the plan as it is recorded; a resumed one is found by it."""
+        """Returns the plan as it is recorded, by which a resumed confirmation finds it."""
         fields = {
             "version": _VERSION,
             "options": dataclasses.asdict(self.options),
-            "trials": [each.number for each in self.racers],
-            "rounds": [[each.racers, each.seeds] for each in self.rounds],
+            "trials": [racer.number for racer in self.racers],
+            "rounds": [[planned.racers, planned.seeds] for planned in self.rounds],
             "seeds": self.seeds,
             "test_seeds": self.test_seeds,
             "default": dict(self.default.values),
@@ -251,7 +256,7 @@ class Plan:
         return json.dumps(fields, ensure_ascii=False)
 
     def _training(self, trial: int, place: int, spec: TrialSpec) -> Training:
-        spec = dataclasses.replace(
+        spec = replace(
             spec,
             number=0,
             attempt=1,
@@ -280,15 +285,14 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
     if len(trials) < 2:
         raise StudyError(_too_few(history, len(trials)))
     best, notes = trials[0], []
-    same = [each for each in trials if each.code_digest == best.code_digest]
+    same = [trial for trial in trials if trial.code_digest == best.code_digest]
     if len(same) < len(trials):
         notes.append(
             f"{counted(len(trials) - len(same), 'trial')} of other code than the best did not "
             "race: the study's code was changed while it ran."
         )
-    judged = [
-        each for each in same if each.result.validation_digest == best.result.validation_digest
-    ]
+    digest = best.result.validation_digest
+    judged = [trial for trial in same if trial.result.validation_digest == digest]
     if len(judged) < len(same):
         notes.append(
             f"{counted(len(same) - len(judged), 'trial')} validated on other samples than the best "
@@ -336,7 +340,7 @@ def _used_seeds(trials: Sequence[TrialRecord]) -> Iterator[int]:
     for trial in trials:
         yield trial.spec.seed
         if isinstance(trial, EndedTrial):
-            yield from (each.seed for each in trial.result.repeats)
+            yield from (repeat.seed for repeat in trial.result.repeats)
 
 
 @dataclass
@@ -356,15 +360,14 @@ class Trainings(Jobs):
     ) -> None:
         super().__init__()
         self.plan, self.journal, self.progress = plan, journal, progress
-        # The uuid of the confirmation, once that has begun.
+        # It is the uuid of the confirmation, once that has begun.
         self.uuid = ""
         self._executor, self._description = executor, plan.history.description
-        # Where checkpoints stay until the confirmation ends, to score samples by.
+        # Checkpoints stay here until the confirmation ends, to score samples by.
         self.folder = plan.history.files.folder / "confirming"
-        # Those that have ended, by identity.
         self._recorded = read_trainings(plan.history)
-        contradicted = any(differs(each.verified) for each in plan.history.trials)
-        # None: what the study says.
+        contradicted = any(differs(trial.verified) for trial in plan.history.trials)
+        # Otherwise the study's own trainer trains.
         self._trainer: TrainerName | None = "plain" if contradicted else None
         self._running: dict[int, _Running] = {}
         self._planned = 0
@@ -372,9 +375,9 @@ class Trainings(Jobs):
 
     @property
     def count(self) -> int:
-        """How many of the plan's trainings are recorded."""
+        """The number of recorded trainings of the plan."""
         plan = self.plan
-        racers = [each.number for each in plan.racers]
+        racers = [racer.number for racer in plan.racers]
         raced = [t for n in racers for t in plan.race_trainings(n, 0, len(plan.seeds))]
         tested = [t for n in (DEFAULTS, *racers) for t in plan.test_trainings(n)]
         ended = {t.identity for t in raced if self.knows(t)}
@@ -399,25 +402,26 @@ class Trainings(Jobs):
         trainings = self.plan.trainings_at(trial, place)
         if not self.plan.folds:
             return self.value(trainings[0])
-        if any(self.value(each) is None for each in trainings):
+        if any(self.value(training) is None for training in trainings):
             return None
-        epochs = [self._of_epochs(each) for each in trainings]
+        epochs = [self._complete_epochs(training) for training in trainings]
         best = common_best(epochs, self._description.objective)
         return None if best is None else best.value
 
-    def _of_epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
-        """Returns the metrics of a training that has run by epoch, of epochs that have all."""
+    def _complete_epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
+        """Returns the metrics of each complete epoch of a training that has run."""
         if training.identity not in self._epochs:
             fit = self._recorded[training.identity].uuid
             metrics = fit_metrics(self.plan.history.folder, fit)
             # Metrics that are not finite are left out.
             names = set().union(*metrics.values())
-            whole = {epoch: each for epoch, each in metrics.items() if set(each) == names}
-            self._epochs[training.identity] = whole
+            self._epochs[training.identity] = {
+                epoch: values for epoch, values in metrics.items() if set(values) == names
+            }
         return self._epochs[training.identity]
 
     def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
-        """Runs what is not recorded yet; the weights of `testing` are needed."""
+        """Runs the trainings that are not recorded yet, and those of `testing` without weights."""
         trainings = [t for t in racing if not self.knows(t)]
         trainings += [t for t in testing if not self._has_weights(t)]
         for number, training in enumerate(trainings, self._planned):
@@ -445,11 +449,11 @@ class Trainings(Jobs):
 
     def _has_weights(self, training: Training) -> bool:
         """Returns whether a training is recorded, with weights if it has a value."""
-        known = self._recorded.get(training.identity)
-        if known is None or known.result.best is None:
-            return known is not None
+        recorded = self._recorded.get(training.identity)
+        if recorded is None or recorded.result.best is None:
+            return recorded is not None
         try:
-            check_checkpoint(self.checkpoint(training), known.result.checkpoint_sha256)
+            check_checkpoint(self.checkpoint(training), recorded.result.checkpoint_sha256)
         except CheckpointError:
             return False
         return True
@@ -464,7 +468,7 @@ class Trainings(Jobs):
         self.journal.log_epoch(running.uuid, epoch)
         limit = self._description.trial_timeout
         over = limit is not None and epoch.seconds >= limit
-        # As a trial whose time is up: it keeps its best epoch.
+        # A pruned training keeps its best epoch.
         return "prune" if over and epoch.epoch < running.spec.epochs else "continue"
 
     def on_result(self, result: TrialResult) -> None:
@@ -472,11 +476,9 @@ class Trainings(Jobs):
         self._record(self._running.pop(result.number), result)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Tells the loss, and gives up the attempt."""
-        running = self._running[spec.number]
-        self.progress.say(f"{running.training.name}: {error}")
+        """Gives up the lost attempt."""
         if not why:
-            self.journal.end_training(running.uuid, None)
+            self.journal.end_training(self._running[spec.number].uuid, None)
 
     def _begin(self, number: int, training: Training) -> list[TrialTask]:
         spec = replace(training.spec, number=number)
@@ -487,7 +489,7 @@ class Trainings(Jobs):
         return [TrialTask(spec, space, checkpoint, trainer=self._trainer)]
 
     def _record(self, running: _Running, result: TrialResult) -> None:
-        # On all folds together there is nothing to validate on.
+        # A training on all folds together has nothing to validate on.
         valued = running.spec.fold != ALL_FOLDS
         self.journal.end_training(running.uuid, result)
         identity = running.training.identity
@@ -497,16 +499,21 @@ class Trainings(Jobs):
 
 @dataclass(frozen=True)
 class TestScores:
-    """The scores of the test samples by one training."""
+    """The scores of the test samples by one training.
 
-    # pytest takes it for tests otherwise.
+    Attributes:
+        scores: The scores.
+        digest: SHA-256 of the test part.
+        targets: SHA-256 of its targets: only scores of equal targets compare.
+        guess: Its most frequent class; None if its targets are no classes.
+    """
+
+    # pytest would take it for tests.
     __test__ = False
 
     scores: SampleScores
-    # SHA-256 of the test part, and of its targets: only scores of equal targets compare.
     digest: str
     targets: str
-    # Its most frequent class; None if its targets are no classes.
     guess: ConstantGuess | None = None
 
 
@@ -520,7 +527,7 @@ def scores_in_worker(
 ) -> TestScores | str:
     """Scores the test samples by a training's best weights, where the study is loaded.
 
-    Returns why that can't be, without a period, if its objective has no scores of samples, or its
+    Returns the reason without a period instead if its objective has no scores of samples, or its
     model can't predict them. `compared` is whether the scores are compared with the value that
     Keras computes, which traces the model.
     """
@@ -538,7 +545,7 @@ def scores_in_worker(
         hp = Hyperparameters(space, spec.values, number=spec.built_as)
         splits: Any = session.splits_of(hp, spec.fold)
         model = rebuilt(session.study, space, splits, spec, checkpoint)
-        # In the place of the validation part, which Keras reads in the same way.
+        # It takes the place of the validation part, which Keras reads in the same way.
         splits = replace(splits, validation=splits.unseal_test())
         metric, recorded = spec.objective.metric, None
         if compared:

@@ -1,4 +1,4 @@
-"""A checkpoint on the sealed test part, with intervals; each reading is recorded."""
+"""`evaluate`: a trial's checkpoint on the sealed test part. Each reading is recorded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Reading:
 
     evaluation: Evaluation
     earlier: Sequence[Evaluation]
-    # What is grave in the study's data, in sentences.
+    # Sentences name grave faults of the study's data.
     flaws: Sequence[str] = ()
 
     @property
@@ -138,7 +138,7 @@ def read_test_part(
         note=scores.note,
         time=time.time_ns() // 1_000_000,
     )
-    # Before anyone sees it.
+    # It is recorded before anyone sees it.
     record_evaluation(history, evaluation)
     export_later(history.folder)
     looked = looked_at(history)

@@ -1,27 +1,37 @@
-"""Predictions of a registered model for samples in a file."""
+"""Predictions of a registered model for the samples in a file. No pickle is read."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from search_spaces.errors import DataError, StudyError
-from studies.champion.inputs import Inputs, Taken, read_inputs
-from studies.data import read_table
+from search_spaces.texts import listed, quoted
+from studies.data import ENDINGS, is_table, read_images, read_table
 from studies.error_texts import describe
 from studies.libraries.importing import import_quietly
 from studies.lines import as_csv
-from studies.results.models import columns_for, existing_store, load_champion, registered_folder
+from studies.results.models import (
+    columns_for,
+    existing_store,
+    load_champion,
+    registered_folder,
+    sizes_agree,
+)
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.store.files import followed, replacing
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
+    from mlflow.models import Model
 
 
 Alias = Literal["champion", "refit"]
@@ -29,10 +39,15 @@ Alias = Literal["champion", "refit"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for the samples of a file, by column."""
+    """Predictions for the samples of a file.
+
+    Attributes:
+        columns: The predictions, by column.
+        files: The names of images and texts, in the same order; none for other samples.
+        notes: Sentences that a person should know.
+    """
 
     columns: Mapping[str, np.ndarray]
-    # Names of images and texts, in the same order; none for other samples.
     files: Sequence[str] = ()
     notes: Sequence[str] = ()
 
@@ -104,21 +119,19 @@ def predict_file(
         model = load_champion(history, trust=trust, alias=alias)
         samples: Any = columns_for(model, _columns_in(path, metadata["table"]), repr(str(path)))
     else:
-        inputs = Inputs.of(saved, folder)
+        inputs = Inputs.of(saved)
         arrays, files = read_inputs(path, inputs)
         model = load_champion(history, trust=trust, alias=alias)
-        samples = _as_taken(model, arrays, inputs.arrays)
-        notes += _unusual(arrays)
-        if files and inputs.divides:
-            notes.append("pixels are divided by 255: the model's example has numbers from 0 to 1")
+        samples = _as_the_model_takes(model, arrays, inputs.arrays)
+        notes += _notes_on(arrays)
     if can_not_be_loaded(folder):
         notes.append("the model was built again by the study's code")
     try:
-        made = model.predict(samples, verbose=0)
+        predicted = model.predict(samples, verbose=0)
     except Exception as error:
         raise StudyError(f"The model can't predict these samples: {describe(error)}.") from error
     class_names = metadata.get("class_names") or ()
-    columns = predictions_table(model, made, class_names, probabilities=probabilities)
+    columns = predictions_table(model, predicted, class_names, probabilities=probabilities)
     return Predictions(columns, files, notes)
 
 
@@ -131,7 +144,7 @@ def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
             "file, or an npz file with an array for each column."
         )
     if suffix != ".npz":
-        texts = [each["name"] for each in described if each["kind"] == "category"]
+        texts = [column["name"] for column in described if column["kind"] == "category"]
         return read_table(path, texts=texts)
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -140,8 +153,8 @@ def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
         raise DataError(f"{str(path)!r} can't be read: {' '.join(str(error).split())}") from None
 
 
-def _unusual(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Returns a note on samples that hold what is no number, if there are such."""
+def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Returns a note on samples with values that are no numbers, if there are such."""
     odd: Any = False
     for array in arrays.values():
         if array.dtype.kind == "f":
@@ -152,7 +165,9 @@ def _unusual(arrays: Mapping[str, np.ndarray]) -> list[str]:
     return [f"{count} of {samples} samples have values that are NaN or infinite: don't trust these"]
 
 
-def _as_taken(model: keras.Model, arrays: Mapping[str, np.ndarray], taken: Sequence[Taken]) -> Any:
+def _as_the_model_takes(
+    model: keras.Model, arrays: Mapping[str, np.ndarray], expected: Sequence[Input]
+) -> Any:
     """Returns samples as the model takes them: an array, a dict or a tuple."""
     import tensorflow as tf
 
@@ -160,12 +175,12 @@ def _as_taken(model: keras.Model, arrays: Mapping[str, np.ndarray], taken: Seque
         name: tf.constant(array) if array.dtype.kind == "U" else array
         for name, array in arrays.items()
     }
-    if len(taken) == 1:
-        return read[taken[0].name]
+    if len(expected) == 1:
+        return read[expected[0].name]
     names = {tensor.name for tensor in getattr(model, "inputs", None) or ()}
     if set(read) <= names or not all(name.startswith("input_") for name in read):
         return read
-    return tuple(read[each.name] for each in taken)
+    return tuple(read[single.name] for single in expected)
 
 
 _SUFFIXES: Final = (".csv", ".parquet", ".npz")
@@ -173,66 +188,61 @@ ClassNames = Sequence[str] | Mapping[str, Sequence[str]]
 
 
 def predictions_table(
-    model: keras.Model, made: Any, class_names: ClassNames, *, probabilities: bool
+    model: keras.Model, predicted: Any, class_names: ClassNames, *, probabilities: bool
 ) -> dict[str, np.ndarray]:
-    """Returns what `predict` returned as columns: "class", "probability_NAME", or "prediction".
+    """Returns what a model predicted as columns: "class", "probability_NAME", or "prediction".
 
-    For several outputs with their names before. `class_names` may be empty.
+    Columns of several outputs begin with the output's name. `class_names` may be empty.
     """
-    outputs = _named(model, made)
+    outputs = _named(model, predicted)
     columns: dict[str, np.ndarray] = {}
     for name, array in outputs.items():
         of_output = class_names.get(name, ()) if isinstance(class_names, Mapping) else class_names
         prefix = "" if len(outputs) == 1 else f"{name} "
-        loss = _loss_of(model, name, len(outputs))
+        loss = getattr(model, "loss", None)
+        if isinstance(loss, Mapping):
+            loss = loss.get(name)
+        elif isinstance(loss, list | tuple):
+            loss = loss[0] if len(outputs) == 1 and loss else None
         for column, values in _columns(array, of_output, loss, probabilities).items():
             columns[f"{prefix}{column}"] = values
     return columns
 
 
-def _named(model: keras.Model, made: Any) -> dict[str, np.ndarray]:
-    if isinstance(made, Mapping):
-        return {str(name): np.asarray(array) for name, array in made.items()}
-    if isinstance(made, list | tuple):
+def _named(model: keras.Model, predicted: Any) -> dict[str, np.ndarray]:
+    if isinstance(predicted, Mapping):
+        return {str(name): np.asarray(array) for name, array in predicted.items()}
+    if isinstance(predicted, list | tuple):
         names = list(getattr(model, "output_names", ()))
-        known = len(set(names)) == len(made)
-        return {(names[i] if known else f"output_{i}"): np.asarray(a) for i, a in enumerate(made)}
-    return {"": np.asarray(made)}
-
-
-def _loss_of(model: keras.Model, name: str, outputs: int) -> Any:
-    loss = getattr(model, "loss", None)
-    if isinstance(loss, Mapping):
-        return loss.get(name)
-    if isinstance(loss, list | tuple):
-        return loss[0] if outputs == 1 and loss else None
-    return loss
+        unique = len(set(names)) == len(predicted)
+        return {
+            (names[i] if unique else f"output_{i}"): np.asarray(a) for i, a in enumerate(predicted)
+        }
+    return {"": np.asarray(predicted)}
 
 
 def _columns(
-    made: np.ndarray, names: Sequence[str], loss: Any, probabilities: bool
+    predicted: np.ndarray, names: Sequence[str], loss: Any, probabilities: bool
 ) -> dict[str, np.ndarray]:
     text = loss if isinstance(loss, str) else str(getattr(loss, "name", "") or loss).lower()
     crossentropy, logits = "crossentropy" in text, bool(getattr(loss, "from_logits", False))
-    if made.ndim == 2 and made.shape[1] == 1:
-        made = made[:, 0]
-    if made.ndim == 1 and ("binary" in text or (crossentropy and len(names) == 2)):
-        of_one = 1 / (1 + np.exp(-made.astype(np.float64))) if logits else made
-        made = np.stack([1 - of_one, of_one], axis=1)
-    elif made.ndim == 2 and (crossentropy and "binary" not in text):
+    if predicted.ndim == 2 and predicted.shape[1] == 1:
+        predicted = predicted[:, 0]
+    if predicted.ndim == 1 and ("binary" in text or (crossentropy and len(names) == 2)):
+        odds = 1 / (1 + np.exp(-predicted.astype(np.float64))) if logits else predicted
+        predicted = np.stack([1 - odds, odds], axis=1)
+    elif predicted.ndim == 2 and (crossentropy and "binary" not in text):
         if logits:
-            odds = np.exp(made.astype(np.float64) - made.max(axis=1, keepdims=True))
-            made = odds / odds.sum(axis=1, keepdims=True)
+            odds = np.exp(predicted.astype(np.float64) - predicted.max(axis=1, keepdims=True))
+            predicted = odds / odds.sum(axis=1, keepdims=True)
     else:
-        return {"prediction": made}
-    named = np.array(
-        [str(each) for each in names[: made.shape[1]]]
-        if len(names) >= made.shape[1]
-        else [str(each) for each in range(made.shape[1])]
-    )
-    columns = {"class": named[made.argmax(axis=1)]}
+        return {"prediction": predicted}
+    classes = predicted.shape[1]
+    named = np.array([str(name) for name in (names if len(names) >= classes else range(classes))])
+    named = named[:classes]
+    columns = {"class": named[predicted.argmax(axis=1)]}
     if probabilities:
-        columns |= {f"probability_{name}": made[:, i] for i, name in enumerate(named)}
+        columns |= {f"probability_{name}": predicted[:, i] for i, name in enumerate(named)}
     return columns
 
 
@@ -276,10 +286,268 @@ def check_output(path: Path) -> str:
     """Returns the suffix of a file for predictions that can be written."""
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise DataError(
-            f"{str(path)!r} does not say the kind of file by its ending. Give one that ends with "
-            f"{', '.join(_SUFFIXES)}."
-        )
+        hint = f"Give one that ends with {listed(_SUFFIXES, 'or')}."
+        raise DataError(f"{str(path)!r} does not say the kind of file by its ending", hint=hint)
     if not path.parent.is_dir():
         raise DataError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
     return suffix
+
+
+_IMAGES: Final = ENDINGS["images"]
+_TABLES: Final = (".csv", ".parquet")
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a model.
+
+    Attributes:
+        name: Its name; empty if the model has one input.
+        dtype: Its type; `str` for texts.
+        shape: The shape of a sample, with None for any size.
+    """
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        """Returns the input for messages."""
+        sizes = ", ".join("any" if size is None else str(size) for size in self.shape)
+        comma = "," if len(self.shape) == 1 else ""
+        kind = "texts" if self.dtype.kind in "US" else self.dtype.name
+        return f"{self.name + ': ' if self.name else ''}{kind} of shape ({sizes}{comma})"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of a registered model.
+
+    Attributes:
+        columns: The names of a table's columns, in their order; empty if it takes arrays.
+        arrays: The inputs; for a table one, of all columns.
+        files: How the study's data was read from files, as its description says; empty if it
+            was not.
+    """
+
+    columns: tuple[str, ...]
+    arrays: tuple[Input, ...]
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, saved: Model) -> Inputs:
+        """Returns the inputs of a model, by its signature."""
+        signature = saved.signature.inputs
+        if not signature.is_tensor_spec():
+            columns = tuple(signature.input_names())
+            dtype = np.result_type(*(spec.type.to_numpy() for spec in signature.inputs))
+            return cls(columns, (Input("", dtype, (len(columns),)),))
+        named = len(signature.inputs) > 1
+        arrays = tuple(
+            Input(
+                (spec.name or "") if named else "",
+                _dtype(spec.type),
+                tuple(None if size < 0 else size for size in spec.shape[1:]),
+            )
+            for spec in signature.inputs
+        )
+        metadata: Mapping[str, Any] = saved.metadata or {}
+        named_columns = (metadata.get("columns") or {}).get("x", ()) if len(arrays) == 1 else ()
+        columns = tuple(str(name) for name, _ in named_columns)
+        files = metadata.get("files") or {}
+        return cls(columns, arrays, files)
+
+    def __str__(self) -> str:
+        """Returns the inputs for messages."""
+        if self.columns:
+            return f"the columns {listed(self.columns, most=_SHOWN)}"
+        return " and ".join(map(str, self.arrays))
+
+    def refused(self, path: Path, what: str) -> DataError:
+        """Returns the error for a file that does not suit the model."""
+        return DataError(f"{str(path)!r} {what}. The model takes {self}.")
+
+
+def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Reads samples from a file, or a folder of images or texts.
+
+    Returns arrays by the names of the inputs, and the names of images and texts. Raises DataError
+    if it can't be read, or the model takes something else.
+    """
+    read = _read_as_trained(path, inputs)
+    if read is not None:
+        return {inputs.arrays[0].name: read[0]}, read[1]
+    suffix = path.suffix.lower()
+    try:
+        if suffix in _TABLES:
+            arrays = _of_table(_read_samples(path, inputs), path, inputs)
+        elif suffix == ".npy":
+            if len(inputs.arrays) > 1:
+                raise inputs.refused(path, "has one array: give an npz file")
+            with path.open("rb") as file:
+                arrays = {"": np.lib.format.read_array(file, allow_pickle=False)}
+        elif suffix == ".npz":
+            arrays = _of_archive(path, inputs)
+        else:
+            raise inputs.refused(
+                path, "is no npz, npy, csv or parquet file, and the study has read no such samples"
+            )
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise DataError(f"{str(path)!r} can't be read: {reason:.300}") from None
+    samples = {
+        expected.name: _fitting(arrays[expected.name], expected, path, inputs)
+        for expected in inputs.arrays
+    }
+    lengths = {len(array) for array in samples.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        raise inputs.refused(path, f"has arrays of {sorted(lengths)} samples")
+    return samples, []
+
+
+def _read_as_trained(path: Path, inputs: Inputs) -> tuple[np.ndarray, list[str]] | None:
+    """Returns images or texts, read as the study's data was, and their names; None for others."""
+    suffix, described = path.suffix.lower(), inputs.files
+    if "image_size" in described and (path.is_dir() or suffix in _IMAGES):
+        return _images_as_trained(path, described)
+    column = described.get("text", "")
+    if column and is_table(path):
+        table = read_table(path, texts=[column], keep_default_na=False)
+        if column in table.columns:
+            return table[column].to_numpy(str), []
+    takes_texts = len(inputs.arrays) == 1 and inputs.arrays[0].dtype.kind in "US"
+    if takes_texts and (path.is_dir() or suffix in ENDINGS["texts"]):
+        return _texts(path)
+    return None
+
+
+def _images_as_trained(path: Path, described: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
+    if path.is_dir():
+        images, _, files = read_images(path, described, labelled=False)
+        return images, [str(file.relative_to(path)) for file in files]
+    # Keras reads only folders.
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(path, folder)
+        try:
+            images, *_ = read_images(Path(folder), described, labelled=False)
+        except DataError as error:
+            raise DataError(str(error).replace(folder, str(path.parent))) from None
+    return images, [path.name]
+
+
+def _texts(path: Path) -> tuple[np.ndarray, list[str]]:
+    files = [path]
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS["texts"])
+    if not files:
+        raise DataError(f"{str(path)!r} has no texts (.txt).")
+    try:
+        texts = [file.read_text(encoding="utf-8") for file in files]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{str(path)!r} can't be read as texts in UTF-8: {error}.") from None
+    return np.array(texts), [str(f.relative_to(path)) if path.is_dir() else f.name for f in files]
+
+
+def _fitting(array: np.ndarray, expected: Input, path: Path, inputs: Inputs) -> np.ndarray:
+    """Returns an array in the type that the model takes; refuses another shape or type."""
+    of = f" {expected.name!r}" if expected.name else ""
+    if array.ndim == len(expected.shape) and expected.shape[-1:] == (1,):
+        array = array[..., None]
+    shape = array.shape[1:]
+    fits = len(shape) == len(expected.shape) and sizes_agree(shape, expected.shape)
+    if array.ndim == 0 or not fits:
+        advice = ""
+        if array.ndim == len(expected.shape) and sizes_agree(array.shape, expected.shape):
+            advice = ": it is one sample, not a row of samples; save x[None]"
+        raise inputs.refused(path, f"has samples{of} of shape {shape}{advice}")
+    texts = expected.dtype.kind in "US"
+    if texts != (array.dtype.kind in "UO") or (not texts and array.dtype.kind not in "biuf"):
+        raise inputs.refused(path, f"has values{of} of type {array.dtype}")
+    if texts:
+        return array.astype(str)
+    # Keras converts them, as those that a user passes to the model.
+    return array
+
+
+def _of_archive(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("it is no npz file")
+        arrays = {name: file[name] for name in file.files}
+    if len(inputs.arrays) > 1:
+        missing = [expected.name for expected in inputs.arrays if expected.name not in arrays]
+        if missing:
+            raise inputs.refused(path, f"lacks {', '.join(map(repr, missing))}")
+        return arrays
+    if inputs.columns and set(inputs.columns) <= set(arrays):
+        return {"": np.column_stack([arrays[name] for name in inputs.columns])}
+    if len(arrays) == 1 or "x" in arrays:
+        return {"": arrays["x"] if "x" in arrays else next(iter(arrays.values()))}
+    named = listed(sorted(arrays), most=_SHOWN) or "none"
+    raise inputs.refused(path, f"has the arrays {named}: name the samples 'x'")
+
+
+def _read_samples(path: Path, inputs: Inputs) -> pd.DataFrame:
+    import pandas as pd
+
+    if path.suffix.lower() == ".parquet":
+        return pd.read_parquet(path)
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna().tolist()
+    # A line of numbers is a sample, unless these are the columns' names, or pandas's default ones.
+    named = not all(map(_is_number, first)) or set(inputs.columns) & set(first)
+    counted = len(first) > 2 and first == [str(place) for place in range(len(first))]
+    return pd.read_csv(path, header=0 if named or counted else None)
+
+
+def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
+    if len(inputs.arrays) > 1:
+        return _of_columns(table, path, inputs)
+    (expected,) = inputs.arrays
+    if inputs.columns:
+        missing = [name for name in inputs.columns if name not in table.columns]
+        if missing:
+            raise inputs.refused(path, f"lacks the columns {quoted(missing, most=_SHOWN)}")
+        table = table[list(inputs.columns)]
+    texts = expected.dtype.kind in "US"
+    others = [
+        str(n)
+        for n, d in zip(table.columns, table.dtypes, strict=True)
+        if getattr(d, "kind", "O") not in "biuf"
+    ]
+    if others and not texts:
+        raise inputs.refused(path, f"has texts in the columns {listed(others, most=_SHOWN)}")
+    if not texts and table.isna().to_numpy().any():
+        raise inputs.refused(path, "has empty cells")
+    array = table.to_numpy(dtype=str if texts else None)
+    if len(expected.shape) == 0 and array.shape[1] == 1:
+        array = array[:, 0]
+    if not texts:
+        types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
+        array = array.astype(np.result_type(*types))
+    return {"": array}
+
+
+def _of_columns(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
+    arrays = {}
+    for expected in inputs.arrays:
+        if expected.name not in table.columns or len(expected.shape) > 1:
+            raise inputs.refused(path, f"has no column {expected.name!r}: give an npz file")
+        arrays[expected.name] = table[expected.name].to_numpy()
+    return arrays
+
+
+def _dtype(kind: Any) -> np.dtype:
+    # Texts from files are Python objects.
+    dtype = np.dtype(kind)
+    return np.dtype(str) if dtype.kind == "O" else dtype
+
+
+def _is_number(text: object) -> bool:
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""A process that has loaded a study as it was when a trial ran, to train or to use it again."""
+"""A recorded study loaded as it was when a trial ran, to train the trial again or to use it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from studies.user_code import (
     text_of,
     what_is_loaded,
 )
-from tracking.history.commands import shell_commands
+from tracking.history.commands import again_command
 from tracking.history.study_history import StudyHistory, read_code, read_study
 from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
 from tracking.store.trust import check_trust
 
-# The end of a note on code that may be another than the recorded one.
+# A note on code that may differ from the recorded one ends so.
 AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
 
@@ -65,7 +65,7 @@ def champion_or(
     if number is None:
         if engine is None and history.champion_engine not in ("", history.description.engine):
             history = read_study(history.store, name, history.champion_engine)
-        champions = [each for each in history.trials if history.is_champion(each)]
+        champions = [trial for trial in history.trials if history.is_champion(trial)]
         if not champions:
             raise StudyNotFoundError(
                 f"The study {name!r} has no champion"
@@ -88,7 +88,7 @@ def champion_or(
 
 @contextlib.contextmanager
 def in_worker(what_failed: str) -> Iterator[None]:
-    """Lets a function run where a study is loaded, and sets Keras's global settings back."""
+    """Names the failure of a function in a worker, and sets Keras's global settings back."""
     from studies.training import restore_settings
 
     try:
@@ -147,7 +147,7 @@ def recorded_executor(
             return
         otherwise = "Or confirm it with executor='in-process'."
         if workers == 1:
-            *_, command = shell_commands(history, trial) if history.description.code.path else [""]
+            command = again_command(history, trial) if history.description.code.path else ""
             otherwise = command and (
                 f"Or, if the study is at the top level of its file, run: {command}"
             )
@@ -200,7 +200,7 @@ def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
 def _code(
     history: StudyHistory, trial: TrialRecord, study: StudyDefinition | None, progress: Progress
 ) -> tuple[Target | CodeDescription, list[str]]:
-    """Returns the recorded code to load, or the code of the study of this process; and notes."""
+    """Returns the code to load, of the record or of this process's study, and notes on changes."""
     code: Target | CodeDescription
     if study is None:
         code, notes = _recorded_target(history, trial)
@@ -220,7 +220,7 @@ def _code(
 
 
 def _recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
-    """Returns the code that a trial ran from, to load, and what has changed in it since."""
+    """Returns the code that a trial ran from, to load, and notes on its changes since."""
     code = history.description.code
     recorded = read_code(history, trial.code_digest)
     source = recorded.source

@@ -1,4 +1,4 @@
-"""Runs a trial again, from its record alone, in a new process, and compares bit for bit."""
+"""`reproduce`: a trial runs again, from its record alone, in a new process, and is compared."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from pathlib import Path
 from search_spaces.errors import StudyNotFoundError
 from search_spaces.texts import counted
 from studies.champion.recorded import AS_IT_IS, AnyExecutor, recorded_executor
-from studies.champion.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
+from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
 from studies.definition import StudyDefinition, trainer_in_words
-from studies.progress import NoProgress, Progress, make_progress
+from studies.progress import NoProgress, Progress, showing
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.trials import fit_metrics
 from tracking.mlflow.process import export_later
 from tracking.records import EndedTrial, TrainerName
 from tracking.records.checks import differing, is_known, not_reproduced, reproduced
@@ -109,17 +108,8 @@ def reproduce(
             )
             progress.say(notes[-1])
             return _compared(history, trial, [], worker, notes)
-        pruned = trial.cut_short
         unsound = dict(unsound_checkpoints(history, trial)) if trial in history.kept else {}
-        reruns = [
-            Rerun(
-                training,
-                pruned,
-                fit_metrics(history.folder, training.uuid),
-                progress,
-            )
-            for training in trainings_of(trial)
-        ]
+        reruns = [Rerun(history, trial, training, progress) for training in trainings_of(trial)]
         with tempfile.TemporaryDirectory() as folder:
             by_objective = trial.result.trainer == "objective"
             epochs = trial.result.epochs if by_objective else trial.spec.epochs
@@ -130,9 +120,9 @@ def reproduce(
             for rerun in reruns:
                 spec = rerun.training.spec
                 written = Path(folder) / f"again-{spec.repeat}.weights.h5"
-                rerun.run(worker, history.description.space, written, trainer)
+                rerun.run(worker, written, trainer)
                 if spec.repeat in unsound:
-                    notes.append(_put_back(history, rerun, written, unsound[spec.repeat]))
+                    notes.append(_put_back(rerun, written, unsound[spec.repeat]))
                     progress.say(notes[-1])
         said = len(notes)
         compared = _compared(history, trial, reruns, worker, notes)
@@ -150,14 +140,14 @@ def _record(
     changed: Sequence[str],
     progress: Progress,
 ) -> None:
-    """Records the outcome with the trial, and shows it where MLflow and the report speak of it."""
+    """Records the outcome with the trial, and brings MLflow and the report up to date."""
     day = time.strftime("%Y-%m-%d")
     others = [*changed, *outcome.environment_differences]
-    others += ["its data is another" for rerun in reruns if rerun.other_data(trial)]
+    others += ["its data is another" for rerun in reruns if rerun.other_data]
     differences = (rerun.difference for rerun in reruns if rerun.difference)
     why = next(differences, "the weights of its best epoch differ")
     if outcome.trainer == "compiled":
-        # That is not plain Keras.
+        # The compiled trainer is not plain Keras.
         return
     if outcome.identical:
         text = reproduced(trainer_in_words(outcome.trainer), outcome.epochs, day)
@@ -193,26 +183,23 @@ def reproduce_study(
     opened = open_store(path)
     if opened is None:
         raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
-    shown = make_progress(progress)
-    try:
+    with showing(progress) as shown:
         history = read_study(opened, study.name, engine)
         return reproduce(history, number, study=study, trainer=trainer, progress=shown)
-    finally:
-        shown.end()
 
 
 def _has_epochs(trial: EndedTrial) -> bool:
-    """Returns whether a trial can be compared: pruned ones without a value, as of folds, too."""
+    """Returns whether a trial has epochs to compare, as pruned trials without a value may have."""
     by_itself = trial.result.trainer == "objective"
     pruned = trial.state == "pruned" and (bool(trial.result.repeats) or by_itself)
     return trial.best is not None or pruned
 
 
-def _put_back(history: StudyHistory, rerun: Rerun, written: Path, fault: str) -> str:
+def _put_back(rerun: Rerun, written: Path, fault: str) -> str:
     """Restores a lost checkpoint, if the weights are the same; reports it."""
     was = f"the checkpoint of trial {rerun.training.spec.number} could not be used ({fault})"
     try:
-        path = put_back(history, rerun, written)
+        path = rerun.put_back(written)
     except OSError as error:
         return f"{was}, and cannot be written again: {error.strerror or error}"
     if path is None:
@@ -235,7 +222,7 @@ def _compared(
         same = same and rerun.result.weights_sha256 == rerun.training.weights_sha256
         if rerun.difference:
             notes.append(f"first difference: {rerun.difference}")
-        if rerun.other_data(trial):
+        if rerun.other_data:
             same = False
             drawn = ", or is drawn without a seed" if trial.result.trainer == "objective" else ""
             notes.append(

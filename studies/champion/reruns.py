@@ -1,4 +1,4 @@
-"""Runs a recorded training again, from its first epoch to its end."""
+"""Recorded trials trained again: to compare them, to restore weights, or on all folds together."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search_spaces import SearchSpace
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
-from studies.executors.executor import Executor
-from studies.executors.jobs import Job, Jobs, run_jobs
+from studies.executors.jobs import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
 from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory
@@ -53,20 +51,17 @@ class RecordedTraining:
     weights_sha256: str
     checkpoint_sha256: str
     best_epoch: int
-    # An objective function reports values at other steps, next to the epochs of its trainings.
-    by_objective: bool
 
 
 def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
-    """Returns the trainings of a finished trial: its repeats, or the trial itself.
+    """Returns the trainings of a finished trial: itself, or its repeats.
 
-    Of a cross-validated trial those are its folds, and then the training on all of them, if there
-    is one.
+    A cross-validated trial has its folds, and then the training on all of them, if there is one.
     """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     trainings: list[tuple[TrialSpec, str, TrialResult | Repeat]] = [
-        (replace(spec, seed=each.seed, repeat=repeat, fold=each.fold), each.uuid, each)
-        for repeat, each in enumerate(trial.result.repeats)
+        (replace(spec, seed=result.seed, repeat=repeat, fold=result.fold), result.uuid, result)
+        for repeat, result in enumerate(trial.result.repeats)
     ]
     if not trainings:
         trainings = [(spec, trial.uuid, trial.result)]
@@ -76,53 +71,56 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
         RecordedTraining(
             spec,
             uuid,
-            each.epochs,
-            each.weights_sha256,
-            each.checkpoint_sha256,
-            0 if each.best is None else each.best.epoch,
-            trial.result.trainer == "objective",
+            result.epochs,
+            result.weights_sha256,
+            result.checkpoint_sha256,
+            0 if result.best is None else result.best.epoch,
         )
-        for spec, uuid, each in trainings
+        for spec, uuid, result in trainings
     ]
 
 
 class Rerun(Jobs):
-    """Runs a recorded training again: one job. Stops it where the recorded training ended.
+    """Runs a recorded training of a trial again: one job. Stops where the recorded one ended.
 
-    `recorded` has the metrics by epoch.
+    Attributes:
+        training: The recorded training.
+        recorded: Its metrics by epoch.
+        epochs: The metrics of the present attempt by epoch.
+        difference: The first difference of the present attempt, or empty.
+        result: The result, or None.
     """
 
     def __init__(
         self,
+        history: StudyHistory,
+        trial: EndedTrial,
         training: RecordedTraining,
-        pruned: bool,
-        recorded: Mapping[int, Mapping[str, float]],
         progress: Progress,
     ) -> None:
         super().__init__()
-        self.training, self.recorded = training, recorded
-        self._pruned, self.progress = pruned, progress
+        self._history, self._trial = history, trial
+        self.training, self.recorded = training, fit_metrics(history.folder, training.uuid)
+        # An objective function reports values at other steps, next to the epochs of its trainings.
+        self._by_objective = trial.result.trainer == "objective"
+        self._progress = progress
         self.result: TrialResult | None = None
         self.begin_attempt()
 
     def begin_attempt(self) -> None:
         """Forgets what an earlier attempt had."""
-        # The first from the record.
         self.difference = ""
         self.epochs: dict[int, Mapping[str, float]] = {}
 
     def run(
-        self,
-        executor: Executor,
-        space: SearchSpace,
-        checkpoint: Path,
-        trainer: TrainerName | None = "plain",
+        self, executor: Executor, checkpoint: Path, trainer: TrainerName | None = "plain"
     ) -> TrialResult | None:
         """Trains until it ends; the best weights go into a new file.
 
         Returns its result, or None if it was stopped before there was one. Raises WorkerError if
         each attempt ends with its process.
         """
+        space = self._history.description.space
         task = TrialTask(self.training.spec, space, checkpoint, trainer=trainer)
 
         def begin() -> list[TrialTask]:
@@ -131,10 +129,25 @@ class Rerun(Jobs):
 
         self.queue.append(Job(task.spec.number, begin))
         try:
-            run_jobs(executor, self, self.progress)
+            run_jobs(executor, self, self._progress)
         finally:
-            self.progress.trial_gone(task.spec.number)
+            self._progress.trial_gone(task.spec.number)
         return self.result
+
+    def put_back(self, written: Path) -> Path | None:
+        """Moves its weights to the recorded place, and returns that; None if they differ."""
+        try:
+            check_checkpoint(written, self.training.checkpoint_sha256)
+        except CheckpointError:
+            return None
+        if not self.same_weights:
+            return None
+        spec = self.training.spec
+        path = self._history.files.checkpoint(spec.number, spec.repeat)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            shutil.copyfile(written, partial)
+        return path
 
     @property
     def same_weights(self) -> bool:
@@ -142,10 +155,11 @@ class Rerun(Jobs):
         digest = self.training.weights_sha256
         return self.result is not None and self.result.weights_sha256 == digest
 
-    def other_data(self, trial: EndedTrial) -> bool:
+    @property
+    def other_data(self) -> bool:
         """Whether a function of `hp` has made other data than for the recorded trial."""
         now = self.result.data_digest if self.result is not None else ""
-        then = trial.result.data_digest
+        then = self._trial.result.data_digest
         return bool(now and then) and now != then
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
@@ -154,18 +168,19 @@ class Rerun(Jobs):
         self.compared = self._difference_of(epoch)
         self.difference = self.difference or self.compared
         training = self.training
-        if training.by_objective:
-            return "prune" if self._pruned and self._was_pruned_after(epoch) else "continue"
+        if self._by_objective:
+            pruned = self._trial.cut_short and self._was_pruned_after(epoch)
+            return "prune" if pruned else "continue"
         if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
         # A pruned trial is pruned again, at the same epoch; a callback may have ended it too.
-        return "prune" if self._pruned else "continue"
+        return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
-        """Returns whether the trial of an objective function was pruned after what it reports now.
+        """Returns whether the trial of an objective function was pruned after this report.
 
-        By its pruner, after the last value that it reported; or after an epoch, when its time was
-        over, and nothing more is recorded.
+        Its pruner ended it after the last value that it reported; or its time was over after an
+        epoch, and nothing more is recorded.
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
@@ -177,12 +192,12 @@ class Rerun(Jobs):
         )
 
     def _difference_of(self, epoch: EpochResult) -> str:
-        """Returns the metric in which an epoch differs; records have no infinite metrics."""
+        """Returns the first difference of an epoch's finite metrics, or an empty text."""
         now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
         recorded = self.recorded.get(epoch.epoch, {})
         then = {name: value for name, value in recorded.items() if math.isfinite(value)}
-        if self.training.by_objective:
-            # What a function reports itself comes apart from its epochs' metrics.
+        if self._by_objective:
+            # A function reports its own values apart from its epochs' metrics.
             then = {name: value for name, value in then.items() if name in now}
         for name in sorted({**then, **now}):
             if then.get(name) != now.get(name):
@@ -195,12 +210,9 @@ class Rerun(Jobs):
         self.result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Tells the loss; raises it if it was one too many."""
-        said = f"Trial {spec.number} could not be run again: {error}."
+        """Raises an error after one loss too many."""
         if why:
-            raise WorkerError(said)
-        how = f"{said} It begins again on another machine."
-        self.progress.say(how if error.machine_gone else f"warning: {said}")
+            raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
 
 
 def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:
@@ -213,23 +225,6 @@ def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tu
             yield repeat, str(error)
 
 
-def put_back(history: StudyHistory, rerun: Rerun, written: Path) -> Path | None:
-    """Moves the weights of a rerun to the recorded place, and returns that; None if they differ."""
-    training = rerun.training
-    try:
-        check_checkpoint(written, training.checkpoint_sha256)
-    except CheckpointError:
-        return None
-    if not rerun.same_weights:
-        return None
-    spec = training.spec
-    path = history.files.checkpoint(spec.number, spec.repeat)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        shutil.copyfile(written, partial)
-    return path
-
-
 class AllFolds(Jobs):
     """Trains one trial on all folds, and records it: one job."""
 
@@ -237,13 +232,13 @@ class AllFolds(Jobs):
         super().__init__()
         self._trial, self._progress = trial, progress
         self._history, self._journal = history, history.writing()
-        # The fit of its present attempt, or empty.
+        # It is the fit of the present attempt, or empty.
         self._fit = ""
         self._result: TrialResult | None = None
         self._attempts = 0
 
     def train(self, executor: Executor) -> EndedTrial | None:
-        """Trains it, from where an interrupted training ended; records it with the trial.
+        """Trains the trial, from where an interrupted training ended; records the training.
 
         Returns the trial with its new training; None if it was stopped.
         """
@@ -276,8 +271,7 @@ class AllFolds(Jobs):
         self._result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Tells why its process ended."""
-        self._progress.say(f"trial {spec.number}: {error}")
+        """Ends the fit of the lost attempt."""
         if not why:
             self._close()
 
@@ -336,10 +330,9 @@ def weights_of(
     folder: Path,
     progress: Progress,
 ) -> tuple[Path, EndedTrial]:
-    """Returns the file of a trial's best weights; trains it again if that is gone.
+    """Returns the file of a trial's best weights, and the trial as it is recorded now.
 
-    As `model.fit` trains it, the record then says that this verified the trial. Returns the trial
-    as it is recorded now, too.
+    If the weights are gone, `model.fit` trains the trial again, which also verifies it.
     """
     repeat = trial.checkpoint_of
     if trial.result.unsaved:
@@ -361,10 +354,9 @@ def weights_of(
         f"the checkpoint of trial {trial.number} is not kept: training it again by model.fit, "
         f"{counted(training.epochs, 'epoch')}"
     )
-    recorded = fit_metrics(history.folder, training.uuid)
-    rerun = Rerun(training, trial.cut_short, recorded, progress)
+    rerun = Rerun(history, trial, training, progress)
     written = folder / "again.weights.h5"
-    result = rerun.run(executor, history.description.space, written)
+    result = rerun.run(executor, written)
     if result is None or not rerun.same_weights:
         raise StudyError(
             f"Trial {trial.number} did not get the same weights again, so it can't be used. "

@@ -1,4 +1,4 @@
-"""Trains the future champion once more by plain `model.fit`, and compares.
+"""The future champion is trained once more by plain `model.fit`, and compared.
 
 The compiled trainer would repeat its own faults. So a trial is compared with plain Keras before it
 is registered: every metric of every epoch, and the weights of the best one.
@@ -9,20 +9,20 @@ would run the same code. ``kerastudy reproduce`` compares it in a new process.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import InternalError, StudyError, WorkerError
-from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, put_back, trainings_of
+from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, trainings_of
 from studies.data import temporary_folder
 from studies.definition import Verify
-from studies.executors.executor import Executor
+from studies.executors.jobs import Executor
 from studies.progress import Progress
 from studies.training import environment_differences
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import fit_metrics
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult
 from tracking.records.checks import (
     OFF,
@@ -42,7 +42,7 @@ _SHARE_OF_LAUNCH = 0.1
 
 
 class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
-    """A user stopped it, and the trial is not compared."""
+    """A user stopped a verification, and the trial is not compared."""
 
 
 class Verifier:
@@ -63,15 +63,15 @@ class Verifier:
     ) -> None:
         self._executor, self._progress = executor, progress
         self._verify, self._started, self._workers = verify, started, workers
-        self._compared: _Compared | AllFolds | None = None
+        self._jobs: _Compared | AllFolds | None = None
         self.stopped = False
 
     def stop(self) -> bool:
         """Ends a comparison after its present epoch, begins no more; returns whether one ran."""
         self.stopped = True
-        if self._compared is None:
+        if self._jobs is None:
             return False
-        self._compared.stop()
+        self._jobs.stop()
         return True
 
     def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
@@ -86,12 +86,12 @@ class Verifier:
             "objective": TRAINED_BY_OBJECTIVE,
         }
         itself = by_itself.get(trial.result.trainer, "")
-        known = trial.verified if is_reproduction(trial.verified) else itself or trial.verified
+        outcome = trial.verified if is_reproduction(trial.verified) else itself or trial.verified
         if not restore:
-            if itself or is_whole(known) or (is_partial(known) and self._verify != "full"):
-                return known
+            if itself or is_whole(outcome) or (is_partial(outcome) and self._verify != "full"):
+                return outcome
             if self._verify == "off":
-                return known or OFF
+                return outcome or OFF
         which = trial.checkpoint_of if restore else trial.result.best_repeat
         training = trainings_of(trial)[which]
         try:
@@ -101,7 +101,7 @@ class Verifier:
             return not_run(str(error))
         if itself:
             # A difference now says nothing of how it was trained.
-            return known
+            return outcome
         if compared.difference:
             return self._judged(history, trial, compared)
         return identical(len(compared.epochs), training.epochs)
@@ -109,13 +109,8 @@ class Verifier:
     def train_on_all_folds(self, history: StudyHistory, trial: EndedTrial) -> EndedTrial:
         """Trains the future champion of a cross-validated study."""
         training = AllFolds(history, trial, self._progress)
-        self._compared = training
-        try:
-            if self.stopped:
-                raise VerificationStopped
+        with self._stoppable(training):
             trained = training.train(self._executor)
-        finally:
-            self._compared = None
         if trained is None:
             raise VerificationStopped
         return trained
@@ -126,23 +121,15 @@ class Verifier:
         seconds = math.inf
         if self._verify == "some" and not restore:
             seconds = _SHARE_OF_LAUNCH * self._seconds_so_far(history, trial)
-        recorded = fit_metrics(history.folder, training.uuid)
-        compared = _Compared(trial, training, recorded, seconds, self._progress)
+        compared = _Compared(history, trial, training, self._progress, seconds)
         number, epochs = training.spec.number, training.epochs
         why = " to restore its checkpoint" if restore else ""
-        self._compared = compared
-        try:
-            if self.stopped:
-                # `stop` was called before there was anything to end.
-                raise VerificationStopped
+        with self._stoppable(compared), temporary_folder() as folder:
             self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
-            with temporary_folder() as folder:
-                written = Path(folder) / "again.weights.h5"
-                compared.conclude(compared.run(self._executor, history.description.space, written))
-                if restore and not compared.difference and not put_back(history, compared, written):
-                    compared.difference = "its checkpoint differs"
-        finally:
-            self._compared = None
+            written = Path(folder) / "again.weights.h5"
+            compared.conclude(compared.run(self._executor, written))
+            if restore and not compared.difference and not compared.put_back(written):
+                compared.difference = "its checkpoint differs"
         if compared.cut or compared.result is None:
             raise VerificationStopped
         if compared.short and not compared.difference:
@@ -151,6 +138,17 @@ class Verifier:
                 "longer than a tenth of this launch so far; --verify full compares all"
             )
         return compared
+
+    @contextlib.contextmanager
+    def _stoppable(self, jobs: _Compared | AllFolds) -> Iterator[None]:
+        """Lets `stop` end these jobs; raises VerificationStopped if it was called before."""
+        self._jobs = jobs
+        try:
+            if self.stopped:
+                raise VerificationStopped
+            yield
+        finally:
+            self._jobs = None
 
     def _seconds_so_far(self, history: StudyHistory, trial: EndedTrial) -> float:
         """Returns how long the launch has run.
@@ -161,7 +159,7 @@ class Verifier:
         seconds = time.monotonic() - self._started
         if trial.started >= 1000 * (time.time() - seconds):
             return seconds
-        spent = math.fsum(each.result.seconds for each in history.ended)
+        spent = math.fsum(ended.result.seconds for ended in history.ended)
         return max(seconds, spent / self._workers)
 
     def _judged(self, history: StudyHistory, trial: EndedTrial, compared: _Compared) -> str:
@@ -169,7 +167,7 @@ class Verifier:
         others = environment_differences(trial.environment, self._executor.environment)
         if not history.description.code.same_as(trial.code_digest):
             others.insert(0, "the study's code has changed since")
-        if compared.other_data(trial):
+        if compared.other_data:
             others.insert(0, "the function of its data does not return the same data again")
         if others:
             return not_comparable(f"{compared.difference}; but {'; '.join(others)}")
@@ -184,20 +182,20 @@ class _Compared(Rerun):
 
     def __init__(
         self,
+        history: StudyHistory,
         trial: EndedTrial,
         training: RecordedTraining,
-        recorded: Mapping[int, Mapping[str, float]],
-        seconds: float,
         progress: Progress,
+        seconds: float,
     ) -> None:
-        super().__init__(training, trial.cut_short, recorded, progress)
+        super().__init__(history, trial, training, progress)
         self._limit = seconds
 
     def begin_attempt(self) -> None:
         """Forgets what an earlier attempt had."""
         super().begin_attempt()
         self._last = 0.0
-        # Whether it has ended early: as it was stopped, or as its time was up.
+        # It has ended early, if it was stopped or if its time was up.
         self.cut = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
@@ -215,7 +213,7 @@ class _Compared(Rerun):
         next_one = epoch.seconds - last if epoch.epoch > 1 else 0.0
         if epoch.seconds + next_one >= self._limit:
             self.short = True
-            # Not "stop", which keeps no weights.
+            # "stop" would keep no weights.
             return "prune"
         return decision
 

@@ -1,10 +1,11 @@
-"""The champion: ``kerastudy predict``, ``evaluate`` and ``promote``."""
+"""The champion: ``kerastudy reproduce``, ``confirm``, ``evaluate``, ``predict``, ``promote``."""
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from studies.commands.command_line import (
     telling_errors,
     trust_option,
 )
-from studies.lines import COLUMNS, cut, printable, width, wrapped
+from studies.lines import COLUMNS, cut, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,10 +32,18 @@ if TYPE_CHECKING:
     from studies.champion.evaluation import Reading
     from studies.champion.reproduction import Reproduction
     from tracking.history.verdicts import StudyVerdict
-    from tracking.records.checks import Confirmation, Evaluation, Racer
+    from tracking.records.checks import Confirmation, Racer
 
 
 _ROWS_SHOWN = 20
+
+
+def _of_a_trial(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options of the commands that train or evaluate a recorded trial."""
+    options = (engine_option, data_option, trust_option, store_option, json_option, telling_errors)
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command("predict", short_help="Predict the samples of a file by the champion.")
@@ -99,25 +108,26 @@ def predict_command(
     history = history_of(study, None, store)
     with waiting("loading TensorFlow and the model"):
         # The user trusts the store.
-        found = predict_file(history, samples, probabilities, alias, trust=True)
-    for note in found.notes:
+        predictions = predict_file(history, samples, probabilities, alias, trust=True)
+    columns, files = predictions.columns, predictions.files
+    count = len(next(iter(columns.values())))
+    for note in predictions.notes:
         click.echo(f"note: {note}", err=True)
     if output is not None:
-        write_predictions(output, found.columns, found.files)
+        write_predictions(output, columns, files)
     if as_json:
-        rows = [] if output is not None else as_frame(found.columns, found.files).to_dict("records")
-        count = len(next(iter(found.columns.values())))
+        rows = [] if output is not None else as_frame(columns, files).to_dict("records")
         written = None if output is None else str(output)
         print_json({"study": study, "samples": count, "output": written, "predictions": rows})
     elif output is not None:
-        tell(f"{len(next(iter(found.columns.values())))} predictions in {str(output)!r}")
+        tell(f"{count} predictions in {str(output)!r}")
     elif sys.stdout.isatty() and not everything:
-        tell(_shown_rows(as_frame(found.columns, found.files)))
+        tell(_first_rows(as_frame(columns, files)))
     else:
-        click.echo(as_csv(as_frame(found.columns, found.files)), nl=False)
+        click.echo(as_csv(as_frame(columns, files)), nl=False)
 
 
-def _shown_rows(table: pd.DataFrame) -> str:
+def _first_rows(table: pd.DataFrame) -> str:
     """Returns the first rows of a table, as wide as a terminal; probabilities by class."""
     named = table.rename(columns=lambda name: name.removeprefix("probability_"))
     shown = "{:.4g}" if list(named) == list(table) else "{:.3f}"
@@ -130,12 +140,7 @@ def _shown_rows(table: pd.DataFrame) -> str:
 @click.command("evaluate", short_help="Evaluate the champion on the sealed test part.")
 @click.argument("study")
 @click.option("--trial", type=int, help="The trial's number.  [default: the champion's]")
-@engine_option
-@data_option
-@trust_option
-@store_option
-@json_option
-@telling_errors
+@_of_a_trial
 def evaluate_command(
     study: str,
     trial: int | None,
@@ -184,7 +189,7 @@ def evaluate_command(
             progress.say(f"warning: {reading.warning}")
     if as_json:
         document = dataclasses.asdict(reading.evaluation)
-        earlier = [dataclasses.asdict(each) for each in reading.earlier]
+        earlier = [dataclasses.asdict(evaluation) for evaluation in reading.earlier]
         print_json({**document, "earlier": earlier, "flaws": list(reading.flaws)})
     else:
         tell(evaluation_text(reading))
@@ -192,40 +197,28 @@ def evaluate_command(
 
 def evaluation_text(reading: Reading) -> str:
     """Returns a reading of a test part as text, of at most 80 columns."""
-    found = reading.evaluation
+    from studies.commands.texts.tables import table
+
+    evaluation = reading.evaluation
+    rows = []
+    for name, measured in evaluation.metrics.items():
+        interval = "" if measured.low is None else f"{measured.low:.4g} to {measured.high:.4g}"
+        validation = "" if measured.validation is None else f"{measured.validation:.4g}"
+        rows.append([cut(name, 36), f"{measured.value:.4g}", interval, validation])
     lines = [
-        *(line for flaw in reading.flaws for line in wrapped(flaw, indent=2)),
-        *wrapped(
-            f"{found.study}: trial {found.trial}, epoch {found.epoch}, on {found.samples} sealed "
-            "test samples",
-            indent=2,
-        ),
-        *_table(found),
+        *reading.flaws,
+        f"{evaluation.study}: trial {evaluation.trial}, epoch {evaluation.epoch}, on "
+        f"{evaluation.samples} sealed test samples",
+        *table(["", "test", "95 % interval", "validation"], rows, breaking=()),
     ]
-    if found.resamples:
-        lines += wrapped(
+    if evaluation.resamples:
+        lines.append(
             "intervals: exact for accuracies, else percentiles of "
-            f"{found.resamples:,} bootstrap resamples",
-            indent=2,
+            f"{evaluation.resamples:,} bootstrap resamples"
         )
-    if found.note:
-        lines += wrapped(f"no interval: {found.note}", indent=2)
-    return "\n".join(lines)
-
-
-def _table(found: Evaluation) -> list[str]:
-    rows = [("", "test", "95 % interval", "validation")]
-    for name, each in found.metrics.items():
-        interval = "" if each.low is None else f"{each.low:.4g} to {each.high:.4g}"
-        validation = "" if each.validation is None else f"{each.validation:.4g}"
-        rows.append((name, f"{each.value:.4g}", interval, validation))
-    names = [cut(printable(name), 36) for name, *_ in rows]
-    room = max(map(width, names))
-    named = [f"  {name}{' ' * (room - width(name))}" for name in names]
-    return [
-        f"{name}  {value:>9}  {interval:<20}  {validation:>10}".rstrip()
-        for name, (_, value, interval, validation) in zip(named, rows, strict=True)
-    ]
+    if evaluation.note:
+        lines.append(f"no interval: {evaluation.note}")
+    return "\n".join(part for line in lines for part in wrapped(line, indent=2))
 
 
 @click.command("promote", short_help="Choose another champion, or train it on more data.")
@@ -237,12 +230,7 @@ def _table(found: Evaluation) -> list[str]:
     is_flag=True,
     help="Train on training and validation data together, and register that as 'refit'.",
 )
-@engine_option
-@data_option
-@trust_option
-@store_option
-@json_option
-@telling_errors
+@_of_a_trial
 def promote_command(
     study: str,
     trial: int | None,
@@ -278,7 +266,7 @@ def promote_command(
     check_trusted(store, trust)
     history = history_of(study, engine, store)
     with showing() as progress:
-        found = promote_trial(
+        promotion = promote_trial(
             history,
             trial,
             reason=reason,
@@ -288,29 +276,27 @@ def promote_command(
             progress=progress,
         )
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json(dataclasses.asdict(promotion))
     else:
-        tell(promotion_text(found))
+        tell(promotion_text(promotion))
 
 
-def promotion_text(found: Promotion) -> str:
+def promotion_text(promotion: Promotion) -> str:
     """Returns what was registered as text, of at most 80 columns."""
     from search_spaces.texts import counted
 
-    lines = []
-    what = f"trial {found.trial}, epoch {found.epoch}, {found.metric} {found.value:.6g}"
-    if found.champion:
-        lines += wrapped(f"champion: {what}, {found.champion}", indent=2)
-    if found.how is not None:
-        how = found.how
-        lines += wrapped(
-            f"refit: trial {found.trial} on {how.samples} samples, "
-            f"{counted(how.epochs, 'epoch')} of "
-            f"{counted(how.steps, 'step')} (the trial had {how.steps_before}), {found.refit}",
-            indent=2,
+    trial, how, lines = f"trial {promotion.trial}", promotion.how, []
+    if promotion.champion:
+        value = f"{promotion.metric} {promotion.value:.6g}"
+        lines.append(f"champion: {trial}, epoch {promotion.epoch}, {value}, {promotion.champion}")
+    if how is not None:
+        steps = f"{counted(how.steps, 'step')} (the trial had {how.steps_before})"
+        lines.append(
+            f"refit: {trial} on {how.samples} samples, {counted(how.epochs, 'epoch')} of {steps}, "
+            f"{promotion.refit}"
         )
-    lines += [line for note in found.notes for line in wrapped(f"note: {note}", indent=2)]
-    return "\n".join(lines)
+    lines += [f"note: {note}" for note in promotion.notes]
+    return "\n".join(part for line in lines for part in wrapped(line, indent=2))
 
 
 @click.command(
@@ -318,8 +304,6 @@ def promotion_text(found: Promotion) -> str:
 )
 @click.argument("study")
 @click.option("--trial", type=int, help="The trial's number.  [default: the best]")
-@engine_option
-@data_option
 @click.option(
     "--trainer",
     type=click.Choice(["plain", "compiled"]),
@@ -327,10 +311,7 @@ def promotion_text(found: Promotion) -> str:
     show_default=True,
     help="Train it by model.fit, or by the compiled trainer.",
 )
-@trust_option
-@store_option
-@json_option
-@telling_errors
+@_of_a_trial
 def reproduce_command(
     study: str,
     trial: int | None,
@@ -406,7 +387,7 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
         compared = then if outcome.recorded_sha256 else "no weights to compare"
         lines = wrapped(f"identical: {what}, {epochs}, {compared}")
         if others:
-            things = "1 thing" if len(others) == 1 else f"{len(others)} things"
+            things = counted(len(others), "thing")
             lines.append(f"in an environment that differs in {things}: --json names them")
     elif not outcome.trainer:
         lines = wrapped(f"not identical: {what} was not run; {outcome.notes[-1]}")
@@ -417,7 +398,7 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
             f"           {then} recorded, {now} now",
         ]
     if not outcome.identical:
-        lines += [line for each in others for line in wrapped(f"environment: {each}")]
+        lines += [line for other in others for line in wrapped(f"environment: {other}")]
     return "\n".join(lines)
 
 
@@ -440,7 +421,6 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
 @click.option("--keep", is_flag=True, help="Keep the present champion, whoever wins.")
-@engine_option
 @click.option(
     "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
 )
@@ -449,11 +429,7 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
     type=click.Choice(["worker", "in-process"]),
     help="Where trainings run.  [default: worker]",
 )
-@data_option
-@trust_option
-@store_option
-@json_option
-@telling_errors
+@_of_a_trial
 def confirm_command(
     study: str,
     top: int,
@@ -500,7 +476,7 @@ def confirm_command(
     check_trusted(store, trust)
     history = history_of(study, engine, store)
     with showing() as progress:
-        found = confirm_study(
+        confirmation = confirm_study(
             history,
             options,
             data=data,
@@ -509,34 +485,31 @@ def confirm_command(
             workers=workers,
             progress=progress,
         )
+    verdict = verdict_by(history, confirmation)
     if as_json:
-        print_json({"verdict": verdict_by(history, found).text, **dataclasses.asdict(found)})
+        print_json({"verdict": verdict.text, **dataclasses.asdict(confirmation)})
     else:
-        tell(confirmation_text(found, verdict_by(history, found)))
+        tell(confirmation_text(confirmation, verdict))
 
 
-def confirmation_text(found: Confirmation, verdict: StudyVerdict) -> str:
+def confirmation_text(confirmation: Confirmation, verdict: StudyVerdict) -> str:
     """Returns a confirmation, and its verdict, as text of at most 80 columns."""
     from studies.commands.texts.tables import in_blocks
 
-    lines = wrapped(verdict.text, indent=0)
-    lines += ["", *in_blocks(_columns(found)), ""]
+    winner, default = confirmation.winner, confirmation.default
+    rows = [_racer_row(r, "winner" if r.trial == winner else "") for r in confirmation.race]
+    if default is not None and default.trial not in {racer.trial for racer in confirmation.race}:
+        rows.append(_racer_row(default, "defaults"))
+    heading = ["trial", confirmation.metric, "seeds", "weights", "epochs", ""]
+    columns = [list(column) for column in zip(heading, *rows, strict=True)]
+    lines = [*wrapped(verdict.text, indent=0), "", *in_blocks(columns), ""]
     for sentence in verdict.grounds:
         lines += wrapped(f"  {sentence}", indent=2)
     return "\n".join(lines)
 
 
-def _columns(found: Confirmation) -> list[list[str]]:
-    """Returns the race, a row for each trial, and the defaults below."""
-    rows = [_racer_row(e, "winner" if e.trial == found.winner else "") for e in found.race]
-    if found.default is not None and found.default.trial not in {e.trial for e in found.race}:
-        rows.append(_racer_row(found.default, "defaults"))
-    heading = ["trial", found.metric, "seeds", "weights", "epochs", ""]
-    return [list(column) for column in zip(heading, *rows, strict=True)]
-
-
 def _racer_row(racer: Racer, part: str) -> list[str]:
-    values = [each for each in racer.values if each is not None]
+    values = [value for value in racer.values if value is not None]
     failed = len(racer.values) - len(values)
     without = "infeasible" if failed else ""
     return [

@@ -1,4 +1,4 @@
-"""The command ``kerastudy``, and what its commands share: options, errors, output, trust."""
+"""The command ``kerastudy``, and the common parts of its commands: options, errors, trust."""
 
 from __future__ import annotations
 
@@ -67,38 +67,22 @@ def trust_option(command: _Command) -> _Command:
 class Group(click.Group):
     """Loads a command's module when it is called, so that ``--help`` stays fast."""
 
-    # By section of the help, in the order in which one uses them.
-    _sections: ClassVar = {
-        "Launch": {
-            "new": "start",
-            "launch": "launch",
-            "reproduce": "champion",
-            "confirm": "champion",
-        },
-        "Look": {
-            "data": "start",
-            "list": "look",
-            "show": "look",
-            "compare": "look",
-            "diagnose": "look",
-            "report": "pages",
-            "ui": "pages",
-        },
-        "Use the champion": {
-            "predict": "champion",
-            "evaluate": "champion",
-            "promote": "champion",
-        },
+    # Sections of the help, in the order in which one uses the commands, by the commands' modules.
+    _sections: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "Launch": {"start": "new", "launch": "launch", "champion": "reproduce confirm"},
+        "Look": {"start": "data", "look": "list show compare diagnose", "pages": "report ui"},
+        "Use the champion": {"champion": "predict evaluate promote"},
         "Hand over, keep in order": {
             "export": "export",
-            "push": "pages",
-            "rename": "housekeeping",
-            "delete": "housekeeping",
-            "doctor": "housekeeping",
+            "pages": "push",
+            "housekeeping": "rename delete doctor",
         },
     }
-    _modules: ClassVar = {
-        name: module for section in _sections.values() for name, module in section.items()
+    _modules: ClassVar[Mapping[str, str]] = {
+        name: module
+        for section in _sections.values()
+        for module, names in section.items()
+        for name in names.split()
     }
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -107,13 +91,12 @@ class Group(click.Group):
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the commands of each section."""
+        room = formatter.width - 6 - max(map(len, self._modules))
         for title, section in self._sections.items():
             with formatter.section(title):
-                commands = [(name, self.get_command(context, name)) for name in section]
-                room = formatter.width - 6 - max(map(len, self._modules))
-                formatter.write_dl(
-                    [(name, found.get_short_help_str(room)) for name, found in commands if found]
-                )
+                names = " ".join(section.values()).split()
+                commands = filter(None, (self.get_command(context, name) for name in names))
+                formatter.write_dl([(c.name or "", c.get_short_help_str(room)) for c in commands])
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Returns a command."""
@@ -154,9 +137,9 @@ class Sectioned(click.Command):
         options: dict[str, list[tuple[str, str]]] = {title: [] for title in self.sections}
         last = [*options][-1]
         for each in self.get_params(context):
-            told = each.get_help_record(context)
-            if isinstance(each, click.Option) and told is not None:
-                options[section_of.get(each.name or "", last)].append(told)
+            record = each.get_help_record(context)
+            if isinstance(each, click.Option) and record is not None:
+                options[section_of.get(each.name or "", last)].append(record)
         for title, records in options.items():
             with formatter.section(title):
                 formatter.write_dl(records)
@@ -222,10 +205,10 @@ def check_trusted(store: Path | None, trust: bool) -> None:
     root = real_folder(store if store is not None else default_store_path())
     # One of a newer version is refused first.
     facts_fault(root)
-    told = trusting.stranger(root) if is_store(root) else ""
-    if not told:
+    reason = trusting.stranger(root) if is_store(root) else ""
+    if not reason:
         return
-    text = f"The store {str(root)!r} {told}, and this command runs the code recorded in it."
+    text = f"The store {str(root)!r} {reason}, and this command runs the code recorded in it."
     if not trust:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise StoreError(f"{text} If you trust it, give --trust.")

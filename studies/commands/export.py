@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from search_spaces.texts import counted
 from studies.commands.command_line import (
     check_trusted,
     data_option,
@@ -91,7 +91,8 @@ def export_command(
     kerastudy export digits --as csv
     kerastudy export digits --as optuna --storage sqlite:///digits.db
     """
-    from studies.commands.records import history_of
+    from studies.exporting import table_of
+    from studies.lines import as_csv
 
     for option, formats in _OPTIONS.items():
         if context.params[option] not in (None, False, "") and format_ not in formats:
@@ -101,53 +102,40 @@ def export_command(
         _export_optuna(study, engine, store, storage, as_json)
         return
     if output == Path("-"):
-        _print_csv(study, engine, store, format_, as_json)
+        if format_ != "csv" or as_json:
+            raise click.UsageError("--output - is for --as csv without --json: name a file.")
+        click.echo(as_csv(table_of(_histories(study, engine, store))), nl=False)
         return
     if format_ in _OF_TRIALS:
         check_trusted(store, trust)
-        made: Any = _of_trial(format_, history_of(study, engine, store), trial, output, force, data)
-    else:
-        made = _of_study(format_, _histories(study, engine, store), output, force)
+    export = _written(format_, study, engine, store, trial, output, force, data)
     if as_json:
-        document = {name: _in_json(value) for name, value in dataclasses.asdict(made).items()}
+        document = {name: _in_json(value) for name, value in dataclasses.asdict(export).items()}
         print_json({"as": format_, **document})
     else:
-        tell("\n".join(_lines(made)))
+        tell("\n".join(_lines(export)))
 
 
-def _print_csv(
-    study: str, engine: str | None, store: Path | None, format_: str, as_json: bool
-) -> None:
-    from studies.exporting import table_of
-    from studies.lines import as_csv
-
-    if format_ != "csv" or as_json:
-        raise click.UsageError("--output - is for --as csv without --json: name a file.")
-    click.echo(as_csv(table_of(_histories(study, engine, store))), nl=False)
-
-
-def _of_trial(
-    format_: str,
-    history: StudyHistory,
+def _written(
+    format_: Any,
+    study: str,
+    engine: str | None,
+    store: Path | None,
     trial: int | None,
     output: Path | None,
     force: bool,
     data: str,
-) -> ScriptExport | KerasExport:
-    from studies.exporting import export_keras, export_script
-    from studies.progress import showing
+) -> ScriptExport | KerasExport | TableExport | TensorBoardExport:
+    from studies.commands.records import history_of
+    from studies.exporting import export_keras, export_script, export_table, export_tensorboard
+    from studies.progress import showing, waiting
 
-    export = export_script if format_ == "script" else export_keras
-    with showing() as progress:
-        return export(history, trial, output, force=force, data=data, progress=progress)
-
-
-def _of_study(
-    format_: Any, histories: Sequence[StudyHistory], output: Path | None, force: bool
-) -> TableExport | TensorBoardExport:
-    from studies.exporting import export_table, export_tensorboard
-    from studies.progress import waiting
-
+    if format_ in _OF_TRIALS:
+        export = export_script if format_ == "script" else export_keras
+        history = history_of(study, engine, store)
+        with showing() as progress:
+            return export(history, trial, output, force=force, data=data, progress=progress)
+    histories = _histories(study, engine, store)
     with waiting("reading the trials"):
         if format_ == "tensorboard":
             return export_tensorboard(histories, output, force=force)
@@ -158,23 +146,24 @@ def _in_json(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value if value != "" else None
 
 
-def _lines(made: Any) -> list[str]:
-    """Returns what was written, and what to do with it."""
-    path = getattr(made, "script", getattr(made, "folder", getattr(made, "file", None)))
-    assert isinstance(path, Path)
+def _lines(export: Any) -> list[str]:
+    """Returns lines for people: the written file or folder, and what to do with it."""
+    kind = type(export).__name__
+    paths = {"ScriptExport": "script", "TensorBoardExport": "folder"}
+    path: Path = getattr(export, paths.get(kind, "file"))
     shown = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-    lines = [shown]
-    if hasattr(made, "trial"):
-        lines[0] += f": trial {made.trial} of {made.study}"
-    elif hasattr(made, "folder"):
-        lines[0] += f": {made.trials} trial{'' if made.trials == 1 else 's'} of {made.study}"
-        lines.append(f"look at it with: tensorboard --logdir {shlex.quote(shown)}")
+    if hasattr(export, "trial"):
+        lines = [f"{shown}: trial {export.trial} of {export.study}"]
     else:
-        lines[0] += f": {made.rows} trial{'' if made.rows == 1 else 's'} of {made.study}"
-    if hasattr(made, "script"):
-        told = f"here its first epoch differs: {made.differs}" if made.differs else ""
-        lines += wrapped(told or "its first epoch was tried, and is as recorded", 0)
-        lines.append(f"run it with: python {shlex.quote(shown)}")
+        trials = export.rows if kind == "TableExport" else export.trials
+        lines = [f"{shown}: {counted(trials, 'trial')} of {export.study}"]
+    if kind == "TensorBoardExport":
+        lines.append(f"look at it with: tensorboard --logdir {shlex.quote(shown)}")
+    if kind == "ScriptExport":
+        outcome = "its first epoch was tried, and is as recorded"
+        if export.differs:
+            outcome = f"here its first epoch differs: {export.differs}"
+        lines += [*wrapped(outcome, 0), f"run it with: python {shlex.quote(shown)}"]
     return lines
 
 
@@ -200,13 +189,8 @@ def _export_optuna(
     with waiting("writing into Optuna's storage"):
         exports = [export_optuna(history, storage) for history in begun]
     if as_json:
-        print_json(
-            {
-                "study": begun[0].description.name,
-                "as": "optuna",
-                "exports": [*map(dataclasses.asdict, exports)],
-            }
-        )
+        documents = [*map(dataclasses.asdict, exports)]
+        print_json({"study": begun[0].description.name, "as": "optuna", "exports": documents})
         return
     for export in exports:
         tell(f"{export.study}: {export.trials} trials, {export.written} of them written")

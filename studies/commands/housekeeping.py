@@ -156,11 +156,11 @@ def _diagnosis_text(diagnosis: Diagnosis) -> str:
     ]
     if diagnosis.unread:
         lines.append(f"not checked: {diagnosis.unread}")
-    found, left = len(diagnosis.findings), len(diagnosis.left)
-    mended = f", {found - left} mended" if found > left else ""
-    lines.append(f"{found or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
+    faults, left = len(diagnosis.findings), len(diagnosis.left)
+    mended = f", {faults - left} mended" if faults > left else ""
+    lines.append(f"{faults or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
     if not sys.stdout.isatty():
-        # A line each for programs.
+        # Programs get a line for each finding.
         return "\n".join(map(printable, lines))
     return "\n".join(part for line in lines for part in wrapped(line, indent=10))
 
@@ -170,5 +170,5 @@ def _finding_lines(finding: Finding) -> list[str]:
     trial = "" if finding.trial is None else f", trial {finding.trial}"
     about = f"{finding.study}{engine}{trial}: " if finding.study else ""
     where = f" [{finding.path}]" if finding.path else ""
-    found = f"{'mended' if finding.mended else 'wrong':10}{about}{finding.what}{where}"
-    return [found] if finding.mended else [found, f"{'':10}{finding.how}"]
+    line = f"{'mended' if finding.mended else 'wrong':10}{about}{finding.what}{where}"
+    return [line] if finding.mended else [line, f"{'':10}{finding.how}"]

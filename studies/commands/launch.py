@@ -35,15 +35,16 @@ from tracking.records import (
 )
 
 _KINDS: Final = (RecordedSettings, StudySettings, LaunchOptions, RayOptions)
-_DECLARED: Final[dict[str, Setting]] = {
+_SETTINGS: Final[dict[str, Setting]] = {
     name: setting
     for kind in _KINDS
     for name, setting in settings_of(kind).items()
     if setting.section
 }
-# The names of the options' values by section; without those that are no settings.
+_TYPES: Final = {"int": int, "float": float}
+# The names of the options' values by section. The first ones of a section are no settings.
 _SECTIONS: Final = {
-    section: [*others, *(name for name, each in _DECLARED.items() if each.section == section)]
+    section: [*others, *(name for name, it in _SETTINGS.items() if it.section == section)]
     for section, others in (
         (TUNE, ["ranges", "only", "data_file", "column", "dry_run"]),
         (BUDGET, []),
@@ -56,21 +57,21 @@ _SECTIONS: Final = {
 
 
 def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds an option for each declared setting that has a section. None: it was left out."""
-    fields = {each.name: each for kind in _KINDS for each in dataclasses.fields(kind)}
-    for name, setting in reversed(_DECLARED.items()):
-        kind: dict[str, Any] = {}
-        word = str(fields[name].type).partition(" ")[0]
-        if isinstance(setting.reads, tuple) and setting.reads:
-            kind = {"type": click.Choice(setting.reads)}
-        elif word == "bool":
-            kind = {"is_flag": True}
-        elif isinstance(setting.reads, str):
-            kind = {"metavar": setting.reads}
+    """Adds an option for each setting that has a section. Its value is None if it is left out."""
+    types = {field.name: field.type for kind in _KINDS for field in dataclasses.fields(kind)}
+    for name, setting in reversed(_SETTINGS.items()):
+        attributes: dict[str, Any]
+        type_name = str(types[name]).partition(" ")[0]
+        if isinstance(setting.reads, str):
+            attributes = {"metavar": setting.reads}
+        elif isinstance(setting.reads, tuple) and setting.reads:
+            attributes = {"type": click.Choice(setting.reads)}
+        elif type_name == "bool":
+            attributes = {"is_flag": True}
         else:
-            kind = {"type": setting.reads or {"int": int, "float": float}.get(word, str)}
-        spelled = setting.option or f"--{name.replace('_', '-')}"
-        command = click.option(spelled, name, default=None, help=setting.help, **kind)(command)
+            attributes = {"type": setting.reads or _TYPES.get(type_name, str)}
+        option = setting.option or f"--{name.replace('_', '-')}"
+        command = click.option(option, name, default=None, help=setting.help, **attributes)(command)
     return command
 
 
@@ -199,8 +200,8 @@ def _tell_how_to_resume() -> None:
         click.echo(f"{line}{between}{shlex.join(['kerastudy', *sys.argv[1:]])}", err=True)
 
 
-def _given(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options that were not left out, of those that a class declares."""
+def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options that a class declares, without those that were left out."""
     return {name: settings[name] for name in settings_of(kind) if settings.get(name) is not None}
 
 
@@ -210,7 +211,7 @@ def launch_options(
     """Returns the options of a launch, checked."""
     from search_spaces.errors import StudyError
 
-    options, of_ray = _given(LaunchOptions, settings), _given(RayOptions, settings)
+    options, of_ray = _options_of(LaunchOptions, settings), _options_of(RayOptions, settings)
     if options.get("executor") == "ray":
         options["ray"] = RayOptions(**of_ray)
     elif of_ray:
@@ -225,9 +226,9 @@ def overrides_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings of the study that a launch replaces, checked before it is loaded."""
     from search_spaces.errors import StudyError
 
-    overrides = {**_given(RecordedSettings, settings), **_given(StudySettings, settings)}
+    overrides = {**_options_of(RecordedSettings, settings), **_options_of(StudySettings, settings)}
     for name, text in overrides.items():
-        setting = _DECLARED[name]
+        setting = _SETTINGS[name]
         read = _READ.get(setting.reads) if isinstance(setting.reads, str) else None
         value = text if read is None else read(f"--{name.replace('_', '-')}", text)
         if setting.check is not None:

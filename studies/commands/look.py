@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from search_spaces.texts import amounts
+from search_spaces.texts import amounts, readable
 from studies.commands.command_line import (
     engine_option,
     json_option,
@@ -21,10 +21,10 @@ from studies.commands.command_line import (
     telling_errors,
 )
 from studies.commands.texts.tables import in_blocks, table
-from studies.lines import COLUMNS, printable, terminal_columns, wrapped
+from studies.lines import printable, wrapped
 
 if TYPE_CHECKING:
-    from tracking.history.comparison import Comparison, Reached, Standing
+    from tracking.history.comparison import Comparison, Standing
     from tracking.store.folder import Store
 
 
@@ -88,27 +88,24 @@ def _list_text(documents: list[dict[str, Any]]) -> list[str]:
     from studies.lines import wrapped
 
     rows, faults = [], []
-    for found in documents:
-        if "fault" in found:
-            faults += wrapped(f"{found['study']}: {found['fault']}", indent=2)
+    for document in documents:
+        if "fault" in document:
+            faults += wrapped(f"{document['study']}: {document['fault']}", indent=2)
             continue
-        valued = found["best"] is not None
-        engines = len(found["engines"])
-        rows.append(
-            [
-                found["study"],
-                f"{found['objective']} {shown(found['best'])}" if valued else "no value yet",
-                (amounts({**found["states"], "total": 0}) or "none yet")
-                + (f", by {engines} engines" if engines > 1 else ""),
-                "running" if found["running"] else _ago(found["last"]),
-            ]
-        )
-    header = ["study", "best", "trials", "last"]
+        best = "no value yet"
+        if document["best"] is not None:
+            best = f"{document['objective']} {shown(document['best'])}"
+        states = amounts({**document["states"], "total": 0}) or "none yet"
+        last = "running" if document["running"] else _ago(document["last"])
+        rows.append([document["study"], best, states, str(len(document["engines"])), last])
+    header = ["study", "best", "trials", "engines", "last"]
+    if all(row[3] == "1" for row in rows):
+        header, rows = [*header[:3], "last"], [[*row[:3], row[4]] for row in rows]
     return [*(table(header, rows, breaking=header[:3]) if rows else []), *faults]
 
 
 def _ago(milliseconds: int) -> str:
-    """Returns how long ago a time was, in milliseconds since the epoch (Unix time)."""
+    """Returns the age of a time, which is in milliseconds since the epoch (Unix time)."""
     if not milliseconds:
         return ""
     seconds = time.time() - milliseconds / 1000
@@ -198,11 +195,11 @@ def show_command(
         raise click.UsageError("Give --top or --all, not both.")
     history = history_of(study, engine, store)
     if trial is not None:
-        found = history.trial(trial)
+        shown_trial = history.trial(trial)
         if as_json:
-            print_json(full_document(history, found))
+            print_json(full_document(history, shown_trial))
         else:
-            tell(trial_text(history, found))
+            tell(trial_text(history, shown_trial))
     elif as_json:
         print_json(study_document(history))
     else:
@@ -310,73 +307,28 @@ def _standing_document(standing: Standing) -> dict[str, Any]:
 
 
 def _comparison_text(comparison: Comparison) -> str:
-    objective = comparison.objective
-    labels = [standing.label for standing in comparison.standings]
-    header = ["study", "engine", "best", "epoch", "trial", "trials", "epochs", "seconds"]
-    rows = [_standing_row(standing) for standing in comparison.standings]
-    narrow = terminal_columns() < COLUMNS
-    if len({name for name, *_ in rows}) == 1:
-        # Its engines are compared.
-        header, rows = header[1:], [row[1:] for row in rows]
+    from tracking.summary import cost_text, overlap_row, standing_facts
+
+    objective, standings = comparison.objective, comparison.standings
+    labels = [standing.label for standing in standings]
+    columns = [standing_facts(standing) for standing in standings]
     lines = [
         f"objective  {objective.direction} {printable(objective.metric)}",
         "",
-        # An engine is copied into other commands.
-        *table(header, rows, breaking=["study", "trials", *(["engine"] if narrow else [])]),
+        *in_blocks([[fact.name for fact in columns[0]], *([f.text for f in c] for c in columns)]),
     ]
     if comparison.targets:
-        columns = [[f"to reach {objective.metric}", *(f"{t:.6g}" for t in comparison.targets)]]
-        columns += [
-            [standing.label, *map(_cost, standing.reached)] for standing in comparison.standings
-        ]
-        lines += ["", *in_blocks(columns)]
-    if comparison.parameters and comparison.overlap is not None:
-        found = comparison.parameters
-        overlaps = [*(f"{p.overlap:.2f}" for p in found), f"{comparison.overlap:.2f}"]
-        columns = [
-            [f"top {comparison.top} trials", *(p.name for p in found), "mean"],
-            *(
-                [label, *(_region(p.regions[i], p.numeric) for p in found), ""]
-                for i, label in enumerate(labels)
-            ),
-            ["overlap", *overlaps],
-        ]
-        lines += ["", *in_blocks(columns)]
+        first = [f"to reach {objective.metric}", *(readable(t, 6) for t in comparison.targets)]
+        costs = [[each.label, *map(cost_text, each.reached)] for each in standings]
+        lines += ["", *in_blocks([first, *costs])]
+    if comparison.overlap is not None:
+        header = [f"top {comparison.top} trials", *labels, "overlap"]
+        mean = ["mean", *[""] * len(labels), f"{comparison.overlap:.2f}"]
+        rows = [*map(overlap_row, comparison.parameters), mean]
+        lines += ["", *table(header, rows, breaking=header[:-1])]
     for note in comparison.notes:
         lines += ["", *wrapped(f"note: {note}", indent=6)]
     return "\n".join(lines)
-
-
-def _standing_row(standing: Standing) -> list[str]:
-    by_state = amounts(standing.history.counts())
-    trials = f"{len(standing.history.trials)}: {by_state}" if by_state else "none yet"
-    best = standing.best.best if standing.best is not None else None
-    shown = ["no value yet", "", ""]
-    if standing.best is not None and best is not None:
-        epoch = standing.best.epoch
-        at = "-" if epoch is None else str(epoch)
-        shown = [f"{best.value:.6g}", at, str(standing.best.number)]
-    description = standing.history.description
-    return [
-        description.name,
-        description.engine,
-        *shown,
-        trials,
-        str(standing.epochs),
-        f"{standing.seconds:.1f}",
-    ]
-
-
-def _cost(reached: Reached) -> str:
-    if reached.trials is None or reached.epochs is None or reached.seconds is None:
-        return "not reached"
-    trials = f"{reached.trials} trial{'' if reached.trials == 1 else 's'}"
-    return f"{trials}, {reached.epochs} epochs, {reached.seconds:.1f} s"
-
-
-def _region(region: tuple[Any, ...], numeric: bool) -> str:
-    shown = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in region]
-    return " to ".join(dict.fromkeys(shown)) if numeric else ", ".join(shown)
 
 
 @click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")

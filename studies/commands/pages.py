@@ -21,7 +21,7 @@ from studies.commands.command_line import (
 )
 
 if TYPE_CHECKING:
-    from tracking.mlflow.ui import Place
+    from tracking.mlflow.server import Place
     from tracking.store.folder import Store
 
 
@@ -162,7 +162,7 @@ def ui_command(
     from search_spaces.errors import StoreError
     from studies.commands.records import history_of, store_of
     from studies.interruption import catching_interrupts
-    from tracking.mlflow.ui import free_place, serving
+    from tracking.mlflow.server import free_place, serving
 
     place, name = free_place(host, port, token=token), None
     if study is not None:

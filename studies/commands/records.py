@@ -13,12 +13,12 @@ from studies.data import is_table, spelled
 from studies.definition import check_engine
 from studies.progress import waiting
 from studies.running.definitions import warnings_of
-from studies.running.trials import ValidationParts
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.store.folder import Store, default_store_path, open_store
+from tracking.summary import validation_parts
 
 
 def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
@@ -45,8 +45,8 @@ def histories_of(
     studies: Sequence[str], engines: Sequence[str], store: Path | None
 ) -> list[StudyHistory]:
     """Reads the studies that a command names, each under each of its engines."""
-    wanted: Sequence[str | None] = engines or (None,)
-    return [history_of(study, engine, store) for study in studies for engine in wanted]
+    names: Sequence[str | None] = engines or (None,)
+    return [history_of(study, engine, store) for study in studies for engine in names]
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
@@ -95,7 +95,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
             "digest": description.data.digest,
             "streams": description.data.details.get("streams"),
             "made_by": description.data.made_by or None,
-            "validation_parts": ValidationParts(history.trials).count or 1,
+            "validation_parts": validation_parts(history) or 1,
         },
         "class_weight": description.class_weight,
         "store": str(history.store.root),
@@ -106,7 +106,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
 
 
 def verdict_document(verdict: StudyVerdict) -> dict[str, Any]:
-    """Returns how much of a study's best value to believe as a JSON document."""
+    """Returns the verdict on a study as a JSON document."""
     corrected = verdict.corrected
     return {
         "text": verdict.text,

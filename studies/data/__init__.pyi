@@ -48,13 +48,12 @@ from .looking import guess_on as guess_on
 from .looking import look_at as look_at
 from .looking import told_apart as told_apart
 from .preprocessing import FittedTable as FittedTable
-from .preprocessing import Given as Given
+from .preprocessing import Preparation as Preparation
 from .preprocessing import Prepared as Prepared
 from .preprocessing import building_for as building_for
 from .preprocessing import examples_of as examples_of
 from .splits import CrossValidation as CrossValidation
 from .splits import FoldedSplits as FoldedSplits
-from .splits import Grouped as Grouped
 from .splits import check_cross_validation as check_cross_validation
 from .splits import read_spelled as read_spelled
 from .streams import GENERATOR as GENERATOR

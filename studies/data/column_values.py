@@ -34,7 +34,7 @@ def texts_of(column: Any) -> np.ndarray:
     import pandas as pd
 
     codes, kinds = pd.factorize(pd.Series(column).astype(object))
-    # The last is for a code of -1.
+    # A code of -1 takes the last text.
     texts: np.ndarray = np.array([*map(_text, kinds.tolist()), MISSING], dtype=object)[codes]
     return texts
 

@@ -27,9 +27,9 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError, shown
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents, Options, check_options
+from studies.data.arrays.partition import DEFAULT_SHARE, Contents, Options
 from studies.data.arrays.samples import Samples, check_samples
-from studies.data.description import Dataset, call_text
+from studies.data.description import Dataset, call_and_options, call_text
 from studies.data.files import TARGET, absolute_path, is_table, read_arrays
 from studies.data.folders import folder_kind, images, text
 from studies.data.streams import StreamedDataset, check_source
@@ -66,7 +66,7 @@ _CLOTHES: Final = (
 )
 # The arrays of a part in an npz file; the last is optional.
 _ARRAYS: Final = ("x", "y", "sample_weight")
-# Large enough to look at.
+# Images of this size are large enough to look at.
 _IMAGE_SIZE: Final = (64, 64)
 
 
@@ -135,15 +135,7 @@ def arrays(
         >>> dict(ks.datasets.arrays(x, y, validation=0.2, test=2).load().sizes)
         {'train': 6, 'validation': 2, 'test': 2}
     """
-    call = call_text(arrays, locals())
-    options = check_options(
-        validation=validation,
-        test=test,
-        stratify=stratify,
-        preprocess=preprocess,
-        seed=seed,
-        class_names=class_names,
-    )
+    call, options = call_and_options(arrays, locals())
     if rule is not None:
         checks.function("rule", rule, DataError, "of x")
     read = partial(_read_memory, x, y, sample_weight)
@@ -151,7 +143,7 @@ def arrays(
 
 
 def _read_memory(x: object, y: object, sample_weight: object) -> Contents:
-    return Contents(check_samples(x, y, "x", "y", sample_weight))
+    return Contents(check_samples(x, y, sample_weight))
 
 
 def npz(
@@ -188,18 +180,13 @@ def npz(
         >>> ks.datasets.npz("mnist.npz", validation=0.1).name
         'mnist'
     """
-    call, file = call_text(npz, locals()), absolute_path(path)
-    options = check_options(
-        validation=DEFAULT_SHARE if validation is None else validation,
-        test=test,
-        stratify=stratify,
-        preprocess=preprocess,
-        seed=seed,
-    )
-    if test is None:
-        # Only now: validation=0.9 is fine if the file has a test part.
-        options = replace(options, test=DEFAULT_SHARE)
     chosen = {"validation": validation is not None, "test": test is not None}
+    share = DEFAULT_SHARE if validation is None else validation
+    call, options = call_and_options(npz, locals(), validation=share)
+    file = absolute_path(path)
+    if test is None:
+        # The checks come before, as validation=0.9 is fine if the file has a test part.
+        options = replace(options, test=DEFAULT_SHARE)
     read = partial(_read_npz, file, chosen, options)
     return Dataset(name or file.stem, str(file), call, options, read)
 
@@ -235,8 +222,8 @@ def _read_npz(path: Path, chosen: Mapping[str, bool], options: Options) -> Conte
 
 
 def _part_in(arrays: Mapping[str, np.ndarray], part: str) -> Samples:
-    x, y, weight = (f"{array}_{part}" for array in _ARRAYS)
-    return check_samples(arrays[x], arrays[y], x, y, arrays.get(weight), weight)
+    x, y, weight = (arrays.get(f"{array}_{part}") for array in _ARRAYS)
+    return check_samples(x, y, weight, f"{{}}_{part}")
 
 
 def batches(
@@ -428,9 +415,9 @@ def fashion_mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> 
 
 
 def _of_keras(function: Callable[..., Dataset], arguments: Mapping[str, Any]) -> Dataset:
-    name, call = function.__name__, call_text(function, arguments)
-    class_names = _CLOTHES if name == "fashion_mnist" else None
-    options = check_options(**arguments, test=DEFAULT_SHARE, class_names=class_names)
+    name = function.__name__
+    names = _CLOTHES if name == "fashion_mnist" else None
+    call, options = call_and_options(function, arguments, test=DEFAULT_SHARE, class_names=names)
     path = os.environ.get(DATA_VARIABLE)
     if not path:
         return Dataset(name, f"keras.datasets.{name}", call, options, partial(_download, name))
@@ -441,20 +428,20 @@ def _of_keras(function: Callable[..., Dataset], arguments: Mapping[str, Any]) ->
 
 
 def _of_scikit_learn(function: Callable[..., Dataset], arguments: Mapping[str, Any]) -> Dataset:
-    name, call = function.__name__, call_text(function, arguments)
+    name, (call, options) = function.__name__, call_and_options(function, arguments)
     source = f"scikit-learn {name.replace('_', ' ')}"
-    return Dataset(name, source, call, check_options(**arguments), partial(_contained, name))
+    return Dataset(name, source, call, options, partial(_contained, name))
 
 
 def _contained(name: str) -> Contents:
-    # Late: importing scikit-learn takes longer than describing a hundred data sets.
+    # The import takes longer than describing a hundred data sets.
     from sklearn import datasets
 
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     if name == "digits":
         # Pixels are whole numbers up to 16, a power of two: the division is exact.
         x = x.astype(np.float32) / 16
-    return Contents(check_samples(x, y.astype(np.int64) if y.dtype.kind == "i" else y, "x", "y"))
+    return Contents(check_samples(x, y.astype(np.int64) if y.dtype.kind == "i" else y))
 
 
 def _download(name: str) -> Contents:
@@ -473,8 +460,8 @@ def _download(name: str) -> Contents:
             hint=f"Give a file instead, by --data {file} or {DATA_VARIABLE}={file}, with arrays "
             "x_train, y_train, x_test and y_test.",
         ) from error
-    test = check_samples(x_test, y_test, "x_test", "y_test")
-    return Contents(check_samples(x, y, "x_train", "y_train"), {"test": test})
+    test = check_samples(x_test, y_test, names="{}_test")
+    return Contents(check_samples(x, y, names="{}_train"), {"test": test})
 
 
 def replaced_data(spelled: str, own: object) -> Dataset:

@@ -18,7 +18,7 @@ import numpy as np
 
 from search_spaces.errors import DataError, shown
 from studies.data.arrays.mapped import shared
-from studies.data.arrays.partition import Contents, Options, make_splits
+from studies.data.arrays.partition import Contents, Options, check_options, make_splits
 from studies.data.arrays.parts import LoadedData, Splits
 from studies.data.arrays.samples import by_rule
 from studies.data.preprocessing import preprocessing_name
@@ -163,6 +163,18 @@ class Reader(ABC):
     @abstractmethod
     def at(self, place: Path, target: str) -> Self:
         """Returns the reader of another place, with another column to predict if one is named."""
+
+
+def call_and_options(
+    function: Callable[..., object], arguments: Mapping[str, Any], **changes: object
+) -> tuple[str, Options]:
+    """Returns the call of a function of `datasets`, and its options of splits, checked.
+
+    `changes` replace some of these. Raises DataError if one is wrong.
+    """
+    names = signature(check_options).parameters
+    options = {name: value for name, value in arguments.items() if name in names}
+    return call_text(function, arguments), check_options(**options | changes)
 
 
 def call_text(function: Callable[..., object], arguments: Mapping[str, object]) -> str:

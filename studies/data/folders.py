@@ -5,7 +5,6 @@ Keras's own functions read them. Texts may also be a column of a table.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -17,11 +16,12 @@ import numpy as np
 from search_spaces import checks
 from search_spaces.errors import DataError
 from studies.data.arrays.mapped import allocated
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents, check_options
+from studies.data.arrays.partition import DEFAULT_SHARE, Contents
 from studies.data.arrays.samples import Samples, check_samples
-from studies.data.description import Dataset, Reader, call_text
+from studies.data.description import Dataset, Reader, call_and_options
 from studies.data.files import absolute_path, has_header, is_table, name_of, read_table
 from studies.data.tables import check_complete, check_names
+from studies.error_texts import describe
 
 Kind = Literal["images", "texts"]
 ENDINGS: Final = {"images": (".bmp", ".gif", ".jpeg", ".jpg", ".png"), "texts": (".txt",)}
@@ -30,7 +30,7 @@ _PARTS: Final = {
     **{"train": "train", "training": "train", "test": "test"},
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
 }
-# A seed, or Keras draws one, which changes numpy's state.
+# Without a seed Keras draws one, which changes numpy's state.
 _IN_ORDER: Final[dict[str, Any]] = dict(
     batch_size=None, shuffle=False, seed=0, follow_links=True, verbose=False
 )
@@ -76,12 +76,11 @@ def images(
         >>> ks.datasets.images("flowers", image_size=(64, 64)).name
         'flowers'
     """
-    call = call_text(images, locals())
+    call, options = call_and_options(images, locals())
     sides = tuple(image_size) if isinstance(image_size, tuple | list) else ()
     if len(sides) != 2 or not all(checks.is_whole(side) and side > 0 for side in sides):
         raise DataError.of_setting("image_size", "height and width, such as (64, 64)", image_size)
     place = absolute_path(folder)
-    options = check_options(validation=validation, test=test, stratify=stratify, seed=seed)
     read = {"image_size": sides, "color_mode": color_mode, "interpolation": interpolation}
     reader = Folder("images", place, read)
     return Dataset(name or place.name, str(place), call, options, reader)
@@ -124,11 +123,10 @@ def text(
         >>> ks.datasets.text("reviews.csv", text="review", target="stars").name
         'reviews'
     """
-    call = call_text(_text, locals())
+    call, options = call_and_options(_text, locals())
     if text == target:
         raise DataError(f"text and target are both {text!r}. Name two columns.")
     place = absolute_path(path)
-    options = check_options(validation=validation, test=test, stratify=stratify, seed=seed)
     reader = Folder("texts", place, {"text": text, "target": target})
     return Dataset(name or name_of(place), str(place), call, options, reader)
 
@@ -151,7 +149,7 @@ class Folder(Reader):
 
     def __call__(self) -> Contents:
         if self.kind == "texts" and is_table(self.place):
-            pool = check_samples(*read_columns(self.place, **self.options), "x", "y")
+            pool = check_samples(*read_columns(self.place, **self.options))
             return Contents(replace(pool, files=self.options))
         places = folders_of_parts(self.place)
         classes = classes_in(places["train"])
@@ -166,10 +164,10 @@ class Folder(Reader):
                 )
             images = self.kind == "images"
             x, labels = read_images(place, self.options)[:2] if images else _read_texts(place)
-            of = "" if part == "train" else f" of the {part} part"
-            # Texts, which get numbers in the order of the names, as here.
+            names = "{}" if part == "train" else f"{{}} of the {part} part"
+            # Names get their numbers later, in the same order.
             y = np.array(classes, dtype=object)[labels]
-            read[part] = check_samples(x, y, f"x{of}", f"y{of}")
+            read[part] = check_samples(x, y, names=names)
         return Contents(replace(read.pop("train"), files=self.options), read)
 
     def takes(self, place: Path) -> bool:
@@ -223,15 +221,9 @@ def read_images(
     Returns uint8 of shape (n, height, width, channels); the number of each image's class, 0 if they
     are not `labelled` by subfolders; and the files.
     """
-    import keras
     import tensorflow as tf
 
-    try:
-        read = keras.utils.image_dataset_from_directory(
-            folder, "inferred" if labelled else None, **options, **_IN_ORDER
-        )
-    except ValueError as error:
-        raise _unreadable(folder, "images", error) from None
+    read = _read_by_keras("images", folder, "inferred" if labelled else None, **options)
     files = list(map(Path, read.file_paths))
     pairs = read if labelled else read.map(lambda image: (image, 0))
     x = allocated((len(files), *pairs.element_spec[0].shape), np.dtype(np.uint8))
@@ -242,32 +234,35 @@ def read_images(
             x[len(labels)] = image.clip(0, 255).round()
             labels.append(label)
     except tf.errors.OpError as error:
-        # TensorFlow names its function before, and its operation after.
-        reason = re.sub(r"^\{\{.*?\}\}\s*|\s*\[Op:.*$|\n.*", "", error.message, flags=re.DOTALL)
+        file = str(files[len(labels)])
         raise DataError(
-            f"{str(files[len(labels)])!r} can't be read as an image: "
-            f"{reason[:200].rstrip('.')}. Remove it, or save it again."
+            f"{file!r} can't be read as an image: {describe(error)}",
+            hint="Remove it, or save it again.",
         ) from None
     return x, np.array(labels, np.int64), files
 
 
 def _read_texts(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Returns texts in bytes, of shape (n,), and the number of each one's class."""
-    import keras
-
-    try:
-        read = keras.utils.text_dataset_from_directory(folder, **_IN_ORDER)
-    except ValueError as error:
-        raise _unreadable(folder, "texts", error) from None
+    read = _read_by_keras("texts", folder)
     texts, labels = zip(*read.as_numpy_iterator(), strict=True)
     return np.array(texts, dtype=object), np.array(labels, np.int64)
 
 
-def _unreadable(folder: Path, kind: Kind, error: ValueError) -> DataError:
-    return DataError(
-        f"{str(folder)!r} can't be read as {kind}, with those of each class in a subfolder with "
-        f"its name. Keras says: {error}"
-    )
+def _read_by_keras(
+    kind: Kind, folder: Path, labels: str | None = "inferred", **options: Any
+) -> Any:
+    import keras
+
+    images = kind == "images"
+    functions = keras.utils.text_dataset_from_directory, keras.utils.image_dataset_from_directory
+    try:
+        return functions[images](folder, labels, **options, **_IN_ORDER)
+    except ValueError as error:
+        raise DataError(
+            f"{str(folder)!r} can't be read as {kind}, with those of each class in a subfolder "
+            f"with its name. Keras says: {error}"
+        ) from None
 
 
 def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.ndarray]:

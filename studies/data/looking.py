@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from search_spaces.texts import counted, listed
-from studies.data.arrays.parts import PART_NAMES, LoadedData
+from studies.data.arrays.parts import PART_NAMES, LoadedData, Part
 from studies.data.arrays.samples import class_labels
 from studies.data.arrays.structures import image_of, is_text, marks, named_arrays
 from studies.data.column_values import MISSING
-from studies.data.preprocessing import Given
+from studies.data.preprocessing import Preparation
 from studies.data.splits import FoldedSplits
-from studies.data.streams import Stream, first_samples
+from studies.data.streams import first_samples
 from tracking.records.studies import (
     DATA_SEVERITIES,
     Classes,
@@ -30,7 +30,7 @@ from tracking.records.studies import (
 ByName = Mapping[str, np.ndarray]
 _QUICK_BYTES = 64 * 2**20
 _OFTEN = 0.01
-# Of training samples: then rows are alike by chance, as those of a few small categories.
+# From this share of training samples on, rows are alike by chance, as those of few categories.
 _ALIKE_ANYWAY = 0.1
 _UNBALANCED = 10
 _MUCH = 0.5
@@ -45,7 +45,7 @@ _REMEDY = (
     "Shuffle before splitting, or collect data that is like what the model will meet. Only where "
     "the later part comes later in time is it to be expected."
 )
-# Of a picture of samples, in pixels and images.
+# The sizes of a picture of samples, in pixels and images.
 _LARGEST_SIDE = 48
 _ROWS, _COLUMNS, _GAP, _WHITE = 10, 10, 2, 255
 
@@ -107,7 +107,7 @@ class _Seen:
         x: The inputs of each part by their names.
         y: The targets of each part but the test part.
         sizes: Samples of each part, as far as they are known.
-        given: The samples before preprocessing.
+        preparation: How samples became what a model takes.
         partial: Whether there are more samples than are looked at.
         folds: How many folds the training part is split into; 0: none.
         notes: What is not looked at, in sentences.
@@ -116,7 +116,7 @@ class _Seen:
     x: Mapping[str, ByName]
     y: Mapping[str, ByName]
     sizes: Mapping[str, int]
-    given: Given = field(default_factory=Given)
+    preparation: Preparation = field(default_factory=Preparation)
     partial: bool = False
     folds: int = 0
     notes: tuple[str, ...] = ()
@@ -135,10 +135,10 @@ class _Seen:
         array = self.x["train"][name]
         if is_text(array):
             return "texts"
-        if self.given.table is not None:
+        if self.preparation.table is not None:
             return "columns"
         first = self.original(name, array[:1])[0]
-        image = None if name in self.given.columns else image_of(first)
+        image = None if name in self.preparation.columns else image_of(first)
         # Numbers below 0 are no pixels, but measurements by time, for example.
         if image is not None and image.min() >= 0:
             return "images"
@@ -146,7 +146,7 @@ class _Seen:
 
     def original(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Returns samples of an input as they were before preprocessing, as far as it scales."""
-        prepared = self.given.prepared.get(name)
+        prepared = self.preparation.prepared.get(name)
         return rows if prepared is None else prepared.undone(rows)
 
     def labels(self, part: str) -> np.ndarray | None:
@@ -156,10 +156,10 @@ class _Seen:
 
     def columns(self, name: str) -> list[str]:
         """Returns the names of the columns of an input, or of targets."""
-        array, table = {**self.y.get("train", {}), **self.x["train"]}[name], self.given.table
+        array, table = {**self.y.get("train", {}), **self.x["train"]}[name], self.preparation.table
         if table is not None and name == "x":
             return table.names
-        count, known = math.prod(array.shape[1:]), self.given.columns.get(name, ())
+        count, known = math.prod(array.shape[1:]), self.preparation.columns.get(name, ())
         if len(known) == count:
             return [column for column, _ in known]
         own = _own_name(name)
@@ -173,47 +173,42 @@ def _own_name(name: str) -> str:
 
 
 def _seen_of(splits: LoadedData | FoldedSplits) -> _Seen:
-    """Returns what is looked at of a study's data.
+    """Returns the samples of a study's data to look at.
 
     The targets of a test part are never read: only its inputs, to see whether they are in another
     part too, and whether they come from the same distribution.
     """
-    if splits.streams:
-        return _of_streams(splits.streams, splits.sizes)
-    folds, whole, sizes, notes = splits.folds, splits.whole.arrays, dict(splits.sizes), []
-    parts = {"train": whole.train, "validation": whole.validation}
-    if folds:
+    sizes, notes, preparation = dict(splits.sizes), [], Preparation()
+    parts: dict[str, Part] = {}
+    for name, stream in splits.streams.items():
+        parts[name], whole = first_samples(stream)
+        if not whole:
+            count = len(parts[name])
+            notes.append(f"The data comes in batches: the first {count:,} {name} samples.")
+    partial, test = bool(notes), None
+    if not splits.streams:
+        arrays = splits.whole.arrays
+        preparation, test = arrays.preparation, arrays.unseal_test_inputs()
+        parts = {"train": arrays.train, "validation": arrays.validation}
+    if splits.folds:
         parts.pop("validation")
         sizes.pop("validation")
-        notes = [
-            f"The data is split into {folds} folds: all samples that are split are looked at "
-            "together, as the training part."
-        ]
+        notes.append(
+            f"The data is split into {splits.folds} folds: all samples that are split are looked "
+            "at together, as the training part."
+        )
     x = {name: named_arrays(part.x, "x") for name, part in parts.items()}
     y = {name: named_arrays(part.y, "y") for name, part in parts.items() if part.has_targets}
-    if (test := whole.unseal_test_inputs()) is not None:
+    y.pop("test", None)
+    if test is not None:
         x["test"] = named_arrays(test, "x")
-    return _Seen(x, y, sizes, whole.given, folds=folds, notes=tuple(notes))
-
-
-def _of_streams(streams: Mapping[str, Stream], sizes: Mapping[str, int]) -> _Seen:
-    x: dict[str, ByName] = {}
-    y: dict[str, ByName] = {}
-    notes: list[str] = []
-    for name, stream in streams.items():
-        part, whole = first_samples(stream)
-        x[name] = named_arrays(part.x, "x")
-        if part.has_targets and name != "test":
-            y[name] = named_arrays(part.y, "y")
-        if not whole:
-            notes.append(f"The data comes in batches: the first {len(part):,} {name} samples.")
-    return _Seen(x, y, sizes, partial=bool(notes), notes=tuple(notes))
+    return _Seen(x, y, sizes, preparation, partial, splits.folds, tuple(notes))
 
 
 def _class_counts(seen: _Seen) -> Classes:
     """Returns how many samples of each part have each class of each target that has classes."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
-    names = seen.given.class_names
+    names = seen.preparation.class_names
     for name in seen.y.get("train", {}):
         labels = {part: class_labels(arrays[name]) for part, arrays in seen.y.items()}
         if any(each is None for each in labels.values()):
@@ -236,7 +231,7 @@ def _shown(label: np.generic, names: Sequence[str]) -> str:
 
 def _inputs_of(seen: _Seen) -> dict[str, str]:
     """Returns the kind of each input in words; of a table also what becomes of each column."""
-    table = seen.given.table
+    table = seen.preparation.table
     if table is not None:
         return {"x": f"a table of {counted(len(table.columns), 'column')}", **table.treatments}
     inputs = {}
@@ -263,11 +258,9 @@ def _picture_of(seen: _Seen, classes: Classes) -> tuple[bytes, str]:
         return b"", ""
     import tensorflow as tf
 
-    array, labels = seen.x["train"][name], seen.labels("train")
-    shown = ""
-    if labels is None:
-        rows = [np.arange(min(len(array), _COLUMNS))]
-    else:
+    array, labels, shown = seen.x["train"][name], seen.labels("train"), ""
+    rows = [np.arange(min(len(array), _COLUMNS))]
+    if labels is not None:
         rows = [np.flatnonzero(labels == each)[:_COLUMNS] for each in np.unique(labels)[:_ROWS]]
         shown = ", ".join(list(next(iter(classes.values()))["train"])[:_ROWS]) if classes else ""
     first = image_of(seen.original(name, array[:1])[0])
@@ -292,61 +285,46 @@ def _picture_of(seen: _Seen, classes: Classes) -> tuple[bytes, str]:
 def _repeats(seen: _Seen) -> Iterator[DataFinding]:
     """Yields samples that are in two parts, or twice in the training part."""
     bits = {part: marks(arrays) for part, arrays in seen.x.items()}
-    own = len(bits["train"]) - len(np.unique(bits["train"]))
-    yield from _leaks(seen, bits, alike_anyway=own > _ALIKE_ANYWAY * len(bits["train"]))
-    yield from _twins(seen, bits["train"], own)
-
-
-def _leaks(
-    seen: _Seen, bits: Mapping[str, np.ndarray], *, alike_anyway: bool
-) -> Iterator[DataFinding]:
-    within = " of those that were looked at" if seen.partial else ""
-    leaks = False
+    train, within = len(bits["train"]), " of those that were looked at" if seen.partial else ""
+    own = train - len(np.unique(bits["train"]))
+    alike_anyway, leaks = own > _ALIKE_ANYWAY * train, False
     for other, part in itertools.combinations(bits, 2):
         samples, of = int(np.isin(bits[part], bits[other]).sum()), len(bits[part])
         if not samples:
             continue
-        leaks = True
-        amount = _counted(samples, of) if samples < of else f"All {of:,}"
-        told = f"{amount} {PART_NAMES[part]} samples{within} are {PART_NAMES[other]} samples too"
+        leaks, name, first = True, PART_NAMES[part], PART_NAMES[other]
+        amount = _share(samples, of) if samples < of else f"All {of:,}"
+        effect = ": a model that only remembers gets them right, so {} values are too good."
+        advice = (
+            "Drop repeated samples before splitting, or keep what belongs together in one part."
+        )
         if alike_anyway:
-            told += ". But many training samples are alike among themselves as well."
+            effect = ". But many training samples are alike among themselves as well."
             advice = (
                 "See whether a sample is a case of its own; if not, split by what it belongs to."
-            )
-        else:
-            told += ": a model that only remembers gets them right, "
-            told += f"so {PART_NAMES[part]} values are too good."
-            advice = (
-                "Drop repeated samples before splitting, or keep what belongs together in one part."
             )
         yield DataFinding(
             "leaks",
             "problem" if samples > _OFTEN * of and not alike_anyway else "hint",
-            f"Samples of the {PART_NAMES[part]} part are in the {PART_NAMES[other]} part too",
-            told,
+            f"Samples of the {name} part are in the {first} part too",
+            f"{amount} {name} samples{within} are {first} samples too{effect.format(name)}",
             advice,
             {"part": part, "also_in": other, "samples": samples, "of": of},
         )
     if not leaks and len(bits) > 1:
         verdict = f"The parts share none{within}."
         yield DataFinding("leaks", "ok", "No sample is in two parts", verdict)
-
-
-def _twins(seen: _Seen, bits: np.ndarray, own: int) -> Iterator[DataFinding]:
     if own:
-        folds, advice = "", "Drop them, unless they should count twice."
-        if seen.folds:
-            folds = f", and a fold may validate on what it trains on ({seen.folds} folds)"
-            advice = "Drop them, or keep them in one fold."
+        unless = "or keep them in one fold" if seen.folds else "unless they should count twice"
+        in_folds = f", and a fold may validate on what it trains on ({seen.folds} folds)"
         yield DataFinding(
             "twins",
-            "problem" if seen.folds and _OFTEN < own / len(bits) <= _ALIKE_ANYWAY else "hint",
+            "problem" if seen.folds and own > _OFTEN * train and not alike_anyway else "hint",
             "Training samples occur twice",
-            f"{_counted(own, len(bits))} training samples repeat an earlier one: they count "
-            f"more{folds}.",
-            advice,
-            {"samples": own, "of": len(bits)},
+            f"{_share(own, train)} training samples repeat an earlier one: they count "
+            f"more{in_folds if seen.folds else ''}.",
+            f"Drop them, {unless}.",
+            {"samples": own, "of": train},
         )
 
 
@@ -356,12 +334,9 @@ def _class_findings(classes: Classes) -> Iterator[DataFinding]:
         of = f" of {_own_name(name)}" if len(classes) > 1 else ""
         for part, counts in parts.items():
             absent = [label for label, samples in counts.items() if not samples]
+            effect = "nothing shows how well they are learnt"
+            effect = "no model can learn them" if part == "train" else effect
             if absent:
-                effect = (
-                    "no model can learn them"
-                    if part == "train"
-                    else "nothing shows how well they are learnt"
-                )
                 yield DataFinding(
                     "classes",
                     "problem",
@@ -389,20 +364,18 @@ def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
     missing = _missing(seen)
     if missing:
         worst = sorted(missing, key=missing.__getitem__, reverse=True)
+        shares = listed((f"{name} ({100 * missing[name]:.2g} %)" for name in worst), most=_LISTED)
         mostly = [name for name in worst if missing[name] > _MUCH]
-        told = [f"{name} ({100 * missing[name]:.2g} %)" for name in worst]
+        advice = "See whether they are missing by chance; that one is missing can be an input too."
         yield DataFinding(
             "missing",
             "problem" if missing[worst[0]] == 1 else "hint",
             "Values are missing",
-            f"The share of training samples without a value: {listed(told, most=_LISTED)}.",
-            f"Leave out {listed(mostly, most=_LISTED)}, or see why."
-            if mostly
-            else "See whether they are missing by chance; that one is missing can be an input too.",
+            f"The share of training samples without a value: {shares}.",
+            f"Leave out {listed(mostly, most=_LISTED)}, or see why." if mostly else advice,
             {"shares": missing},
         )
-    targets = list(_constant(seen, "y"))
-    if targets:
+    if targets := list(_constant(seen, "y")):
         yield DataFinding(
             "target",
             "problem",
@@ -413,12 +386,13 @@ def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
         )
     constant = [n for n in _constant(seen, "x") if missing.get(n.removeprefix("missing "), 0) < 1]
     if constant:
+        one = len(constant) == 1
         yield DataFinding(
             "constant",
             "hint",
-            f"{len(constant):,} column{' is' if len(constant) == 1 else 's are'} always the same",
-            f"In all training samples {listed(constant, most=_LISTED)} "
-            f"{'has' if len(constant) == 1 else 'have'} one value: nothing can be learnt from it.",
+            f"{counted(len(constant), 'column')} {'is' if one else 'are'} always the same",
+            f"In all training samples {listed(constant, most=_LISTED)} {'has' if one else 'have'} "
+            "one value: nothing can be learnt from it.",
             "Leave it out, unless other data will differ there.",
             {"columns": constant},
         )
@@ -427,7 +401,7 @@ def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
 def _missing(seen: _Seen) -> dict[str, float]:
     """Returns the share of training samples that lack a value, of columns where some do."""
     shares: dict[str, float] = {}
-    table = seen.given.table
+    table = seen.preparation.table
     for name, array in seen.x["train"].items():
         if is_text(array):
             empty = [not any(map(str.strip, texts)) for texts in _texts(array)]
@@ -447,7 +421,7 @@ def _constant(seen: _Seen, arrays: str) -> Iterator[str]:
                 yield _own_name(name)
         elif arrays == "y" or seen.kind(name) == "columns":
             rows = array.reshape(len(array), -1)
-            # Without an array as large as the data.
+            # A comparison with the first row would make an array as large as the data.
             same = rows.min(axis=0) == rows.max(axis=0)
             yield from itertools.compress(seen.columns(name), same.tolist())
 
@@ -476,12 +450,12 @@ def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
     from sklearn.model_selection import train_test_split
 
     rows, labels = np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)])
-    known, asked, answers, truth = train_test_split(
+    learnt, judged, answers, truth = train_test_split(
         rows, labels, test_size=0.5, stratify=labels, random_state=seed
     )
-    # All features at each split: relations of few among many are found, too.
+    # Each split sees all features, so that relations of few among many are found.
     forest = ExtraTreesClassifier(min_samples_leaf=5, max_features=None, random_state=seed)
-    scores = forest.fit(known, answers).predict_proba(asked)[:, 1]
+    scores = forest.fit(learnt, answers).predict_proba(judged)[:, 1]
     tested = mannwhitneyu(scores[truth == 1], scores[truth == 0], alternative="greater")
     pairs = int((truth == 1).sum() * (truth == 0).sum())
     return _Told(float(tested.statistic) / pairs, float(tested.pvalue))
@@ -494,43 +468,38 @@ def _changed_parts(seen: _Seen) -> Iterator[DataFinding]:
         if part == "train" or samples < _FEWEST_SAMPLES:
             continue
         names, first, second = _drawn(seen, seen.x, part, samples)
-        told = told_apart(first, second)
-        differing = _differing(names, first, second) if told.p <= _CLEAR else []
-        yield _compared(part, samples, told, differing)
-        if part not in seen.y:
-            continue
-        targets = _differing(*_drawn(seen, seen.y, part, samples))
+        share, p = told_apart(first, second)
+        figures = {"part": part, "samples": samples, "share": share, "p": p}
+        pair, chance = f"training and {PART_NAMES[part]}", f"p = {p:.3f}"
+        verdict = (
+            f"Of a training and a {PART_NAMES[part]} sample, a classifier knows in "
+            f"{100 * share:.0f} % of cases which is which, where 50 % is chance "
+            f"({chance if p >= _CERTAIN else 'p < 0.001'})"
+        )
+        if p > _CLEAR:
+            title = f"The {pair} samples look alike"
+            yield DataFinding("same distribution", "ok", title, f"{verdict}.", figures=figures)
+        else:
+            differing = _differing(names, first, second)
+            most = f" They differ most in {', '.join(differing)}." if differing else ""
+            yield DataFinding(
+                "same distribution",
+                "problem" if share >= _EASY and p < _CERTAIN else "hint",
+                f"The {pair} samples are not from the same distribution",
+                f"{verdict}: values on one say little of the other.{most}",
+                _REMEDY,
+                {**figures, "columns": differing},
+            )
+        targets = _differing(*_drawn(seen, seen.y, part, samples)) if part in seen.y else []
         if targets:
             yield DataFinding(
                 "same distribution",
                 "hint",
-                f"The targets differ between training and {PART_NAMES[part]}",
+                f"The targets differ between {pair}",
                 f"{', '.join(targets)}: distributed differently in the two parts.",
                 _REMEDY,
                 {"part": part, "targets": targets},
             )
-
-
-def _compared(part: str, samples: int, told: _Told, differing: list[str]) -> DataFinding:
-    pair = f"training and {PART_NAMES[part]}"
-    p = f"p = {told.p:.3f}" if told.p >= _CERTAIN else "p < 0.001"
-    knows = (
-        f"Of a training and a {PART_NAMES[part]} sample, a classifier knows in "
-        f"{100 * told.share:.0f} % of cases which is which, where 50 % is chance ({p})"
-    )
-    figures = {"part": part, "samples": samples, "share": told.share, "p": told.p}
-    if told.p > _CLEAR:
-        title = f"The {pair} samples look alike"
-        return DataFinding("same distribution", "ok", title, f"{knows}.", figures=figures)
-    most = f" They differ most in {', '.join(differing)}." if differing else ""
-    return DataFinding(
-        "same distribution",
-        "problem" if told.share >= _EASY and told.p < _CERTAIN else "hint",
-        f"The {pair} samples are not from the same distribution",
-        f"{knows}: values on one say little of the other.{most}",
-        _REMEDY,
-        {**figures, "columns": differing},
-    )
 
 
 def _drawn(
@@ -567,7 +536,7 @@ def _numbers(seen: _Seen, name: str, rows: np.ndarray) -> tuple[list[str], np.nd
     values = rows.reshape(len(rows), -1).astype(np.float32)
     one_by_one = name not in seen.x["train"] or seen.kind(name) == "columns"
     names = seen.columns(name) if one_by_one else [""] * values.shape[1]
-    # Of images brightness and contrast, which no single pixel shows.
+    # No single pixel shows an image's brightness and contrast.
     whole = [] if one_by_one else [values.mean(axis=1), values.std(axis=1)]
     if values.shape[1] > _MOST_FEATURES:
         chosen = np.linspace(0, values.shape[1] - 1, _MOST_FEATURES).round().astype(int)
@@ -597,5 +566,5 @@ def _texts(array: np.ndarray) -> list[list[str]]:
     ]
 
 
-def _counted(samples: int, of: int) -> str:
+def _share(samples: int, of: int) -> str:
     return f"{samples:,} of {of:,} ({100 * samples / of:.3g} %)"

@@ -45,7 +45,7 @@ __all__ = ["adapted"]
 _EXAMPLES = 5
 # The most numbers or texts in an example, which is kept as JSON.
 _MOST_VALUES = 10_000
-# In units of a scaled feature, mostly its standard deviation.
+# The loss that is told, in units of a scaled feature, mostly its standard deviation.
 _LARGEST_LOSS = 1e-3
 # Categories of a column that get a value of their own; of more, the most frequent ones do.
 _MOST_CODED = 256
@@ -97,7 +97,7 @@ def adapted(
             model = keras.Sequential([keras.Input((), dtype="string"), words, ...])
         ```
     """
-    # Late: they import this file.
+    # They import this file.
     from studies.data.arrays.parts import Splits
     from studies.data.description import DescribedData
 
@@ -123,8 +123,8 @@ def adapted(
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """The samples of a data set before preprocessing.
+class Preparation:
+    """How the samples of a data set became what a model takes.
 
     Attributes:
         example: The first training samples; none if one is too large to be shown.
@@ -295,7 +295,7 @@ def _loss(rows: np.ndarray, scalings: tuple[Scaling, ...]) -> float:
 
 
 def _transformer(preprocess: object, seed: int) -> Any:
-    # Late: importing scikit-learn takes longer than describing a hundred data sets.
+    # The import takes longer than describing a hundred data sets.
     from sklearn.base import clone
     from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -339,7 +339,7 @@ def _attempt(what: str, function: Any, argument: object) -> Any:
     try:
         return function(argument)
     except Exception as error:
-        # Whatever the error, the message says that it comes from the preprocessing.
+        # A transformer may raise anything: the message says where it comes from.
         raise DataError(
             f"{what} failed with {type(error).__name__}: {error} "
             "Try the transformer on the training samples alone, or pass preprocess=None."
@@ -401,7 +401,7 @@ def _can_be_scalings(transformer: Any) -> bool:
     steps = _steps(transformer)
     if steps is not None:
         return bool(steps) and all(map(_can_be_scalings, steps))
-    # Exactly: a subclass may do anything.
+    # Subclasses are left out, as they may do anything.
     if type(transformer) is MinMaxScaler:
         return not transformer.clip
     return type(transformer) in (StandardScaler, RobustScaler, MaxAbsScaler)
@@ -601,7 +601,7 @@ def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
     own = (column.name, column.kind)
     if column.kind == "category":
-        # Of equally frequent ones those that come first in the alphabet.
+        # Equally frequent texts count in the order of the alphabet.
         frequent = sorted(Counter(values.tolist()).items(), key=lambda each: (-each[1], each[0]))
         vocabulary = tuple(sorted(text for text, _ in frequent[:_MOST_CODED]))
         return FittedColumn(*own, vocabulary=vocabulary, rare=len(frequent[_MOST_CODED:]))
@@ -610,6 +610,6 @@ def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
     mean, deviation = (known.mean(), known.std()) if known.size else (0.0, 0.0)
     if column.kind == "boolean":
         return FittedColumn(*own, fill=float(mean), gaps=bool(missing.any()))
-    # As scikit-learn's StandardScaler: a constant column becomes 0.
+    # A constant column becomes 0, as by scikit-learn's StandardScaler.
     scale = 1 / float(deviation) if deviation > 0 else 1.0
     return FittedColumn(*own, scale, -float(mean) * scale, gaps=bool(missing.any()))

@@ -12,7 +12,6 @@ scikit-learn's splitters draw the folds.
 from __future__ import annotations
 
 import ast
-from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -70,7 +69,7 @@ def stratified(folds: int = 5, *, seed: int = 0) -> CrossValidation:
         >>> ks.splits.stratified(5)
         splits.stratified(5)
     """
-    return Drawn(folds, seed, by_class=True)
+    return CrossValidation("stratified", folds, seed)
 
 
 def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
@@ -78,7 +77,7 @@ def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
 
     They are those of ``KFold(folds, shuffle=True, random_state=seed)``.
     """
-    return Drawn(folds, seed, by_class=False)
+    return CrossValidation("k_fold", folds, seed)
 
 
 def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidation:
@@ -93,7 +92,7 @@ def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidat
         folds: At least 2, and no more than groups.
         seed: What they are drawn with, where there are classes.
     """
-    return Grouped(folds, np.array(groups), seed)
+    return CrossValidation("grouped", folds, seed, groups=np.array(groups))
 
 
 def repeated(folds: int = 5, times: int = 2, *, seed: int = 0) -> CrossValidation:
@@ -102,7 +101,7 @@ def repeated(folds: int = 5, times: int = 2, *, seed: int = 0) -> CrossValidatio
     They are those of ``RepeatedStratifiedKFold(n_splits=folds, n_repeats=times,
     random_state=seed)`` for classes, else of ``RepeatedKFold``.
     """
-    return Drawn(folds, seed, times=times)
+    return CrossValidation("repeated", folds, seed, times=times)
 
 
 def forward(
@@ -123,7 +122,8 @@ def forward(
         test_size: Validation samples of each fold; None: samples / (folds + 1).
         max_train_size: The most training samples of a fold; None: all before.
     """
-    return Forward(folds, gap, test_size, max_train_size)
+    order = {"gap": gap, "test_size": test_size, "max_train_size": max_train_size}
+    return CrossValidation("forward", folds, order=order)
 
 
 def check_cross_validation(value: object) -> CrossValidation | None:
@@ -135,7 +135,7 @@ def check_cross_validation(value: object) -> CrossValidation | None:
     if value is None or isinstance(value, CrossValidation):
         return value
     if checks.is_whole(value):
-        return Drawn(value)
+        return CrossValidation("", value)
     raise DataError.of_setting(
         "cross_validation",
         "a number of folds, or how to split, such as kerastudy.splits.stratified(5)",
@@ -148,7 +148,7 @@ def read_spelled(text: str) -> CrossValidation | None:
     if not text or text.startswith("splits.grouped"):
         return None
     if text.isdigit():
-        return Drawn(int(text))
+        return CrossValidation("", int(text))
     call = ast.parse(text, mode="eval").body
     assert isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute), "it is a call"
     functions: dict[str, Callable[..., CrossValidation]] = {
@@ -159,27 +159,61 @@ def read_spelled(text: str) -> CrossValidation | None:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CrossValidation(ABC):
-    """How samples are split into folds.
+class CrossValidation:
+    """How samples are split into folds. Made by the functions above.
 
     Attributes:
+        name: The function's name; empty for a number of folds, which is all that was asked for.
         folds: Parts that the samples are split into, at least 2.
-        drawn_test: Why the test part can't be drawn at random from the same samples, or empty.
+        seed: What the folds are drawn with, 0 to 2**32 - 1.
+        times: How often all samples are split anew, at least 1.
+        groups: The group of each sample, for folds that share none; else None.
+        order: The options of scikit-learn's `TimeSeriesSplit`, for folds in the order of time.
     """
 
+    name: str
     folds: int
-    drawn_test: ClassVar[str] = ""
+    seed: int = 0
+    times: int = 1
+    groups: np.ndarray | None = None
+    order: Mapping[str, int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Checks the numbers. Raises DataError if one is wrong."""
         checks.whole_number("folds", self.folds, DataError, least=2)
-        if (seed := getattr(self, "seed", None)) is not None:
-            checks.seed("seed", seed, DataError)
+        checks.seed("seed", self.seed, DataError)
+        checks.whole_number("times", self.times, DataError)
+        for option, value in self.order.items():
+            if value is not None:
+                checks.whole_number(option, value, DataError, least=0 if option == "gap" else 1)
+        groups = self.groups
+        if groups is not None and (groups.ndim != 1 or groups.dtype.kind not in "biufUSO"):
+            expected = "a list with the group of each sample, as numbers or texts"
+            raise DataError.of_setting("groups", expected, groups.tolist())
+
+    def __repr__(self) -> str:
+        """Returns the call that makes it."""
+        if not self.name:
+            return str(self.folds)
+        times = self.times if self.name == "repeated" else None
+        options = {"times": times, "seed": self.seed, **self.order}.items()
+        groups = [] if self.groups is None else [f"<{len(self.groups)} samples>"]
+        named = [f"{option}={value}" for option, value in options if value not in (None, 0)]
+        return f"splits.{self.name}({', '.join([*groups, str(self.folds), *named])})"
 
     @property
     def trainings(self) -> int:
         """Trainings of each trial: a fold each."""
-        return self.folds
+        return self.folds * self.times
+
+    @property
+    def drawn_test(self) -> str:
+        """Why the test part can't be drawn at random from the same samples, or empty."""
+        reasons = {
+            "grouped": "some groups would be in both",
+            "forward": "some of its samples would be earlier than those trained on",
+        }
+        return reasons.get(self.name, "")
 
     def indices(
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
@@ -190,98 +224,43 @@ class CrossValidation(ABC):
                 f"{samples} samples can't be split into {self.folds} folds. Pass fewer folds, or "
                 "more samples."
             )
-        splitter, strata = self._splitter(labels, y_name)
-        if strata is not None:
-            few = f"{self.folds} folds"
-            hint = f"Pass fewer folds, more samples of it, or splits.k_fold({self.folds})."
-            check_class_counts(strata, self.folds, y_name, few, hint)
-        try:
-            pairs = splitter.split(np.zeros(samples), strata, self.groups_of(samples))
-            return tuple((train, validation) for train, validation in pairs)
-        except ValueError as error:
-            raise DataError(f"{samples} samples can't be split by {self!r}: {error}") from None
-
-    @abstractmethod
-    def _splitter(self, labels: np.ndarray | None, y_name: str) -> tuple[Any, np.ndarray | None]:
-        """Returns scikit-learn's splitter, and the classes that it gets."""
-
-    def groups_of(self, samples: int) -> np.ndarray | None:
-        """Returns the group of each sample, counted from 0; None if there are no groups."""
-        return None
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Drawn(CrossValidation):
-    """Folds that are drawn at random.
-
-    Attributes:
-        seed: What they are drawn with, 0 to 2**32 - 1.
-        by_class: Whether each fold gets the classes in equal proportions; None: if there are some.
-        times: How often all samples are split anew, at least 1.
-    """
-
-    seed: int = 0
-    by_class: bool | None = None
-    times: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.whole_number("times", self.times, DataError)
-
-    def __repr__(self) -> str:
-        """Returns the call that makes it."""
-        if self.times > 1:
-            return _call("repeated", self.folds, times=self.times, seed=self.seed)
-        name = {None: "", True: "stratified", False: "k_fold"}[self.by_class]
-        return _call(name, self.folds, seed=self.seed) if name else str(self.folds)
-
-    @property
-    def trainings(self) -> int:
-        """Trainings of each trial: a fold each."""
-        return self.folds * self.times
-
-    def _splitter(self, labels: np.ndarray | None, y_name: str) -> tuple[Any, np.ndarray | None]:
-        # Late: the import takes half a second.
-        from sklearn import model_selection
-
-        strata = None if self.by_class is False else labels
-        if strata is None and self.by_class:
+        strata = None if self.name in ("k_fold", "forward") else labels
+        if strata is None and self.name == "stratified":
             raise DataError(
                 f"{self!r} needs classes, and {y_name} holds none, or the data has "
                 f"stratify=False. Use splits.k_fold({self.folds})."
             )
-        name = "KFold" if strata is None else "StratifiedKFold"
-        name = name if self.times == 1 else f"Repeated{name}"
-        options = {"shuffle": True} if self.times == 1 else {"n_repeats": self.times}
-        splitter = getattr(model_selection, name)
-        return splitter(n_splits=self.folds, random_state=self.seed, **options), strata
+        if strata is not None:
+            few = f"{self.folds} folds"
+            hint = f"Pass fewer folds, more samples of it, or splits.k_fold({self.folds})."
+            check_class_counts(strata, self.folds, y_name, few, hint)
+        groups, splitter = self.groups_of(samples), self._splitter(strata is not None)
+        try:
+            return tuple(splitter.split(np.zeros(samples), strata, groups))
+        except ValueError as error:
+            raise DataError(f"{samples} samples can't be split by {self!r}: {error}") from None
 
+    def _splitter(self, by_class: bool) -> Any:
+        """Returns scikit-learn's splitter."""
+        # The import takes half a second.
+        from sklearn import model_selection
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Grouped(CrossValidation):
-    """Folds that share no group.
-
-    Attributes:
-        groups: The group of each sample.
-        seed: What they are drawn with, where there are classes.
-    """
-
-    groups: np.ndarray
-    seed: int = 0
-    drawn_test: ClassVar[str] = "some groups would be in both"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.groups.ndim != 1 or self.groups.dtype.kind not in "biufUSO":
-            expected = "a list with the group of each sample, as numbers or texts"
-            raise DataError.of_setting("groups", expected, self.groups.tolist())
-
-    def __repr__(self) -> str:
-        """Returns the call that makes it."""
-        return _call("grouped", f"<{len(self.groups)} samples>", self.folds, seed=self.seed)
+        if self.name == "forward":
+            return model_selection.TimeSeriesSplit(self.folds, **self.order)
+        if self.name == "grouped" and not by_class:
+            return model_selection.GroupKFold(self.folds)
+        group = "Group" if self.name == "grouped" else ""
+        name = f"Stratified{group}KFold" if by_class else "KFold"
+        if self.name == "repeated" and self.times > 1:
+            repeated = getattr(model_selection, f"Repeated{name}")
+            return repeated(n_splits=self.folds, n_repeats=self.times, random_state=self.seed)
+        drawn = getattr(model_selection, name)
+        return drawn(self.folds, shuffle=True, random_state=self.seed)
 
     def groups_of(self, samples: int) -> np.ndarray | None:
-        """Returns the group of each sample, counted from 0."""
+        """Returns the group of each sample, counted from 0; None if there are no groups."""
+        if self.groups is None:
+            return None
         if len(self.groups) != samples:
             raise DataError(
                 f"groups holds {len(self.groups)} group(s) for {samples} samples. Pass one for "
@@ -293,54 +272,6 @@ class Grouped(CrossValidation):
                 f"{len(groups)} group(s) can't be split into {self.folds} folds. Pass fewer folds."
             )
         return places
-
-    def _splitter(self, labels: np.ndarray | None, y_name: str) -> tuple[Any, np.ndarray | None]:
-        from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-        if labels is None:
-            return GroupKFold(n_splits=self.folds), None
-        return StratifiedGroupKFold(self.folds, shuffle=True, random_state=self.seed), labels
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Forward(CrossValidation):
-    """Folds of samples in the order of time: each is validated on what follows its training part.
-
-    Attributes:
-        gap: Samples left out between the two.
-        test_size: Validation samples of each fold; None: samples / (folds + 1).
-        max_train_size: The most training samples of a fold; None: all before.
-    """
-
-    gap: int = 0
-    test_size: int | None = None
-    max_train_size: int | None = None
-    drawn_test: ClassVar[str] = "some of its samples would be earlier than those trained on"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.whole_number("gap", self.gap, DataError, least=0)
-        for name, value in self._sizes.items():
-            if value is not None:
-                checks.whole_number(name, value, DataError)
-
-    @property
-    def _sizes(self) -> dict[str, Any]:
-        return {"test_size": self.test_size, "max_train_size": self.max_train_size}
-
-    def __repr__(self) -> str:
-        """Returns the call that makes it."""
-        return _call("forward", self.folds, gap=self.gap, **self._sizes)
-
-    def _splitter(self, labels: np.ndarray | None, y_name: str) -> tuple[Any, np.ndarray | None]:
-        from sklearn.model_selection import TimeSeriesSplit
-
-        return TimeSeriesSplit(self.folds, gap=self.gap, **self._sizes), None
-
-
-def _call(name: str, *positional: object, **options: object) -> str:
-    named = [f"{key}={value}" for key, value in options.items() if value not in (None, 0)]
-    return f"splits.{name}({', '.join([*map(str, positional), *named])})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -456,11 +387,10 @@ def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
 def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tuple[int, int, Make]:
     """Returns the number of folds, of samples that are validated on, and what makes a fold."""
     in_time = contents.pool.in_time
-    if in_time and isinstance(how, Drawn) and how.by_class is None and how.times == 1:
-        # A number of folds, and not how they are drawn.
-        how = Forward(how.folds)
+    if in_time and not how.name:
+        how = forward(how.folds)
     drawn = "test" not in contents.ready and isinstance(options.test, int | float)
-    if drawn and how.drawn_test and not (in_time and isinstance(how, Forward)):
+    if drawn and how.drawn_test and not (in_time and how.name == "forward"):
         raise DataError(
             f"The test part can't be drawn from samples that are split by {how!r}: "
             f"{how.drawn_test}. Pass a ready-made test part, such as test=(x_test, y_test), or "

@@ -43,7 +43,7 @@ PROFILE_SEED = 0
 Batch = tuple[Arrays, ...]
 """x, and y and weights if there are any."""
 
-# How to end data that has no end.
+# The advice for data that has no end.
 _ENDS = {
     "train": "pass steps_per_epoch",
     "validation": "pass validation_steps",
@@ -55,23 +55,25 @@ _EFFECTS = {
     "test": "",
 }
 _MORE_CLASSES = 2**12
-# The most to read ahead, as a data set may be large, or slow to make.
+# Limits of what is read ahead, as a data set may be large, or slow to make.
 _MOST_BATCHES = 128
 _MOST_BYTES = 32 * 2**20
-# The most to look at.
+# Limits of what is looked at.
 _MOST_SAMPLES, _MOST_SEEN_BYTES = 5_000, 64 * 2**20
-# Read twice, to see whether they are the same.
+# So many batches are read twice, to see whether they are the same.
 _BATCHES_READ_AGAIN = 3
 _NAMES = ("x", "y", "sample_weight")
 _BATCH_IT = (
     "It seems to come sample by sample. Put samples together into batches: by batch(32) of a "
     "tf.data.Dataset; a generator yields arrays whose first axis counts samples."
 )
-# By the messages of Keras and TensorFlow for generators.
+# What to do, by parts of Keras's and TensorFlow's messages for generators.
 _HINTS = {
     "must be at least rank 1": _BATCH_IT,
     "`output_signature` must contain": "A generator gives several inputs as a tuple or a dict of "
     "arrays, not as a list.",
+    "empty generator": "A function must return a new iterable of batches each time that it is "
+    "called: each epoch reads one.",
 }
 _NO_HINT = "Read a batch of it by itself to see why."
 
@@ -155,7 +157,7 @@ class Stream:
 
     source: Source
     profile: Profile
-    # Not known: only the first samples are in memory.
+    # Groups are unknown, as only the first samples are in memory.
     groups: ClassVar[None] = None
 
     @property
@@ -212,14 +214,14 @@ class Source:
 
     Attributes:
         part: "train", "validation" or "test".
-        given: The function, or the object itself.
+        origin: The function, or the object itself.
         steps: Batches of a reading, at least 1; None: all.
         seeded: Whether the function takes the seed of each reading.
         targets: Whether batches have targets; None: if they are tuples.
     """
 
     part: str
-    given: Any
+    origin: Any
     steps: int | None
     seeded: bool
     targets: bool | None = None
@@ -232,7 +234,7 @@ class Source:
     @property
     def is_function(self) -> bool:
         """Whether each reading gets a new object."""
-        return not _is_read_itself(self.given)
+        return not _is_read_itself(self.origin)
 
     def open(self, seed: int) -> Any:
         """Returns a `tf.data.Dataset`, a `PyDataset`, or a generator of batches, for a reading.
@@ -241,9 +243,9 @@ class Source:
         """
         with _drawing_with(seed), _quiet_keras():
             if not self.is_function:
-                opened = self.given
+                opened = self.origin
             else:
-                opened = self.given(seed=seed) if self.seeded else self.given()
+                opened = self.origin(seed=seed) if self.seeded else self.origin()
             if batches_kind(opened) == TF_DATA:
                 return opened if self.steps is None else opened.take(self.steps)
         if batches_kind(opened) == PY_DATASET:
@@ -258,7 +260,7 @@ class Source:
 
     def __getstate__(self) -> dict[str, object]:
         """Returns the state to pickle; a `tf.data.Dataset` has none."""
-        if batches_kind(self.given) == TF_DATA:
+        if batches_kind(self.origin) == TF_DATA:
             raise DataError(
                 f"{self.part} is a {TF_DATA} itself, which can't be sent to another process. Pass "
                 "a function that makes it"
@@ -270,19 +272,14 @@ def check_source(part: str, source: object, steps: int | None, targets: bool | N
     """Checks the source of a part, without reading it."""
     if _is_read_itself(source):
         return Source(part, source, steps, seeded=False, targets=targets)
-    if hasattr(source, "__next__"):
-        raise DataError(
-            f"{part} can be read only once, but each epoch reads it",
-            received=source,
-            hint=f"Pass the function that makes it: {part}=batches, not {part}=batches().",
-        )
     if not callable(source):
+        again = f"Each epoch reads it: pass {part}=batches, not {part}=batches()."
         raise DataError.of_setting(
             part,
             f"a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable of batches; or "
             "one of the first two itself",
             source,
-            "Arrays go to datasets.arrays(x, y).",
+            again if hasattr(source, "__next__") else "Arrays go to datasets.arrays(x, y).",
         )
     return Source(part, source, steps, _takes_seed(part, source), targets)
 
@@ -311,7 +308,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
 def batches_kind(thing: object) -> str:
     """Returns the kind of a source."""
     for parent in type(thing).__mro__:
-        # By name, as Keras does: describing data must not import TensorFlow.
+        # Names are compared, as Keras does: describing data must not import TensorFlow.
         if is_dataset(parent):
             return TF_DATA
         if is_batches(parent):
@@ -331,7 +328,7 @@ def _is_a_batch(thing: object) -> bool:
 
 
 def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
-    # Cut here, not later: batches read ahead would draw from global generators.
+    # Batches beyond the last would draw from global generators, if they were made.
     for batch in itertools.islice(batches, steps):
         yield tuple(batch) if isinstance(batch, list) else batch
 
@@ -400,7 +397,7 @@ class Reading:
 
     def begin(self) -> None:
         """Calls the data's hook for the beginning of an epoch, as `fit` does."""
-        # This reads the first batches of some data.
+        # Some adapters read the first batches here.
         self._dataset = self._adapter.get_tf_dataset()
         self._adapter.on_epoch_end()
         self._adapter.on_epoch_begin()
@@ -523,16 +520,7 @@ def _profiled(source: Source) -> Profile:
 
 
 def _digests_again(source: Source, count: int) -> list[str]:
-    try:
-        reading = Reading(source, PROFILE_SEED)
-    except ValueError as error:
-        # Keras's message for a generator that is at its end.
-        if isinstance(error, DataError) or "empty generator" not in str(error):
-            raise
-        raise DataError(
-            f"The function that gives {source.called} gives nothing when it is called again. It "
-            "must return a new iterable each time: each epoch reads one."
-        ) from None
+    reading = Reading(source, PROFILE_SEED)
     with contextlib.closing(_checked_batches(reading, source)) as batches:
         return [_digest(batch) for batch, _ in itertools.islice(batches, count)]
 
@@ -541,41 +529,43 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
     """Yields the checked arrays of each batch of an epoch, and whether it has only samples."""
     try:
         reading.begin()
-        for number, given in enumerate(reading, start=1):
-            alone = not isinstance(given, tuple) or source.targets is False
+        for number, batch in enumerate(reading, start=1):
+            alone = not isinstance(batch, tuple) or source.targets is False
             of = f"of batch {number} of {source.called}"
-            if source.targets is None and _are_alike(given):
+            if source.targets is None and _are_alike(batch):
                 raise DataError(
                     f"The three arrays {of} have one shape and type. Pass targets=False if they "
                     "are samples alone, such as (anchor, positive, negative), or targets=True if "
                     "they are (x, y, sample_weight)."
                 )
-            yield _checked((given,) if alone else given, of), alone
+            yield _checked((batch,) if alone else batch, of), alone
     except BaseException:
-        # Ends its threads. The first error says more than one raised here.
+        # The end stops its threads. The first error says more than one of the end.
         with contextlib.suppress(Exception):
             reading.end()
         raise
     reading.end()
 
 
-def _are_alike(given: Any) -> bool:
+def _are_alike(entries: Any) -> bool:
     """Returns whether a batch may be (anchor, positive, negative): three similar arrays."""
-    if not isinstance(given, tuple) or len(given) != 3:
+    if not isinstance(entries, tuple) or len(entries) != 3:
         return False
-    shapes = {(getattr(each, "dtype", None), str(getattr(each, "shape", ""))) for each in given}
-    return len(shapes) == 1 and len(getattr(given[0], "shape", ())) > 1
+    shapes = {(getattr(each, "dtype", None), str(getattr(each, "shape", ""))) for each in entries}
+    return len(shapes) == 1 and len(getattr(entries[0], "shape", ())) > 1
 
 
-def _checked(given: tuple[Any, ...], of: str) -> Batch:
+def _checked(entries: tuple[Any, ...], of: str) -> Batch:
     """Returns the arrays that a training step would get; refuses those that none can use."""
-    if len(given) not in (1, 2, 3):
+    if len(entries) not in (1, 2, 3):
         raise DataError(
             "A batch must be (x, y), (x, y, sample_weight) or (x,). Received: "
-            f"{len(given)} entries {of}. Give such tuples, or pass targets=False if all entries "
+            f"{len(entries)} entries {of}. Give such tuples, or pass targets=False if all entries "
             "are samples."
         )
-    batch = tuple(_arrays(each, f"{name} {of}") for name, each in zip(_NAMES, given, strict=False))
+    batch = tuple(
+        _arrays(each, f"{name} {of}") for name, each in zip(_NAMES, entries, strict=False)
+    )
     samples = None
     for name, array in _named(batch).items():
         if array.ndim == 0:
@@ -590,19 +580,19 @@ def _checked(given: tuple[Any, ...], of: str) -> Batch:
     return batch
 
 
-def _arrays(given: Any, name: str) -> Arrays:
+def _arrays(entries: Any, name: str) -> Arrays:
     import tensorflow as tf
 
-    if isinstance(given, dict):
-        return {key: _arrays(given[key], name) for key in sorted(given)}  # type: ignore[misc]
-    if isinstance(given, tuple | list):
-        return tuple(_arrays(each, name) for each in given)  # type: ignore[misc]
-    if not isinstance(given, tf.Tensor):
+    if isinstance(entries, dict):
+        return {key: _arrays(entries[key], name) for key in sorted(entries)}  # type: ignore[misc]
+    if isinstance(entries, tuple | list):
+        return tuple(_arrays(each, name) for each in entries)  # type: ignore[misc]
+    if not isinstance(entries, tf.Tensor):
         raise DataError(
-            f"{name} holds a {type(given).__name__}. Give an array, or a dict or tuple of arrays; "
-            "the model can make sparse or ragged tensors of them."
+            f"{name} holds a {type(entries).__name__}. Give an array, or a dict or tuple of "
+            "arrays; the model can make sparse or ragged tensors of them."
         )
-    return np.asarray(given.numpy())
+    return np.asarray(entries.numpy())
 
 
 def _named(batch: Batch) -> dict[str, np.ndarray]:

@@ -15,10 +15,10 @@ import numpy as np
 from search_spaces import checks
 from search_spaces.errors import DataError, suggestion
 from search_spaces.texts import listed, quoted
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents, check_options
+from studies.data.arrays.partition import DEFAULT_SHARE, Contents
 from studies.data.arrays.samples import Samples, is_frame
 from studies.data.column_values import MISSING, numbers_of, texts_of
-from studies.data.description import Dataset, Reader, call_text
+from studies.data.description import Dataset, Reader, call_and_options
 from studies.data.files import absolute_path, has_header, is_table, name_of, read_table
 from studies.data.preprocessing import Column, TableColumns
 
@@ -107,7 +107,7 @@ def table(
         >>> ks.datasets.table(houses, target="price").load().train.x.shape
         (1, 1)
     """
-    text = call_text(table, locals())
+    arguments = locals()
     place = _place_of("source", source)
     ready: dict[str, Any] = {}
     sizes: dict[str, Any] = {"validation": validation, "test": test}
@@ -115,16 +115,12 @@ def table(
         if is_frame(size) or isinstance(size, str | PathLike | tuple):
             # The ready-made part replaces any size.
             ready[part], sizes[part] = _place_of(part, size), 1
-    options = check_options(**sizes, stratify=stratify, seed=seed)
+    text, options = call_and_options(table, arguments, **sizes)
     if classes is not None:
         checks.truth("classes", classes, DataError)
     if not isinstance(target, str) or not target:
-        raise DataError.of_setting(
-            "target",
-            "the name of a column, such as 'price'",
-            target,
-            "Several targets go with datasets.arrays.",
-        )
+        hint = "Several targets go with datasets.arrays."
+        raise DataError.of_setting("target", "the name of a column", target, hint)
     if not (time is None or time is False or (isinstance(time, str) and time)):
         raise DataError.of_setting("time", "the name of a column, such as 'day', or False", time)
     if time and (stratify or time == target):
@@ -443,31 +439,25 @@ def _kind_of_texts(series: Any) -> str:
         return "dates"
     strange = texts[pd.to_numeric(texts, errors="coerce").isna()]
     if len(texts) >= _FEW_LEVELS and len(strange) <= len(texts) // 10:
-        if strange.empty:
-            raise ValueError(
-                f"holds numbers as texts (make numbers: pd.to_numeric(df[{series.name!r}]))"
-            )
-        raise ValueError(
-            f"holds numbers and texts such as {strange.iloc[0]!r} (missing values? pass "
-            "missing=...)"
-        )
+        reason = f"holds numbers as texts (make numbers: pd.to_numeric(df[{series.name!r}]))"
+        if len(strange):
+            reason = f"holds numbers and texts such as {strange.iloc[0]!r} (missing values? pass "
+            reason += "missing=...)"
+        raise ValueError(reason)
     return "category"
 
 
 def _check_category(texts: np.ndarray, *, asked: bool) -> None:
     levels = sorted(set(texts.tolist()) - {""})
     count = len(levels)
+    many = f"holds {count} different texts in {len(texts)} rows"
     if count > _MOST_LEVELS:
-        raise ValueError(
-            f"holds {count} different texts, more than the {_MOST_LEVELS} that a category may"
-        )
+        raise ValueError(f"{many}, more than the {_MOST_LEVELS} that a category may")
     if asked or count <= _FEW_LEVELS:
         return
     first = repr(levels[0] if len(levels[0]) <= _BEGUN else f"{levels[0][:_BEGUN]}…")
-    if count > len(texts) / 2:
-        raise ValueError(f"holds {count} different texts in {len(texts)} rows, such as {first}")
-    if sum(map(len, levels)) / count > _LONG_TEXT:
-        raise ValueError(f"holds free text such as {first}")
+    if count > len(texts) / 2 or sum(map(len, levels)) / count > _LONG_TEXT:
+        raise ValueError(f"{many}, such as {first}")
 
 
 def _read_target(series: Any, classes: bool | None, source: str, *, header: bool) -> np.ndarray:

@@ -6,15 +6,13 @@ class weights or sample weights, and class weights for a single output only; so 
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from search_spaces import checks
 from search_spaces.errors import StudyError
 from search_spaces.texts import listed
 from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labels, described
@@ -33,20 +31,19 @@ def check_class_weight(value: object) -> Mapping[int, float] | str | None:
     if value is None or (isinstance(value, str) and value == BALANCED):
         return value
     if not isinstance(value, Mapping) or not value:
-        raise StudyError(
-            "class_weight must be weights by class, such as {0: 1.0, 1: 5.0}, or 'balanced'. "
-            f"Received: {value!r:.200}"
+        raise StudyError.of_setting(
+            "class_weight", "weights by class, such as {0: 1.0, 1: 5.0}, or 'balanced'", value
         )
     for label, weight in value.items():
-        if not _is_number(label, numbers.Integral) or label < 0:
-            raise StudyError(
-                "The classes of class_weight must be whole numbers from 0 up: labels, or the "
-                f"columns of one-hot rows. Received: {label!r:.200}"
+        if not checks.is_whole(label) or label < 0:
+            raise StudyError.of_setting(
+                "The classes of class_weight",
+                "whole numbers from 0 up: labels, or the columns of one-hot rows",
+                label,
             )
-        if not _is_number(weight, numbers.Real) or not math.isfinite(weight) or weight < 0:
-            raise StudyError(
-                f"The weight of class {label} must be a finite number from 0 up. "
-                f"Received: {weight!r:.200}"
+        if not checks.is_real(weight) or weight < 0:
+            raise StudyError.of_setting(
+                f"The weight of class {label}", "a finite number from 0 up", weight
             )
     return {int(label): float(value[label]) for label in sorted(value)}
 
@@ -168,7 +165,3 @@ def _known_classes(splits: Splits, labels: np.ndarray) -> set[int]:
     of_validation = class_labels(y_validation)
     everywhere = labels if of_validation is None else np.concatenate([labels, of_validation])
     return set(map(int, np.unique(everywhere)))
-
-
-def _is_number(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)

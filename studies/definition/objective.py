@@ -6,9 +6,10 @@ returns a number. So its study has no data, no builder and no settings of a trai
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import EngineError, ObjectiveError, StudyError, near_match
@@ -58,9 +59,8 @@ def make_objective(objective: str | Objective) -> str | Objective:
             )
         return objective
     if not isinstance(objective, str) or not objective.strip():
-        raise ObjectiveError(
-            "The objective must be the name of a metric, such as 'val_accuracy', or an "
-            f"Objective. Received: {objective!r}."
+        raise ObjectiveError.of_setting(
+            "objective", "the name of a metric, such as 'val_accuracy', or an Objective", objective
         )
     # Keras numbers a second metric of one class: auc, auc_1.
     direction = known_direction(re.sub(r"_\d+$", "", objective.removeprefix("val_")))
@@ -76,33 +76,28 @@ def known_direction(name: str) -> Direction | None:
 
 def unknown_direction(metric: str) -> ObjectiveError:
     """Returns the error for an objective of unknown direction."""
+    prefix = "val_" if metric.startswith("val_") else ""
     return ObjectiveError(
         f"It is not known whether {metric!r} should go up or down: it is none of Keras's own "
-        f"metrics. If it is yours, say so: Objective({metric!r}, 'max') or 'min'."
-        + _suggest(metric)
+        f"metrics. If it is yours, say so: Objective({metric!r}, 'max') or 'min'",
+        hint=near_match(metric, sorted(prefix + name for name in _MAX | _MIN)),
     )
 
 
-def _suggest(metric: str) -> str:
-    prefix = "val_" if metric.startswith("val_") else ""
-    hint = near_match(metric, sorted(prefix + name for name in _MAX | _MIN))
-    return hint and f" {hint}"
-
-
-def unknown_metric(metric: str, logged: dict[str, float] | set[str]) -> ObjectiveError:
+def unknown_metric(metric: str, logged: Collection[str]) -> ObjectiveError:
     """Returns the error for an objective that the model does not log."""
-    names = ", ".join(map(repr, sorted(logged)))
-    hint = near_match(metric, sorted(logged)) or "Choose one of them, or add it in compile()."
     return ObjectiveError(
-        f"The objective {metric!r} is not among the metrics that the model logs: {names}. {hint}"
+        f"The objective {metric!r} is not among the metrics that the model logs: "
+        f"{', '.join(map(repr, sorted(logged)))}",
+        hint=near_match(metric, sorted(logged)) or "Choose one of them, or add it in compile().",
     )
 
 
 VALUE: Final = "value"
-"""What the returned number is called in the record; Optuna's word."""
+"""The record's name of the number that an objective function returns; Optuna's word."""
 
 PRUNER: Final = "median"
-"""The pruner of such a study, unless it says another: Optuna's default."""
+"""The default pruner of a study with an objective function: Optuna's default."""
 
 _DIRECTIONS: Final[Mapping[str, Direction]] = {
     "maximize": "max",
@@ -111,12 +106,7 @@ _DIRECTIONS: Final[Mapping[str, Direction]] = {
     "min": "min",
 }
 _OF_BUILDERS: Final = (
-    "data",
-    "build",
-    "callbacks",
-    "compile",
-    "class_weight",
-    "cross_validation",
+    *("data", "build", "callbacks", "compile", "class_weight", "cross_validation"),
 )
 
 
@@ -127,87 +117,73 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     """
     function = study.objective_function
     if not callable(function) or inspect.isclass(function):
-        raise StudyError(
-            "objective_function must be a function of a trial that returns a number. "
-            f"Received: {function!r:.200}"
+        raise StudyError.of_setting(
+            "objective_function", "a function of a trial that returns a number", function
         )
     _check_takes_a_trial(function)
     for name in _OF_BUILDERS:
-        given = getattr(study, name)
+        value = getattr(study, name)
         # `dataclasses.replace` gives the function, which stands for the builder, again.
-        if given is not None and given is not function:
+        if value is not None and value is not function:
             raise StudyError(
                 f"The study {study.name!r} has an objective_function, which does everything "
                 f"itself, and {name}, which is for builders. Leave one of them out."
             )
-    _check_no_training_settings(study)
-    named = study.objective
-    default = isinstance(named, str) and named == "val_loss"
-    if not default and not (isinstance(named, Objective) and named.metric == VALUE):
-        raise StudyError(
-            f"The value of the study {study.name!r} is what its objective_function returns. "
-            f"Received: objective={named!r}. Leave it out; direction='maximize' or 'minimize' "
-            "says which way is better."
-        )
-    if study.direction is not None:
-        return Objective(VALUE, direction_of(study.direction))
-    return named if isinstance(named, Objective) else Objective(VALUE, "min")
-
-
-def _check_takes_a_trial(function: Any) -> None:
-    try:
-        parameters = inspect.signature(function)
-        parameters.bind(None)
-    except ValueError:
-        # A function of C has no signature.
-        return
-    except TypeError:
-        raise StudyError(
-            "An objective function must take one argument, the trial. "
-            f"{getattr(function, '__name__', 'Yours')} takes {parameters}. Define a function of "
-            "the trial alone that calls it."
-        ) from None
-
-
-def _check_no_training_settings(study: StudyDefinition) -> None:
     for name in ("epochs", "batch_size"):
-        if getattr(study, name) != getattr(RecordedSettings, name):
+        value = getattr(study, name)
+        if value != getattr(RecordedSettings, name):
             raise StudyError(
                 f"The objective_function of the study {study.name!r} decides on its {name} "
-                f"itself. Received: {name}={getattr(study, name)!r}. Leave it out, or change the "
-                "function."
+                f"itself. Received: {name}={value!r}. Leave it out, or change the function."
             )
     if study.trainer == "compiled":
         raise StudyError(
             f"The study {study.name!r} cannot be compiled: its objective_function trains its "
             "models by itself. Use the trainer 'auto'."
         )
-
-
-def check_objective_engine(study: StudyDefinition) -> None:
-    """Refuses an engine that decides how long a trial trains: the function does."""
     if split_options(study.engine)[0] == HYPERBAND:
         raise EngineError(
-            "keras-tuner:hyperband decides how many epochs a trial trains, and the "
-            f"objective_function of the study {study.name!r} does so itself. Use optuna:tpe with "
-            "the pruner hyperband, which answers its trial.should_prune()."
+            f"{HYPERBAND} decides how many epochs a trial trains, and the objective_function of "
+            f"the study {study.name!r} does so itself. Use optuna:tpe with the pruner hyperband, "
+            "which answers its trial.should_prune()."
         )
+    objective = study.objective
+    if not (objective == "val_loss" or getattr(objective, "metric", "") == VALUE):
+        raise StudyError(
+            f"The value of the study {study.name!r} is what its objective_function returns. "
+            f"Received: objective={objective!r}. Leave it out; direction='maximize' or 'minimize' "
+            "says which way is better."
+        )
+    if study.direction is not None:
+        return Objective(VALUE, direction_of(study.direction))
+    return objective if isinstance(objective, Objective) else Objective(VALUE, "min")
 
 
-def direction_of(given: object) -> Direction:
-    """Returns a direction; Optuna's own ``StudyDirection`` is taken too.
+def _check_takes_a_trial(function: Any) -> None:
+    # A function of C has no signature.
+    with contextlib.suppress(ValueError):
+        signature = inspect.signature(function)
+        try:
+            signature.bind(None)
+        except TypeError:
+            raise StudyError(
+                "An objective function must take one argument, the trial. "
+                f"{getattr(function, '__name__', 'Yours')} takes {signature}. Define a function "
+                "of the trial alone that calls it."
+            ) from None
 
-    Raises StudyError if it is none.
-    """
-    text = given if isinstance(given, str) else getattr(given, "name", None)
-    found = _DIRECTIONS.get(text.lower()) if isinstance(text, str) else None
-    if found is None:
-        raise StudyError(f"direction must be 'maximize' or 'minimize'. Received: {given!r:.200}")
-    return found
+
+def direction_of(value: object) -> Direction:
+    """Returns a direction; Optuna's own ``StudyDirection`` is taken too."""
+    text = value if isinstance(value, str) else getattr(value, "name", None)
+    direction = _DIRECTIONS.get(text.lower()) if isinstance(text, str) else None
+    if direction is None:
+        raise StudyError.of_setting("direction", "'maximize' or 'minimize'", value)
+    return direction
 
 
 def check_no_objective_settings(study: StudyDefinition) -> None:
-    """Refuses a direction without an objective function, and a study that lacks its parts."""
+    """Refuses a direction without an objective function, and a study without data or builder."""
     if study.direction is not None:
         raise StudyError(
             "direction is for a study with an objective_function. A study with a builder says so "
@@ -219,18 +195,6 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
                 f"The study {study.name!r} has no {name}. Give data and build; or an "
                 "objective_function, which does everything itself and returns a number."
             )
-
-
-def check_overrides(overrides: Mapping[str, Any], study: StudyDefinition) -> None:
-    """Refuses settings at launch that a study with an objective function can't have.
-
-    Raises StudyError.
-    """
-    if "data" in overrides and study.objective_function is not None:
-        raise StudyError(
-            f"The objective_function of the study {study.name!r} loads its data itself, so --data "
-            "can't replace it. Change the function, or let it read the file's name from a variable."
-        )
 
 
 def no_data(study: str) -> str:

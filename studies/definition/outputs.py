@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from search_spaces import checks
 from search_spaces.errors import StudyError
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def classes(count: int) -> Output:
         >>> ks.outputs.classes(10).units, ks.outputs.classes(10).activation
         (10, 'softmax')
     """
-    _check_classes("classes", count)
-    return Output(count, "softmax", "sparse_categorical_crossentropy", ("accuracy",))
+    units = _classes("classes", count)
+    return Output(units, "softmax", "sparse_categorical_crossentropy", ("accuracy",))
 
 
 def one_hot(count: int) -> Output:
@@ -124,8 +125,8 @@ def one_hot(count: int) -> Output:
         >>> ks.outputs.one_hot(3).loss
         'categorical_crossentropy'
     """
-    _check_classes("one_hot", count)
-    return Output(count, "softmax", "categorical_crossentropy", ("accuracy",))
+    units = _classes("one_hot", count)
+    return Output(units, "softmax", "categorical_crossentropy", ("accuracy",))
 
 
 def regression(
@@ -154,23 +155,14 @@ def regression(
         >>> ks.outputs.regression(loss="huber").metrics
         ['mean_absolute_error']
     """
-    if not _is_count(count, 1):
-        raise StudyError(
-            "regression(count) takes how many numbers a target has, a whole number of at least "
-            f"1. Received: {count!r}."
-        )
-    return Output(count, "linear", loss, tuple(metrics))
+    units = checks.whole_number("count in regression(count)", count, StudyError)
+    return Output(units, "linear", loss, tuple(metrics))
 
 
-def _check_classes(function: str, count: object) -> None:
-    if _is_count(count, 2):
-        return
-    hint = " For two classes in one column of 0 and 1, take binary()." if count == 1 else ""
-    raise StudyError(
-        f"{function}(count) takes how many classes there are, a whole number of at least 2. "
-        f"Received: {count!r}.{hint}"
+def _classes(function: str, count: int) -> int:
+    if checks.is_whole(count) and count >= 2:
+        return int(count)
+    hint = "For two classes in one column of 0 and 1, take binary()." if count == 1 else ""
+    raise StudyError.of_setting(
+        f"count in {function}(count)", "a whole number of at least 2", count, hint
     )
-
-
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -29,7 +29,7 @@ from tracking.records import (
     WHERE,
     TrainerName,
     check_settings,
-    declared,
+    declaration,
     setting,
 )
 
@@ -132,7 +132,7 @@ class StudySettings:
 
     name: str = field(
         kw_only=False,
-        metadata=declared(
+        metadata=declaration(
             "Another name for the study, which starts as a new one.", _study_name, TUNE
         ),
     )
@@ -183,7 +183,7 @@ class StudySettings:
     )
     tailoring: Tailoring = field(
         default_factory=_as_declared,
-        metadata=declared("Changes of the space, as by --set and --only."),
+        metadata=declaration("Changes of the space, as by --set and --only."),
     )
     cross_validation: CrossValidation | int | None = setting(
         None,

@@ -21,7 +21,6 @@ from search_spaces.errors import DataError, StudyError, suggestion
 from studies.data import (
     CrossValidation,
     DescribedData,
-    Grouped,
     check_cross_validation,
     replaced_data,
 )
@@ -30,9 +29,7 @@ from studies.definition.engine_names import HYPERBAND, name_of_object, split_opt
 from studies.definition.objective import (
     PRUNER,
     check_no_objective_settings,
-    check_objective_engine,
     check_objective_study,
-    check_overrides,
     make_objective,
 )
 from studies.definition.settings import StudySettings
@@ -56,7 +53,6 @@ class StudyDefinition(RecordedSettings, StudySettings):
             self._replace("objective", check_objective_study(self))
             # What the code of the study is, and what errors name.
             self._replace("build", self.objective_function)
-            check_objective_engine(self)
         else:
             check_no_objective_settings(self)
             self._check_parts()
@@ -144,13 +140,19 @@ class StudyDefinition(RecordedSettings, StudySettings):
                     received=value,
                     hint=f"Give it other values by --set, such as --set {name}={value}.",
                 )
-        if isinstance(overrides.get("cross_validation"), Grouped):
+        folds = overrides.get("cross_validation")
+        if isinstance(folds, CrossValidation) and folds.groups is not None:
             raise StudyError(
                 "Groups can't be given at launch alone, as the record does not hold them, and "
                 "trials could not be reproduced. Give them in the study: "
                 "Study(cross_validation=…)."
             )
-        check_overrides(overrides, self)
+        if "data" in overrides and self.objective_function is not None:
+            raise StudyError(
+                f"The objective_function of the study {self.name!r} loads its data itself, so "
+                "--data can't replace it. Change the function, or let it read the file's name "
+                "from a variable."
+            )
         replaced = dict(overrides)
         if isinstance(replaced.get("data"), str):
             try:

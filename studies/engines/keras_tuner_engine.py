@@ -15,11 +15,12 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import KerasTunerSpace, SearchSpace, SearchSpaceError
+from search_spaces.checks import whole_number
 from search_spaces.errors import EngineError
 from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
 from studies.engines.engine import Curve, EngineSettings, was_told
-from studies.engines.optuna_engine import OptunaTrials
+from studies.engines.optuna_engine import OptunaTrials, check_finite
 from studies.libraries.importing import silenced
 from studies.libraries.keras_tuner_parts import check_parts
 from tracking.records import Proposal, TrialRecord, TrialResult
@@ -97,32 +98,24 @@ def _make_oracle(
     from studies.engines.keras_tuner_oracles import (
         BayesianOracle,
         GridOracle,
+        HyperbandOracle,
         RandomOracle,
         common_arguments,
     )
 
     common = common_arguments(translation, settings.objective)
-    own = {
-        BAYESIAN: oracles.BayesianOptimizationOracle,
-        GRID: oracles.GridSearchOracle,
-        HYPERBAND: oracles.HyperbandOracle,
+    kinds: dict[str, tuple[Any, Any]] = {
+        BAYESIAN: (BayesianOracle, oracles.BayesianOptimizationOracle),
+        GRID: (GridOracle, oracles.GridSearchOracle),
+        HYPERBAND: (HyperbandOracle, oracles.HyperbandOracle),
     }
-    make_own = own.get(engine, oracles.RandomSearchOracle)
-    check_parts(engine, make_own(objective=common["objective"]))
-    oracle: AskedOracle
+    kind, theirs = kinds.get(engine, (RandomOracle, oracles.RandomSearchOracle))
+    check_parts(engine, theirs(objective=common["objective"]))
+    # No end: the driver stops at the study's number of trials.
+    limits: dict[str, Any] = {"max_trials": None}
     if engine == HYPERBAND:
-        from studies.engines.keras_tuner_oracles import HyperbandOracle
-
-        # No end: the driver stops at the study's number of trials.
-        oracle = HyperbandOracle(
-            max_epochs=settings.epochs,
-            hyperband_iterations=None,
-            **{"factor": FACTOR, **options},
-            **common,
-        )
-    else:
-        kind = {BAYESIAN: BayesianOracle, GRID: GridOracle}.get(engine, RandomOracle)
-        oracle = kind(max_trials=None, **options, **common)
+        limits = {"max_epochs": settings.epochs, "hyperband_iterations": None, "factor": FACTOR}
+    oracle: AskedOracle = kind(**{**limits, **options}, **common)
     oracle.translation = translation
     return oracle
 
@@ -158,28 +151,20 @@ def oracle_settings(engine: str) -> dict[str, str]:
 def check_settings(engine: str, options: Mapping[str, Any]) -> None:
     """Raises EngineError if Keras Tuner would reject the value of a setting."""
     for name, least in (("factor", 2), ("num_initial_points", 1)):
-        value = options.get(name)
-        if value is not None and value < least:
-            raise EngineError(
-                f"The setting {name!r} of {engine} must be at least {least}. Received: {value!r}."
+        if options.get(name) is not None:
+            whole_number(
+                f"The setting {name!r} of {engine}", options[name], EngineError, least=least
             )
 
 
 def _check_grid(space: SearchSpace) -> None:
-    continuous = [repr(p.name) for p in space if p.count is None]
-    if continuous:
-        raise EngineError(
-            f"The grid engine needs finitely many values, and {', '.join(continuous)} "
-            f"{'is' if len(continuous) == 1 else 'are'} continuous. Give a step, or use "
-            "keras-tuner:random."
-        )
-    long = [repr(p.name) for p in space if (p.count or 0) > _MOST_LISTED]
-    if long:
-        raise EngineError(
-            f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, and "
-            f"{', '.join(long)} {'has' if len(long) == 1 else 'have'} more. Give a larger step, "
-            "or use optuna:grid."
-        )
+    check_finite(space, "keras-tuner:random")
+    for parameter in space:
+        if (parameter.count or 0) > _MOST_LISTED:
+            raise EngineError(
+                f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, and "
+                f"{parameter.name!r} has more. Give a larger step, or use optuna:grid."
+            )
 
 
 def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
@@ -191,8 +176,9 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
         )
     if epochs < 2:
         raise EngineError(
-            "Keras Tuner's Hyperband stops most trials early, and needs at least 2 epochs for "
-            f"that. Received: epochs={epochs!r}. Give more, or use keras-tuner:random."
+            "Keras Tuner's Hyperband stops most trials early, and needs at least 2 epochs",
+            received=epochs,
+            hint="Give more, or use keras-tuner:random.",
         )
     if not space.dimensions:
         raise EngineError(
@@ -201,9 +187,9 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
         )
     if pruner != "none":
         raise EngineError(
-            f"Keras Tuner's Hyperband stops trials itself, so it takes no pruner. "
-            f"Received: {pruner!r}. Leave it out, or use another engine, such as "
-            "keras-tuner:random."
+            "Keras Tuner's Hyperband stops trials itself, so it takes no pruner",
+            received=pruner,
+            hint="Leave it out, or use another engine, such as keras-tuner:random.",
         )
 
 

@@ -131,11 +131,11 @@ class OptunaTrials:
         # longer with more trials, unless the pruner reads the others' results first.
         self._noted_by = None if "auto" in options.values() else 0
         self._storage = Memory()
-        # In each fold, if trials have several.
+        # Steps of each fold, if trials have several folds.
         self._fold_steps = settings.epochs if settings.folds > 1 else None
-        # By how much epochs are ahead of steps.
+        # Epochs are ahead of steps by so many.
         self._ahead = int(settings.from_zero)
-        # By number.
+        # The first number whose result did not count, by the number of the trial.
         self._known: dict[int, int] = {}
         self._study = optuna.create_study(
             study_name=settings.name,
@@ -273,17 +273,16 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.simplefilter("ignore", FutureWarning)
         if name == "optuna:tpe":
-            common = {"seed": seed, "multivariate": True, "constant_liar": True}
+            jointly = options.get("multivariate", True) is not False and "group" not in options
+            grouped = {"group": True} if jointly and space.space.conditional else {}
+            options = {"seed": seed, "multivariate": True, "constant_liar": True, **options}
             if not tpe_can_be_led():
-                group = {"group": True} if space.space.conditional else {}
-                return optuna.samplers.TPESampler(**{**common, **group, **options})
+                return optuna.samplers.TPESampler(**{**grouped, **options})
             from studies.engines.optuna_subclasses import DeclaredTPESampler, FeasibleTPESampler
 
-            if options.get("multivariate", True) is False or "group" in options:
-                return FeasibleTPESampler(**{**common, **options})
-            if space.space.conditional:
-                return FeasibleTPESampler(**{**common, "group": True, **options})
-            return DeclaredTPESampler(space, **{**common, **options})
+            if jointly and not grouped:
+                return DeclaredTPESampler(space, **options)
+            return FeasibleTPESampler(**{**grouped, **options})
         if name == "optuna:cma-es":
             return optuna.samplers.CmaEsSampler(
                 **{"seed": seed, "warn_independent_sampling": False, **options}
@@ -306,30 +305,31 @@ def sampler_settings(engine: str) -> dict[str, str]:
 
 def plain_settings(kind: Any) -> dict[str, str]:
     """Returns the arguments of a class that may be numbers or words, with their types."""
-    found = {}
-    for parameter in inspect.signature(kind).parameters.values():
-        types = str(parameter.annotation)
-        if re.search(r"\b(int|float|bool|str)\b", types) and not re.search(
-            "Callable|dict|list", types
-        ):
-            found[parameter.name] = types
-    return found
+    parameters = inspect.signature(kind).parameters.values()
+    types = {parameter.name: str(parameter.annotation) for parameter in parameters}
+    plain, other = re.compile(r"\b(int|float|bool|str)\b"), re.compile("Callable|dict|list")
+    return {n: text for n, text in types.items() if plain.search(text) and not other.search(text)}
 
 
 def check_sampler(engine: str, space: SearchSpace) -> None:
     """Raises EngineError if an engine can't serve a space."""
-    if engine == "optuna:grid":
-        continuous = [p.name for p in space if p.grid_values() is None]
-        if continuous:
-            raise EngineError(
-                f"The grid engine needs finitely many values, and {', '.join(continuous)} "
-                "is continuous. Give it a step, or use optuna:quasi-random."
-            )
+    if engine == _GRID:
+        check_finite(space, "optuna:quasi-random")
     if engine == "optuna:cma-es" and not any(isinstance(p, (Float, Int)) for p in space):
         raise EngineError(
             "The CMA-ES engine needs at least one Float or Int in the space, and there is none. "
             "Use optuna:tpe."
         )
+
+
+def check_finite(space: SearchSpace, otherwise: str) -> None:
+    """Raises EngineError, with another engine to use, if a space is not finite."""
+    for parameter in space:
+        if parameter.count is None:
+            raise EngineError(
+                f"The grid engine needs finitely many values, and {parameter.name!r} is "
+                f"continuous. Give it a step, or use {otherwise}."
+            )
 
 
 def make_pruner(pruner: str, epochs: int) -> BasePruner:
@@ -353,15 +353,10 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
     kind, usual = kinds[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name != "patient":
-            check_options(f"The pruner {name}", plain_settings(kind), options)
-            return kind(**{**usual, **options})  # type: ignore[no-any-return]
-        # Its own settings, and those of the median that it makes patient.
-        median, first = kinds["median"]
-        check_options(
-            f"The pruner {name}", {**plain_settings(median), **plain_settings(kind)}, options
-        )
-        own = {n: v for n, v in options.items() if n in plain_settings(kind)}
-        inner = {n: v for n, v in options.items() if n not in own}
-        wrapped = median(**{**first, **inner})
-        return kind(wrapped, **{**usual, **own})  # type: ignore[no-any-return]
+        # The patient pruner has its own settings, and those of the median that it makes patient.
+        median, first = kinds["median"] if name == "patient" else (None, {})
+        settings = {} if median is None else plain_settings(median)
+        check_options(f"The pruner {name}", {**settings, **plain_settings(kind)}, options)
+        inner = {n: options.pop(n) for n in [*options] if n not in plain_settings(kind)}
+        wrapped = [] if median is None else [median(**{**first, **inner})]
+        return kind(*wrapped, **{**usual, **options})  # type: ignore[no-any-return]

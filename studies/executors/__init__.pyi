@@ -1,5 +1,5 @@
-from .executor import Executor as Executor
-from .executor import Handler as Handler
+from .jobs import Executor as Executor
+from .jobs import Handler as Handler
 from .jobs import Job as Job
 from .jobs import Jobs as Jobs
 from .jobs import run_jobs as run_jobs
@@ -32,7 +32,8 @@ from .sizing import (
 )
 from .sizing import variables_of as variables_of
 from .sizing import visible_gpus as visible_gpus
+from .worker import ProcessLike as ProcessLike
 from .worker import WorkerExecutor as WorkerExecutor
+from .worker import WorkerProcess as WorkerProcess
 from .worker import kind_of as kind_of
 from .worker_main import serve as serve
-from .worker_process import ProcessLike as ProcessLike

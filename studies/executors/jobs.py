@@ -1,8 +1,8 @@
-"""Runs jobs on an executor: a study's trials, `confirm`'s trainings, reruns, the fit on all folds.
+"""Jobs, and the executors that run them: trials, `confirm`'s trainings, reruns.
 
 A job is the fits of a trial, or one fit. `run_jobs` submits jobs while the executor has free
-places, begins again those whose process ended by itself, and shows progress. What a job's epochs
-and results mean is up to the `Jobs` that it gets.
+places, begins again those whose process ended by itself, and shows progress. The `Jobs` say what
+their epochs and results mean.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
+from typing import Literal, Protocol
 
+from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
 from studies.definition.seeds import trial_seed
-from studies.executors.executor import Executor
 from studies.progress import Progress
 from tracking.records import (
     Decision,
@@ -30,6 +32,81 @@ from tracking.records import (
     TrialState,
     TrialTask,
 )
+
+ExecutorName = Literal["in-process", "worker", "ray"]
+
+
+class Handler(Protocol):
+    """Gets an executor's events, in the thread that calls `Executor.wait`."""
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """Takes an epoch's metrics; returns whether the trial continues."""
+        ...
+
+    def on_result(self, result: TrialResult) -> None:
+        """Takes a fit's result. If it is complete, the next fit of its job begins."""
+        ...
+
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
+        """Takes a trial whose process ended by itself, without a result; the error says why."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs jobs. Shown by ``tests/support/conformance/executor.py``.
+
+    A job is the fits of a trial, one after another on one worker: one, or one for each repeat or
+    fold. It ends with its last fit, or with the first that is not complete. Each fit that begins
+    ends in exactly one call of `Handler.on_result` or `Handler.on_lost`, made within a call of
+    `wait`. Jobs run in the order of submission.
+    """
+
+    @property
+    def description(self) -> StudyDescription:
+        """The study's definition, as loaded where the trials run."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Versions and machine that the trials run on."""
+        ...
+
+    @property
+    def free(self) -> int:
+        """How many jobs can be submitted before one must wait."""
+        ...
+
+    def submit(self, *fits: TrialTask) -> None:
+        """Takes a job to run."""
+        ...
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        """Passes events on as they come; returns after `seconds` without any, if it can."""
+        ...
+
+    @property
+    def delayed(self) -> Sequence[TrialSpec]:
+        """Submitted trials that have not begun, as their process is still starting."""
+        ...
+
+    def cut(self, number: int) -> bool:
+        """Ends a trial's own process, so that the trial is lost; False if there is none."""
+        ...
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        """Saves a trial's best weights as an MLflow model; returns its validation metrics.
+
+        Its predictions of the validation data are in `predictions_beside` the folder. Raises
+        StudyError if the model can't be rebuilt or saved.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the processes of trials, which then send no more events."""
+        ...
+
 
 # A job whose process ends by itself so often is the cause.
 _ATTEMPTS = 3
@@ -63,7 +140,7 @@ class Job:
 
 
 class Jobs(ABC):
-    """Jobs in their order, and what takes their events.
+    """Jobs in their order. Takes their events.
 
     Attributes:
         queue: The jobs that have not begun.
@@ -118,7 +195,8 @@ class Jobs(ABC):
         """Takes a job whose process ended by itself.
 
         It begins again, before all others; if it was begun often enough, it ends as infeasible, and
-        `why` is the reason (else empty). Returns another result of the fit that ran, or None.
+        `why` is the reason (else empty). Returns another result of the fit that ran, or None: then
+        the loss is shown.
         """
 
 
@@ -133,12 +211,12 @@ def run_jobs(executor: Executor, jobs: Jobs, progress: Progress) -> None:
 
 
 class _Run:
-    """One run of jobs. The executor's `Handler`."""
+    """A run of jobs, which handles the executor's events."""
 
     def __init__(self, executor: Executor, jobs: Jobs, progress: Progress) -> None:
         self._executor, self._jobs, self._progress = executor, jobs, progress
         self._running: dict[int, Job] = {}
-        # To begin again, the next one first.
+        # These begin again, the first one next.
         self._again: deque[Job] = deque()
 
     def run(self) -> None:
@@ -173,6 +251,9 @@ class _Run:
                 why = f"{error}, with no other trial running"
         job.alone = job.alone or error.out_of_memory
         result = self._jobs.on_lost(spec, error, why)
+        if result is None:
+            how = "; it is tried once more, alone" if error.out_of_memory and not why else ""
+            self._progress.say(f"{job.name or f'trial {job.number}'}: {error}{how}")
         if result is not None or why:
             self.on_result(result or result_of_lost(spec, why))
             return
@@ -180,7 +261,7 @@ class _Run:
         self._progress.trial_gone(job.number)
 
     def _wait(self) -> None:
-        """Makes the executor work; for a short time if no job runs, to notice a stop."""
+        """Waits for events: for a short time if no job runs, to notice a stop."""
         idle = not self._running
         with self._jobs.taking():
             try:
@@ -197,7 +278,7 @@ class _Run:
         return bool(self._again) or self._jobs.waits
 
     def _submit(self) -> None:
-        """Begins jobs for free workers. All that they record exists before any of them trains."""
+        """Begins jobs for free workers. Their records exist before any of them trains."""
         while self._submit_together():
             pass
 
@@ -256,11 +337,11 @@ def spec_of(
     if proposal.goes_on_from is None:
         return spec
     parent = finished[proposal.goes_on_from]
-    # The same model under the same seed, trained further.
+    # It trains the same model further, under the same seed.
     spec = replace(
         spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
     )
     if description.trainings > 1 or not description.goes_on:
-        # Trained, and recorded, from the first epoch.
+        # It is trained, and recorded, from the first epoch.
         return spec
     return replace(spec, initial_epoch=parent.result.epochs)

@@ -35,7 +35,7 @@ class LoadStudy:
     data: str
     threads: int
     shared: Path  # For what the process writes; removed with it.
-    # Where it shares the study's data with others; None: in `shared`.
+    # Workers share the study's data in this folder; None: in `shared`.
     data_folder: Path | None = None
 
 
@@ -83,7 +83,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the function returned."""
+    """The value that the function returned."""
 
     value: Any
 

@@ -1,4 +1,4 @@
-"""A loaded study that can run trials: shared by all executors."""
+"""A loaded study that runs trials, saves the champion and answers, and the executor in-process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from studies.data import (
 from studies.definition import StudyDefinition, check_initial, check_no_own_fit
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.objective import no_data
-from studies.executors.executor import Handler
+from studies.executors.jobs import Handler
 from studies.training import (
     AnyData,
     CompiledTrainer,
@@ -29,6 +29,7 @@ from studies.training import (
     MadeData,
     OnEpochResult,
     PeakMemory,
+    Resolved,
     TracedObjective,
     Trainer,
     UsersState,
@@ -66,7 +67,7 @@ from tracking.records import (
 
 @dataclass(frozen=True)
 class Session:
-    """A study, its data in memory, TensorFlow configured."""
+    """A study with its data in memory, after TensorFlow was configured."""
 
     study: StudyDefinition
     data: AnyData | FoldedSplits
@@ -87,8 +88,9 @@ class Session:
     ) -> Session:
         """Loads a study's data and checks its builder.
 
-        `threads` is None for TensorFlow's in this process, or 1. `data_override` is the path of the
-        file that replaced the study's own data; in the folder `shared`, processes share the data.
+        `threads` are TensorFlow's; None: those that it has in this process, or 1. `data_override`
+        is the path of the file that replaced the study's own data; in the folder `shared`,
+        processes share the data.
         """
         if study.objective_function is not None:
             return open_objective(study, code, threads)
@@ -113,38 +115,32 @@ class Session:
                 resolved = resolve_space(study, making)
                 space = resolved.study.space
                 assert space is not None, "it is resolved"
-                dataset, splits, class_weight = making.of_defaults(
-                    Hyperparameters(space, space.defaults())
-                )
+                defaults = Hyperparameters(space, space.defaults())
+                dataset, splits, class_weight = making.of_defaults(defaults)
                 loaded = splits
-                # Checks of data that does not depend on hyperparameters.
+                # Data that does not depend on hyperparameters is checked when it is loaded.
                 _check_trained_on(replace(resolved.study, data=dataset), dataset)
-            study, notes = resolved.study, resolved.notes
-            found, objective, model_bytes = check_study(study, weighted)
-            study = study.with_objective(objective)
-        found += splits.warnings
-        description = _describe(
+            warnings, objective, model_bytes = check_study(resolved.study, weighted)
+            study = resolved.study.with_objective(objective)
+        how = study.cross_validation
+        description = _described(
             study,
-            dataset,
-            loaded,
+            resolved,
+            _data_described(study, dataset, loaded, data_override),
             code,
-            threads,
-            [*notes, *found],
-            data_override,
+            warnings=(*resolved.notes, *warnings, *splits.warnings),
+            tailored={} if tailoring.empty else tailoring.to_dict(),
+            threads=threads,
+            batch_size=loaded.batch_size or study.batch_size,
+            cross_validation="" if how is None else repr(how),
+            folds=loaded.folds,
+            class_weight=class_weight,
+            goes_on=not has_own_fit(study.build),
         )
-        description = replace(description, class_weight=class_weight)
-        description = with_glance(description, loaded)
         return cls(
             study,
             making or loaded,
-            replace(
-                description,
-                discovered=resolved.joins,
-                declared=resolved.declared,
-                unread=resolved.unread,
-                tailored={} if tailoring.empty else tailoring.to_dict(),
-                goes_on=not has_own_fit(study.build),
-            ),
+            _with_glance(description, loaded),
             environment(),
             # Data made for a trial reports it with each trial.
             _trainer(study, "" if making else splits.unfit),
@@ -203,7 +199,7 @@ class Session:
 
 @contextlib.contextmanager
 def at_work(state: UsersState) -> Iterator[None]:
-    """Lets each fit within begin with this state; then sets it back.
+    """Lets fits begin with this state, and sets it back at the end.
 
     Another study, or another launch of this one, may follow in this process.
     """
@@ -250,34 +246,6 @@ def _check_trained_on(study: StudyDefinition, data: DescribedData) -> None:
         )
 
 
-def _describe(
-    study: StudyDefinition,
-    dataset: DescribedData,
-    loaded: LoadedData | FoldedSplits,
-    code: CodeDescription,
-    threads: int,
-    warnings: Sequence[str],
-    data_override: str,
-) -> StudyDescription:
-    how = study.cross_validation
-    data = DataDescription(
-        name=dataset.name,
-        source=dataset.source,
-        digest=loaded.digest,
-        digests=dict(loaded.digests),
-        sizes=dict(loaded.sizes),
-        details=_details(loaded),
-        override=data_override,
-        made_by=_made_by(study),
-    )
-    return replace(
-        description_of(study, data, code, threads, warnings),
-        batch_size=loaded.batch_size or study.batch_size,
-        cross_validation="" if how is None else repr(how),
-        folds=loaded.folds,
-    )
-
-
 def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
     if study.trainer == "compiled" and unfit:
         raise StudyError(
@@ -293,21 +261,158 @@ def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
     return HyperModelTrainer(study.build)
 
 
-def _made_by(study: StudyDefinition) -> str:
-    """Returns the name of the function that makes each trial's data, or an empty text."""
-    if isinstance(study.data, DescribedData):
-        return ""
-    return str(getattr(study.data, "__name__", type(study.data).__name__))
+_DATA = DataDescription(
+    "the data of its objective function", "the objective function loads it", "", {}, {}, {}
+)
 
 
-def _details(loaded: LoadedData | FoldedSplits) -> dict[str, object]:
-    return {k: v for k, v in loaded.describe().items() if k not in ("digest", "digests", "sizes")}
+@dataclass(frozen=True)
+class ObjectiveSession(Session):
+    """A `Session` without data, in which only the study's function trains."""
+
+    def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        memory = PeakMemory()
+        with at_work(self.state):
+            result = run_objective(self.study, task, on_epoch)
+            return replace(result, peak_memory_bytes=memory.size)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        with at_work(self.state):
+            save_objective_champion(self.study, space, spec, checkpoint, folder)
+            return {}
+
+    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> NoReturn:
+        """Raises StudyError: there is no data."""
+        raise StudyError(no_data(self.study.name))
+
+
+def open_objective(
+    study: StudyDefinition, code: CodeDescription, threads: int | None
+) -> ObjectiveSession:
+    """Finds an objective function's hyperparameters by running it up to its first training."""
+    function = study.objective_function
+    assert function is not None, "it is such a study"
+    threads = configure_tensorflow(threads)
+    # The study's file is loaded: its settings hold for all trials.
+    remember_settings()
+    traced, tailoring = TracedObjective(study.name, function), study.tailoring
+    state = UsersState.of_study(study)
+    with at_work(state):
+        resolved = resolve_space(study, None, traced)
+    warnings = [*resolved.notes]
+    if study.direction is None:
+        warnings.insert(
+            0,
+            "no direction was given, so the value is minimized, as by optuna.create_study(). For "
+            "the other way: --direction maximize, or Study(direction='maximize').",
+        )
+    description = _described(
+        resolved.study,
+        resolved,
+        _DATA,
+        code,
+        warnings=tuple(warnings),
+        tailored={} if tailoring.empty else tailoring.to_dict(),
+        threads=threads,
+        epochs=traced.epochs,
+        objective_function=_name_of(function),
+        # It begins again each time.
+        goes_on=False,
+    )
+    return ObjectiveSession(
+        resolved.study,
+        None,  # type: ignore[arg-type] # nothing asks for it
+        description,
+        environment(),
+        CompiledTrainer("plain"),
+        0,
+        state,
+    )
+
+
+def _described(
+    study: StudyDefinition,
+    resolved: Resolved,
+    data: DataDescription,
+    code: CodeDescription,
+    **more: Any,
+) -> StudyDescription:
+    """Describes a study whose space is resolved; `more` are further fields."""
+    space, initial = study.space, check_initial("initial", study.initial)
+    assert space is not None and isinstance(study.objective, Objective), "they are resolved"
+    fields = {
+        **{name: getattr(study, name) for name in settings_of(RecordedSettings)},
+        "initial": () if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
+        "initial_from": initial if isinstance(initial, str) else "",
+        "hardware": hardware_class(),
+        "discovered": resolved.joins,
+        "declared": resolved.declared,
+        "unread": resolved.unread,
+        **more,
+    }
+    return StudyDescription(
+        name=study.name,
+        space=space,
+        objective=study.objective,
+        engine=study.engine,
+        pruner=study.pruner,
+        data=data,
+        code=code,
+        **fields,
+    )
+
+
+def _name_of(function: object) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _data_described(
+    study: StudyDefinition,
+    dataset: DescribedData,
+    loaded: LoadedData | FoldedSplits,
+    override: str,
+) -> DataDescription:
+    details = dict(loaded.describe())
+    for name in ("digest", "digests", "sizes"):
+        details.pop(name, None)
+    made_by = "" if isinstance(study.data, DescribedData) else _name_of(study.data)
+    return DataDescription(
+        name=dataset.name,
+        source=dataset.source,
+        digest=loaded.digest,
+        digests=dict(loaded.digests),
+        sizes=dict(loaded.sizes),
+        details=details,
+        override=override,
+        made_by=made_by,
+    )
+
+
+def _with_glance(
+    description: StudyDescription, splits: LoadedData | FoldedSplits
+) -> StudyDescription:
+    """Adds the findings of a glance at its data to a study's description, and warns of the worst.
+
+    It takes some hundredths of a second; ``kerastudy data`` looks at all else.
+    """
+    # A look at data must not keep a study from running.
+    with contextlib.suppress(Exception):
+        findings = glance_at(splits, description.data.name)
+        if findings is not None:
+            problems = list(findings.problems)
+            if problems:
+                problems[-1] += f" Look at it: {data_command(description)}"
+            warnings = (*description.warnings, *problems)
+            return replace(description, looked=findings, warnings=warnings)
+    return description
 
 
 class InProcessExecutor:
     """An `Executor` that runs each job within `wait`.
 
-    In the same thread, as Keras keeps global state, such as the dtype policy, per thread.
+    It has no thread, as Keras keeps global state, such as the dtype policy, per thread.
     """
 
     def __init__(self, session: Session) -> None:
@@ -351,139 +456,3 @@ class InProcessExecutor:
 
     def close(self) -> None:
         self._waiting.clear()
-
-
-def description_of(
-    study: StudyDefinition,
-    data: DataDescription,
-    code: CodeDescription,
-    threads: int,
-    warnings: Sequence[str],
-) -> StudyDescription:
-    """Describes a study with its settings as they are defined."""
-    assert isinstance(study.objective, Objective), "a session resolves the study's objective"
-    assert study.space is not None, "a session resolves the study's space"
-    space = study.space
-    initial = check_initial("initial", study.initial)
-    return StudyDescription(
-        name=study.name,
-        space=space,
-        objective=study.objective,
-        engine=study.engine,
-        pruner=study.pruner,
-        threads=threads,
-        data=data,
-        code=code,
-        initial=() if isinstance(initial, str) else tuple(complete(space, v) for v in initial),
-        initial_from=initial if isinstance(initial, str) else "",
-        warnings=tuple(warnings),
-        hardware=hardware_class(),
-        **{name: getattr(study, name) for name in settings_of(RecordedSettings)},
-    )
-
-
-def with_glance(
-    description: StudyDescription, splits: LoadedData | FoldedSplits
-) -> StudyDescription:
-    """Adds what a glance at its data found to a study's description, and a warning of the worst.
-
-    It takes some hundredths of a second; the rest is for ``kerastudy data``.
-    """
-    # A look at data must not keep a study from running.
-    with contextlib.suppress(Exception):
-        found = glance_at(splits, description.data.name)
-        if found is None:
-            return description
-        told = list(found.problems)
-        if told:
-            told[-1] += f" Look at it: {data_command(description)}"
-        return replace(description, looked=found, warnings=(*description.warnings, *told))
-    return description
-
-
-_DATA = DataDescription(
-    "the data of its objective function", "the objective function loads it", "", {}, {}, {}
-)
-
-
-@dataclass(frozen=True)
-class ObjectiveSession(Session):
-    """A `Session` without data, in which only the study's function trains."""
-
-    def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        memory = PeakMemory()
-        with at_work(self.state):
-            result = run_objective(self.study, task, on_epoch)
-            return replace(result, peak_memory_bytes=memory.size)
-
-    def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
-    ) -> dict[str, float]:
-        with at_work(self.state):
-            save_objective_champion(self.study, space, spec, checkpoint, folder)
-            return {}
-
-    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> NoReturn:
-        """Raises StudyError: there is no data."""
-        raise StudyError(no_data(self.study.name))
-
-
-def open_objective(
-    study: StudyDefinition, code: CodeDescription, threads: int | None
-) -> ObjectiveSession:
-    """Finds an objective function's hyperparameters by running it up to its first training."""
-    function = study.objective_function
-    assert function is not None, "it is such a study"
-    threads = configure_tensorflow(threads)
-    # The study's file is loaded: its settings hold for all trials.
-    remember_settings()
-    traced, tailoring = TracedObjective(study.name, function), study.tailoring
-    state = UsersState.of_study(study)
-    with at_work(state):
-        resolved = resolve_space(study, None, traced)
-    study = resolved.study
-    notes = [*_without_direction(study), *resolved.notes]
-    description = _describe_objective(study, code, threads, traced.epochs, notes)
-    description = replace(
-        description,
-        discovered=resolved.joins,
-        declared=resolved.declared,
-        unread=resolved.unread,
-        tailored={} if tailoring.empty else tailoring.to_dict(),
-    )
-    return ObjectiveSession(
-        study,
-        None,  # type: ignore[arg-type] # nothing asks for it
-        description,
-        environment(),
-        CompiledTrainer("plain"),
-        0,
-        state,
-    )
-
-
-def _without_direction(study: StudyDefinition) -> list[str]:
-    """Returns a warning if the study does not say which way is better."""
-    if study.direction is not None:
-        return []
-    return [
-        "no direction was given, so the value is minimized, as by optuna.create_study(). For the "
-        "other way: --direction maximize, or Study(direction='maximize')."
-    ]
-
-
-def _describe_objective(
-    study: StudyDefinition,
-    code: CodeDescription,
-    threads: int,
-    epochs: int,
-    warnings: Sequence[str],
-) -> StudyDescription:
-    function = study.objective_function
-    return replace(
-        description_of(study, _DATA, code, threads, warnings),
-        epochs=epochs,
-        objective_function=str(getattr(function, "__name__", type(function).__name__)),
-        # It begins again each time.
-        goes_on=False,
-    )

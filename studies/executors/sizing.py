@@ -1,7 +1,7 @@
 """Chooses the number of workers by the machine's cores, memory and GPUs.
 
-GPUs are found without TensorFlow, and divided among workers. This is for NVIDIA's; it is untested
-on one, as there was none. Tests check the variables that a worker gets.
+NVIDIA's GPUs are found without TensorFlow, and divided among workers. No machine with one has
+tested this: tests check the variables that a worker gets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_WORKERS = 16
 """The most workers that a launch starts unless it is asked for more."""
 # A worker on digits used 0.33 GiB of its own after a trial; kept programs add to that.
 _WORKER_BYTES = 3 * 2**28
-# Weights, gradients, an optimizer's two moments, and the best epoch's weights.
+# There are weights, gradients, an optimizer's two moments, and the best epoch's weights.
 _COPIES_OF_WEIGHTS = 5
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -74,10 +74,9 @@ def suited_workers(
 
 def described_workers(machine: Machine, workers: int, threads: int) -> str:
     """Returns the number of workers and their resources, for people to read."""
-    shown = f"{counted(workers, 'worker')} of {counted(threads, 'thread')}"
-    if machine.gpus:
-        return f"{shown} ({counted(len(machine.gpus), 'GPU')})"
-    return f"{shown} ({counted(machine.cores, 'core')})"
+    gpus = len(machine.gpus)
+    resources = counted(gpus, "GPU") if gpus else counted(machine.cores, "core")
+    return f"{counted(workers, 'worker')} of {counted(threads, 'thread')} ({resources})"
 
 
 def too_many(machine: Machine, workers: int, threads: int) -> str:
@@ -129,13 +128,13 @@ _SECONDS_TO_LIST = 10.0
 
 def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tuple[str, ...]:
     """Returns the GPUs that a process with this environment may use, as CUDA names them."""
-    given = environment.get(DEVICES_VARIABLE)
-    if given is not None:
-        return _named(given)
+    devices = environment.get(DEVICES_VARIABLE)
+    if devices is not None:
+        return _named(devices)
     try:
         count = sum(1 for _ in driver.iterdir())
     except OSError:
-        # No such driver; but a program may list them, as under WSL.
+        # There is no such driver, but a program may list them, as under WSL.
         count = _listed_by_program()
     return tuple(str(number) for number in range(count))
 
@@ -145,13 +144,13 @@ def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
     return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
 
 
-def _named(given: str) -> tuple[str, ...]:
+def _named(devices: str) -> tuple[str, ...]:
     """Reads `DEVICES_VARIABLE`. CUDA ignores everything after an impossible number.
 
     Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
     """
     names: list[str] = []
-    for name in (each.strip() for each in given.split(",")):
+    for name in map(str.strip, devices.split(",")):
         if not name or name.startswith("-") or name in names:
             break
         names.append(name)

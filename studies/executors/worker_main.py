@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 # A driver that ends a worker writes this before it closes the connection.
 ENDED = "ended\n"
-# Bytes that were read from the driver after a line.
+# These bytes were read from the driver after a line.
 _unread = bytearray()
 _STDIN = 0
-# Seconds for the thread to end this process, before the watchdog does.
+# The thread has so many seconds to end this process, before the watchdog does.
 _SECONDS_TO_END = 3.0
 # If a file is written while a folder is removed, both stay: try again.
 _REMOVALS = 20
@@ -44,7 +44,7 @@ def main() -> None:
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
-        # So does closing the terminal.
+        # Closing the terminal does so, too.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     address, key, threads, folder, study = _read_line().split("\t")
     shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
@@ -89,7 +89,7 @@ def _start_watchdog(shared: Path) -> None:
     """
     if sys.platform != "linux":
         return
-    # On an old system, or without room for another process, the thread must suffice.
+    # The thread must suffice on an old system, or without room for another process.
     with contextlib.suppress(OSError, AttributeError):
         worker = os.pidfd_open(os.getpid())
         child = os.fork()
@@ -128,7 +128,7 @@ def _watch(worker: int, shared: Path) -> None:
 def _read_line() -> str:
     """Returns a line from the driver; an empty text if it is gone.
 
-    Not by `sys.stdin`, whose lock the waiting thread would hold.
+    The waiting thread would hold the lock of `sys.stdin`, which is not used for that.
     """
     while b"\n" not in _unread:
         part = os.read(_STDIN, 2**16)
@@ -197,7 +197,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.libraries.tensorflow_parts import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 
-    # TensorFlow before the user's file, or that would be blamed for a failing import.
+    # TensorFlow comes before the user's file, which would be blamed for a failing import.
     tensorflow = importlib.import_module("tensorflow")
     from studies.training import begin_trial, change_threads, configure_tensorflow
 

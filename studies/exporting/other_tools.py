@@ -93,16 +93,16 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
     name = f"{history.description.name} ({history.description.engine})"
     if not history.trials:
         raise StudyError(f"The study {name!r} has no trials yet: there is nothing to export.")
-    wanted = _trials(history)
-    with _opened(storage or history.store.optuna_uri) as (opened, shown):
-        study = _study(opened, name, history, shown)
+    trials = _trials(history)
+    with _opened(storage or history.store.optuna_uri) as (opened, public):
+        study = _study(opened, name, history, public)
         stored = study.get_trials(deepcopy=False)
-        if len(stored) > len(wanted) or not all(map(_same, stored, wanted)):
+        if len(stored) > len(trials) or not all(map(_same, stored, trials)):
             optuna.delete_study(study_name=name, storage=opened)
-            study, stored = _study(opened, name, history, shown), []
-        new = wanted[len(stored) :]
+            study, stored = _study(opened, name, history, public), []
+        new = trials[len(stored) :]
         study.add_trials(new)
-    return OptunaExport(name, shown, len(wanted), len(new))
+    return OptunaExport(name, public, len(trials), len(new))
 
 
 @contextlib.contextmanager
@@ -117,10 +117,10 @@ def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
         url = make_url(address)
     except ArgumentError:
         raise StudyError(f"{address!r} is no address of a storage. {_HINT}") from None
-    shown = url.render_as_string(hide_password=True)
+    public = url.render_as_string(hide_password=True)
     of_file = url.get_backend_name() == "sqlite"
     if of_file and url.database in (None, "", ":memory:"):
-        raise StudyError(f"The storage {shown!r} would be lost with this process. {_HINT}")
+        raise StudyError(f"The storage {public!r} would be lost with this process. {_HINT}")
     arguments = {"connect_args": {"timeout": 60}} if of_file else {}
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -129,22 +129,19 @@ def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
         there = set(inspect(engine).get_table_names())
         engine.dispose()
         if there and not {"studies", "trials"} <= there:
-            raise StudyError(
-                f"The storage {shown!r} is a database of something else: it has the tables "
-                f"{', '.join(sorted(there)[:3])}. Name one of its own with --storage."
-            )
-        # With its password.
+            raise StudyError(f"{public!r} is not an Optuna database. Pass another --storage.")
+        # Optuna needs the password.
         storage = optuna.storages.RDBStorage(url.render_as_string(False), engine_kwargs=arguments)
         try:
-            yield storage, shown
+            yield storage, public
         finally:
             storage.remove_session()
             storage.engine.dispose()
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise StudyError(f"The storage {shown!r} can't be used: {first_cause(error)}.") from None
+        raise StudyError(f"The storage {public!r} can't be used: {first_cause(error)}.") from None
     except (ImportError, RuntimeError) as error:
         # The database's driver is not installed; its tables are of another version of Optuna.
-        raise StudyError(f"The storage {shown!r} can't be used: {error}") from None
+        raise StudyError(f"The storage {public!r} can't be used: {error}") from None
     finally:
         optuna.logging.set_verbosity(verbosity)
 
@@ -170,8 +167,7 @@ def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) ->
         reason = "none of its trials is of this study's record"
     if reason:
         raise StudyError(
-            f"The storage {shown!r} has another study under the name {name!r}: {reason}. Name "
-            "another storage with --storage, such as --storage sqlite:///optuna.db."
+            f"The storage {shown!r} has another study under the name {name!r}: {reason}. {_HINT}"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -193,12 +189,12 @@ def _trials(history: StudyHistory) -> list[FrozenTrial]:
     }
     space = OptunaSpace(history.description.space)
     curve = RecordedCurves(history.folder, history.trials)
-    found = []
+    trials = []
     for trial in history.trials:
         state = by_state[trial.state]
         params, distributions = space.encode(trial.spec.values)
         has_value = trial.best is not None and trial.state in ("complete", "pruned")
-        found.append(
+        trials.append(
             optuna.trial.FrozenTrial(
                 number=trial.number,
                 trial_id=trial.number,
@@ -214,7 +210,7 @@ def _trials(history: StudyHistory) -> list[FrozenTrial]:
                 intermediate_values=curve(trial),
             )
         )
-    return found
+    return trials
 
 
 def _time(milliseconds: int) -> datetime:
@@ -224,14 +220,15 @@ def _time(milliseconds: int) -> datetime:
 
 def _attributes(trial: TrialRecord) -> dict[str, Any]:
     """Returns further facts of a trial, for people to read."""
-    found: dict[str, Any] = {UUID: trial.uuid, "trial": trial.number, "seed": trial.spec.seed}
-    if trial.epoch is not None:
-        found["best_epoch"] = trial.epoch
-    if trial.spec.goes_on_from is not None:
-        found["goes_on_from"] = trial.spec.goes_on_from
-    if isinstance(trial, EndedTrial) and trial.result.reason:
-        found["reason"] = trial.result.reason
-    return found
+    facts: dict[str, Any] = {
+        UUID: trial.uuid,
+        "trial": trial.number,
+        "seed": trial.spec.seed,
+        "best_epoch": trial.epoch,
+        "goes_on_from": trial.spec.goes_on_from,
+        "reason": (isinstance(trial, EndedTrial) and trial.result.reason) or None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _same(stored: FrozenTrial, wanted: FrozenTrial) -> bool:
@@ -256,10 +253,7 @@ def export_tensorboard(
 ) -> TensorBoardExport:
     """Writes a study's trials with a value for TensorBoard."""
     if find_spec("tensorboard") is None:
-        raise StudyError(
-            "The export needs the package tensorboard, which is not installed: "
-            "pip install 'kerastudy[tensorboard]'"
-        )
+        raise StudyError("tensorboard is not installed: pip install 'kerastudy[tensorboard]'")
     name = histories[0].description.name
     folder = path_for(output, f"{name}-tensorboard")
     files = [each.name for each in folder.rglob("*") if each.is_file()]
@@ -345,7 +339,6 @@ def _summaries(
     trial: EndedTrial, epochs: Mapping[int, Mapping[str, float]]
 ) -> Iterable[tuple[int, Any]]:
     """Yields the summaries of a trial, with their steps."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
     assert trial.best is not None
@@ -357,37 +350,21 @@ def _summaries(
             begin.hparams[name].number_value = value
         else:
             begin.hparams[name].string_value = str(value)
-    yield (
-        0,
-        _hparams(
-            metadata.SESSION_START_INFO_TAG,
-            plugin_data_pb2.HParamsPluginData(session_start_info=begin),
-        ),
-    )
+    plugin_data = plugin_data_pb2.HParamsPluginData
+    yield 0, _hparams(metadata.SESSION_START_INFO_TAG, plugin_data(session_start_info=begin))
     for epoch, metrics in sorted(epochs.items()):
-        yield (
-            epoch,
-            Summary(
-                value=[
-                    Summary.Value(tag=name, simple_value=v) for name, v in sorted(metrics.items())
-                ]
-            ),
-        )
-    best = sorted(trial.best.metrics.items())
-    yield (
-        trial.best.epoch,
-        Summary(
-            value=[Summary.Value(tag=f"best/{name}", simple_value=value) for name, value in best]
-        ),
-    )
+        yield epoch, _metrics(metrics)
+    yield trial.best.epoch, _metrics(trial.best.metrics, "best/")
     status = api_pb2.STATUS_FAILURE if trial.state == "infeasible" else api_pb2.STATUS_SUCCESS
     end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=trial.ended / 1000)
-    yield (
-        0,
-        _hparams(
-            metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end)
-        ),
-    )
+    yield 0, _hparams(metadata.SESSION_END_INFO_TAG, plugin_data(session_end_info=end))
+
+
+def _metrics(metrics: Mapping[str, float], prefix: str = "") -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    values = sorted(metrics.items())
+    return Summary(value=[Summary.Value(tag=prefix + n, simple_value=v) for n, v in values])
 
 
 def _hparams(tag: str, data: Any) -> Any:

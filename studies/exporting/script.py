@@ -71,7 +71,7 @@ class ScriptExport:
 
 @dataclass(frozen=True)
 class ScriptParts:
-    """What a script needs of a study, found in a worker process."""
+    """The parts of a study that a script needs, from a worker process."""
 
     hyperparameters: Mapping[str, Any]
     class_weight: Mapping[int, float] | None
@@ -131,20 +131,19 @@ def export_script(
         code = worker.description.code
     if parts.data_digest != trial.data_digest:
         raise StudyError(
-            f"The data of the study {name!r} has changed since trial {trial.number}: its digest "
-            f"was {trial.data_digest[:16]}… and is {parts.data_digest[:16]}…. Give the file that "
-            "it was trained on by --data."
+            f"The data of the study {name!r} has changed since trial {trial.number}. Give the file "
+            "that it was trained on by --data."
         )
     with (
         explained(folder),
         tempfile.TemporaryDirectory(prefix="partial-", dir=folder.parent) as partial,
     ):
-        made = Path(partial, folder.name)
-        write_script(history, trial, parts, code, made)
+        target = Path(partial, folder.name)
+        write_script(history, trial, parts, code, target)
         progress.wait("trying its first epoch")
-        differs = try_script(made, name, code.folder)
+        differs = try_script(target, name, code.folder)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(made, folder)
+        os.replace(target, folder)
     return ScriptExport(name, engine, trial.number, folder / _SCRIPT, differs, tuple(notes))
 
 
@@ -155,7 +154,7 @@ def training_of(trial: EndedTrial) -> TrialSpec:
 
 
 def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> ScriptParts:
-    """Finds what a script needs of a study.
+    """Returns the parts of a study that a script needs.
 
     Raises StudyError, with the reason, if a script can't do what the trial did.
     """
@@ -166,7 +165,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         raise _refused(study.name, "its data comes in batches, which no record holds")
     splits = loaded.arrays
     if has_own_fit(study.build):
-        raise _refused(study.name, "its HyperModel trains by a fit of its own")
+        raise _refused(study.name, "its HyperModel overrides fit()")
     if not splits.train.has_targets and not splits.train.alone:
         raise _refused(study.name, "its training step gets samples without targets in a tuple")
     begin_trial(spec.seed)
@@ -186,7 +185,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         assert isinstance(splits.train.y, np.ndarray), "it has classes"
         labels = class_labels(splits.train.y)
         assert labels is not None, "likewise"
-        # For batches, Keras needs those of all classes.
+        # Keras needs the weights of all classes, for batches.
         classes = range(int(labels.max()) + 1)
         weights = {label: spec.class_weight.get(label, 1.0) for label in classes}
     return ScriptParts(hp.values, weights, arrays, splits.digest)
@@ -218,7 +217,8 @@ def write_script(
             for epoch, metrics in curves.items()
         },
     }
-    _write_json(folder / _RECORD, record)
+    content = json.dumps(record, indent=1, ensure_ascii=False)
+    (folder / _RECORD).write_text(f"{content}\n", encoding="utf-8")
     shutil.copyfile(_FILES / _STAND_IN, folder / _STAND_IN)
     text = _requirements(trial, files) + script_text(history.description.name, trial, parts, place)
     (folder / _SCRIPT).write_text(text, encoding="utf-8")
@@ -258,21 +258,17 @@ def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mappin
 
 def try_script(folder: Path, study: str, cwd: str) -> str:
     """Trains the first epoch by a script; returns what differed from the record, or nothing."""
-    done = subprocess.run(
-        [sys.executable, "-B", folder / _SCRIPT, "--epochs", "1"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd if os.path.isdir(cwd) else folder,
-    )
+    command = [sys.executable, "-B", str(folder / _SCRIPT), "--epochs", "1"]
+    here = cwd if os.path.isdir(cwd) else folder
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
     if "epochs that differ" not in done.stdout:
         *_, last = ["it ends", *done.stderr.strip().splitlines()]
         raise _refused(
             study, f"in a folder of their own, without kerastudy, its files fail: {last}"
         )
-    # What the study's files print may come before.
-    told = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
-    return "" if done.returncode == 0 else (told or ["its metrics"])[0]
+    # The study's files may print before it.
+    lines = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
+    return "" if done.returncode == 0 else (lines or ["its metrics"])[0]
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -297,7 +293,7 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
     depth = max(above, package)
     own = path.parent.parts[len(path.parent.parts) - depth :]
     files = {posixpath.normpath(posixpath.join(*own, place)): t for place, t in texts.items()}
-    # What is imported is found from a folder that is no package; the study's own comes first.
+    # Imports start from folders that are no packages; the study's own folder comes first.
     folders = {str(each) for file in files for each in PurePosixPath(file).parents}
     roots = [each for each in folders if posixpath.join(each, "__init__.py") not in files]
     place = {
@@ -313,8 +309,13 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
 def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
     """Returns the versions that a script needs, in the form of PEP 723."""
     names = {name.partition(".")[0] for text in files.values() for name in imported_names(text)}
-    known = packages_distributions()
-    needed = {"keras", "numpy", "tensorflow", *(known[name][0] for name in names if name in known)}
+    owners = packages_distributions()
+    needed = {
+        "keras",
+        "numpy",
+        "tensorflow",
+        *(owners[name][0] for name in names if name in owners),
+    }
     versions = {each: trial.environment.get(each) or version(each) for each in needed}
     versions.pop("kerastudy", None)
     lines = "".join(f'#     "{package}=={each}",\n' for package, each in sorted(versions.items()))
@@ -322,7 +323,3 @@ def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
     return (
         f'# /// script\n# requires-python = "=={python}"\n# dependencies = [\n{lines}# ]\n# ///\n'
     )
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Decides when a study ends, and when a training that hangs, or never ends, is cut."""
+"""Decides when a study ends, and when a training that takes too long is cut."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrup
 
 
 class Ending(NamedTuple):
-    """Why a launch ended."""
+    """The reason why a launch ended."""
 
     by: EndedBy
     text: str
@@ -36,11 +36,11 @@ def reached(
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value
-        wanted = description.stop_at
-        if wanted is not None and (value == wanted or objective.is_better(value, wanted)):
+        target = description.stop_at
+        if target is not None and (value == target or objective.is_better(value, target)):
             return Ending(
                 "stop_at",
-                f"{objective.metric} reached {wanted:.6g}: {value:.6g} in trial {best.number}",
+                f"{objective.metric} reached {target:.6g}: {value:.6g} in trial {best.number}",
             )
     if description.patience is not None and since_best >= description.patience:
         than = "no value" if best is None else f"nothing better than trial {best.number}"
@@ -52,7 +52,7 @@ def reached(
     return None
 
 
-# When its time is up, a training may end its epoch: within so many times the duration of its
+# When its time is up, a training may end its epoch within so many times the duration of its
 # longest epoch, and some seconds.
 _EPOCHS_OF_GRACE = 2
 _SECONDS_OF_GRACE = 2.0
@@ -60,7 +60,7 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 TICK = 0.25
 # A tick takes longer on a busy machine, and much longer in a process that was stopped.
 _LONGEST_TICK = 1.0
-# By then, messages from before a stop, or from while only this process was stopped, are read.
+# Messages from before or during a stop of this process are read by then.
 _SECONDS_TO_CATCH_UP = 4 * TICK
 
 
@@ -97,7 +97,7 @@ class AwakeClock:
 
     @property
     def caught_up(self) -> bool:
-        """Whether this process has run long enough since a stop to know what others did."""
+        """Whether this process, since a stop, has had the time to read messages from before."""
         # The thread that ticks may not have run yet after a stop.
         ticks = self._now() - self._last <= TICK + _LONGEST_TICK
         return ticks and self.seconds - self._awake_since >= _SECONDS_TO_CATCH_UP
@@ -120,12 +120,12 @@ class AwakeClock:
 
 
 class TimeLimit:
-    """Watches over the trainings that run."""
+    """Cuts trainings whose time is up."""
 
     def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
         self._seconds, self._clock = seconds, clock
-        # Trials that must end after their present epoch, and those whose process was ended.
-        self._told: set[int] = set()
+        # The former end after their present epoch; the latter's processes were ended.
+        self._ending: set[int] = set()
         self._hanging: set[int] = set()
 
     @property
@@ -136,23 +136,23 @@ class TimeLimit:
     def cuts(self, running: Running) -> bool:
         """Returns, after an epoch, whether a training must end with it."""
         if self._is_up(running):
-            self._told.add(running.trial.number)
+            self._ending.add(running.trial.number)
             return True
         return False
 
     def hanging(self, trainings: Iterable[Running]) -> list[int]:
         """Returns the trials whose time is up, and that don't reach the end of an epoch."""
-        found: list[int] = []
+        numbers: list[int] = []
         # Their messages since this process was stopped may not be read yet.
         if self._seconds is None or not self._clock.caught_up:
-            return found
+            return numbers
         for running in trainings:
             grace = running.longest_epoch * _EPOCHS_OF_GRACE + _SECONDS_OF_GRACE
             waited = self._clock.seconds - running.last_epoch
             hangs = not running.longest_epoch or waited > grace
             if self._is_up(running) and hangs and running.trial.number not in self._hanging:
-                found.append(running.trial.number)
-        return found
+                numbers.append(running.trial.number)
+        return numbers
 
     def was_cut(self, number: int) -> None:
         """Notes that a hanging trial's process was ended."""
@@ -164,10 +164,10 @@ class TimeLimit:
 
     def reason(self, number: int) -> str:
         """Returns why a trial was ended, if the time was the reason; forgets it."""
-        hung, told = number in self._hanging, number in self._told
+        hung, ended = number in self._hanging, number in self._ending
         self._hanging.discard(number)
-        self._told.discard(number)
-        if not hung and not told:
+        self._ending.discard(number)
+        if not hung and not ended:
             return ""
         assert self._seconds is not None, "there is a limit"
         up = f"its time of {duration(self._seconds)} was up"

@@ -33,12 +33,12 @@ def check_definition(description: StudyDescription) -> None:
 
 def warnings_of(description: StudyDescription) -> list[str]:
     """Returns the warnings before a study runs."""
-    found = list(description.warnings)
+    warnings = list(description.warnings)
     for name in ("epochs", "batch_size"):
         value = getattr(description, name)
         of_trainings = name in description.space and not description.objective_function
         if of_trainings and value != getattr(StudyDefinition, name):
-            found.append(
+            warnings.append(
                 f"{name}={value} of the study does not count: its search space has {name!r}, "
                 f"whose values the trials take. Use --set {name}={value} for {value} in each."
             )
@@ -47,12 +47,12 @@ def warnings_of(description: StudyDescription) -> list[str]:
         factor = int(options.get("factor", FACTOR))
         round_of_brackets = hyperband_trials(description.epochs, factor)
         if description.trials < round_of_brackets:
-            found.append(
+            warnings.append(
                 f"Hyperband needs {round_of_brackets} trials to go once through its brackets at "
                 f"{description.epochs} epochs, and this study has {description.trials}: few or "
                 f"none train to the end. Use --trials {round_of_brackets} or more."
             )
-    return found
+    return warnings
 
 
 def joinable(
@@ -71,8 +71,8 @@ def joinable(
     try:
         check_engine_serves(description.engine, description.pruner, space, most_epochs(description))
     except EngineError:
-        found = [parameter_from_dict(p) for p in parameters]
-        return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in found)
+        late = [parameter_from_dict(p) for p in parameters]
+        return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in late)
     return tuple(parameters)
 
 
@@ -80,9 +80,9 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
     """Raises StudyChangedError if a study with finished trials has another definition now."""
     if before is None:
         return
-    found = differences(before.description, with_joined(now, before.trials))
-    if found and any(trial.state in FINISHED_STATES for trial in before.trials):
-        listed = "; ".join(each.removesuffix(".") for each in found)
+    changes = differences(before.description, with_joined(now, before.trials))
+    if changes and any(trial.state in FINISHED_STATES for trial in before.trials):
+        listed = "; ".join(change.removesuffix(".") for change in changes)
         raise StudyChangedError(
             f"The study {now.name!r} is recorded with another definition: {listed}. "
             "Undo the change to resume it, or start a new one under another name with --name."
@@ -129,7 +129,7 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
             "under another name with --name."
         )
     if finished or (lag and before.trials):
-        # It keeps its first lag, with another number of workers too.
+        # A study keeps its first lag, with another number of workers too.
         return replace(description, lag=lag, deterministic=lag > 0)
     return description
 
@@ -137,10 +137,10 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
 def with_defaults_of(
     description: StudyDescription, before: StudyHistory
 ) -> tuple[StudyDescription, list[str]]:
-    """Returns a study's definition with the record's defaults, and a line for each that it kept.
+    """Returns a study's definition with the record's defaults, and a line for each of these.
 
-    A default gives no trial of the record another meaning, so a changed one is no other definition.
-    But engines may begin with it, and what tuning gains is measured against it.
+    A changed default is no other definition: trials of the record mean the same. But engines may
+    begin with it, and the gain of tuning is measured against it.
     """
     recorded = {parameter.name: parameter for parameter in before.description.space}
     pairs = [(parameter, recorded.get(parameter.name)) for parameter in description.space]
@@ -157,25 +157,24 @@ def with_defaults_of(
 
 def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
     """Returns the differences of two definitions that change the meaning of trials."""
-    found = before.space.differences(now.space)
+    changes = before.space.differences(now.space)
     if before.data.digest != now.data.digest:
         parts = [
             p for p in before.data.digests if before.data.digests[p] != now.data.digests.get(p)
         ]
         parts += [p for p in now.data.digests if p not in before.data.digests]
-        changed = now.code.changes_since(before.code)
         why = _unlike_data(now) if before.code.digest else ""
-        if changed:
-            why = f", and so does the code: {', '.join(changed)}"
-        found.append(f"the data differs ({', '.join(parts) or 'order'}){why}")
+        if code := now.code.changes_since(before.code):
+            why = f", and so does the code: {', '.join(code)}"
+        changes.append(f"the data differs ({', '.join(parts) or 'order'}){why}")
     for name, setting in settings_of(StudyDefinition).items():
         # Another engine is another configuration, whose settings may differ.
         compared = before.engine == now.engine or name == "objective"
         if setting.another_study and compared:
             old, new = getattr(before, name), getattr(now, name)
             if old != new:
-                found.append(f"{name} was {_shown(old)} and is {_shown(new)}")
-    return found
+                changes.append(f"{name} was {_shown(old)} and is {_shown(new)}")
+    return changes
 
 
 def most_epochs(description: StudyDescription) -> int:
@@ -187,7 +186,7 @@ def most_epochs(description: StudyDescription) -> int:
 
 
 def _unlike_data(now: StudyDescription) -> str:
-    """Returns what may have changed the data if the code is the same."""
+    """Returns a possible reason why the data changed, if the code is the same."""
     source = path_in(now.data.override) or now.data.source
     if Path(source).exists():
         what = "folder" if Path(source).is_dir() else "file"

@@ -15,8 +15,7 @@ from functools import partial
 from search_spaces.errors import WorkerError
 from studies.definition import AtTheEnd, trial_seed
 from studies.engines import Curve
-from studies.executors.executor import Executor
-from studies.executors.jobs import Job, Jobs, result_of_lost, run_jobs, spec_of
+from studies.executors.jobs import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
 from studies.running.budget import INTERRUPTED, AwakeClock, Ending, TimeLimit
 from studies.running.definitions import joinable
@@ -44,8 +43,8 @@ from tracking.store.files import StudyFiles, files_of
 class Driver(Jobs):
     """Runs a study until it has its trials, or its budget is spent. Its trials are its jobs.
 
-    When the budget is spent, running trials are finished or cut, as `at_the_end` says. Without a
-    `trainer` the study's trains the trials.
+    When the budget is spent, running trials are finished or cut, as `at_the_end` says. `trainer`
+    takes the place of the study's own.
     """
 
     def __init__(
@@ -70,9 +69,9 @@ class Driver(Jobs):
             if number not in self._trials.finished:
                 # An earlier launch began it.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # Trials whose process died, and whether that counts against them.
+        # The processes of these trials died; the number says whether that counts against them.
         self._lost: dict[int, int] = {}
-        # Results that are not in the record yet.
+        # These results are not in the record yet.
         self._results: list[TrialResult] = []
         self._clock = AwakeClock()
         self._time_limit = TimeLimit(description.trial_timeout, self._clock)
@@ -132,7 +131,7 @@ class Driver(Jobs):
         return "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. A trial's last is recorded together with others' last."""
+        """Takes a fit's result. The last results of several trials are recorded together."""
         cut = self._time_limit.reason(result.number)
         if cut and result.state in ("complete", "pruned"):
             result = replace(result, reason=cut)
@@ -172,8 +171,6 @@ class Driver(Jobs):
         if self.stopped:
             # Stopping a whole session or service signals the workers too.
             return result_of_lost(spec, f"stopped: {error}", "interrupted")
-        how = "; it is tried once more, alone" if error.out_of_memory and not why else ""
-        self._progress.say(f"trial {number}: {error}{how}")
         if not why:
             self._lost[number] = int(not error.machine_gone)
         return None
@@ -201,7 +198,7 @@ class Driver(Jobs):
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
-        """Records what the executor tells, together; then acts on it."""
+        """Records the executor's events together; then acts on them."""
         try:
             yield
         finally:
@@ -252,32 +249,32 @@ class Driver(Jobs):
         """Returns a trial that was cut, or the next one; None if there is none to begin."""
         if self.queue or not self.waits:
             return super().next_job()
-        asked = self._proposals.ask()
-        if asked is None:
+        proposal = self._proposals.ask()
+        if proposal is None:
             return None
-        return Job(asked.number, partial(self._begin, asked.number, asked))
+        return Job(proposal.number, partial(self._begin, proposal.number, proposal))
 
-    def _begin(self, number: int, asked: Proposal | None = None) -> Iterator[TrialTask]:
-        """Begins an attempt at a trial; `asked` is its proposal, if the engine has made it now."""
+    def _begin(self, number: int, proposal: Proposal | None = None) -> Iterator[TrialTask]:
+        """Begins an attempt at a trial, which is new if the engine has just proposed it."""
         before, losses = self._trials.all.get(number), 0
         if before is not None:
             hardware, losses = self._description.hardware, before.losses
             spec = replace(before.spec, attempt=before.spec.attempt + 1, hardware=hardware)
-            asked = Proposal(number, spec.values, before.engine_state, known=before.known)
+            proposal = Proposal(number, spec.values, before.engine_state, known=before.known)
         else:
-            assert asked is not None, "it is new"
-            spec = spec_of(asked, self._description, self._trials.finished)
+            assert proposal is not None, "it is new"
+            spec = spec_of(proposal, self._description, self._trials.finished)
         environment = self._executor.environment
         trial = TrialRecord(
-            uuid=self._journal.begin_trial(spec, asked, environment, losses),
+            uuid=self._journal.begin_trial(spec, proposal, environment, losses),
             spec=spec,
             state="running",
             result=None,
-            engine_state=asked.state,
+            engine_state=proposal.state,
             environment=environment,
             code_digest=self._description.code.digest,
             started=0,
-            known=asked.known,
+            known=proposal.known,
             losses=losses,
         )
         running = self._trials.begin(trial, self._fits(spec))
@@ -287,7 +284,7 @@ class Driver(Jobs):
         return self._tasks(running)
 
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
-        """Yields the tasks of a trial that is being submitted: by now its run exists."""
+        """Yields the tasks of a trial that is being submitted, and is in the journal by now."""
         running.delay(self._clock.seconds)
         last_kept = self._retention.last_kept(running.trial.known)
         for fit in running.fits[len(running.results) :]:
@@ -313,7 +310,7 @@ class Driver(Jobs):
         if before.code_digest != running.trial.code_digest:
             return
         journal = JournalReader(self._journal.folder)
-        former = {each.spec.repeat: each for each in journal.fits(trial=before.uuid)}
+        former = {fit.spec.repeat: fit for fit in journal.fits(trial=before.uuid)}
         curves = journal.curves([before.uuid])
         # The last fit is run again, which ends the trial.
         for fit in running.fits[:-1]:
@@ -339,9 +336,9 @@ class Driver(Jobs):
             # It continues another trial, and gets the epochs of that one.
             parent = self._trials.finished[spec.goes_on_from]
             for epoch, metrics in epoch_metrics(self._journal.folder, parent).items():
-                known = EpochResult(spec.number, epoch, metrics, 0.0)
-                self._journal.log_epoch(fit, known)
-                self._proposals.report(known)
+                inherited = EpochResult(spec.number, epoch, metrics, 0.0)
+                self._journal.log_epoch(fit, inherited)
+                self._proposals.report(inherited)
 
     def _take_epoch(self, running: Running, epoch: EpochResult) -> bool:
         """Records an epoch; returns whether the pruner ends the trial with it."""

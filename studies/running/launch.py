@@ -16,12 +16,11 @@ from studies.champion.verification import VerificationStopped, Verifier
 from studies.data import temporary_folder
 from studies.definition import LOCAL, LaunchOptions, RayOptions, StudyDefinition
 from studies.engines import Curve, Engine, EngineSettings, make_engine
-from studies.executors.executor import Executor
+from studies.executors.jobs import Executor
 from studies.executors.pool import LaunchWorkers, LocalWorkers
 from studies.executors.ray.cluster import check_installed
 from studies.executors.session import InProcessExecutor, Session
-from studies.executors.worker import WorkerExecutor
-from studies.executors.worker_process import OnOutput
+from studies.executors.worker import OnOutput, WorkerExecutor
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.progress import Progress, showing
 from studies.running.budget import INTERRUPTED, Ending
@@ -69,18 +68,18 @@ def launch_study(
     Returns the recorded study, and the study as it was launched.
     """
     defined_name = study.name
-    with showing(options.progress) as shown:
+    with showing(options.progress) as progress:
         study = study.with_overrides(overrides)
-        shown.wait(f"loading TensorFlow and the study {study.name}")
+        progress.wait(f"loading TensorFlow and the study {study.name}")
         code = describe_code(study, defined_name)
         if options.runs_in(otherwise="in-process") == "in-process":
             prepare_environment(study.threads or 1)
             ready = InProcessExecutor(Session.open(study, code, study.threads))
-            return run_study(ready, options, progress=shown), study
+            return run_study(ready, options, progress=progress), study
         history = _launch_in_workers(
             lambda folder: ship(study, code, folder),
             options,
-            shown,
+            progress,
             trials=study.trials,
             threads=study.threads,
         )
@@ -95,28 +94,28 @@ def launch_target(
     data: str = "",
 ) -> StudyHistory:
     """Runs the study that a target names."""
-    with showing(options.progress) as shown:
+    with showing(options.progress) as progress:
         overrides = overrides or {}
-        # At once, as loading takes seconds.
-        shown.wait(what_is_loaded(target))
-        # Once, for all workers: the file may be saved while they start.
+        # It is shown at once, as loading takes seconds.
+        progress.wait(what_is_loaded(target))
+        # All workers get one text: the file may be saved while they start.
         target = with_source(target)
         if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
                 lambda folder: target,
                 options,
-                shown,
+                progress,
                 overrides=overrides,
                 data=data,
                 trials=overrides.get("trials"),
             )
         prepare_environment(1)
-        # As a worker does: random layers at the top level of a study file too.
+        # Random layers at the top level of a study file need a seed, as in a worker.
         begin_trial(0)
         study, code = load_study(target)
         study = study.with_overrides({**overrides, **({"data": data} if data else {})})
         ready = InProcessExecutor(Session.open(study, code, study.threads, data))
-        return run_study(ready, options, progress=shown)
+        return run_study(ready, options, progress=progress)
 
 
 def _launch_in_workers(
@@ -131,9 +130,9 @@ def _launch_in_workers(
 ) -> StudyHistory:
     """Runs a study in worker processes.
 
-    ``trials`` and ``threads`` are given where they are known before the study is loaded.
+    `trials` and `threads` are None where nobody knows them before the study is loaded.
     """
-    # Before a worker starts: report a bad store without waiting for TensorFlow.
+    # A bad store is reported before a worker starts, without waiting for TensorFlow.
     existing = check_store(options.place)
     if options.runs_in(otherwise="worker") == "ray":
         check_installed()
@@ -166,7 +165,7 @@ def _launch_in_workers(
 
 
 def _without_repeats(progress: Progress) -> OnOutput:
-    """Returns what shows the workers' lines; once what all of them say of the user's state."""
+    """Returns a function that shows the workers' lines, and those on the user's state once."""
     said: set[str] = set()
 
     def say(line: str) -> None:
@@ -180,7 +179,10 @@ def _without_repeats(progress: Progress) -> OnOutput:
 def _workers_of(
     options: LaunchOptions, progress: Progress, stack: contextlib.ExitStack
 ) -> Callable[..., LaunchWorkers]:
-    """Returns what starts the workers: on this machine, or on the cluster that it connects to."""
+    """Returns a function that starts workers, on this machine or on a cluster.
+
+    `stack` ends the connection to the cluster.
+    """
     if options.runs_in(otherwise="worker") != "ray":
         return LocalWorkers
     from studies.executors.ray.cluster import connected
@@ -205,16 +207,16 @@ def describe_target(
 ) -> StudyDescription:
     """Returns the plan of a launch: the study with its space, traced and tailored.
 
-    Nothing is written, and nothing trained but a few samples to see what the builder does.
+    It writes nothing, and trains only on a few samples, to see what the builder does.
     """
-    with showing() as shown:
-        shown.wait(what_is_loaded(target))
+    with showing() as progress:
+        progress.wait(what_is_loaded(target))
         worker = WorkerExecutor(target, overrides=overrides, data=data)
         try:
             worker.load()
             description = worker.description
             check_definition(description)
-            initial = starting_values(description, open_store(place), shown)
+            initial = starting_values(description, open_store(place), progress)
             return replace(description, initial=initial)
         finally:
             worker.close()
@@ -241,7 +243,7 @@ def run_held(
     description = executor.description
     if description.deterministic:
         description = replace(description, lag=workers)
-    description = with_hardware(held.known, description, options.any_hardware)
+    description = with_hardware(held.recorded, description, options.any_hardware)
     journal, before = open_journal(held, executor, description, progress)
     with exporting(held, journal, progress, report=options.reports) as exporter:
         return _run_opened(held, journal, before, executor, options, progress, verifier, exporter)
@@ -301,7 +303,7 @@ def _run_opened(
             )
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
-            # Partial files of killed workers.
+            # Killed workers have left partial files.
             remove_pieces(checkpoints)
             if ending != INTERRUPTED:
                 engines = [refreshed(before), *held.others]
@@ -346,7 +348,7 @@ def _differing(description: StudyDescription, engines: Sequence[StudyHistory]) -
 
 
 def _curves(journal: Journal, recorded: Sequence[TrialRecord]) -> Curve:
-    """Returns what reads recorded trials as pruners saw them."""
+    """Returns a function that reads recorded trials as pruners saw them."""
     folder, description = journal.folder, journal.description
     if description.folds:
         return FoldCurves(folder, description, recorded, most_epochs(description))

@@ -1,7 +1,6 @@
-"""Opens a study for a launch: checks its store, takes its lock and reads its record.
+"""Opens a study for a launch: checks its store, takes its lock, opens its journal, exports it.
 
-While this process holds the study, no other changes the record. Also how infeasible trials are
-trained again, and how a study is sent to an MLflow server too.
+While this process holds the study, no other changes the record.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 from search_spaces.texts import counted
 from studies.definition import LaunchOptions
-from studies.executors.executor import Executor
+from studies.executors.jobs import Executor
 from studies.progress import Progress
 from studies.running.definitions import (
     check_definition,
@@ -69,14 +68,14 @@ class HeldStudy:
     initial: Sequence[Mapping[str, Any]]
 
     @property
-    def known(self) -> StudyHistory | None:
+    def recorded(self) -> StudyHistory | None:
         """The study under its present engine, or else under the one with the best trial."""
         return self.before or (best_of_engines(self.others) if self.others else None)
 
     @property
     def threads(self) -> int | None:
         """The threads of its trials, which further trials have too; None if it has no record."""
-        return None if self.known is None else self.known.description.threads
+        return None if self.recorded is None else self.recorded.description.threads
 
     def finished(self, retry_infeasible: bool) -> int:
         """Returns how many trials need not be trained any more."""
@@ -128,11 +127,11 @@ def open_journal(
     """
     store, before = held.store, held.before
     description = replace(description, initial=held.initial)
-    if held.known is not None:
-        description, kept = with_defaults_of(description, held.known)
+    if held.recorded is not None:
+        description, kept = with_defaults_of(description, held.recorded)
         if kept:
             progress.say(f"note: defaults stay as the study was begun: {', '.join(kept)}")
-    check_unchanged(held.known, description)
+    check_unchanged(held.recorded, description)
     if before is not None:
         asked = description.lag
         description = with_lag(with_joined(description, before.trials), before)
@@ -180,7 +179,7 @@ def superseded(
     files = files_of(journal.folder, journal.description.engine)
     for number in infeasible:
         for repeat in range(journal.description.trainings):
-            # Results of other code.
+            # Other code has written it.
             path = files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
@@ -205,8 +204,8 @@ def _again(trial: TrialRecord) -> TrialRecord:
 def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
     """Returns the address of the MLflow server that gets a study too, or None.
 
-    ``asked``: None is that of the last launch, or of ``MLFLOW_TRACKING_URI``; ``"off"`` is
-    none, from now on.
+    `asked` names it, or is ``"off"`` for none from now on; None: the server of the last launch, or
+    of ``MLFLOW_TRACKING_URI``.
     """
     if asked is not None:
         address: str | None = check_server(asked)
@@ -225,9 +224,9 @@ def exporting(
 
     Without a server's address the study is sent to none, now and in the next launch.
     """
-    known, wanted = JournalReader(held.folder).header().server, held.server or OFF
-    if known != wanted and (known or held.server):
-        journal.set_server(wanted)
+    recorded, server = JournalReader(held.folder).header().server, held.server or OFF
+    if recorded != server and (recorded or held.server):
+        journal.set_server(server)
     if held.server is not None:
         progress.say(f"the MLflow server {held.server} gets this study too")
     with Exporter(held.folder, progress.say, report=report) as exporter:

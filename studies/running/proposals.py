@@ -61,11 +61,11 @@ class Proposals:
         self.ending: Ending | None = None
         self._lag, self._objective = self.description.lag, self.description.objective
         finished = trials.finished
-        # In a deterministic study: the number of the next trial for the engine.
+        # The engine of a deterministic study gets this trial's result next.
         self._next = self._first_untold() if self._lag else 0
-        # Trials that have ended, and that the engine does not know yet.
+        # These trials have ended, and the engine does not know it yet.
         self._untold = {n: t for n, t in finished.items() if self._lag and n >= self._next}
-        # Trials that the engine knows, with hyperparameters that the space lacks.
+        # The engine knows these trials, whose hyperparameters the space lacks.
         self._showed: list[EndedTrial] = []
         self._told = sorted(finished.keys() - self._untold.keys())
         self._best = best_trial([finished[number] for number in self._told], self._objective)
@@ -129,7 +129,7 @@ class Proposals:
 
     def _ask(self, number: int) -> Proposal | None:
         with _naming("engine", "when it was asked for a trial"):
-            given = self.description.given(number)
+            given = self.description.first_values(number)
             return self.engine.ask(given, self._next if self._lag else None)
 
     def _lacks(self, number: int) -> bool:
@@ -166,11 +166,11 @@ class Proposals:
             return
         space = self.description.space
         for trial in showed:
-            shown = trial.result.joined
-            space = joined(space, shown)
-            names = ", ".join(str(parameter["name"]) for parameter in shown)
+            parameters = trial.result.joined
+            space = joined(space, parameters)
+            names = ", ".join(str(parameter["name"]) for parameter in parameters)
             how = "tuned from now on"
-            if all(parameter["kind"] == "fixed" for parameter in shown):
+            if all(parameter["kind"] == "fixed" for parameter in parameters):
                 how = "left at its default, as the engine can't tune it"
             self._say(f"trial {trial.number} declared {names}: {how}")
         self.description = replace(self.description, space=space)
@@ -178,7 +178,7 @@ class Proposals:
         self._trials.complete(space)
         running = self._trials.running.values()
         folds, longest = self.description.folds, most_epochs(self.description)
-        self._restore(epoch for each in running for epoch in each.for_pruners(folds, longest))
+        self._restore(epoch for trial in running for epoch in trial.for_pruners(folds, longest))
 
     def _restore(self, running: Iterable[EpochResult]) -> None:
         """Makes the engine from the record, and gives it the epochs of running trials."""
@@ -200,10 +200,10 @@ class Proposals:
         first_begun = min(begun, default=len(recorded))
         known = [trial.known for trial in recorded if trial.known is not None]
         # Late hyperparameters are in the space already, and so is the trial that declared them.
-        shown = [trial.number + 1 for trial in finished if trial.result.joined]
-        told = max([0, *known, *(number for number in shown if number <= first_begun)])
+        showed = [trial.number + 1 for trial in finished if trial.result.joined]
+        untold = max([0, *known, *(number for number in showed if number <= first_begun)])
         # It gets results in order: again from the first infeasible trial that is trained again.
-        return min(told, first_begun)
+        return min(untold, first_begun)
 
 
 @contextlib.contextmanager

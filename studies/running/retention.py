@@ -22,13 +22,13 @@ class Retention:
         self._files, self._description = files, description
         self._objective, self._keep = description.objective, description.keep
         finished = list(finished)
-        # All trials with a value, best first.
+        # They are the ranks of all trials with a value, best first.
         self._ranks = [rank_of(trial, self._objective) for trial in self._valued(finished)]
         # These may have files that are no longer needed. A kill may have come between writing a
         # file and removing the one that it supersedes; --keep may be less.
         self._dropped = {rank.number for rank in self._beyond()}
         self._scores = KeptScores()
-        # Pruned trials of folds: nothing reads the scores of some of their folds.
+        # Nothing reads the scores of pruned trials, which lack some of their folds.
         self._valueless = {trial.number for trial in finished if trial.best is None}
         for trial in self._valued(finished):
             self._scores.add(rank_of(trial, self._objective), trial.result.scores_bytes)
@@ -42,7 +42,7 @@ class Retention:
         for valued in self._valued([trial]):
             rank = rank_of(valued, self._objective)
             bisect.insort(self._ranks, rank)
-            # The trial itself, or the one that it displaces.
+            # It is the trial itself, or the one that it displaces.
             self._dropped |= {max(rank, first).number for first in self._beyond(1)}
             self._scores.add(rank, valued.result.scores_bytes)
 
@@ -84,7 +84,7 @@ class Retention:
         return ranked(trials, self._objective)
 
     def _beyond(self, most: int | None = None) -> list[Rank]:
-        """Returns the ranks after the last one that is kept, or so many of them."""
+        """Returns the ranks after the last one that is kept, at most so many."""
         if self._keep is None:
             return []
         return self._ranks[self._keep : None if most is None else self._keep + most]

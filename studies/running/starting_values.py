@@ -56,14 +56,15 @@ def starting_values(
             "anyway. Leave --start-with out, or name another study."
         )
     histories = read_engines(store, name)
-    trials = [trial for each in histories for trial in each.trials]
-    found = [trial.spec.values for trial in ranked(trials, histories[0].description.objective)]
-    return _best(found, space, f"the study {name!r}", progress)
+    trials = [trial for history in histories for trial in history.trials]
+    best_first = ranked(trials, histories[0].description.objective)
+    values = (trial.spec.values for trial in best_first)
+    return _best(values, space, f"the study {name!r}", progress)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Returns the rows of a JSON or CSV file: values by name, those of CSV as texts."""
-    what = f"The file to start with {str(path)!r}"
+    file = f"The file to start with {str(path)!r}"
     try:
         text = path.expanduser().read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".csv":
@@ -74,23 +75,24 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             content = json.loads(text)
             rows = content if isinstance(content, list) else [content]
     except (OSError, ValueError, csv.Error) as error:
-        raise StudyError(f"{what} cannot be read: {error}") from None
+        raise StudyError(f"{file} cannot be read: {error}") from None
     if not rows or not all(isinstance(row, dict) for row in rows):
         raise StudyError(
-            f'{what} must hold values by name, such as {{"learning_rate": 0.01}}, or a list of '
-            f"such; a CSV file, a column for each name. Received: {text!r:.200}"
+            f'{file} must hold values by name, such as {{"learning_rate": 0.01}}, or a list of '
+            "such; a CSV file, a column for each name",
+            received=text,
         )
     return rows
 
 
 def _of_a_table(rows: Iterable[Row], description: StudyDescription) -> Iterator[Row]:
-    """Yields the trials with a value of a table by `kerastudy export` or Optuna, best first."""
+    """Yields the trials with a value, best first, of a table by `kerastudy export` or Optuna."""
     valued: list[tuple[float, Row]] = []
     for row in rows:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             valued.append((float(row[_VALUE]), row))
-    valued = [each for each in valued if math.isfinite(each[0])]
-    for _, row in sorted(valued, key=lambda each: description.objective.sort_key(each[0])):
+    finite = [(value, row) for value, row in valued if math.isfinite(value)]
+    for _, row in sorted(finite, key=lambda pair: description.objective.sort_key(pair[0])):
         yield {
             # JSON has null where CSV has an empty cell.
             name.removeprefix(_PARAMETER): "" if text is None else text
@@ -111,29 +113,29 @@ def _best(
     trials: Iterable[Row], space: SearchSpace, where: str, progress: Progress
 ) -> tuple[dict[str, Any], ...]:
     """Returns the values of the best trials, best first, without those that can't be tried here."""
-    found: dict[str, dict[str, Any]] = {}
+    best: dict[str, dict[str, Any]] = {}
     passed_over: list[str] = []
-    for values in trials:
+    for row in trials:
         try:
-            made = _in_space(values, space)
+            values = _in_space(row, space)
         except SearchSpaceError as error:
             passed_over.append(str(error))
             continue
-        found.setdefault(canonical_json(made), made)
-        if len(found) == _BEST:
+        best.setdefault(canonical_json(values), values)
+        if len(best) == _BEST:
             break
     why = f"{len(passed_over)} not in this space, such as: {passed_over[0]}" if passed_over else ""
-    if not found:
+    if not best:
         raise StudyError(f"No trial of {where} can be tried here: {why or 'none has a value.'}")
-    left = f"; passed over: {why}" if why else ""
-    progress.say(f"starts with the best {len(found)} of {where}{left}")
-    return tuple(found.values())
+    without = f"; passed over: {why}" if why else ""
+    progress.say(f"starts with the best {len(best)} of {where}{without}")
+    return tuple(best.values())
 
 
 def _in_space(row: Row, space: SearchSpace) -> dict[str, Any]:
-    """Returns values as the space has them, complete; texts are read.
+    """Returns the complete values of a row as the space has them.
 
-    An empty cell is the empty text or None where that is a value, else of one that was not active.
+    An empty cell is the empty text or None where that is a value; else the name was not active.
     """
     values: dict[str, Any] = {}
     for name, text in row.items():
@@ -153,12 +155,12 @@ def _read(space: SearchSpace, name: str, text: str) -> Any:
     if parameter.contains(text):
         return text
     spellings = [unescaped(text)]
-    # Where some trials have none, tables write whole numbers with a decimal point.
+    # Tables write whole numbers with a decimal point where some trials have none.
     with contextlib.suppress(ValueError):
         if float(text).is_integer():
             spellings.append(str(int(float(text))))
-    for each in spellings:
+    for spelling in spellings:
         with contextlib.suppress(SearchSpaceError):
-            if parameter.contains(found := read_value(parameter, each)):
-                return found
+            if parameter.contains(value := read_value(parameter, spelling)):
+                return value
     return read_value(parameter, spellings[0])

@@ -1,4 +1,4 @@
-"""A running trial: its record, its fits, and their combined result."""
+"""The trials of a launch: running ones, with their fits' combined result, and ended ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Running:
     uuids: list[str] = field(default_factory=list)  # Of the fits that have begun.
     results: list[TrialResult] = field(default_factory=list)  # Of the fits that have ended.
     epochs: list[EpochResult] = field(default_factory=list)  # Of all fits so far.
-    # The objective by epoch, by fit.
+    # They have the objective by epoch, for each fit.
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
     began: float = 0.0  # When the present fit began, by the driver's clock, in seconds.
     last_epoch: float = 0.0  # When its last epoch ended, or it began.
@@ -60,7 +60,7 @@ class Running:
         self.last_epoch = now
 
     def for_pruners(self, folds: int, longest: int) -> Iterator[EpochResult]:
-        """Yields what pruners judge the trial by: the first repeat, or one fold after another.
+        """Yields the epochs that pruners see: of the first repeat, or of one fold after another.
 
         `longest` is the most epochs of any trial.
         """
@@ -172,13 +172,13 @@ def with_folds(
     curves: list[dict[int, Mapping[str, float]]] = [{} for _ in range(folds)]
     for epoch in epochs:
         curves[epoch.repeat][epoch.epoch] = epoch.metrics
-    found = common_best(curves, objective)
-    if found is None:
+    best = common_best(curves, objective)
+    if best is None:
         reason = f"no epoch of all {folds} folds has a finite {objective.metric}"
         return replace(common, state="infeasible", reason=common.reason or reason)
-    values = [curve[found.epoch][objective.metric] for curve in curves]
+    values = [curve[best.epoch][objective.metric] for curve in curves]
     of_folds = [
-        BestEpoch(found.epoch, v, c[found.epoch]) for v, c in zip(values, curves, strict=True)
+        BestEpoch(best.epoch, v, c[best.epoch]) for v, c in zip(values, curves, strict=True)
     ]
     number = min(range(folds), key=lambda fold: of_folds[fold].rank(objective, fold))
     repeats = tuple(
@@ -186,7 +186,7 @@ def with_folds(
     )
     return replace(
         common,
-        best=found,
+        best=best,
         repeats=repeats,
         best_repeat=number,
         weights_sha256=repeats[number].weights_sha256,
@@ -201,7 +201,7 @@ class StudyTrials:
     """The trials that have begun: those that run, and those that have ended."""
 
     def __init__(self, recorded: Sequence[TrialRecord]) -> None:
-        # By number; a running one as when it began.
+        # A running trial is here as it was when it began.
         self.all = {trial.number: trial for trial in recorded}
         self.finished = {trial.number: trial for trial in finished_trials(recorded)}
         self.running: dict[int, Running] = {}
@@ -219,10 +219,7 @@ class StudyTrials:
             self.all[trial.number] = self.finished[trial.number] = trial
 
     def lose(self, number: int, losses: int) -> TrialRecord:
-        """Takes a running trial whose process ended, and ``losses`` more that count against it.
-
-        Returns it with them.
-        """
+        """Takes a running trial whose process ended; returns it with ``losses`` more against it."""
         trial = self.running.pop(number).trial
         self.all[number] = lost = replace(trial, losses=trial.losses + losses)
         return lost
@@ -232,7 +229,7 @@ class StudyTrials:
         self.all = {number: completed(trial, space) for number, trial in self.all.items()}
         self.finished = {number: completed(trial, space) for number, trial in self.finished.items()}
         for running in self.running.values():
-            # It may begin again.
+            # The trial may begin again.
             running.trial = completed(running.trial, space)
 
 
@@ -252,7 +249,7 @@ class FirstTrials:
     def take(self, trial: EndedTrial) -> None:
         """Takes a trial that has ended."""
         raised = trial.result.raised
-        self._over = self._over or not raised or any(raised != each for each in self._failed)
+        self._over = self._over or not raised or any(raised != other for other in self._failed)
         self._failed.append(raised)
 
     def check(self) -> None:
@@ -268,7 +265,7 @@ class FirstTrials:
         )
 
 
-# As few trials of equal data as say that it does not depend on hyperparameters.
+# So many trials of equal data show that it does not depend on hyperparameters.
 _ALIKE = 2
 
 
@@ -281,7 +278,7 @@ class ValidationParts:
     def __init__(self, recorded: Iterable[TrialRecord]) -> None:
         self._first: dict[str, int] = {}
         self._told = False
-        # What objective functions trained on in earlier launches.
+        # Objective functions trained on this data in earlier launches.
         self._before: dict[str, list[int]] = {}
         for trial in recorded:
             if isinstance(trial, EndedTrial):
@@ -323,7 +320,7 @@ class ValidationParts:
         before, now = self._before, trial.result.data_digest
         if len(before) != 1 or not now or now in before:
             return ""
-        # Many trials of different hyperparameters had the same data; so those are not why.
+        # Trials of different hyperparameters had the same data, so another cause changed it.
         (numbers,) = before.values()
         if len(numbers) < _ALIKE:
             return ""

@@ -8,6 +8,7 @@ from .building.build import made_data as made_data
 from .building.build import settled as settled
 from .building.own_code import loading_warnings as loading_warnings
 from .building.own_code import own_code as own_code
+from .building.space import Resolved as Resolved
 from .building.space import resolve_space as resolve_space
 from .building.study_checks import check_study as check_study
 from .building.study_checks import check_targets as check_targets

@@ -15,7 +15,7 @@ from typing import Any
 from search_spaces.errors import BuilderError
 from studies.error_texts import describe
 
-# How TensorFlow's messages give the place of a function or of an operation.
+# TensorFlow's messages give the place of a function or of an operation in this form.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 _OF_KERASTUDY = ("studies", "tracking", "search_spaces")
 _CATALOG = Path(__file__).parents[1] / "catalog"
@@ -34,9 +34,8 @@ def explain(error: BaseException, build: Any = None) -> str:
     innermost = describe(errors[-1])
     if innermost != text:
         text = f"{text}, caused by {innermost}"
-    place = next((found for each in reversed(errors) if (found := _place_of(each))), "")
-    place = place or _place_of_builder(build)
-    return f"{text} ({place})" if place else text
+    places = [*filter(None, map(_place_of, reversed(errors))), _place_of_builder(build)]
+    return f"{text} ({places[0]})" if places[0] else text
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -47,7 +46,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 def is_fatal(error: BaseException) -> bool:
     """Returns whether it is one of ``keras_tuner.errors`` that ends a search."""
-    return any(_of_keras_tuner(kind, "FatalError") for kind in type(error).__mro__)
+    return _is(error, "keras_tuner", "FatalError")
 
 
 def fatal(error: BaseException) -> BuilderError:
@@ -57,19 +56,19 @@ def fatal(error: BaseException) -> BuilderError:
 
 def gives_up_trial(error: BaseException) -> bool:
     """Returns whether it is the one of ``keras_tuner.errors`` that ends a trial on purpose."""
-    return any(_of_keras_tuner(kind, "FailedTrialError") for kind in type(error).__mro__)
+    return _is(error, "keras_tuner", "FailedTrialError")
 
 
 def prunes_trial(error: BaseException) -> bool:
     """Returns whether it is Optuna's ``TrialPruned``."""
+    return _is(error, "optuna", "TrialPruned")
+
+
+def _is(error: BaseException, library: str, name: str) -> bool:
     return any(
-        kind.__name__ == "TrialPruned" and kind.__module__.partition(".")[0] == "optuna"
+        kind.__name__ == name and kind.__module__.partition(".")[0] == library
         for kind in type(error).__mro__
     )
-
-
-def _of_keras_tuner(kind: type, name: str) -> bool:
-    return kind.__name__ == name and kind.__module__.startswith("keras_tuner.")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -87,7 +86,7 @@ def _place_of(error: BaseException) -> str:
     """Returns the innermost line of the user's code in the traceback, or nothing."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [(frame.filename, frame.lineno or 0) for frame in frames]
-    # Of functions that TensorFlow rewrote, and of operations in its graphs.
+    # The message has places of rewritten functions, and of operations in graphs.
     places += [(file, int(line)) for file, line in _PLACE.findall(str(error))]
     own = [(file, line) for file, line in places if is_users(file)]
     return f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import linecache
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,10 @@ import sysconfig
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.abc import MetaPathFinder, SourceLoader
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path, PurePath
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from studies.user_code.same_names import NAMES, places_of
@@ -51,8 +52,8 @@ def own_modules(
     it would lie in its folder. `texts`, by file, replace those in the files.
     """
     roots = _roots(path)
-    given = {os.path.realpath(file): text for file, text in (texts or {}).items()}
-    found: dict[str, str] = {}
+    replacements = {os.path.realpath(file): text for file, text in (texts or {}).items()}
+    own: dict[str, str] = {}
     foreign: set[str] = set()
     waiting = [(source, package)]
     while waiting:
@@ -65,12 +66,12 @@ def own_modules(
                 foreign.add(name)
             for place, module in modules:
                 text = None
-                if place not in found:
-                    text = given.get(os.path.realpath(module.file)) or _text(module.file)
+                if place not in own:
+                    text = replacements.get(os.path.realpath(module.file)) or _text(module.file)
                 if place is not None and text is not None:
-                    found[place] = text
+                    own[place] = text
                     waiting.append((text, module.package))
-    return dict(sorted(found.items()))
+    return dict(sorted(own.items()))
 
 
 def imported_names(source: str, package: str = "", *, parents: bool = True) -> list[str]:
@@ -104,39 +105,28 @@ def imported_names(source: str, package: str = "", *, parents: bool = True) -> l
                 add(f"{base}.{alias.name}".strip("."))
         elif isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            given = getattr(node.args[0], "value", None)
-            if called in _BY_NAME and isinstance(given, str) and given and given[0] != ".":
-                add(given)
+            argument = getattr(node.args[0], "value", None)
+            if called in _BY_NAME and isinstance(argument, str) and argument and argument[0] != ".":
+                add(argument)
     return [name for name in names if name]
 
 
-def names_used(function: Any) -> list[str]:
-    """Returns the modules used by a notebook's function, and by functions that it calls there."""
-    names: dict[str, None] = {}
-    seen: set[int] = set()
-    waiting = [function]
-    while waiting:
-        each = waiting.pop()
-        code, globals_ = getattr(each, "__code__", None), getattr(each, "__globals__", None)
-        if code is None or globals_ is None or id(code) in seen:
+def imported_modules(folder: Path) -> dict[str, str]:
+    """Returns the texts of the own modules that this process has imported, for a notebook.
+
+    A cell may import modules for other cells, whose text is unknown here.
+    """
+    notebook = folder / "notebook.ipynb"
+    roots = _roots(notebook)
+    texts: dict[str, str] = {}
+    for module in tuple(sys.modules.values()):
+        file = getattr(module, "__file__", None) or ""
+        if not file.endswith(".py") or any(library in file for library in _LIBRARIES):
             continue
-        seen.add(id(code))
-        for name in _names_in(code):
-            value = globals_.get(name)
-            if isinstance(value, ModuleType):
-                names[value.__name__] = None
-            elif getattr(value, "__module__", None) == globals_.get("__name__"):
-                waiting += [value, *vars(value).values()] if isinstance(value, type) else [value]
-            elif isinstance(getattr(value, "__module__", None), str):
-                names[value.__module__] = None
-    return list(names)
-
-
-def _names_in(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names_in(constant)
+        place, text = _own_place(Path(file), roots, notebook), _text(Path(file))
+        if place is not None and text is not None:
+            texts[place] = text
+    return dict(sorted(texts.items()))
 
 
 def _resolved(name: str, folder: Path) -> Iterator[_Found]:
@@ -163,29 +153,24 @@ def _resolved(name: str, folder: Path) -> Iterator[_Found]:
 def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
     """Finds a module that is not imported, without running its packages.
 
-    Not `PathFinder`, which needs the parents of namespace packages to be imported.
-
     Returns its file, if it has one, and where its own modules are, if it is a package.
     """
-    parent, _, tail = name.rpartition(".")
-    if not parent:
-        try:
-            spec = PathFinder.find_spec(name, [*sys.path, str(folder)])
-        except (ImportError, ValueError):
-            spec = None
-        if spec is None:
-            return None, []
-        origin = None if spec.origin is None else Path(spec.origin)
-        return origin, list(spec.submodule_search_locations or ())
-    loaded = sys.modules.get(parent)
-    places = _search(parent, folder)[1] if loaded is None else getattr(loaded, "__path__", ())
-    places = [*places, *map(str, places_of(parent))]
-    folders = [os.path.join(place, tail) for place in places]
-    for each in folders:
-        for file, within in ((Path(each, "__init__.py"), [each]), (Path(f"{each}.py"), [])):
-            if file.is_file():
-                return file, within
-    return None, [each for each in folders if os.path.isdir(each)]
+    parent = name.rpartition(".")[0]
+    places: list[str] = [*sys.path, str(folder)]
+    if parent:
+        loaded = sys.modules.get(parent)
+        within = _search(parent, folder)[1] if loaded is None else getattr(loaded, "__path__", ())
+        places = [*within, *map(str, places_of(parent))]
+    namespace: list[str] = []
+    for place in places:
+        # `PathFinder` would need the parents of namespace packages to be imported.
+        finder: Any = pkgutil.get_importer(place)
+        spec = None if finder is None else finder.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            file = None if spec.origin is None else Path(spec.origin)
+            return file, list(spec.submodule_search_locations or ())
+        namespace += [] if spec is None else spec.submodule_search_locations or ()
+    return None, namespace
 
 
 class _Roots(NamedTuple):
@@ -197,12 +182,12 @@ class _Roots(NamedTuple):
 
 def _roots(path: Path) -> list[_Roots]:
     """Returns the roots of a study file: by its name, and with links resolved."""
-    found = []
+    pairs = []
     for file in (Path(os.path.abspath(path)), path.resolve()):
         repository = next((p for p in file.parents if (p / ".git").exists()), None)
         roots = [file.parent, *([] if repository is None else [repository])]
-        found.append(_Roots(file.parent, roots))
-    return found
+        pairs.append(_Roots(file.parent, roots))
+    return pairs
 
 
 def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
@@ -212,7 +197,7 @@ def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
         return None
     if any(resolved.is_relative_to(place) for place in _PYTHONS):
         return None
-    # By their names first, then with links resolved.
+    # A link's own place counts before that of its file.
     for each in (Path(os.path.abspath(file)), resolved):
         for folder, own in roots:
             if any(each.is_relative_to(r) and not _is_installed(each, r) for r in own):
@@ -279,9 +264,9 @@ class _Finder(MetaPathFinder):
                 if os.path.realpath(file) in self._texts:
                     return self._spec(fullname, str(file), file.name == "__init__.py")
             if self._is_namespace(Path(entry, tail)):
-                found = ModuleSpec(fullname, None, is_package=True)
-                found.submodule_search_locations = [str(Path(entry, tail))]
-                return found
+                namespace = ModuleSpec(fullname, None, is_package=True)
+                namespace.submodule_search_locations = [str(Path(entry, tail))]
+                return namespace
         return None
 
     def _is_namespace(self, folder: Path) -> bool:
@@ -307,7 +292,7 @@ class _TextLoader(SourceLoader):
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
-        # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
+        # Python, and with it TensorFlow's AutoGraph, reads a function's text there.
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
     def get_filename(self, fullname: str) -> str:
@@ -317,7 +302,7 @@ class _TextLoader(SourceLoader):
         return self._text.encode()
 
 
-# On a repository of a hundred thousand files it takes a second or two.
+# git takes a second or two on a repository of a hundred thousand files.
 _SECONDS = 10.0
 
 
@@ -327,20 +312,20 @@ def commit_of(code: CodeDescription) -> dict[str, str]:
     It is dirty if a tracked file has changed, or if git does not track one of the study's own
     files. Other untracked files, such as a store, don't count.
     """
-    found = {"commit": "", "dirty": ""}
+    unknown = {"commit": "", "dirty": ""}
     path = Path(code.path or Path(code.folder or ".") / "notebook")
     git = shutil.which("git")
     if git is None or not path.parent.is_dir():
-        return found
+        return unknown
     files = [str(path)] if code.path else []
     files += [str(place_of(path, place)) for place in code.modules or {}]
     commit = _asked(git, path.parent, "rev-parse", "HEAD")
     if not commit:
-        return found
+        return unknown
     changed = _asked(git, path.parent, "status", "--porcelain", "--untracked-files=no")
     if not changed and files:
-        known = _asked(git, path.parent, "ls-files", "--error-unmatch", "--", *files)
-        changed = "untracked" if known is None else ""
+        tracked = _asked(git, path.parent, "ls-files", "--error-unmatch", "--", *files)
+        changed = "untracked" if tracked is None else ""
     return {"commit": commit.strip(), "dirty": "false" if changed == "" else "true"}
 
 

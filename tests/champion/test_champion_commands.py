@@ -12,6 +12,7 @@ from conformance.executor import STUDY_FILE
 from exact_training import taken
 from in_mlflow import InMlflow, wait_for_exporters
 from kinds_study import Kinds
+from stores import store_at
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
@@ -21,7 +22,6 @@ from studies.results import read_study
 from tracking.history import evaluations_on, read_evaluations, record_evaluation
 from tracking.history import read_study as read_record
 from tracking.records import EndedTrial, Evaluation, Measured, to_json
-from tracking.store import open_store
 
 
 def models(kinds: Kinds, alias: str) -> Any:
@@ -29,8 +29,7 @@ def models(kinds: Kinds, alias: str) -> Any:
 
 
 def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
-    store = open_store(kinds.store)
-    assert store is not None
+    store = store_at(kinds.store)
     module = kinds.module()
     labels = (module["y_test"] == "small").astype(int)
     model = models(kinds, "champion")
@@ -79,8 +78,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     best, worst = kinds.trials[0]["trial"], kinds.trials[-1]["trial"]
     before = models(kinds, "champion").get_weights()
     options = ("--trial", str(worst), "--reason", "it is small", "--refit", "--json")
-    store = open_store(kinds.store)
-    assert store is not None
+    store = store_at(kinds.store)
     found = as_json(kinds.run("promote", "kinds", *options))
     assert (found["champion"], found["refit"]) == ("models:/kinds@champion", "models:/kinds@refit")
     history = read_study("kinds", store=kinds.store)
@@ -136,8 +134,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     assert f"trial {worst} stays the champion (promoted: it is small)" in " ".join(
         later.stderr.split()
     )
-    store = open_store(kinds.store)
-    assert store is not None
+    store = store_at(kinds.store)
     shown = " ".join(study_text(read_record(store, "kinds")).split())
     assert f"@champion: trial {worst}, promoted: it is small" in shown
     kept = models(kinds, "champion").get_weights()

@@ -21,14 +21,13 @@ import uvicorn
 from in_mlflow import InMlflow
 from kinds_study import Kinds
 from mlflow_server import free_port
+from stores import history_at
 from user_commands import as_json, environment
 
 import kerastudy as ks
 from search_spaces import DataError
 from studies import as_csv
-from studies.champion import Inputs, Taken, predictions_table, read_inputs
-from tracking.history import read_study
-from tracking.store import open_store
+from studies.champion import Input, Inputs, predictions_table, read_inputs
 
 ROWS = pd.DataFrame({"size": [3.3e4, 2.6e4, 3.0e4], "age": [80, 3, 40]})
 
@@ -91,9 +90,7 @@ def odds_of(kinds: Kinds) -> np.ndarray:
 
 @pytest.mark.exhaustive
 def test_a_server_predicts_what_keras_does(kinds: Kinds) -> None:
-    store = open_store(kinds.store)
-    assert store is not None
-    InMlflow(read_study(store, "kinds"))
+    InMlflow(history_at(kinds.store, "kinds"))
     with served(kinds) as ask:
         answered = ask({"dataframe_split": ROWS.to_dict("split", index=False)})
     assert np.allclose([list(each.values()) for each in answered], odds_of(kinds), rtol=1e-5)
@@ -146,40 +143,40 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
     (folder / "cut.npz").write_bytes(b"PK\x03\x04 no archive")
     (folder / "some.txt").write_text("1")
     for name, told in (
-        ("few.csv", "lacks the columns 'age'. The model takes the columns size, age."),
+        ("few.csv", "lacks the columns 'age'. The model takes the columns size and age."),
         ("texts.csv", "has texts in the columns age"),
         ("gaps.csv", "has empty cells"),
-        ("wide.npy", "has samples of shape (3,). The model takes the columns size, age."),
+        ("wide.npy", "has samples of shape (3,). The model takes the columns size and age."),
         ("one.npy", "it is one sample, not a row of samples; save x[None]"),
         ("pickled.npy", "allow_pickle"),
         ("cut.npz", "can't be read"),
-        ("some.txt", "is no file that predict reads"),
+        ("some.txt", "is no npz, npy, csv or parquet file"),
         ("missing.csv", "There is no file"),
-        (".", "has no images"),
+        (".", "is no npz, npy, csv or parquet file"),
     ):
         failed = kinds.run("predict", "kinds", "--input", name, expect=2)
         assert told in failed.stderr and failed.stderr.count("\n") == 1, failed.stderr
     failed = kinds.run("predict", "kinds", "--input", "x.csv", "--output", "x.xls", expect=2)
-    assert ".csv, .parquet, .npz" in failed.stderr
+    assert ".csv, .parquet or .npz" in failed.stderr
     failed = kinds.run("predict", "kinds", "--input", "x.csv", "--output", "no/x.csv", expect=2)
     assert "There is no folder 'no'" in failed.stderr
 
 
 def test_every_line_of_numbers_is_a_sample(tmp_path: Path) -> None:
-    inputs = Inputs((), (Taken("", np.dtype("float32"), (4,)),))
+    inputs = Inputs((), (Input("", np.dtype("float32"), (4,)),))
     file, rows = tmp_path / "x.csv", np.array([[0, 0.5, 0, 0], [1, 2, 3, 4]])
     # Without a first line of names; with pandas's own; with others.
     for header in (False, True, ["a", "b", "c", "d"]):
         pd.DataFrame(rows).to_csv(file, header=header, index=False)
         assert np.array_equal(read_inputs(file, inputs)[0][""], rows)
     # Names that are numbers.
-    named = Inputs(("7", "9"), (Taken("", np.dtype("float32"), (2,)),))
+    named = Inputs(("7", "9"), (Input("", np.dtype("float32"), (2,)),))
     pd.DataFrame(rows[:, :2], columns=["9", "7"]).to_csv(file, index=False)
     assert np.array_equal(read_inputs(file, named)[0][""], rows[:, 1::-1])
 
 
 def test_one_array_is_not_several(tmp_path: Path) -> None:
-    several = Inputs((), tuple(Taken(name, np.dtype("float32"), (2,)) for name in ("a", "b")))
+    several = Inputs((), tuple(Input(name, np.dtype("float32"), (2,)) for name in ("a", "b")))
     np.save(tmp_path / "x.npy", np.zeros((3, 2)))
     with pytest.raises(DataError, match="has one array: give an npz file"):
         read_inputs(tmp_path / "x.npy", several)
@@ -192,29 +189,9 @@ def test_samples_without_numbers_are_noted(kinds: Kinds) -> None:
     assert "2 of 3 samples have values that are NaN or infinite" in done.stderr
 
 
-def test_images_of_a_folder(tmp_path: Path) -> None:
-    import tensorflow as tf
-
-    images = np.random.default_rng(0).integers(0, 256, (3, 5, 4)).astype("uint8")
-    for place, name in enumerate(("b.png", "a.png", "c.png")):
-        (tmp_path / name).write_bytes(tf.io.encode_png(images[place][..., None]).numpy())
-    (tmp_path / "notes.txt").write_text("no image")
-    taken = Inputs((), (Taken("", np.dtype("uint8"), (5, 4)),))
-    arrays, names = read_inputs(tmp_path, taken)
-    assert names == ["a.png", "b.png", "c.png"]
-    assert np.array_equal(arrays[""], images[[1, 0, 2]])
-    scaled = Inputs((), (Taken("", np.dtype("float32"), (5, 4, 3)),), scaled=True)
-    arrays, _ = read_inputs(tmp_path / "b.png", scaled)
-    assert np.allclose(arrays[""][0], np.repeat(images[0][..., None], 3, 2) / 255)
-    with pytest.raises(
-        DataError, match=r"shape \(5, 4\)\. The model takes uint8 of shape \(9, any"
-    ):
-        read_inputs(tmp_path, Inputs((), (Taken("", np.dtype("uint8"), (9, None)),)))
-
-
 def test_several_inputs_and_texts(tmp_path: Path) -> None:
     several = Inputs(
-        (), (Taken("words", np.dtype(str), ()), Taken("numbers", np.dtype("float32"), (2,)))
+        (), (Input("words", np.dtype(str), ()), Input("numbers", np.dtype("float32"), (2,)))
     )
     file = tmp_path / "several.npz"
     words, numbers = np.array(["=a", "b"]), np.ones((2, 2))

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from blobs import Launched
 from in_mlflow import InMlflow
+from stores import history_at
 from suite import exhaustive_but
 from user_commands import kerastudy_here, run
 
 from kerastudy import datasets
-from tracking.history import StudyHistory, read_study, read_validation_predictions
-from tracking.store import open_store
+from tracking.history import StudyHistory, read_validation_predictions
 
 # Plain MLflow, as a user's program would have it.
 EVALUATE = """
@@ -54,9 +54,7 @@ def shown(launched: Launched, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 def history_in(folder: Path) -> StudyHistory:
-    store = open_store(folder)
-    assert store is not None
-    return read_study(store, "blobs")
+    return history_at(folder, "blobs")
 
 
 @pytest.fixture(scope="module")

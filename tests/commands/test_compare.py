@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from handmade import ENVIRONMENT, losses, make_spec, record_trial
 from scripted import describe
+from stores import store_at
 from user_commands import kerastudy_here
 
 import kerastudy as ks
@@ -19,7 +20,7 @@ from studies.commands import kerastudy as group
 from tracking.history import read_study
 from tracking.journal import Journal
 from tracking.records import Objective
-from tracking.store import Store, create_store, open_store
+from tracking.store import Store, create_store
 
 SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]"]))
 ACCURACY = Objective("val_accuracy", "max")
@@ -56,8 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(root: Path) -> Store:
-    store = open_store(root)
-    assert store is not None
+    store = store_at(root)
     return store
 
 
@@ -107,10 +107,13 @@ def test_the_text_says_the_same(store: Path) -> None:
     assert told.exit_code == 0, told.output
     lines = [re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()]
     assert ["objective", "min val_loss"] in lines
-    assert ["digits", "optuna:tpe", "0.2", "2", "1", "3: 3 complete", "6", "4.5"] in lines
-    assert ["손글씨 [red]", "optuna:tpe", "0.1", "2", "2", "3: 3 complete", "6", "4.5"] in lines
+    assert ["study", "digits", "손글씨 [red]"] in lines
+    assert ["engine", "optuna:tpe", "optuna:tpe"] in lines
+    assert ["best", "0.2", "0.1"] in lines and ["trial", "1", "2"] in lines
+    assert ["trials", "3 complete", "3 complete"] in lines
+    assert ["epochs", "6", "6"] in lines and ["time", "4.5 s", "4.5 s"] in lines
     assert ["to reach val_loss", "digits", "손글씨 [red]"] in lines
-    assert ["0.3", "2 trials, 4 epochs, 3.0 s", "3 trials, 6 epochs, 4.5 s"] in lines
+    assert ["0.3", "2 trials, 4 epochs, 3 s", "3 trials, 6 epochs, 4.5 s"] in lines
     assert ["0.15", "not reached", "3 trials, 6 epochs, 4.5 s"] in lines
     assert ["top 2 trials", "digits", "손글씨 [red]", "overlap"] in lines
     assert ["rate", "0.001 to 0.01", "0.001 to 0.01", "1.00"] in lines
@@ -139,11 +142,12 @@ def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(
     monkeypatch.setenv("COLUMNS", "100")
     told = CliRunner().invoke(group, ["list", "--store", str(store)])
     lines = [re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()]
-    assert ["led", "val_loss 0.1", "5 complete, by 2 engines", "just now"] in lines
+    assert ["led", "val_loss 0.1", "5 complete", "2", "just now"] in lines
     assert [
         "a study that has a rather long name",
         "val_loss 0.9",
         "1 complete",
+        "1",
         "just now",
     ] in lines
     told = CliRunner().invoke(group, ["list", "--json", "--store", str(store)])
@@ -152,7 +156,7 @@ def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(
     assert led["states"]["complete"] == 5 and not led["running"]
     with opened(store).lock_study(store / "led", "led"):
         told = CliRunner().invoke(group, ["list", "--store", str(store)])
-    assert ["led", "val_loss 0.1", "5 complete, by 2 engines", "running"] in [
+    assert ["led", "val_loss 0.1", "5 complete", "2", "running"] in [
         re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()
     ]
 

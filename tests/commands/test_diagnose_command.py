@@ -13,14 +13,15 @@ import pytest
 from blobs import write_study
 from handmade import ENVIRONMENT, make_spec, record_trial
 from scripted import describe
+from stores import history_at
 from user_commands import Answer, kerastudy_here
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.history import StudyHistory, read_study
+from tracking.history import StudyHistory
 from tracking.journal import Journal
 from tracking.records import CodeDescription, Objective
-from tracking.store import create_store, open_store
+from tracking.store import create_store
 
 SPACE = SearchSpace(ks.learning_rate(1e-3, 1.0))
 OBJECTIVE = Objective("val_accuracy", "max")
@@ -67,9 +68,7 @@ def document(folder: Path, *arguments: str) -> Any:
 
 
 def history(folder: Path, name: str) -> StudyHistory:
-    store = open_store(folder / "my store")
-    assert store is not None
-    return read_study(store, name)
+    return history_at(folder / "my store", name)
 
 
 def test_text_fits_80_columns_the_most_severe_first(made: Path) -> None:

@@ -12,16 +12,14 @@ import pytest
 from blobs import Launched
 from damage import cut_short, tear_last_page
 from handmade import contents
+from stores import history_at
 from user_commands import kerastudy_here, run
 
-from tracking.history import read_study
-from tracking.store import checkpoint_digest, open_store
+from tracking.store import checkpoint_digest
 
 
 def best_checkpoint(folder: Path) -> Path:
-    store = open_store(folder)
-    assert store is not None
-    history = read_study(store, "blobs")
+    history = history_at(folder, "blobs")
     assert history.best is not None
     path = history.checkpoint(history.best)
     assert path is not None

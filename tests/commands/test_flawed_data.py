@@ -10,11 +10,10 @@ import re
 from pathlib import Path
 
 from in_mlflow import InMlflow
+from stores import history_at
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
-from tracking.history import read_study
-from tracking.store import open_store
 
 STUDY = """
 import keras
@@ -65,9 +64,7 @@ def check_all(folder: Path, share: str) -> None:
     page = (folder / "report.html").read_text(encoding="utf-8")
     (believed,) = re.findall(r'<p class="believe">(.*?)</p>', page)
     check(believed, share)
-    store = open_store(folder / "kerastudy-store")
-    assert store is not None
-    in_mlflow = InMlflow(read_study(store, "flawed"))
+    in_mlflow = InMlflow(history_at(folder / "kerastudy-store", "flawed"))
     check(in_mlflow.experiment.tags["mlflow.note.content"], share)
     check(in_mlflow.parent.data.tags["mlflow.note.content"], share)
     check(in_mlflow.champion.description, share)

@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 from blobs import Launched
+from stores import history_at
 from user_commands import Answer, kerastudy_here
-
-from tracking.history import read_study
-from tracking.store import open_store
 
 
 def document(told: Answer) -> Any:
@@ -61,9 +59,7 @@ def test_show_has_what_the_issue_lists(launched: Launched, shown: Any) -> None:
 
 
 def test_show_says_what_is_recorded(launched: Launched, shown: Any) -> None:
-    store = open_store(launched.store)
-    assert store is not None
-    best = read_study(store, "blobs").best
+    best = history_at(launched.store, "blobs").best
     assert best is not None
     assert best.best is not None
     assert shown["best"]["trial"] == best.number
@@ -80,9 +76,7 @@ def test_show_says_what_is_recorded(launched: Launched, shown: Any) -> None:
 
 
 def test_the_best_is_the_best_of_all_epochs(launched: Launched, shown: Any) -> None:
-    store = open_store(launched.store)
-    assert store is not None
-    history = read_study(store, "blobs")
+    history = history_at(launched.store, "blobs")
     values = [
         (-metrics["val_accuracy"], epoch, trial.number)
         for trial in history.trials

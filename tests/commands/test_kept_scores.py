@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from blobs import Launched
 from damage import flip_byte
+from stores import store_at
 
 from studies.doctor import diagnose
 from tracking.history import (
@@ -17,12 +18,10 @@ from tracking.history import (
     study_verdict,
     trial_scores,
 )
-from tracking.store import open_store
 
 
 def history_of(root: Path) -> StudyHistory:
-    store = open_store(root)
-    assert store is not None
+    store = store_at(root)
     return read_study(store, study_names(store)[0])
 
 

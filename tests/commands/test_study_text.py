@@ -1,4 +1,4 @@
-"""What `show` prints fits the terminal, and can't control it."""
+"""What `show` and `reproduce` print fits the terminal, and can't control it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rich.cells import cell_len
 from scripted import describe
 
 import kerastudy as ks
-from studies.commands import definition_text, study_text, tell
+from studies.champion import Reproduction
+from studies.commands import definition_text, reproduction_text, study_text, tell
 from tracking.history import StudyHistory, StudyVerdict
 from tracking.records import Corrected, Interval, TrialRecord
 from tracking.store import Store
@@ -72,10 +73,10 @@ def test_the_verdict_comes_first() -> None:
     lines = text_of(history_of(*(trial(number) for number in range(9)))).splitlines()
     assert lines[:5] == [
         "study      scripted",
-        "best       trial 0: val_loss 0.123457 at epoch 1 of 3  ▁█▅",
+        "best       trial 0: val_loss 0.123457 at epoch 1 of 3",
         "verdict    Reported 0.123. Expect 0.131 (0.120 to 0.140).",
-        "           Corrected for the choice among 9 trials, on 360 validation samples.",
-        "           A note.",
+        "rests on   Corrected for the choice among 9 trials, on 360 validation samples. A",
+        "           note.",
     ]
 
 
@@ -117,3 +118,21 @@ def test_names_and_values_control_no_terminal() -> None:
     text = text_of(history_of(*trials)) + text_of(history_of(*trials), every=True)
     assert "\x1b" not in text and "\u202e" not in text
     assert r"\x1b[31m\nred[/red]\u202e"[:20] in text
+
+
+DIGEST = "0123456789abcdef" * 4
+IDENTICAL = Reproduction("digits", 3, True, 2, 0.0, DIGEST, DIGEST, (), (), "plain", "optuna:tpe")
+
+
+def test_weights_are_named_or_said_to_be_missing() -> None:
+    assert "2 epochs, weights 0123456789abcdef…" in " ".join(reproduction_text(IDENTICAL).split())
+    none = replace(IDENTICAL, recorded_sha256="", reproduced_sha256="")
+    assert "2 epochs, no weights to compare" in " ".join(reproduction_text(none).split())
+    other = replace(none, identical=False, max_difference=0.5, reproduced_sha256=DIGEST)
+    *_, last = reproduction_text(other).splitlines()
+    assert last.split() == "no weights recorded, weights 0123456789abcdef… now".split()
+
+
+def test_lines_fit() -> None:
+    longer = replace(IDENTICAL, study="a study of a long name" * 3, identical=False)
+    assert all(len(line) <= 80 for line in reproduction_text(longer).splitlines())

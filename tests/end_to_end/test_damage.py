@@ -18,6 +18,7 @@ import faults
 import pytest
 from killing import STUDY_FILE
 from scripted import run_study
+from stores import history_at
 from study_record import differences, left_behind, read_record
 from user_commands import kerastudy_here
 from write_ahead import change_last_bytes, commits, dumped
@@ -25,9 +26,9 @@ from write_ahead import change_last_bytes, commits, dumped
 from studies.commands import telling_errors
 from studies.doctor import diagnose
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, read_study
+from tracking.history import StudyHistory
 from tracking.records import TrialSpec
-from tracking.store import create_store, open_store
+from tracking.store import create_store
 
 SETTINGS = {"trials": 6, "epochs": 3, "pruner": "successive-halving", "seed": 2}
 
@@ -111,9 +112,7 @@ def test_a_read_only_disk_is_told_and_then_forgotten(
     )
     assert "is not writable" in by_command.stderr and "damaged" not in by_command.stderr
     # It can be read, as a backup's snapshot can.
-    store = open_store(disk / "store")
-    assert store is not None
-    assert len(read_study(store, "faults").trials) == SETTINGS["trials"]
+    assert len(history_at(disk / "store", "faults").trials) == SETTINGS["trials"]
     # (The scripted champion is no model of Keras.)
     assert {finding.kind for finding in diagnose(disk / "store").findings} <= {"champion"}
     remount("rw")
@@ -192,9 +191,7 @@ def test_the_best_trials_damaged_checkpoint_is_noticed_and_made_again(tmp_path: 
 
 
 def read(root: Path) -> StudyHistory:
-    store = open_store(root)
-    assert store is not None
-    return read_study(store, "chaos")
+    return history_at(root, "chaos")
 
 
 def one_bit_off(path: Path) -> bytes:

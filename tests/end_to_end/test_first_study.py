@@ -15,12 +15,11 @@ import pexpect
 import pytest
 from in_mlflow import InMlflow
 from rich.cells import cell_len
+from stores import history_at
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
-from tracking.history import read_study
-from tracking.report import StudyData, verdict
-from tracking.store import open_store
+from tracking.summary import summary_of
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +93,7 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     try:
         again = reproduced_at_a_terminal(tmp_path, ["reproduce", "digits", *store], launched)
         shown = as_json(kerastudy_here(tmp_path, "show", "digits", *store))
-        opened = open_store(moved)
-        assert opened is not None
-        in_mlflow = InMlflow(read_study(opened, "digits"))
+        in_mlflow = InMlflow(history_at(moved, "digits"))
         mlflow.set_tracking_uri(shown["tracking_uri"])
         model = mlflow.keras.load_model("models:/digits@champion")
         recorded = {
@@ -120,10 +117,10 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     said = f"reproduced bit for bit by model.fit, all {best['epochs']} epochs, on {day}"
     assert shown["best"]["verified"] == said
     assert recorded["run"] == recorded["version"] == said
-    assert said in recorded["note"] and "run the best trial again" not in recorded["note"]
-    report = verdict(StudyData(ks.read_study("digits", store=moved)))
-    assert dict(report.trust)["Verified"] == f"Yes: {said}."
-    assert not [what for what, _ in report.commands if "again" in what]
+    assert said in recorded["note"] and "kerastudy reproduce" not in recorded["note"]
+    summary = summary_of(ks.read_study("digits", store=moved))
+    assert dict(summary.facts)["verified"] == said
+    assert not [each for each in summary.commands if each.name == "reproduce"]
     part = ks.datasets.digits().load().validation
     value = model.evaluate(part.x, part.y, batch_size=64, verbose=0)[1]
     assert value == pytest.approx(best["value"], abs=1e-6)

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from damage import cut_short
+from stores import history_at
 from study_record import left_behind
 from user_commands import kerastudy, kerastudy_here, write_study
 
 from studies.training import checkpoints
-from tracking.history import StudyHistory, read_study
-from tracking.store import create_store, open_store
+from tracking.history import StudyHistory
+from tracking.store import create_store
 
 NAME, TRIALS, EPOCHS, CUT = "작은 연구", 4, 8, 5
 DAMAGED, DOOMED, KILLED, CRASHED = range(TRIALS)
@@ -79,9 +80,7 @@ def launch(folder: Path, store: str, *arguments: str, here: bool = False, **more
 
 
 def read(folder: Path, store: str) -> StudyHistory:
-    opened = open_store(folder / store)
-    assert opened is not None
-    return read_study(opened, NAME)
+    return history_at(folder / store, NAME)
 
 
 def epochs_of(folder: Path, number: int) -> tuple[list[int], list[int], int]:

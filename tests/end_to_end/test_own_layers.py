@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 from in_mlflow import InMlflow
+from stores import history_at
 from user_commands import as_json, environment, kerastudy_here
-
-from tracking.history import read_study
-from tracking.store import open_store
 
 STUDY = """
 import keras
@@ -133,9 +131,7 @@ def test_they_load_where_nothing_of_the_study_is(folder: Path, tmp_path: Path) -
     store = tmp_path / "store"
     shutil.copytree(folder / "kerastudy-store", store)
     assert as_json(kerastudy_here(tmp_path, "show", "own", "--json", "--store", str(store)))
-    opened = open_store(store)
-    assert opened is not None
-    InMlflow(read_study(opened, "own"))
+    InMlflow(history_at(store, "own"))
     shutil.rmtree(folder)
     uri = f"sqlite:///{(store / 'mlflow.db').as_posix()}"
     done = subprocess.run(

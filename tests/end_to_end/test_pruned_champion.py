@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from blobs import write_study
+from stores import history_at
 from user_commands import kerastudy_here
 
-from tracking.history import read_study
-from tracking.store import checkpoint_digest, open_store
+from tracking.store import checkpoint_digest
 
 SETTINGS = """    epochs=4,
     engine="optuna:random",
@@ -53,9 +53,7 @@ def test_a_trial_that_ended_early_is_chosen_registered_and_trained_again(
     )
     arguments = ("launch", "my_study.py", "--store", "store", "--executor", "in-process")
     told = kerastudy_here(tmp_path, *arguments, "--verify", "full")
-    store = open_store(tmp_path / "store")
-    assert store is not None
-    history = read_study(store, "blobs")
+    history = history_at(tmp_path / "store", "blobs")
     best = history.best
     assert best is not None and best.result is not None and best.best is not None
     assert (best.number, best.state, best.best.epoch) == (1, state, 1)

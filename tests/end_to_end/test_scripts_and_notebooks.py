@@ -11,11 +11,12 @@ import nbclient
 import nbformat
 import pytest
 from conformance.executor import STUDY_FILE
+from stores import history_at
 from suite import exhaustive_but
 from user_commands import as_json, environment, kerastudy, kerastudy_here
 
-from tracking.history import read_source, read_study
-from tracking.store import create_store, open_store
+from tracking.history import read_source
+from tracking.store import create_store
 
 
 # How such files are loaded is in `test_self_launching`.
@@ -115,9 +116,7 @@ def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reproduced:
         for each in notebook.cells
     ]
     assert printed[len(CELLS) - 1 :] == ["1\n", *["True\n"] * reproduced]
-    store = open_store(tmp_path / "kerastudy-store")
-    assert store is not None
-    history = read_study(store, "from a notebook")
+    history = history_at(tmp_path / "kerastudy-store", "from a notebook")
     code = history.description.code
     assert code.path == ""
     assert read_source(history, code.digest).strip() == cell(CELLS[2]).strip()

@@ -15,13 +15,13 @@ import keras
 import numpy as np
 import pytest
 from in_mlflow import InMlflow
+from stores import store_at
 from user_commands import KERASTUDY, environment, kerastudy
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.commands import study_document, study_text
 from tracking.history import read_study
-from tracking.store import open_store
 
 
 def build(hp: Hyperparameters) -> keras.Model:
@@ -69,7 +69,7 @@ def test_the_champion_is_the_trial_that_holds(
     assert best.number != 3 and best.verified == "model.fit, identical"
     told = " ".join(capsys.readouterr().err.split())
     assert f"trial 3 differs from model.fit: {wrong.verified.split(': ')[1]}" in told
-    assert "other trials" in told and "0, 1, 2. `kerastudy reproduce`" in told
+    assert "other trials" in told and "0, 1 and 2. `kerastudy reproduce`" in told
     assert f"the champion is the next best, trial {best.number}" in told
 
     in_mlflow = InMlflow(history)
@@ -188,8 +188,7 @@ def test_a_worker_and_a_driver_that_are_killed_while_they_verify_lose_nothing(
     finally:
         driver.kill()
         driver.wait()
-    store = open_store(tmp_path / "store")
-    assert store is not None
+    store = store_at(tmp_path / "store")
     history = read_study(store, "held")
     assert history.registered is None
     (trial,) = history.trials

@@ -11,11 +11,10 @@ import mlflow
 import numpy as np
 import pytest
 from in_mlflow import InMlflow
+from stores import history_at
 from user_commands import as_json, kerastudy_here
 
 from kerastudy import datasets
-from tracking.history import read_study
-from tracking.store import open_store
 
 DATA = """
 import numpy as np
@@ -125,9 +124,7 @@ def test_several_inputs_are_launched_and_shown(several: tuple[Path, Any]) -> Non
 def test_their_champion_predicts_by_name(several: tuple[Path, Any]) -> None:
     """In plain MLflow: what its process needs is in `commands/test_champion_in_mlflow`."""
     _, launched = several
-    store = open_store(launched["store"])
-    assert store is not None
-    in_mlflow = InMlflow(read_study(store, "several"))
+    in_mlflow = InMlflow(history_at(launched["store"], "several"))
     names: dict[str, Any] = {}
     exec(DATA, names)
     x, kind = names["x"], names["kind"]

@@ -3,8 +3,7 @@ from .champions import read_validation_predictions as read_validation_prediction
 from .champions import record_verified as record_verified
 from .champions import trial_scores as trial_scores
 from .champions import withdraw_champion as withdraw_champion
-from .commands import confirm_command as confirm_command
-from .commands import shell_commands as shell_commands
+from .commands import again_command as again_command
 from .comparison import Comparison as Comparison
 from .comparison import Reached as Reached
 from .comparison import compare as compare

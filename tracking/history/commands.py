@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import StudyVerdict
 from tracking.records import StudyDescription, TrialRecord
 
 _USUAL: Final = "optuna:tpe"
@@ -66,19 +65,19 @@ def data_command(description: StudyDescription, store: Path | None = None) -> st
 
 def _data_options(description: StudyDescription) -> list[str]:
     """Returns the options by which a study was launched on other data than its file's."""
-    # As `studies.data.datasets` spells it: the column to predict follows the file.
+    # `studies.data.datasets` spells it so: the column to predict follows the file.
     file, _, column = description.data.override.partition("?target=")
-    found = [f"--data {shlex.quote(file)}"] if file else []
-    return [*found, f"--target {shlex.quote(column)}"] if column else found
+    options = [f"--data {shlex.quote(file)}"] if file else []
+    return [*options, f"--target {shlex.quote(column)}"] if column else options
 
 
 def target_of(description: StudyDescription) -> str:
-    """Returns what names a study on the command line: its file, or its name in the catalog."""
+    """Returns a study's target on the command line: its file, or its name in the catalog."""
     code = description.code
     path = Path(code.path)
     if path.parent == _CATALOG:
         return path.stem.replace("_", "-")
-    # From the folder that it was launched in, as in a terminal there.
+    # A path is short in the folder that the study was launched in.
     if code.folder and path.is_relative_to(code.folder) and Path(code.folder) == Path.cwd():
         path = path.relative_to(code.folder)
     return f"{path}:{code.variable}" if code.variable not in ("", "study") else str(path)
@@ -92,28 +91,8 @@ def reproduce_command(
     return shell_command("reproduce", description, options, store=store, several=several)
 
 
-def shell_commands(
-    history: StudyHistory, best: TrialRecord, without: Path | None = None
-) -> list[str]:
-    """Returns the commands that show a study, report it, and reproduce its best trial.
-
-    They need not name the folder `without`.
-    """
-    root = None if history.store.root == without else history.store.root
+def again_command(history: StudyHistory, trial: TrialRecord, without: Path | None = None) -> str:
+    """Returns the command that reproduces a trial; it need not name the folder `without`."""
+    store = None if history.store.root == without else history.store.root
     several = len(history.engines) > 1
-    return [
-        shell_command("ui", history.description, store=root),
-        shell_command("report", history.description, store=root, several=several),
-        reproduce_command(history.description, best.number, root, several=several),
-    ]
-
-
-def confirm_command(
-    history: StudyHistory, verdict: StudyVerdict, without: Path | None = None
-) -> str:
-    """Returns the command that confirms a study, or nothing if its best value is confirmed."""
-    if verdict.is_confirmed:
-        return ""
-    root = None if history.store.root == without else history.store.root
-    several = len(history.engines) > 1
-    return shell_command("confirm", history.description, store=root, several=several)
+    return reproduce_command(history.description, trial.number, store, several=several)

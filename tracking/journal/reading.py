@@ -6,7 +6,7 @@ import contextlib
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -164,46 +164,19 @@ class JournalReader:
         """Returns the study under each of its engines, or one, the last launched last."""
         with self._reading() as database:
             name = database.execute("SELECT name FROM study").fetchone()[0]
-            rows = database.execute(
-                "SELECT id, uuid, definition, status, ended_by, stopped, keeps, created, "
-                "ended, git, corrected, revision FROM searches "
+            rows = _rows(
+                database,
+                "SELECT id, uuid, definition AS description, status, ended_by, stopped, keeps, "
+                "created, ended, git, corrected, revision FROM searches "
                 "WHERE ? IS NULL OR engine = ? ORDER BY launched",
                 (engine, engine),
-            ).fetchall()
-        return [self._search(name, *row) for row in rows]
-
-    def _search(
-        self,
-        name: str,
-        search: int,
-        uuid: str,
-        definition: str,
-        status: str,
-        ended_by: str,
-        stopped: str,
-        keeps: str,
-        created: int,
-        ended: int,
-        git: str,
-        corrected: str,
-        revision: int,
-    ) -> Search:
-        description = replace(self._read(StudyDescription, definition), name=name)
-        kept = description.keep if not keeps else None if keeps == "all" else int(keeps)
-        return Search(
-            search,
-            uuid,
-            description,
-            status,
-            ended_by,
-            stopped,
-            kept,
-            created,
-            ended,
-            json.loads(git),
-            corrected,
-            revision,
-        )
+            )
+        for row in rows:
+            description = replace(self._read(StudyDescription, row["description"]), name=name)
+            row["description"], row["git"] = description, json.loads(row["git"])
+            keeps = row["keeps"] or ("all" if description.keep is None else description.keep)
+            row["keeps"] = None if keeps == "all" else int(keeps)
+        return [Search(**row) for row in rows]
 
     def trial_count(self) -> int:
         """Returns the number of trials under all engines; attempts at one count once."""
@@ -214,48 +187,19 @@ class JournalReader:
     def attempts(self, search: int, since: int = 0) -> list[TrialRecord]:
         """Returns the attempts at a study's trials that changed after a revision, in order."""
         with self._reading() as database:
-            rows = database.execute(
+            rows = _rows(
+                database,
                 "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
                 "started, known, losses, verified, ended, whole FROM trials "
                 # Ordered by "id" alone, SQLite would read the whole table, which is in that order.
                 "WHERE search = ? AND revision > ? ORDER BY +id",
                 (search, since),
-            ).fetchall()
-        return [self._trial(*row) for row in rows]
-
-    def _trial(
-        self,
-        uuid: str,
-        spec: str,
-        state: Any,
-        result: str | None,
-        engine_state: str,
-        environment: str,
-        code_digest: str,
-        started: int,
-        known: int | None,
-        losses: int,
-        verified: str,
-        ended: int,
-        whole: str | None,
-    ) -> TrialRecord:
-        fields: dict[str, Any] = {
-            "uuid": uuid,
-            "spec": self._read(TrialSpec, spec),
-            "state": state,
-            "engine_state": json.loads(engine_state),
-            "environment": _environment(environment),
-            "code_digest": code_digest,
-            "started": started,
-            "known": known,
-            "losses": losses,
-            "verified": verified,
-            "ended": ended,
-            "whole": None if whole is None else self._read(Repeat, whole),
-        }
-        if result is None:
-            return TrialRecord(**fields, result=None)
-        return EndedTrial(**fields, result=self._read(TrialResult, result))
+            )
+        for row in rows:
+            row["engine_state"] = json.loads(row["engine_state"])
+            row["environment"] = _environment(row["environment"])
+            self._parse(row, spec=TrialSpec, result=TrialResult, whole=Repeat)
+        return [(TrialRecord if row["result"] is None else EndedTrial)(**row) for row in rows]
 
     def fits(
         self,
@@ -270,43 +214,30 @@ class JournalReader:
         `of_several` returns only those of trials that have several.
         """
         owners = {"confirmation": confirmation, "trial": trial}
-        given = {name: uuid for name, uuid in owners.items() if uuid is not None}
-        conditions = ["f.revision > ?", *(f"f.{name} = ?" for name in given)]
+        owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
+        conditions = ["f.revision > ?", *(f"f.{name} = ?" for name in owner)]
         if of_several:
             # A trial's only fit has the trial's uuid, and a confirmation's training has no trial.
             conditions.append("f.uuid != f.trial")
         with self._reading() as database:
-            rows = database.execute(
-                "SELECT f.uuid, t.search, coalesce(f.trial, ''), coalesce(f.confirmation, ''), "
+            rows = _rows(
+                database,
+                "SELECT f.uuid, t.search, coalesce(f.trial, '') AS trial, "
+                "coalesce(f.confirmation, '') AS confirmation, "
                 "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended "
                 "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
-                # As for attempts: "id" alone would make SQLite read the whole table.
+                # Ordered by "id" alone, SQLite would read the whole table.
                 f"WHERE {' AND '.join(conditions)} ORDER BY +f.id",
-                (since, *given.values()),
-            ).fetchall()
-        return [
-            Fit(
-                uuid=row[0],
-                search=row[1],
-                trial=row[2],
-                confirmation=row[3],
-                name=row[4],
-                identity=row[5],
-                spec=self._read(TrialSpec, row[6]),
-                state=row[7],
-                result=None if row[8] is None else self._read(TrialResult, row[8]),
-                started=row[9],
-                ended=row[10],
+                (since, *owner.values()),
             )
-            for row in rows
-        ]
+        return [Fit(**self._parse(row, spec=TrialSpec, result=TrialResult)) for row in rows]
 
     def curves(self, fits: Iterable[str]) -> dict[str, dict[int, dict[str, float]]]:
         """Returns the metrics by epoch of each fit; of a trial with several fits, of each of them.
 
         Keys are the uuids of fits. A trial's uuid stands for all of its fits.
         """
-        wanted = list(fits)
+        uuids = list(fits)
         condition = (
             "SELECT id FROM fits WHERE uuid IN (SELECT value FROM json_each(?1)) "
             "OR trial IN (SELECT value FROM json_each(?1))"
@@ -315,13 +246,13 @@ class JournalReader:
             rows = database.execute(
                 "SELECT f.uuid, e.epoch, e.metrics FROM epochs e JOIN fits f ON f.id = e.fit "
                 f"WHERE e.fit IN ({condition}) ORDER BY e.id",
-                (json.dumps(wanted),),
+                (json.dumps(uuids),),
             ).fetchall()
-        found: dict[str, dict[int, dict[str, float]]] = {}
+        curves: dict[str, dict[int, dict[str, float]]] = {}
         for uuid, epoch, metrics in rows:
             # An objective function reports values at a step of a training, too.
-            found.setdefault(uuid, {}).setdefault(epoch, {}).update(json.loads(metrics))
-        return found
+            curves.setdefault(uuid, {}).setdefault(epoch, {}).update(json.loads(metrics))
+        return curves
 
     def points(self, after: int) -> tuple[dict[str, list[Point]], int]:
         """Returns the epochs of each fit after a row, by the fit's uuid; and the last row."""
@@ -341,21 +272,13 @@ class JournalReader:
     def confirmations(self, search: int) -> list[ConfirmationRecord]:
         """Returns the confirmations of a study under one engine, the oldest first."""
         with self._reading() as database:
-            rows = database.execute(
+            rows = _rows(
+                database,
                 "SELECT uuid, plan, state, outcome, started, ended, revision FROM confirmations "
                 "WHERE search = ? ORDER BY id",
                 (search,),
-            ).fetchall()
-        return [
-            ConfirmationRecord(
-                row[0],
-                row[1],
-                row[2],
-                None if row[3] is None else self._read(Confirmation, row[3]),
-                *row[4:],
             )
-            for row in rows
-        ]
+        return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
 
     def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
         """Returns readings of test parts, by one engine's trials, or of one part."""
@@ -370,31 +293,21 @@ class JournalReader:
     def champions(self, alias: str | None = None) -> list[Champion]:
         """Returns the champions that are not withdrawn, the latest last."""
         with self._reading() as database:
-            rows = database.execute(
-                "SELECT c.id, c.alias, c.search, s.engine, c.trial, t.number, c.folder, c.reason, "
-                "c.facts, c.predictions FROM champions c "
+            rows = _rows(
+                database,
+                "SELECT c.id AS number, c.alias, c.search, s.engine, c.trial, "
+                "t.number AS trial_number, c.folder, c.reason, c.facts, c.predictions "
+                "FROM champions c "
                 "JOIN searches s ON s.id = c.search JOIN trials t ON t.uuid = c.trial "
                 "WHERE NOT c.withdrawn AND (?1 IS NULL OR c.alias = ?1) ORDER BY c.id",
                 (alias,),
-            ).fetchall()
-        return [
-            Champion(
-                number=row[0],
-                alias=row[1],
-                search=row[2],
-                engine=row[3],
-                trial=row[4],
-                trial_number=row[5],
-                folder=self.folder / row[6],
-                reason=row[7],
-                facts=json.loads(row[8]),
-                predictions=row[9],
             )
-            for row in rows
-        ]
+        for row in rows:
+            row["folder"], row["facts"] = self.folder / row["folder"], json.loads(row["facts"])
+        return [Champion(**row) for row in rows]
 
     def findings(self, search: int) -> DataFindings | None:
-        """Returns what was found in a study's data, if it was looked at."""
+        """Returns the findings in a study's data, if it was looked at."""
         with self._reading() as database:
             row = database.execute("SELECT looked FROM searches WHERE id = ?", (search,)).fetchone()
         return None if row is None or not row[0] else self._read(DataFindings, row[0])
@@ -408,6 +321,13 @@ class JournalReader:
             ).fetchall()
         return dict(rows)
 
+    def _parse(self, row: dict[str, Any], **kinds: type[Any]) -> dict[str, Any]:
+        """Reads the columns that hold a record as JSON, if they hold one; returns the row."""
+        for column, kind in kinds.items():
+            if row[column] is not None:
+                row[column] = self._read(kind, row[column])
+        return row
+
     def _read(self, kind: type[Record], text: str) -> Record:
         try:
             return from_json(kind, text)
@@ -416,6 +336,13 @@ class JournalReader:
                 f"The journal {str(self.path)!r} cannot be read: {error}. It is damaged, or was "
                 "changed by hand: restore it from a backup."
             ) from None
+
+
+def _rows(database: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    """Returns the rows of a query, each by the names of its columns."""
+    cursor = database.execute(query, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 @lru_cache(maxsize=64)

@@ -40,7 +40,7 @@ class Journal:
         self.description = description
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
-        # Of the open transaction, or the last one: its number, and when it began.
+        # The number of the open or last transaction, and the time at which it began.
         self._revision = self._time = 0
         # Epochs that wait for the next commit.
         self._epochs: list[tuple[str, EpochResult, int]] = []
@@ -78,20 +78,17 @@ class Journal:
                 database.execute(f"DELETE FROM fits WHERE trial IN ({trials})", former)
                 database.execute("DELETE FROM trials WHERE search = ?", former)
                 database.execute("DELETE FROM searches WHERE id = ?", former)
-            row = database.execute(
-                "INSERT INTO searches (uuid, engine, definition, environment, created, launched, "
-                "status, revision) VALUES (?, ?, ?, ?, ?, ?, 'RUNNING', ?)",
-                (
-                    _uuid(),
-                    description.engine,
-                    to_json(description),
-                    json.dumps(dict(environment)),
-                    journal._time,
-                    journal._revision,
-                    journal._revision,
-                ),
+            journal.search = journal._insert(
+                database,
+                "searches",
+                uuid=_uuid(),
+                engine=description.engine,
+                definition=to_json(description),
+                environment=json.dumps(dict(environment)),
+                created=journal._time,
+                launched=journal._revision,
+                status="RUNNING",
             )
-            journal.search = int(row.lastrowid or 0)
         journal.write_definition()
         return journal
 
@@ -127,7 +124,7 @@ class Journal:
         with self._transaction(synced=True) as database:
             now = self._now()
             keeps = [self.description.keep, _count(self._value(database, "keeps"))]
-            known = [count for count in keeps if count is not None]
+            counts = [count for count in keeps if count is not None]
             # A killed launch under another engine left its own running.
             database.execute(
                 "UPDATE searches SET status = 'KILLED', ended = ?, revision = ? "
@@ -139,7 +136,7 @@ class Journal:
                 launched=self._revision,
                 status="RUNNING",
                 git=json.dumps(dict(git)),
-                keeps=str(min(known, default=ALL)),
+                keeps=str(min(counts, default=ALL)),
                 ended_by="",
                 stopped="",
             )
@@ -187,29 +184,26 @@ class Journal:
         """Records an attempt at a trial before it trains; returns its uuid."""
         identity = _uuid()
         with self._transaction(synced=True) as database:
-            database.execute(
-                "INSERT INTO trials (uuid, search, number, spec, state, engine_state, "
-                "environment, code_digest, known, losses, started, revision) "
-                "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    identity,
-                    self.search,
-                    spec.number,
-                    to_json(spec),
-                    json.dumps(dict(proposal.state)),
-                    json.dumps(dict(environment)),
-                    self.description.code.digest,
-                    proposal.known,
-                    losses,
-                    self._now(),
-                    self._revision,
-                ),
+            self._insert(
+                database,
+                "trials",
+                uuid=identity,
+                search=self.search,
+                number=spec.number,
+                spec=to_json(spec),
+                state="running",
+                engine_state=json.dumps(dict(proposal.state)),
+                environment=json.dumps(dict(environment)),
+                code_digest=self.description.code.digest,
+                known=proposal.known,
+                losses=losses,
+                started=self._now(),
             )
         return identity
 
     def begin_fit(self, trial: str, spec: TrialSpec, *, only: bool = False) -> str:
         """Records that a trial's fit begins; returns its uuid, the trial's if it is the only."""
-        return self._begin_fit(trial if only else _uuid(), spec, trial=trial)
+        return self._begin_fit(spec, uuid=trial if only else _uuid(), trial=trial)
 
     def log_epoch(self, fit: str, epoch: EpochResult) -> None:
         """Records the metrics of an epoch, with the next transaction or `flush`."""
@@ -235,20 +229,15 @@ class Journal:
     def end_trial(self, trial: str, result: TrialResult) -> None:
         """Records the result of an attempt at a trial."""
         with self._transaction(synced=True) as database:
-            database.execute(
-                "UPDATE trials SET state = ?, result = ?, ended = ?, revision = ? WHERE uuid = ?",
-                (result.state, to_json(result), self._now(), self._revision, trial),
-            )
+            values = {"state": result.state, "result": to_json(result), "ended": self._now()}
+            self._update(database, "trials", trial, **values)
             self._end_fits(database, trial, result.state)
 
     def lose_trial(self, trial: str, losses: int) -> None:
         """Ends an attempt whose process died, and so many attempts of the trial so far."""
         with self._transaction(synced=True) as database:
-            database.execute(
-                "UPDATE trials SET state = 'interrupted', losses = ?, ended = ?, revision = ? "
-                "WHERE uuid = ?",
-                (losses, self._now(), self._revision, trial),
-            )
+            values = {"state": "interrupted", "losses": losses, "ended": self._now()}
+            self._update(database, "trials", trial, **values)
             self._end_fits(database, trial, "interrupted")
 
     def end_left_over(self) -> None:
@@ -285,21 +274,18 @@ class Journal:
         Its files are in `folder`, below the study's.
         """
         with self._transaction(synced=True) as database:
-            made = database.execute(
-                "INSERT INTO champions (alias, search, trial, folder, reason, facts, predictions, "
-                "time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    alias,
-                    self.search,
-                    trial,
-                    folder,
-                    reason,
-                    json.dumps(dict(facts)),
-                    predictions,
-                    self._now(),
-                ),
+            return _insert(
+                database,
+                "champions",
+                alias=alias,
+                search=self.search,
+                trial=trial,
+                folder=folder,
+                reason=reason,
+                facts=json.dumps(dict(facts)),
+                predictions=predictions,
+                time=self._now(),
             )
-            return int(made.lastrowid or 0)
 
     def set_reason(self, champion: int, reason: str) -> None:
         """Records why a champion was chosen; empty: launches choose again."""
@@ -312,9 +298,13 @@ class Journal:
     def add_evaluation(self, evaluation: Evaluation) -> None:
         """Records a reading of the study's test part."""
         with self._transaction(synced=True) as database:
-            database.execute(
-                "INSERT INTO evaluations (search, digest, time, content) VALUES (?, ?, ?, ?)",
-                (self.search, evaluation.digest, evaluation.time, to_json(evaluation)),
+            _insert(
+                database,
+                "evaluations",
+                search=self.search,
+                digest=evaluation.digest,
+                time=evaluation.time,
+                content=to_json(evaluation),
             )
             self._change(database)
 
@@ -324,12 +314,16 @@ class Journal:
         identity = unfinished or _uuid()
         with self._transaction(synced=True) as database:
             if unfinished:
-                self._set_confirmation(database, identity, state="running", ended=0)
+                self._update(database, "confirmations", identity, state="running", ended=0)
             else:
-                database.execute(
-                    "INSERT INTO confirmations (uuid, search, plan, state, started, revision) "
-                    "VALUES (?, ?, ?, 'running', ?, ?)",
-                    (identity, self.search, plan, self._now(), self._revision),
+                begun = {"state": "running", "started": self._now()}
+                self._insert(
+                    database,
+                    "confirmations",
+                    uuid=identity,
+                    search=self.search,
+                    plan=plan,
+                    **begun,
                 )
         return identity
 
@@ -338,7 +332,8 @@ class Journal:
 
         People see the name, such as ``"#12 · seed 2"``; `identity` digests what it depends on.
         """
-        return self._begin_fit(_uuid(), spec, confirmation=confirmation, name=name, digest=identity)
+        owner = {"confirmation": confirmation, "name": name, "identity": identity}
+        return self._begin_fit(spec, uuid=_uuid(), **owner)
 
     def end_training(self, training: str, result: TrialResult | None) -> None:
         """Records the result of a training; None if it was interrupted."""
@@ -349,22 +344,15 @@ class Journal:
         """Records the outcome of a confirmation; None if it was interrupted."""
         self.settle()
         with self._transaction(synced=True) as database:
+            ended = {"state": "interrupted", "ended": self._now()}
+            if outcome is not None:
+                ended |= {"state": "complete", "outcome": to_json(outcome)}
+            self._update(database, "confirmations", confirmation, **ended)
             if outcome is None:
-                self._set_confirmation(
-                    database, confirmation, state="interrupted", ended=self._now()
-                )
                 database.execute(
                     "UPDATE fits SET state = 'interrupted', ended = ?, revision = ? "
                     "WHERE confirmation = ? AND state = 'running'",
                     (self._now(), self._revision, confirmation),
-                )
-            else:
-                self._set_confirmation(
-                    database,
-                    confirmation,
-                    state="complete",
-                    ended=self._now(),
-                    outcome=to_json(outcome),
                 )
 
     def rename(self, name: str) -> None:
@@ -385,40 +373,18 @@ class Journal:
             self._opened.close()
             self._opened = None
 
-    def _begin_fit(
-        self,
-        identity: str,
-        spec: TrialSpec,
-        *,
-        trial: str | None = None,
-        confirmation: str | None = None,
-        name: str = "",
-        digest: str = "",
-    ) -> str:
+    def _begin_fit(self, spec: TrialSpec, *, uuid: str, **owner: str) -> str:
+        begun = {"spec": to_json(spec), "state": "running"}
         with self._transaction() as database:
-            made = database.execute(
-                "INSERT INTO fits (uuid, trial, confirmation, name, identity, spec, state, "
-                "started, revision) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?)",
-                (
-                    identity,
-                    trial,
-                    confirmation,
-                    name,
-                    digest,
-                    to_json(spec),
-                    self._now(),
-                    self._revision,
-                ),
+            self._fits[uuid] = self._insert(
+                database, "fits", uuid=uuid, started=self._now(), **begun, **owner
             )
-            self._fits[identity] = int(made.lastrowid or 0)
-        return identity
+        return uuid
 
     def _end_fit(self, fit: str, state: str, result: str | None) -> None:
         with self._transaction(synced=True) as database:
-            database.execute(
-                "UPDATE fits SET state = ?, result = ?, ended = ?, revision = ? WHERE uuid = ?",
-                (state, result, self._now(), self._revision, fit),
-            )
+            values = {"state": state, "result": result, "ended": self._now()}
+            self._update(database, "fits", fit, **values)
 
     def _end_fits(self, database: sqlite3.Connection, trial: str, state: str) -> None:
         """Ends the fits of a trial that has ended."""
@@ -430,22 +396,24 @@ class Journal:
 
     def _set_of_trial(self, trial: str, column: str, value: str) -> None:
         with self._transaction(synced=True) as database:
-            database.execute(
-                f"UPDATE trials SET {column} = ?, revision = ? WHERE uuid = ?",
-                (value, self._revision, trial),
-            )
+            self._update(database, "trials", trial, **{column: value})
 
     def _set_of_champion(self, champion: int, column: str, value: object) -> None:
         with self._transaction(synced=True) as database:
             database.execute(f"UPDATE champions SET {column} = ? WHERE id = ?", (value, champion))
 
-    def _set_confirmation(
-        self, database: sqlite3.Connection, confirmation: str, **values: object
+    def _insert(self, database: sqlite3.Connection, table: str, **values: object) -> int:
+        """Adds a row with the present revision; returns its number."""
+        return _insert(database, table, **values, revision=self._revision)
+
+    def _update(
+        self, database: sqlite3.Connection, table: str, uuid: str, **values: object
     ) -> None:
-        columns = ", ".join(f"{name} = ?" for name in values)
+        """Changes the row of a uuid, and gives it the present revision."""
+        columns = "".join(f"{name} = ?, " for name in values)
         database.execute(
-            f"UPDATE confirmations SET {columns}, revision = ? WHERE uuid = ?",
-            (*values.values(), self._revision, confirmation),
+            f"UPDATE {table} SET {columns}revision = ? WHERE uuid = ?",
+            (*values.values(), self._revision, uuid),
         )
 
     def _change(self, database: sqlite3.Connection, **values: object) -> None:
@@ -527,6 +495,14 @@ class Journal:
                 return None
             self._fits[fit] = int(row[0])
         return self._fits[fit]
+
+
+def _insert(database: sqlite3.Connection, table: str, **values: object) -> int:
+    places = ", ".join("?" * len(values))
+    row = database.execute(
+        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", tuple(values.values())
+    )
+    return int(row.lastrowid or 0)
 
 
 def _count(text: str) -> int | None:

@@ -7,13 +7,13 @@ from .pages import study_note as study_note
 from .pages import view_id as view_id
 from .process import bring_up_to_date as bring_up_to_date
 from .runs import dataset_inputs as dataset_inputs
+from .server import Place as Place
 from .server import check_server as check_server
+from .server import free_place as free_place
 from .server import open_client as open_client
 from .server import open_store_client as open_store_client
 from .server import server_of_environment as server_of_environment
+from .server import serving as serving
 from .tags import to_mlflow as to_mlflow
 from .token_app import behind_token as behind_token
-from .ui import Place as Place
-from .ui import free_place as free_place
-from .ui import serving as serving
 from .views import view_tags as view_tags

@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from search_spaces.texts import amounts, listed, readable
-from tracking.history.commands import confirm_command, reproduce_command, shell_commands
+from search_spaces.texts import counted, duration, listed, readable
+from tracking.history.commands import reproduce_command
 from tracking.history.study_history import StudyHistory
-from tracking.history.trials import best_trial, rank_of, sparkline
+from tracking.history.trials import rank_of
 from tracking.history.verdicts import (
-    StudyVerdict,
-    champion_sentences,
-    read_evaluations,
     study_verdict,
 )
 from tracking.mlflow import tags
@@ -27,8 +24,7 @@ from tracking.records import (
     TrialSpec,
     training_name,
 )
-from tracking.records.checks import OFF, REPRODUCED
-from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
 # Hyperparameters in a description; the page lists them all.
 _SHOWN: Final = 30
@@ -57,16 +53,17 @@ def trial_note(
     spec: TrialSpec, values: Mapping[str, Any], result: TrialResult, reproduce: str
 ) -> str:
     """Returns the description of a trial in Markdown: its result, hyperparameters and command."""
-    lines = [f"**{_verdict(spec, result)}**"]
+    value = "" if result.best is None else f": {plain(value_text(spec, result))}"
+    lines = [f"**{result.state.capitalize()}{value}**"]
     if result.reason:
         lines.append(plain(result.reason))
     shown = [f"{plain(name)} = {plain(readable(value))}" for name, value in values.items()]
     lines += ["", listed(shown, most=_SHOWN)]
-    facts = [f"seed {spec.seed}", f"{result.seconds:.3g} s"]
+    facts = [f"seed {spec.seed}", counted(result.epochs, "epoch"), duration(result.seconds)]
     if result.trainer:
         facts.append(f"trainer {result.trainer}")
     if result.model_parameters:
-        facts.append(f"{result.model_parameters:,} weights")
+        facts.append(counted(result.model_parameters, "weight"))
     lines += ["", ", ".join(facts)]
     if result.best is not None:
         lines += code_block([reproduce])
@@ -89,26 +86,6 @@ def _trial_outcome(spec: TrialSpec, result: TrialResult | None, folds: int = 0) 
     if result.of_no_epoch:
         return f"{metric} {result.best.value:.4g}"
     return f"{metric} {result.best.value:.4g} @ epoch {result.best.epoch}"
-
-
-def _verdict(spec: TrialSpec, result: TrialResult) -> str:
-    state = result.state.capitalize()
-    if result.state == "pruned" and result.folds:
-        state += f" in its fold {result.folds}"
-    elif result.state == "pruned":
-        of = f" of {spec.epochs}" if result.epochs <= spec.epochs else ""
-        state += f" after {result.epochs}{of} epochs"
-    elif result.state == "complete":
-        state += f" after {result.epochs} epochs"
-    if result.best is None:
-        return state
-    value = f"{plain(spec.objective.metric)} {result.best.value:.6g}"
-    if result.spread is not None:
-        what = f"folds, at epoch {result.best.epoch}" if result.folds else "repeats"
-        return f"{state}: {value} ± {result.spread:.2g} over {len(result.repeats)} {what}"
-    if result.of_no_epoch:
-        return f"{state}: {value}"
-    return f"{state}: {value} at epoch {result.best.epoch}"
 
 
 def model_description(name: str, experiment_id: str) -> str:
@@ -159,8 +136,8 @@ def with_verdict(text: str, former: str, verdict: str) -> str:
 
     A person may have changed the text, which has the former verdict or not.
     """
-    for known in filter(None, (former, verdict)):
-        text = text.removeprefix(f"**{plain(known)}**").lstrip()
+    for beginning in filter(None, (former, verdict)):
+        text = text.removeprefix(f"**{plain(beginning)}**").lstrip()
     return f"**{plain(verdict)}**\n\n{text}" if verdict else text
 
 
@@ -235,7 +212,7 @@ REPORT: Final = "report.html"
 _TOP: Final = 10
 # The table of a wide study goes on in the report: descriptions have 8,000 characters.
 _MOST_ROWS: Final = 30
-# With more hyperparameters a table has the trials side by side, of which so many fit.
+# A table with more hyperparameters has trials as columns, of which this number fits.
 _MOST_COLUMNS: Final = 7
 _SIDE_BY_SIDE: Final = 5
 # So does a verdict begin, after flaws of the data.
@@ -263,29 +240,22 @@ def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
 
     It says why the launch stopped, such as "all 40 trials are done"; nothing if it runs.
     """
-    best = history.best
     if not stopped:
-        return "\n".join([*_while_it_runs(history, pages), *_settings(history)]).rstrip()
-    verdict = None if best is None else study_verdict(history)
+        return "\n".join(_while_it_runs(history, pages)).rstrip()
+    summary = summary_of(history)
+    facts = [fact for fact in summary.facts if fact.name not in ("best", "verdict", "ended")]
     lines = [
-        _outcome(history, pages, best),
+        f"**Best: {_outcome(history, pages)}**",
         "",
-        *([plain(verdict.text), ""] if verdict is not None else []),
-        *(_champion(history, verdict) if verdict is not None else []),
+        plain(summary.verdict.text),
+        "",
         " · ".join(_links(pages)),
         "",
-        f"{_counted(history)}. Stopped: {plain(stopped)}.",
-        "",
-        *_tested(history),
-        *_settings(history),
-        _next(history, best),
+        *_listed([*facts, Fact("ended", stopped), *summary.definition]),
+        *code_block(command.text for command in summary.commands),
     ]
-    if best is not None:
-        look, report, again = shell_commands(history, best)
-        confirm = "" if verdict is None else confirm_command(history, verdict)
-        again = "" if best.verified.startswith(REPRODUCED) else again
-        commands = filter(None, (look, report, again, confirm))
-        lines += [*code_block(commands), *_table(history, pages)]
+    if history.best is not None:
+        lines += _table(history, pages)
     return "\n".join(lines).rstrip()
 
 
@@ -294,76 +264,28 @@ def _while_it_runs(history: StudyHistory, pages: Pages) -> list[str]:
     trials = link("trials", view_page(pages.experiment, "trials"))
     lines = [f"**It is running: its best trial so far is the first of the {trials}.**", ""]
     lines += [" · ".join(_links(pages)), ""]
+    summary = summary_of(history)
     if history.best is not None:
-        before = _outcome(history, pages, history.best).replace("**", "")
-        lines += [f"Before this launch, with {_counted(history)}: {before}", ""]
-    return [*lines, "This text is written again when it stops.", ""]
-
-
-def _counted(history: StudyHistory) -> str:
-    states = amounts(history.counts()) or "none"
-    return f"{len(history.trials)} of {history.description.trials} trials: {states}"
-
-
-def _settings(history: StudyHistory) -> list[str]:
-    """Returns what was asked: how the study is defined, what it is for."""
-    description = history.description
-    objective = description.objective
+        lines += [f"Before this launch: {_outcome(history, pages)}.", ""]
     return [
-        f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
-        f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
-        f"seed {description.seed}.",
+        *lines,
+        "This text is written again when it stops.",
         "",
-        *([f"Hardware {DIFFERENT_HARDWARE}.", ""] if description.hardware == ANY_HARDWARE else []),
-        *([plain(description.notes), ""] if description.notes else []),
+        *_listed(fact for fact in summary.definition if fact.name not in ("trainer", "cost")),
     ]
 
 
-def _outcome(history: StudyHistory, pages: Pages, best: EndedTrial | None) -> str:
-    metric = plain(history.description.objective.metric)
-    if best is None or best.best is None:
-        return f"**No trial has a value of {metric} yet.**"
-    spread = best.result.spread
-    value = f"{best.best.value:.6g}" + ("" if spread is None else f" ± {spread:.2g}")
-    found = pages.trial(best, f"trial {best.number}")
-    at = "" if best.result.of_no_epoch else f" at epoch {best.best.epoch}"
-    unknown = best.verified in ("", OFF)
-    trust = "not verified" if unknown else f"verified: {plain(best.verified)}"
-    return f"**Best: {metric} {value}{at}, {found}**, {trust}. {_progress(history)}"
+def _listed(facts: Iterable[Fact]) -> list[str]:
+    return [*(f"- {fact.name}: {plain(fact.text)}" for fact in facts), ""]
 
 
-def _champion(history: StudyHistory, verdict: StudyVerdict) -> list[str]:
-    """Returns which trial is the champion, and what it is worth if the verdict is on another."""
-    said = champion_sentences(history, verdict)
-    return [f"Champion: {plain('. '.join(said)).rstrip('.')}.", ""] if said else []
-
-
-def _tested(history: StudyHistory) -> list[str]:
-    """Returns the last reading of the sealed test part, if there is one."""
-    readings = read_evaluations(history)
-    if not readings:
-        return []
-    last = readings[-1]
-    measured = ", ".join(
-        f"{plain(name)} {each.value:.4g}"
-        + ("" if each.low is None or each.high is None else f" ({each.low:.4g} to {each.high:.4g})")
-        for name, each in last.metrics.items()
-    )
-    again = f" It was read {len(readings)} times." if len(readings) > 1 else ""
-    return [f"On the sealed test part, trial {last.trial}: {measured or 'not scored'}.{again}", ""]
-
-
-def _progress(history: StudyHistory) -> str:
-    """Returns the best value so far after each trial, as a line of bars."""
-    objective, best = history.description.objective, None
-    values = []
-    for trial in history.trials:
-        best = best_trial([best, trial], objective)
-        if best is not None and best.best is not None:
-            values.append(best.best.value)
-    if len(values) < 2:
-        return ""
-    return f"The best so far, by trial: {values[0]:.4g} `{sparkline(values)}` {values[-1]:.4g}"
+def _outcome(history: StudyHistory, pages: Pages) -> str:
+    """Returns the best trial, with a link to its run, and its value."""
+    text, best = outcome_of(history), history.best
+    if best is None:
+        return plain(text)
+    name = f"trial {best.number}"
+    return f"{pages.trial(best, name)}{plain(text.removeprefix(name))}"
 
 
 def _links(pages: Pages) -> Iterator[str]:
@@ -375,45 +297,22 @@ def _links(pages: Pages) -> Iterator[str]:
         yield link(view, view_page(pages.experiment, view))
 
 
-def _next(history: StudyHistory, best: EndedTrial | None) -> str:
-    left = history.description.trials - sum(1 for t in history.ended if t.state != "interrupted")
-    if best is None:
-        return "Next: launch the study again to resume it."
-    if left > 0:
-        return f"Next: launch the study again to run the other {left} trials; or look and check:"
-    if best.verified.startswith(REPRODUCED):
-        return "Next: look at it:"
-    return "Next: look at it, and run the best trial again by `model.fit` to check it:"
-
-
 def _table(history: StudyHistory, pages: Pages) -> list[str]:
-    best, names = history.top(_TOP), history.description.space.names[:_MOST_ROWS]
-    wide = len(names) > _MOST_COLUMNS
-    header = ["trial", "value", "epoch", "state", *(plain(name) for name in names)]
-    rows = [_row(history, pages, trial, names) for trial in best[: _SIDE_BY_SIDE if wide else _TOP]]
-    if wide:
-        first, *others = zip(header, *rows, strict=True)
-        return table(first, others)
-    return table(header, rows)
-
-
-def _row(history: StudyHistory, pages: Pages, trial: EndedTrial, names: Sequence[str]) -> list[str]:
-    assert trial.best is not None, "ranked trials have a value"
-    values = trial.spec.values
-    which = " defaults" if trial.number == history.description.default_trial else ""
-    return [
-        pages.trial(trial, f"#{trial.number}{which}"),
-        f"{trial.best.value:.6g}",
-        "" if trial.epoch is None else str(trial.epoch),
-        trial.state,
-        *(plain(readable(values[name])) if name in values else "" for name in names),
-    ]
+    """Returns the best trials, one below the other if they have few hyperparameters."""
+    wide = len(history.description.space) > _MOST_COLUMNS
+    trials = history.top(_SIDE_BY_SIDE if wide else _TOP)
+    heading, rows = trial_rows(history, trials)
+    cells = [[plain(cell) for cell in row[: 4 + _MOST_ROWS]] for row in (heading, *rows)]
+    for row, trial in zip(cells[1:], trials, strict=True):
+        row[0] = pages.trial(trial, f"#{trial.number}")
+    first, *others = zip(*cells, strict=True) if wide else cells
+    return table(first, others)
 
 
 def study_description(
     histories: Sequence[StudyHistory], pages: Mapping[str, Pages], *, running: bool
 ) -> str:
-    """Returns what MLflow shows above a study's views: what to believe, and links.
+    """Returns the text above a study's views in MLflow: its verdict and links.
 
     `pages` are by engine. `running` is whether a process holds the study: one that was killed could
     not record that it ended.
@@ -431,23 +330,23 @@ def is_replaceable(text: str) -> bool:
 
 
 def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) -> str:
-    """Returns what is known of a study under one engine.
+    """Returns the line on a study under one engine.
 
     The list of studies shows Markdown as it is written, so links come last.
     """
-    said = _outcome(history, pages, history.best).replace("**", "")
+    text = f"{plain(outcome_of(history))}."
     if history.status == "RUNNING":
         state = "It is running" if running else "It was killed; launch it again to resume it"
-        said = f"{state}: its best trial so far is the first of the trials."
+        text = f"{state}: its best trial so far is the first of the trials."
     elif history.best is not None:
         verdict = plain(study_verdict(history).text)
         if _REPORTED in verdict:
             flaws, _, value = _believed(verdict).partition(_REPORTED)
-            said = f"{flaws}{_REPORTED}{plain(history.description.objective.metric)} {value}"
+            text = f"{flaws}{_REPORTED}{plain(history.description.objective.metric)} {value}"
     links = [link("summary", run_page(pages.experiment, pages.parent))]
     links += [link(view, view_page(pages.experiment, view)) for view in VIEWS]
     engine = f" ({plain(history.description.engine)})" if several else ""
-    return f"{said}{engine} {' · '.join(links)}"
+    return f"{text}{engine} {' · '.join(links)}"
 
 
 def _believed(verdict: str) -> str:
@@ -458,6 +357,6 @@ def _believed(verdict: str) -> str:
 
 
 def _rank(history: StudyHistory) -> tuple[bool, float]:
-    """Returns what sorts a study's engines, the one with the best value first."""
+    """Returns the key that sorts a study's engines by their best values."""
     best = history.best
     return (best is None, 0.0 if best is None else rank_of(best, history.description.objective).key)

@@ -17,7 +17,7 @@ from .settings import RecordedSettings as RecordedSettings
 from .settings import Setting as Setting
 from .settings import TrainerName as TrainerName
 from .settings import check_settings as check_settings
-from .settings import declared as declared
+from .settings import declaration as declaration
 from .settings import setting as setting
 from .settings import settings_of as settings_of
 from .studies import CodeDescription as CodeDescription

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -53,20 +53,20 @@ class Setting:
     another_study: bool = False
 
 
-def declared(*arguments: Any, **named: Any) -> dict[str, Setting]:
-    """Returns the metadata of the field of a setting, from the arguments of `Setting`."""
+def declaration(*arguments: Any, **named: Any) -> dict[str, Setting]:
+    """Returns the metadata of a setting's field, from the arguments of `Setting`."""
     return {_KEY: Setting(*arguments, **named)}
 
 
 def setting(default: Any, *arguments: Any, **named: Any) -> Any:
-    """Returns the field of a setting, from its default and the arguments of `Setting`."""
-    return field(default=default, metadata=declared(*arguments, **named))
+    """Returns a setting's field, from its default and the arguments of `Setting`."""
+    return dataclasses.field(default=default, metadata=declaration(*arguments, **named))
 
 
 def settings_of(kind: type) -> dict[str, Setting]:
     """Returns the settings that a dataclass declares, by name, in its order."""
-    pairs = {each.name: each.metadata.get(_KEY) for each in dataclasses.fields(kind)}
-    return {name: found for name, found in pairs.items() if found is not None}
+    fields = dataclasses.fields(kind)
+    return {field.name: field.metadata[_KEY] for field in fields if _KEY in field.metadata}
 
 
 def check_settings(value: Any) -> None:
@@ -74,11 +74,11 @@ def check_settings(value: Any) -> None:
 
     None is left alone where it is the default.
     """
-    for each in dataclasses.fields(value):
-        check = each.metadata[_KEY].check if _KEY in each.metadata else None
-        received = getattr(value, each.name)
-        if check is not None and (received is not None or each.default is not None):
-            object.__setattr__(value, each.name, check(each.name, received, error=StudyError))
+    for field in dataclasses.fields(value):
+        check = field.metadata[_KEY].check if _KEY in field.metadata else None
+        received = getattr(value, field.name)
+        if check is not None and (received is not None or field.default is not None):
+            object.__setattr__(value, field.name, check(field.name, received, error=StudyError))
 
 
 def _count_or_all(name: str, value: Any, *, error: checks.Error) -> int | None:

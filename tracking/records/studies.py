@@ -1,4 +1,4 @@
-"""A study's definition, its objective, and what is known of its data, as sent and recorded."""
+"""A study's definition, its objective, and the findings about its data, as sent and recorded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Rank(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """What a study optimizes.
+    """The metric that a study optimizes, and its direction.
 
     Attributes:
         metric: A metric that the model logs, such as ``"val_accuracy"``.
@@ -62,7 +62,7 @@ _MOST_PROBLEMS: Final = 3
 
 @dataclass(frozen=True)
 class ConstantGuess:
-    """The best that a model which ignores its input can do."""
+    """The best answer of a model that ignores its input."""
 
     answer: str  # The most frequent class of a part.
     share: float  # Of the part's samples: the accuracy of always answering it.
@@ -83,21 +83,21 @@ def most_frequent(classes: Classes, part: str) -> ConstantGuess | None:
 
 @dataclass(frozen=True)
 class DataFinding:
-    """What a check of data found."""
+    """A finding of a check of data."""
 
-    check: str  # ``"leaks"``, ``"classes"`` and so on.
+    check: str  # The check's name, such as ``"leaks"`` or ``"classes"``.
     # ``"problem"``: values of the study can't be believed until it is mended; ``"hint"``: worth a
     # look; ``"ok"``: nothing to do.
     severity: DataSeverity
     title: str  # In a few words.
     verdict: str  # In a sentence or two, with its figures.
-    advice: str = ""  # What to do, in a sentence; may be empty.
+    advice: str = ""  # The remedy, in a sentence; may be empty.
     figures: Mapping[str, Any] = field(default_factory=dict)  # By name, for programs.
 
 
 @dataclass(frozen=True)
 class DataFindings:
-    """What is known of a study's data."""
+    """The sizes and classes of a study's data, and the findings of its checks."""
 
     data: str
     digest: str  # SHA-256.
@@ -105,7 +105,7 @@ class DataFindings:
     inputs: Mapping[str, str]  # The kind of each input, in words, by its name.
     classes: Classes = field(default_factory=dict)  # Of each target that has some.
     findings: tuple[DataFinding, ...] = ()  # The most severe first.
-    notes: str = ""  # What was not looked at, or only in part, in sentences.
+    notes: str = ""  # Sentences that name the parts without a check, or with a partial one.
     thorough: bool = False  # Whether all checks were made; a launch makes only the quick ones.
     picture: bytes = b""  # Samples of the training part, as a PNG; empty if they are no images.
     picture_rows: str = ""  # The classes of its rows, or nothing.
@@ -113,29 +113,29 @@ class DataFindings:
     def __str__(self) -> str:
         """Returns the findings, a line each."""
         return "\n".join(
-            f"{each.severity}: {each.title}. {each.verdict} {each.advice}".rstrip()
-            for each in self.findings
+            f"{finding.severity}: {finding.title}. {finding.verdict} {finding.advice}".rstrip()
+            for finding in self.findings
         )
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Why values of the study can't be believed: at most three sentences, the worst first."""
-        found = [each.verdict for each in self.findings if each.severity == "problem"]
-        return tuple(found[:_MOST_PROBLEMS])
+        verdicts = [each.verdict for each in self.findings if each.severity == "problem"]
+        return tuple(verdicts[:_MOST_PROBLEMS])
 
     @property
     def guess(self) -> ConstantGuess | None:
-        """The most frequent class of the validation samples; None if there is no class for each.
+        """The most frequent class of the validation samples; None if some have no known class.
 
-        With folds, that of all samples that are split into them.
+        With folds, the most frequent class of all samples that are split into them.
         """
         part = "validation" if self.sizes.get("validation") else "train"
-        counted = sum(next(iter(self.classes.values()), {}).get(part, {}).values())
-        # Not of data in batches, of which only the first samples are known.
-        return most_frequent(self.classes, part) if counted == self.sizes.get(part) else None
+        samples = sum(next(iter(self.classes.values()), {}).get(part, {}).values())
+        # Only the first samples of data in batches are known.
+        return most_frequent(self.classes, part) if samples == self.sizes.get(part) else None
 
     def document(self) -> dict[str, Any]:
-        """Returns it as a JSON document, without the picture."""
+        """Returns the findings as a JSON document, without the picture."""
         fields = dataclasses.asdict(self)
         del fields["picture"], fields["picture_rows"]
         return fields
@@ -144,7 +144,7 @@ class DataFindings:
 ANY_HARDWARE = "any"
 """The hardware of a study whose trials may run on any: bits may differ among them."""
 DIFFERENT_HARDWARE = "of any kind: bits may differ between trials"
-"""What people read of such a study."""
+"""The hardware of such a study, as people read it."""
 
 ClassWeight = Mapping[int, float]
 """How much the training samples of each class count; a class without counts 1."""
@@ -169,7 +169,7 @@ class DataDescription:
 
 @dataclass(frozen=True)
 class CodeDescription:
-    """The file that a study was defined in, and what it imports of the study's own."""
+    """The file that defines a study, and the user's own modules that it imports."""
 
     path: str  # Absolute; empty where there is none (a notebook, an interactive session).
     variable: str  # Holds the study; or empty.
@@ -183,7 +183,7 @@ class CodeDescription:
     modules: Mapping[str, str] | None = None
     # The modules' texts; recorded with the definition, like ``source``.
     texts: Mapping[str, str] = field(default_factory=dict)
-    # Of a script, what its study took from its search, and what it did not, in lines.
+    # Lines about a script: which settings of its search its study took, and which not.
     said: Sequence[str] = ()
 
     @classmethod
@@ -200,12 +200,10 @@ class CodeDescription:
         """Returns the description of a file's text and its modules' texts."""
         source_digest = sha256(source) if source else ""
         modules = {place: sha256(text) for place, text in texts.items()}
-        described = cls(
+        code = cls(
             path, variable, source, source_digest, study_name, folder, source_digest, modules, texts
         )
-        if not texts:
-            return described
-        return dataclasses.replace(described, digest=sha256(described.manifest))
+        return dataclasses.replace(code, digest=sha256(code.manifest)) if texts else code
 
     @property
     def own_digest(self) -> str:
@@ -226,7 +224,7 @@ class CodeDescription:
         return digest in (self.digest, self.own_digest)
 
     def changes_since(self, before: CodeDescription) -> list[str]:
-        """Returns what changed in the code, as far as both are known: paths, and how."""
+        """Returns the paths of changed texts, and how they changed, as far as both are known."""
         own = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
         changed = [own] if before.own_digest != self.own_digest else []
         if before.modules is None or self.modules is None:
@@ -267,15 +265,15 @@ class StudyDescription(RecordedSettings):
     # Whether a training can be resumed in between: not a HyperModel's own `fit`.
     goes_on: bool = True
     initial: Sequence[Mapping[str, Any]] = ()  # Values of the next trials, each complete.
-    initial_from: str = ""  # A file, or study:NAME; empty if the values were given.
+    initial_from: str = ""  # The file or the study:NAME with these values, or empty.
     class_weight: ClassWeight | None = None  # How much the training samples of each class count.
     # If deterministic, trial k is proposed and pruned by trials 0 to k - lag, as with so many
     # workers of equal speed. Else 0: by all trials that have ended.
     lag: int = 0
-    # What the launch's options changed in the study's own space, by `Tailoring.to_dict`.
+    # The changes of the study's own space by the launch's options, by `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()  # For the user before it runs; not recorded.
-    # What a glance at its data found; recorded in another file.
+    # The findings of a glance at its data; recorded apart from the definition.
     looked: DataFindings | None = None
     # How all data but the test part is split into folds; empty without folds.
     cross_validation: str = ""
@@ -298,13 +296,13 @@ class StudyDescription(RecordedSettings):
         """The number of the trial that has the space's defaults, if one must have them."""
         return 0 if self.try_defaults else None
 
-    def given(self, number: int) -> dict[str, Any] | None:
-        """Returns the values of a trial that the engine does not choose, or None.
+    def first_values(self, number: int) -> dict[str, Any] | None:
+        """Returns the values of a first trial, which the engine does not choose, or None.
 
         The defaults come first, then `initial`, from which values equal to the defaults are left
         out. All are completed with the defaults of hyperparameters that joined the space.
         """
-        # Asked for each trial, of which there may be thousands.
+        # The driver asks for each of perhaps thousands of trials.
         if number > len(self.initial):
             return None
         firsts = [complete(self.space, values) for values in self.initial]

@@ -7,7 +7,6 @@ from .figures import sections as sections
 from .figures import tables as tables
 from .page import table_columns as table_columns
 from .page import templates as templates
-from .page import verdict as verdict
 from .page import write_comparison as write_comparison
 from .page import write_report as write_report
 from .trial_data import StudyData as StudyData

@@ -9,10 +9,8 @@ import base64
 import hashlib
 import itertools
 import json
-import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -22,20 +20,15 @@ from typing import Any
 import altair as alt
 import jinja2
 
-from search_spaces.texts import amounts, counted, duration, listed, number
-from tracking.history import commands as shell
-from tracking.history.commands import confirm_command, shell_command
-from tracking.history.comparison import Comparison, Reached, compare
+from search_spaces.texts import counted, duration, listed, number
+from tracking.history import commands
+from tracking.history.commands import shell_command
+from tracking.history.comparison import Comparison, compare
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import reasons
-from tracking.history.verdicts import champion_sentences, read_evaluations
-from tracking.records import EndedTrial, TrialRecord
+from tracking.records import RecordedSettings, TrialRecord, settings_of
 from tracking.records.checks import (
-    IDENTICAL,
     REPRODUCED,
-    TRAINED_BY_ITSELF,
-    differs,
-    is_reproduction,
 )
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.report import theme
@@ -43,6 +36,7 @@ from tracking.report.charts import one_curve
 from tracking.report.figures import Figure, sections, tables
 from tracking.report.trial_data import Columns, StudyData, columns_of, drawable, value_text
 from tracking.store.files import write_atomically
+from tracking.summary import Fact, cost_text, overlap_row, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
@@ -85,7 +79,7 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
         tables(data),
         {
             "picked": picked,
-            "command": reproduce_command(data),
+            "command": _around_number(data),
             "headings": data.headings,
         },
         title=f"{description.name}: study report",
@@ -94,8 +88,11 @@ def study_page(history: StudyHistory, without: Path | None = None) -> str:
         best="" if best is None or best.value is None else number(best.value),
         picked=picked,
         one_curve=data.has_curves,
-        verdict=verdict(data),
-        facts=facts(data),
+        asked=_asked(data),
+        summary=data.summary,
+        params=trial_params(data),
+        following=_following(data),
+        commands=_commands(data),
         sections=shown,
         columns=columns,
         rows=list(table_rows(data)),
@@ -130,14 +127,13 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         objective=comparison.objective,
         found=_best(comparison),
         figures=figures,
-        standings=[_standing(comparison, place) for place in range(len(histories))],
+        standings=[
+            [*standing_facts(each), *(Fact("", cost_text(reached)) for reached in each.reached)]
+            for each in comparison.standings
+        ],
         targets=[number(target) for target in comparison.targets],
         notes=comparison.notes,
-        overlaps=[
-            (each.name, [_region(r, each.numeric) for r in each.regions], f"{each.overlap:.2f}")
-            for each in comparison.parameters
-            if each.overlap is not None
-        ],
+        overlaps=[overlap_row(each) for each in comparison.parameters],
         top=comparison.top,
     )
 
@@ -196,40 +192,13 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
 
 
 def _best(comparison: Comparison) -> str:
-    """Returns which study found the best value, in a sentence."""
+    """Returns a sentence on the study with the best value."""
     values = {s.label: s.best.value for s in comparison.standings if s.best}
     valued = {label: value for label, value in values.items() if value is not None}
     if not valued:
         return "No trial has a value yet."
     label = min(valued, key=lambda each: comparison.objective.sort_key(valued[each]))
     return f"{label} found the best {comparison.objective.metric}: {number(valued[label])}."
-
-
-def _standing(comparison: Comparison, place: int) -> list[str]:
-    standing = comparison.standings[place]
-    description, best = standing.history.description, standing.best
-    at = "" if best is None or best.epoch is None else f", epoch {best.epoch}"
-    return [
-        standing.label,
-        description.engine,
-        "none" if best is None or best.value is None else number(best.value, 5),
-        "" if best is None else f"{best.number}{at}",
-        f"{len(standing.history.trials):,}: {amounts(standing.history.counts())}",
-        f"{standing.epochs:,}",
-        duration(standing.seconds),
-        *(_cost(reached) for reached in standing.reached),
-    ]
-
-
-def _cost(reached: Reached) -> str:
-    if reached.trials is None or reached.seconds is None:
-        return "not reached"
-    return f"{counted(reached.trials, 'trial')}, {duration(reached.seconds)}"
-
-
-def _region(region: tuple[object, ...], numeric: bool) -> str:
-    shown = [number(v) if isinstance(v, float) else value_text(v) for v in region]
-    return " to ".join(dict.fromkeys(shown)) if numeric else ", ".join(shown)
 
 
 def _render(
@@ -306,10 +275,10 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
     for name in ("title", "config", "name", "description"):
         specification.pop(name, None)
     units = [specification, *specification.get("layer", ())]
-    known = {unit["data"]["name"] for unit in units if "name" in unit.get("data", {})}
-    known -= set(specification.get("datasets", ()))
+    tables = {unit["data"]["name"] for unit in units if "name" in unit.get("data", {})}
+    tables -= set(specification.get("datasets", ()))
     brush = next((each for each in specification.get("params", ()) if "select" in each), None)
-    usermeta: dict[str, Any] = {"tables": sorted(known)}
+    usermeta: dict[str, Any] = {"tables": sorted(tables)}
     if brush is not None:
         unit = next(each for each in units if each.get("name") in brush["views"])
         usermeta["brush"] = {
@@ -322,55 +291,6 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
 
 
 _NUMBERS_SHOWN = 12
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A study's outcome in words.
-
-    Attributes:
-        asked: The question, in sentences.
-        found: The answer, in one sentence.
-        answers: What each scientific hyperparameter does, in a sentence each.
-        believe: How much of the best value to believe, in one line; or empty.
-        params: The best trial's hyperparameters, as texts by name.
-        trust: How far to trust the value: headings with sentences.
-        following: What to do next, in sentences.
-        commands: What each command does, and the command.
-    """
-
-    asked: tuple[str, ...]
-    found: str
-    answers: tuple[str, ...]
-    believe: str
-    params: tuple[tuple[str, str], ...]
-    trust: tuple[tuple[str, str], ...]
-    following: tuple[str, ...]
-    commands: tuple[tuple[str, str], ...]
-
-
-def verdict(data: StudyData) -> Verdict:
-    """Returns the verdict on a study."""
-    best = data.ranked[0] if data.ranked else None
-    metric = data.history.description.objective.metric
-    if best is None or best.value is None:
-        answer = "No trial has a value yet."
-    else:
-        at = f" at epoch {best.epoch} of {best.result.epochs}"
-        answer = f"Trial {best.number} reached {metric} {number(best.value)}"
-        answer += "." if best.result.of_no_epoch else f"{at}."
-    names = data.history.description.space.names
-    values = {} if best is None else best.params
-    return Verdict(
-        _asked(data),
-        answer,
-        tuple(f.verdict for f in data.diagnosis.findings if f.check == "isolation"),
-        "" if best is None else data.verdict.text,
-        tuple((name, value_text(values[name])) for name in names if name in values),
-        tuple(_trust(data, best)),
-        tuple(_following(data, best)),
-        tuple(_commands(data, best)),
-    )
 
 
 def _asked(data: StudyData) -> tuple[str, ...]:
@@ -394,152 +314,48 @@ def _asked(data: StudyData) -> tuple[str, ...]:
     return (question, *([description.notes] if description.notes else []))
 
 
-def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
-    """Returns what speaks for and against the best value."""
-    history = data.history
-    counts = history.counts()
-    ended = amounts({name: counts[name] for name in ("complete", "pruned", "infeasible")})
-    trials = counted(len(history.trials), "trial")
-    kinds = [("Trials", f"{trials}: {ended or 'none has ended'}.")]
-    running = counts["running"] + counts["interrupted"]
-    if running:
-        kinds.append(("Not finished", f"{counted(running, 'trial')} still to end; see the table."))
-    contradicted = sum(not trial.holds for trial in history.trials)
-    if contradicted:
-        left_out = f"model.fit gets another result for {counted(contradicted, 'trial')}: left out."
-        kinds.append(("Contradicted", left_out))
-    if best is None or best.value is None:
-        return kinds
-    kinds.insert(0, ("Choice", _selection(data)))
-    champion = champion_sentences(history, data.verdict)
-    if champion:
-        kinds.append(("Champion", f"{'. '.join(champion).rstrip('.')}."))
-    kinds.append(("Verified", _verified(best)))
-    spread = best.result.spread
-    if spread is not None:
-        over = f"{len(best.result.repeats)} {'folds' if best.result.folds else 'seeds'}"
-        kinds.append(("Spread", f"± {number(spread, 2)} over {over} of the best trial."))
-    if data.verdict.confirmation is None:
-        not_yet = "Not yet: the best trials were not trained again under new seeds."
-        kinds.append(("Confirmed", not_yet))
-    return [*kinds, ("Test part", _on_test(data))]
+def trial_params(data: StudyData) -> list[tuple[str, str]]:
+    """Returns the best trial's hyperparameters, as texts by name."""
+    values = data.ranked[0].params if data.ranked else {}
+    names = data.history.description.space.names
+    return [(name, value_text(values[name])) for name in names if name in values]
 
 
-def _on_test(data: StudyData) -> str:
-    """Returns what was read of the sealed test part."""
-    history = data.history
-    if "test" not in history.description.data.digests:
-        known = not history.description.objective_function or history.description.data.digests
-        return "The data has none." if known else "Unknown: the objective function loads its data."
-    readings = read_evaluations(history)
-    if not readings:
-        return "Sealed: not read yet."
-    last = readings[-1]
-    name = history.description.objective.metric.removeprefix("val_")
-    measured = last.metrics.get(name)
-    if measured is None:
-        return f"Read {counted(len(readings), 'time')}, the last time by trial {last.trial}."
-    interval = ""
-    if measured.low is not None and measured.high is not None:
-        interval = f" (95 % interval {number(measured.low)} to {number(measured.high)})"
-    return (
-        f"{name} {number(measured.value)}{interval} by trial {last.trial}; read "
-        f"{counted(len(readings), 'time')}."
-    )
-
-
-def _selection(data: StudyData) -> str:
-    """Returns what the expected value rests on."""
-    values = f"The best of {counted(len(data.ranked), 'value')}"
-    if data.history.description.objective_function:
-        # What it measures, and on which data, is its own affair.
-        values += ", as its objective function returned them."
-    else:
-        values += " measured on the same validation samples."
-    return " ".join(data.verdict.grounds) or values
-
-
-def _verified(best: EndedTrial) -> str:
-    text = best.verified
-    if best.result.of_no_epoch:
-        return "Nothing to compare: its objective function does everything itself."
-    if text.startswith(REPRODUCED):
-        return f"Yes: {text}."
-    if text == IDENTICAL:
-        return "Yes: plain model.fit trained it again to the same bits."
-    if text.startswith(IDENTICAL):
-        return f"In part: model.fit was{text.removeprefix('model.fit,')}."
-    if text in TRAINED_BY_ITSELF:
-        return "Nothing to compare: it was trained by fit itself."
-    if differs(text) or is_reproduction(text):
-        return f"No: {text}."
-    return f"Not compared with model.fit{': ' + text if text and text != 'off' else ''}."
-
-
-def _following(data: StudyData, best: EndedTrial | None) -> list[str]:
-    """Returns what the record suggests to do next: what its diagnosis found."""
+def _following(data: StudyData) -> list[str]:
+    """Returns the suggestions of the diagnosis."""
     asks = [
         f"{each.title}. {each.advice}".rstrip()
         for each in data.diagnosis.findings
         if each.severity != "ok"
     ]
     none = (
-        "Launch it: no trial has ended." if best is None else "Nothing in the record asks for more."
+        "Launch it: no trial has ended."
+        if not data.ranked
+        else "Nothing in the record asks for more."
     )
     return asks or [none]
 
 
-def _commands(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
-    history, store, several = data.history, data.root, data.several
-    commands = []
+def _commands(data: StudyData) -> list[tuple[str, str]]:
+    """Returns each command with its purpose, the launch that the diagnosis suggests first."""
+    look, *others = data.summary.commands
+    commands = [(each.purpose, each.text) for each in others if each.name != "report"]
     if data.diagnosis.command:
-        commands.append(("Launch what should follow", data.diagnosis.command))
-    if best is not None and not best.verified.startswith(REPRODUCED):
-        again = str(best.number).join(reproduce_command(data))
-        how = "Train the best trial again, by plain model.fit, and compare"
-        if history.description.objective_function:
-            how = "Run the best trial again, and compare"
-        commands.append((how, again))
-    if best is not None:
-        command = confirm_command(history, data.verdict, data.without)
-        on = "" if history.description.objective_function else " and on the test part"
-        commands += [(f"Confirm the choice, under new seeds{on}", command)] if command else []
-    has_test = history.description.data.sizes.get("test") and not data.verdict.is_confirmed
-    if history.registered is not None and has_test:
-        command = shell_command("evaluate", history.description, store=store, several=several)
-        commands.append(("Read the sealed test part with the champion", command))
-    if several:
-        # The one of this page first.
-        names = dict.fromkeys((history.description.engine, *history.engines))
-        options = " ".join(f"--engine {shlex.quote(name)}" for name in names)
-        command = shell_command("report", history.description, options, store=store)
-        commands.append((f"Compare it with {listed([*names][1:])}, side by side", command))
-    command = shell_command("ui", history.description, store=store, several=several)
-    return [*commands, ("Look at it in the MLflow UI", command)]
+        commands.insert(0, ("Launch what should follow", data.diagnosis.command))
+    if data.several:
+        engines = [data.history.description.engine, *data.history.engines]
+        options = " ".join(f"--engine {shlex.quote(name)}" for name in dict.fromkeys(engines))
+        text = shell_command("report", data.history.description, options, store=data.root)
+        commands.append(("Compare its engines, side by side", text))
+    return [*commands, (look.purpose, look.text)]
 
 
-def reproduce_command(data: StudyData) -> tuple[str, str]:
-    """Returns what stands before and after a trial's number in the command that reproduces it."""
+def _around_number(data: StudyData) -> tuple[str, str]:
+    """Returns the parts of the reproducing command before and after a trial's number."""
     description, several = data.history.description, data.several
-    command = shell.reproduce_command(description, "\0", data.root, several=several)
+    command = commands.reproduce_command(description, "\0", data.root, several=several)
     before, _, after = command.partition("\0")
     return before, after
-
-
-def facts(data: StudyData) -> list[tuple[str, str]]:
-    """Returns the figures at the top of the page: a name and a figure each."""
-    history = data.history
-    ended = history.ended
-    spent = math.fsum(trial.result.seconds for trial in ended)
-    epochs = sum(t.result.epochs_in_all for t in ended if not t.result.of_no_epoch)
-    return [
-        ("Engine", history.description.engine),
-        ("Pruner", history.description.pruner),
-        ("Trials", f"{len(history.trials):,} of {history.description.trials:,}"),
-        *([("Epochs", f"{epochs:,}")] if epochs else []),
-        ("Training time", duration(spent)),
-        ("Seed", str(history.description.seed)),
-    ]
 
 
 def table_columns(data: StudyData) -> list[str]:
@@ -613,17 +429,19 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         **{f"SHA-256 of {part}": digest for part, digest in recorded.digests.items()},
     }
     crossed = f"{description.folds} folds: {description.cross_validation}"
+    elsewhere = ["notes"] + ["repeats"] * bool(description.folds)
+    elsewhere += ["epochs", "batch_size"] if of_function else []
     settings = {
         "Objective": f"{description.objective.direction} {description.objective.metric}",
         "Engine": description.engine,
         "Pruner": description.pruner,
-        "Trials": f"{description.trials:,}",
         "Cross-validation": crossed if description.folds else "",
-        "Repeats": None if description.folds else description.repeats,
         "Objective function": of_function,
-        "Epochs": None if of_function else description.epochs,
-        "Batch size": None if of_function else description.batch_size,
-        "Seed": description.seed,
+        **{
+            name.replace("_", " ").capitalize(): getattr(description, name)
+            for name in settings_of(RecordedSettings)
+            if name not in elsewhere
+        },
         "Threads per trial": description.threads,
         "Hardware": DIFFERENT_HARDWARE
         if description.hardware == ANY_HARDWARE

@@ -26,11 +26,12 @@ from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.checks import ValidationPredictions
 from tracking.records.studies import DataFindings
+from tracking.summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]
 """Values by column, all of one length."""
 
-# Of all curves together: they are more than half of a large page.
+# The points of all curves together, which are more than half of a large page.
 _MOST_POINTS = 24_000
 
 
@@ -45,6 +46,11 @@ class StudyData:
     def diagnosis(self) -> Diagnosis:
         """What the record says about the search."""
         return diagnose(self.history, self.without)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What is said of the study everywhere."""
+        return summary_of(self.history, self.without, self.verdict)
 
     @cached_property
     def axes(self) -> tuple[HyperparameterAxis, ...]:
@@ -248,7 +254,7 @@ class HyperparameterAxis:
         return not self.labels
 
     def columns(self, values: Mapping[str, Any]) -> dict[str, float | str | None]:
-        """Returns what its columns hold for a trial; None where it is not active."""
+        """Returns the cells of a trial in its columns; None where it is not active."""
         unit = self.unit(values)
         value = None if unit is None else values[self.name]
         if isinstance(self.parameter, Listed):
@@ -336,7 +342,7 @@ def _labels(parameter: Parameter) -> tuple[str, ...]:
     if not isinstance(parameter, Listed):
         return ()
     labels = tuple(value_text(value) for value in parameter.values)
-    # Such as of 1 and "1".
+    # The values 1 and "1" would have one label.
     return labels if len(set(labels)) == len(labels) else tuple(map(repr, parameter.values))
 
 

@@ -10,11 +10,12 @@ from studies.commands.records import trial_document
 from studies.commands.texts.tables import in_blocks, shown
 from studies.engines import Curve
 from studies.lines import all_wrapped, printable, terminal_columns, width
-from tracking.history.commands import shell_commands
+from tracking.history.commands import again_command
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import sparkline_if_curve
 from tracking.records import EndedTrial, TrialRecord, TrialResult
 from tracking.store.folder import default_store_path
+from tracking.summary import trial_rows
 
 _LONG_CURVE, _SHORT_CURVE = 60, 10
 
@@ -77,7 +78,7 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         limits = ""
     lines.append(
         f"engine     {history.description.engine}; seed {spec.seed}, {limits}"
-        f"{spec.threads} thread{'' if spec.threads == 1 else 's'}"
+        f"{counted(spec.threads, 'thread')}"
     )
     if spec.goes_on_from is not None:
         lines.append(f"continues  trial {spec.goes_on_from}, after epoch {spec.initial_epoch}")
@@ -94,7 +95,7 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         text += ["", *_epochs(trial, epochs)]
     if isinstance(trial, EndedTrial) and trial.best is not None:
         checkpoint = history.checkpoint(trial)
-        *_, again = shell_commands(history, trial, without=default_store_path().absolute())
+        again = again_command(history, trial, default_store_path().absolute())
         text += ["", *([f"checkpoint {printable(str(checkpoint))}"] if checkpoint else [])]
         # An interrupted trial is resumed by the next launch; there is no end to compare.
         text += [] if trial.state == "interrupted" else [f"reproduce: {again}"]
@@ -102,29 +103,13 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
 
 
 def _rows(history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve) -> list[list[str]]:
-    names = history.description.space.names
-    metric = history.description.objective.metric
+    """Returns the table of trials with their curves, if any trial has one."""
+    heading, rows = trial_rows(history, trials)
     curves = [sparkline_if_curve([*curve(trial).values()], _SHORT_CURVE) for trial in trials]
-    drawn = any(curves)
-    heading = ["trial", metric, "epoch", "state", *(["curve"] if drawn else []), *names]
-    return [
-        [*map(printable, heading)],
-        *(
-            _cells(trial, names, [line] if drawn else [])
-            for trial, line in zip(trials, curves, strict=True)
-        ),
-    ]
-
-
-def _cells(trial: TrialRecord, names: Sequence[str], lines: Sequence[str]) -> list[str]:
-    values = [shown(trial.spec.values[n]) if n in trial.spec.values else "-" for n in names]
-    best = trial.best
-    result = trial.result
-    at = "-" if best is None else f"{best.epoch}/{trial.spec.epochs}"
-    if result is not None and result.trainer == "objective" and best is not None:
-        at = "-" if result.of_no_epoch else f"{best.epoch}/{result.epochs}"
-    value = "-" if best is None else shown(best.value)
-    return [str(trial.number), value, at, trial.state, *lines, *values]
+    if any(curves):
+        for row, drawn in zip([heading, *rows], ["curve", *curves], strict=True):
+            row.insert(4, drawn)
+    return [[printable(cell) for cell in row] for row in (heading, *rows)]
 
 
 def _transposed(rows: Sequence[Sequence[str]]) -> list[list[str]]:

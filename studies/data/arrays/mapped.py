@@ -163,7 +163,7 @@ def _new_file() -> Path:
 
 @cache
 def _own_folder() -> tempfile.TemporaryDirectory[str]:
-    # Kept by the cache, and removed at the end of the process.
+    # The cache keeps the folder, and it is removed at the end of the process.
     return temporary_folder()
 
 

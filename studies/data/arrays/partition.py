@@ -25,7 +25,7 @@ from studies.data.arrays.samples import (
     numbered,
 )
 from studies.data.arrays.structures import Arrays, entry_name, map_arrays
-from studies.data.preprocessing import Given, examples_of, preprocessed_parts
+from studies.data.preprocessing import Preparation, examples_of, preprocessed_parts
 
 DEFAULT_SHARE = 0.2
 PREPROCESSING_NAMES = ("standardize", "minmax")
@@ -172,18 +172,18 @@ class Divided:
         table = self.pool.table
         x: dict[str, Any] = {name: part.x for name, part in parts.items()}
         if table is not None:
-            # In the order of the table.
+            # `Part` has sorted the columns; the table's order counts.
             x["train"] = {column.name: x["train"][column.name] for column in table.columns}
         example = examples_of(x["train"])
         options = self.options
         name, x, prepared, fitted = preprocessed_parts(table, x, options.preprocess, options.seed)
-        finished = {part: replace(each, x=x[part]) for part, each in parts.items()}
-        given = Given(
+        transformed = {part: replace(each, x=x[part]) for part, each in parts.items()}
+        preparation = Preparation(
             example, prepared, self.pool.columns, self.class_names, fitted, self.pool.files
         )
-        train = finished["train"]
-        validation = finished["validation"] if "validation" in finished else train.first(1)
-        return seal(train, validation, finished.get("test"), self.classes, name, given)
+        train = transformed["train"]
+        validation = transformed["validation"] if "validation" in transformed else train.first(1)
+        return seal(train, validation, transformed.get("test"), self.classes, name, preparation)
 
 
 def make_splits(contents: Contents, options: Options) -> Splits:
@@ -204,10 +204,8 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
         if name in ready or size is None:
             continue
         if isinstance(size, ReadyMade):
-            x, y, weights = (
-                f"{array} of the ready-made {name} part" for array in ("x", "y", "sample_weight")
-            )
-            ready[name] = check_samples(size.x, size.y, x, y, size.sample_weight, weights)
+            names = f"{{}} of the ready-made {name} part"
+            ready[name] = check_samples(size.x, size.y, size.sample_weight, names)
         elif not (folds and name == "validation"):
             sizes[name] = size
     for samples in ready.values():
@@ -218,14 +216,14 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
         check_several_classes(labels, pool.y_name)
     named = pool
     if isinstance(options.stratify, str):
-        # In messages, the targets to stratify by.
+        # Messages name the targets to stratify by.
         named = replace(pool, y_name=entry_name(pool.y_name, options.stratify))
     indices = split_indices(named, sizes, strata, options.seed)
     if labels is not None and not folds:
         # A random split, or one of small classes, may leave the training part without a class.
         how = ", split in time (time=False draws it at random)," if pool.in_time else ""
         check_several_classes(labels[indices["train"]], f"The training part{how} of {pool.y_name}")
-    # Copies: the user may change the arrays later.
+    # Parts are copies, as the user may change the arrays later.
     parts = {name: _part(pool, chosen) for name, chosen in indices.items()}
     for name, part in parts.items():
         check_some_weight(part.sample_weight, f"sample_weight of the {name} part")
@@ -236,7 +234,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
     """Returns a copy of some samples, or of all."""
-    # As Keras passes on arrays without targets: it would take a tuple for (x, y).
+    # Keras passes on one array without targets as it is, and would take a tuple for (x, y).
     alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
     weights = samples.sample_weight
     if weights is not None:
@@ -287,7 +285,7 @@ def split_indices(
 def _draw(
     rest: np.ndarray, count: int, labels: np.ndarray | None, y_name: str, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    # Late: the import takes half a second.
+    # The import takes half a second.
     from sklearn.model_selection import train_test_split
 
     strata = None if labels is None else labels[rest]

@@ -21,7 +21,7 @@ from studies.data.arrays.structures import (
     map_arrays,
     named_arrays,
 )
-from studies.data.preprocessing import Given
+from studies.data.preprocessing import Preparation
 
 if TYPE_CHECKING:
     from studies.data.streams import Stream
@@ -63,7 +63,7 @@ class LoadedData(ABC):
         classes: Number of classes (distinct labels, or the columns of one-hot rows); None if the
             targets are not classes, or several.
         preprocessing: Name of the preprocessing that was fitted on `train`; None if there is none.
-        given: The samples before preprocessing.
+        preparation: How samples became what a model takes.
     """
 
     train: LoadedPart
@@ -72,7 +72,7 @@ class LoadedData(ABC):
     _digests: Mapping[str, str]
     classes: int | None = None
     preprocessing: str | None = None
-    given: Given = field(default_factory=Given)
+    preparation: Preparation = field(default_factory=Preparation)
     # Other kinds of data have folds, or batches.
     folds: ClassVar[int] = 0
 
@@ -84,7 +84,7 @@ class LoadedData(ABC):
     @property
     def warnings(self) -> list[str]:
         """Warnings for the user."""
-        return self.given.warnings
+        return self.preparation.warnings
 
     @property
     def batch_size(self) -> int | None:
@@ -201,7 +201,7 @@ def seal(
     test: Part | None,
     classes: int | None = None,
     preprocessing: str | None = None,
-    given: Given | None = None,
+    preparation: Preparation | None = None,
 ) -> Splits:
     """Makes splits of ready parts: computes digests, finds copies, and seals the test part.
 
@@ -215,7 +215,7 @@ def seal(
         {name: part.digest for name, part in parts.items()},
         classes,
         preprocessing,
-        given or Given(),
+        preparation or Preparation(),
     )
 
 

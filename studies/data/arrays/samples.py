@@ -62,20 +62,15 @@ class Samples:
         return self.table is not None and bool(self.table.time)
 
 
-def check_samples(
-    x: object,
-    y: object,
-    x_name: str,
-    y_name: str,
-    sample_weight: object = None,
-    weight_name: str = "sample_weight",
-) -> Samples:
+def check_samples(x: object, y: object, sample_weight: object = None, names: str = "{}") -> Samples:
     """Turns a user's data into checked arrays, copied only if necessary.
 
-    Several arrays come in a dict or a tuple. Without targets `y` is None. Raises DataError for
+    Several arrays come in a dict or a tuple. Without targets `y` is None. `names` makes the names
+    in messages of "x", "y" and "sample_weight". Raises DataError for
     arrays that are not numbers, empty, of differing lengths, or not finite; and for weights that
     are negative, all 0, or of another shape.
     """
+    x_name, y_name, weight_name = map(names.format, ("x", "y", "sample_weight"))
     inputs = as_arrays(x, x_name)
     targets: Arrays = () if y is None else as_arrays(y, y_name)
     # Columns go by the name of an input in all parts.
@@ -85,17 +80,13 @@ def check_samples(
         if len(array) != len(samples):
             raise DataError(
                 f"{next(iter(arrays))} and {name} differ in length: {len(samples)} and "
-                f"{len(array)} samples. Pass one target for each sample, and as many of each input "
-                "and output."
+                f"{len(array)} samples. Pass as many of each input and output."
             )
         check_finite(array, name)
     if sample_weight is None:
         return samples
     if y is None:
-        raise DataError(
-            f"{weight_name} weighs the loss of each sample's targets, and there are none. Leave it "
-            "out, or pass targets."
-        )
+        raise DataError(f"{weight_name} weighs the loss of targets, and there are none.")
     return replace(samples, sample_weight=_check_weights(sample_weight, samples, weight_name))
 
 
@@ -122,22 +113,19 @@ def check_same_shape(part: Samples, pool: Samples) -> None:
 def _check_weights(value: object, samples: Samples, name: str) -> np.ndarray:
     """Returns finite weights from 0 up, not all 0, for samples or for their steps."""
     weights, y, count = as_numbers(value, name), samples.y, len(samples)
-    shapes: list[tuple[int, ...]] = [(count,)]
-    if isinstance(y, np.ndarray) and y.ndim > 1:
-        shapes.append((count, y.shape[1]))
+    several_steps = isinstance(y, np.ndarray) and y.ndim > 1
+    shapes = [(count,), (count, y.shape[1])] if several_steps else [(count,)]  # type: ignore[union-attr]
     if weights.shape not in shapes:
-        steps = f", or one for each step, of shape {shapes[1]}" if len(shapes) > 1 else ""
         raise DataError(
             f"{name} holds {len(weights)} weight(s) in an array of shape {weights.shape}. Pass one "
-            f"weight for each sample, in an array of shape ({count},){steps}."
+            f"for each sample{', or each step' if several_steps else ''}, in an array of shape "
+            f"{' or '.join(map(str, shapes))}."
         )
     check_finite(weights, name)
-    if bool((weights < 0).any()):
-        first = int(np.argwhere(weights < 0)[0][0])
+    if (negative := np.argwhere(weights < 0)).size:
         raise DataError(
-            f"{name} holds {int((weights < 0).sum())} negative weight(s), the first at index "
-            f"{first}: {weights[weights < 0][0].item()}. Pass weights from 0 up; a sample of "
-            "weight 0 does not count."
+            f"{name} holds {len(negative)} negative weight(s), the first at index "
+            f"{negative[0][0]}: {weights[weights < 0][0]}. Pass weights from 0 up."
         )
     check_some_weight(weights, name)
     return weights
@@ -204,13 +192,11 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
         array = _as_texts(array, name)
     else:
         _check_numbers(array, value, name)
-    if array.ndim == 0:
+    if array.ndim == 0 or array.size == 0:
         raise DataError(
-            f"{name} is a single value ({type(value).__name__}). "
+            f"{name} is {'empty' if array.ndim else 'a single value'}: its shape is {array.shape}. "
             "Pass an array with one entry for each sample."
         )
-    if array.size == 0:
-        raise DataError(f"{name} is empty: its shape is {array.shape}. Pass at least one sample.")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -234,20 +220,16 @@ def check_finite(array: np.ndarray, name: str) -> None:
 def _check_numbers(array: np.ndarray, value: object, name: str) -> None:
     if array.dtype.kind in "biuf" and is_portable(array.dtype):
         return
-    if is_text(array):
-        raise DataError(f"{name} holds text (dtype {array.dtype}). Pass numbers.")
+    hint = "Convert it to booleans, integers, or floats of at most 64 bits."
     if array.dtype.kind == "O":
         types = sorted({type(entry).__name__ for entry in array.ravel()[:1000].tolist()})
-        hint = " (a sparse matrix? `.toarray()`)" if hasattr(value, "toarray") else ""
-        raise DataError(
-            f"{name} becomes an array of Python objects (dtype object; {', '.join(types)}), "
-            f"not of numbers; received: {type(value).__name__}{hint}. Make every column numeric "
-            "and fill missing values in, then convert, for instance with `.astype('float32')`."
+        sparse = " (a sparse matrix? `.toarray()`)" if hasattr(value, "toarray") else ""
+        hint = (
+            f"It becomes an array of Python objects ({', '.join(types)}); received: "
+            f"{type(value).__name__}{sparse}. Make every column numeric and fill missing values "
+            "in, then convert, for instance with `.astype('float32')`."
         )
-    raise DataError(
-        f"{name} has dtype {array.dtype}, which no model here is trained on. "
-        "Convert it to booleans, integers, or floats of at most 64 bits."
-    )
+    raise DataError(f"{name} has dtype {array.dtype}, and must hold numbers", hint=hint)
 
 
 def is_frame(value: object) -> bool:

@@ -21,11 +21,11 @@ Arrays = np.ndarray | dict[str, np.ndarray] | tuple[np.ndarray, ...]
 Columns = tuple[tuple[str, str], ...]
 """Names and types of a table's columns, in their order."""
 
-# In pixels.
+# The smallest side of an image, in pixels.
 _SMALLEST_SIDE = 8
 _MASK = 2**64 - 1
 _ODD = 0x9E3779B97F4A7C15
-# Samples of which the values of a column are counted.
+# So many samples are counted to see how often values of a column repeat.
 _COUNTED = 1000
 
 
@@ -122,7 +122,7 @@ def is_portable(dtype: np.dtype) -> bool:
 
     Long doubles do not: they have 64, 80 or 128 bits, by platform, with padding of no fixed value.
     """
-    # By character: where a long double has 64 bits, its dtype equals float64, which is portable.
+    # The character tells: where a long double has 64 bits, its dtype equals portable float64.
     return dtype.kind in "biu" or (dtype.kind in "fc" and dtype.char not in "gG")
 
 

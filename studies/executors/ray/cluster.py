@@ -1,4 +1,4 @@
-"""The connection to a Ray cluster, or a Ray of this machine that lives as long as its launch."""
+"""The connection to a Ray cluster, or to a Ray of this machine that lives as long as its launch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -30,12 +29,8 @@ _SECONDS_BETWEEN_ATTEMPTS = 2.0
 # Below its folder, Ray's sockets have names of about 70 characters; with it, 107 are the most.
 _LONGEST_FOLDER = 25
 _TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
-# One for all launches of this process: Ray reads it once.
+# All launches of this process share it, as Ray reads it once.
 _TOKEN = secrets.token_hex(32)
-_OF_SPACES = (
-    " Started from this environment, 'ray start --head --block' ends at once, as the path has a "
-    f"space: {sys.executable!r}. Leave --block out."
-)
 
 
 class Cluster:
@@ -45,12 +40,12 @@ class Cluster:
         import ray
 
         self._options, self._head = options, ray.get_runtime_context().gcs_address
-        self.gone = False  # Whether its head has been found gone.
+        self.gone = False  # Whether its head did not answer any more.
 
     def check_head(self) -> None:
         """Raises StudyError if its head is gone.
 
-        Ray itself would end this process after a minute, without a line; until then, calls wait.
+        Ray's own calls would wait for a minute, and then end this process without a line.
         """
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -69,43 +64,43 @@ class Cluster:
 
         return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
-    def wanted(self, threads: int) -> Mapping[str, float]:
+    def needs(self, threads: int) -> Mapping[str, float]:
         """Returns the resources that a worker reserves, as Ray names them."""
         gpus = self._options.gpus_per_trial
         if gpus is None:
             gpus = float(any(node.get("GPU", 0) >= 1 for node in self.nodes().values()))
         return {"CPU": self._options.cpus_per_trial or threads, "GPU": gpus}
 
-    def room(self, wanted: Mapping[str, float], without: Collection[str] = ()) -> int:
+    def room(self, needs: Mapping[str, float], without: Collection[str] = ()) -> int:
         """Returns how many workers with these resources fit, if nothing else runs."""
         nodes = self.nodes().items()
-        return sum(_fits(node, wanted) for name, node in nodes if name not in without)
+        return sum(_fits(node, needs) for name, node in nodes if name not in without)
 
-    def check_room(self, wanted: Mapping[str, float]) -> None:
+    def check_room(self, needs: Mapping[str, float]) -> None:
         """Raises StudyError if no node has the resources of a worker."""
-        if self.room(wanted):
+        if self.room(needs):
             return
-        shown = sorted({_amounts(wanted, node) for node in self.nodes().values()})
+        nodes = sorted({_amounts(needs, node) for node in self.nodes().values()})
         raise StudyError(
-            f"No node of the Ray cluster has {_amounts(wanted)} for a trial. Its nodes have: "
-            f"{'; '.join(shown) or 'nothing'}. Ask for less with --cpus-per-trial and "
+            f"No node of the Ray cluster has {_amounts(needs)} for a trial. Its nodes have: "
+            f"{'; '.join(nodes) or 'nothing'}. Ask for less with --cpus-per-trial and "
             "--gpus-per-trial."
         )
 
-    def waited_for(self, count: int, workers: int, wanted: Mapping[str, float]) -> str:
-        """Returns what workers wait for, for people to read."""
+    def waited_for(self, count: int, workers: int, needs: Mapping[str, float]) -> str:
+        """Returns the resources that workers wait for, for people to read."""
         nodes = self.nodes().values()
-        whole = {name: sum(node.get(name, 0) for node in nodes) for name in wanted}
+        whole = {name: sum(node.get(name, 0) for node in nodes) for name in needs}
         return (
-            f"{count} of {workers} workers wait for resources ({_amounts(wanted)} each); the "
-            f"cluster has {_amounts(wanted, whole)} in all"
+            f"{count} of {workers} workers wait for resources ({_amounts(needs)} each); the "
+            f"cluster has {_amounts(needs, whole)} in all"
         )
 
 
-def _fits(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:
-    """Returns how many workers fit on a node. Shares of a GPU are of one GPU each."""
+def _fits(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
+    """Returns how many workers fit on a node, where a share of a GPU is of one GPU."""
     counts = []
-    for name, amount in wanted.items():
+    for name, amount in needs.items():
         has = node.get(name, 0)
         if name == "GPU" and 0 < amount < 1:
             counts.append(int(has) * int(1 / amount + 1e-9))
@@ -114,10 +109,10 @@ def _fits(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:
     return min(counts, default=0)
 
 
-def _amounts(wanted: Mapping[str, float], there: Mapping[str, float] | None = None) -> str:
-    """Returns the resources that are wanted, or how much there is of them, for people to read."""
-    has = wanted if there is None else there
-    amounts = [(name, has.get(name, 0)) for name, amount in wanted.items() if amount]
+def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = None) -> str:
+    """Returns the resources that a worker needs, or how much there is of them, for people."""
+    has = needs if there is None else there
+    amounts = [(name, has.get(name, 0)) for name, amount in needs.items() if amount]
     return " and ".join(f"{n:g} {name}{'' if n <= 1 and n else 's'}" for name, n in amounts)
 
 
@@ -125,9 +120,9 @@ def _amounts(wanted: Mapping[str, float], there: Mapping[str, float] | None = No
 def connected(options: RayOptions) -> Iterator[Cluster]:
     """Connects to a cluster, or starts one on this machine; ends what it began.
 
-    A connection that this process has already is used, and stays.
+    It uses a connection that this process has already, and leaves it.
     """
-    # Before it is imported.
+    # Ray reads these when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # A call that comes after the end would connect again, and wait for a head that may be gone.
@@ -157,7 +152,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
 
 @contextlib.contextmanager
 def _own_ray() -> Iterator[dict[str, Any]]:
-    """Yields what starts a Ray of this machine, with its files in a folder that goes with it.
+    """Yields the arguments that start a Ray of this machine, whose folder is removed at its end.
 
     Without a token of the user's, newer versions of Ray would leave one in the user's home, which
     the user's next cluster would ask for.
@@ -211,7 +206,6 @@ def _why_not(address: str, error: Exception) -> str:
         f"There is no Ray cluster at {address!r} that this machine belongs to: {why}. The address "
         "is that of its head, such as 10.0.0.1:6379, or 'auto' on a machine where 'ray start' has "
         "run; leave it out for a Ray of this machine alone."
-        + (_OF_SPACES if " " in sys.executable else "")
     )
 
 

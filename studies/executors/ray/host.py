@@ -1,4 +1,4 @@
-"""What an actor of Ray does on a node: runs a worker process, and passes messages and files on.
+"""An actor of Ray on a node: it runs a worker process, and passes messages and files on.
 
 The worker process is that of a local launch, so it trains to the same bits, and it ends with this
 process, which Ray ends with its driver. A node need not see the driver's disk: what a training
@@ -36,21 +36,21 @@ from studies.executors.messages import (
     SaveChampion,
 )
 from studies.executors.ray.cluster import set_variables
-from studies.executors.worker_process import WorkerProcess
+from studies.executors.worker import WorkerProcess
 from studies.training import deciding_variables
 from studies.user_code import ShippedStudy
 from tracking.records import TrialTask
 from tracking.store.files import replacing
 
 _SECONDS_BETWEEN_LOOKS = 0.25
-# As `temporary_folder` names them, so that it removes those of killed launches.
+# `temporary_folder` removes folders of such names that killed launches have left.
 _PREFIX, _IN_USE = "kerastudy-data-ray-", "in-use"
 _VERSIONS = ("kerastudy", "tensorflow", "keras", "numpy")
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """What a node gets to run a worker."""
+    """All that a node needs to run a worker."""
 
     load: LoadStudy  # Its folders are those of the driver's machine.
     launch: str  # A name that no other launch has.
@@ -73,13 +73,16 @@ class Host:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._process: WorkerProcess | None = None
         self._ending, self._ended = False, threading.Event()
-        # The files of the present request, in a folder of this worker alone.
+        # This folder has the files of the present request, and is this worker's alone.
         self._folder = Path()
         self._written: tuple[Path, ...] = ()
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def run(self, sent: Mapping[str, Any]) -> Iterator[Begun | Parcel]:
-        """Yields what the worker process says, to its end; files in Ray's store are for all."""
+        """Yields the worker process's messages, to its end.
+
+        `sent` are files in Ray's store, which all workers of a node share.
+        """
         yield Begun(self._node, self._node_id)
         try:
             self._check_versions()
@@ -93,7 +96,7 @@ class Host:
                     load = replace(load, target=replace(load.target, folder=shared))
                 self._folder = Path(own) / "files"
                 where = self._arrival.folder if Path(self._arrival.folder).is_dir() else None
-                self._process = WorkerProcess(load, where, {}, self._lines.put)
+                self._process = WorkerProcess(load, self._lines.put, where)
                 yield from self._parcels(self._process)
         except WorkerError as error:
             yield Parcel(error)
@@ -119,8 +122,8 @@ class Host:
         self._ended.wait(_SECONDS_BETWEEN_LOOKS * 4)
 
     def _check_versions(self) -> None:
-        ours, found = self._arrival.versions, versions()
-        differing = [f"{n} {found[n]} (here {v})" for n, v in ours.items() if found.get(n) != v]
+        ours, here = self._arrival.versions, installed_versions()
+        differing = [f"{n} {here[n]} (here {v})" for n, v in ours.items() if here.get(n) != v]
         if differing:
             raise WorkerError(
                 f"{self._node} has {', '.join(differing)}. Install the same versions on all nodes"
@@ -131,9 +134,9 @@ class Host:
         while not self._ending:
             message = _next(process)
             if isinstance(message, Failed) and self._node_id != self._arrival.home:
-                told = f"{message.message} (This was on {self._node}.)"
+                why = f"{message.message} (This was on {self._node}.)"
                 # Before it has loaded the study, something is missing here; others may have it.
-                message = Failed(told) if loaded else WorkerError(told)
+                message = Failed(why) if loaded else WorkerError(why)
             loaded = loaded or isinstance(message, Loaded)
             parcel = Parcel(message, self._files(message), tuple(self._printed()))
             if parcel != Parcel():
@@ -147,7 +150,7 @@ class Host:
                 yield self._lines.get_nowait()
 
     def _unpacked(self, parcel: Parcel) -> object:
-        """Returns a message whose files are here."""
+        """Writes a parcel's files here; returns its message, with their paths."""
         if not isinstance(parcel.message, RunFits | SaveChampion):
             return parcel.message
         self._written, self._seen = (), {}
@@ -162,24 +165,24 @@ class Host:
         return message
 
     def _files(self, message: object) -> dict[str, bytes]:
-        """Returns the files that have changed since the last call; those of a champion saved."""
+        """Returns the files that have changed since the last call, or a saved champion's."""
         if isinstance(message, ChampionSaved):
             saved = self._folder / CHAMPION
             paths = [path for path in saved.rglob("*") if path.is_file()]
             return {path.relative_to(saved).as_posix(): path.read_bytes() for path in paths}
-        found = {}
+        files = {}
         for path in self._written:
             mark = _mark(path)
             if mark and self._seen.get(path) != mark:
                 with contextlib.suppress(FileNotFoundError):
-                    found[path.name] = path.read_bytes()
+                    files[path.name] = path.read_bytes()
                     self._seen[path] = mark
-        return found
+        return files
 
 
 def _next(process: WorkerProcess) -> object:
-    """Returns a process's next message, why it has ended, or None after a while without any."""
-    # One that has ended can't be waited for.
+    """Returns a process's next message, the error of its end, or None if neither comes soon."""
+    # A process that has ended can't be waited for.
     with contextlib.suppress(EOFError, OSError):
         if not process.connection.poll(_SECONDS_BETWEEN_LOOKS):
             return None
@@ -190,27 +193,27 @@ def _next(process: WorkerProcess) -> object:
 
 
 def arrival_of(load: LoadStudy, launch: str, home: str) -> Arrival:
-    """Returns what a node needs, from the driver's process."""
+    """Returns the arrival of a launch's worker, from the driver's process."""
     variables = {name: os.environ.get(name) for name in (*deciding_variables(), "OMP_NUM_THREADS")}
-    return Arrival(load, launch, home, versions(), variables, os.getcwd())
+    return Arrival(load, launch, home, installed_versions(), variables, os.getcwd())
 
 
-def versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """Returns the versions that all nodes must have, without importing anything."""
-    found = {"Python": platform.python_version()}
+    versions = {"Python": platform.python_version()}
     for name in _VERSIONS:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
-    """Returns what changes when a file is written; None if there is none."""
+    """Returns a file's time and size, which change when it is written; None if it is missing."""
     with contextlib.suppress(FileNotFoundError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
+        status = path.stat()
+        return status.st_mtime_ns, status.st_size
     return None
 
 
@@ -233,7 +236,7 @@ def _node_folder(place: Path, name: str) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            # Only if no other worker uses it.
+            # It stays while another worker uses it.
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
@@ -252,14 +255,14 @@ def _held(folder: Path) -> IO[bytes]:
             lock.close()
 
 
-# The folder of a champion's model on a node, in that of the request's files.
+# A champion's model is in this folder on a node, next to the request's files.
 CHAMPION = "champion"
 _FILES = ("state", "origin", "checkpoint", "scores")
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """A message, with files by their names; from a node, also with the lines printed before it."""
+    """A message with files by their names; a node's also has the lines printed before it."""
 
     message: object = None
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -314,7 +317,7 @@ def put(files: Mapping[str, bytes], request: object) -> None:
         path = paths[name]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # As a worker of this machine writes a state.
+            # A worker of this machine writes a state in the same way.
             with replacing(path, keeping=path in states) as partial:
                 partial.write_bytes(files[name])
         except OSError as error:

@@ -17,8 +17,7 @@ from studies.executors.pool import LaunchWorkers, WorkerPool
 from studies.executors.ray.cluster import Cluster
 from studies.executors.ray.host import Begun, arrival_of, packed, put
 from studies.executors.sizing import MOST_WORKERS
-from studies.executors.worker import WorkerExecutor
-from studies.executors.worker_process import OnOutput
+from studies.executors.worker import OnOutput, WorkerExecutor
 from studies.training import environment_differences
 from studies.user_code import ShippedStudy, Target, with_modules
 
@@ -39,7 +38,7 @@ def _actor_class() -> type[Any]:
 
     class Worker:
         def run(self, arrival: bytes, sent: dict[str, Any]) -> Iterator[Any]:
-            """Yields what a worker process says; a text if the node can't work at all."""
+            """Yields a worker process's messages; a text if the node can't work at all."""
             import importlib
             import pickle
             import socket
@@ -66,24 +65,24 @@ def _actor_class() -> type[Any]:
 
 
 class RemoteProcess:
-    """An actor's worker process, from the driver's side, as `WorkerProcess` is one of this machine.
+    """An actor's worker process, from the driver's side: the counterpart of `WorkerProcess`.
 
-    It stands for one actor: when that dies, all that it might still send is dropped.
+    Messages of an actor that has died are dropped.
     """
 
     def __init__(self, launch: RayWorkers, actor: Any, *arguments: Any) -> None:
         self._launch, self._actor = launch, actor
         self.stream = actor.run.options(num_returns="streaming").remote(*arguments)
-        # An error is the last one.
+        # An error is the last message.
         self.messages: deque[object] = deque()
         self._request: object = None
-        # Those that it runs on, once it has its resources.
+        # They are empty until it has its resources.
         self.node = self.node_id = ""
 
     def send(self, message: object) -> None:
         """Sends a message, with the files that it names."""
         if isinstance(message, RunFits | SaveChampion):
-            # It may have ended since its last message.
+            # The process may have ended since its last message.
             self.take_what_came(0.0)
             self._raise_if_lost()
             self._request = message
@@ -187,19 +186,19 @@ class RayPool(WorkerPool):
             return
         try:
             super()._check_alike(worker)
-            found = [
-                each
-                for each in environment_differences(self.environment, worker.environment)
-                if not each.startswith(_MAY_DIFFER)
+            differences = [
+                difference
+                for difference in environment_differences(self.environment, worker.environment)
+                if not difference.startswith(_MAY_DIFFER)
             ]
             ours, its = self.description.hardware, worker.description.hardware
             if ours != its and not self._launch.any_hardware:
-                found.append(
+                differences.append(
                     f"its hardware is {its}, and the first worker's is {ours}; add --any-hardware "
                     "to use both, though bits may differ"
                 )
-            if found:
-                raise StudyError("; ".join(found))
+            if differences:
+                raise StudyError("; ".join(differences))
         except StudyError as error:
             self._do_without(worker, WorkerError(f"on {_process(worker).node}: {error}"))
 
@@ -233,12 +232,12 @@ class RayWorkers(LaunchWorkers):
         self._home = ray.get_runtime_context().get_node_id()
         sent = sorted(target.folder.iterdir()) if isinstance(target, ShippedStudy) else ()
         self._files = {path.name: ray.put(path.read_bytes()) for path in sent if path.is_file()}
-        # The ids of nodes that can't run the study.
+        # Nodes with these ids can't run the study.
         self.excluded: list[str] = []
         self._looked = self._all_began = time.monotonic()
         self._grows, self._said = False, 0
         self._most = MOST_WORKERS
-        # With all texts: a node need not see this machine's files.
+        # It has all texts, as a node need not see this machine's files.
         whole = with_modules(target) if isinstance(target, Target) else target.with_modules()
         super().__init__(whole, **of_launch)
         self._room = self._find_room()
@@ -253,12 +252,12 @@ class RayWorkers(LaunchWorkers):
             super().close()
 
     def say(self, line: str) -> None:
-        """Shows a line of a worker's."""
+        """Shows a worker's line."""
         with contextlib.suppress(Exception):
             self._on_output(line)
 
     def look(self) -> None:
-        """At times, notices a head that is gone, nodes that join, and workers that wait."""
+        """Now and then, notices a head that is gone, nodes that join, and workers that wait."""
         now = time.monotonic()
         if now < self._looked + _SECONDS_BETWEEN_LOOKS:
             return
@@ -275,15 +274,15 @@ class RayWorkers(LaunchWorkers):
         late = now > self._all_began + _SECONDS_TO_START
         lacking = waiting if late else min(waiting, len(self.pool) - self._room)
         if lacking > self._said:
-            self._on_output(self._cluster.waited_for(lacking, len(self.pool), self._wanted))
+            self._on_output(self._cluster.waited_for(lacking, len(self.pool), self._needs))
             self._said = lacking
 
     @property
-    def _wanted(self) -> Mapping[str, float]:
-        return self._cluster.wanted(self._threads or 1)
+    def _needs(self) -> Mapping[str, float]:
+        return self._cluster.needs(self._threads or 1)
 
     def _find_room(self) -> int:
-        return self._cluster.room(self._wanted, self.excluded)
+        return self._cluster.room(self._needs, self.excluded)
 
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
         if trials is not None:
@@ -291,24 +290,22 @@ class RayWorkers(LaunchWorkers):
         return max(1, min(self._most, self._find_room()))
 
     def _described(self) -> str:
-        shown = f"{counted(len(self.pool), 'worker')} of {counted(self._threads or 1, 'thread')}"
+        threads = counted(self._threads or 1, "thread")
         nodes = counted(len(self._cluster.nodes()), "node")
-        return f"{shown} (Ray: {nodes}, room for {self._find_room()})"
+        room = f"(Ray: {nodes}, room for {self._find_room()})"
+        return f"{counted(len(self.pool), 'worker')} of {threads} {room}"
 
     def _start_pool(self, count: int) -> RayPool:
         workers = [self._start_worker(number) for number in range(count)]
         return RayPool(workers, self._on_output, self)
 
-    def _place(self, number: int) -> Mapping[str, Any]:
-        return {"start": self._start}
-
-    def _start(self, load: LoadStudy) -> RemoteProcess:
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> RemoteProcess:
         self._cluster.check_head()
-        wanted = self._cluster.wanted(load.threads)
-        self._cluster.check_room(wanted)
+        needs = self._cluster.needs(load.threads)
+        self._cluster.check_room(needs)
         options: dict[str, Any] = {
-            "num_cpus": wanted["CPU"],
-            "num_gpus": wanted["GPU"],
+            "num_cpus": needs["CPU"],
+            "num_gpus": needs["GPU"],
             # It runs a process, takes a message, and is asked to end.
             "max_concurrency": 3,
         }
@@ -319,12 +316,12 @@ class RayWorkers(LaunchWorkers):
         return RemoteProcess(self, actor, arrival, self._files)
 
     def why_lost(self, error: Exception, process: RemoteProcess) -> WorkerError:
-        """Returns why an actor has died, and whether its machine has."""
+        """Returns the error of an actor that has died, which says whether its machine has, too."""
         from ray.exceptions import ActorUnavailableError
 
         self._cluster.check_head()
         where = process.node or "a node of the cluster"
-        # Of a node that has died, Ray first knows only that it does not answer.
+        # Ray first knows of a dead node only that it does not answer.
         if (
             isinstance(error, ActorUnavailableError)
             or getattr(error, "preempted", False)

@@ -15,7 +15,7 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.data import Given, Part, Splits, examples_of, is_text, joined, named_arrays, seal
+from studies.data import Part, Preparation, Splits, examples_of, is_text, joined, named_arrays, seal
 from studies.definition.class_weights import with_class_weight
 from studies.error_texts import first_paragraph
 from studies.training.building.build import (
@@ -147,13 +147,13 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
     import mlflow.keras
     from mlflow.models import Model
 
-    x, given = splits.train.at_hand.x, splits.given
-    served = served_model(model, x, given)
-    signature, example = signature_of(served, x, given), example_of(served, given)
-    columns = given.columns.get("x") if isinstance(x, np.ndarray) else None
+    x, preparation = splits.train.at_hand.x, splits.preparation
+    served = served_model(model, x, preparation)
+    signature, example = signature_of(served, x, preparation), example_of(served, preparation)
+    columns = preparation.columns.get("x") if isinstance(x, np.ndarray) else None
     table = table_signature(signature, columns) if columns else None
-    if given.table is not None:
-        table = columns_signature(signature, given.table)
+    if preparation.table is not None:
+        table = columns_signature(signature, preparation.table)
     elif table is not None and columns and isinstance(example, np.ndarray):
         example = table_of(example, columns)
     saved = Model()
@@ -166,7 +166,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
         input_example=example,
         # MLflow would need 13 to 32 s to find the requirements.
         pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
-        metadata=given.describe(),
+        metadata=preparation.describe(),
     )
     code = own_code(served)
     texts = any(is_text(array) for array in named_arrays(x, "x").values())
@@ -206,7 +206,7 @@ def _samples_of(fit: FirstFit) -> Splits:
         x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch(x))
     x, y = _first(x), () if y is None else _first(y)
     part = Part(x, y)
-    return seal(part, part, None, given=Given(example=examples_of(x)))
+    return seal(part, part, None, preparation=Preparation(example=examples_of(x)))
 
 
 def _is_arrays(x: Any) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from studies.data import Arrays, Columns, FittedTable, Given, Prepared
+    from studies.data import Arrays, Columns, FittedTable, Preparation, Prepared
 
 
 # Layers on a GPU, and compiled ones, may round differently.
@@ -45,11 +45,11 @@ _COLUMN_TYPES: Final = {
 }
 
 
-def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
+def served_model(model: keras.Model, x: Arrays, preparation: Preparation) -> keras.Model:
     """Returns a trained model with the preprocessing of its samples as its first layers.
 
-    `x` has the first training samples after preprocessing, `given` the same before it. The new
-    model shares the layers.
+    `x` has the first training samples after preprocessing, `preparation` an example before it. The
+    new model shares the layers.
 
     Returns the model itself without preprocessing; else one of the same class if it can be made. It
     is compiled in the same way, unless the model has its own steps. Refuses layers that give other
@@ -57,10 +57,10 @@ def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
     """
     import keras
 
-    if given.table is not None:
+    if preparation.table is not None:
         assert isinstance(x, np.ndarray), "rows of a table are one array"
-        return _on_columns(model, x, given, given.table)
-    prepared = {name: each for name, each in given.prepared.items() if each.scalings}
+        return _on_columns(model, x, preparation, preparation.table)
+    prepared = {name: each for name, each in preparation.prepared.items() if each.scalings}
     if not prepared:
         return model
     before = _Before(prepared, {layer.name for layer in layers_within(model)})
@@ -72,7 +72,7 @@ def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
         served = _around_graph(model, x, before)
     else:
         served = _around_call(model, x, before)
-    _check(before, given, x)
+    _check(before, preparation, x)
     own_class = type(served) is type(model)
     if model.compiled and (own_class or not has_own_steps(model)):
         served.compile(**{**compile_arguments(model), "optimizer": model.optimizer})
@@ -202,13 +202,13 @@ def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
     return [entry_name("x", tensor.name) for tensor in model.inputs]
 
 
-def _check(before: _Before, given: Given, x: Arrays) -> None:
+def _check(before: _Before, preparation: Preparation, x: Arrays) -> None:
     """Refuses layers whose output differs from the preprocessed samples."""
     import keras
 
-    if given.example is None:
+    if preparation.example is None:
         return
-    raw, trained_on = named_arrays(given.example, "x"), named_arrays(x, "x")
+    raw, trained_on = named_arrays(preparation.example, "x"), named_arrays(x, "x")
     for name, tensor in before.raw.items():
         size = len(raw[name])
         if tensor.shape[0] not in (None, size):
@@ -226,7 +226,9 @@ def _check_alike(scaled: np.ndarray, expected: np.ndarray, name: str) -> None:
         )
 
 
-def _on_columns(model: keras.Model, x: np.ndarray, given: Given, table: FittedTable) -> keras.Model:
+def _on_columns(
+    model: keras.Model, x: np.ndarray, preparation: Preparation, table: FittedTable
+) -> keras.Model:
     """Returns a model with an input for each column of a table."""
     import keras
 
@@ -243,9 +245,9 @@ def _on_columns(model: keras.Model, x: np.ndarray, given: Given, table: FittedTa
     with warnings.catch_warnings():
         # Keras's names can't be those of all columns. The keys are, and they count.
         warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
-        if given.example is not None:
+        if preparation.example is not None:
             layers = keras.Model(inputs, row)
-            columns = model_columns(layers, given.example)
+            columns = model_columns(layers, preparation.example)
             scaled = layers.predict(columns, len(x), verbose=0)
             _check_alike(scaled, x[: len(scaled)], "the columns of the table")
         served = keras.Model(inputs, _of_row(model, row), name=f"{model.name}_on_columns")
@@ -304,12 +306,11 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
     return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
 
 
-def signature_of(model: keras.Model, x: Arrays, given: Given) -> ModelSignature:
+def signature_of(model: keras.Model, x: Arrays, preparation: Preparation) -> ModelSignature:
     """Returns a model's signature in tensors, without outputs if these are unknown.
 
-    `x` has samples after preprocessing, `given` the same before it, which the model does itself if
-    it can. Several inputs are named: a functional model takes a dict, even if it was trained
-    on a tuple.
+    `x` has samples after preprocessing; the model does the `preparation` itself if it can. Several
+    inputs are named: a functional model takes a dict, even if it was trained on a tuple.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import Schema
@@ -317,7 +318,7 @@ def signature_of(model: keras.Model, x: Arrays, given: Given) -> ModelSignature:
     named = named_arrays(x, "x")
     names = [None] if isinstance(x, np.ndarray) else _names(model, x)
     specs = [
-        _spec(array, given.prepared.get(key), name)
+        _spec(array, preparation.prepared.get(key), name)
         for (key, array), name in zip(named.items(), names, strict=True)
     ]
     inputs = Schema(specs)
@@ -349,10 +350,10 @@ def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSig
     return ModelSignature(inputs=Schema(specs), outputs=signature.outputs)
 
 
-def example_of(model: keras.Model, given: Given) -> Any:
+def example_of(model: keras.Model, preparation: Preparation) -> Any:
     """Returns samples for `mlflow.models`; None if there are none."""
-    x = given.example
-    if given.table is not None:
+    x = preparation.example
+    if preparation.table is not None:
         import pandas as pd
 
         return None if x is None else pd.DataFrame(x)

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from studies.data import Arrays, Given, by_rule, class_labels, image_of, map_arrays, named_arrays
+from studies.data import (
+    Arrays,
+    Preparation,
+    by_rule,
+    class_labels,
+    image_of,
+    map_arrays,
+    named_arrays,
+)
 from studies.training.batches import as_keras_reads, validation_batches
 from studies.training.models import named_outputs
 from tracking.records.checks import (
@@ -132,7 +140,7 @@ class _OfClasses:
         classes: int,
         kind: Literal["classes", "binary"] = "classes",
     ) -> None:
-        self._given, self._output, self._kind = splits.given, output, kind
+        self._preparation, self._output, self._kind = splits.preparation, output, kind
         size = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((size, size), np.int64)
         self._counts = np.zeros((3, classes), np.int64)
@@ -159,7 +167,7 @@ class _OfClasses:
             full = len(self._worst) == MOST_SAMPLES
             if full and key <= self._worst[0][:2]:
                 break
-            png, row = _pictured(map_arrays(lambda a: np.asarray(a[place]), x), self._given)  # noqa: B023
+            png, row = _pictured(map_arrays(lambda a: np.asarray(a[place]), x), self._preparation)  # noqa: B023
             sample = WorstSample(
                 index=start + place,
                 true=int(true[place]),
@@ -175,7 +183,7 @@ class _OfClasses:
     def result(self, number: int, samples: int) -> ValidationPredictions:
         """Returns the predictions of all slices."""
         count = self._counts.shape[1]
-        names: Any = self._given.class_names
+        names: Any = self._preparation.class_names
         if isinstance(names, Mapping):
             names = names.get(self._output, ())
         if not isinstance(names, tuple) or len(names) < count:
@@ -201,7 +209,7 @@ class _OfNumbers:
     """Counts the predictions of an output of one number: a regression, or a probability."""
 
     def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
-        self._given, self._output, self._rule = splits.given, output, rule
+        self._preparation, self._output, self._rule = splits.preparation, output, rule
         # The samples, if each is one number.
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
@@ -233,7 +241,7 @@ class _OfNumbers:
         count = min(samples, MOST_POINTS)
         chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
         x = np.concatenate(self._x) if len(self._x) == len(self._truth) else None
-        raw = None if x is None else _all_before_preprocessing(x[chosen], self._given)
+        raw = None if x is None else _all_before_preprocessing(x[chosen], self._preparation)
         ruled: Sequence[float] = ()
         if self._rule is not None and raw is not None:
             ruled = by_rule(self._rule, raw).tolist()
@@ -247,7 +255,7 @@ class _OfNumbers:
             truth=tuple(truth[chosen].tolist()),
             predicted=tuple(predicted[chosen].tolist()),
             feature=() if raw is None else tuple(raw.reshape(-1).tolist()),
-            feature_name=next((c[0][0] for c in self._given.columns.values()), "x"),
+            feature_name=next((c[0][0] for c in self._preparation.columns.values()), "x"),
             rule=tuple(ruled),
         )
 
@@ -284,19 +292,19 @@ def _by_name(names: Sequence[str], each: Any) -> Mapping[str, Any]:
     return {}
 
 
-def _pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | str]]:
+def _pictured(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:
     """Returns a sample after preprocessing as people look at it: scalings are undone.
 
     A PNG file, or nothing; and the values by column, in 6 digits, if it is no image.
     """
     png, row = b"", {}
     arrays = named_arrays(sample, "x")
-    if given.table is not None and isinstance(sample, np.ndarray):
-        rows = given.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
+    if preparation.table is not None and isinstance(sample, np.ndarray):
+        rows = preparation.table.columns_in(sample[None]) if sample.size <= _MOST_COLUMNS else {}
         return b"", {name: _cell(column[0]) for name, column in rows.items()}
     for name, array in arrays.items():
-        values = _before_preprocessing(array, name, given)
-        columns = given.columns.get(name)
+        values = _before_preprocessing(array, name, preparation)
+        columns = preparation.columns.get(name)
         image = None if columns else image_of(values)
         if image is not None:
             png = png or _png(image)
@@ -310,13 +318,13 @@ def _pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | st
     return png, row
 
 
-def _all_before_preprocessing(samples: np.ndarray, given: Given) -> np.ndarray:
+def _all_before_preprocessing(samples: np.ndarray, preparation: Preparation) -> np.ndarray:
     """Returns samples of a single input as they were before preprocessing."""
-    return np.stack([_before_preprocessing(sample, "x", given) for sample in samples])
+    return np.stack([_before_preprocessing(sample, "x", preparation) for sample in samples])
 
 
-def _before_preprocessing(array: np.ndarray, name: str, given: Given) -> np.ndarray:
-    prepared = given.prepared.get(name)
+def _before_preprocessing(array: np.ndarray, name: str, preparation: Preparation) -> np.ndarray:
+    prepared = preparation.prepared.get(name)
     return array if prepared is None else np.asarray(prepared.undone(array[None])[0])
 
 

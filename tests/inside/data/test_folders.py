@@ -63,7 +63,7 @@ def test_images_are_those_that_keras_reads(
     data = ks.datasets.images(images, image_size=size, color_mode=mode)
     assert whole(data) == wanted and len(wanted) == 18
     splits = data.load()
-    assert splits.given.class_names == ("class a", "class b")
+    assert splits.preparation.class_names == ("class a", "class b")
     assert (splits.train.x.dtype, splits.train.x.shape[1:3]) == (np.uint8, size)
     assert capfd.readouterr().out == ""
 
@@ -80,7 +80,7 @@ def test_texts_are_those_that_keras_reads(texts: Path, tmp_path: Path) -> None:
     data = ks.datasets.text(file, text="review", target="stars", validation=2, test=2)
     assert whole(data) == {f'{text.strip()}, "quoted"': y for text, y in wanted.items()}
     assert data.name == "some reviews"
-    assert data.load().given.class_names == ("bad", "good")
+    assert data.load().preparation.class_names == ("bad", "good")
 
 
 def test_parts_may_be_folders_of_their_own(images: Path, texts: Path, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_parts_may_be_folders_of_their_own(images: Path, texts: Path, tmp_path: 
         shutil.copytree(images, parts / part)
     data = ks.datasets.images(parts, image_size=(8, 8), test=None)
     assert data.load().sizes == {"train": 18, "validation": 18}
-    assert data.load().given.class_names == ("class a", "class b")
+    assert data.load().preparation.class_names == ("class a", "class b")
     found = ks.check_data(data)
     assert "images of 8 × 8 × 3" in found.inputs["x"]
     assert found.findings[0].check == "leaks" and found.findings[0].severity == "problem"

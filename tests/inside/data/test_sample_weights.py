@@ -88,7 +88,7 @@ def test_they_are_told_by_dtype_and_shape() -> None:
         (-WEIGHTS, r"sample_weight holds 50 negative weight\(s\), the first at index 0: -0\.01"),
         (np.where(Y, np.nan, WEIGHTS), "sample_weight holds 25 NaN"),
         (np.zeros(50), "sample_weight is 0 for all of 50 samples.*Pass weights above 0"),
-        (["heavy"] * 50, "sample_weight holds text"),
+        (["heavy"] * 50, "sample_weight has dtype <U5, and must hold numbers"),
     ],
     ids=["length", "shape", "single", "negative", "NaN", "all 0", "text"],
 )

@@ -229,7 +229,7 @@ def test_ready_made_parts_of_other_arrays_are_refused(x: Any, y: Any, said: str)
         ),
         ({**X, 3: ROWS}, Y, "x has an array under the name 3. Name arrays by texts"),
         ({}, Y, "x is an empty dict"),
-        ({"inner": X}, Y, r"x\['inner'\] becomes an array of Python objects"),
+        ({"inner": X}, Y, r"x\['inner'\] has dtype object.*an array of Python objects"),
     ],
     ids=["inputs", "targets", "infinite", "NaN", "text", "name", "empty", "nested"],
 )

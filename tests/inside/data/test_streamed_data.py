@@ -190,8 +190,8 @@ def test_the_test_part_comes_out_by_unsealing_alone() -> None:
 @pytest.mark.parametrize(
     ("train", "said"),
     [
-        (validation(), r"train can be read only once.*generator.*train=batches, not"),
-        (iter([(X, Y)]), "can be read only once"),
+        (validation(), r"train must be a function.*generator.*pass train=batches, not"),
+        (iter([(X, Y)]), "list_iterator. Each epoch reads it"),
         ((X, Y), r"Received: an object of type tuple. Arrays go to datasets.arrays"),
         (X, "Arrays go to datasets.arrays"),
         (None, "Received: None"),
@@ -242,7 +242,7 @@ _once = iter([(X, Y), (X, Y), (X, Y)])
         (lambda: None, "gives the training data must return .* Received: None"),
         (lambda: (X, Y), "Received: an object of type tuple"),
         (lambda: X, "Received: an object of type ndarray"),
-        (lambda: _once, "gives nothing when it is called again"),
+        (lambda: _once, "must return a new iterable of batches each time"),
         (of((X,)), "validation data has other arrays than the training data"),
         (
             lambda: tf.data.Dataset.from_tensor_slices((X, X, X, Y)).batch(2),

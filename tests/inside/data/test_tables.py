@@ -45,8 +45,8 @@ def houses(rows: int = 200, seed: int = 0) -> pd.DataFrame:
 
 def rows_of(part: Any, splits: Splits, column: str = "id") -> np.ndarray:
     """The numbers of the table's rows, by a column of them, which is scaled like all numbers."""
-    assert splits.given.table is not None
-    return splits.given.table.columns_in(part.x)[column].round().astype(int)
+    assert splits.preparation.table is not None
+    return splits.preparation.table.columns_in(part.x)[column].round().astype(int)
 
 
 def test_numbers_and_vocabularies_are_those_of_the_training_part_alone() -> None:
@@ -84,7 +84,7 @@ def test_a_category_that_the_training_part_lacks_is_unknown() -> None:
     splits = datasets.table(table, target="price").load()
     assert splits.digests["train"] == plain.digests["train"]
     assert splits.validation.x[0, -4:].tolist() == [0, 0, 0, 0]
-    fitted = splits.given.table
+    fitted = splits.preparation.table
     assert fitted is not None
     assert fitted.categories[0].vocabulary == ("", "Bergen", "Oslo", "Rome")
     assert fitted.columns_in(splits.validation.x)["city"][0] == "(other)"
@@ -102,7 +102,7 @@ def test_each_fold_has_means_and_vocabularies_of_its_own_training_part() -> None
         splits = folds.of(fold)
         train = table.iloc[rows_of(splits.train, splits)]
         assert len(train) == 40
-        fitted = splits.given.table
+        fitted = splits.preparation.table
         assert fitted is not None
         (city,) = fitted.categories
         assert city.vocabulary == tuple(sorted(train["city"].unique()))
@@ -116,8 +116,8 @@ def test_frames_of_get_dummies_are_numbers_and_booleans() -> None:
     table = houses().dropna().drop(columns="id")
     for dummies in (pd.get_dummies(table), pd.get_dummies(table, dtype="uint8")):
         splits = datasets.table(dummies, target="price").load()
-        assert splits.given.table is not None
-        kinds = {column.name: column.kind for column in splits.given.table.columns}
+        assert splits.preparation.table is not None
+        kinds = {column.name: column.kind for column in splits.preparation.table.columns}
         assert kinds["area"] == "number"
         assert kinds["city_Oslo"] == kinds["garden"] == "boolean"
         place = list(kinds).index("city_Oslo")
@@ -180,7 +180,7 @@ def test_the_layers_of_a_champion_make_the_same_bits_of_columns(tmp_path: Path) 
     splits = datasets.table(table, target="price", test=table).load()
     rows = splits.unseal_test().x
     assert isinstance(rows, np.ndarray)
-    served = served_model(identity(rows.shape[1]), splits.train.x, splits.given)
+    served = served_model(identity(rows.shape[1]), splits.train.x, splits.preparation)
     served.save(tmp_path / "model.keras")
     for model in (served, keras.models.load_model(tmp_path / "model.keras")):
         assert np.array_equal(model.predict(model_columns(model, table), verbose=0), rows)
@@ -191,7 +191,7 @@ def test_a_table_of_one_category(missing: str | None) -> None:
     """No numbers, and a text that Keras uses for unknown ones."""
     table = pd.DataFrame({"c": [missing, "b"] * 20, "y": np.arange(40.0)})
     splits = datasets.table(table, target="y").load()
-    served = served_model(identity(2), splits.train.x, splits.given)
+    served = served_model(identity(2), splits.train.x, splits.preparation)
     new = pd.DataFrame({"c": ["b", missing, "?"]})
     made = served.predict(model_columns(served, new), verbose=0)
     assert made.tolist() == [[0, 1], [1, 0], [0, 0]]
@@ -213,7 +213,7 @@ def test_targets_are_classes_or_quantities(
 ) -> None:
     table = pd.DataFrame({"x": np.arange(40.0), "y": target})
     splits = datasets.table(table, target="y").load()
-    assert splits.given.class_names == names
+    assert splits.preparation.class_names == names
     rows = rows_of(splits.train, splits, "x")
     assert splits.train.y.tolist() == [first[row % 2] for row in rows]
     assert (splits.classes == 2) == (first == [0, 1])
@@ -224,7 +224,7 @@ def test_grades_are_classes_if_asked_for() -> None:
     table = pd.DataFrame({"x": np.arange(40.0), "grade": [3, 5, 6, 8] * 10})
     assert datasets.table(table, target="grade").load().classes is None
     splits = datasets.table(table, target="grade", classes=True).load()
-    assert splits.given.class_names == ("3", "5", "6", "8")
+    assert splits.preparation.class_names == ("3", "5", "6", "8")
     counts = table.assign(grade=[0, 1, 2, 3] * 10)
     assert datasets.table(counts, target="grade", classes=False).load().classes is None
 
@@ -232,8 +232,8 @@ def test_grades_are_classes_if_asked_for() -> None:
 def test_numbers_may_be_categories() -> None:
     table = houses().assign(code=lambda t: [1.0, np.nan, 30.0, 1.0] * (len(t) // 4))
     splits = datasets.table(table, target="price", categories=["code"]).load()
-    assert splits.given.table is not None
-    assert splits.given.table.categories[1].vocabulary == ("", "1", "30")
+    assert splits.preparation.table is not None
+    assert splits.preparation.table.categories[1].vocabulary == ("", "1", "30")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_numpy_s_own_numbers_may_be_among_objects() -> None:
     rows = len(table)
     objects = np.array([np.int64(3), np.float32(2.5), 1, 2.0] * (rows // 4), dtype=object)
     texts = np.array([np.float32(3.0), "other", np.int64(3), 3] * (rows // 4), dtype=object)
-    made = datasets.table(table.assign(n=objects, t=texts), target="price").load().given.table
+    made = datasets.table(table.assign(n=objects, t=texts), target="price").load().preparation.table
     assert made is not None
     kinds = {column.name: column for column in made.columns}
     assert kinds["n"].kind == "number"
@@ -300,8 +300,8 @@ def test_dates_split_a_table_in_time_and_are_no_input(written: str) -> None:
         parts.items(), ((0, 60), (60, 80), (80, 100)), strict=True
     ):
         assert np.array_equal(rows.y, later["price"][first:end]), part
-    assert splits.given.table is not None
-    assert [column.name for column in splits.given.table.columns] == [
+    assert splits.preparation.table is not None
+    assert [column.name for column in splits.preparation.table.columns] == [
         *("area", "city", "garden", "built", "row")
     ]
     (told,) = splits.warnings
@@ -324,8 +324,8 @@ def test_other_columns_order_rows_if_asked_and_none_if_not_wanted() -> None:
     assert np.array_equal(by_row.train.y, table["price"][:60])
     by_day = datasets.table(table, target="price", time="day", drop=["day"]).load()
     assert np.array_equal(by_day.train.y, table.sort_values("day")["price"][:60])
-    assert by_row.given.table is not None
-    assert "row" in {column.name for column in by_row.given.table.columns}
+    assert by_row.preparation.table is not None
+    assert "row" in {column.name for column in by_row.preparation.table.columns}
     at_random = datasets.table(table, target="price", time=False).load()
     plain = datasets.table(table, target="price", drop=["day"]).load()
     assert at_random.digest == plain.digest
@@ -421,8 +421,8 @@ def test_columns_of_several_types() -> None:
     numbers = pd.Series([1, 2.5, None, 3] * 10, dtype=object)
     table = pd.DataFrame({"mixed": mixed, "numbers": numbers, "y": np.arange(40.0) / 3})
     splits = datasets.table(table, target="y").load()
-    assert splits.given.table is not None
-    mixed_column, number_column = splits.given.table.columns
+    assert splits.preparation.table is not None
+    mixed_column, number_column = splits.preparation.table.columns
     assert mixed_column.vocabulary == ("1", "2", "one", "yes")
     assert number_column.kind == "number" and number_column.gaps
 
@@ -549,7 +549,7 @@ def test_of_many_categories_the_most_frequent_ones_get_a_value() -> None:
     splits = datasets.table(table, target="y", test=None, validation=0.1).load()
     train = table["c"].iloc[[int(y) for y in splits.train.y]]
     counts = train.value_counts()
-    fitted = splits.given.table
+    fitted = splits.preparation.table
     assert fitted is not None
     (column,) = fitted.columns
     assert len(column.vocabulary) == 256 and column.rare == len(counts) - 256
@@ -557,7 +557,7 @@ def test_of_many_categories_the_most_frequent_ones_get_a_value() -> None:
     assert splits.train.x.shape == (1845, 256)
     expected = [text if text in column.vocabulary else "(other)" for text in train]
     assert fitted.columns_in(splits.train.x)["c"].tolist() == expected
-    served = served_model(identity(256), splits.train.x, splits.given)
+    served = served_model(identity(256), splits.train.x, splits.preparation)
     made = served.predict(model_columns(served, pd.DataFrame({"c": train})), verbose=0)
     assert np.array_equal(made, splits.train.x)
     assert f"one-hot of 256 categories; {column.rare} rarer" in fitted.treatments["c"]

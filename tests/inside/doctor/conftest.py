@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from doctored import launch, outcome
+from stores import store_at
 
-from tracking.store import Store, open_store
+from tracking.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,5 @@ def undisturbed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tu
 @pytest.fixture
 def store(made: Path, tmp_path: Path) -> Store:
     shutil.copytree(made, tmp_path / "store")
-    opened = open_store(tmp_path / "store")
-    assert opened is not None
+    opened = store_at(tmp_path / "store")
     return opened

@@ -126,7 +126,7 @@ def test_fixed_parameters_of_ready_made_groups_read_as_off() -> None:
     [
         (["optimiser"], ["'optimiser'", "Did you mean 'optimizer'?"]),
         (["loss"], ["'loss'", "Fixed('loss', 'mse')", "replace"]),
-        ([], ["at least one"]),
+        ([], ["name of a parameter"]),
         (["momentum"], ["'momentum'", "Fixed('optimizer', 'adam')", "'sgd'"]),
         (["depth", "lookahead"], ["'lookahead'", "'nesterov' is never active"]),
     ],
@@ -175,13 +175,13 @@ def test_a_value_outside_the_domain_is_taken_as_its_kind_spells_it(
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"rate": "0.1"}, ["Float 'rate'", "'0.1'", "str", "float"]),
-        ({"rate": True}, ["True", "bool"]),
+        ({"rate": "0.1"}, ["Float 'rate' takes a number", "'0.1'"]),
+        ({"rate": True}, ["True"]),
         ({"rate": float("inf")}, ["'rate'", "finite", "inf"]),
         ({"depth": 2.0}, ["Int 'depth'", "2.0", "int"]),
-        ({"nesterov": 1}, ["Boolean 'nesterov'", "bool"]),
-        ({"optimizer": None}, ["Choice 'optimizer'", "None", "str"]),
-        ({"loss": 3}, ["Fixed 'loss'", "str"]),
+        ({"nesterov": 1}, ["Boolean 'nesterov'"]),
+        ({"optimizer": None}, ["Choice 'optimizer' takes a text", "None"]),
+        ({"loss": 3}, ["Fixed 'loss' takes a text"]),
         ({"dept": 1}, ["'dept'", "Did you mean 'depth'?"]),
         ({"optimizer": "adam", "momentum": 0.5}, ["'momentum' is active when", "'adam'"]),
         ({"optimizer": "nadam", "nesterov": True}, ["'nesterov'", "'nadam'"]),
@@ -238,7 +238,7 @@ def test_replace_narrows_the_conditions_of_children() -> None:
         ([Float("rate", 0, 1, when={"warmup": 0.5})], ["circle"]),
         ([Float("rate", 0, 1, when={"dept": 1})], ["'dept'", "Did you mean 'depth'?"]),
         ([Int("depth", 1, 2), Int("depth", 1, 3)], ["twice"]),
-        (["depth"], ["'depth'", "str"]),
+        (["depth"], ["'depth'"]),
     ],
 )
 def test_replace_refuses(parameters: list[Any], words: list[str]) -> None:

@@ -98,7 +98,7 @@ def test_values_are_read_as_their_parameter_has_them(text: str, value: object) -
         ("share=high", ["Float 'share'", "a number", "'high'"]),
         ("share=nan", ["a number", "'nan'"]),
         ("share=", ["'share'", "no value"]),
-        ("count=2.5", ["Int 'count'", "an int", "'2.5'"]),
+        ("count=2.5", ["Int 'count'", "an int", "2.5"]),
         ("flag=yes", ["Boolean 'flag'", "true or false", "'yes'"]),
         ("sizes=big", ["Choice 'sizes'", "'big'", "int"]),
         ("cuont=2", ["'cuont'", "Did you mean 'count'?"]),
@@ -191,17 +191,11 @@ LISTS = SearchSpace(Choice("merge", ["a,b", "c", "d"]), Choice("range", ["1..2",
         ("merge=e", Fixed("merge", "e")),
         ('merge=["a,b", "e"]', Choice("merge", ["a,b", "e"])),
         ("range=1..2", Fixed("range", "1..2")),
-        ("range=1..2, x", Choice("range", ["1..2", "x"])),
-        ("range=5..6", Fixed("range", "5..6")),
+        ('range=["1..2", "5..6"]', Choice("range", ["1..2", "5..6"])),
     ],
 )
 def test_values_may_have_commas_and_dots_in_them(text: str, parameter: Parameter) -> None:
     assert tailored(ranges=[text], space=LISTS)[parameter.name] == parameter
-
-
-def test_a_list_that_can_be_read_in_two_ways_is_refused() -> None:
-    words = ["Choice 'merge'", "comma", "'a,b,c'", "JSON"]
-    refused(lambda: tailored(ranges=["merge=a,b,c"], space=LISTS), *words)
 
 
 def test_names_have_commas_between_or_in_them() -> None:
@@ -251,7 +245,7 @@ def test_a_tailoring_travels() -> None:
     tailoring = Tailoring.from_arguments(["rate"], ["depth=2", "rate=1e-3..1e-2"])
     assert pickle.loads(pickle.dumps(tailoring)) == tailoring
     assert Tailoring.from_dict(json.loads(json.dumps(tailoring.to_dict()))) == tailoring
-    refused(lambda: Tailoring.from_dict({"only": None}), "'only'", "'ranges'")
+    refused(lambda: Tailoring.from_dict({"only": None}), "only and ranges")
 
 
 def test_an_empty_tailoring_changes_nothing() -> None:

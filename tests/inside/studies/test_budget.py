@@ -11,6 +11,7 @@ import pytest
 from in_mlflow import InMlflow
 from scripted import describe, loss, run_study
 from simulated_workers import SimulatedWorkers
+from stores import history_at
 
 import kerastudy as ks
 from search_spaces import SearchSpace, StudyError, StudyNotFoundError
@@ -21,7 +22,6 @@ from studies.executors import Handler
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec, TrialTask
-from tracking.store import open_store
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +82,7 @@ def recorded(folder: Path, request: pytest.FixtureRequest) -> Callable[[], Study
     """Reads what the store has of a launch that raised."""
 
     def read() -> StudyHistory:
-        store = open_store(folder)
-        assert store is not None
-        return read_study(store, request.node.name)
+        return history_at(folder, request.node.name)
 
     return read
 
@@ -274,7 +272,7 @@ def test_how_it_ended_is_recorded(launch: Any) -> None:
     history = launch(trials=2)
     assert (history.ended_by, history.stopped) == ("trials", "all 2 trials are done")
     note = InMlflow(history).parent.data.tags["mlflow.note.content"]
-    assert "Stopped: all 2 trials are done" in note
+    assert "ended: all 2 trials are done" in note
 
 
 @pytest.mark.parametrize("setting", ["timeout", "trial_timeout", "stop_at", "patience"])

@@ -16,6 +16,7 @@ from handmade import make_spec
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
 from sklearn.utils.class_weight import compute_sample_weight
+from stores import history_at
 
 import kerastudy as ks
 from search_spaces import BuilderError, StudyChangedError, StudyError
@@ -24,8 +25,7 @@ from studies.data import Splits
 from studies.definition import resolve_class_weight, with_class_weight
 from studies.progress import NoProgress
 from studies.training import identity_of
-from tracking.history import StudyHistory, read_study
-from tracking.store import open_store
+from tracking.history import StudyHistory
 
 X = np.random.default_rng(0).normal(size=(60, 12)).astype("float32")
 Y = np.repeat([0, 1, 2], [10, 20, 30])
@@ -170,14 +170,12 @@ def launch(folder: Path, **settings: Any) -> StudyHistory:
 
 def test_they_are_recorded_with_the_study_and_with_each_trial(tmp_path: Path) -> None:
     launch(tmp_path / "store", trials=2, class_weight={0: 1.0, 10: 5.5})
-    store = open_store(tmp_path / "store")
-    assert store is not None
-    history = read_study(store, "scripted", "optuna:tpe")
+    history = history_at(tmp_path / "store", "scripted", "optuna:tpe")
     assert history.description.class_weight == {0: 1.0, 10: 5.5}
     assert [t.spec.class_weight for t in history.trials] == [{0: 1.0, 10: 5.5}] * 2
     params = InMlflow(history).parent.data.params
     assert params["class_weight"] == '{"0": 1.0, "10": 5.5}'
-    line = "weights    of classes 0: 1, 10: 5.5; of others 1"
+    line = "weights    of classes 0: 1 and 10: 5.5; of others 1"
     assert line in study_text(history) and line in definition_text(history.description)
 
 

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from killing import pause
 from scripted import describe
+from stores import history_at
 from user_commands import KERASTUDY, environment, write_study
 
 from studies.running import TICK, AwakeClock, Running, TimeLimit
-from tracking.history import read_study
 from tracking.records import TrialRecord, TrialSpec
-from tracking.store import open_store
 
 
 @dataclass
@@ -148,7 +147,5 @@ def test_a_launch_that_is_stopped_and_goes_on_loses_no_trial(tmp_path: Path) -> 
     (tmp_path / "go on").touch()
     rest = process.stderr.read()
     assert process.wait() == 0, rest
-    store = open_store(tmp_path / "kerastudy-store")
-    assert store is not None
-    trials = read_study(store, "작은 연구").trials
+    trials = history_at(tmp_path / "kerastudy-store", "작은 연구").trials
     assert [(t.state, t.spec.attempt) for t in trials] == [("complete", 1)] * 2

@@ -22,6 +22,7 @@ from in_mlflow import InMlflow
 from scipy.stats import beta
 from scipy.stats import norm as normal
 from scipy.stats import t as student
+from stores import history_at
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
@@ -32,14 +33,12 @@ from tracking.history import (
     StudyHistory,
     evaluations_on,
     read_confirmations,
-    read_study,
     record_evaluation,
     study_verdict,
 )
 from tracking.journal import Fit
 from tracking.records import Confirmation, Evaluation, TrialResult
 from tracking.statistics import interval_text
-from tracking.store import open_store
 
 STUDY = """
 import numpy as np
@@ -108,9 +107,7 @@ def copy(launched: Path, tmp_path: Path) -> Path:
 
 
 def history_in(folder: Path) -> StudyHistory:
-    store = open_store(folder / "store")
-    assert store is not None
-    return read_study(store, NAME)
+    return history_at(folder / "store", NAME)
 
 
 def study_in(folder: Path) -> Any:
@@ -295,7 +292,7 @@ def check_champion(folder: Path, found: Confirmation) -> None:
         saved = {array.tobytes() for array in arrays_in(kept)}
     assert {array.tobytes() for array in model.get_weights()} <= saved
     note = shown.parent.data.tags["mlflow.note.content"]
-    assert f"champion: trial {found.winner}, it won under new seeds." in note
+    assert f"champion: trial {found.winner}, it won under new seeds" in note
 
 
 def arrays_in(group: Any) -> list[np.ndarray]:

@@ -16,16 +16,16 @@ from scipy.stats import beta
 from scipy.stats import norm as normal
 from scipy.stats import t as student
 from sklearn.model_selection import StratifiedKFold, train_test_split
+from stores import history_at
 from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 from studies.champion import DEFAULTS, ConfirmOptions, confirm_study, make_plan, not_paired
 from studies.definition import fold_seed
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, read_evaluations, read_study
+from tracking.history import StudyHistory, read_evaluations
 from tracking.journal import Fit
 from tracking.records import Confirmation, TrialResult
-from tracking.store import open_store
 
 STUDY = '''
 """Two classes that are hard to tell apart."""
@@ -77,9 +77,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def history_in(folder: Path) -> StudyHistory:
-    store = open_store(folder / "store")
-    assert store is not None
-    return read_study(store, "folds")
+    return history_at(folder / "store", "folds")
 
 
 @pytest.fixture(scope="module")

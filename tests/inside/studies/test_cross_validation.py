@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.utils.class_weight import compute_class_weight
+from stores import history_at
 from user_commands import as_json, kerastudy, kerastudy_here
 
 import kerastudy as ks
-from tracking.history import StudyHistory, fit_metrics, read_study
-from tracking.store import open_store
+from tracking.history import StudyHistory, fit_metrics
 
 STUDY = '''
 """Three classes that are hard to tell apart."""
@@ -66,9 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def history(folder: Path) -> StudyHistory:
-    store = open_store(folder / "kerastudy-store")
-    assert store is not None
-    return read_study(store, "folds")
+    return history_at(folder / "kerastudy-store", "folds")
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from optuna.exceptions import ExperimentalWarning
 from scripted import SPACE as SCRIPTED
 from scripted import ScriptedExecutor, describe, loss, run_study
 from simulated_workers import SimulatedWorkers
+from stores import history_at
 from suite import exhaustive_but
 from user_commands import kerastudy_here
 
@@ -23,9 +24,8 @@ import kerastudy as ks
 from search_spaces import OptunaSpace, SearchSpace, StudyError
 from studies.definition import ENGINES, sampler_seed
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, read_study
+from tracking.history import StudyHistory
 from tracking.records import TrialSpec
-from tracking.store import open_store
 
 # What `scripted.SPACE` declares: the middle of each range, in its scale; the first choice.
 MIDDLE = {"rate": pytest.approx(10**-2.5), "units": 34, "kind": "a"}
@@ -200,9 +200,7 @@ class TestOfACommand:
             "kind": "b",
             "use_l2": False,
         }
-        store = open_store(folder / "kerastudy-store")
-        assert store is not None
-        history = read_study(store, document["study"], engine)
+        history = history_at(folder / "kerastudy-store", document["study"], engine)
         shown = InMlflow(history)
         first, second = (shown.run(trial.uuid) for trial in history.trials)
         assert first.info.run_name.startswith("#0 defaults · val_accuracy ")

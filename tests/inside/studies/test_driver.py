@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
 from simulated_workers import SimulatedWorkers
+from stores import history_at, store_at
 from study_record import attempts
 from suite import exhaustive_but
 
@@ -23,7 +24,6 @@ from studies.engines import Engine, EngineSettings, make_engine
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription, TrialSpec
-from tracking.store import open_store
 
 
 def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: Any) -> StudyHistory:
@@ -112,9 +112,7 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
         told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--"
         with pytest.raises(EngineError, match=told):
             launch()
-    store = open_store(folder)
-    assert store is not None
-    stopped = read_study(store, "scripted")
+    stopped = history_at(folder, "scripted")
     assert "running" not in attempts(folder, "scripted")
     assert stopped.status == "FAILED"
     history = launch()
@@ -142,8 +140,7 @@ class TestInterruption:
         self, tmp_path: Path, undisturbed: StudyHistory, at: int
     ) -> None:
         self.interrupt(tmp_path / "store", at)
-        store = open_store(tmp_path / "store")
-        assert store is not None
+        store = store_at(tmp_path / "store")
         stopped = read_study(store, "scripted")
         assert "running" not in attempts(store.root, "scripted")
         assert stopped.status == "KILLED"
@@ -214,8 +211,7 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_
     with pytest.raises(StudyError, match=said):
         launch_again(broken)
     assert broken.ran == [(0, 1), (1, 1), (2, 1)]
-    store = open_store(tmp_path / "store")
-    assert store is not None
+    store = store_at(tmp_path / "store")
     stopped = read_study(store, "scripted")
     assert (stopped.ended_by, stopped.stopped) == ("error", "its first trials failed alike")
     assert "infeasible 3 trials: the builder raised NameError: modl" in study_text(stopped)
@@ -286,9 +282,7 @@ class TestChangedDefinition:
         before = launch(tmp_path / "store", trials=2)
         with pytest.raises(StudyChangedError, match=f"{told}.*--name"):
             launch(tmp_path / "store", **change)
-        store = open_store(tmp_path / "store")
-        assert store is not None
-        assert outcome(read_study(store, "scripted")) == outcome(before)
+        assert outcome(history_at(tmp_path / "store", "scripted")) == outcome(before)
 
     def test_a_changed_space_or_data_is_refused(self, tmp_path: Path) -> None:
 

@@ -1,11 +1,24 @@
-"""What bits depend on beside a trial's spec and code: recorded, and compared."""
+"""What a process has and loads, and what bits depend on beside a trial's spec and code."""
 
 from __future__ import annotations
 
-import keras
-import pytest
+import json
+import subprocess
+import sys
+from pathlib import Path
 
-from studies.training import environment, environment_differences
+import keras
+import numpy as np
+import psutil
+import pytest
+from scripted import ScriptedExecutor, describe, run_study
+
+from search_spaces import StudyChangedError
+from studies.commands import study_text
+from studies.progress import NoProgress
+from studies.training import PeakMemory, environment, environment_differences, hardware_class
+from tracking.history import StudyHistory
+from tracking.mlflow import Pages, study_note
 
 
 def test_what_changes_bits_is_recorded_and_nothing_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +46,77 @@ def test_what_an_older_record_lacks_is_no_difference() -> None:
     now = {"python": "3.12", "variables": "XLA_FLAGS=x"}
     assert environment_differences({"python": "3.12"}, now) == []
     assert environment_differences({"python": "3.11"}, now) == ["python was 3.11 and is 3.12"]
+
+
+PAGES = Pages("1", "parent")
+OURS, OTHER = "vendor_id A cpu family 6 model 85 avx512", "vendor_id B cpu family 25 model 1 avx2"
+DIFFER = "of any kind: bits may differ between trials"
+
+
+def launch(store: Path, hardware: str, trials: int, *, any_hardware: bool = False) -> StudyHistory:
+    executor = ScriptedExecutor(describe(hardware=hardware, trials=trials))
+    return run_study(
+        executor, store=store, progress=NoProgress(), verify="off", any_hardware=any_hardware
+    )
+
+
+def specs(history: StudyHistory) -> list[str]:
+    return [trial.spec.hardware for trial in history.trials]
+
+
+def test_another_class_is_refused_until_a_user_allows_it(tmp_path: Path) -> None:
+    history = launch(tmp_path, OURS, 2)
+    assert specs(launch(tmp_path, OURS, 3)) == [OURS] * 3
+    assert DIFFER not in study_text(history) + study_note(history, PAGES)
+    with pytest.raises(StudyChangedError) as refused:
+        launch(tmp_path, OTHER, 4)
+    for words in (OURS, OTHER, "--any-hardware"):
+        assert words in str(refused.value)
+    history = launch(tmp_path, OTHER, 4, any_hardware=True)
+    assert specs(history) == [*[OURS] * 3, "any"]
+    assert DIFFER in study_text(history) and DIFFER in study_note(history, PAGES)
+    # From then on, on each.
+    assert specs(launch(tmp_path, OURS, 5)) == [*[OURS] * 3, "any", "any"]
+
+
+def test_the_class_of_this_machine() -> None:
+    found = environment()
+    name = hardware_class()
+    assert name and "\n" not in name
+    if found["device"] != name and found["processor"]:
+        assert name.startswith(found["processor"])
+        assert name.removeprefix(found["processor"]).strip() in found["instructions"]
+
+
+MEBIBYTE = 2**20
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="others tell the peak of the whole process")
+def test_the_peak_of_a_trial_is_its_own() -> None:
+    large = PeakMemory()
+    np.ones(200 * MEBIBYTE, np.uint8).sum()
+    before = large.size
+    small = PeakMemory()
+    assert small.size < before - 150 * MEBIBYTE
+
+
+_PROGRAM = """
+import json, sys
+import kerastudy
+from studies.libraries.importing import load_late
+load_late()
+import keras, tensorflow
+loaded = ["sklearn" in sys.modules, "matplotlib" in sys.modules]
+import sklearn.base
+wrapped = keras.wrappers.SKLearnClassifier(model=keras.Sequential)
+gallery = tensorflow.keras.visualization.plot_image_gallery
+print(json.dumps([loaded, sklearn.base.is_classifier(wrapped), gallery.__name__]))
+"""
+
+
+@pytest.mark.exhaustive
+def test_keras_loads_its_wrappers_and_galleries_at_their_first_use() -> None:
+    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[False, False], True, "plot_image_gallery"]

@@ -23,7 +23,7 @@ def trainer() -> Iterator[CompiledTrainer]:
     yield CompiledTrainer("compiled")
 
 
-# What Keras can't weigh is refused, see test_targets_of_several.
+# What Keras can't weigh is refused, see test_target_checks.
 WEIGHABLE = [name for name in MODELS if name != "listed, given names"]
 CASES = [*((name, False) for name in MODELS), *((name, True) for name in WEIGHABLE)]
 # Arrays in order, and names for places, are also given in the test below.

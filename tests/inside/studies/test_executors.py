@@ -80,7 +80,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
     study_file.write_text(STUDY_FILE + REWRITTEN + own, encoding="utf-8")
     counts = tmp_path / "vmstat"
     counts.write_text("pgfault 7\noom_kill 4\n", encoding="utf-8")
-    monkeypatch.setattr("studies.executors.worker_process.COUNTS", counts)
+    monkeypatch.setattr("studies.executors.worker.COUNTS", counts)
     with in_worker(study_file) as executor:
         before = worker_pid()
 

@@ -83,7 +83,7 @@ def test_grid_is_walked_once_and_then_exhausted() -> None:
 
 
 def test_grid_refuses_what_is_continuous() -> None:
-    with pytest.raises(EngineError, match="rate is continuous"):
+    with pytest.raises(EngineError, match="'rate' is continuous"):
         make_engine("optuna:grid", space=SearchSpace(ks.Float("rate", 0.0, 1.0)))
 
 

@@ -18,6 +18,7 @@ import pytest
 from damage import settle
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
+from stores import history_at, store_at
 from user_commands import kerastudy_here
 
 import kerastudy as ks
@@ -26,7 +27,7 @@ from studies.exporting import export_optuna
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.records import Objective, TrialSpec
-from tracking.store import Store, open_store
+from tracking.store import Store
 
 NAME = "scripted (optuna:tpe)"
 
@@ -59,8 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(made: Path, tmp_path: Path) -> Store:
     shutil.copytree(made, tmp_path / "store")
-    opened = open_store(tmp_path / "store")
-    assert opened is not None
+    opened = store_at(tmp_path / "store")
     return opened
 
 
@@ -202,7 +202,7 @@ def refused(made: Path, tmp_path: Path) -> Iterator[Any]:
         ("nosuch://x/y", ("nosuch",)),
         ("sqlite://", ("lost with this process",)),
         ("sqlite:////no/such/folder/x.db", ("unable to open database file",)),
-        ("sqlite:///STORE/scripted/journal.db", ("something else", "--storage")),
+        ("sqlite:///STORE/scripted/journal.db", ("not an Optuna database", "--storage")),
         ("sqlite:///STORE/store.json", ("not a database",)),
         ("postgresql://me:secret@localhost/x", ("postgresql://me:***@localhost/x",)),
     ],
@@ -231,8 +231,6 @@ def test_a_file_that_is_read_only(store: Store, tmp_path: Path) -> None:
 
 def test_a_study_without_trials(tmp_path: Path) -> None:
     launch(tmp_path / "store", killed_at=0, objective=Objective("val_accuracy", "max"))
-    opened = open_store(tmp_path / "store")
-    assert opened is not None
-    history = dataclasses.replace(read_study(opened, "scripted"), trials=())
+    history = dataclasses.replace(history_at(tmp_path / "store", "scripted"), trials=())
     with pytest.raises(ks.errors.StudyError, match="no trials yet"):
         ks.export_optuna(history)

@@ -1,19 +1,29 @@
-"""What a person sees of a study that runs, at a terminal and in a log."""
+"""What a person sees of a study that runs, at a terminal and in a log, until it is gone."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import re
+import select
+import signal
+import subprocess
+import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from handmade import make_spec
 from rich.cells import cell_len
 from rich.console import Console
 from scripted import describe
+from stores import history_at
+from suite import exhaustive_but
 
 from studies import printable, wrapped
 from studies.progress import LineProgress, LiveProgress, make_progress
@@ -112,21 +122,6 @@ def test_what_comes_after_the_last_trial_is_no_part_of_the_rate(
     assert live._bar(80).plain.endswith("10/10  best 0.4 #9  4.0/min")
 
 
-def test_a_narrower_terminal_erases_the_lines_that_it_wrapped() -> None:
-    live, console, file = shown(80)
-    live.begin(describe(trials=100), 0, 100, (7, 0.9))
-    live.trial_begins(make_spec(0, objective=Objective("val_" + "long" * 20, "max")))
-    live.epoch_ended(EpochResult(0, 1, {"val_" + "long" * 20: 0.5}, 1.0))
-    live._live.refresh()
-    file.seek(0)
-    file.truncate()
-    console.width = 40
-    live._live.refresh()
-    # The line of 77 columns has become two, above that of the bar.
-    assert file.getvalue().count("\x1b[1A") >= 2
-    live.end()
-
-
 def test_the_line_of_a_trial_fits_into_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     plain = LineProgress()
     best = BestEpoch(100, 0.958333, {"val_loss": 0.958333})
@@ -172,3 +167,90 @@ def test_a_log_has_one_line_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
     line = capsys.readouterr().err.splitlines()[-1]
     assert cell_len(line) <= 80
     assert line.startswith("trial 1001  1001/2000  0.125348 (epoch 1), pruned at 50 of 100")
+
+
+SCRIPT = """
+import os, signal, sys
+sys.path[:0] = {path!r}
+from scripted import ScriptedExecutor, describe
+from scripted import run_study
+from studies.progress import make_progress
+
+def before(spec):
+    if spec.number == 1:
+        os.write(1, b"hang up\\n")
+        sys.stdin.readline()
+    if spec.number == {interrupted}:
+        os.kill(os.getpid(), signal.SIGINT)
+
+run_study(ScriptedExecutor(describe(trials=4), before), store={store!r}, progress=make_progress())
+"""
+
+
+def test_lines_fit_and_what_is_indented_stays_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/a/long/path" * 8
+    LineProgress().say(f"warning: {'trial 3 is not what model.fit comes to ' * 3}in {path}")
+    LineProgress().say(f"    {path} {path}")
+    *lines, last, indented = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and all(len(line) <= 80 for line in lines)
+    assert (last, indented) == (f"  {path}", f"    {path} {path}")
+
+
+def pipe() -> tuple[int, Callable[[], None]]:
+    reads, writes = os.pipe()
+    return writes, lambda: os.close(reads)
+
+
+def terminal() -> tuple[int, Callable[[], None]]:
+    ours, theirs = os.openpty()
+    gone = threading.Event()
+
+    def show() -> None:
+        # As a terminal does: what nobody takes from it blocks who writes to it.
+        while not gone.is_set():
+            if select.select([ours], [], [], 0.1)[0]:
+                os.read(ours, 2**16)
+        os.close(ours)
+
+    shows = threading.Thread(target=show, daemon=True)
+    shows.start()
+
+    def hang_up() -> None:
+        gone.set()
+        shows.join()
+
+    return theirs, hang_up
+
+
+CASES = [*itertools.product((pipe, terminal), (None, 2))]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("opened", "interrupted"), exhaustive_but([CASES[3]], CASES))
+def test_a_study_goes_on_unseen(
+    tmp_path: Path, opened: Callable[[], tuple[int, Callable[[], None]]], interrupted: int | None
+) -> None:
+    support = [str(Path(__file__).parents[2] / "support")]
+    folder = tmp_path / "store"
+    script = SCRIPT.format(path=support, store=str(folder), interrupted=interrupted)
+    stderr, hang_up = opened()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    os.close(stderr)
+    assert process.stdin is not None and process.stdout is not None
+    assert process.stdout.readline() == "hang up\n"
+    hang_up()
+    process.communicate("on\n", timeout=60)
+    history = history_at(folder, "scripted")
+    if interrupted is None:
+        assert process.returncode == 0
+        assert (history.status, history.counts()["complete"]) == ("FINISHED", 4)
+    else:
+        # As Python ends by a KeyboardInterrupt that nobody takes.
+        assert process.returncode == -signal.SIGINT
+        assert (history.status, history.ended_by) == ("KILLED", "interrupt")

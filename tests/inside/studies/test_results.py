@@ -93,7 +93,7 @@ def test_all_print_in_a_line_and_as_escaped_html(history: ks.StudyResults) -> No
     markup = history._repr_html_()
     assert "작은 &amp; 연구" in markup
     assert f"{history.best.value:.6g}" in markup
-    assert f"{len(history.trials)} trials: " in markup and "total" not in markup
+    assert f"{len(history.trials)} of {history.description.trials}: " in markup
     assert "learning_rate" in history.best._repr_html_()
     assert repr(history.verdict) == f"<verdict: {history.verdict.text}>"
     assert "\n" not in repr(history.corrected) and len(repr(history.corrected)) < 80

@@ -225,6 +225,6 @@ def test_an_encoder_names_the_classes() -> None:
     encoder = LabelEncoder().fit(LABELS)
     coded = datasets.arrays(X, encoder.transform(LABELS), class_names=encoder).load()
     named = datasets.arrays(X, LABELS).load()
-    assert coded.given.class_names == named.given.class_names == tuple(NAMES)
+    assert coded.preparation.class_names == named.preparation.class_names == tuple(NAMES)
     assert np.array_equal(coded.train.y, named.train.y)
     assert isinstance(named, Splits) and named.digest == coded.digest

@@ -15,7 +15,7 @@ from scripted import describe
 
 import kerastudy as ks
 from studies.commands import kerastudy
-from studies.definition import LaunchOptions, StudyDefinition, StudySettings
+from studies.definition import ENGINES, PRUNERS, LaunchOptions, StudyDefinition, StudySettings
 from studies.running import differences
 from tracking.records import RecordedSettings, Setting, settings_of
 
@@ -64,6 +64,7 @@ def test_launch_has_their_options() -> None:
             first = option_of(field.name, setting).partition("/")[0]
             section = shown.partition(f"\n{setting.section}:\n")[2].partition("\n\n")[0]
             assert re.search(rf"^ +{first}\b", section, re.MULTILINE), first
+    assert {*ENGINES, *PRUNERS} <= set(re.split(r"[\s,]+", shown))
 
 
 def test_python_takes_them() -> None:

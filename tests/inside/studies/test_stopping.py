@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import faults
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
+from stores import store_at
 
 import kerastudy as ks
 from search_spaces import WorkerError
@@ -24,7 +25,6 @@ from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.journal import Journal
 from tracking.records import TrialResult, TrialSpec, TrialTask
-from tracking.store import Store, open_store
 
 
 def ctrl_c() -> None:
@@ -39,12 +39,6 @@ def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One store for all: making its databases takes longer than any study here."""
     return tmp_path_factory.mktemp("stopping") / "store"
-
-
-def store_in(folder: Path) -> Store:
-    store = open_store(folder)
-    assert store is not None
-    return store
 
 
 def running(history: StudyHistory) -> list[str]:
@@ -65,7 +59,7 @@ def test_a_worker_that_the_same_signal_ends_is_no_loss(folder: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             launch(folder, executor)
         assert executor.ran[-1] == (1, attempt)
-        assert not running(read_study(store_in(folder), description.name))
+        assert not running(read_study(store_at(folder), description.name))
     # Three losses would make the trial infeasible.
     history = launch(folder, ScriptedExecutor(description, lost=[1, 1]))
     assert history.counts()["complete"] == 3
@@ -85,7 +79,7 @@ def test_a_trial_that_is_between_repeats_ends_with_the_study(folder: Path) -> No
     description = describe(name="between repeats", trials=3, repeats=2)
     with pytest.raises(KeyboardInterrupt):
         launch(folder, StoppedBetweenRepeats(description))
-    stopped = read_study(store_in(folder), description.name)
+    stopped = read_study(store_at(folder), description.name)
     assert not running(stopped)
     assert stopped.counts()["interrupted"] == 1
     history = launch(folder, ScriptedExecutor(description))
@@ -127,7 +121,7 @@ def test_ctrl_c_while_a_study_is_taken_up_leaves_nothing_running(
     monkeypatch.setattr("studies.running.launch.remove_pieces", lambda *arguments: ctrl_c())
     with pytest.raises(KeyboardInterrupt):
         launch(folder, ScriptedExecutor(describe(name="taken up", trials=3)))
-    stopped = read_study(store_in(folder), description.name)
+    stopped = read_study(store_at(folder), description.name)
     assert (stopped.status, stopped.ended_by) == ("KILLED", "interrupt")
 
 
@@ -159,7 +153,7 @@ def test_a_stop_is_noticed_while_a_worker_is_replaced(folder: Path, fails: bool)
     with pytest.raises(KeyboardInterrupt):
         launch(folder, executor)
     assert executor.waits == 2
-    stopped = read_study(store_in(folder), description.name)
+    stopped = read_study(store_at(folder), description.name)
     assert (stopped.status, stopped.counts()["complete"]) == ("KILLED", 1)
 
 
@@ -176,7 +170,7 @@ def test_the_best_is_trained_again_once_a_worker_is_there(folder: Path) -> None:
     description = describe(name="again", trials=3)
 
     def remove(spec: TrialSpec) -> None:
-        for path in read_study(store_in(folder), "again").files.folder.glob("*.h5"):
+        for path in read_study(store_at(folder), "again").files.folder.glob("*.h5"):
             if spec.number == 2:
                 path.unlink()
 
@@ -280,7 +274,7 @@ def test_and_is_interrupted_if_another_one_comes(folder: Path) -> None:
     executor.sends = (signal.SIGTERM, signal.SIGTERM)
     with raising_interrupts(), pytest.raises(KeyboardInterrupt):
         launch(folder, executor)
-    stopped = read_study(store_in(folder), description.name)
+    stopped = read_study(store_at(folder), description.name)
     assert (stopped.status, stopped.registered) == ("KILLED", None)
     history = launch(folder, SavingAChampion(description))
     assert (history.status, history.counts()["complete"]) == ("FINISHED", 2)
@@ -326,5 +320,5 @@ def test_nor_by_one_while_it_is_closed_since_it_was_interrupted(folder: Path) ->
 
     with pytest.raises(KeyboardInterrupt), when_its_end_is_recorded(ctrl_c):
         launch(folder, ScriptedExecutor(description, stop))
-    stopped = read_study(store_in(folder), description.name)
+    stopped = read_study(store_at(folder), description.name)
     assert (stopped.status, running(stopped)) == ("KILLED", [])

@@ -1,34 +1,32 @@
-"""Trials that begin or end together: written at once, and none waits for others."""
+"""Trials that begin or end together, and processes that are left behind: none waits for others."""
 
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from conformance.executor import STUDY_FILE, Collecting, make_spec
 from in_mlflow import InMlflow
 from scripted import ScriptedExecutor, describe, run_study
+from stores import history_at
 
 import kerastudy as ks
 from studies.engines import OptunaEngine
-from studies.executors import Handler, jobs
+from studies.executors import Handler, WorkerExecutor, WorkerPool, jobs
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, read_study
+from studies.user_code import Target
 from tracking.records import TrialResult, TrialTask
-from tracking.store import create_store, open_store
+from tracking.store import create_store
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One store for all: making its databases takes longer than any study here."""
     return create_store(tmp_path_factory.mktemp("together") / "store").root
-
-
-def read(folder: Path, name: str) -> StudyHistory:
-    store = open_store(folder)
-    assert store is not None
-    return read_study(store, name)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +67,7 @@ def test_what_has_ended_stays_so_whatever_comes_then(folder: Path) -> None:
     executor = ScriptedExecutor(description, workers=3)
     with pytest.raises(KeyboardInterrupt):
         run_study(executor, store=folder, progress=Interrupted())
-    history = read(folder, "interrupted")
+    history = history_at(folder, "interrupted")
     assert [trial.state for trial in history.trials] == ["complete"] * 3
     # The curve of the best so far has each that was the best when it ended.
     values = [trial.best.value for trial in history.trials if trial.best]
@@ -138,3 +136,78 @@ def test_a_trial_that_loses_its_worker_at_the_end_is_finished(folder: Path) -> N
     assert (history.ended_by, history.status) == ("stop_at", "FINISHED")
     assert executor.ran == [(0, 1), (1, 1), (1, 2)]
     assert [trial.state for trial in history.trials] == ["complete"] * 2
+
+
+@pytest.mark.exhaustive
+def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> None:
+    """One has the pipe that its worker printed to.
+
+    What a worker forked, as `multiprocessing` does, holds its end of the connection too.
+    """
+    file, noted = tmp_path / "forks.py", tmp_path / "pids"
+    forks = (
+        "import os, pathlib, subprocess, sys, time\n"
+        "started = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "forked = os.fork()\n"
+        "if not forked:\n"
+        "    time.sleep(600)\n"
+        f"with pathlib.Path({str(noted)!r}).open('a') as file:\n"
+        "    print(started.pid, forked, file=file)\n"
+    )
+    file.write_text(forks + STUDY_FILE, encoding="utf-8")
+    executor, handler = WorkerExecutor(Target(str(file))), Collecting()
+    try:
+        executor.load()
+        spec = make_spec(executor, epochs=100_000)
+        executor.submit(TrialTask(spec, executor.description.space, tmp_path / "0.weights.h5"))
+        connection = executor.process.connection
+        executor.process.kill()
+        while not handler.lost:
+            assert connection.closed or connection.poll(30), "nobody knows that it has ended"
+            executor.wait(handler)
+        # There is another, which has not died.
+        while executor.loading:
+            executor.wait(handler)
+    finally:
+        executor.close()
+    assert "signal 9" in handler.lost[0][1]
+    others = [each for each in threading.enumerate() if not each.daemon]
+    assert others == [threading.main_thread()], "this process can end"
+    processes = [psutil.Process(int(pid)) for pid in noted.read_text().split()]
+    assert len(processes) == 4
+    for process in processes:
+        assert process.is_running()
+        process.kill()
+
+
+@pytest.mark.exhaustive
+def test_a_trial_whose_worker_died_and_can_not_be_replaced_is_lost(tmp_path: Path) -> None:
+    """It had been given to it before anybody knew that it was dead."""
+    file, mark = tmp_path / "fails later.py", tmp_path / "mark"
+    fails = f"import os\nif os.path.exists({str(mark)!r}):\n    os._exit(3)\n"
+    file.write_text(fails + STUDY_FILE, encoding="utf-8")
+    said: list[str] = []
+    pool = WorkerPool([WorkerExecutor(Target(str(file))) for _ in range(2)], said.append)
+    try:
+        pool.load()
+        handler = Collecting()
+        while pool.free < 2:
+            pool.wait(handler)
+        mark.touch()
+        process = pool._workers[1].process
+        process.kill()
+        # Its end of the connection is closed.
+        assert process.connection.poll(30)
+        for number in (0, 1):
+            spec, space = make_spec(pool, number=number), pool.description.space
+            pool.submit(TrialTask(spec, space, tmp_path / f"{number}.weights.h5"))
+        assert [spec.number for spec in pool.delayed] == [1]
+        assert pool.cut(1) is False, "there is no process to end"
+        while len(handler.results) + len(handler.lost) < 2:
+            pool.wait(handler)
+    finally:
+        pool.close()
+    assert [result.number for result in handler.results] == [0]
+    ((number, reason),) = handler.lost
+    assert number == 1 and "exit code 3" in reason
+    assert len(said) == 1 and said[0].startswith("continuing with 1 of the workers")

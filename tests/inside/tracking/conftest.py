@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from stores import store_at
 
-from tracking.store import Store, create_store, open_store
+from tracking.store import Store, create_store
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,5 @@ def shared_store(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFact
 
 def copy_of(folder: Path, to: Path) -> Store:
     shutil.copytree(folder, to)
-    store = open_store(to)
-    assert store is not None
+    store = store_at(to)
     return store

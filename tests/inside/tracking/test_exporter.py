@@ -25,6 +25,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 from statements import noting_statements, read_whole
+from stores import store_at
 from suite import exhaustive_but
 
 import kerastudy as ks
@@ -42,7 +43,7 @@ from tracking.history import (
 from tracking.journal import Journal
 from tracking.mlflow import StudyExporter, open_store_client, process
 from tracking.records import Confirmation, EpochResult, Interval, Proposal, Racer, TrialSpec
-from tracking.store import Store, create_store, open_store
+from tracking.store import Store, create_store
 
 NAME = "everything"
 
@@ -102,8 +103,7 @@ def made(empty_store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def store(made: Path, tmp_path: Path) -> Store:
     shutil.copytree(made, tmp_path / "a store")
-    opened = open_store(tmp_path / "a store")
-    assert opened is not None
+    opened = store_at(tmp_path / "a store")
     return opened
 
 
@@ -582,8 +582,7 @@ def test_a_moved_store_fills_mlflow_anew(store: Store, tmp_path: Path) -> None:
         export(store, name)
     place = tmp_path / "새 곳" / "other store"
     place.parent.mkdir()
-    moved = open_store(store.root.rename(place))
-    assert moved is not None
+    moved = store_at(store.root.rename(place))
     for name in (NAME, "repeated"):
         export(moved, name)
         check_equal(client_of(moved), folder_of(moved, name))

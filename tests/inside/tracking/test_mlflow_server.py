@@ -1,7 +1,8 @@
-"""A study on an MLflow server too: a real one, which is killed and started again."""
+"""A real MLflow server, which is killed and started again; the UI behind a token."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -14,21 +15,23 @@ from exported import check_equal, experiment_of
 from mlflow import MlflowClient
 from mlflow_server import MlflowServer, free_port
 from scripted import ScriptedExecutor, describe, run_study
+from stores import store_at
 from user_commands import kerastudy_here
 
-from search_spaces import ServerAwayError, ServerRefusedError, TrackingError
+from search_spaces import ServerAwayError, ServerRefusedError, StoreError, TrackingError
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.mlflow import (
     Place,
     StudyExporter,
+    behind_token,
     check_server,
+    free_place,
     open_client,
     process,
     server_of_environment,
     serving,
 )
-from tracking.store import open_store
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +150,7 @@ def test_a_trained_study_is_there_with_its_champion(
     )
     assert f'"server": "{server.address}"' in told.stdout
     assert "warning" not in told.stderr
-    store = open_store(tmp_path / "store")
-    assert store is not None
+    store = store_at(tmp_path / "store")
     history = read_study(store, "trained")
     for client in (server.client, MlflowClient(store.mlflow_uri, store.mlflow_uri)):
         check_equal(client, history.folder)
@@ -184,3 +186,70 @@ def test_a_password_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_variable_that_names_no_server_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     assert server_of_environment() is None
+
+
+TOKEN = "a-token_1"
+
+
+def asked(path: str = "/", query: str = "", kind: str = "http", **headers: str) -> dict[str, Any]:
+    """Asks the guarded app; returns its first message, or that it passed the question on."""
+    sent: list[dict[str, Any]] = []
+
+    async def behind(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "passed"})
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": kind,
+        "path": path,
+        "query_string": query.encode(),
+        "headers": [(name.encode(), text.encode("latin-1")) for name, text in headers.items()],
+        "server": ("127.0.0.1", 5000),
+    }
+    asyncio.run(behind_token(behind, TOKEN)(scope, None, send))  # type: ignore[arg-type]
+    return sent[0]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": ""},
+        {"authorization": "Bearer é"},
+        {"cookie": "kerastudy-token-5000=wrong"},
+        {"cookie": f"kerastudy-token-5001={TOKEN}"},
+        {"cookie": "\x00;=;=\x7f"},
+    ],
+)
+def test_without_the_token_nothing_is_answered(headers: dict[str, str]) -> None:
+    for path in ("/", "/ajax-api/2.0/mlflow/experiments/search", "/get-artifact", "//health"):
+        assert asked(path, "token=wrong&token=", **headers)["status"] == 401
+    assert asked(kind="websocket", **headers)["type"] == "websocket.close"
+
+
+def test_the_token_is_a_header_or_a_cookie_and_the_address_gives_the_cookie() -> None:
+    assert asked(authorization=f"Bearer {TOKEN}")["type"] == "passed"
+    first = asked("//elsewhere.example", f"token={TOKEN}")
+    headers = dict(first["headers"])
+    assert (first["status"], headers[b"location"]) == (303, b"/")
+    cookie = headers[b"set-cookie"].decode()
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+    given = f"other=1; {cookie.partition(';')[0]}"
+    assert asked("/get-artifact", cookie=given)["type"] == "passed"
+    assert asked(kind="websocket", cookie=given)["type"] == "passed"
+
+
+def test_other_machines_always_need_one() -> None:
+    assert free_place().token == free_place("localhost").token == ""
+    assert "token=" not in free_place().studies_page
+    assert free_place(token=True).token
+    everywhere = free_place("0.0.0.0")
+    assert len(everywhere.token) >= 32
+    assert f"/?token={everywhere.token}#/" in everywhere.study_page("1", "trials")
+    assert everywhere.token not in everywhere.address
+    # An address that is kept for documentation (RFC 5737) is no machine's.
+    with pytest.raises(StoreError, match="can't listen on '203"):
+        free_place("203.0.113.9")

@@ -37,7 +37,6 @@ from tracking.report import (
     tables,
     templates,
     theme,
-    verdict,
     write_comparison,
     write_report,
 )
@@ -171,12 +170,11 @@ def test_importance_with_few_trials(store: Store) -> None:
 
 def test_the_verdict_counts_all_trials(store: Store) -> None:
     history = record(store, "verdict", 60)
-    found = verdict(StudyData(history))
-    said, counts = dict(found.trust), history.counts()
-    assert f"The best of {len(StudyData(history).ranked)} values" in said["Choice"]
-    assert f"{counts['pruned']} pruned, {counts['infeasible']} infeasible" in said["Trials"]
+    summary, counts = StudyData(history).summary, history.counts()
+    said = dict(summary.facts)
+    assert f"{counts['pruned']} pruned, {counts['infeasible']} infeasible" in said["trials"]
     # There are no scores of samples.
-    assert "What to expect is unknown" in found.believe and "Not yet" in said["Confirmed"]
+    assert "What to expect is unknown" in said["verdict"]
 
 
 def test_a_finding_is_shown_by_its_chart_and_kinds_of_charts_are_few(store: Store) -> None:
@@ -317,7 +315,7 @@ def test_a_launch_leaves_a_report_of_its_outcome(
     best, folder = history.best, history.folder
     assert best is not None and best.best is not None
     text = (folder / "report.html").read_text(encoding="utf-8")
-    assert f"Trial {best.number} reached val_loss {best.best.value:.4g}" in text
+    assert f"Trial {best.number}: val_loss {best.best.value:.6g} at epoch" in text
     assert f"Reported {best.best.value:.4g}. What to expect is unknown" in text
     rows = json.loads(Page(text).scripts[0])["tables"]["trials"]
     assert rows["trial"] == [trial.number for trial in history.trials]

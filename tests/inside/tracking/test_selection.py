@@ -1,4 +1,4 @@
-"""The best of the trials."""
+"""The best of the trials, and the rounds of a race."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from handmade import LOSS, trial_record
 
 from tracking.history import best_trial, ranked
 from tracking.records import EndedTrial, Objective
+from tracking.statistics import Round, rounds, survivors
 
 ACCURACY = Objective("val_accuracy", "max")
 
@@ -76,3 +77,27 @@ def test_what_did_not_end_by_itself_does_not_count() -> None:
     assert best_trial(trials[1:], LOSS) is None
     assert best_trial([], LOSS) is None
     assert best_trial([None, trials[0], None], LOSS) == trials[0]
+
+
+def test_the_race_of_sixteen() -> None:
+    assert rounds(8, 5, 16) == (Round(8, 1), Round(4, 1), Round(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("top", "seeds", "budget"),
+    list(itertools.product([1, 2, 3, 5, 8, 20], [1, 2, 5], [1, 5, 16, 100])),
+)
+def test_any_race_keeps_to_its_limits(top: int, seeds: int, budget: int) -> None:
+    plan = rounds(top, seeds, budget)
+    assert sum(each.trainings for each in plan) <= budget
+    assert sum(each.seeds for each in plan) <= seeds
+    assert plan[0].racers <= top
+    racers = [each.racers for each in plan]
+    assert all(after < before for before, after in itertools.pairwise(racers))
+    assert all(each.racers >= 1 and each.seeds >= 1 for each in plan)
+
+
+def test_the_mean_over_new_seeds_decides_and_infeasible_trials_are_behind() -> None:
+    values = {4: (0.8, 0.9), 2: (0.8, 0.9), 7: (0.9, 0.9), 1: (0.99, None), 3: (None, float("nan"))}
+    assert survivors(values, 5, "max") == (7, 2, 4, 1, 3)
+    assert survivors(values, 2, "min") == (2, 4)

@@ -1,9 +1,10 @@
-"""The store's folder: made, opened, refused."""
+"""The store's folder: made, opened, refused; files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -14,8 +15,10 @@ import pytest
 from handmade import ENVIRONMENT, contents
 from mlflow import MlflowClient
 from scripted import describe
+from stores import store_at
 
 from search_spaces import StoreError
+from studies.exporting import check_free, file_for, written
 from tracking.history import study_names
 from tracking.journal import Journal
 from tracking.mlflow import bring_up_to_date
@@ -26,6 +29,8 @@ from tracking.store import (
     create_store,
     default_store_path,
     open_store,
+    replacing,
+    write_atomically,
 )
 
 
@@ -37,8 +42,7 @@ def write_facts(folder: Path, text: str | bytes) -> None:
 
 def test_a_new_store_is_whole(empty_store_folder: Path) -> None:
     """It has no database yet, and nothing unfinished lies about."""
-    store = open_store(empty_store_folder)
-    assert store is not None
+    store = store_at(empty_store_folder)
     assert study_names(store) == []
     assert contents(empty_store_folder).keys() <= {"store.json", "store.lock"}
 
@@ -68,8 +72,7 @@ def test_a_relative_path_is_made_absolute(
     empty_store_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(empty_store_folder.parent)
-    store = open_store("store")
-    assert store is not None
+    store = store_at("store")
     assert store.root == empty_store_folder
 
 
@@ -223,3 +226,38 @@ def test_paths_of_a_record_do_not_lead_out_of_the_store(tmp_path: Path, way: str
     with pytest.raises(StoreError, match="is not in the store"):
         store.inside(path)
     assert store.inside(folder / "1" / "model") == folder / "1" / "model"
+
+
+def test_a_file_stays_as_it_was_if_writing_fails(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    write_atomically(file, "before")
+    with pytest.raises(OSError, match="full"), replacing(file) as partial:
+        partial.write_text("half")
+        raise OSError("the disk is full")
+    assert file.read_text() == "before"
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        check_free(pipe, force=False)
+        write_atomically(pipe, "a line")
+        assert os.read(reader, 100) == b"a line"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_what_a_user_writes_into_a_link_goes_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "trials.csv", tmp_path / "latest.csv"
+    target.write_text("before")
+    link.symlink_to(target)
+    assert file_for(link, "", force=True) == target.resolve()
+    with written(link, "", force=True) as (_, partial):
+        partial.write_text("after")
+    assert link.is_symlink() and target.read_text() == "after"

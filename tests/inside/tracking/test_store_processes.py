@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from stores import store_at
 
 from search_spaces import StoreLockedError
 from tracking.history import study_names
-from tracking.store import Store, open_store, study_locks
+from tracking.store import Store, study_locks
 
 # Each is a process of its own, forked from one that has imported what takes seconds.
 CREATE = """
@@ -76,8 +77,7 @@ def test_several_processes_make_one_store_at_once(tmp_path: Path) -> None:
     made = start(CREATE, str(folder))
     told = made.communicate(timeout=120)
     assert made.returncode == 0, told
-    store = open_store(folder)
-    assert store is not None
+    store = store_at(folder)
     assert study_names(store) == []
     assert not list(folder.glob("partial*"))
 

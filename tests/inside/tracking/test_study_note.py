@@ -11,11 +11,12 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.history import StudyHistory, read_study, record_evaluation, shell_commands
+from tracking.history import StudyHistory, again_command, read_study, record_evaluation
 from tracking.journal import Journal
 from tracking.mlflow import Pages, study_description, study_note
 from tracking.records import Evaluation, Measured
 from tracking.store import Store
+from tracking.summary import summary_of
 
 PAGES = Pages("1", "parent")
 MARKS = ["a|b", "`c`", "two\nlines", "![x](http://e.example/x.png)", "# @someone", "*<b>"]
@@ -53,20 +54,21 @@ def table(note: str) -> list[list[str]]:
 def test_the_verdict_comes_first(shared_store: Store) -> None:
     history = study(shared_store, "손글씨 연구 1", notes="Why.")
     note = study_note(history, PAGES, "all 3 trials are done")
-    first, _, verdict, _, links, _, states, *rest = note.splitlines()
-    assert first.startswith("**Best: val_loss 0.48 at epoch 2, trial 2**")
-    # From the first trial's value to the best.
-    assert first.endswith("0.5 `█▅▁` 0.48") and "not verified" in first
+    first, _, verdict, _, links, _, *facts = note.splitlines()
+    assert first == "**Best: trial 2: val_loss 0.48 at epoch 2 of 3**"
     assert verdict.startswith("Reported 0.48. What to expect is unknown")
     assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["trials", "charts", "curves"]
-    assert states == "3 of 12 trials: 3 complete. Stopped: all 3 trials are done."
-    assert rest[1:6] == [
-        "Study 손글씨 연구 1: engine optuna:tpe, pruner none, objective min val_loss, seed 0.",
-        "",
-        "Why.",
-        "",
-        "Next: launch the study again to run the other 9 trials; or look and check:",
-    ]
+    for fact in (
+        "- verified: not compared with model.fit",
+        "- trials: 3 of 12: 3 complete",
+        # From the first trial's value to the best.
+        "- progress: 0.5 █▅▁ 0.48, the best so far by trial",
+        "- ended: all 3 trials are done",
+        "- engine: optuna:tpe, pruner none",
+        "- objective: min val_loss, seed 0",
+        "- notes: Why.",
+    ):
+        assert fact in facts
 
 
 def test_its_links_lead_to_runs(shared_store: Store) -> None:
@@ -86,10 +88,10 @@ def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
         record_evaluation(
             history, Evaluation("evaluated", "optuna:tpe", 0, 2, 9, "d", metrics, time=time)
         )
-    assert (
-        "On the sealed test part, trial 0: accuracy 0.5 (0.25 to 0.75), &#60;i&#62;loss 2. "
-        "It was read 2 times.\n" in study_note(history, PAGES, "done")
-    )
+    data = replace(history.description.data, digests={"test": "d"})
+    history = replace(history, description=replace(history.description, data=data))
+    said = "- test part: accuracy 0.5 (0.25 to 0.75), &#60;i&#62;loss 2, by trial 0; read 2 times\n"
+    assert said in study_note(history, PAGES, "done")
 
 
 def test_while_it_runs_it_says_so(shared_store: Store) -> None:
@@ -98,9 +100,9 @@ def test_while_it_runs_it_says_so(shared_store: Store) -> None:
     first, _, links, _, before, *rest = note.splitlines()
     assert first.startswith("**It is running: its best trial so far is the first of the [trials](")
     assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["trials", "charts", "curves"]
-    assert before.startswith("Before this launch, with 3 of 12 trials: 3 complete: Best: val_loss")
-    assert rest[1] == "This text is written again when it stops." and rest[-1] == "Why."
-    assert "Stopped" not in note and "Next" not in note and table(note) == []
+    assert before == "Before this launch: trial 2: val_loss 0.48 at epoch 2 of 3."
+    assert rest[1] == "This text is written again when it stops." and rest[-1] == "- notes: Why."
+    assert "ended" not in note and "verdict" not in note and table(note) == []
     none = study_note(study(shared_store, "begins", trials=0), PAGES)
     assert "No trial has" not in none and "Before" not in none
 
@@ -108,11 +110,11 @@ def test_while_it_runs_it_says_so(shared_store: Store) -> None:
 def test_it_has_a_table_of_the_best_first(shared_store: Store) -> None:
     note = study_note(study(shared_store, "a table", trials=12), PAGES, "done")
     header, rule, *rows = table(note)
-    assert header == ["trial", "value", "epoch", "state", "rate"]
+    assert header == ["trial", "val_loss", "epoch", "state", "rate"]
     assert rule == ["---"] * len(header)
     numbers = [row[0].partition("]")[0] for row in rows]
     assert numbers == [f"&#35;{number}" for number in range(11, 1, -1)]
-    assert rows[0][1:] == ["0.39", "2", "complete", "0.11"]
+    assert rows[0][1:] == ["0.39", "2/3", "complete", "0.11"]
 
 
 def test_many_hyperparameters_are_below_each_other(shared_store: Store) -> None:
@@ -124,7 +126,7 @@ def test_many_hyperparameters_are_below_each_other(shared_store: Store) -> None:
         values = {name: number / 10 for name in names}
         record_trial(journal, make_spec(number, values=values), losses(0.5 - number / 100))
     rows = table(study_note(read_study(shared_store, "wide"), PAGES, "done"))
-    assert [row[0] for row in rows] == ["trial", "---", "value", "epoch", "state", *names]
+    assert [row[0] for row in rows] == ["trial", "---", "val_loss", "epoch", "state", *names]
     assert {len(row) for row in rows} == {6}
     assert rows[-1] == ["p19", "0.7", "0.6", "0.5", "0.4", "0.3"]
 
@@ -134,13 +136,12 @@ def test_it_has_commands_that_a_shell_reads(shared_store: Store) -> None:
     name = "it's 손글씨 1"
     history = study(shared_store, name)
     note = study_note(history, PAGES, "done")
-    for command in shell_commands(history, history.trials[0]):
+    commands = [command.text for command in summary_of(history).commands]
+    for command in commands:
         words = shlex.split(command)
         assert words[0] == "kerastudy"
         assert words[2] == name
         assert words[words.index("--store") + 1] == str(shared_store.root)
-    assert history.best is not None
-    for command in shell_commands(history, history.best):
         assert command in note
 
 
@@ -148,7 +149,7 @@ def test_commands_name_the_engine_where_there_are_several(shared_store: Store) -
     for engine in ("optuna:tpe", "optuna:random"):
         history = study(shared_store, "by two", engine=engine)
     assert history.best is not None
-    command = shell_commands(history, history.best)[-1]
+    command = again_command(history, history.best)
     assert "--engine optuna:random" in command
 
 

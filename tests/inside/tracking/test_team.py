@@ -16,16 +16,16 @@ import team_member
 from exported import check_equal, experiment_of, runs_of
 from mlflow_server import MlflowServer
 from scripted import ScriptedExecutor, describe, run_study
+from stores import history_at
 from user_commands import environment
 
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.executors import Handler
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, read_study
+from tracking.history import StudyHistory
 from tracking.mlflow import StudyExporter, process
 from tracking.records import TrialResult, TrialSpec, TrialTask
-from tracking.store import open_store
 
 pytestmark = pytest.mark.exhaustive
 
@@ -76,9 +76,7 @@ def at_once(team: Team, folder: Path, people: dict[str, str]) -> dict[str, str]:
 
 def sent(root: Path, name: str, team: Team) -> StudyHistory:
     """Fails if the server has not exactly what a study's journal has."""
-    store = open_store(root)
-    assert store is not None
-    history = read_study(store, name)
+    history = history_at(root, name)
     check_equal(team.server.client, history.folder)
     return history
 

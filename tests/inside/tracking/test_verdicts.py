@@ -20,7 +20,6 @@ from tracking.history import (
     StudyHistory,
     StudyVerdict,
     champion_sentences,
-    confirm_command,
     read_study,
     record_corrected,
     record_verified,
@@ -29,9 +28,10 @@ from tracking.history import (
 from tracking.journal import Champion, Journal
 from tracking.mlflow import Pages, study_note
 from tracking.records import Confirmation, Interval, Objective, Racer
-from tracking.report import StudyData, belief, verdict
+from tracking.report import StudyData, belief
 from tracking.scores import SampleScores, write_scores
 from tracking.store import Store, files_of
+from tracking.summary import summary_of
 
 SAMPLES = 200
 PAGES = Pages("1", "parent")
@@ -193,13 +193,13 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
     assert [each["confirmed"]["value"] for each in document["confirmations"]] == [0.5, 0.9012]
     assert results.confirmations[-1].winner == 3 and results.corrected is not None
     assert "This is the last of 2 confirmations." in results.verdict.grounds
-    assert f"<p>{escape(expected)}</p>" in results._repr_html_()
+    assert escape(expected) in results._repr_html_()
     assert expected in " ".join(study_text(history).split())
     assert expected in study_note(history, PAGES, "done") and expected not in study_note(
         history, PAGES
     )
     data = StudyData(history)
-    assert verdict(data).believe == expected
+    assert data.summary.verdict.text == expected
     drawn = belief(data).to_dict()
     assert drawn["description"] == expected
     (rows,) = drawn["datasets"].values()
@@ -215,10 +215,10 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
 
 def test_the_command_that_follows(shared_store: Store) -> None:
     history = study(shared_store, "next", SHARES)
-    command = confirm_command(history, study_verdict(history), shared_store.root)
-    assert command == "kerastudy confirm next"
+    commands = {each.name: each.text for each in summary_of(history, shared_store.root).commands}
+    assert commands["confirm"] == "kerastudy confirm next"
     record_confirmation(history, confirmed(history))
-    assert confirm_command(history, study_verdict(history)) == ""
+    assert "confirm" not in [each.name for each in summary_of(history).commands]
 
 
 def test_ties_are_counted_and_go_to_the_lower_validation_loss(shared_store: Store) -> None:
@@ -271,7 +271,7 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
         assert champion_sentences(other, after) == (f"{address} {number}, promoted", said)
         assert said in " ".join(study_text(other).split())
         assert said in study_note(other, PAGES, "done")
-        assert said in dict(verdict(StudyData(other)).trust)["Champion"]
+        assert said in dict(StudyData(other).summary.facts)["model"]
 
 
 def test_without_a_test_part_the_expected_value_is_the_best_trials(shared_store: Store) -> None:
