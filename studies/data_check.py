@@ -1,4 +1,4 @@
-"""Looks at the data of a study before, or after, a model is trained on it."""
+"""A look at a study's data, for `check_data` and ``kerastudy data``."""
 
 from __future__ import annotations
 

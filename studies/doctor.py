@@ -1,4 +1,4 @@
-"""Checks a whole store, and mends it: the findings of one check are mended before the next.
+"""`doctor`: checks a whole store, and mends the findings of one check before the next.
 
 The checks that need no training's state are in `tracking.doctor`.
 """

@@ -113,7 +113,7 @@ class Training:
 
     @property
     def name(self) -> str:
-        """What people see of it."""
+        """Its name, for people to read."""
         who = "defaults" if self.trial == DEFAULTS else f"#{self.trial}"
         fold = self.spec.fold
         part = "all folds" if fold == ALL_FOLDS else "" if fold is None else f"fold {fold + 1}"
@@ -170,7 +170,7 @@ class Plan:
 
     @property
     def folds(self) -> int:
-        """Folds of a trial, or 0."""
+        """The number of a trial's folds, or 0."""
         return self.history.description.folds
 
     @cached_property
@@ -527,7 +527,7 @@ def scores_in_worker(
 ) -> TestScores | str:
     """Scores the test samples by a training's best weights, where the study is loaded.
 
-    Returns why that can't be, without a period, if its objective has no scores of samples, or its
+    Returns the reason without a period instead if its objective has no scores of samples, or its
     model can't predict them. `compared` is whether the scores are compared with the value that
     Keras computes, which traces the model.
     """

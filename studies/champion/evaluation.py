@@ -1,4 +1,4 @@
-"""A checkpoint on the sealed test part, with intervals; each reading is recorded."""
+"""`evaluate`: a trial's checkpoint on the sealed test part. Each reading is recorded."""
 
 from __future__ import annotations
 

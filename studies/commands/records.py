@@ -45,8 +45,8 @@ def histories_of(
     studies: Sequence[str], engines: Sequence[str], store: Path | None
 ) -> list[StudyHistory]:
     """Reads the studies that a command names, each under each of its engines."""
-    wanted: Sequence[str | None] = engines or (None,)
-    return [history_of(study, engine, store) for study in studies for engine in wanted]
+    names: Sequence[str | None] = engines or (None,)
+    return [history_of(study, engine, store) for study in studies for engine in names]
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
@@ -106,7 +106,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
 
 
 def verdict_document(verdict: StudyVerdict) -> dict[str, Any]:
-    """Returns how much of a study's best value to believe as a JSON document."""
+    """Returns the verdict on a study as a JSON document."""
     corrected = verdict.corrected
     return {
         "text": verdict.text,
