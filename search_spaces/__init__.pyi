@@ -61,9 +61,6 @@ from .ready_made import INITIALIZERS as INITIALIZERS
 from .ready_made import LEARNING_RATES as LEARNING_RATES
 from .ready_made import MOMENTUM_OPTIMIZERS as MOMENTUM_OPTIMIZERS
 from .ready_made import OPTIMIZERS as OPTIMIZERS
-from .ready_made import UNUSABLE_ACTIVATIONS as UNUSABLE_ACTIVATIONS
-from .ready_made import UNUSABLE_INITIALIZERS as UNUSABLE_INITIALIZERS
-from .ready_made import UNUSABLE_OPTIMIZERS as UNUSABLE_OPTIMIZERS
 from .ready_made import USUAL_KERNEL_INITIALIZERS as USUAL_KERNEL_INITIALIZERS
 from .ready_made import activation as activation
 from .ready_made import batch_size as batch_size

@@ -104,7 +104,7 @@ def fixed(values: Mapping[str, object], parameters: ByName) -> dict[str, Paramet
 
 
 def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
-    """Returns new declarations of known parameters; they keep what they don't declare themselves.
+    """Returns new declarations of known parameters, which keep the rest of the old ones.
 
     One without a condition keeps the condition of the old one; one with a condition, its own or a
     kept one, and without `otherwise` keeps that too.
@@ -151,7 +151,7 @@ def kinds_of(parameter: Parameter) -> frozenset[type]:
 
 
 def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
-    """Returns what to say of a name that is not in the space."""
+    """Returns a sentence about a name that is not in the space."""
     return f"{name!r} is not in the search space. {suggestion(name, by_name)}"
 
 
@@ -204,7 +204,7 @@ def _settled_condition(
     demands: list[tuple[str, tuple[Scalar, ...]]] = []
     for name, values in parameter.when.items():
         if name not in changes or name not in settled:
-            # Not altered; or unknown, which the new space reports.
+            # The parent is not altered; or it is unknown, and the new space reports it.
             demands.append((name, values))
             continue
         parent = settled[name]
@@ -226,15 +226,15 @@ def _values_left(
     values: Iterable[Scalar], old: Parameter | None, new: Parameter
 ) -> tuple[Scalar, ...]:
     """Returns the values of a condition that its parent can still have, in its spelling."""
-    left = []
+    possible = []
     for value in values:
         # A condition on a Float may say 1, and a Fixed in its place has the value 1.0.
         spelled = old.canonical(value) if old is not None and old.contains(value) else value
         for each in (spelled, value):
             if new.contains(each):
-                left.append(new.canonical(each))
+                possible.append(new.canonical(each))
                 break
-    return tuple(left)
+    return tuple(possible)
 
 
 def _never_active(parameter: Parameter, settled: ByName, never: set[str]) -> SearchSpaceError:

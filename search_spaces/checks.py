@@ -1,4 +1,4 @@
-"""Checks of single settings, and what they raise: one sentence in one form for each.
+"""Checks of single settings, each with a sentence of one form.
 
 Every check takes the setting's name and value and returns the value as a plain Python one. It
 raises the error that it is given, `SearchSpaceError`, `DataError` or `StudyError`.
@@ -85,12 +85,12 @@ def truth(setting: str, value: object, error: Error) -> bool:
 
 def choice(setting: str, value: object, names: Iterable[_Name], error: Error) -> _Name:
     """Checks one of several names, and suggests the nearest."""
-    known = list(names)
-    for name in known:
+    choices = list(names)
+    for name in choices:
         if isinstance(value, str) and value == name:
             return name
-    listed = quoted(map(str, known), "or")
-    raise error.of_setting(setting, f"one of {listed}", value, near_match(value, known))
+    listed = quoted(map(str, choices), "or")
+    raise error.of_setting(setting, f"one of {listed}", value, near_match(value, choices))
 
 
 def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
@@ -103,10 +103,10 @@ def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
 
 def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> str:
     """Checks a name of a long list, such as a column of a table, and suggests the nearest."""
-    known = list(names)
-    if isinstance(value, str) and value in known:
+    choices = list(names)
+    if isinstance(value, str) and value in choices:
         return value
-    raise error(f"There is no {kind} {value!r}", hint=suggestion(value, known))
+    raise error(f"There is no {kind} {value!r}", hint=suggestion(value, choices))
 
 
 def function(setting: str, value: Any, error: Error, of: str) -> Any:

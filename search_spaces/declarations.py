@@ -122,7 +122,7 @@ def same_domain(one: Parameter, other: Parameter) -> bool:
 
 
 def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
-    """Returns the value of a domain that equals what was written; NOT_GIVEN if none does.
+    """Returns the value of a domain that equals a written one; NOT_GIVEN if none does.
 
     For example `1` of an Int for `1.0`.
     """
@@ -210,13 +210,13 @@ def read_as(name: str) -> str:
 def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
     """Returns the name of one of several parameters that a builder reads by one name."""
     words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
-    wanted = f"{name}{_WHEN}{words}".replace("=", ":")
-    if len(wanted) > _LONGEST:
-        wanted = wanted[: _LONGEST - 1].rstrip() + "…"
-    unique, count = wanted, 1
+    base = f"{name}{_WHEN}{words}".replace("=", ":")
+    if len(base) > _LONGEST:
+        base = base[: _LONGEST - 1].rstrip() + "…"
+    unique, count = base, 1
     while unique in taken:
         count += 1
-        unique = f"{wanted} ({count})"
+        unique = f"{base} ({count})"
     return unique
 
 
@@ -306,7 +306,7 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
         parameter = _parameter(each)
         condition = _condition(each.conditions, parameters)
         if condition is None:
-            # Under a condition that can't be met.
+            # Its condition can't be met.
             continue
         if counts[parameter.name] > 1:
             taken = {*counts, *(other.name for other in parameters)}
@@ -344,7 +344,7 @@ def _condition(
     condition: dict[str, tuple[Scalar, ...]] = {}
     for each in conditions:
         parents = [p for p in parameters if each.name in (p.name, read_as(p.name))]
-        # Of several parents of one name, that under whose conditions this one stands too.
+        # Several parents may have the name: take one whose own conditions hold here.
         parent = next((p for p in parents if set(p.when) <= set(condition)), None)
         if parent is None:
             return None

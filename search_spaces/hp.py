@@ -123,7 +123,7 @@ class InlineDeclarations:
         return len(self._readable)
 
     def copy(self) -> Self:
-        """Returns a copy: what is declared on it joins only there. Reading is recorded in both.
+        """Returns a copy, whose declarations join only there. Reading is recorded in both.
 
         `keras_tuner.HyperModel(tunable=False)` builds with a copy.
         """
@@ -215,7 +215,7 @@ class InlineDeclarations:
 
     @contextlib.contextmanager
     def conditional_scope(self, parent_name: str, parent_values: Any) -> Iterator[None]:
-        """Opens a scope: what is declared in it is active only if the parent has one of the values.
+        """Opens a scope, whose declarations are active only if the parent has one of the values.
 
         The code within runs in any case, as in Keras Tuner; declarations then return None.
 
@@ -362,7 +362,7 @@ class Hyperparameters(InlineDeclarations):
         """
         self._space, self._values = space, space.resolve(values)
         self._active = frozenset(values)
-        # By a name, a builder reads that parameter, or an active variant of it.
+        # A builder reads a parameter by its name, or an active variant of it.
         self._named: dict[str, str] = {}
         for name in self._values:
             visible = name if name in space and read_as(name) == name else read_as(name)
@@ -425,7 +425,7 @@ class Hyperparameters(InlineDeclarations):
         return [each for each in (name, *variants) if each in self._active]
 
     def _called(self, name: str) -> str:
-        """Returns what a parameter that a builder reads by this name is called in the space."""
+        """Returns the space's name of the parameter that a builder reads by this name."""
         return self._named.get(name, name)
 
     def _standing(self, name: str) -> tuple[Parameter | None, Any]:
@@ -434,9 +434,9 @@ class Hyperparameters(InlineDeclarations):
             return self._joined[name], self._readable[name]
         if called in self._active:
             return self._space[called], self._values[called]
-        known = next((each for each in self._space.names if name in (each, read_as(each))), None)
-        if known is not None:
-            return self._space[known], NOT_GIVEN
+        variant = next((each for each in self._space.names if name in (each, read_as(each))), None)
+        if variant is not None:
+            return self._space[variant], NOT_GIVEN
         return self._out_of_scope.get(name), NOT_GIVEN
 
     def _unreadable(self, name: str) -> HyperparameterError:

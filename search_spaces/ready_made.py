@@ -1,4 +1,4 @@
-"""Ready-made parameters: what the field usually searches, with its usual ranges and scales.
+"""Ready-made parameters, with the usual ranges and scales of the field.
 
 Each function returns a parameter, or a group of parameters that a SearchSpace takes. Every part can
 be overridden: `dropout(0.0, 0.6, name="dropout_top", role="scientific")`. All take, beside the
@@ -24,7 +24,7 @@ from search_spaces.parameters.choices import Boolean, Choice
 from search_spaces.parameters.parameter import NOT_GIVEN, Declared, MaybeScalar, Parameter
 from search_spaces.parameters.ranges import Float, Int
 
-# What Keras 3.15 calls its initializers, activations and optimizers, without importing Keras
+# The names of Keras 3.15's initializers, activations and optimizers, without importing Keras
 # (https://keras.io/api/layers/initializers/, …/activations/, https://keras.io/api/optimizers/).
 # A test compares these names with the installed Keras.
 
@@ -34,10 +34,7 @@ INITIALIZERS: Final = tuple(
     orthogonal random_normal random_uniform truncated_normal variance_scaling zeros
     """.split()
 )
-"""Every initializer that Keras makes from its name alone and that can fill a Dense kernel.
-
-Not among them: `UNUSABLE_INITIALIZERS`.
-"""
+"""Every initializer that Keras makes from its name alone and that can fill a Dense kernel."""
 
 INITIALIZER_ALIASES: Final[Mapping[str, str]] = {
     **{"".join(word.capitalize() for word in name.split("_")): name for name in INITIALIZERS},
@@ -53,22 +50,7 @@ INITIALIZER_ALIASES: Final[Mapping[str, str]] = {
 BIAS_INITIALIZERS: Final = tuple(
     name for name in INITIALIZERS if name not in ("identity", "orthogonal")
 )
-"""Those that can fill a bias, too: identity and orthogonal need a matrix."""
-
-_NO_CONSTANT: Final = "Keras makes it only with a value: take 'zeros' or 'ones'"
-_NO_STFT: Final = "it makes the kernel of a Fourier transform, with three axes, not that of a layer"
-_NO_BASE: Final = "it is the base class of the others"
-
-UNUSABLE_INITIALIZERS: Final[Mapping[str, str]] = {
-    "Constant": _NO_CONSTANT,
-    "constant": _NO_CONSTANT,
-    "Initializer": _NO_BASE,
-    "initializer": _NO_BASE,
-    "STFT": _NO_STFT,
-    "STFTInitializer": _NO_STFT,
-    "stft": _NO_STFT,
-}
-"""Names that Keras knows and that can't be used here, with the reason."""
+"""The initializers that can fill a bias, too: identity and orthogonal need a matrix."""
 
 ACTIVATIONS: Final = tuple(
     """
@@ -79,12 +61,6 @@ ACTIVATIONS: Final = tuple(
 )
 """Every activation that Keras makes from its name alone and that keeps its input's shape."""
 
-UNUSABLE_ACTIVATIONS: Final[Mapping[str, str]] = {
-    "glu": "it halves the width of its input, so the layers after it would have to know",
-    "threshold": "it needs a threshold and a value: make it in the builder",
-}
-"""Names that Keras knows and that can't be used here, with the reason."""
-
 OPTIMIZERS: Final = tuple(
     """
     adadelta adafactor adagrad adam adamax adamw ftrl lion muon nadam rmsprop schedulefreeadamw
@@ -92,17 +68,6 @@ OPTIMIZERS: Final = tuple(
     """.split()
 )
 """Every optimizer that Keras makes from its name alone. Case does not matter, as in Keras."""
-
-_WRAPS: Final = "it wraps other optimizers, which it needs as arguments: make it in the builder"
-
-UNUSABLE_OPTIMIZERS: Final[Mapping[str, str]] = {
-    "lamb": "keras.optimizers.get knows it only as an object: make it in the builder",
-    "lossscaleoptimizer": _WRAPS,
-    "multioptimizer": _WRAPS,
-    "optimizer": _NO_BASE,
-    "optimizermap": _WRAPS,
-}
-"""Names that Keras knows and that can't be used here, with the reason."""
 
 USUAL_KERNEL_INITIALIZERS: Final = tuple(
     """
@@ -194,7 +159,7 @@ def activation(
         >>> ks.activation(["relu", "gelu"])
         Choice('activation', ['relu', 'gelu'])
     """
-    known = _known(values, "activation", ACTIVATIONS, unusable=UNUSABLE_ACTIVATIONS)
+    known = _known(values, "activation", ACTIVATIONS)
     return Choice(name, known, default=_or_first(default), **declared)
 
 
@@ -221,7 +186,7 @@ def initializer(
         >>> ks.initializer(["glorot_uniform", "he_normal"])
         Choice('kernel_initializer', ['glorot_uniform', 'he_normal'])
     """
-    known = _known(values, "initializer", INITIALIZERS, INITIALIZER_ALIASES, UNUSABLE_INITIALIZERS)
+    known = _known(values, "initializer", INITIALIZERS)
     return Choice(name, known, default=_or_first(default), **declared)
 
 
@@ -240,14 +205,7 @@ def bias_initializer(
         >>> ks.bias_initializer(["zeros", "ones"])
         Choice('bias_initializer', ['zeros', 'ones'])
     """
-    full_names = {**INITIALIZER_ALIASES, **{each: each for each in INITIALIZERS}}
-    needs_matrix = {
-        name: "it needs a matrix, and a bias is a vector"
-        for name, known in full_names.items()
-        if known not in BIAS_INITIALIZERS
-    }
-    unusable = {**UNUSABLE_INITIALIZERS, **needs_matrix}
-    known = _known(values, "initializer", BIAS_INITIALIZERS, INITIALIZER_ALIASES, unusable)
+    known = _known(values, "bias initializer", BIAS_INITIALIZERS)
     return Choice(name, known, default=_or_first(default), **declared)
 
 
@@ -517,7 +475,7 @@ def optimizer(
         ('optimizer', 'adam.learning_rate')
     """
     # Keras looks optimizers up in lower case, whatever the case they are given in.
-    names = _known(values, "optimizer", OPTIMIZERS, unusable=UNUSABLE_OPTIMIZERS, spelled=str.lower)
+    names = _known(values, "optimizer", OPTIMIZERS, str.lower)
     choice = Choice(name, names, default=_or_first(default), **declared)
     group: list[Parameter] = [choice]
     if momentum and not any(each.lower() in MOMENTUM_OPTIMIZERS for each in names):
@@ -535,7 +493,7 @@ def optimizer(
     return tuple(group) if learning_rate or momentum else choice
 
 
-# As `optimizer` has arguments of these names.
+# `optimizer` has arguments of these names.
 _rate, _momentum = learning_rate, momentum
 
 
@@ -564,25 +522,22 @@ def _check_bounds(setting: str, low: object, high: object, least: float, most: f
 
 
 def _known(
-    values: Sequence[str],
-    kind: str,
-    known: Sequence[str],
-    aliases: Iterable[str] = (),
-    unusable: Mapping[str, str] | None = None,
-    spelled: Callable[[str], str] = str,
+    values: Sequence[str], kind: str, known: Iterable[str], spelled: Callable[[str], str] = str
 ) -> tuple[str, ...]:
-    """Returns the values, if Keras knows all of them by name; aliases are not suggested."""
+    """Returns the values, if Keras makes all of them by name; class names are not suggested."""
     if isinstance(values, str):
         raise SearchSpaceError.of_setting(
             f"The {kind} values", "a list or a tuple of names", values, f"Write [{values!r}]."
         )
-    accepted = {*known, *aliases}
+    names = list(known)
+    aliases = [alias for alias, name in INITIALIZER_ALIASES.items() if name in names]
     for value in values:
         if not isinstance(value, str):
             raise SearchSpaceError.of_setting(f"A Keras {kind}", "a name", value)
-        reason = (unusable or {}).get(spelled(value))
-        if reason is not None:
-            raise SearchSpaceError(f"Keras's {kind} {value!r} can't be used by its name: {reason}.")
-        if spelled(value) not in accepted:
-            raise SearchSpaceError(f"Keras has no {kind} {value!r}. {suggestion(value, known)}")
+        if spelled(value) not in [*names, *aliases]:
+            near = suggestion(value, names)
+            raise SearchSpaceError(
+                f"{value!r} is no Keras {kind} that its name alone makes",
+                hint=f"{near} A builder can make any other.",
+            )
     return tuple(values)

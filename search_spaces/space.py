@@ -221,7 +221,7 @@ class SearchSpace:
             raise SearchSpaceError(containment.reason)
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what a builder reads: the values, and `otherwise` for what is not active.
+        """Returns a builder's readings: the values, and `otherwise` of inactive parameters.
 
         Args:
             values: Values of the active parameters.

@@ -1,4 +1,4 @@
-"""A space tailored from the command line: what varies, from which range, and what is fixed.
+"""A space tailored from the command line: names that vary, ranges, and fixed values.
 
     --only a,b                          these vary, all others are Fixed at their defaults
     --set learning_rate=1e-4            Fixed at this value
@@ -79,7 +79,7 @@ class Tailoring(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the tailoring changes nothing."""
         return self.only is None and not self.ranges
 
     def apply(self, space: SearchSpace) -> SearchSpace:
@@ -148,8 +148,8 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
     a Choice (of a Boolean a Boolean), one value a Fixed; all without a condition.
     """
     low, dots, rest = text.partition("..")
-    known = isinstance(parameter, Listed) and text in parameter.values
-    if dots and _number(low) is not None and not known:
+    is_value = isinstance(parameter, Listed) and text in parameter.values
+    if dots and _number(low) is not None and not is_value:
         return _read_range(parameter, text, low, rest)
     values = _read_values(parameter, text)
     if len(values) == 1:
@@ -232,10 +232,10 @@ def _read_values(parameter: Parameter, text: str) -> list[Any]:
     """Returns one or several values of the parameter's kind."""
     if isinstance(parameter, Listed) and parameter.objects:
         content = read_object(text)
-        known = content is not None and parameter.contains(content)
-        if not known and isinstance(content, list | tuple) and any(map(is_object, content)):
+        is_value = content is not None and parameter.contains(content)
+        if not is_value and isinstance(content, list | tuple) and any(map(is_object, content)):
             return [value_of_kind(parameter, each) for each in content]
-        if known or isinstance(content, tuple | dict):
+        if is_value or isinstance(content, tuple | dict):
             return [value_of_kind(parameter, content)]
     if text.startswith("["):
         content = _json(text)

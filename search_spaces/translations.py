@@ -70,7 +70,7 @@ class _Encoding:
         self.name, self.listed = parameter.name + how, listed
 
     def encode(self, value: Any) -> Any:
-        """Returns what the library stores for a value of the domain."""
+        """Returns the library's value for a value of the domain."""
         domain = self.parameter
         if self.listed is None:
             return self._stored(domain.canonical(value))
@@ -79,7 +79,7 @@ class _Encoding:
         return self.listed[domain.grid.nearest_index(domain.canonical(value))]
 
     def decode(self, stored: Any) -> Any:
-        """Returns the value of the domain for what the library stored."""
+        """Returns the value of the domain for a value that the library stored."""
         domain = self.parameter
         if self.listed is None:
             value = self._value(stored) if is_real(stored) else NOT_GIVEN
@@ -163,7 +163,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
         return values
 
     def _encoded(self, values: Mapping[str, Any]) -> dict[_AnyEncoding, Any]:
-        """Returns what the library stores for each active parameter, parents first."""
+        """Returns the library's value of each active parameter, parents first."""
         self._space.validate(values)
         return {
             encoding: encoding.encode(values[name])
@@ -184,7 +184,7 @@ class _EncodedSpace(Generic[_AnyEncoding]):
 
 
 class OptunaEncoding(_Encoding):
-    """How Optuna gets one parameter."""
+    """The encoding of one parameter for Optuna."""
 
     library = "Optuna"
 
@@ -202,7 +202,7 @@ class OptunaEncoding(_Encoding):
 
     @functools.cached_property
     def distribution(self) -> BaseDistribution:
-        """What Optuna draws from."""
+        """The distribution that Optuna draws from."""
         from optuna import distributions
 
         domain = self.parameter
@@ -219,7 +219,7 @@ class OptunaEncoding(_Encoding):
         return distribution
 
     def suggest(self, trial: BaseTrial) -> Any:
-        """Returns what a trial suggests, as Optuna stores it; perhaps a rounding error off."""
+        """Returns a trial's suggestion, as Optuna stores it; perhaps a rounding error off."""
         drawn: Any = self.distribution
         if isinstance(self.parameter, Listed):
             return trial.suggest_categorical(self.name, drawn.choices)
@@ -304,7 +304,7 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
 
 
 class KerasTunerEncoding(_Encoding):
-    """How Keras Tuner gets one parameter."""
+    """The encoding of one parameter for Keras Tuner."""
 
     library = "Keras Tuner"
 
@@ -360,7 +360,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
     """Translates between the values of a search space and those of Keras Tuner's oracles."""
 
     RESERVED: ClassVar[str] = "tuner/"
-    """What the names begin with that Keras Tuner's Hyperband puts among the values of a trial."""
+    """The begin of names that Keras Tuner's Hyperband puts among the values of a trial."""
 
     def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
         """Chooses an encoding for each parameter.
@@ -396,7 +396,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
         return declared
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what an oracle's trial holds for values of the space, by Keras Tuner's names."""
+        """Returns values of the space as an oracle's trial holds them, by Keras Tuner's names."""
         return {encoding.name: stored for encoding, stored in self._encoded(values).items()}
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:

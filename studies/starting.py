@@ -1,4 +1,4 @@
-"""Writes a study file to start from: what it must know of the user's data, and its text."""
+"""Writes a study file to start from, for the user's data."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write_study(
     kind: Kind | None = None,
     catalog: str | None = None,
 ) -> tuple[str, tuple[str, ...]]:
-    """Writes a study file, and returns the study's name, and what the user should know."""
+    """Writes a study file, and returns the study's name, and notes on its data."""
     file = check_new(file)
     name = check_study_name(file.stem.replace("_", " ").strip() or file.stem)
     notes: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ def _copied(catalog: str, name: str) -> str:
 
 def study_text(name: str, file: str, samples: Samples) -> str:
     """Returns the text of a study file."""
-    # Late, as all that only some commands need.
+    # Few commands need it.
     import jinja2
 
     template = Path(__file__).with_name("starting.py.jinja").read_text(encoding="utf-8")
@@ -123,7 +123,7 @@ def columns(file: Path) -> list[str]:
 
 
 def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
-    """Reads what a study file must know of the user's data."""
+    """Returns the user's data as a study file describes it."""
     if not file.expanduser().exists():
         raise DataError(f"There is no file {str(file)!r}. --data takes {_WHAT}.")
     if is_table(file):
@@ -152,26 +152,26 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
     texts = [name for name in refused if _are_texts(frame[name].dropna())]
     if not usable and len(texts) == 1:
         return _of_texts(file, texts[0], target, kind)
-    found = guessed(frame[target]) if kind is None else kind
+    meaning = guessed(frame[target]) if kind is None else kind
     left_out = tuple(refused) if usable else ()
-    # As a launch would read it, so that it says the same now.
+    # Read it as a launch does, so that it says the same now.
     described = datasets.table(
-        file, target=target, classes=found != "regression", drop=left_out
+        file, target=target, classes=meaning != "regression", drop=left_out
     ).read
     assert isinstance(described, Table), "it reads a table"
     read = described.contents_of(frame).pool
-    if found != "regression":
-        check_values(len(set(read.y)), found, str(file))
+    if meaning != "regression":
+        check_values(len(set(read.y)), meaning, str(file))
     options = f", drop=[{', '.join(map(quoted, left_out))}]" if left_out else ""
     call = (
         f"ks.datasets.table({quoted_path(file)}, target={quoted(target)}, "
-        f"classes={found != 'regression'}{options})"
+        f"classes={meaning != 'regression'}{options})"
     )
     notes = [*(read.table.notes if read.table else ())]
     for name in left_out:
         hint = " For a model that reads it, see ks.datasets.text." if name in texts else ""
         notes.append(f"The column {name!r} is left out: it {refused[name]}.{hint}")
-    output = _output(found, len(set(read.y)))
+    output = _output(meaning, len(set(read.y)))
     return Samples(call, (), output, tuple(notes), "new_samples.csv")
 
 
@@ -242,7 +242,7 @@ class Samples:
 
     @property
     def kind(self) -> Kind:
-        """What the targets are."""
+        """The kind of targets."""
         function = self.output.partition("(")[0]
         if function == "binary":
             return "binary"

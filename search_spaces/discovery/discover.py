@@ -35,7 +35,7 @@ _WIDENED: Final = 5
 
 
 class Discovery(NamedTuple):
-    """What was found.
+    """The outcome of a discovery.
 
     Attributes:
         space: The search space, in the order in which parameters were first declared.
@@ -58,7 +58,7 @@ def discover(
     space: SearchSpace | None = None,
     stops: Callable[[Exception], bool] = lambda error: False,
 ) -> Discovery:
-    """Finds what a builder declares, through all its branches.
+    """Finds the declarations of a builder, through all its branches.
 
     Conditions that the builder states (`conditional_scope`, `parent_name`) hold as stated. Others
     are inferred: a parameter is active only if its parents have certain values. A condition of
@@ -67,15 +67,15 @@ def discover(
     A name that is declared with several domains stands for several parameters if conditions
     separate them, and else for one with all the values.
 
-    Discovery does not find what a builder declares only if three parameters at once have values
+    Discovery misses a declaration that is made only if three parameters at once have values
     other than their defaults, or only for a number between two for which it declares the same. Such
     parameters join at run time.
 
     Args:
-        build: The builder, called with an `hp` (or `trial`); what it returns is ignored.
+        build: The builder, called with an `hp` (or `trial`); its result is ignored.
         before: Called before each build, to reset global state.
         limit: The most builds, 1 or more.
-        space: Declared outside the builder; what only the builder declares comes after it.
+        space: Declared outside the builder; the builder's own declarations come after it.
         stops: Decides whether an exception of the builder ends the discovery, and is raised.
 
     Returns:

@@ -64,7 +64,7 @@ def landmarks(parameter: Parameter) -> list[int]:
 
 
 def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """Returns what is seen at indices, and wherever it changes between them, ascending."""
+    """Returns the sights at indices, and at each change between them, ascending."""
     seen = {index: look(index) for index in places}
     while True:
         ordered = sorted(seen)
@@ -139,12 +139,12 @@ class Explorer:
 
     def _least(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns those values that a parameter needs to be active."""
-        left = {n: v for n, v in values.items() if self._is_chosen(n, v)}
-        for each in list(left):
-            fewer = {n: v for n, v in left.items() if n != each}
+        needed = {n: v for n, v in values.items() if self._is_chosen(n, v)}
+        for each in list(needed):
+            fewer = {n: v for n, v in needed.items() if n != each}
             if name in self._run(fewer).values:
-                left = fewer
-        return left
+                needed = fewer
+        return needed
 
     def _is_chosen(self, name: str, value: Any) -> bool:
         return self._tracer.key(name, value) != self._tracer.key(
@@ -229,9 +229,9 @@ class Explorer:
         return None
 
     def _supported(self, pair: dict[str, Any], conditions: Conditions) -> dict[str, Any] | None:
-        """Returns a pair with what it needs: what worked in a build, else defaults, if they fit."""
-        wanted: Condition = {name: (value,) for name, value in pair.items()}
-        needed = needs(wanted, conditions, self._tracer)
+        """Returns a pair with the values that it needs: of a build, else fitting defaults."""
+        condition: Condition = {name: (value,) for name, value in pair.items()}
+        needed = needs(condition, conditions, self._tracer)
         if not all(needed.values()):
             return None
         row: dict[str, Any] = {}
@@ -348,7 +348,7 @@ def _condition(
             and 1 < (parameters[parent].count or 0) <= MOST_LISTED
         }
         chosen = _telling(without, seen)
-        # Of the builds that had the parameter, the one nearest to the defaults.
+        # Start from the build nearest to the defaults that had the parameter.
         home = min(having, key=lambda trace: _distance(tracer, trace))
         inferred = {}
         for parent in chosen:

@@ -25,7 +25,7 @@ _MOST_DRAWN: Final = 16
 
 
 class Reading(NamedTuple):
-    """What a builder does with a space.
+    """The outcome of running a builder on points of a space.
 
     Attributes:
         unread: Names of parameters that no build read, though they were active.
@@ -169,7 +169,7 @@ class RecordedHyperparameters:
 
     def _method(self, name: str) -> Callable[..., Any]:
         def method(*arguments: Any, **keywords: Any) -> Any:
-            # What a function does after an error is not recorded.
+            # A function may do anything after an error: no comparison tells.
             comparable, self._comparable = self._comparable, False
             answer = getattr(self._hp, name)(*arguments, **keywords)
             self._comparable = comparable

@@ -1,4 +1,4 @@
-"""Tracing: running a builder on chosen values, and what it then declared."""
+"""Tracing: running a builder on chosen values, and noting its declarations."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Tracer:
     def known(self, assignment: Mapping[str, Any]) -> Trace | None:
         """Returns the build that values lead to, the rest being defaults; None if there is none.
 
-        A build depends only on the values of what it declares.
+        A build depends only on the values of its own declarations.
         """
         keys = {n: self.key(n, assignment.get(n, p.default)) for n, p in self.parameters.items()}
         return next((t for t in reversed(self.traces) if t.keys.items() <= keys.items()), None)
@@ -197,7 +197,7 @@ class Tracer:
 
 
 class TracedHyperparameters(InlineDeclarations):
-    """The `hp` of a traced build: chosen values for what is declared, defaults for the rest.
+    """The `hp` of a traced build: chosen values for some declarations, defaults for the rest.
 
     Attributes:
         traced: What was declared so far, as the tracer keeps it, with its values.
@@ -208,7 +208,7 @@ class TracedHyperparameters(InlineDeclarations):
         super().__init__({})
         self._tracer, self._assignment, self._recorded = tracer, assignment, True
         self.traced: dict[str, Any] = {}
-        # By which names the tracer keeps what can be read.
+        # The tracer's names of readable parameters, by the builder's.
         self._kept: dict[str, str] = {}
         if tracer.space is not None:
             self._declare_space(tracer.space)
@@ -220,11 +220,11 @@ class TracedHyperparameters(InlineDeclarations):
 
     @property
     def params(self) -> dict[str, Any]:
-        """What was declared so far, with its values."""
+        """The values of all declarations so far."""
         return self.values
 
     def copy(self) -> Self:
-        """Returns a copy: what is declared on it does not join the space."""
+        """Returns a copy, whose declarations do not join the space."""
         copied = super().copy()
         copied._recorded = False
         return copied

@@ -29,7 +29,7 @@ _SWITCH: Final = (False, True)
 
 
 def _values(values: object, parameter: Parameter, field: object) -> tuple[Any, ...]:
-    # A string is iterable too, and its letters are never what was meant; a set has no order,
+    # A string is iterable too, and nobody means its letters; a set has no order,
     # and would make another space in every process.
     if not isinstance(values, Iterable) or isinstance(
         values, str | bytes | Mapping | set | frozenset
@@ -53,7 +53,7 @@ def _value(value: object, parameter: Parameter, field: object) -> Any:
 
 @attrs_parameter
 class Listed(Parameter):
-    """What Choice, Boolean and Fixed share: values, distinguished by type and content."""
+    """The base of Choice, Boolean and Fixed: values, distinguished by type and content."""
 
     @property
     def _listed(self) -> tuple[Any, ...]:
@@ -67,7 +67,7 @@ class Listed(Parameter):
 
     @functools.cached_property
     def objects(self) -> frozenset[str]:
-        """Those of the values that spell a tuple, list or dict."""
+        """The values that spell a tuple, list or dict."""
         return frozenset(repr(each) for each in self._listed if is_object(each))
 
     @functools.cached_property
@@ -95,7 +95,7 @@ class Listed(Parameter):
         return place
 
     def opened(self, value: Any) -> Any:
-        """Returns what a builder reads for a value: a new object if the value spells one."""
+        """Returns a builder's reading of a value: a new object if the value spells one."""
         return (
             ast.literal_eval(value) if isinstance(value, str) and value in self.objects else value
         )
@@ -132,7 +132,7 @@ class Listed(Parameter):
         return self.values[0]
 
     def _with_objects(self, domain: dict[str, Any]) -> dict[str, Any]:
-        """Returns what the domain is made of, with the spellings among it where there are any."""
+        """Returns the domain, with the spellings among its values if there are any."""
         return {**domain, "objects": sorted(self.objects)} if self.objects else domain
 
 

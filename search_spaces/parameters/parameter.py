@@ -1,4 +1,4 @@
-"""What all parameters share: a name, a domain, a default, a role, a condition; plain values.
+"""The base of all parameters: name, default, role, condition; and plain values.
 
 Values are JSON's scalars, distinguished by type. Tuples, lists and dicts may be values of a choice.
 They are spelled as Python writes them: `(50,)` is "(50,)" in the space, to every engine, in MLflow
@@ -66,7 +66,7 @@ tuned to compare the scientific ones fairly, *fixed* ones stay as they are."""
 
 
 class Declared(TypedDict, total=False):
-    """What every parameter may declare, besides its domain and its default."""
+    """The options of every parameter, besides its domain and its default."""
 
     role: str
     when: Mapping[str, object] | None
@@ -181,7 +181,7 @@ class Parameter(abc.ABC):
     """
 
     kind: ClassVar[str]
-    """What the parameter is called in JSON and in messages."""
+    """The kind's name in JSON and in messages."""
 
     name: str = attrs.field(converter=checked(_name))
     role: Any = attrs.field(default="nuisance", kw_only=True, converter=checked(_role))
@@ -203,7 +203,7 @@ class Parameter(abc.ABC):
 
     @property
     def subject(self) -> str:
-        """How messages call the parameter: `Float 'dropout'`."""
+        """The parameter's name in messages: `Float 'dropout'`."""
         return f"{type(self).__name__} {self.name!r}"
 
     def wrong(
@@ -287,7 +287,7 @@ class Parameter(abc.ABC):
             raise SearchSpaceError(reason)
 
     def opened(self, value: Any) -> Any:
-        """Returns what a builder reads for a value: a tuple for its spelling, else the value."""
+        """Returns a builder's reading of a value: a tuple for its spelling, else the value."""
         return value
 
     def _checked_unit(self, unit: Any) -> float:
@@ -373,7 +373,7 @@ class Parameter(abc.ABC):
 
 
 def condition_in_words(parameter: Parameter) -> str:
-    """When a parameter is active: "'momentum' is active when 'optimizer' is 'sgd'"."""
+    """Returns a clause such as "'momentum' is active when 'optimizer' is 'sgd'"."""
     if not parameter.when:
         return f"{parameter.name!r} is always active"
     parts = [

@@ -161,7 +161,7 @@ def value_at(low: Number, step: Number, index: int, ratio: bool) -> Number:
         return low * step**index if ratio else low + step * index
     if ratio:
         exact = _EXACT.multiply(decimal_of(low), _EXACT.power(decimal_of(step), index))
-        # What a float holds of any decimal literal.
+        # A float holds 15 digits of any decimal literal.
         return float(f"{exact:.15g}")
     return float(_EXACT.fma(index, decimal_of(step), decimal_of(low))) + 0.0
 
@@ -280,7 +280,7 @@ class Ranged(Parameter):
         )
 
     def _wrong_range(self) -> str:
-        """Returns what is wrong with range and step, and what to do; empty if nothing is."""
+        """Returns the fault of range and step, with a remedy; empty if there is none."""
         ends = f"low={self.low!r}, high={self.high!r}"
         if self.low == self.high:
             return f"{ends} never varies: declare it as Fixed({self.name!r}, {self.low!r})."

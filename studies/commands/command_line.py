@@ -1,4 +1,4 @@
-"""The command ``kerastudy``, and what its commands share: options, errors, output, trust."""
+"""The command ``kerastudy``, and the common parts of its commands: options, errors, trust."""
 
 from __future__ import annotations
 
@@ -137,9 +137,9 @@ class Sectioned(click.Command):
         options: dict[str, list[tuple[str, str]]] = {title: [] for title in self.sections}
         last = [*options][-1]
         for each in self.get_params(context):
-            told = each.get_help_record(context)
-            if isinstance(each, click.Option) and told is not None:
-                options[section_of.get(each.name or "", last)].append(told)
+            record = each.get_help_record(context)
+            if isinstance(each, click.Option) and record is not None:
+                options[section_of.get(each.name or "", last)].append(record)
         for title, records in options.items():
             with formatter.section(title):
                 formatter.write_dl(records)
@@ -205,10 +205,10 @@ def check_trusted(store: Path | None, trust: bool) -> None:
     root = real_folder(store if store is not None else default_store_path())
     # One of a newer version is refused first.
     facts_fault(root)
-    told = trusting.stranger(root) if is_store(root) else ""
-    if not told:
+    reason = trusting.stranger(root) if is_store(root) else ""
+    if not reason:
         return
-    text = f"The store {str(root)!r} {told}, and this command runs the code recorded in it."
+    text = f"The store {str(root)!r} {reason}, and this command runs the code recorded in it."
     if not trust:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise StoreError(f"{text} If you trust it, give --trust.")

@@ -59,8 +59,8 @@ def new_command(
     """
     from studies.starting import check_new, write_study
 
-    given = [name for name, value in (("data", data), ("kind", kind)) if value is not None]
-    if catalog is not None and (given or target is not None):
+    options = [name for name, value in (("data", data), ("kind", kind)) if value is not None]
+    if catalog is not None and (options or target is not None):
         raise click.UsageError("--from copies a study as it stands; leave --data and others out.")
     if data is None and (target is not None or kind is not None):
         raise click.UsageError("--target and --kind describe --data FILE; give it too.")
@@ -80,7 +80,7 @@ def new_command(
 
 
 def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | None, str | None, Any]:
-    """Asks for what was not given."""
+    """Asks for the options that were left out."""
     from studies.data import is_table
     from studies.starting import columns, read_samples
 
@@ -162,19 +162,19 @@ def data_command(
     if output is not None:
         output = file_for(output, "", force=True)
     other = data_to_use(data, column)
-    # What code of the user's prints in this process is no result.
+    # Prints of the user's code are no result.
     with contextlib.redirect_stdout(sys.stderr):
         if found_target is None:
             recorded: list[str] = []
-            found = check_file(other)
+            outcome = check_file(other)
         else:
-            found, recorded = check_target(found_target, other, store)
-    if output is not None and found.picture:
+            outcome, recorded = check_target(found_target, other, store)
+    if output is not None and outcome.picture:
         with written(output, "", force=True) as (_, partial):
-            partial.write_bytes(found.picture)
+            partial.write_bytes(outcome.picture)
     elif output is not None:
         click.echo("note: the samples are no images, so there is no picture", err=True)
     if as_json:
-        print_json({**found.document(), "recorded": recorded})
+        print_json({**outcome.document(), "recorded": recorded})
         return
-    tell("\n".join(data_text(found, recorded)))
+    tell("\n".join(data_text(outcome, recorded)))

@@ -44,7 +44,7 @@ class AskedOracle:
     # All trials of the study, as canonical JSON: shared with the engine, which adds to it.
     tried: set[str]
 
-    # Of Keras Tuner's Oracle.
+    # Keras Tuner's Oracle has these.
     trials: dict[str, Any]
     ongoing_trials: dict[str, Any]
     objective: Any
@@ -100,8 +100,8 @@ def untried_values(space: SearchSpace, tried: set[str], seed: int) -> dict[str, 
     """Returns a configuration that has not been tried, chosen at random; None if there is none."""
     drawn = random.Random(seed)
     if all(parameter.count is not None for parameter in space):
-        left = (values for values in space.grid() if canonical_json(values) not in tried)
-        candidates = list(itertools.islice(left, _LISTED))
+        untried = (values for values in space.grid() if canonical_json(values) not in tried)
+        candidates = list(itertools.islice(untried, _LISTED))
         return drawn.choice(candidates) if candidates else None
     for _ in range(_DRAWS):
         values = space.from_unit({name: drawn.random() for name in space.dimensions})
@@ -155,10 +155,10 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
                 self.ongoing_trials = {}
                 self.gpr.fit(*vectors_of(oracles.BayesianOptimizationOracle, self))
                 self.trials, self.ongoing_trials = trials, everything[1]
-            found = vectors_of(oracles.BayesianOptimizationOracle, self)
+            vectors = vectors_of(oracles.BayesianOptimizationOracle, self)
         finally:
             self.trials, self.ongoing_trials = everything
-        return found
+        return vectors
 
     def _as_bad_as_the_worst(self) -> dict[str, Any]:
         """Returns the trials, the infeasible ones with the worst value of any.
@@ -170,16 +170,16 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         worst = (
             max(low, min(scores)) if self.objective.direction == "max" else min(high, max(scores))
         )
-        found = {}
+        trials = {}
         for trial_id, trial in self.trials.items():
-            found[trial_id] = trial
+            trials[trial_id] = trial
             if trial.status == TrialStatus.FAILED:
-                found[trial_id] = copy.copy(trial)
-                found[trial_id].status, found[trial_id].score = TrialStatus.COMPLETED, worst
+                trials[trial_id] = copy.copy(trial)
+                trials[trial_id].status, trials[trial_id].score = TrialStatus.COMPLETED, worst
             elif trial.status == TrialStatus.COMPLETED and not low <= trial.score <= high:
-                found[trial_id] = copy.copy(trial)
-                found[trial_id].score = min(max(trial.score, low), high)
-        return found
+                trials[trial_id] = copy.copy(trial)
+                trials[trial_id].score = min(max(trial.score, low), high)
+        return trials
 
 
 class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
@@ -224,10 +224,10 @@ def _range_of_ordinary(scores: Sequence[float]) -> tuple[float, float]:
 
 
 def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
-    """Whether a finite space is known to be exhausted, by a quick check."""
+    """Returns whether a finite space is exhausted, by a quick check first."""
     if any(each.count is None for each in space):
         return False
-    # There are more if what has no condition alone combines in more ways.
+    # Parameters without a condition alone combine in so many ways.
     least = math.prod(each.count or 1 for each in space if not each.when)
     return len(tried) >= least and not any(itertools.islice(space.grid(), len(tried), None))
 
@@ -264,7 +264,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
     trials have ended than will stay behind, so there is a place for each running trial.
     """
 
-    # Of Keras Tuner's.
+    # Keras Tuner's HyperbandOracle has these.
     _brackets: list[dict[str, Any]]
     _current_bracket: int
     _current_iteration: int
@@ -289,7 +289,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
                 bracket = self._open_bracket()
                 if bracket is None or not self._usable_in(bracket):
                     return None
-                # The space is exhausted. Those that the bracket has compete for what is above.
+                # The space is exhausted: the bracket's trials compete for the rungs above.
                 bracket["rounds"][0].append({"past_id": None, "id": self._blank()})
             elif values.get(_PAST) in self._unusable:
                 self._replace_id(trial_id, self._blank())

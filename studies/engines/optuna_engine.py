@@ -131,11 +131,11 @@ class OptunaTrials:
         # longer with more trials, unless the pruner reads the others' results first.
         self._noted_by = None if "auto" in options.values() else 0
         self._storage = Memory()
-        # In each fold, if trials have several.
+        # Steps of each fold, if trials have several folds.
         self._fold_steps = settings.epochs if settings.folds > 1 else None
-        # By how much epochs are ahead of steps.
+        # Epochs are ahead of steps by so many.
         self._ahead = int(settings.from_zero)
-        # By number.
+        # The first number whose result did not count, by the number of the trial.
         self._known: dict[int, int] = {}
         self._study = optuna.create_study(
             study_name=settings.name,

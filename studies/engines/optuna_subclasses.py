@@ -132,7 +132,7 @@ class Memory(optuna.storages.InMemoryStorage):
             return super().get_all_trials(study_id, deepcopy, states)
         number, known = self._judged
         if not known:
-            # Without a look through all trials, of which there may be thousands.
+            # Don't look through all trials: there may be thousands.
             alone = self.get_trial(self.get_trial_id_from_study_id_trial_number(study_id, number))
             return [alone] if states is None or alone.state in states else []
         trials = super().get_all_trials(study_id, deepcopy, states)

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.champion.recorded import check_data, recorded_executor
-from studies.champion.reruns import weights_of
+from studies.champion import check_data, recorded_executor, weights_of
 from studies.lines import as_csv
 from studies.progress import NoProgress, Progress
 from tracking.history.study_history import StudyHistory
@@ -68,17 +67,17 @@ def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
         table = trials_table(history)
         table.insert(0, "engine", history.description.engine)
         tables.append(table)
-    # Without columns that are empty in one table, whose types pandas would have to guess.
+    # One table needs no concatenation, which guesses the types of empty columns.
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
 def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:
     """Returns a table in which columns of mixed types are texts: Parquet takes one type each."""
     for column in _of_objects(table):
-        given = table[column].dropna()
-        types = set(map(type, given))
+        values = table[column].dropna()
+        types = set(map(type, values))
         if len(types) > 1 or types & {list, tuple, dict}:
-            table[column] = given.map(str).reindex(table.index)
+            table[column] = values.map(str).reindex(table.index)
     return table
 
 
@@ -122,7 +121,7 @@ def export_keras(
     with tempfile.TemporaryDirectory() as folder:
         model = _registered(history) if history.is_champion(trial) else None
         if model is None:
-            made = Path(folder, "model")
+            champion = Path(folder, "model")
             with recorded_executor(history, trial, data=data, progress=progress) as (
                 worker,
                 _,
@@ -130,8 +129,8 @@ def export_keras(
                 check_data(trial, worker)
                 checkpoint, trial = weights_of(history, trial, worker, Path(folder), progress)
                 spec, _ = trial.best_training
-                worker.save_champion(spec, checkpoint, history.description.space, made)
-            model = made / _MODEL
+                worker.save_champion(spec, checkpoint, history.description.space, champion)
+            model = champion / _MODEL
         with written(file, default, force) as (_, partial):
             shutil.copyfile(model, partial)
     return KerasExport(name, history.description.engine, trial.number, file)

@@ -93,16 +93,16 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
     name = f"{history.description.name} ({history.description.engine})"
     if not history.trials:
         raise StudyError(f"The study {name!r} has no trials yet: there is nothing to export.")
-    wanted = _trials(history)
-    with _opened(storage or history.store.optuna_uri) as (opened, shown):
-        study = _study(opened, name, history, shown)
+    trials = _trials(history)
+    with _opened(storage or history.store.optuna_uri) as (opened, public):
+        study = _study(opened, name, history, public)
         stored = study.get_trials(deepcopy=False)
-        if len(stored) > len(wanted) or not all(map(_same, stored, wanted)):
+        if len(stored) > len(trials) or not all(map(_same, stored, trials)):
             optuna.delete_study(study_name=name, storage=opened)
-            study, stored = _study(opened, name, history, shown), []
-        new = wanted[len(stored) :]
+            study, stored = _study(opened, name, history, public), []
+        new = trials[len(stored) :]
         study.add_trials(new)
-    return OptunaExport(name, shown, len(wanted), len(new))
+    return OptunaExport(name, public, len(trials), len(new))
 
 
 @contextlib.contextmanager
@@ -117,10 +117,10 @@ def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
         url = make_url(address)
     except ArgumentError:
         raise StudyError(f"{address!r} is no address of a storage. {_HINT}") from None
-    shown = url.render_as_string(hide_password=True)
+    public = url.render_as_string(hide_password=True)
     of_file = url.get_backend_name() == "sqlite"
     if of_file and url.database in (None, "", ":memory:"):
-        raise StudyError(f"The storage {shown!r} would be lost with this process. {_HINT}")
+        raise StudyError(f"The storage {public!r} would be lost with this process. {_HINT}")
     arguments = {"connect_args": {"timeout": 60}} if of_file else {}
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -129,19 +129,19 @@ def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
         there = set(inspect(engine).get_table_names())
         engine.dispose()
         if there and not {"studies", "trials"} <= there:
-            raise StudyError(f"{shown!r} is not an Optuna database. Pass another --storage.")
-        # With its password.
+            raise StudyError(f"{public!r} is not an Optuna database. Pass another --storage.")
+        # Optuna needs the password.
         storage = optuna.storages.RDBStorage(url.render_as_string(False), engine_kwargs=arguments)
         try:
-            yield storage, shown
+            yield storage, public
         finally:
             storage.remove_session()
             storage.engine.dispose()
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise StudyError(f"The storage {shown!r} can't be used: {first_cause(error)}.") from None
+        raise StudyError(f"The storage {public!r} can't be used: {first_cause(error)}.") from None
     except (ImportError, RuntimeError) as error:
         # The database's driver is not installed; its tables are of another version of Optuna.
-        raise StudyError(f"The storage {shown!r} can't be used: {error}") from None
+        raise StudyError(f"The storage {public!r} can't be used: {error}") from None
     finally:
         optuna.logging.set_verbosity(verbosity)
 
@@ -189,12 +189,12 @@ def _trials(history: StudyHistory) -> list[FrozenTrial]:
     }
     space = OptunaSpace(history.description.space)
     curve = RecordedCurves(history.folder, history.trials)
-    found = []
+    trials = []
     for trial in history.trials:
         state = by_state[trial.state]
         params, distributions = space.encode(trial.spec.values)
         has_value = trial.best is not None and trial.state in ("complete", "pruned")
-        found.append(
+        trials.append(
             optuna.trial.FrozenTrial(
                 number=trial.number,
                 trial_id=trial.number,
@@ -210,7 +210,7 @@ def _trials(history: StudyHistory) -> list[FrozenTrial]:
                 intermediate_values=curve(trial),
             )
         )
-    return found
+    return trials
 
 
 def _time(milliseconds: int) -> datetime:

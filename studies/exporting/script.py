@@ -21,10 +21,9 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.champion.recorded import recorded_executor
-from studies.champion.reruns import trainings_of
+from studies.champion import recorded_executor, trainings_of
 from studies.data import class_labels, is_text, named_arrays
-from studies.definition.seeds import seed_states
+from studies.definition import seed_states
 from studies.exporting.files import check_folder, explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress
 from studies.training import (
@@ -40,7 +39,7 @@ from tracking.history.trials import fit_metrics
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 if TYPE_CHECKING:
-    from studies.executors.session import Session
+    from studies.executors import Session
 
 _FILES: Final = Path(__file__).with_name("script_files")
 _SCRIPT: Final = "retrain.py"
@@ -71,7 +70,7 @@ class ScriptExport:
 
 @dataclass(frozen=True)
 class ScriptParts:
-    """What a script needs of a study, found in a worker process."""
+    """The parts of a study that a script needs, from a worker process."""
 
     hyperparameters: Mapping[str, Any]
     class_weight: Mapping[int, float] | None
@@ -138,12 +137,12 @@ def export_script(
         explained(folder),
         tempfile.TemporaryDirectory(prefix="partial-", dir=folder.parent) as partial,
     ):
-        made = Path(partial, folder.name)
-        write_script(history, trial, parts, code, made)
+        target = Path(partial, folder.name)
+        write_script(history, trial, parts, code, target)
         progress.wait("trying its first epoch")
-        differs = try_script(made, name, code.folder)
+        differs = try_script(target, name, code.folder)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(made, folder)
+        os.replace(target, folder)
     return ScriptExport(name, engine, trial.number, folder / _SCRIPT, differs, tuple(notes))
 
 
@@ -154,7 +153,7 @@ def training_of(trial: EndedTrial) -> TrialSpec:
 
 
 def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> ScriptParts:
-    """Finds what a script needs of a study.
+    """Returns the parts of a study that a script needs.
 
     Raises StudyError, with the reason, if a script can't do what the trial did.
     """
@@ -185,7 +184,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         assert isinstance(splits.train.y, np.ndarray), "it has classes"
         labels = class_labels(splits.train.y)
         assert labels is not None, "likewise"
-        # For batches, Keras needs those of all classes.
+        # Keras needs the weights of all classes, for batches.
         classes = range(int(labels.max()) + 1)
         weights = {label: spec.class_weight.get(label, 1.0) for label in classes}
     return ScriptParts(hp.values, weights, arrays, splits.digest)
@@ -293,7 +292,7 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
     depth = max(above, package)
     own = path.parent.parts[len(path.parent.parts) - depth :]
     files = {posixpath.normpath(posixpath.join(*own, place)): t for place, t in texts.items()}
-    # What is imported is found from a folder that is no package; the study's own comes first.
+    # Imports start from folders that are no packages; the study's own folder comes first.
     folders = {str(each) for file in files for each in PurePosixPath(file).parents}
     roots = [each for each in folders if posixpath.join(each, "__init__.py") not in files]
     place = {
@@ -309,8 +308,13 @@ def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
 def _requirements(trial: EndedTrial, files: Mapping[str, str]) -> str:
     """Returns the versions that a script needs, in the form of PEP 723."""
     names = {name.partition(".")[0] for text in files.values() for name in imported_names(text)}
-    known = packages_distributions()
-    needed = {"keras", "numpy", "tensorflow", *(known[name][0] for name in names if name in known)}
+    owners = packages_distributions()
+    needed = {
+        "keras",
+        "numpy",
+        "tensorflow",
+        *(owners[name][0] for name in names if name in owners),
+    }
     versions = {each: trial.environment.get(each) or version(each) for each in needed}
     versions.pop("kerastudy", None)
     lines = "".join(f'#     "{package}=={each}",\n' for package, each in sorted(versions.items()))

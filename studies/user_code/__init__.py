@@ -1,4 +1,4 @@
-"""A user's code: what a target names, loaded, sent to workers, recorded; where its errors are."""
+"""A user's code: targets, loading, recording, sending to workers; the places of errors."""
 
 import lazy_loader
 

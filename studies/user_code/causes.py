@@ -15,7 +15,7 @@ from typing import Any
 from search_spaces.errors import BuilderError
 from studies.error_texts import describe
 
-# How TensorFlow's messages give the place of a function or of an operation.
+# TensorFlow's messages give the place of a function or of an operation in this form.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 _OF_KERASTUDY = ("studies", "tracking", "search_spaces")
 _CATALOG = Path(__file__).parents[1] / "catalog"
@@ -86,7 +86,7 @@ def _place_of(error: BaseException) -> str:
     """Returns the innermost line of the user's code in the traceback, or nothing."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [(frame.filename, frame.lineno or 0) for frame in frames]
-    # Of functions that TensorFlow rewrote, and of operations in its graphs.
+    # The message has places of rewritten functions, and of operations in graphs.
     places += [(file, int(line)) for file, line in _PLACE.findall(str(error))]
     own = [(file, line) for file, line in places if is_users(file)]
     return f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else ""

@@ -60,17 +60,17 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
     source = target.source
     assert source is not None
     file = _run(path, source, target)
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if file.search is not None:
         variable = target.variable
-        study, said = study_of_search(path, variable, file.search)
+        study, notes = study_of_search(path, variable, file.search)
     else:
         study, variable = _find(file, target)
     modules = own_modules(path, source, file.module.__package__ or "", target.modules)
     code = CodeDescription.of(
         str(path), variable, source, modules, study_name=study.name, folder=os.getcwd()
     )
-    return study, replace(code, said=said)
+    return study, replace(code, said=notes)
 
 
 def with_source(target: Target) -> Target:
@@ -90,8 +90,8 @@ def with_modules(target: Target) -> Target:
     """
     target, path = with_source(target), Path(target.path)
     assert target.source is not None
-    found = own_modules(path, target.source, _package_of(path), target.modules)
-    texts = {str(place_of(path, place)): text for place, text in found.items()}
+    modules = own_modules(path, target.source, _package_of(path), target.modules)
+    texts = {str(place_of(path, place)): text for place, text in modules.items()}
     return replace(target, modules={**texts, **target.modules})
 
 
@@ -140,7 +140,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     name = f"_kerastudy_study_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     module = ModuleType(name)
     module.__file__ = str(path)
-    # For its relative imports.
+    # Relative imports start from here.
     module.__package__ = _package_of(path)
     # Pickles and keras.saving look modules up by name.
     sys.modules[name] = module
@@ -162,7 +162,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # What follows a search needs its results.
+        # A script may fail after its search, whose results it lacks here.
         named = bool(file.passed_over) and target.variable in vars(module)
         if file.search is None and not named:
             raise StudyFileError(_where_raised(path, error)) from None
@@ -202,34 +202,34 @@ def _package_of(path: Path) -> str:
 
 
 def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
-    found = {
+    studies = {
         name: value
         for name, value in vars(file.module).items()
         if isinstance(value, StudyDefinition) and not name.startswith("_")
     }
     path = target.path
     if target.variable:
-        if target.variable in found:
-            return found[target.variable], target.variable
+        if target.variable in studies:
+            return studies[target.variable], target.variable
         function = vars(file.module).get(target.variable)
         if is_objective(function):
             study = study_of_objective(Path(path), target.variable, function, file.passed_over)
             return study, target.variable
-        hint = suggestion(target.variable, found) if found else "It has no study at all."
+        hint = suggestion(target.variable, studies) if studies else "It has no study at all."
         raise StudyFileError(f"{path!r} has no study {target.variable!r}. {hint}")
     if file.launched is not None:
-        names = [name for name, study in found.items() if study is file.launched]
+        names = [name for name, study in studies.items() if study is file.launched]
         return file.launched, names[0] if names else ""
     if target.study_name:
-        found = {n: s for n, s in found.items() if s.name == target.study_name}
-    if len({id(study) for study in found.values()}) == 1:
-        return next((study, name) for name, study in found.items())
-    if target.study_name and not found:
+        studies = {n: s for n, s in studies.items() if s.name == target.study_name}
+    if len({id(study) for study in studies.values()}) == 1:
+        return next((study, name) for name, study in studies.items())
+    if target.study_name and not studies:
         raise StudyFileError(
             f"{path!r} has no study named {target.study_name!r} at its top level, where it can be "
             "loaded from: not within a function or a main guard."
         )
-    if not found:
+    if not studies:
         objectives = objectives_of(file.module)
         if objectives:
             raise StudyFileError(
@@ -242,8 +242,8 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
             "tuner.search(...) or Optuna's study.optimize(...)."
         )
     raise StudyFileError(
-        f"{path!r} has {len(found)} studies: name one, as in {path}:{next(iter(found))}. "
-        f"There is: {', '.join(found)}."
+        f"{path!r} has {len(studies)} studies: name one, as in {path}:{next(iter(studies))}. "
+        f"There is: {', '.join(studies)}."
     )
 
 
@@ -316,8 +316,8 @@ def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
         return None
     if _files[-1].met(study):
         raise StudyLaunched
-    wanted = _files[-1].variable or _files[-1].study_name
-    return _NotLaunched(study.name, wanted)  # type: ignore[return-value]
+    goal = _files[-1].variable or _files[-1].study_name
+    return _NotLaunched(study.name, goal)  # type: ignore[return-value]
 
 
 class _NotLaunched:

@@ -121,9 +121,9 @@ class _Shared(ModuleType):
         # Python imports a module of ours when there is no such name.
         if not dunder and not _is_ours(f"{self.__name__}.{name}"):
             for theirs in _modules(self.__name__):
-                found = getattr(theirs, name, _ABSENT)
-                if found is not _ABSENT:
-                    return found
+                value = getattr(theirs, name, _ABSENT)
+                if value is not _ABSENT:
+                    return value
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -171,7 +171,7 @@ def _run(name: str, file: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Before it runs, as its own modules may import from it.
+    # Its own modules may import from it while it runs.
     _loaded[file] = module
     try:
         spec.loader.exec_module(module)
@@ -206,5 +206,5 @@ def _place_of_ours(name: str) -> Path:
 
 def _submodules_of_ours(name: str) -> list[str]:
     folder = _place_of_ours(name)
-    found = (entry.stem for entry in (folder.iterdir() if folder.is_dir() else ()))
-    return [each for each in found if each != "__init__" and _is_ours(f"{name}.{each}")]
+    names = (entry.stem for entry in (folder.iterdir() if folder.is_dir() else ()))
+    return [each for each in names if each != "__init__" and _is_ours(f"{name}.{each}")]

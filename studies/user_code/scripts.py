@@ -38,21 +38,21 @@ from studies.user_code.user_modules import imported_names, own_modules
 from tracking.records import Objective
 
 _MAIN: Final = "__main__"
-# Of a script that does not say how many, so that only its timeout, or Ctrl-C, ends it.
+# A script may set no number of trials: only its timeout, or Ctrl-C, then ends it.
 _WITHOUT_END: Final = 10_000
-# Arguments of a search that the study is made of, or that only change what is printed.
+# Arguments of a search that the study takes over, or that only change its output.
 _TAKEN: Final = frozenset(
     """x y sample_weight validation_data validation_split steps_per_epoch validation_steps epochs
     batch_size callbacks class_weight verbose""".split()
 )
 # A study does by itself what these callbacks do.
 _KEPT: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
-# Of Optuna's samplers that keep a state of their own, those that an engine stands for.
+# Engines that stand for samplers of Optuna's with a state of their own.
 _BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "BruteForceSampler": "optuna:grid"}
 
 
 class ScriptStudy(NamedTuple):
-    """The study of a script's search, and what to say of it: what it took, what it did not."""
+    """The study of a script's search, and notes on what it took over and left out."""
 
     study: StudyDefinition
     said: tuple[str, ...]
@@ -119,8 +119,8 @@ def study_of_objective(
     Its direction is that of the file's searches, such as one of another object of its class.
     """
     optunas = [each.owner for each in searches if each.library == OPTUNA]
-    found = {each.direction.name.lower() for each in optunas if len(each.directions) == 1}
-    direction = found.pop() if len(found) == 1 else None
+    directions = {each.direction.name.lower() for each in optunas if len(each.directions) == 1}
+    direction = directions.pop() if len(directions) == 1 else None
     name = _study_name(path, variable)
     return StudyDefinition(name, objective_function=function, direction=direction)
 
@@ -144,7 +144,7 @@ def _study_name(path: Path, variable: str) -> str:
 
 
 def _of_optuna(name: str, search: Search) -> ScriptStudy:
-    optunas, given = search.owner, search.arguments
+    optunas, arguments = search.owner, search.arguments
     if len(optunas.directions) > 1:
         raise StudyFileError(
             f"The script's study has {len(optunas.directions)} objectives, and a study has one. "
@@ -163,34 +163,34 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
         engine=with_options(engine, options),
         pruner=pruner,
         seed=seed,
-        trials=_WITHOUT_END if given.get("n_trials") is None else given["n_trials"],
-        timeout=given.get("timeout"),
+        trials=_WITHOUT_END if arguments.get("n_trials") is None else arguments["n_trials"],
+        timeout=arguments.get("timeout"),
         initial=search.queued,
     )
-    took = [
+    taken = [
         f"{_name_of(search.function)}, to {study.direction}, by {study.engine}",
         f"pruner {study.pruner}",
-        "no end" if given.get("n_trials") is None else counted(study.trials, "trial"),
+        "no end" if arguments.get("n_trials") is None else counted(study.trials, "trial"),
     ]
-    took += [] if study.timeout is None else [f"at most {study.timeout:g} seconds"]
-    took += [f"{len(search.queued)} queued"] if search.queued else []
-    if given.get("callbacks"):
-        names = ", ".join(map(_name_of, given["callbacks"]))
+    taken += [] if study.timeout is None else [f"at most {study.timeout:g} seconds"]
+    taken += [f"{len(search.queued)} queued"] if search.queued else []
+    if arguments.get("callbacks"):
+        names = ", ".join(map(_name_of, arguments["callbacks"]))
         left_out.append(
             f"callbacks of optimize ({names}), which get Optuna's study; to end one early there "
             "are --stop-at, --patience and --timeout"
         )
-    if given.get("n_jobs", 1) != 1:
-        left_out.append(f"n_jobs={given['n_jobs']}; --workers N runs N trials at once")
+    if arguments.get("n_jobs", 1) != 1:
+        left_out.append(f"n_jobs={arguments['n_jobs']}; --workers N runs N trials at once")
     if search.made.get("storage") is not None:
         left_out.append("its storage, as trials are recorded in the store")
     elif optunas.trials:
         left_out.append(f"the {counted(len(optunas.trials), 'trial')} that its study has")
-    return ScriptStudy(study, _said(took, seed, left_out))
+    return ScriptStudy(study, _said(taken, seed, left_out))
 
 
 def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
-    """Returns the engine for one of Optuna's samplers, its settings, and what is left out."""
+    """Returns the engine for one of Optuna's samplers, its settings, and ignored ones."""
     kind = type(sampler).__name__
     if kind in _BY_NAME:
         return _BY_NAME[kind], {}, [f"settings of the {kind}; {_BY_NAME[kind]} has none"]
@@ -205,7 +205,7 @@ def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
 
 
 def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
-    tuner, given, left_out = search.owner, search.arguments, list[str]()
+    tuner, arguments, left_out = search.owner, search.arguments, list[str]()
     oracle = tuner.oracle
     _check_tuner(tuner)
     epochs = _of_fit("epochs", search, 1)
@@ -216,10 +216,10 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         raise StudyFileError(f"The script's oracle makes another search. {error}") from None
     declared = search.made.get("hyperparameters")
     declared = declared if declared is not None and declared.space else None
-    callbacks, kept = _callbacks(given.get("callbacks") or ())
+    callbacks, kept = _callbacks(arguments.get("callbacks") or ())
     study = StudyDefinition(
         name,
-        data=_data(given),
+        data=_data(arguments),
         build=search.function,
         space=declared,
         objective=_objective(oracle.objective),
@@ -230,7 +230,7 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         repeats=tuner.executions_per_trial,
         seed=search.made.get("seed") or 0,
         callbacks=callbacks,
-        class_weight=given.get("class_weight"),
+        class_weight=arguments.get("class_weight"),
         compile={name: getattr(tuner, name) for name in COMPILED},
         tailoring=_tailoring(oracle, declared),
     )
@@ -240,19 +240,21 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
         left_out.append(f"max_model_size={tuner.max_model_size}; raise ValueError in the builder")
     if tuner.distribution_strategy is not None:
         left_out.append("distribution_strategy; --workers N runs N trials at once")
-    others = sorted(given.keys() - _TAKEN)
-    left_out += [f"{each}={given[each]!r:.40} of the search" for each in others]
+    others = sorted(arguments.keys() - _TAKEN)
+    left_out += [f"{each}={arguments[each]!r:.40} of the search" for each in others]
     assert isinstance(study.objective, Objective)
     goal = f"{study.objective.metric} ({study.objective.direction})"
     trials = counted(study.trials, "trial")
-    took = [
+    taken = [
         f"{_name_of(search.function)}, for {goal}, by {study.engine}",
         f"{trials} of {counted(study.epochs, 'epoch')}",
     ]
-    took += [f"{study.repeats} trainings each"] if study.repeats > 1 else []
-    used = [_name_of(each) for each in given.get("callbacks") or () if _name_of(each) not in kept]
-    took += [f"callbacks {' and '.join(used)}"] if used else []
-    return ScriptStudy(study, _said(took, study.seed, left_out))
+    taken += [f"{study.repeats} trainings each"] if study.repeats > 1 else []
+    used = [
+        _name_of(each) for each in arguments.get("callbacks") or () if _name_of(each) not in kept
+    ]
+    taken += [f"callbacks {' and '.join(used)}"] if used else []
+    return ScriptStudy(study, _said(taken, study.seed, left_out))
 
 
 def _check_tuner(tuner: Any) -> None:
@@ -276,8 +278,8 @@ def _of_fit(name: str, search: Search, usual: int) -> int:
     fit = getattr(type(search.function), "fit", None)
     own = inspect.signature(fit).parameters.get(name) if callable(fit) else None
     default = own.default if own is not None and isinstance(own.default, int) else usual
-    given = search.arguments.get(name)
-    return default if given is None else given
+    argument = search.arguments.get(name)
+    return default if argument is None else argument
 
 
 def _trials(oracle: Any, epochs: int) -> int:
@@ -310,7 +312,7 @@ def _callbacks(given: Any) -> tuple[CallbackBuilder | None, list[str]]:
     """Returns what makes new callbacks for each trial, and the names of those left out."""
     used = [each for each in given if _name_of(each) not in _KEPT]
     kept = [_name_of(each) for each in given if _name_of(each) in _KEPT]
-    # As Keras Tuner does.
+    # Keras Tuner copies them for each trial, too.
     return (lambda hp: copy.deepcopy(used)) if used else None, kept
 
 
@@ -379,6 +381,6 @@ def _name_of(thing: Any) -> str:
 
 
 def _said(took: list[str], seed: int, left_out: list[str]) -> tuple[str, ...]:
-    """Returns what a launch says of a script: what is taken of it, and what is not."""
+    """Returns the notes of a launch on a script: the settings taken over and left out."""
     taken = "; ".join([*took, f"seed {seed}"])
     return (f"taken from the script: {taken}", *(f"not taken: {each}" for each in left_out))

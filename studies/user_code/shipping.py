@@ -97,7 +97,7 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
             import_from(Path(entry))
         import_texts(shipped.modules)
         for name, lines in sources.items():
-            # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
+            # Python, and with it TensorFlow's AutoGraph, reads a function's text there.
             linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
         try:
             study = MappingUnpickler(stream, shipped.folder, "c").load()

@@ -1,4 +1,4 @@
-"""What a target on the command line names: where a study is defined.
+"""Targets on the command line: where a study is defined.
 
 A target is a catalog name (``digits``), a file (``my_study.py``), or a file and the name of the
 variable in it (``my_study.py:wide``). The file may be a script for Keras Tuner or Optuna.
@@ -49,16 +49,16 @@ def catalog_names() -> list[str]:
 
 
 def catalog_questions() -> dict[str, str]:
-    """Returns what each ready study asks: the first line of its docstring. Nothing is imported."""
-    found = {}
+    """Returns the question of each ready study, the first line of its file. Imports nothing."""
+    questions = {}
     for name in catalog_names():
         text = (_CATALOG / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-        found[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
-    return found
+        questions[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return questions
 
 
 def resolve_target(text: str, command: str = "launch") -> Target:
-    """Finds what a target names, without running anything."""
+    """Returns the target that a text names, without running anything."""
     if text in catalog_names():
         return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
     path, variable = _split(text)
@@ -72,7 +72,7 @@ _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a 
 
 
 def _no_target(text: str, path: str, file: Path, command: str) -> str:
-    """Returns why there is no such target, and what the user may mean."""
+    """Returns the reason why there is no such target, with the nearest one."""
     hint = _HINTS.get(file.suffix.lower(), "").format(command=command)
     if not text:
         return f"The target is empty. {_A_TARGET}"
@@ -88,7 +88,7 @@ def _no_target(text: str, path: str, file: Path, command: str) -> str:
     if not file.suffix and os.sep not in path:
         known = suggestion(text, catalog_names())
         return f"There is no study {text!r} in the catalog, and no such file. {known}"
-    # Without the ending, which all files share.
+    # All files share the ending, which would make all names similar.
     neighbours = [each.stem for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
     near = get_close_matches(file.stem, neighbours, n=1, cutoff=0.7)
     meant = f" Did you mean {str(file.with_name(near[0] + '.py'))!r}?" if near else ""

@@ -52,8 +52,8 @@ def own_modules(
     it would lie in its folder. `texts`, by file, replace those in the files.
     """
     roots = _roots(path)
-    given = {os.path.realpath(file): text for file, text in (texts or {}).items()}
-    found: dict[str, str] = {}
+    replacements = {os.path.realpath(file): text for file, text in (texts or {}).items()}
+    own: dict[str, str] = {}
     foreign: set[str] = set()
     waiting = [(source, package)]
     while waiting:
@@ -66,12 +66,12 @@ def own_modules(
                 foreign.add(name)
             for place, module in modules:
                 text = None
-                if place not in found:
-                    text = given.get(os.path.realpath(module.file)) or _text(module.file)
+                if place not in own:
+                    text = replacements.get(os.path.realpath(module.file)) or _text(module.file)
                 if place is not None and text is not None:
-                    found[place] = text
+                    own[place] = text
                     waiting.append((text, module.package))
-    return dict(sorted(found.items()))
+    return dict(sorted(own.items()))
 
 
 def imported_names(source: str, package: str = "", *, parents: bool = True) -> list[str]:
@@ -105,16 +105,16 @@ def imported_names(source: str, package: str = "", *, parents: bool = True) -> l
                 add(f"{base}.{alias.name}".strip("."))
         elif isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            given = getattr(node.args[0], "value", None)
-            if called in _BY_NAME and isinstance(given, str) and given and given[0] != ".":
-                add(given)
+            argument = getattr(node.args[0], "value", None)
+            if called in _BY_NAME and isinstance(argument, str) and argument and argument[0] != ".":
+                add(argument)
     return [name for name in names if name]
 
 
 def imported_modules(folder: Path) -> dict[str, str]:
     """Returns the texts of the own modules that this process has imported, for a notebook.
 
-    Cells import what others use, and only some of them are known.
+    A cell may import modules for other cells, whose text is unknown here.
     """
     notebook = folder / "notebook.ipynb"
     roots = _roots(notebook)
@@ -163,7 +163,7 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
         places = [*within, *map(str, places_of(parent))]
     namespace: list[str] = []
     for place in places:
-        # Not `PathFinder`, which needs the parents of namespace packages to be imported.
+        # `PathFinder` would need the parents of namespace packages to be imported.
         finder: Any = pkgutil.get_importer(place)
         spec = None if finder is None else finder.find_spec(name)
         if spec is not None and spec.loader is not None:
@@ -182,12 +182,12 @@ class _Roots(NamedTuple):
 
 def _roots(path: Path) -> list[_Roots]:
     """Returns the roots of a study file: by its name, and with links resolved."""
-    found = []
+    pairs = []
     for file in (Path(os.path.abspath(path)), path.resolve()):
         repository = next((p for p in file.parents if (p / ".git").exists()), None)
         roots = [file.parent, *([] if repository is None else [repository])]
-        found.append(_Roots(file.parent, roots))
-    return found
+        pairs.append(_Roots(file.parent, roots))
+    return pairs
 
 
 def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
@@ -197,7 +197,7 @@ def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
         return None
     if any(resolved.is_relative_to(place) for place in _PYTHONS):
         return None
-    # By their names first, then with links resolved.
+    # A link's own place counts before that of its file.
     for each in (Path(os.path.abspath(file)), resolved):
         for folder, own in roots:
             if any(each.is_relative_to(r) and not _is_installed(each, r) for r in own):
@@ -264,9 +264,9 @@ class _Finder(MetaPathFinder):
                 if os.path.realpath(file) in self._texts:
                     return self._spec(fullname, str(file), file.name == "__init__.py")
             if self._is_namespace(Path(entry, tail)):
-                found = ModuleSpec(fullname, None, is_package=True)
-                found.submodule_search_locations = [str(Path(entry, tail))]
-                return found
+                namespace = ModuleSpec(fullname, None, is_package=True)
+                namespace.submodule_search_locations = [str(Path(entry, tail))]
+                return namespace
         return None
 
     def _is_namespace(self, folder: Path) -> bool:
@@ -292,7 +292,7 @@ class _TextLoader(SourceLoader):
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
-        # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
+        # Python, and with it TensorFlow's AutoGraph, reads a function's text there.
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
     def get_filename(self, fullname: str) -> str:
@@ -302,7 +302,7 @@ class _TextLoader(SourceLoader):
         return self._text.encode()
 
 
-# On a repository of a hundred thousand files it takes a second or two.
+# git takes a second or two on a repository of a hundred thousand files.
 _SECONDS = 10.0
 
 
@@ -312,20 +312,20 @@ def commit_of(code: CodeDescription) -> dict[str, str]:
     It is dirty if a tracked file has changed, or if git does not track one of the study's own
     files. Other untracked files, such as a store, don't count.
     """
-    found = {"commit": "", "dirty": ""}
+    unknown = {"commit": "", "dirty": ""}
     path = Path(code.path or Path(code.folder or ".") / "notebook")
     git = shutil.which("git")
     if git is None or not path.parent.is_dir():
-        return found
+        return unknown
     files = [str(path)] if code.path else []
     files += [str(place_of(path, place)) for place in code.modules or {}]
     commit = _asked(git, path.parent, "rev-parse", "HEAD")
     if not commit:
-        return found
+        return unknown
     changed = _asked(git, path.parent, "status", "--porcelain", "--untracked-files=no")
     if not changed and files:
-        known = _asked(git, path.parent, "ls-files", "--error-unmatch", "--", *files)
-        changed = "untracked" if known is None else ""
+        tracked = _asked(git, path.parent, "ls-files", "--error-unmatch", "--", *files)
+        changed = "untracked" if tracked is None else ""
     return {"commit": commit.strip(), "dirty": "false" if changed == "" else "true"}
 
 
