@@ -234,7 +234,9 @@ def shown(value: object) -> str:
     if inspect.isroutine(value):
         return f"the function {value.__qualname__}"
     entries = list(value.values()) if isinstance(value, dict) else value
-    if isinstance(entries, list | tuple) and any(hasattr(entry, "shape") for entry in entries):
+    if isinstance(entries, list | tuple) and any(
+        hasattr(type(entry), "shape") for entry in entries
+    ):
         return f"an object of type {type(value).__name__}"
     if value is None or isinstance(value, bool | numbers.Number | str | list | tuple | dict):
         text = " ".join(repr(value).split("\n"))

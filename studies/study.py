@@ -15,8 +15,7 @@ from tracking.records import Objective, TrainerName
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from studies.champion.choosing import Promotion
-    from studies.champion.reproduction import Reproduction
+    from studies.champion import Promotion, Reproduction
     from studies.definition import AtTheEnd, ExecutorName, RayOptions, Verify
     from studies.results.study_results import StudyResults
     from tracking.records.checks import Confirmation, Evaluation
@@ -25,7 +24,7 @@ _Kind = TypeVar("_Kind")
 
 
 def _refusing_unknown(kind: type[_Kind]) -> type[_Kind]:
-    """Makes a dataclass suggest names for an unknown argument."""
+    """Makes a dataclass suggest the nearest setting for an unknown argument."""
     names = [each.name for each in dataclasses.fields(kind)]  # type: ignore[arg-type]
     initialize = kind.__init__
 
@@ -69,21 +68,16 @@ class Study(StudyDefinition):
         ```
 
     Attributes:
-        name: Its name in the store, MLflow and the registry; any script, spaces too.
+        name: The name in the store, MLflow and the registry; any script, spaces too.
         data: The data to train and validate on. Or a function of the hyperparameters that returns
-            it, for example with a window's length. It may declare some, like a builder.
-        build: Takes the hyperparameters, returns a compiled Keras model: a function, also one
-            written for Keras Tuner (`build(hp)`) or Optuna (`create_model(trial)`), or a
+            data, for example with a window's length. It may declare some, like a builder.
+        build: A function that takes the hyperparameters and returns a compiled Keras model, also
+            one written for Keras Tuner (`build(hp)`) or Optuna (`create_model(trial)`); or a
             `keras_tuner.HyperModel`.
-        objective_function: In place of data and builder: a function of a trial, as Optuna's
-            ``objective(trial)``, that loads its data, trains its models and returns a number. Its
-            calls of `model.fit` are recorded; its space is found by running it up to the first.
-        direction: ``"maximize"`` or ``"minimize"`` that number; None: minimize, as in Optuna.
         space: The search space, or a `keras_tuner.HyperParameters`. The training itself also uses
             parameters named ``epochs`` and ``batch_size``. Hyperparameters that only the builder
             declares are tuned too. None: found by tracing the builder, see `discover`.
-        objective: A metric that the model logs; an `Objective` for one that Keras lacks. Keras's
-            own may have a name of yours.
+        objective: A metric that the model logs; an `Objective` for a metric of your own.
         trials: Trials in total, at least 1; launching again resumes up to this number.
         epochs: Epochs of a trial, at least 1, unless ``epochs`` is in the space.
         batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space, or the
@@ -95,50 +89,54 @@ class Study(StudyDefinition):
         pruner: Such as ``"median"`` or ``"median,n_warmup_steps=3"``; ``"none"`` trains every trial
             to its end. Or one of Optuna's. None: none; for an objective function the median, as in
             Optuna.
-        keep: How many checkpoints to keep, those of the best trials; None keeps all.
-        threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
-            None: 1, or what TensorFlow already uses if it runs in this process.
-        callbacks: Takes the hyperparameters, returns a list of new Keras callbacks.
-        trainer: ``"auto"``, ``"compiled"`` (an error if that is not exact) or ``"plain"``
-            (`model.fit`). All give the same bits.
-        repeats: Trainings of each trial, at least 1, each under a seed of its own. A trial's value
-            is then their mean.
-        cross_validation: A number of folds, or how to split, such as
+        callbacks: A function that takes the hyperparameters and returns new Keras callbacks.
+        compile: Arguments that replace those of the builder's `model.compile`: ``optimizer``,
+            ``loss`` and ``metrics``, such as ``{"optimizer": "adam"}``. Each trial gets copies.
+        class_weight: How much the samples of each class count in training, and in training only,
+            as in `model.fit`: weights by class, 1 for a class without one; or ``"balanced"``,
+            by scikit-learn's rule from the training part. For a single output of classes. Or a
+            function of the hyperparameters that returns one of these.
+        objective_function: A function of a trial in place of data and builder, as Optuna's
+            ``objective(trial)``: it loads its data, trains its models and returns a number. Its
+            calls of `model.fit` are recorded; its space is found by running it up to the first.
+        direction: ``"maximize"`` or ``"minimize"`` the number of an objective function; None:
+            minimize, as in Optuna.
+        initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
+            values are the defaults. A list of values by name; a JSON or CSV file of such, also the
+            CSV file of ``kerastudy export --as csv`` or Optuna's ``trials_dataframe().to_csv(…)``
+            (its best ten trials); or ``"study:NAME"``, the best ten trials of another study of the
+            store. Trials that are not in this space are passed over.
+        tailoring: Changes of the space, as by ``--only`` and ``--set``:
+            ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
+        cross_validation: A number of folds, or a way to split, such as
             ``kerastudy.splits.forward(5)``. Each trial is then trained on each fold of all data but
             the test part, each under a seed of its own, and its value is the mean over folds at the
             best epoch that they have in common. The champion is the best trial's configuration,
             trained on all of that data for so many epochs. A pruned trial has no value.
             ``class_weight="balanced"`` counts the samples of all folds.
-        try_defaults: Whether trial 0 has the space's defaults, which show what tuning gains. The
-            engine gets its result like that of a trial of its own. A recorded study keeps the
-            choice that it was begun with.
-        initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
-            ones have their defaults. A list of values by name; a JSON or CSV file of such, as
-            ``kerastudy export --as csv`` and Optuna's ``trials_dataframe().to_csv(…)`` write it
-            (then those of the best ten trials); or ``"study:NAME"``, the best ten of another study
-            of the store. Trials that are not in this space are passed over.
-        tailoring: Which parameters vary, and which have another range or a value, as by ``--only``
-            and ``--set``: ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
-        compile: Arguments that replace those of the builder's `model.compile`: ``optimizer``,
-            ``loss`` and ``metrics``, such as ``{"optimizer": "adam"}``. Each trial gets copies.
-        class_weight: How much the samples of each class count in training, and in training only,
-            as in `model.fit`: weights by class, where one without counts 1, or ``"balanced"``,
-            by scikit-learn's rule from the training part. For a single output of classes. Or a
-            function of the hyperparameters that returns one of these.
+        repeats: Trainings of each trial, at least 1, each under a seed of its own. A trial's value
+            is then their mean.
+        timeout: Seconds, above 0, that a launch may take. Time in which the computer sleeps, or
+            the launch is stopped (SIGSTOP), does not count. None: no limit.
+        trial_timeout: Seconds, above 0, that a training may take. It is cut at the end of its
+            epoch, and keeps its best one. If the epoch does not end, its worker process is ended,
+            and the trial is infeasible.
+        stop_at: Value of the objective at which the study ends before its trials are done.
+        patience: Finished trials, at least 1, without a better value after which the study ends.
+        try_defaults: Whether trial 0 has the space's defaults, which show the gain of tuning. The
+            engine gets its result too. A recorded study keeps its first choice.
         deterministic: Whether a study with several workers must not depend on timing: trial k then
             depends only on the results of trials up to k minus the number of workers, for proposals
-            and pruning. With one worker it never does.
-        timeout: Seconds, above 0, that a launch may take; time in which the computer sleeps, or
-            the launch is stopped (SIGSTOP), does not count. None: as long as it takes.
-        stop_at: Value of the objective at which the study ends, its trials done or not.
-        patience: Finished trials, at least 1, without a better value after which it ends.
-        trial_timeout: Seconds that a training may take, likewise. It is cut at the end of its
-            epoch, and keeps its best one. If the epoch does not end, its worker process is ended,
-            and it is infeasible.
+            and pruning. A study with one worker never depends on timing.
+        keep: Number of checkpoints to keep, those of the best trials; None keeps all.
+        threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
+            None: 1, or the threads that TensorFlow already uses in this process.
+        trainer: ``"auto"``, ``"compiled"`` (an error if that is not exact) or ``"plain"``
+            (`model.fit`). All give the same bits.
         notes: The purpose of the study; shown in the MLflow UI.
 
     Raises:
-        StudyError: If any of these is not as described. Its text says what was received.
+        StudyError: If a setting is not as described.
     """
 
     def __repr__(self) -> str:
@@ -153,7 +151,7 @@ class Study(StudyDefinition):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Never:
-            """Says where a study's results are, which people look for here."""
+            """Raises AttributeError; it points to the results, which people look for here."""
             from studies.results.study_results import StudyResults
 
             text = f"'Study' has no attribute {name!r}."
@@ -221,12 +219,12 @@ class Study(StudyDefinition):
         """
         from studies.definition import LaunchOptions
         from studies.results.study_results import StudyResults
-        from studies.running.launch import launch_study
+        from studies.running import launch_study
         from studies.user_code import launched_while_loading
 
-        passed_over = launched_while_loading(self)
-        if passed_over is not None:
-            return passed_over  # type: ignore[return-value]
+        missing = launched_while_loading(self)
+        if missing is not None:
+            return missing  # type: ignore[return-value]
         options = LaunchOptions(
             store=store,
             executor=executor,
@@ -290,7 +288,7 @@ class Study(StudyDefinition):
                 asked.
             TrackingError: If the store has no such study or trial.
         """
-        from studies.champion.reproduction import reproduce_study
+        from studies.champion import reproduce_study
 
         return reproduce_study(
             self,
@@ -308,7 +306,7 @@ class Study(StudyDefinition):
             trial: Its number; None for the champion.
             **options: Those of `kerastudy.evaluate`: ``store``, ``engine``, ``progress``.
         """
-        from studies.champion.evaluation import evaluate
+        from studies.champion import evaluate
 
         return evaluate(self, trial, **options)
 
@@ -330,6 +328,6 @@ class Study(StudyDefinition):
             trial: Its number; None for the best.
             **options: Those of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
         """
-        from studies.champion.choosing import promote
+        from studies.champion import promote
 
         return promote(self, trial, **options)

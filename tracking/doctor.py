@@ -118,7 +118,7 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
 
 def check_folders(store: Store) -> Iterator[Ailment]:
     """Checks for studies that are half deleted, and for two that have one name."""
-    # Without its journal it has its new name already: what is left of it.
+    # A folder without a journal has its new name already: it is the rest of a study.
     left = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
     for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(left)):
         yield Ailment(
@@ -146,7 +146,7 @@ def check_journal(folder: Path) -> Iterator[Ailment]:
     try:
         fault = fault_of(path, thorough=True)
     except StoreError as error:
-        # Such as one of a newer version.
+        # A newer version may have made it.
         yield Ailment("journal", str(error), "nothing is changed", path=str(path))
         return
     if fault:
@@ -187,10 +187,10 @@ def check_code(history: StudyHistory) -> Iterator[Ailment]:
     code = history.description.code
     if not code.path:
         return
-    wanted = {trial.code_digest for trial in history.trials if trial.code_digest}
-    wanted |= set((code.modules or {}).values())
-    texts = history.journal.code(wanted)
-    for digest in sorted(wanted):
+    digests = {trial.code_digest for trial in history.trials if trial.code_digest}
+    digests |= set((code.modules or {}).values())
+    texts = history.journal.code(digests)
+    for digest in sorted(digests):
         text = texts.get(digest)
         if text is not None and hashlib.sha256(text.encode()).hexdigest() == digest:
             continue

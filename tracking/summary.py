@@ -1,4 +1,4 @@
-"""The summary of a study: what terminals, documents, reports, MLflow and notebooks say of it.
+"""The summary of a study, which terminals, documents, reports, MLflow and notebooks draw.
 
 It is one value, `Summary`. Each place draws its facts, commands and best trials in its own form.
 """
@@ -24,7 +24,7 @@ from tracking.history.verdicts import (
     read_evaluations,
     study_verdict,
 )
-from tracking.records import EndedTrial, StudyDescription, TrialRecord
+from tracking.records import StudyDescription, TrialRecord, TrialResult, TrialSpec
 from tracking.records.checks import OFF, REPRODUCED
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 
@@ -51,11 +51,11 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What is said of a study under one engine.
+    """The summary of a study under one engine.
 
     Attributes:
         history: The study.
-        verdict: How much of its best value to believe.
+        verdict: The verdict on its best value.
         without: A store's folder that commands need not name.
     """
 
@@ -171,7 +171,9 @@ class Summary:
             yield Fact("validated", f"{parts}: values of trials do not compare")
         default = history.default
         if default is not None and default.best is not None and default is not history.best:
-            yield Fact("defaults", f"trial {default.number}: {value_text(history, default)}")
+            yield Fact(
+                "defaults", f"trial {default.number}: {value_text(default.spec, default.result)}"
+            )
         if description.unread:
             yield Fact("never read", f"{listed(description.unread)}: changes nothing")
         others = [engine for engine in history.engines if engine != description.engine]
@@ -199,22 +201,23 @@ def outcome_of(history: StudyHistory) -> str:
         return f"no trial has a value of {history.description.objective.metric} yet"
     engine = f" of {history.description.engine}" if len(history.engines) > 1 else ""
     default = ", the defaults" if best.number == history.description.default_trial else ""
-    return f"trial {best.number}{engine}{default}: {value_text(history, best)}"
+    return f"trial {best.number}{engine}{default}: {value_text(best.spec, best.result)}"
 
 
-def value_text(history: StudyHistory, trial: EndedTrial) -> str:
+def value_text(spec: TrialSpec, result: TrialResult) -> str:
     """Returns a trial's value, such as ``val_accuracy 0.98 ± 0.01 at epoch 5 of 20``."""
-    assert trial.best is not None, "the trial has a value"
-    result, spread = trial.result, trial.result.spread
-    text = f"{history.description.objective.metric} {trial.best.value:.{_DIGITS}g}"
-    if spread is not None:
-        text += f" ± {spread:.2g}"
+    best = result.best
+    assert best is not None, "the trial has a value"
+    text = f"{spec.objective.metric} {best.value:.{_DIGITS}g}"
+    if result.spread is not None:
+        text += f" ± {result.spread:.2g}"
     if result.of_no_epoch:
         return text
     if result.folds or not result.repeats:
-        planned = result.epochs if result.trainer == "objective" else trial.spec.epochs
-        pruned = f", pruned at {result.epochs}" if trial.state == "pruned" else ""
-        text += f" at epoch {trial.best.epoch}{pruned if not result.repeats else ''} of {planned}"
+        planned = result.epochs if result.trainer == "objective" else spec.epochs
+        pruned = result.state == "pruned" and not result.repeats
+        text += f" at epoch {best.epoch}"
+        text += f", pruned at {result.epochs} of {planned}" if pruned else f" of {planned}"
     if result.folds > _MOST_FOLDS:
         return f"{text}, the mean of {result.folds} folds"
     if result.repeats:
@@ -247,7 +250,7 @@ def trial_rows(
 
 
 def standing_facts(standing: Standing) -> list[Fact]:
-    """Returns how a study stands in a comparison."""
+    """Returns the facts of a study in a comparison."""
     history, best = standing.history, standing.best
     value, epoch = "no value yet", None if best is None else best.epoch
     if best is not None and best.best is not None:
@@ -265,7 +268,7 @@ def standing_facts(standing: Standing) -> list[Fact]:
 
 
 def cost_text(reached: Reached) -> str:
-    """Returns what a study spent until it reached a value."""
+    """Returns the cost of a study until it reached a value."""
     if reached.trials is None or reached.epochs is None or reached.seconds is None:
         return "not reached"
     trials, epochs = counted(reached.trials, "trial"), counted(reached.epochs, "epoch")
@@ -279,17 +282,17 @@ def overlap_row(overlap: ParameterOverlap) -> list[str]:
     return [overlap.name, *regions, "-" if overlap.overlap is None else f"{overlap.overlap:.2f}"]
 
 
-def reason_facts(found: Sequence[Reason]) -> Iterator[Fact]:
+def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:
     """Yields why trials are infeasible, or ended early, the most frequent reasons first."""
-    for reason in found[:_MOST_REASONS]:
+    for reason in causes[:_MOST_REASONS]:
         yield Fact(reason.kind, f"{counted(len(reason.trials), 'trial')}: {reason.text}")
-    if len(found) > _MOST_REASONS:
-        more = counted(len(found) - _MOST_REASONS, "more reason")
+    if len(causes) > _MOST_REASONS:
+        more = counted(len(causes) - _MOST_REASONS, "more reason")
         yield Fact("and", f"{more}: see --json")
 
 
 def data_facts(description: StudyDescription) -> Iterator[Fact]:
-    """Yields how data is split into folds, made for each trial, read in batches and weighted."""
+    """Yields the facts of data that is in folds, made for each trial, in batches or weighted."""
     if description.folds:
         how = description.cross_validation
         drawn = "" if how.isdigit() else f", by {how}"
@@ -314,7 +317,7 @@ def validation_parts(history: StudyHistory) -> int:
 
 
 def _on_test(history: StudyHistory) -> str:
-    """Returns what was read of the sealed test part."""
+    """Returns the last reading of the sealed test part."""
     if "test" not in history.description.data.digests:
         return ""
     readings = read_evaluations(history)
@@ -345,7 +348,7 @@ def _progress(history: StudyHistory) -> str:
 
 
 def _trainers(history: StudyHistory) -> str:
-    """Returns which trainers trained the trials, and why some were not compiled."""
+    """Returns the trainers of the trials, and the reasons why some were not compiled."""
     used = Counter(
         (trial.result.trainer, trial.result.trainer_reason)
         for trial in history.ended

@@ -88,16 +88,16 @@ def _list_text(documents: list[dict[str, Any]]) -> list[str]:
     from studies.lines import wrapped
 
     rows, faults = [], []
-    for found in documents:
-        if "fault" in found:
-            faults += wrapped(f"{found['study']}: {found['fault']}", indent=2)
+    for document in documents:
+        if "fault" in document:
+            faults += wrapped(f"{document['study']}: {document['fault']}", indent=2)
             continue
         best = "no value yet"
-        if found["best"] is not None:
-            best = f"{found['objective']} {shown(found['best'])}"
-        states = amounts({**found["states"], "total": 0}) or "none yet"
-        last = "running" if found["running"] else _ago(found["last"])
-        rows.append([found["study"], best, states, str(len(found["engines"])), last])
+        if document["best"] is not None:
+            best = f"{document['objective']} {shown(document['best'])}"
+        states = amounts({**document["states"], "total": 0}) or "none yet"
+        last = "running" if document["running"] else _ago(document["last"])
+        rows.append([document["study"], best, states, str(len(document["engines"])), last])
     header = ["study", "best", "trials", "engines", "last"]
     if all(row[3] == "1" for row in rows):
         header, rows = [*header[:3], "last"], [[*row[:3], row[4]] for row in rows]
@@ -105,7 +105,7 @@ def _list_text(documents: list[dict[str, Any]]) -> list[str]:
 
 
 def _ago(milliseconds: int) -> str:
-    """Returns how long ago a time was, in milliseconds since the epoch (Unix time)."""
+    """Returns the age of a time, which is in milliseconds since the epoch (Unix time)."""
     if not milliseconds:
         return ""
     seconds = time.time() - milliseconds / 1000
@@ -195,11 +195,11 @@ def show_command(
         raise click.UsageError("Give --top or --all, not both.")
     history = history_of(study, engine, store)
     if trial is not None:
-        found = history.trial(trial)
+        shown_trial = history.trial(trial)
         if as_json:
-            print_json(full_document(history, found))
+            print_json(full_document(history, shown_trial))
         else:
-            tell(trial_text(history, found))
+            tell(trial_text(history, shown_trial))
     elif as_json:
         print_json(study_document(history))
     else:

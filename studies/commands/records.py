@@ -12,7 +12,7 @@ from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.data import is_table, spelled
 from studies.definition import check_engine
 from studies.progress import waiting
-from studies.running.definitions import warnings_of
+from studies.running import warnings_of
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
@@ -45,8 +45,8 @@ def histories_of(
     studies: Sequence[str], engines: Sequence[str], store: Path | None
 ) -> list[StudyHistory]:
     """Reads the studies that a command names, each under each of its engines."""
-    wanted: Sequence[str | None] = engines or (None,)
-    return [history_of(study, engine, store) for study in studies for engine in wanted]
+    names: Sequence[str | None] = engines or (None,)
+    return [history_of(study, engine, store) for study in studies for engine in names]
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
@@ -106,7 +106,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
 
 
 def verdict_document(verdict: StudyVerdict) -> dict[str, Any]:
-    """Returns how much of a study's best value to believe as a JSON document."""
+    """Returns the verdict on a study as a JSON document."""
     corrected = verdict.corrected
     return {
         "text": verdict.text,

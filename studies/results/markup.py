@@ -28,18 +28,18 @@ def study_markup(results: StudyResults) -> str:
 
 def definition_markup(study: StudyDefinition) -> str:
     """Returns a study's settings and its search space."""
-    told = f"<p>{escape(repr(study).strip('<>'))}</p>"
+    heading = f"<p>{escape(repr(study).strip('<>'))}</p>"
     if study.space is None:
-        return told
-    return told + _table({each.name: repr(each) for each in study.space})
+        return heading
+    return heading + _table({each.name: repr(each) for each in study.space})
 
 
 def trial_markup(trial: Trial) -> str:
     """Returns a trial's result and hyperparameters."""
-    told = f"<p>{escape(repr(trial).strip('<>'))}</p>"
+    heading = f"<p>{escape(repr(trial).strip('<>'))}</p>"
     if trial.reason:
-        told += f"<p>{escape(trial.reason)}</p>"
-    return told + _table(trial.params)
+        heading += f"<p>{escape(trial.reason)}</p>"
+    return heading + _table(trial.params)
 
 
 def _table(values: Mapping[str, object]) -> str:

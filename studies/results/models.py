@@ -267,20 +267,20 @@ def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
         raise DataError(f"{called} can't be predicted: {error}.") from None
 
 
-def _check_shape(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> None:
+def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:
     """Refuses an array that Keras can't take for samples of a shape."""
     if shape[:1] == (0,):
         raise DataError("There are no samples: the array is empty.")
     # Keras adds a last axis.
-    given = (*shape, 1) if len(shape) == len(wanted) and wanted[-1:] == (1,) else shape
-    if len(given) == len(wanted) + 1 and sizes_agree(given[1:], wanted):
+    sizes = (*shape, 1) if len(shape) == len(taken) and taken[-1:] == (1,) else shape
+    if len(sizes) == len(taken) + 1 and sizes_agree(sizes[1:], taken):
         return
-    takes = f"({', '.join('any' if size is None else str(size) for size in ('n', *wanted))})"
-    if len(shape) == len(wanted) and sizes_agree(shape, wanted):
+    takes = f"({', '.join('any' if size is None else str(size) for size in ('n', *taken))})"
+    if len(shape) == len(taken) and sizes_agree(shape, taken):
         raise DataError(f"The array of shape {shape} is one sample. Pass an array of them: x[None]")
     raise DataError(f"The samples have shape {shape}, and the model takes {takes}.")
 
 
-def sizes_agree(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+def sizes_agree(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
     """Returns whether an array's sizes are those wanted, where None is any; both of one length."""
-    return all(size in (None, each) for size, each in zip(wanted, shape, strict=True))
+    return all(size in (None, taken_size) for size, taken_size in zip(taken, shape, strict=True))

@@ -134,7 +134,7 @@ class StudyResults(StudyHistory):
         return write_report(self, default_store_path().absolute())
 
     def diagnose(self) -> Diagnosis:
-        """Returns what the record says about the search, and what to search next."""
+        """Returns the findings about the search, and the launch that should follow."""
         return diagnose(self)
 
     @cached_property
@@ -161,9 +161,9 @@ class StudyResults(StudyHistory):
             DataError: If the model can't take the samples: they have another shape, or a table
                 lacks a column, or has no numbers in one.
         """
-        given = samples_for(self._champion, x, self.name)
+        samples = samples_for(self._champion, x, self.name)
         try:
-            return self._champion.predict(given, **{"verbose": 0, **options})
+            return self._champion.predict(samples, **{"verbose": 0, **options})
         except Exception as error:
             raise DataError(f"The samples can't be predicted: {describe(error)}.") from error
 

@@ -251,13 +251,13 @@ def test_the_parent_run_reads_as_a_summary(
     page = in_mlflow.page(server["address"], in_mlflow.parent)
     best = history.best
     assert best is not None and best.best is not None
-    verdict = f"Best: val_loss {best.best.value:.6g} at epoch {best.best.epoch}"
+    verdict = f"Best: trial {best.number}: val_loss {best.best.value:.6g} at epoch"
     text = see(browser, page, verdict, "What this is for.", "kerastudy reproduce", "<i>a</i>")
     assert "<img" in text
     assert not browser.find_elements(By.CSS_SELECTOR, f"img[src*='{ELSEWHERE}']")
     trial = browser.find_element(By.LINK_TEXT, f"trial {best.number}").get_attribute("href")
     assert trial is not None
-    see(browser, trial, f"#{best.number} · val_loss", "rate", "units", "Complete after")
+    see(browser, trial, f"#{best.number} · val_loss", "rate", "units", "Complete: val_loss")
     assert "Model training" in browser.find_element(By.TAG_NAME, "body").text
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from search_spaces import Float, Int
-from search_spaces.texts import readable
+from search_spaces.texts import listed, readable
 from tracking.diagnosis.diagnosed import (
     Array,
     Changes,
@@ -63,7 +63,7 @@ class CurveCheck:
     fitted: bool = False
 
     def __call__(self, study: DiagnosedStudy) -> Finding | None:
-        """Returns what it finds among the best trials that have enough epochs."""
+        """Returns the finding on the best trials that have enough epochs, or None."""
         curves = [
             curve
             for curve in study.top_curves
@@ -115,7 +115,7 @@ class CurveCheck:
 
 
 def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
-    """Returns how far a trial improved in its last quarter, if it trained all of its epochs.
+    """Returns the gain of a trial in its last quarter, if it trained all of its epochs.
 
     By more than the noise from epoch to epoch, and more than 2 % of all that it improved (a rule of
     thumb), against its best before. Else the best epoch of a converged training, which is any of
@@ -157,7 +157,7 @@ def _turned(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
-    """Returns what a trial reaches on training data, if that is poor, and no better elsewhere.
+    """Returns the best objective of a trial on training data, if it underfits.
 
     Poor is, by a rule of thumb, an accuracy below 0.9, or a loss above half of that in the first
     epoch. Of another objective that is maximized, no scale says what is poor.
@@ -193,24 +193,25 @@ def _longer(study: DiagnosedStudy, epochs: int, _: float) -> tuple[str, Changes]
 
 
 def _shorter(study: DiagnosedStudy, epochs: int, latest: float) -> tuple[str, Changes]:
-    wanted = max(2 * int(latest), 4)
-    if wanted >= epochs:
+    enough = max(2 * int(latest), 4)
+    if enough >= epochs:
         return "", Changes()
-    advice = f"Train {wanted} epochs: more trials for the same time."
+    advice = f"Train {enough} epochs: more trials for the same time."
     parameter = _epochs(study)
     if parameter is not None:
-        domain = part(parameter, 0.0, parameter.to_unit(parameter.nearest(wanted)))
+        domain = part(parameter, 0.0, parameter.to_unit(parameter.nearest(enough)))
         return advice, Changes({"epochs": domain} if domain else {})
     of_function = study.history.description.objective_function
-    return advice, Changes(settings={} if of_function else {"epochs": wanted})
+    return advice, Changes(settings={} if of_function else {"epochs": enough})
 
 
 def _regularize(study: DiagnosedStudy, *_: float) -> tuple[str, Changes]:
     names = study.history.description.space.names
-    there = [name for name in names if any(word in name for word in _REGULARIZERS)]
+    regularizers = [name for name in names if any(word in name for word in _REGULARIZERS)]
     advice = "Add regularization to the space: ks.dropout(), ks.l2(), ks.label_smoothing()."
-    if there:
-        advice = f"Search stronger regularization ({', '.join(there[:3])}), or add another kind."
+    if regularizers:
+        kinds = listed(regularizers[:3])
+        advice = f"Search stronger regularization ({kinds}), or add another kind."
     return advice, Changes()
 
 

@@ -193,10 +193,10 @@ class DiagnosedStudy:
 
     def check_trials(self, least: int, trials: Sequence[EndedTrial] | None = None) -> None:
         """Raises `TooThinError` if too few trials have a value."""
-        there = len(self.ranked if trials is None else trials)
-        if there < least:
+        count = len(self.ranked if trials is None else trials)
+        if count < least:
             raise TooThinError(
-                f"{counted(least, 'trial')} with a value are needed; the study has {there}."
+                f"{counted(least, 'trial')} with a value are needed; the study has {count}."
             )
 
     @cached_property
@@ -315,7 +315,7 @@ def training_metric(objective: Objective, trials: Sequence[EndedTrial]) -> str:
 
 
 def weights_of_best(total: int, draws: int) -> Array:
-    """Returns how likely each value, from the best on, is the best of some that are drawn.
+    """Returns the chance of each value, from the best on, to be the best of some that are drawn.
 
     Their sum with the sorted values is the mean of the best of `draws` distinct values: an unbiased
     estimate of what a search of so many trials finds, and the limit of a bootstrap of infinitely
@@ -337,7 +337,7 @@ def expected_best(losses: Array, draws: int) -> float:
 
 
 def of_best(amount: int, best: int) -> str:
-    """Returns how many of the best ones: ``4 of the best 5``, ``all of the best 5``."""
+    """Returns a number among the best ones: ``4 of the best 5``, ``all of the best 5``."""
     return f"{'all' if amount == best else amount} of the best {best}"
 
 

@@ -181,7 +181,7 @@ class NextLaunch:
         description = history.description
         settings = dict(self.settings)
         if description.cross_validation.isdigit():
-            # Of a launch, perhaps; else the same as in the file.
+            # A launch may have set it; else the file sets the same.
             settings["cross_validation"] = int(description.cross_validation)
         if description.code.path:
             options = _options(self.tailoring, settings)

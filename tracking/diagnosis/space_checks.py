@@ -50,14 +50,14 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     best, edge = len(study.top(active)), _EDGE if len(active) >= _MANY_TRIALS else _EDGE_OF_FEW
     # A short grid has more than that in its last value.
     width = max(edge, 1 / parameter.count) if parameter.count else edge
-    if there := _crowded(1 - units, losses, best, width):
+    if crowding := _crowded(1 - units, losses, best, width):
         domain, way, end = wider(parameter, "upper"), "upper", parameter.high
-    elif there := _crowded(units, losses, best, width):
+    elif crowding := _crowded(units, losses, best, width):
         domain, way, end = wider(parameter, "lower"), "lower", parameter.low
     else:
         return None
     where = f"in the {'tenth' if edge == _EDGE else 'fifth'} of the range next to"
-    crowd = f"{of_best(there, best)} trials lie {where if width == edge else 'at'} its {way} "
+    crowd = f"{of_best(crowding, best)} trials lie {where if width == edge else 'at'} its {way} "
     crowd = f"{crowd[0].upper()}{crowd[1:]}end, {readable(end)}"
     title, verdict = (
         f"{name}: the best trials crowd at its {way} end",
@@ -76,7 +76,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
         evidence={
             "end": end,
             "best trials": best,
-            "of them at the end": there,
+            "of them at the end": crowding,
             "best value": study.ranked[0].params.get(name),
         },
         parameter=name,
@@ -85,21 +85,21 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
 
 
 def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
-    """Returns how many of the best trials lie at an end, if they crowd there; else 0.
+    """Returns the number of the best trials that crowd at an end, or 0.
 
     Distances are those of trials from that end, the best trial first; a width is that of the end.
     """
     from scipy import special
 
-    there = int((distances[:best] <= width + 1e-9).sum())
-    if there * 2 < best or special.bdtrc(there - 1, best, width) >= _UNLIKELY:
+    crowding = int((distances[:best] <= width + 1e-9).sum())
+    if crowding * 2 < best or special.bdtrc(crowding - 1, best, width) >= _UNLIKELY:
         return 0
     near = distances <= 0.5
     if np.ptp(distances[near]) == 0 or np.ptp(losses[near]) == 0:
         return 0
     # Spearman's; `scipy.stats` takes half a second to import.
     correlation = float(np.corrcoef(_ranks(distances[near]), _ranks(losses[near]))[0, 1])
-    return there if correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT else 0
+    return crowding if correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT else 0
 
 
 def _ranks(values: Array) -> Array:
@@ -193,21 +193,22 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
     if not marked or marked == total:
         return
 
-    def region(text: str, inside: int, there: int, rest: str) -> Iterator[_Region]:
-        if inside >= _LEAST_FAILED and inside >= _PURE * there:
+    def region(text: str, inside: int, inside_it: int, rest: str) -> Iterator[_Region]:
+        if inside >= _LEAST_FAILED and inside >= _PURE * inside_it:
             # It takes half a second to import.
             from scipy import stats
 
-            chance = float(stats.hypergeom.sf(inside - 1, total, marked, there))
-            yield _Region(parameter, f"{name} {text}", inside, there, chance, rest)
+            chance = float(stats.hypergeom.sf(inside - 1, total, marked, inside_it))
+            yield _Region(parameter, f"{name} {text}", inside, inside_it, chance, rest)
 
     if isinstance(parameter, Listed):
         for value in parameter.values:
-            there = [t for t in active if parameter.canonical(t.params[name]) == value]
-            inside = sum(trial.state == "infeasible" for trial in there)
+            inside_it = [t for t in active if parameter.canonical(t.params[name]) == value]
+            inside = sum(trial.state == "infeasible" for trial in inside_it)
             left = [other for other in parameter.values if other != value]
             rest = spell_values(parameter, left) if left else ""
-            yield from region(f"is {readable(parameter.opened(value))}", inside, len(there), rest)
+            text = f"is {readable(parameter.opened(value))}"
+            yield from region(text, inside, len(inside_it), rest)
         return
     assert isinstance(parameter, Float | Int)
     placed = sorted((parameter.to_unit(t.params[name]), t.state == "infeasible") for t in active)
@@ -215,7 +216,7 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
     before = 0
     for place in range(1, total):
         before += placed[place - 1][1]
-        # Where a failing trial begins or ends a region: other places are never better.
+        # A region begins and ends at failing trials: other places are never better.
         if units[place] == units[place - 1] or placed[place][1] == placed[place - 1][1]:
             continue
         cut = (units[place - 1] + units[place]) / 2
@@ -255,9 +256,9 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
             by = float(parameter.step or 0) * count if stepped else (high - low) / 2
             end = float(f"{high + by if up else low - by:.12g}")
         if not stepped:
-            # Of a share, such as a dropout rate, half of what is left.
+            # A share, such as a dropout rate, grows by half of the rest.
             if share and up and end > (high + 1) / 2:
-                # In the digits of what is left.
+                # The digits that count are those of the rest.
                 end = 1 - float(f"{(1 - high) / 2:.2g}")
                 return _spelled(parameter, low, end, digits=12) if high < 1 else ""
             end = max(end, least)

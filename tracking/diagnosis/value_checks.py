@@ -145,7 +145,7 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
 
 
 def _others(near: int) -> str:
-    """Returns how many trials besides the best are near it, with the verb."""
+    """Returns the number of trials near the best one, with the verb."""
     if near == 1:
         return "no other trial is"
     return f"{counted(near - 1, 'other trial')} {'is' if near == 2 else 'are'}"
@@ -260,7 +260,7 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
 
 
 def answers(history: StudyHistory) -> Mapping[str, str]:
-    """Returns what each scientific hyperparameter does, as a sentence with its intervals, by name.
+    """Returns the effect of each scientific hyperparameter, as a sentence with intervals, by name.
 
     Those with too few trials are left out.
     """
@@ -298,7 +298,7 @@ def _isolated(label: str, losses: Array, draws: int) -> _Isolated:
     ordered = np.sort(losses)
     total = len(ordered)
     weights = weights_of_best(total - 1, draws)
-    # Without one each: what stands before it, and what moves up after it.
+    # Leave out each value in turn: those before it stay, those after it move up.
     before = np.concatenate([[0.0], np.cumsum(ordered[:-1] * weights)])
     after = np.concatenate([np.cumsum((ordered[1:] * weights)[::-1])[::-1], [0.0]])
     without = before + after
@@ -355,10 +355,12 @@ def _verdict(best: str, gaps: Mapping[str, float], halves: Mapping[str, float], 
     return f"{verdict}{'' if worse else ': no clear difference'}."
 
 
-def _row(study: DiagnosedStudy, each: _Isolated) -> Mapping[str, Any]:
+def _row(study: DiagnosedStudy, isolated: _Isolated) -> Mapping[str, Any]:
     """Returns a value's row in the chart: its interval, of the search of nuisance values."""
-    half = _half_width(_LEVEL, each)
-    low, high = sorted((study.value(each.expected - half), study.value(each.expected + half)))
-    interval = f"{readable(low)} to {readable(high)} (95 %), {counted(len(each.losses), 'trial')}"
-    value = study.value(each.expected)
-    return {"place": each.label, "value": value, "low": low, "high": high, "interval": interval}
+    half = _half_width(_LEVEL, isolated)
+    ends = (isolated.expected - half, isolated.expected + half)
+    low, high = sorted(map(study.value, ends))
+    trials = counted(len(isolated.losses), "trial")
+    interval = f"{readable(low)} to {readable(high)} (95 %), {trials}"
+    value = study.value(isolated.expected)
+    return {"place": isolated.label, "value": value, "low": low, "high": high, "interval": interval}

@@ -65,8 +65,8 @@ def _recorded(
     predictions, file = "", predictions_beside(saved)
     if file.is_file():
         _, best = trial.best_training
-        made = from_json(ValidationPredictions, file.read_text(encoding="utf-8"))
-        predictions = to_json(made.of(trial.uuid, best.epoch))
+        outputs = from_json(ValidationPredictions, file.read_text(encoding="utf-8"))
+        predictions = to_json(outputs.of(trial.uuid, best.epoch))
     with history.writing() as journal, journal.together():
         journal.set_champion(
             trial.uuid,
@@ -78,9 +78,9 @@ def _recorded(
         )
         for each in former:
             journal.withdraw(each.number)
-    known = {each.folder for each in history.journal.champions()}
+    folders = {each.folder for each in history.journal.champions()}
     for other in folder.parent.iterdir():
-        if other not in known:
+        if other not in folders:
             shutil.rmtree(other, ignore_errors=True)
     return f"models:/{history.description.name}@{alias}"
 
@@ -108,12 +108,12 @@ def withdraw_champion(history: StudyHistory) -> None:
 
 
 def champion_fault(history: StudyHistory) -> str:
-    """Returns what is wrong with the files of a study's champion, if there is one, or nothing."""
+    """Returns the fault of the files of a study's champion, or an empty text."""
     return "" if history.registered is None else model_fault(history.registered)
 
 
 def model_fault(champion: Champion) -> str:
-    """Returns what is wrong with the files of a saved model; empty if nothing is."""
+    """Returns the fault of the files of a saved model, or an empty text."""
     folder = champion.folder
     saved = sorted(folder.rglob("*.keras"))
     if not (folder / "MLmodel").is_file() or not saved:
@@ -121,7 +121,7 @@ def model_fault(champion: Champion) -> str:
     for path in saved:
         try:
             with zipfile.ZipFile(path) as archive:
-                # By the archive's own checksums.
+                # The archive has checksums.
                 damaged = archive.testzip()
         except (zipfile.BadZipFile, zlib.error, OSError) as error:
             damaged = str(error)
@@ -141,13 +141,13 @@ def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
         without a value, or with one that `model.fit` contradicts, are left out, and so are those
         whose files are missing or damaged.
     """
-    found: dict[int, list[SampleScores]] = {}
+    scores: dict[int, list[SampleScores]] = {}
     for trial in history.top(len(history.trials)):
         try:
-            found[trial.number] = scores_of(history, trial)
+            scores[trial.number] = scores_of(history, trial)
         except ScoresError:
             continue
-    return dict(sorted(found.items()))
+    return dict(sorted(scores.items()))
 
 
 def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
@@ -211,7 +211,7 @@ def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
 
 
 def read_validation_predictions(history: StudyHistory) -> ValidationPredictions | None:
-    """Returns what a study's champion predicts of the validation data.
+    """Returns the champion's predictions of the validation data.
 
     None if there is no champion, or if its outputs are of no known kind.
     """

@@ -65,19 +65,19 @@ def data_command(description: StudyDescription, store: Path | None = None) -> st
 
 def _data_options(description: StudyDescription) -> list[str]:
     """Returns the options by which a study was launched on other data than its file's."""
-    # As `studies.data.datasets` spells it: the column to predict follows the file.
+    # `studies.data.datasets` spells it so: the column to predict follows the file.
     file, _, column = description.data.override.partition("?target=")
-    found = [f"--data {shlex.quote(file)}"] if file else []
-    return [*found, f"--target {shlex.quote(column)}"] if column else found
+    options = [f"--data {shlex.quote(file)}"] if file else []
+    return [*options, f"--target {shlex.quote(column)}"] if column else options
 
 
 def target_of(description: StudyDescription) -> str:
-    """Returns what names a study on the command line: its file, or its name in the catalog."""
+    """Returns a study's target on the command line: its file, or its name in the catalog."""
     code = description.code
     path = Path(code.path)
     if path.parent == _CATALOG:
         return path.stem.replace("_", "-")
-    # From the folder that it was launched in, as in a terminal there.
+    # A path is short in the folder that the study was launched in.
     if code.folder and path.is_relative_to(code.folder) and Path(code.folder) == Path.cwd():
         path = path.relative_to(code.folder)
     return f"{path}:{code.variable}" if code.variable not in ("", "study") else str(path)

@@ -185,13 +185,13 @@ def _check(histories: Sequence[StudyHistory], reach: Sequence[float], top: int |
         )
     objectives = [each.description.objective for each in histories]
     if len(set(objectives)) > 1:
-        told = [
+        lines = [
             f"{name!r} by {engine}: {objective.direction} {objective.metric}"
             for (name, engine), objective in zip(keys, objectives, strict=True)
         ]
         raise ComparisonError(
             f"Studies with different objectives can't be compared by value. Received: "
-            f"{'; '.join(told)}. Compare studies that optimize the same metric in the same "
+            f"{'; '.join(lines)}. Compare studies that optimize the same metric in the same "
             "direction."
         )
     for value in reach:
@@ -206,15 +206,15 @@ def _overlaps(
 ) -> tuple[ParameterOverlap, ...]:
     """The overlaps of the hyperparameters that all studies have and that can be compared."""
     spaces = [history.description.space for history in histories]
-    found = []
+    overlaps = []
     for name in spaces[0].names:
         if all(name in space for space in spaces):
             values = [
                 [trial.spec.values[name] for trial in region if name in trial.spec.values]
                 for region in regions
             ]
-            found.append(overlap_of([space[name] for space in spaces], values))
-    return tuple(each for each in found if each.overlap is not None)
+            overlaps.append(overlap_of([space[name] for space in spaces], values))
+    return tuple(each for each in overlaps if each.overlap is not None)
 
 
 def _labels(histories: Sequence[StudyHistory]) -> list[str]:
@@ -244,7 +244,7 @@ def _targets(bests: Sequence[Sequence[TrialRecord]], objective: Objective) -> li
 def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, ...]:
     objective = history.description.objective
     valued = {trial.number for trial in history.holding}
-    found: dict[float, Reached] = {}
+    costs: dict[float, Reached] = {}
     epochs, seconds = 0, 0.0
     for count, trial in enumerate(history.trials, start=1):
         if isinstance(trial, EndedTrial):
@@ -253,9 +253,9 @@ def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, 
         if trial.number not in valued or trial.best is None:
             continue
         for target in targets:
-            if target not in found and not objective.is_better(target, trial.best.value):
-                found[target] = Reached(target, count, epochs, seconds)
-    return tuple(found.get(target, Reached(target)) for target in targets)
+            if target not in costs and not objective.is_better(target, trial.best.value):
+                costs[target] = Reached(target, count, epochs, seconds)
+    return tuple(costs.get(target, Reached(target)) for target in targets)
 
 
 def _epochs(trial: EndedTrial) -> int:

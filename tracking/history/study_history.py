@@ -83,8 +83,8 @@ class StudyHistory:
     def __repr__(self) -> str:
         """Returns one line: its name, engine, trials and best trial."""
         name, engine = self.description.name, self.description.engine
-        told = f"<study {name!r} ({engine}): {len(self.trials)} trials"
-        return f"{told}>" if self.best is None else f"{told}, best {self.best!r}>"
+        text = f"<study {name!r} ({engine}): {len(self.trials)} trials"
+        return f"{text}>" if self.best is None else f"{text}, best {self.best!r}>"
 
     @property
     def kept(self) -> list[EndedTrial]:
@@ -159,9 +159,9 @@ class StudyHistory:
         for trial in self.trials:
             if trial.number == number:
                 return trial
-        there = f"0 to {self.trials[-1].number}" if self.trials else "none"
+        numbers = f"0 to {self.trials[-1].number}" if self.trials else "none"
         raise StudyNotFoundError(
-            f"The study {self.description.name!r} has no trial {number}; it has {there}."
+            f"The study {self.description.name!r} has no trial {number}; it has {numbers}."
         )
 
     @cached_property
@@ -350,7 +350,7 @@ def rename_study(history: StudyHistory, to: str) -> StudyHistory:
 
 @dataclass(frozen=True)
 class StudySize:
-    """What a study has in a store."""
+    """The size of a study in a store."""
 
     name: str
     folder: Path
@@ -360,7 +360,7 @@ class StudySize:
 
 
 def study_size(store: Store, name: str) -> StudySize:
-    """Returns what a study has in a store, to show it before it is deleted."""
+    """Returns the size of a study, to show it before it is deleted."""
     name = unicodedata.normalize("NFC", name)
     folder = store.folder_of(name)
     if folder is None:

@@ -69,8 +69,8 @@ def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
 
 def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> EndedTrial | None:
     """Returns the best trial that `model.fit` does not contradict, or None; ignores None."""
-    there = [trial for trial in trials if trial is not None]
-    return next((trial for trial in ranked(there, objective) if trial.holds), None)
+    recorded = [trial for trial in trials if trial is not None]
+    return next((trial for trial in ranked(recorded, objective) if trial.holds), None)
 
 
 def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
@@ -180,7 +180,7 @@ def epoch_metrics(folder: Path, trial: TrialRecord) -> Epochs:
         return _finite(curves[trial.uuid])
     repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
     folds = any(each.fold is not None for each in repeats)
-    # Not the training on all folds, which is not validated.
+    # The training on all folds is left out: it is not validated.
     of_fits = [curves[each.uuid] for each in repeats if each.uuid in curves]
     return _finite(mean_epochs(of_fits or list(curves.values()), len(of_fits) if folds else 0))
 
@@ -198,10 +198,10 @@ def metric_by_epoch(
     Of a repeated one that of its first repeat; of a cross-validated one the mean over folds. Values
     that are not finite are left out.
     """
-    wanted = list(trials)
-    curves = JournalReader(folder).curves(each.uuid for each in wanted)
+    chosen = list(trials)
+    curves = JournalReader(folder).curves(each.uuid for each in chosen)
     read: dict[int, dict[int, float]] = {}
-    for trial in wanted:
+    for trial in chosen:
         repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
         if not repeats:
             epochs: Mapping[int, Mapping[str, float]] = curves.get(trial.uuid, {})
@@ -246,8 +246,8 @@ def common_best(
     if not everywhere:
         return None
     means = ((e, mean_metrics([curve[e] for curve in curves])) for e in everywhere)
-    found = [BestEpoch(e, metrics[metric], metrics) for e, metrics in means]
-    return min(found, key=lambda each: each.rank(objective))
+    epochs = [BestEpoch(e, metrics[metric], metrics) for e, metrics in means]
+    return min(epochs, key=lambda each: each.rank(objective))
 
 
 def _sound(metrics: Mapping[str, float], metric: str) -> bool:
@@ -337,7 +337,7 @@ class FoldCurves:
 
 
 def sparkline_if_curve(values: Sequence[float], columns: int = 40) -> str:
-    """Returns what `sparkline` does, but nothing of a single value, which is no curve."""
+    """Returns a curve in one line, or nothing for a single value, which is no curve."""
     return sparkline(values, columns) if len(values) > 1 else ""
 
 
@@ -352,8 +352,8 @@ def sparkline(values: Sequence[float], columns: int = 40) -> str:
     for start in range(0, len(values), size):
         finite = [v for v in values[start : start + size] if math.isfinite(v)]
         means.append(math.fsum(finite) / len(finite) if finite else math.nan)
-    known = [mean for mean in means if math.isfinite(mean)]
-    low, high = min(known, default=0.0), max(known, default=0.0)
+    heights = [mean for mean in means if math.isfinite(mean)]
+    low, high = min(heights, default=0.0), max(heights, default=0.0)
     return "".join(
         " "
         if math.isnan(mean)

@@ -74,16 +74,16 @@ class StudyVerdict:
         """What to believe."""
         looked, facts = self.looked, (self.metric, self.reported, self.corrected)
         guess = None if looked is None else looked.guess
-        said = verdict_sentences(
+        verdict = verdict_sentences(
             *facts, self.confirmation, unknown=self.unknown, guess=guess, ties=self.ties
         )
-        return (*self.flaws, *said)
+        return (*self.flaws, *verdict)
 
     @cached_property
     def grounds(self) -> tuple[str, ...]:
         """What that rests on, in sentences."""
-        found = self.confirmation if self.is_confirmed else None
-        return grounds(self.corrected, found, confirmations=len(self.confirmations))
+        confirmation = self.confirmation if self.is_confirmed else None
+        return grounds(self.corrected, confirmation, confirmations=len(self.confirmations))
 
     @property
     def text(self) -> str:
@@ -92,7 +92,7 @@ class StudyVerdict:
 
 
 def study_verdict(history: StudyHistory) -> StudyVerdict:
-    """Returns what is known of a study's best value under one engine.
+    """Returns the verdict on a study's best value under one engine.
 
     The correction is computed, unless a launch recorded it for the same trials.
     """
@@ -101,26 +101,27 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
         return StudyVerdict(metric, None, None)
     trials = history.top(len(history.trials))
     corrected, unknown = _recorded(history, trials) or _computed(history, trials)
-    found = tuple(read_confirmations(history))
-    facts = (metric, best.value, corrected, unknown, found)
+    confirmations = tuple(read_confirmations(history))
+    facts = (metric, best.value, corrected, unknown, confirmations)
     return StudyVerdict(*facts, _ties(history), looked_at(history))
 
 
-def verdict_by(history: StudyHistory, found: Confirmation) -> StudyVerdict:
+def verdict_by(history: StudyHistory, confirmation: Confirmation) -> StudyVerdict:
     """Returns the verdict on a study that one confirmation gives."""
-    facts = (found.metric, found.reported, found.corrected, "", (found,))
+    metric, reported = confirmation.metric, confirmation.reported
+    facts = (metric, reported, confirmation.corrected, "", (confirmation,))
     return StudyVerdict(*facts, _ties(history), looked_at(history))
 
 
 def looked_at(history: StudyHistory) -> DataFindings | None:
-    """Returns what was found in the data that a study has, if that is recorded."""
-    found = history.journal.findings(history.search)
-    same = found is not None and found.digest == history.description.data.digest
-    return found if same else None
+    """Returns the recorded findings in a study's data, if they are on its present data."""
+    findings = history.journal.findings(history.search)
+    same = findings is not None and findings.digest == history.description.data.digest
+    return findings if same else None
 
 
 def _ties(history: StudyHistory) -> str:
-    """Returns how many trials have the best value, and why one is the best; or nothing."""
+    """Returns a sentence on several trials that share the best value, or an empty text."""
     trials, objective = history.top(len(history.trials)), history.description.objective
     tied = [rank_of(t, objective) for t in trials if t.value == trials[0].value]
     if len(tied) < 2:
@@ -130,7 +131,7 @@ def _ties(history: StudyHistory) -> str:
 
 
 def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> str:
-    """Returns what a trial is worth if a verdict is not on it, but on another; else nothing.
+    """Returns the worth of a trial if the verdict is on another one, or an empty text.
 
     A verdict is on the trial that won the confirmation of the best value, or else on the best.
     """
@@ -146,7 +147,7 @@ def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> st
 
 
 def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, ...]:
-    """Returns which trial is the champion, why, and what it is worth if the verdict is not on it.
+    """Returns the champion's trial, the reason, and its worth if the verdict is on another trial.
 
     Empty if none is registered.
     """
@@ -169,8 +170,8 @@ def record_corrected(history: StudyHistory) -> None:
         return
     key = _key(history, trials)
     corrected, unknown = _computed(history, trials)
-    found = None if corrected is None else dataclasses.asdict(corrected)
-    text = json.dumps({"key": key, "corrected": found, "unknown": unknown}, ensure_ascii=False)
+    fields = None if corrected is None else dataclasses.asdict(corrected)
+    text = json.dumps({"key": key, "corrected": fields, "unknown": unknown}, ensure_ascii=False)
     with history.writing() as journal:
         journal.set_corrected(text)
 
@@ -178,7 +179,7 @@ def record_corrected(history: StudyHistory) -> None:
 def _recorded(
     history: StudyHistory, trials: Sequence[EndedTrial]
 ) -> tuple[Corrected | None, str] | None:
-    """Returns what `record_corrected` recorded, or None if that is of other trials."""
+    """Returns the recorded correction, or None if it is of other trials."""
     try:
         fields = json.loads(history.recorded_correction)
         if fields["key"] != _key(history, trials):
@@ -219,7 +220,7 @@ def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corr
     if best.number not in scores:
         return None, _without_scores(best, len(scores))
     try:
-        found = corrected(scores, direction, reported=best.value)
+        estimate = corrected(scores, direction, reported=best.value)
     except StatisticsError as error:
         return None, str(error)
     except (ArithmeticError, MemoryError, ValueError) as error:
@@ -229,8 +230,8 @@ def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corr
     if missing:
         trials_are = "1 trial has" if missing == 1 else f"{missing:,} trials have"
         note = f"{trials_are} no scores of samples, and did not count."
-        found = dataclasses.replace(found, note=f"{note} {found.note}".strip())
-    return found, ""
+        estimate = dataclasses.replace(estimate, note=f"{note} {estimate.note}".strip())
+    return estimate, ""
 
 
 def _without_scores(best: EndedTrial, scored: int) -> str:

@@ -214,8 +214,8 @@ class JournalReader:
         `of_several` returns only those of trials that have several.
         """
         owners = {"confirmation": confirmation, "trial": trial}
-        given = {name: uuid for name, uuid in owners.items() if uuid is not None}
-        conditions = ["f.revision > ?", *(f"f.{name} = ?" for name in given)]
+        owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
+        conditions = ["f.revision > ?", *(f"f.{name} = ?" for name in owner)]
         if of_several:
             # A trial's only fit has the trial's uuid, and a confirmation's training has no trial.
             conditions.append("f.uuid != f.trial")
@@ -226,9 +226,9 @@ class JournalReader:
                 "coalesce(f.confirmation, '') AS confirmation, "
                 "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended "
                 "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
-                # As for attempts: "id" alone would make SQLite read the whole table.
+                # Ordered by "id" alone, SQLite would read the whole table.
                 f"WHERE {' AND '.join(conditions)} ORDER BY +f.id",
-                (since, *given.values()),
+                (since, *owner.values()),
             )
         return [Fit(**self._parse(row, spec=TrialSpec, result=TrialResult)) for row in rows]
 
@@ -237,7 +237,7 @@ class JournalReader:
 
         Keys are the uuids of fits. A trial's uuid stands for all of its fits.
         """
-        wanted = list(fits)
+        uuids = list(fits)
         condition = (
             "SELECT id FROM fits WHERE uuid IN (SELECT value FROM json_each(?1)) "
             "OR trial IN (SELECT value FROM json_each(?1))"
@@ -246,13 +246,13 @@ class JournalReader:
             rows = database.execute(
                 "SELECT f.uuid, e.epoch, e.metrics FROM epochs e JOIN fits f ON f.id = e.fit "
                 f"WHERE e.fit IN ({condition}) ORDER BY e.id",
-                (json.dumps(wanted),),
+                (json.dumps(uuids),),
             ).fetchall()
-        found: dict[str, dict[int, dict[str, float]]] = {}
+        curves: dict[str, dict[int, dict[str, float]]] = {}
         for uuid, epoch, metrics in rows:
             # An objective function reports values at a step of a training, too.
-            found.setdefault(uuid, {}).setdefault(epoch, {}).update(json.loads(metrics))
-        return found
+            curves.setdefault(uuid, {}).setdefault(epoch, {}).update(json.loads(metrics))
+        return curves
 
     def points(self, after: int) -> tuple[dict[str, list[Point]], int]:
         """Returns the epochs of each fit after a row, by the fit's uuid; and the last row."""
@@ -307,7 +307,7 @@ class JournalReader:
         return [Champion(**row) for row in rows]
 
     def findings(self, search: int) -> DataFindings | None:
-        """Returns what was found in a study's data, if it was looked at."""
+        """Returns the findings in a study's data, if it was looked at."""
         with self._reading() as database:
             row = database.execute("SELECT looked FROM searches WHERE id = ?", (search,)).fetchone()
         return None if row is None or not row[0] else self._read(DataFindings, row[0])

@@ -180,7 +180,7 @@ def check_sound(path: Path) -> None:
 
 
 def fault_of(path: Path, *, thorough: bool = False) -> str:
-    """Returns what is wrong with a journal; empty if nothing is. `thorough` checks indexes too."""
+    """Returns the fault of a journal, or an empty text. `thorough` checks indexes too."""
     check = "integrity_check" if thorough else "quick_check"
     try:
         with reading(path) as database:

@@ -40,7 +40,7 @@ class Journal:
         self.description = description
         self._path = folder / FILE_NAME
         self._opened: sqlite3.Connection | None = None
-        # Of the open transaction, or the last one: its number, and when it began.
+        # The number of the open or last transaction, and the time at which it began.
         self._revision = self._time = 0
         # Epochs that wait for the next commit.
         self._epochs: list[tuple[str, EpochResult, int]] = []
@@ -124,7 +124,7 @@ class Journal:
         with self._transaction(synced=True) as database:
             now = self._now()
             keeps = [self.description.keep, _count(self._value(database, "keeps"))]
-            known = [count for count in keeps if count is not None]
+            counts = [count for count in keeps if count is not None]
             # A killed launch under another engine left its own running.
             database.execute(
                 "UPDATE searches SET status = 'KILLED', ended = ?, revision = ? "
@@ -136,7 +136,7 @@ class Journal:
                 launched=self._revision,
                 status="RUNNING",
                 git=json.dumps(dict(git)),
-                keeps=str(min(known, default=ALL)),
+                keeps=str(min(counts, default=ALL)),
                 ended_by="",
                 stopped="",
             )

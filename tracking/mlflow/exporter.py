@@ -278,7 +278,7 @@ class StudyExporter:
 
 
 def _mark_of(file: Path) -> str:
-    """Returns what tells a file from what it was before; empty if there is none."""
+    """Returns a mark that changes when a file is written; empty if there is no file."""
     if not file.is_file():
         return ""
     facts = file.stat()
@@ -287,8 +287,8 @@ def _mark_of(file: Path) -> str:
 
 def _delete_gone(journal: JournalReader, runs: Runs) -> None:
     """Deletes the runs of a definition that was given up before a trial had finished."""
-    known = journal.uuids()
-    for uuid in [each for each in runs.ids if each not in known]:
+    recorded = journal.uuids()
+    for uuid in [each for each in runs.ids if each not in recorded]:
         runs.delete(uuid)
 
 
@@ -356,13 +356,13 @@ class Destination:
     def restore(self, exports: Exports, experiment: Experiment) -> None:
         """Restores the runs that a person deleted there; forgets those that were purged."""
         client = self.client
-        there = {
+        by_id = {
             run.info.run_id: run for run in search_runs(client, [experiment.experiment_id], "")
         }
         for uuid, run in list(exports.runs.items()):
-            if run in there and there[run].info.lifecycle_stage == "deleted":
+            if run in by_id and by_id[run].info.lifecycle_stage == "deleted":
                 client.restore_run(run)
-            elif run not in there:
+            elif run not in by_id:
                 exports.forget_run(uuid)
         exports.send_all_again()
 
@@ -393,12 +393,12 @@ class Destination:
         from mlflow.entities import ViewType
 
         client = self.client
-        known = client.search_experiments(
+        experiments = client.search_experiments(
             ViewType.ALL, filter_string=f"tags.`{tags.UUID}` = '{header.uuid}'"
         )
-        if not known:
+        if not experiments:
             return None
-        experiment = min(known, key=lambda each: each.lifecycle_stage != "active")
+        experiment = min(experiments, key=lambda each: each.lifecycle_stage != "active")
         runs: dict[str, str] = {}
         # A copy of the study in another store may have further runs there.
         ours = JournalReader(self._folder).uuids()
@@ -424,14 +424,14 @@ class Destination:
         while True:
             name = self._free_name(header.name)
             try:
-                made = client.create_experiment(name, place, tagged)
+                number = client.create_experiment(name, place, tagged)
             except MlflowException as error:
                 # Another process may have been quicker to take the name.
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 continue
-            exports.begin(database, made, header.name, name, {})
-            return client.get_experiment(made)
+            exports.begin(database, number, header.name, name, {})
+            return client.get_experiment(number)
 
     def _free_name(self, name: str) -> str:
         """Returns a name that no other experiment has, one in MLflow's trash neither."""

@@ -212,7 +212,7 @@ class Exports:
         new = [uuid for uuid in uuids if uuid not in self._runs and uuid not in self._intended]
         if not new:
             return
-        # Without it a power failure would make a run twice.
+        # The note is synced to disk: else a power failure would make a run twice.
         self._connection.execute("PRAGMA synchronous=FULL")
         with self._writing() as connection:
             connection.executemany(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from search_spaces.texts import listed, readable
+from search_spaces.texts import counted, duration, listed, readable
 from tracking.history.commands import reproduce_command
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import rank_of
@@ -24,7 +24,7 @@ from tracking.records import (
     TrialSpec,
     training_name,
 )
-from tracking.summary import Fact, outcome_of, summary_of, trial_rows
+from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
 # Hyperparameters in a description; the page lists them all.
 _SHOWN: Final = 30
@@ -53,16 +53,17 @@ def trial_note(
     spec: TrialSpec, values: Mapping[str, Any], result: TrialResult, reproduce: str
 ) -> str:
     """Returns the description of a trial in Markdown: its result, hyperparameters and command."""
-    lines = [f"**{_verdict(spec, result)}**"]
+    value = "" if result.best is None else f": {plain(value_text(spec, result))}"
+    lines = [f"**{result.state.capitalize()}{value}**"]
     if result.reason:
         lines.append(plain(result.reason))
     shown = [f"{plain(name)} = {plain(readable(value))}" for name, value in values.items()]
     lines += ["", listed(shown, most=_SHOWN)]
-    facts = [f"seed {spec.seed}", f"{result.seconds:.3g} s"]
+    facts = [f"seed {spec.seed}", counted(result.epochs, "epoch"), duration(result.seconds)]
     if result.trainer:
         facts.append(f"trainer {result.trainer}")
     if result.model_parameters:
-        facts.append(f"{result.model_parameters:,} weights")
+        facts.append(counted(result.model_parameters, "weight"))
     lines += ["", ", ".join(facts)]
     if result.best is not None:
         lines += code_block([reproduce])
@@ -85,26 +86,6 @@ def _trial_outcome(spec: TrialSpec, result: TrialResult | None, folds: int = 0) 
     if result.of_no_epoch:
         return f"{metric} {result.best.value:.4g}"
     return f"{metric} {result.best.value:.4g} @ epoch {result.best.epoch}"
-
-
-def _verdict(spec: TrialSpec, result: TrialResult) -> str:
-    state = result.state.capitalize()
-    if result.state == "pruned" and result.folds:
-        state += f" in its fold {result.folds}"
-    elif result.state == "pruned":
-        of = f" of {spec.epochs}" if result.epochs <= spec.epochs else ""
-        state += f" after {result.epochs}{of} epochs"
-    elif result.state == "complete":
-        state += f" after {result.epochs} epochs"
-    if result.best is None:
-        return state
-    value = f"{plain(spec.objective.metric)} {result.best.value:.6g}"
-    if result.spread is not None:
-        what = f"folds, at epoch {result.best.epoch}" if result.folds else "repeats"
-        return f"{state}: {value} ± {result.spread:.2g} over {len(result.repeats)} {what}"
-    if result.of_no_epoch:
-        return f"{state}: {value}"
-    return f"{state}: {value} at epoch {result.best.epoch}"
 
 
 def model_description(name: str, experiment_id: str) -> str:
@@ -155,8 +136,8 @@ def with_verdict(text: str, former: str, verdict: str) -> str:
 
     A person may have changed the text, which has the former verdict or not.
     """
-    for known in filter(None, (former, verdict)):
-        text = text.removeprefix(f"**{plain(known)}**").lstrip()
+    for beginning in filter(None, (former, verdict)):
+        text = text.removeprefix(f"**{plain(beginning)}**").lstrip()
     return f"**{plain(verdict)}**\n\n{text}" if verdict else text
 
 
@@ -231,7 +212,7 @@ REPORT: Final = "report.html"
 _TOP: Final = 10
 # The table of a wide study goes on in the report: descriptions have 8,000 characters.
 _MOST_ROWS: Final = 30
-# With more hyperparameters a table has the trials side by side, of which so many fit.
+# A table with more hyperparameters has trials as columns, of which this number fits.
 _MOST_COLUMNS: Final = 7
 _SIDE_BY_SIDE: Final = 5
 # So does a verdict begin, after flaws of the data.
@@ -331,7 +312,7 @@ def _table(history: StudyHistory, pages: Pages) -> list[str]:
 def study_description(
     histories: Sequence[StudyHistory], pages: Mapping[str, Pages], *, running: bool
 ) -> str:
-    """Returns what MLflow shows above a study's views: what to believe, and links.
+    """Returns the text above a study's views in MLflow: its verdict and links.
 
     `pages` are by engine. `running` is whether a process holds the study: one that was killed could
     not record that it ended.
@@ -349,23 +330,23 @@ def is_replaceable(text: str) -> bool:
 
 
 def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) -> str:
-    """Returns what is known of a study under one engine.
+    """Returns the line on a study under one engine.
 
     The list of studies shows Markdown as it is written, so links come last.
     """
-    said = f"{plain(outcome_of(history))}."
+    text = f"{plain(outcome_of(history))}."
     if history.status == "RUNNING":
         state = "It is running" if running else "It was killed; launch it again to resume it"
-        said = f"{state}: its best trial so far is the first of the trials."
+        text = f"{state}: its best trial so far is the first of the trials."
     elif history.best is not None:
         verdict = plain(study_verdict(history).text)
         if _REPORTED in verdict:
             flaws, _, value = _believed(verdict).partition(_REPORTED)
-            said = f"{flaws}{_REPORTED}{plain(history.description.objective.metric)} {value}"
+            text = f"{flaws}{_REPORTED}{plain(history.description.objective.metric)} {value}"
     links = [link("summary", run_page(pages.experiment, pages.parent))]
     links += [link(view, view_page(pages.experiment, view)) for view in VIEWS]
     engine = f" ({plain(history.description.engine)})" if several else ""
-    return f"{said}{engine} {' · '.join(links)}"
+    return f"{text}{engine} {' · '.join(links)}"
 
 
 def _believed(verdict: str) -> str:
@@ -376,6 +357,6 @@ def _believed(verdict: str) -> str:
 
 
 def _rank(history: StudyHistory) -> tuple[bool, float]:
-    """Returns what sorts a study's engines, the one with the best value first."""
+    """Returns the key that sorts a study's engines by their best values."""
     best = history.best
     return (best is None, 0.0 if best is None else rank_of(best, history.description.objective).key)

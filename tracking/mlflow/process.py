@@ -77,13 +77,13 @@ class Exporter:
             left = " and ".join(["MLflow"] * is_on() + ["the report"] * self._report)
             self._say(f"still being written, in the background: {left}")
 
-    def _end(self, wanted: str, seconds: float) -> bool:
+    def _end(self, message: str, seconds: float) -> bool:
         process, self._process = self._process, None
         if process is None:
             return True
         assert process.stdin is not None
         with contextlib.suppress(OSError):
-            process.stdin.write(wanted)
+            process.stdin.write(message)
             process.stdin.close()
         try:
             process.wait(seconds)
@@ -140,11 +140,11 @@ def _forget(store: Store, size: StudySize) -> None:
     with contextlib.suppress(MlflowException):
         Registry(client, header).delete()
     with contextlib.suppress(MlflowException):
-        known = client.get_experiment(experiment)
-        if known.lifecycle_stage == "deleted":
+        former = client.get_experiment(experiment)
+        if former.lifecycle_stage == "deleted":
             # MLflow renames none that is in its trash.
             client.restore_experiment(experiment)
-        client.rename_experiment(experiment, f"{known.name} (deleted {header.uuid[:8]})")
+        client.rename_experiment(experiment, f"{former.name} (deleted {header.uuid[:8]})")
     with contextlib.suppress(MlflowException):
         client.delete_experiment(experiment)
 

@@ -136,11 +136,11 @@ class Registry:
         verdict = study_verdict(history)
         other = worth(history, verdict, trial)
         text = " ".join((*verdict.flaws, other)) if other else verdict.text
-        description, known = version.description or "", version.tags.get(tags.VERDICT, "")
-        changed = with_verdict(description, known, text)
+        description, former = version.description or "", version.tags.get(tags.VERDICT, "")
+        changed = with_verdict(description, former, text)
         if changed != description:
             self._client.update_model_version(version.name, version.version, changed)
-        if text and text != known:
+        if text and text != former:
             self._client.set_model_version_tag(
                 version.name, version.version, tags.VERDICT, text[: tags.LONGEST]
             )
@@ -154,9 +154,9 @@ class Registry:
         """Returns the study's registered model; makes it if there is none."""
         from mlflow.exceptions import MlflowException
 
-        known = self._models()
-        if known:
-            return known[0]
+        models = self._models()
+        if models:
+            return models[0]
         name, number = self._study.name, 1
         while True:
             try:
@@ -189,8 +189,8 @@ class Registry:
         from mlflow.models import Model
 
         client = self._client
-        known = self._find_logged(champion, runs)
-        logged = next(iter(known), None) or client.create_logged_model(
+        models = self._find_logged(champion, runs)
+        logged = next(iter(models), None) or client.create_logged_model(
             runs.experiment,
             name=champion.alias,
             source_run_id=parent,
@@ -221,11 +221,11 @@ class Registry:
     def _rename_shown(self, former: str, experiment: str) -> None:
         """Renames the registered model on the pages of the study's models."""
         for logged in self._client.search_logged_models([experiment]):
-            known = json.loads(logged.tags.get(tags.REGISTERED, "[]"))
-            if any(each["name"] == former for each in known):
+            versions = json.loads(logged.tags.get(tags.REGISTERED, "[]"))
+            if any(each["name"] == former for each in versions):
                 renamed = [
                     {**each, "name": self._study.name} if each["name"] == former else each
-                    for each in known
+                    for each in versions
                 ]
                 self._show_registered(logged, renamed)
 
@@ -264,7 +264,7 @@ def _trained(trial: EndedTrial) -> str:
 
 
 def _mark(champion: Champion) -> str:
-    """Returns what identifies a saved model: its trial, and the folder that it was saved in."""
+    """Returns the mark that identifies a saved model: its trial and its folder."""
     return f"{champion.trial} {champion.folder.name}"
 
 

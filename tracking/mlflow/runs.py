@@ -266,13 +266,13 @@ def settings(description: StudyDescription) -> dict[str, Any]:
 
 def origin_tags(description: StudyDescription) -> dict[str, str]:
     """Returns the tags that MLflow shows as a run's source and author."""
-    found = {}
+    origin = {}
     if description.code.path:
-        found = {tags.SOURCE: description.code.path, tags.SOURCE_TYPE: "LOCAL"}
+        origin = {tags.SOURCE: description.code.path, tags.SOURCE_TYPE: "LOCAL"}
     # A user may have no name, as in many containers.
     with contextlib.suppress(OSError, KeyError):
-        found[tags.USER] = getpass.getuser()
-    return found
+        origin[tags.USER] = getpass.getuser()
+    return origin
 
 
 def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
@@ -281,23 +281,23 @@ def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float
     Those of its cost are "system metrics", which the UI shows on another page: a bar for each
     would stand among the curves.
     """
-    found: dict[str, float] = {"system/seconds": result.seconds}
+    metrics: dict[str, float] = {"system/seconds": result.seconds}
     if result.peak_memory_bytes:
-        found["system/peak_memory_bytes"] = result.peak_memory_bytes
+        metrics["system/peak_memory_bytes"] = result.peak_memory_bytes
     if result.model_parameters:
-        found["system/model_parameters"] = result.model_parameters
+        metrics["system/model_parameters"] = result.model_parameters
     if result.best is not None:
         # "Latest" in the UI is the last epoch: the best needs a name of its own.
         name = f"best_{objective.metric}"
-        found[name] = result.best.value
+        metrics[name] = result.best.value
         if result.spread is not None:
-            found[f"{name}_std"] = result.spread
-    return found
+            metrics[f"{name}_std"] = result.spread
+    return metrics
 
 
 def result_tags(result: TrialResult) -> dict[str, str]:
     """Returns the tags of a trial that has ended; those without text are left out."""
-    found = {
+    texts = {
         tags.STATE: result.state,
         tags.BEST_EPOCH: ""
         if result.best is None or result.of_no_epoch
@@ -306,11 +306,11 @@ def result_tags(result: TrialResult) -> dict[str, str]:
         tags.TRAINER: result.trainer,
         **_noted(result),
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _noted(result: TrialResult) -> dict[str, str]:
-    """Returns what an objective function noted, for people to see."""
+    """Returns the tags of notes that an objective function made."""
     return {
         to_mlflow(f"user_attrs.{key}"): spell(value)[: tags.LONGEST]
         for key, value in result.user_attrs.items()

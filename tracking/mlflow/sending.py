@@ -87,7 +87,7 @@ class TrialsSoFar:
         if best is None or best.value is None:
             return
         if before is None or (before.number, before.value) != (best.number, best.value):
-            # Not the name of its trials' metric: sorted by it, it would be among them.
+            # The parent has no metric of its trials: sorted by it, it would stand among them.
             name = f"study/best_{self._objective.metric}"
             self.unsent += metrics_of({name: best.value}, trial.ended, len(self._counted))
 
@@ -148,8 +148,8 @@ class Sender:
         }
         runs.intend([search.uuid])
         name = parent_name(description.name, description.engine)
-        made = runs.begin(search.uuid, name, tagged, search.created)
-        if made:
+        new = runs.begin(search.uuid, name, tagged, search.created)
+        if new:
             runs.log_inputs(search.uuid, dataset_inputs(description))
             runs.write(search.uuid, params=params_of(settings(description)))
         if search.status == "RUNNING":
@@ -217,9 +217,9 @@ class Sender:
         elif fit.state == "interrupted":
             ended_name = ended_name.replace("running", "interrupted")
             tagged[tags.REASON] = "its process ended before it did"
-        made = runs.begin(fit.uuid, name(), tagged, fit.started)
+        new = runs.begin(fit.uuid, name(), tagged, fit.started)
         params: list[Param] = []
-        if made:
+        if new:
             # The number is what charts of the UI have on their axis.
             params = params_of({"trial": spec.number, **values})
             if not description.data.made_by:
@@ -259,11 +259,11 @@ class Sender:
                 name += f" · {metric} {outcome.confirmed.value:.4g} on the test part"
         runs.intend([confirmation.uuid, *(fit.uuid for fit in fits)])
         above = {tags.PARENT: runs.ids[search.uuid], tags.KIND: tags.CONFIRMATION_KIND}
-        made = runs.begin(
+        new = runs.begin(
             confirmation.uuid, "confirmation · running", {**tagged, **above}, confirmation.started
         )
         run = runs.ids[confirmation.uuid]
-        if made:
+        if new:
             options = json.loads(confirmation.plan)["options"]
             runs.write(confirmation.uuid, params=params_of(options))
         for fit in fits:
@@ -278,8 +278,8 @@ class Sender:
             return
         # It was resumed.
         runs.rename(confirmation.uuid, _INTERRUPTED, name)
-        said = verdict_by(self._history(search), outcome)
-        note = f"**{plain(said.text)}**\n\n{plain(' '.join(said.grounds))}"[: tags.LONGEST]
+        verdict = verdict_by(self._history(search), outcome)
+        note = f"**{plain(verdict.text)}**\n\n{plain(' '.join(verdict.grounds))}"[: tags.LONGEST]
         runs.unless_deleted(
             confirmation.uuid,
             lambda: runs.client.log_text(run, to_json(outcome) + "\n", "confirmation.json"),
@@ -301,27 +301,27 @@ class Sender:
     ) -> None:
         runs, description, result = self._runs, search.description, fit.result
         outcome: str = fit.state
-        # On all folds together there is nothing to validate on.
+        # A training on all folds together is not validated.
         shown = None if result is None or fit.spec.fold == -1 else result.best
         if shown is not None:
             outcome = f"{description.objective.metric} {shown.value:.4g}"
         above = {tags.PARENT: parent, tags.KIND: tags.TRAINING_KIND}
         values = hyperparameters(description, fit.spec)
         name = f"{fit.name} · running"
-        made = runs.begin(fit.uuid, name, {**tagged, **above}, fit.started)
+        new = runs.begin(fit.uuid, name, {**tagged, **above}, fit.started)
         # Its name begins with the trial, such as "#12", or with "defaults".
         of = fit.name.partition(" ")[0].removeprefix("#")
         trial = int(of) if of.isdecimal() else _DEFAULTS
-        params = params_of({"trial": trial, "seed": fit.spec.seed, **values}) if made else []
+        params = params_of({"trial": trial, "seed": fit.spec.seed, **values}) if new else []
         metrics = self._metrics(fit.uuid)
         if result is not None:
             # Under other names than a trial's: sorted by them, it would be among the trials.
-            found = {
+            numbers = {
                 each if each.startswith("system/") else f"confirmation/{each}": value
                 for each, value in result_metrics(result, description.objective).items()
                 if shown is not None or each.startswith("system/")
             }
-            metrics += metrics_of(found, fit.ended, 0)
+            metrics += metrics_of(numbers, fit.ended, 0)
         more = {} if fit.state == "running" else {tags.RUN_NAME: f"{fit.name} · {outcome}"}
         if result is not None and result.reason:
             more[tags.REASON] = result.reason[: tags.LONGEST]

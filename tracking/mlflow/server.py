@@ -57,10 +57,10 @@ def check_server(address: str) -> str:
         return address
     try:
         parts = urlsplit(address)
-        known = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
+        is_server = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        known = False
-    if not known:
+        is_server = False
+    if not is_server:
         raise TrackingError(
             "The tracking URI must be the address of an MLflow server, such as "
             f"http://127.0.0.1:5000, or off. Received: {address!r}. (The record itself is always "
@@ -107,9 +107,9 @@ def open_store_client(store: Store) -> MlflowClient:
         partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
         try:
             # Complete before it gets its name, as several processes may begin at once.
-            made = open_client(f"sqlite:///{partial.as_posix()}")
+            client = open_client(f"sqlite:///{partial.as_posix()}")
             # Nothing of a study is in MLflow's first experiment.
-            made.delete_experiment("0")
+            client.delete_experiment("0")
             with contextlib.closing(sqlite3.connect(partial)) as database:
                 # Kept in the file: readers, such as the UI, never block the exporter.
                 database.execute("PRAGMA journal_mode=WAL")
@@ -151,7 +151,7 @@ def set_aside(store: Store) -> None:
 
 
 def identity_of(client: MlflowClient) -> str:
-    """Returns what tells a database of MLflow's from another: when its first experiment was made.
+    """Returns the identity of an MLflow database: the time at which its first experiment was made.
 
     Empty if it was purged, as `mlflow gc` does in a store, where it is deleted from the start.
     """
@@ -277,9 +277,9 @@ def free_place(host: str = LOOPBACK, port: int | None = None, *, token: bool = F
                     f"A server can't listen on {host!r}, port {each}: {error.strerror or error}. "
                     "Choose an address of this machine with --host, and a port with --port."
                 ) from None
-            found = int(probe.getsockname()[1])
-            made = secrets.token_urlsafe(24) if token or not _is_loopback(host) else ""
-            return Place(host, found, made)
+            free = int(probe.getsockname()[1])
+            secret = secrets.token_urlsafe(24) if token or not _is_loopback(host) else ""
+            return Place(host, free, secret)
     raise StoreError(f"Port {port} is taken. Choose another with --port, or leave it out.")
 
 
@@ -339,7 +339,7 @@ def serving(
 def _wait_until_healthy(
     process: subprocess.Popen[bytes], place: Place, log: Path, stopped: threading.Event
 ) -> None:
-    # Not through a proxy: it would look for the server on its own machine.
+    # A proxy would look for the server on its own machine.
     direct = build_opener(ProxyHandler({}))
     host = LOOPBACK if place.host == "0.0.0.0" else place.host
     deadline = time.monotonic() + _SECONDS_TO_START

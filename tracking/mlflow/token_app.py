@@ -37,8 +37,8 @@ def create_app() -> _App:
 def behind_token(app: _App, token: str) -> _App:
     """Returns an ASGI app that passes on only what carries a token; health is free to ask."""
 
-    def right(given: str) -> bool:
-        return secrets.compare_digest(given.encode(), token.encode())
+    def right(text: str) -> bool:
+        return secrets.compare_digest(text.encode(), token.encode())
 
     async def guarded(scope: _Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] == "lifespan" or scope["path"] == "/health":
@@ -65,10 +65,10 @@ def behind_token(app: _App, token: str) -> _App:
 
 def _cookie(text: str, name: str) -> str:
     try:
-        found = SimpleCookie(text).get(name)
+        morsel = SimpleCookie(text).get(name)
     except CookieError:
         return ""
-    return "" if found is None else found.value
+    return "" if morsel is None else morsel.value
 
 
 async def _answer(send: _Send, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:

@@ -56,7 +56,7 @@ def view_tags(
         "columnOrder": [_NAME, *columns],
         "columnWidths": {
             **{each: _width(each.partition(".")[2].strip("`")) for each in columns},
-            # With a mark for its colour, and one that it is sorted by.
+            # The column has room for the run's colour and for the mark of sorting.
             _NAME: 60 + _width(_longest_name(description, several=several)),
             columns[0]: 30 + _width(columns[0].partition(".")[2].strip("`")),
         },
@@ -92,11 +92,11 @@ def view_tags(
         ),
     }
     # The last made is the first listed.
-    made = {
+    texts = {
         tags.VIEW + view_id(view): _envelope(name, state, created - i)
         for i, (view, (name, state)) in enumerate(views.items())
     }
-    return {key: text for key, text in made.items() if len(text) <= _LONGEST}
+    return {key: text for key, text in texts.items() if len(text) <= _LONGEST}
 
 
 def _envelope(name: str, state: Mapping[str, Any], created: int) -> str:
@@ -177,7 +177,7 @@ def _curves(metrics: Sequence[str]) -> list[Chart]:
     for name, measured in pairs.items():
         lines = [to_mlflow(each) for each in (_FIT.sub(r"\1val_", name), name)]
         if len(measured) == 1 and not _VALIDATED.search(measured[0]):
-            # Not validated, such as a learning rate, or what an objective function reports.
+            # A learning rate, or a value that an objective function reports, is not validated.
             lines = [to_mlflow(name)]
         charts.append(
             {

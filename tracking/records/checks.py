@@ -225,7 +225,7 @@ class Confirmation:
     # The winner's objective on the test part under each of them.
     winner_on_test: tuple[float, ...] = ()
     default_on_test: tuple[float, ...] = ()
-    # Of the test part; None if it was not read, or its targets are no classes.
+    # The most frequent class of the test part; None if it was not read, or has no classes.
     guess: ConstantGuess | None = None
 
     def racer(self, trial: int) -> Racer:
@@ -293,7 +293,7 @@ class ValidationPredictions:
     # The samples whose true class got the lowest probability, the lowest first; at most
     # `MOST_SAMPLES`.
     worst: tuple[WorstSample, ...] = ()
-    # Of a regression: the targets of samples at even distances; at most `MOST_POINTS`.
+    # A regression has the targets of samples at even distances, at most `MOST_POINTS`.
     truth: tuple[float, ...] = ()
     predicted: tuple[float, ...] = ()  # Of the same samples.
     # The same samples, before preprocessing, if each is a single number.

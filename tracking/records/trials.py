@@ -45,8 +45,7 @@ class TrialSpec:
     # How much the training samples of each class count, or None if all count alike; those of the
     # default values, if a function of `hp` makes them.
     class_weight: ClassWeight | None = None
-    # Of a cross-validated trial: the fold that this training is validated on, from 0, or
-    # `ALL_FOLDS`.
+    # The fold of a cross-validated trial that validates this training, from 0, or `ALL_FOLDS`.
     fold: int | None = None
     # The class of hardware that it runs on, within which bits are equal.
     hardware: str = ""
@@ -96,7 +95,7 @@ class Proposal:
     state: Mapping[str, str] = field(default_factory=dict)
     epochs: int | None = None  # To train in all, if the engine decides on them.
     goes_on_from: int | None = None  # The trial to continue.
-    # In a deterministic study: it is proposed and pruned by the trials below this number.
+    # A deterministic study proposes and prunes it by the trials below this number.
     known: int | None = None
 
 
@@ -107,8 +106,7 @@ class TrialTask:
     spec: TrialSpec
     space: SearchSpace
     checkpoint: Path  # Where the weights of its best epoch go.
-    # Where its state after an epoch goes. If an earlier attempt left one, the trial resumes from
-    # it.
+    # The file of its state after an epoch. The trial resumes from one that an earlier attempt left.
     state: Path | None = None
     # The state of the trial that it continues. If both are missing or damaged, it is trained from
     # the first epoch, with the same result.
@@ -118,7 +116,7 @@ class TrialTask:
     # The rank of the last trial whose checkpoint is kept, if all places are taken; None if any
     # checkpoint may stay.
     last_kept: Rank | None = None
-    # Where the scores of validation samples go; None: they are not made.
+    # The file of the scores of validation samples; None if they are not made.
     scores: Path | None = None
     # Those of its best epoch (of the best two, if samples are few), or of every epoch.
     scores_of: ScoresOf = "best"
@@ -158,8 +156,8 @@ class Repeat:
     scores_bytes: int = 0
     unscored: str = ""
     fold: int | None = None  # Weights of a fold are not kept.
-    # Of a fold: the objective at the trial's best epoch, which all folds have in common; None if
-    # the trial has none.
+    # The objective of a fold at the trial's best epoch, which all folds have in common; None if
+    # the trial has no best epoch.
     value: float | None = None
 
     @property
@@ -195,8 +193,8 @@ class TrialResult:
     # mean, its digest that of the best.
     repeats: Sequence[Repeat] = ()
     best_repeat: int = 0
-    # Of the arrays in the file of these weights and the optimizer's variables; of a repeated trial
-    # that of the best. Empty if there is none.
+    # The digest of the arrays in the checkpoint, which has the optimizer's variables too. A
+    # repeated trial has that of its best training. Empty without a checkpoint.
     checkpoint_sha256: str = ""
     # Why there is no checkpoint of the best epoch, though it has a value; else empty.
     unsaved: str = ""
@@ -211,16 +209,15 @@ class TrialResult:
     class_weight: ClassWeight | None = None  # Of such data.
     # What an objective function noted by `trial.set_user_attr`.
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
-    # Of all models that an objective function trained; `epochs` are those of its longest training.
+    # The epochs of all models that an objective function trained; `epochs` counts the longest.
     fits_epochs: int = 0
-    # Not compared: a training that was resumed may know fewer epochs.
-    # Size of the file with its validation samples' scores, 0 if there is none; of a repeated trial
-    # that of all its files.
+    # The size of the files with its validation samples' scores, or 0. It is not compared: a
+    # training that was resumed may know fewer epochs.
     scores_bytes: int = field(default=0, compare=False)
     # Why its samples have no scores, or only those of its best epoch if every one was to have some;
     # else empty.
     unscored: str = field(default="", compare=False)
-    # Of the process while it ran; 0 if unknown.
+    # The peak of its process while it ran; 0 if unknown.
     peak_memory_bytes: int = field(default=0, compare=False)
 
     @property
@@ -264,7 +261,7 @@ class TrialRecord:
     # How plain `model.fit` verified it, a text of `tracking.records.checks`; empty if it did not.
     verified: str = ""
     ended: int = 0  # As `started`; 0 while it runs.
-    # Of a cross-validated trial that was the champion: its training on all folds together. Its best
+    # The training on all folds together of a cross-validated trial that was the champion. Its best
     # epoch is the trial's, with the values of the folds.
     whole: Repeat | None = None
 
@@ -308,12 +305,12 @@ class TrialRecord:
 
     def __repr__(self) -> str:
         """Returns one line: its number, state and best value."""
-        told = f"<trial {self.number}: {self.state}"
+        text = f"<trial {self.number}: {self.state}"
         if self.best is None:
-            return f"{told}>"
+            return f"{text}>"
         metric = self.spec.objective.metric
         at = "" if self.epoch is None else f" at epoch {self.epoch}"
-        return f"{told}, {metric} {self.best.value:.6g}{at}>"
+        return f"{text}, {metric} {self.best.value:.6g}{at}>"
 
     def with_result(self, result: TrialResult) -> EndedTrial:
         """Returns the trial with its result."""
@@ -360,9 +357,9 @@ class EndedTrial(TrialRecord):
         if not self.result.repeats:
             return self.spec, self.result.best
         repeat = self.result.best_repeat
-        found = self.result.repeats[repeat]
-        spec = dataclasses.replace(self.spec, seed=found.seed, repeat=repeat, fold=found.fold)
-        return spec, found.best
+        training = self.result.repeats[repeat]
+        spec = dataclasses.replace(self.spec, seed=training.seed, repeat=repeat, fold=training.fold)
+        return spec, training.best
 
     @property
     def whole_spec(self) -> TrialSpec:
@@ -379,7 +376,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def checkpoint_of(self) -> int:
-        """Returns which of its trainings the trial's checkpoint comes from."""
+        """Returns the number of the training that the trial's checkpoint comes from."""
         return self.result.best_repeat if self.whole is None else len(self.result.repeats)
 
 

@@ -114,7 +114,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
     scale = alt.Scale(zero=False, nice=False)
     x = alt.X("epoch:Q", title="epoch", axis=theme.whole_axis(), scale=scale)
     best = (
-        # Not filtered: of repeated trainings no epoch is the best, and a scale needs ends.
+        # All points stay: repeated trainings have no best epoch, and a scale needs ends.
         picked.mark_rule(color=theme.MUTED, strokeDash=[3, 3]).encode(
             x=x, opacity=alt.condition("datum.best", alt.value(1), alt.value(0))
         )
@@ -169,7 +169,7 @@ def intervals(
         row[end] for row in shown for end in ("value", "low", "high") if row.get(end) is not None
     ]
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
-    # Else the labels at both ends are moved inwards.
+    # Vega would move the labels at both ends inwards.
     axis = alt.Axis(labelFlush=False)
     x = alt.X("value:Q", title=metric, scale=scale, axis=axis)
     low = alt.X("low:Q", title=metric, scale=scale, axis=axis)
@@ -195,7 +195,7 @@ def intervals(
 
 
 def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
-    """Returns what the chart shows, from top to bottom."""
+    """Returns the rows of the chart, from top to bottom."""
     rows: list[dict[str, Any]] = []
     if verdict.reported is not None:
         rows.append({"place": REPORTED, "value": verdict.reported})
@@ -317,12 +317,12 @@ def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
         drawn: alt.Chart = of(kind).mark_point(filled=True, size=28, opacity=0.6)
         return drawn
 
-    # On the line of targets by themselves, the prediction is right.
+    # A prediction on the line of the targets themselves is right.
     layers = [of(_TARGET).mark_line(strokeWidth=1.2, strokeDash=[4, 3]), points(_FOUND)]
     if of_feature:
         layers = [points(_TARGET), of(_FOUND).mark_line(strokeWidth=2.5)]
     if output.rule:
-        # In front and dashed: where both agree, both can be seen.
+        # The rule is dashed and in front, so that both are seen where they agree.
         layers.append(of(_RULE).mark_line(strokeWidth=2.5, strokeDash=[6, 5]))
     return theme.finished(
         theme.layers(*layers),

@@ -150,7 +150,7 @@ def _belief(data: StudyData) -> Iterator[Figure]:
 
 
 def _diagnosed(data: StudyData) -> Section:
-    """Returns what a diagnosis found: with a chart if it asks for something, or is a result."""
+    """Returns the findings of the diagnosis, each that is no mere "ok" with its chart."""
     text = "The checks of Google's Deep Learning Tuning Playbook, on this record."
     figures, undrawn, good = [], [], []
     for place, finding in enumerate(data.diagnosis.findings):
@@ -165,8 +165,8 @@ def _diagnosed(data: StudyData) -> Section:
             name=f"finding_{place}", title=finding.title, description=finding.verdict
         )
         sentences = (finding.verdict, finding.advice, _READ.get(finding.chart, ""))
-        said = " ".join(filter(None, sentences))
-        figures.append(Figure(chart, said, mark=finding.severity, command=finding.command))
+        explanation = " ".join(filter(None, sentences))
+        figures.append(Figure(chart, explanation, mark=finding.severity, command=finding.command))
     missing = dict.fromkeys(each.check for each in data.diagnosis.unchecked)
     text += f" Nothing to do: {'. '.join(good)}." if good else ""
     text += f" The record is too thin to check: {', '.join(missing)}." if missing else ""
@@ -227,7 +227,7 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
 
 
 def _marks(data: StudyData) -> str:
-    """Returns what the marks of slices say, which have no legend; and if trials are too few."""
+    """Returns a legend of the marks in slices, and a note if trials are too few."""
     states = set(data.trials.get("state", ()))
     marks = [f"{mark} are {state}" for state, mark in _MARKS.items() if state in states]
     if not marks or not data.axes:
@@ -238,7 +238,7 @@ def _marks(data: StudyData) -> str:
 
 
 def _far_off(data: StudyData, values: Sequence[float | None]) -> str:
-    """Returns that a scale does not reach to all values, if so."""
+    """Returns a note if a scale does not reach to all values."""
     scale = theme.objective_scale(values, data.history.description.objective).to_dict()
     return " Values that are far off stand at the edge." if scale.get("clamp") else ""
 
@@ -287,11 +287,11 @@ class NotebookChart(alt.LayerChart):
     @classmethod
     def of(cls, chart: alt.LayerChart) -> NotebookChart:
         """Returns a chart that shows itself so."""
-        made: Any = chart.copy(deep=False)
+        copy: Any = chart.copy(deep=False)
         # Altair's own assignments are properties of the chart.
-        object.__setattr__(made, "__class__", cls)
-        assert isinstance(made, cls), "it is one now"
-        return made
+        object.__setattr__(copy, "__class__", cls)
+        assert isinstance(copy, cls), "it is one now"
+        return copy
 
     def _repr_mimebundle_(self, *_: Any, **__: Any) -> Any:
         render = alt.renderers.get()
@@ -377,7 +377,7 @@ class StudyPlots:
         )
 
     def predictions(self) -> alt.LayerChart:
-        """Returns what the champion predicts of the validation part, against the truth.
+        """Returns the champion's predictions of the validation part, against the truth.
 
         Of classes it is the confusion matrix.
 
@@ -398,8 +398,8 @@ class StudyPlots:
         for axis in self._data.axes:
             if axis.name == name:
                 return axis
-        known = [axis.name for axis in self._data.axes]
-        raise StudyError(f"No hyperparameter {name!r} varies. {suggestion(name, known)}")
+        names = [axis.name for axis in self._data.axes]
+        raise StudyError(f"No hyperparameter {name!r} varies. {suggestion(name, names)}")
 
     @property
     def _data(self) -> StudyData:

@@ -20,14 +20,14 @@ from tracking.report.trial_data import (
 
 _MOST_AXES = 12
 _MOST_LINES = 400
-# Of the names of all axes, if each were as long as the longest, to be written level.
+# Names of axes are level up to this many letters, if each were as long as the longest.
 _LEVEL_LETTERS = 115
-# Where a trial's line passes the axis of a hyperparameter that is not active.
+# A trial's line passes the axis of a hyperparameter that is not active here.
 _OFF = -0.12
 _CELLS = 40
 _BANDS = 9
 _LEAST_POINTS = 12
-# Of the kernel, in the sampling scales; and how much of a trial must be near a cell.
+# The width of the kernel in the sampling scales, and the least weight near a cell.
 _KERNEL = 0.07
 _NEAR = 0.2
 

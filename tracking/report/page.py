@@ -192,7 +192,7 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
 
 
 def _best(comparison: Comparison) -> str:
-    """Returns which study found the best value, in a sentence."""
+    """Returns a sentence on the study with the best value."""
     values = {s.label: s.best.value for s in comparison.standings if s.best}
     valued = {label: value for label, value in values.items() if value is not None}
     if not valued:
@@ -275,10 +275,10 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
     for name in ("title", "config", "name", "description"):
         specification.pop(name, None)
     units = [specification, *specification.get("layer", ())]
-    known = {unit["data"]["name"] for unit in units if "name" in unit.get("data", {})}
-    known -= set(specification.get("datasets", ()))
+    tables = {unit["data"]["name"] for unit in units if "name" in unit.get("data", {})}
+    tables -= set(specification.get("datasets", ()))
     brush = next((each for each in specification.get("params", ()) if "select" in each), None)
-    usermeta: dict[str, Any] = {"tables": sorted(known)}
+    usermeta: dict[str, Any] = {"tables": sorted(tables)}
     if brush is not None:
         unit = next(each for each in units if each.get("name") in brush["views"])
         usermeta["brush"] = {
@@ -322,7 +322,7 @@ def trial_params(data: StudyData) -> list[tuple[str, str]]:
 
 
 def _following(data: StudyData) -> list[str]:
-    """Returns what the record suggests to do next: what its diagnosis found."""
+    """Returns the suggestions of the diagnosis."""
     asks = [
         f"{each.title}. {each.advice}".rstrip()
         for each in data.diagnosis.findings
@@ -337,7 +337,7 @@ def _following(data: StudyData) -> list[str]:
 
 
 def _commands(data: StudyData) -> list[tuple[str, str]]:
-    """Returns what each command does, and the command: first that which the record asks for."""
+    """Returns each command with its purpose, the launch that the diagnosis suggests first."""
     look, *others = data.summary.commands
     commands = [(each.purpose, each.text) for each in others if each.name != "report"]
     if data.diagnosis.command:
@@ -351,7 +351,7 @@ def _commands(data: StudyData) -> list[tuple[str, str]]:
 
 
 def _around_number(data: StudyData) -> tuple[str, str]:
-    """Returns what stands before and after a trial's number in the command that reproduces it."""
+    """Returns the parts of the reproducing command before and after a trial's number."""
     description, several = data.history.description, data.several
     command = commands.reproduce_command(description, "\0", data.root, several=several)
     before, _, after = command.partition("\0")

@@ -58,10 +58,10 @@ def finished(
     number of the trial in focus. The description is for those who can't see the chart.
     """
     parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
-    made: alt.LayerChart = drawn.add_params(*parameters).properties(
+    linked: alt.LayerChart = drawn.add_params(*parameters).properties(
         name=name, title=title, width=640, height=height, description=description
     )
-    return made
+    return linked
 
 
 def brush(name: str) -> alt.Parameter:
@@ -89,8 +89,8 @@ def scatter(
 
     Trials without a value stand at the lower edge, with their reasons.
     """
-    there = set(data.trials.get("state", ()))
-    names, colors, shapes = zip(*(each for each in _STATES if each[0] in there), strict=True)
+    present = set(data.trials.get("state", ()))
+    names, colors, shapes = zip(*(each for each in _STATES if each[0] in present), strict=True)
     shown = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
     color = alt.Scale(domain=list(names), range=list(colors))
     shape = alt.Scale(domain=list(names), range=list(shapes))
@@ -119,7 +119,7 @@ def scatter(
 
 
 def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
-    """Returns what a trial shows under the pointer."""
+    """Returns the facts of a trial under the pointer."""
     metric = data.history.description.objective.metric
     return [
         alt.Tooltip("trial:Q", title="trial"),
@@ -160,8 +160,8 @@ def objective_scale(values: Sequence[float | None], objective: Objective) -> alt
 
 def whole_numbers(name: str, title: str, values: Sequence[int | None], first: int = 0) -> alt.X:
     """Returns the horizontal channel of whole numbers: trials, epochs."""
-    known = [value for value in values if value is not None]
-    scale = alt.Scale(domain=[first, max([first + 1, *known])], nice=False)
+    numbers = [value for value in values if value is not None]
+    scale = alt.Scale(domain=[first, max([first + 1, *numbers])], nice=False)
     return alt.X(f"{name}:Q", title=title, axis=whole_axis(labelFlush=False), scale=scale)
 
 
@@ -174,12 +174,12 @@ def whole_axis(**further: Any) -> alt.Axis:
 
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
     """Returns a chart with the rows of its named tables, to show it by itself."""
-    made: alt.LayerChart = drawn.copy(deep=False)
-    made.layer = [each.copy(deep=False) for each in drawn.layer]
-    for each in (made, *made.layer):
+    filled: alt.LayerChart = drawn.copy(deep=False)
+    filled.layer = [each.copy(deep=False) for each in drawn.layer]
+    for each in (filled, *filled.layer):
         if isinstance(each.data, alt.NamedData):
             each.data = alt.InlineData(values=rows_of(tables[str(each.data.name)]))
-    return made
+    return filled
 
 
 def config() -> dict[str, Any]:

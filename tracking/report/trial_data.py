@@ -31,7 +31,7 @@ from tracking.summary import Summary, summary_of
 Columns = dict[str, list[Any]]
 """Values by column, all of one length."""
 
-# Of all curves together: they are more than half of a large page.
+# The points of all curves together, which are more than half of a large page.
 _MOST_POINTS = 24_000
 
 
@@ -254,7 +254,7 @@ class HyperparameterAxis:
         return not self.labels
 
     def columns(self, values: Mapping[str, Any]) -> dict[str, float | str | None]:
-        """Returns what its columns hold for a trial; None where it is not active."""
+        """Returns the cells of a trial in its columns; None where it is not active."""
         unit = self.unit(values)
         value = None if unit is None else values[self.name]
         if isinstance(self.parameter, Listed):
@@ -342,7 +342,7 @@ def _labels(parameter: Parameter) -> tuple[str, ...]:
     if not isinstance(parameter, Listed):
         return ()
     labels = tuple(value_text(value) for value in parameter.values)
-    # Such as of 1 and "1".
+    # The values 1 and "1" would have one label.
     return labels if len(set(labels)) == len(labels) else tuple(map(repr, parameter.values))
 
 

@@ -123,8 +123,8 @@ def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
 def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
     """Adds an array to others, unless an equal one is among them; returns its name."""
     kind = name.partition(".")[2]
-    for other, known in arrays.items():
-        if other.endswith(kind) and np.array_equal(known, array):
+    for other, stored in arrays.items():
+        if other.endswith(kind) and np.array_equal(stored, array):
             return other
     arrays[name] = array
     return name

@@ -164,7 +164,7 @@ class SampleScores:
         parts = np.split(counts, ends[:-1], axis=1)
         of_folds = [fold.of_resamples(part) for fold, part in zip(self.members, parts, strict=True)]
         with warnings.catch_warnings():
-            # Where none has a value, the mean has none.
+            # A resample without a value in any fold has no mean.
             warnings.simplefilter("ignore", RuntimeWarning)
             return np.asarray(np.nanmean(of_folds, axis=0))
 
@@ -191,8 +191,8 @@ def pooled(folds: Sequence[SampleScores]) -> SampleScores:
     first, sizes = folds[0], [len(each) for each in folds]
     weighted = any(each.weights is not None for each in folds)
     members = tuple(folds)
-    known = [each.groups for each in folds if each.groups is not None]
-    groups = np.concatenate(known) if len(known) == len(folds) else None
+    groups_of_folds = [each.groups for each in folds if each.groups is not None]
+    groups = np.concatenate(groups_of_folds) if len(groups_of_folds) == len(folds) else None
     if {each.kind for each in folds} == {"mean"} and max(sizes) - min(sizes) <= 1 and not weighted:
         values = np.concatenate([np.asarray(each.values, np.float64) for each in folds])
         constant = float(np.mean([each.constant for each in folds]))
@@ -242,7 +242,7 @@ def _by_group(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 
 def _as_many(weights: np.ndarray) -> float:
-    """Returns how many samples of equal weights have a mean that varies as much."""
+    """Returns the number of samples of equal weights whose mean varies as much."""
     squares = float((weights**2).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
@@ -364,7 +364,7 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     )
 
 
-# By kind: from sums of shape (resamples, ...) and the weights' sums, of shape (resamples,).
+# Scores by kind, from sums of shape (resamples, ...) and of weights, (resamples,).
 _OF_SUMS: Final[Mapping[str, Callable[[np.ndarray, np.ndarray, Settings], np.ndarray]]] = {
     "precision": _share,
     "recall": _share,

@@ -80,7 +80,7 @@ def corrected(
         value = float(_resampled(candidates, tenths, direction)[0].mean())
     low, high = min(mean, value, best), max(mean, value, best)
     if all(each.is_share(direction) for each in candidates):
-        # Of n samples drawn from n, the variance is smaller by (n - 1) / n.
+        # Drawing n of n samples makes the variance smaller by (n - 1) / n.
         variances *= count / (count - 1)
         limits = candidates[first].fewest, candidates[first].most
         half = values >= np.median(values) if direction == "max" else values <= np.median(values)

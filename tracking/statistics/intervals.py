@@ -57,7 +57,7 @@ class Crossed:
         return 1 / (seeds**2 / (self.seeds - 1) + samples**2 / (self.samples - 1))
 
     def quantile(self, level: float) -> float:
-        """Returns how many standard errors an interval reaches to either side."""
+        """Returns the number of standard errors on either side of an interval."""
         from scipy.special import stdtrit
 
         _check_level(level)
@@ -134,7 +134,7 @@ def share_bounds(
 def independent_samples(
     values: np.ndarray, variances: np.ndarray, fewest: float, most: float
 ) -> float:
-    """Returns how many independent samples shares are worth.
+    """Returns the number of independent samples that shares are worth.
 
     The number is the one with the same variance, summed over the models: a single model near 1 may
     have no error, and no variance.
@@ -266,7 +266,7 @@ def gain(
     *,
     hits: int = 0,
 ) -> Interval:
-    """Returns how much better the winner is than the defaults: above 0 is better.
+    """Returns the winner's gain over the defaults: above 0 is better.
 
     Both were trained under the same seeds and scored on the same samples, so their differences vary
     less than either: the variance is that of `crossed`, of the

@@ -59,44 +59,44 @@ def verdict_sentences(
         guess = confirmation.guess if confirmation.confirmed else guess
     if expected is None or not math.isfinite(expected.value):
         reached = _reached(metric, guess, Interval(reported, reported, reported))
-        said = [f"Reported {reported:.4g}{reached}.", ties, *_winner(confirmation)]
-        said.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
+        sentences = [f"Reported {reported:.4g}{reached}.", ties, *_winner(confirmation)]
+        sentences.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
     else:
-        said = [f"Reported {_reported(expected, reported)}.", ties, *_winner(confirmation)]
+        sentences = [f"Reported {_reported(expected, reported)}.", ties, *_winner(confirmation)]
         # A race on validation samples alone gives its winner no value of its own.
         whose = ""
         if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
             whose = f" of trial {confirmation.reported_trial}"
         reached = _reached(metric, guess, expected)
-        said.append(f"Expect {interval_text(expected)}{whose}{reached}.")
+        sentences.append(f"Expect {interval_text(expected)}{whose}{reached}.")
     if confirmation is not None:
-        said += _gain(confirmation)
-    return tuple(filter(None, said))
+        sentences += _gain(confirmation)
+    return tuple(filter(None, sentences))
 
 
 def worth_sentences(
     trial: int, value: float, best: int, confirmation: Confirmation | None
 ) -> tuple[str, ...]:
     """Returns sentences on a trial other than the verdict's best one, such as a promoted one."""
-    said = f"{_called(trial)} has a validation value of {value:.4g}"
+    text = f"{_called(trial)} has a validation value of {value:.4g}"
     if confirmation is None:
-        return (f"{said}, not confirmed; the best is trial {best}.",)
+        return (f"{text}, not confirmed; the best is trial {best}.",)
     raced = [v for r in confirmation.race if r.trial == trial for v in r.values if v is not None]
     under = (
         f"{sum(raced) / len(raced):.4g} under {counted(len(raced), 'new seed')}" if raced else ""
     )
-    said += f", and {under}." if raced else ", not confirmed."
+    text += f", and {under}." if raced else ", not confirmed."
     won = f"{_called(confirmation.winner)} won under new seeds"
     confirmed = confirmation.confirmed
     expected = "" if confirmed is None else f": expect {interval_text(confirmed)} from it"
-    return said, f"{won}{expected}."
+    return text, f"{won}{expected}."
 
 
 def grounds(
     corrected: Corrected | None, confirmation: Confirmation | None, *, confirmations: int = 1
 ) -> tuple[str, ...]:
-    """Returns what the verdict rests on, in sentences, with the last of some confirmations."""
-    said = []
+    """Returns the verdict's grounds, in sentences, with the last of some confirmations."""
+    sentences = []
     if corrected is not None and (confirmation is None or confirmation.confirmed is None):
         choice = (
             f"Corrected for the choice among {counted(corrected.trials, 'trial')}"
@@ -104,30 +104,30 @@ def grounds(
             else "One trial: there was no choice to correct for"
         )
         groups = f" in {counted(corrected.groups, 'group')}" if corrected.groups else ""
-        said.append(f"{choice}, on {counted(corrected.samples, 'validation sample')}{groups}.")
-        said += [corrected.note] if corrected.note else []
+        sentences.append(f"{choice}, on {counted(corrected.samples, 'validation sample')}{groups}.")
+        sentences += [corrected.note] if corrected.note else []
     if confirmation is None:
-        return tuple(said)
+        return tuple(sentences)
     raced = (
         f"{counted(len(confirmation.race), 'trial')} raced under "
         f"{counted(len(confirmation.seeds), 'new seed')}"
     )
     confirmed = confirmation.confirmed
     if confirmed is None:
-        said.append(f"{raced}.")
+        sentences.append(f"{raced}.")
     else:
-        said.append(
+        sentences.append(
             f"{raced}; the winner was trained under {len(confirmation.test_seeds)} more, and "
             f"measured on {confirmation.test_samples:,} test samples."
         )
         if not math.isclose(confirmed.level, _LEVEL):
-            said.append(
+            sentences.append(
                 f"The intervals are of {100 * confirmed.level:.3g} %, as this test part was read "
                 f"{counted(confirmation.readings, 'time')}."
             )
     if confirmations > 1:
-        said.append(f"This is the last of {confirmations} confirmations.")
-    return (*said, *confirmation.notes)
+        sentences.append(f"This is the last of {confirmations} confirmations.")
+    return (*sentences, *confirmation.notes)
 
 
 def interval_text(interval: Interval, *, nonzero: bool = False) -> str:

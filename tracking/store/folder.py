@@ -222,11 +222,11 @@ def check_study_name(name: object) -> str:
     name = unicodedata.normalize("NFC", name)
     if not name.strip():
         raise StudyNameError(f"A study's name must not be empty. Received: {name!r}. {rule}")
-    found = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c) in _NO_TEXT})
-    if found:
+    forbidden = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c) in _NO_TEXT})
+    if forbidden:
         raise StudyNameError(
-            f"A study's name must not contain {' '.join(map(repr, found))}: it names a folder and "
-            f"a registered model. Received: {name!r}. {rule}"
+            f"A study's name must not contain {' '.join(map(repr, forbidden))}: it names a folder "
+            f"and a registered model. Received: {name!r}. {rule}"
         )
     if name == "Default" or name.startswith("-"):
         raise StudyNameError(

@@ -37,12 +37,12 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
     """Holds a study for this process. Raises StoreLockedError if another process holds it."""
     folder.mkdir(exist_ok=True)
     holder, lock = folder / _HOLDER, FileLock(folder / _LOCK)
-    known = _read_holder(holder)
-    elsewhere = known and known["host"] != platform.node()
+    former = _read_holder(holder)
+    elsewhere = former and former["host"] != platform.node()
     if elsewhere and on_network_disk(folder):
         raise StoreLockedError(
-            f"The study {study!r} is on a network disk, and {_told(known)} is running it. Wait for "
-            f"it, or stop it; if that machine is gone, delete {str(holder)!r}."
+            f"The study {study!r} is on a network disk, and {_told(former)} is running it. Wait "
+            f"for it, or stop it; if that machine is gone, delete {str(holder)!r}."
         )
     try:
         # A process that looks up the holder holds the lock for an instant.
@@ -68,7 +68,7 @@ def forget_holder(folder: Path) -> None:
 
 
 def holder_of(folder: Path) -> str:
-    """Returns which process holds the study in a folder; empty if none does. Changes nothing."""
+    """Returns the process that holds the study in a folder, or an empty text. Changes nothing."""
     if not (folder / _LOCK).exists():
         return ""
     lock = FileLock(folder / _LOCK)

@@ -27,7 +27,7 @@ STORE_FORMAT = 3
 
 
 def read_facts(root: Path) -> dict[str, Any] | None:
-    """Returns what ``store.json`` says; None if there is none.
+    """Returns the content of ``store.json``; None if there is none.
 
     Raises StoreError if it is damaged, or was made by another version of kerastudy.
     """
@@ -53,18 +53,18 @@ def facts_fault(root: Path) -> str:
     if not path.exists():
         return "missing"
     try:
-        found = int(_parsed(path)["format"])
+        version = int(_parsed(path)["format"])
     except (ValueError, KeyError, TypeError, OverflowError, AttributeError):
         return "damaged"
-    if found < STORE_FORMAT:
+    if version < STORE_FORMAT:
         raise StoreError(
-            f"The store {str(root)!r} was made by an earlier kerastudy (store format {found}; this "
-            f"version reads {STORE_FORMAT}). Give another folder with --store, and launch its "
+            f"The store {str(root)!r} was made by an earlier kerastudy (store format {version}; "
+            f"this version reads {STORE_FORMAT}). Give another folder with --store, and launch its "
             "studies there."
         )
-    if found > STORE_FORMAT:
+    if version > STORE_FORMAT:
         raise StoreError(
-            f"The store {str(root)!r} was made by a newer kerastudy (store format {found}; this "
+            f"The store {str(root)!r} was made by a newer kerastudy (store format {version}; this "
             f"version reads {STORE_FORMAT}). Upgrade with: pip install -U kerastudy"
         )
     return ""
@@ -116,10 +116,10 @@ def stranger(root: Path) -> str:
 
 def check_trust(root: Path, trusted: bool) -> None:
     """Raises StudyError if a store is a stranger's, unless the caller trusts it."""
-    told = "" if trusted else stranger(root)
-    if told:
+    owner = "" if trusted else stranger(root)
+    if owner:
         raise StudyError(
-            f"The store {str(root)!r} {told}, and this runs the code that is in it. If you trust "
+            f"The store {str(root)!r} {owner}, and this runs the code that is in it. If you trust "
             "it, pass trust=True."
         )
 
@@ -130,11 +130,11 @@ def trust(root: Path) -> None:
         facts = _facts(root)
         salt = str(facts.get(_SALT) or uuid.uuid4().hex)
         users = facts.get(_USERS)
-        known = list(users) if isinstance(users, list) else []
-        made = {_SALT: salt, _USERS: list(dict.fromkeys([*known, _fingerprint(salt)]))}
+        fingerprints = list(users) if isinstance(users, list) else []
+        entries = {_SALT: salt, _USERS: list(dict.fromkeys([*fingerprints, _fingerprint(salt)]))}
         if facts:
             remove_pieces(root, "store.json")
-            write_atomically(root / "store.json", json.dumps({**facts, **made}) + "\n")
+            write_atomically(root / "store.json", json.dumps({**facts, **entries}) + "\n")
 
 
 def _facts(root: Path) -> Mapping[str, Any]:
@@ -162,7 +162,7 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
-        # For example in a container without a list of users.
+        # A container may have no list of users.
         return f"user {_uid()}"
 
 

@@ -21,7 +21,7 @@ COLORS: Final = {"problem": "bold red", "hint": "bold yellow", "ok": "green"}
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:
-    """Returns what was found in a study, as text."""
+    """Returns the findings of a diagnosis as text."""
     history = diagnosis.history
     description = history.description
     amounts = _amounts(diagnosis.counts)
@@ -35,7 +35,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
     for finding in diagnosis.findings:
         lines += ["", *_finding(finding)]
         if finding.command:
-            # On one line, to copy it.
+            # A command stays on one line, to copy it.
             lines.append(f"{'':<{_INDENT}}{printable(finding.command)}")
     if diagnosis.unchecked:
         lines += ["", "not checked"]
@@ -46,26 +46,26 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
     return "\n".join(lines)
 
 
-def data_text(found: DataFindings, recorded: Sequence[str] = ()) -> list[str]:
-    """Returns what was found in a study's data, as lines.
+def data_text(findings: DataFindings, recorded: Sequence[str] = ()) -> list[str]:
+    """Returns the findings in a study's data, as lines.
 
-    The record of some studies has it now.
+    The studies `recorded` have them in their records now.
     """
-    sizes = ", ".join(f"{part} {size:,}" for part, size in found.sizes.items())
+    sizes = ", ".join(f"{part} {size:,}" for part, size in findings.sizes.items())
     counts: dict[str, int] = {
-        s: sum(each.severity == s for each in found.findings) for s in DATA_SEVERITIES
+        s: sum(each.severity == s for each in findings.findings) for s in DATA_SEVERITIES
     }
-    lines = wrapped(f"data     {printable(found.data)}", _INDENT)
+    lines = wrapped(f"data     {printable(findings.data)}", _INDENT)
     lines += wrapped(f"samples  {sizes or 'of unknown number'}", _INDENT)
-    for place, (name, kind) in enumerate(found.inputs.items()):
+    for place, (name, kind) in enumerate(findings.inputs.items()):
         lines += wrapped(f"{'' if place else 'inputs':<{_INDENT}}{name}: {kind}", _INDENT)
     lines.append(f"found    {_amounts(counts) or 'nothing'}")
-    for finding in found.findings:
+    for finding in findings.findings:
         lines += ["", *_finding(finding)]
-    for name, parts in found.classes.items():
+    for name, parts in findings.classes.items():
         lines += ["", *_classes(name, parts)]
-    if found.notes:
-        lines += ["", *wrapped(f"{'looked':<{_INDENT}}{found.notes}", _INDENT)]
+    if findings.notes:
+        lines += ["", *wrapped(f"{'looked':<{_INDENT}}{findings.notes}", _INDENT)]
     if recorded:
         names = ", ".join(map(printable, recorded))
         lines += wrapped(f"{'record':<{_INDENT}}The report of {names} shows this too.", _INDENT)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from studies.commands.texts.tables import spelled
 from studies.commands.texts.trial_text import all_trials, top_trials
-from studies.engines.engine import Curve
+from studies.engines import Curve
 from studies.lines import all_wrapped, printable, wrapped
-from studies.running.definitions import warnings_of
+from studies.running import warnings_of
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import RecordedCurves
 from tracking.history.verdicts import StudyVerdict
@@ -63,18 +63,18 @@ def definition_text(description: StudyDescription) -> str:
         test = f", {data.sizes['test']} test" if "test" in data.sizes else ""
         sizes = f"{data.sizes['train']} in folds{test}"
     shown = f"{data.name}: {sizes}{', by default' if data.made_by else ''}"
-    found = "found by tracing the builder"
+    origin = "found by tracing the builder"
     if description.declared:
         beside = [n for n in description.space.names if n not in description.declared]
-        found = f"declared, {len(beside)} of them by the builder" if beside else "declared"
+        origin = f"declared, {len(beside)} of them by the builder" if beside else "declared"
     if description.objective_function:
         trained = f"by {description.objective_function}(trial), seed {description.seed}"
         shown = "its own: the objective function loads it"
-        found = found.replace("tracing the builder", "running it up to its first fit")
+        origin = origin.replace("tracing the builder", "running it up to its first fit")
     parameters = [
         line for each in description.space for line in wrapped(f"             {each!r}", indent=17)
     ]
-    said = [f"script     {line}" for line in description.code.said]
+    notes = [f"script     {line}" for line in description.code.said]
     warnings = [f"warning    {warning}" for warning in warnings_of(description)]
     starts = ["defaults   are tried first, as trial 0"] if description.try_defaults else []
     starts += [f"start with {spelled(values)}" for values in description.initial]
@@ -87,10 +87,10 @@ def definition_text(description: StudyDescription) -> str:
         f"data       {shown}",
         *_lines(data_facts(description)),
         *starts,
-        f"space      {len(description.space)} hyperparameters, {found}",
+        f"space      {len(description.space)} hyperparameters, {origin}",
     ]
-    told = [*said, *warnings, "nothing was trained or written"]
-    return "\n".join([*all_wrapped(lines), *parameters, *all_wrapped(told)])
+    end = [*notes, *warnings, "nothing was trained or written"]
+    return "\n".join([*all_wrapped(lines), *parameters, *all_wrapped(end)])
 
 
 def _outcome(summary: Summary) -> list[str]:

@@ -272,7 +272,7 @@ def test_how_it_ended_is_recorded(launch: Any) -> None:
     history = launch(trials=2)
     assert (history.ended_by, history.stopped) == ("trials", "all 2 trials are done")
     note = InMlflow(history).parent.data.tags["mlflow.note.content"]
-    assert "Stopped: all 2 trials are done" in note
+    assert "ended: all 2 trials are done" in note
 
 
 @pytest.mark.parametrize("setting", ["timeout", "trial_timeout", "stop_at", "patience"])

@@ -175,7 +175,7 @@ def test_they_are_recorded_with_the_study_and_with_each_trial(tmp_path: Path) ->
     assert [t.spec.class_weight for t in history.trials] == [{0: 1.0, 10: 5.5}] * 2
     params = InMlflow(history).parent.data.params
     assert params["class_weight"] == '{"0": 1.0, "10": 5.5}'
-    line = "weights    of classes 0: 1, 10: 5.5; of others 1"
+    line = "weights    of classes 0: 1 and 10: 5.5; of others 1"
     assert line in study_text(history) and line in definition_text(history.description)
 
 

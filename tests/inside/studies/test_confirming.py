@@ -292,7 +292,7 @@ def check_champion(folder: Path, found: Confirmation) -> None:
         saved = {array.tobytes() for array in arrays_in(kept)}
     assert {array.tobytes() for array in model.get_weights()} <= saved
     note = shown.parent.data.tags["mlflow.note.content"]
-    assert f"champion: trial {found.winner}, it won under new seeds." in note
+    assert f"champion: trial {found.winner}, it won under new seeds" in note
 
 
 def arrays_in(group: Any) -> list[np.ndarray]:

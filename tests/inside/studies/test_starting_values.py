@@ -186,7 +186,7 @@ def test_other_files_are_refused(tmp_path: Path, name: str, text: str, words: st
 
 def test_a_value_by_hand_that_is_not_in_the_space_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("rate\n0.5\nhigh\n")
-    with pytest.raises(SearchSpaceError, match=r"Values 2 of .*a\.csv.*a number, received 'high'"):
+    with pytest.raises(SearchSpaceError, match=r"Values 2 of .*a\.csv.*a number. Received: 'high'"):
         launch(folder, "wrong", initial_from=str(tmp_path / "a.csv"))
     (tmp_path / "b.json").write_text(json.dumps({"raet": 0.5}))
     with pytest.raises(SearchSpaceError, match=r"Values 1 of .*Did you mean 'rate'"):
