@@ -1,4 +1,4 @@
-"""Looks at the data of a study before, or after, a model is trained on it."""
+"""A look at a study's data, for `check_data` and ``kerastudy data``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from studies.data import (
     path_in,
 )
 from studies.definition import StudyDefinition, no_data
-from studies.executors.session import Session
+from studies.executors import Session
 from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing
 from studies.training import begin_trial, configure_tensorflow, prepare_environment

@@ -1,4 +1,4 @@
-"""Checks a whole store, and mends it: the findings of one check are mended before the next.
+"""`doctor`: checks a whole store, and mends the findings of one check before the next.
 
 The checks that need no training's state are in `tracking.doctor`.
 """
@@ -17,8 +17,7 @@ from search_spaces.errors import (
     StoreLockedError,
     StudyNotFoundError,
 )
-from studies.champion.reproduction import reproduce
-from studies.champion.reruns import unsound_checkpoints
+from studies.champion import reproduce, unsound_checkpoints
 from studies.progress import NoProgress, Progress
 from studies.training import StateError, read_state
 from tracking.doctor import (

@@ -28,7 +28,7 @@ def describe(error: BaseException) -> str:
 def first_paragraph(error: BaseException) -> str:
     """Returns an error's kind and its text up to the first empty line, in one line.
 
-    For errors of Keras that say in several lines what to do, followed by an example.
+    It suits errors of Keras that say in several lines what to do, followed by an example.
     """
     text = " ".join(str(error).strip().split("\n\n")[0].split()).rstrip(".")
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""Text that fits a terminal, and can't control it, nor a spreadsheet."""
+"""Text that fits a terminal, and can control neither it nor a spreadsheet."""
 
 from __future__ import annotations
 

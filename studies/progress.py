@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,8 +22,7 @@ from tracking.records import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.live import Live
+    from rich.console import Console, Group
     from rich.text import Text
 
 
@@ -57,7 +56,7 @@ class Progress:
         repeats: int = 1,
         folds: int = 0,
     ) -> None:
-        """Trials, or trainings of another kind, begin."""
+        """Trials begin, or other trainings."""
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
         """A trial, or one of its repeats, begins; or a training that has another name."""
@@ -84,7 +83,7 @@ class Progress:
             self.say(text)
 
     def wait(self, what: str) -> None:
-        """What the user waits for now, until the study begins or ends."""
+        """The user waits for this now, until the study begins or ends."""
 
     def end(self) -> None:
         """The study ended, or was stopped."""
@@ -205,8 +204,8 @@ class LineProgress(Progress):
 def in_lines(text: str, columns: int) -> list[str]:
     """Breaks a message between words.
 
-    What is longer than a line, such as a path, stays whole, and so does what is indented, as lines
-    of a traceback are.
+    A word that is longer than a line, such as a path, stays whole, and so does an indented line, as
+    in a traceback.
     """
     text = without_colors(text)
     return [printable(text)] if text[:1].isspace() else wrapped(text, indent=2, columns=columns)
@@ -240,12 +239,19 @@ class LiveProgress(LineProgress):
     def __init__(self, console: Console | None = None) -> None:
         super().__init__()
         from rich.console import Console
+        from rich.live import Live
 
         self._console = console or Console(stderr=True, highlight=False, emoji=False)
         self._running: dict[int, _Running] = {}
         self._waits = ""
         self._begun = False
-        self._live = redrawn(self._console, self._drawn)
+        # Each drawing costs about a millisecond.
+        self._live = Live(
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+            get_renderable=self._drawn,
+        )
 
     def begin_trainings(self, *arguments: Any, **options: Any) -> None:
         self._waits, self._begun = "", True
@@ -323,9 +329,12 @@ class LiveProgress(LineProgress):
     def _print(self, text: str, style: str | None = None) -> None:
         with contextlib.suppress(*UNWRITABLE):
             self._console.print(text, style=style, markup=False, soft_wrap=True)
+            # The text may say that a trial has ended, which runs no longer.
+            self._live.refresh()
 
-    def _drawn(self) -> list[Text]:
+    def _drawn(self) -> Group:
         """Returns the lines at the bottom of the terminal as they are now."""
+        from rich.console import Group
         from rich.text import Text
 
         columns = self._console.width - _MARGIN
@@ -339,7 +348,7 @@ class LiveProgress(LineProgress):
         if self._waits:
             turn = _SPINNER[int(time.monotonic() * 4) % len(_SPINNER)]
             lines.append(Text(cut(f"{turn} {printable(self._waits)}", columns)))
-        return lines
+        return Group(*lines)
 
     def _line_of(self, running: _Running) -> str:
         """Returns the line of a running trial."""
@@ -365,7 +374,7 @@ class LiveProgress(LineProgress):
         return f"{'fold' if self._folds else 'repeat'} {number + 1}/{self._repeats}"
 
     def _bar(self, columns: int) -> Text:
-        """Returns the bar, with what fits next to it."""
+        """Returns the bar, with the facts that fit next to it."""
         from rich.text import Text
 
         count, best, left = f"{self._done}/{self._total}", self.best_so_far(), self.left()
@@ -390,50 +399,6 @@ def _curve(running: _Running | None) -> str:
     values = [] if running is None else [epoch.value for epoch in running.curve.values()]
     line = sparkline(values, _CURVE)
     return f"{line:<{_CURVE}}"
-
-
-# Each drawing costs about a millisecond.
-_PER_SECOND = 4
-
-
-def redrawn(console: Console, lines_now: Callable[[], list[Text]]) -> Live:
-    """Returns a display of lines, which are erased when it stops."""
-    from rich.console import ConsoleRenderable, Group
-    from rich.control import Control
-    from rich.live import Live
-    from rich.segment import ControlType
-
-    class Redrawn(Live):
-        """Erases all of it, too, if the terminal became narrower, so that lines were wrapped."""
-
-        def __init__(self) -> None:
-            self._drawn: list[int] = []
-            super().__init__(
-                console=console,
-                refresh_per_second=_PER_SECOND,
-                transient=True,
-                get_renderable=self._draw,
-            )
-
-        def _draw(self) -> Group:
-            lines = lines_now()
-            for line in lines:
-                line.no_wrap, line.overflow = True, "crop"
-            self._next = [line.cell_len for line in lines]
-            return Group(*lines)
-
-        def process_renderables(
-            self, renderables: list[ConsoleRenderable]
-        ) -> list[ConsoleRenderable]:
-            # What is printed above may have ended a trial.
-            self._live_render.set_renderable(self._draw())
-            columns = max(self.console.width, 1)
-            wrapped = sum(max(cells - 1, 0) // columns for cells in self._drawn)
-            self._drawn = [min(cells, columns) for cells in self._next]
-            up = [(ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)] * wrapped
-            return [Control(*up), *super().process_renderables(renderables)]
-
-    return Redrawn()
 
 
 def make_progress(visible: bool = True) -> Progress:

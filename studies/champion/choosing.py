@@ -17,7 +17,7 @@ from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
 from studies.champion.verification import Verifier
 from studies.data import temporary_folder
 from studies.definition import StudyDefinition
-from studies.executors.jobs import Executor
+from studies.executors import Executor
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import (
     champion_fault,
@@ -37,7 +37,7 @@ from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.store.folder import default_store_path
 
 if TYPE_CHECKING:
-    from studies.executors.session import Session
+    from studies.executors import Session
     from studies.training import Refitted
 
 
@@ -194,7 +194,7 @@ def _verified(
 ) -> tuple[Path | None, str]:
     """Returns a trial's weights, if they are sound, and the outcome of verifying them.
 
-    `restore` restores lost weights by training; `fault` is what is wrong with the champion.
+    `restore` restores lost weights by training; `fault` is the champion's fault, or empty.
     """
     if fault:
         progress.say(f"warning: the champion is registered again: {fault}")
@@ -246,7 +246,7 @@ def register(
 
 @dataclass(frozen=True, repr=False)
 class Promotion:
-    """What was registered.
+    """The outcome of a promotion.
 
     Attributes:
         study: The study's name.
@@ -261,7 +261,7 @@ class Promotion:
         refit: The address of the model that was trained on validation data too, or empty. It has
             no validation value.
         how: How that was trained, or None.
-        notes: What a person should know.
+        notes: Sentences that a person should know.
     """
 
     study: str
@@ -277,7 +277,7 @@ class Promotion:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Returns it in one line."""
+        """Returns the promotion in one line."""
         named = " and ".join(address for address in (self.champion, self.refit) if address)
         return f"<Promotion of {self.study} trial {self.trial}: {named}>"
 

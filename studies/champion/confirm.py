@@ -168,7 +168,7 @@ def confirm_study(
 def where_trainings_run(
     executor: ExecutorName | None, workers: int | None, otherwise: ExecutorName
 ) -> ExecutorName:
-    """Returns where trainings run."""
+    """Returns the executor of the trainings; `otherwise` where no option says so."""
     if executor is not None:
         choice("executor", executor, ("in-process", "worker"), StudyError)
     check_workers(workers, executor)
@@ -400,7 +400,7 @@ def _scored(done: Trainings, trainings: Sequence[Training]) -> tuple[dict[int, T
 
 
 def _time_of_reading(done: Trainings, digest: str) -> tuple[int, list[Evaluation]]:
-    """Returns when this confirmation read the test part first, and the readings before."""
+    """Returns the time of this confirmation's first reading, and the readings before."""
     history, uuid = done.plan.history, done.uuid
     own = [reading for reading in read_evaluations(history) if reading.confirmation == uuid]
     now = own[0].time if own else time.time_ns() // 1_000_000

@@ -18,9 +18,10 @@ from search_spaces import Hyperparameters, SearchSpace, checks
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.recorded import AnyExecutor
-from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
+from studies.definition import fold_seed
+from studies.definition.seeds import confirmation_seed, race_seed
 from studies.error_texts import describe
-from studies.executors.jobs import Job, Jobs, run_jobs, spec_of
+from studies.executors import Job, Jobs, run_jobs, spec_of
 from studies.progress import Progress
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import common_best, fit_metrics
@@ -47,7 +48,7 @@ from tracking.statistics.race import Round, rounds
 from tracking.store.files import CheckpointError, check_checkpoint
 
 if TYPE_CHECKING:
-    from studies.executors.session import Session
+    from studies.executors import Session
 
 
 DEFAULTS = -1
@@ -113,7 +114,7 @@ class Training:
 
     @property
     def name(self) -> str:
-        """What people see of it."""
+        """Its name, for people to read."""
         who = "defaults" if self.trial == DEFAULTS else f"#{self.trial}"
         fold = self.spec.fold
         part = "all folds" if fold == ALL_FOLDS else "" if fold is None else f"fold {fold + 1}"
@@ -170,7 +171,7 @@ class Plan:
 
     @property
     def folds(self) -> int:
-        """Folds of a trial, or 0."""
+        """The number of a trial's folds, or 0."""
         return self.history.description.folds
 
     @cached_property
@@ -527,7 +528,7 @@ def scores_in_worker(
 ) -> TestScores | str:
     """Scores the test samples by a training's best weights, where the study is loaded.
 
-    Returns why that can't be, without a period, if its objective has no scores of samples, or its
+    Returns the reason without a period instead if its objective has no scores of samples, or its
     model can't predict them. `compared` is whether the scores are compared with the value that
     Keras computes, which traces the model.
     """

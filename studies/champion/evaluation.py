@@ -1,4 +1,4 @@
-"""A checkpoint on the sealed test part, with intervals; each reading is recorded."""
+"""`evaluate`: a trial's checkpoint on the sealed test part. Each reading is recorded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tracking.records import TrialSpec
 from tracking.records.checks import Evaluation, Measured
 
 if TYPE_CHECKING:
-    from studies.executors.session import Session
+    from studies.executors import Session
     from studies.training import Scores
 
 

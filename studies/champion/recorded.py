@@ -1,4 +1,4 @@
-"""A process that has loaded a study as it was when a trial ran, to train or to use it again."""
+"""A recorded study loaded as it was when a trial ran, to train the trial again or to use it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from search_spaces.texts import counted
 from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
 from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
-from studies.executors.pool import LocalWorkers, WorkerPool
-from studies.executors.session import InProcessExecutor, Session
+from studies.executors import InProcessExecutor, LocalWorkers, Session, WorkerPool
 from studies.progress import Progress
 from studies.results.models import existing_store
 from studies.training import begin_trial, prepare_environment
@@ -88,7 +87,7 @@ def champion_or(
 
 @contextlib.contextmanager
 def in_worker(what_failed: str) -> Iterator[None]:
-    """Lets a function run where a study is loaded, and sets Keras's global settings back."""
+    """Names the failure of a function in a worker, and sets Keras's global settings back."""
     from studies.training import restore_settings
 
     try:
@@ -200,7 +199,7 @@ def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
 def _code(
     history: StudyHistory, trial: TrialRecord, study: StudyDefinition | None, progress: Progress
 ) -> tuple[Target | CodeDescription, list[str]]:
-    """Returns the recorded code to load, or the code of the study of this process; and notes."""
+    """Returns the code to load, of the record or of this process's study, and notes on changes."""
     code: Target | CodeDescription
     if study is None:
         code, notes = _recorded_target(history, trial)
@@ -220,7 +219,7 @@ def _code(
 
 
 def _recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
-    """Returns the code that a trial ran from, to load, and what has changed in it since."""
+    """Returns the code that a trial ran from, to load, and notes on its changes since."""
     code = history.description.code
     recorded = read_code(history, trial.code_digest)
     source = recorded.source

@@ -1,4 +1,4 @@
-"""Runs a trial again, from its record alone, in a new process, and compares bit for bit."""
+"""`reproduce`: a trial runs again, from its record alone, in a new process, and is compared."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _record(
     changed: Sequence[str],
     progress: Progress,
 ) -> None:
-    """Records the outcome with the trial, and shows it where MLflow and the report speak of it."""
+    """Records the outcome with the trial, and brings MLflow and the report up to date."""
     day = time.strftime("%Y-%m-%d")
     others = [*changed, *outcome.environment_differences]
     others += ["its data is another" for rerun in reruns if rerun.other_data]
@@ -189,7 +189,7 @@ def reproduce_study(
 
 
 def _has_epochs(trial: EndedTrial) -> bool:
-    """Returns whether a trial can be compared: pruned ones without a value, as of folds, too."""
+    """Returns whether a trial has epochs to compare, as pruned trials without a value may have."""
     by_itself = trial.result.trainer == "objective"
     pruned = trial.state == "pruned" and (bool(trial.result.repeats) or by_itself)
     return trial.best is not None or pruned

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
-from studies.executors.jobs import Executor, Job, Jobs, run_jobs
+from studies.executors import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
 from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory
@@ -177,10 +177,10 @@ class Rerun(Jobs):
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
-        """Returns whether the trial of an objective function was pruned after what it reports now.
+        """Returns whether the trial of an objective function was pruned after this report.
 
-        By its pruner, after the last value that it reported; or after an epoch, when its time was
-        over, and nothing more is recorded.
+        Its pruner ended it after the last value that it reported; or its time was over after an
+        epoch, and nothing more is recorded.
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
@@ -192,7 +192,7 @@ class Rerun(Jobs):
         )
 
     def _difference_of(self, epoch: EpochResult) -> str:
-        """Returns the metric in which an epoch differs; records have no infinite metrics."""
+        """Returns the first difference of an epoch's finite metrics, or an empty text."""
         now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
         recorded = self.recorded.get(epoch.epoch, {})
         then = {name: value for name, value in recorded.items() if math.isfinite(value)}
@@ -210,7 +210,7 @@ class Rerun(Jobs):
         self.result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Raises the loss if it was one too many."""
+        """Raises an error after one loss too many."""
         if why:
             raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
 
@@ -238,7 +238,7 @@ class AllFolds(Jobs):
         self._attempts = 0
 
     def train(self, executor: Executor) -> EndedTrial | None:
-        """Trains it, from where an interrupted training ended; records it with the trial.
+        """Trains the trial, from where an interrupted training ended; records the training.
 
         Returns the trial with its new training; None if it was stopped.
         """
@@ -330,10 +330,9 @@ def weights_of(
     folder: Path,
     progress: Progress,
 ) -> tuple[Path, EndedTrial]:
-    """Returns the file of a trial's best weights; trains it again if that is gone.
+    """Returns the file of a trial's best weights, and the trial as it is recorded now.
 
-    As `model.fit` trains it, the record then says that this verified the trial. Returns the trial
-    as it is recorded now, too.
+    If the weights are gone, `model.fit` trains the trial again, which also verifies it.
     """
     repeat = trial.checkpoint_of
     if trial.result.unsaved:

@@ -1,4 +1,4 @@
-"""Trains the future champion once more by plain `model.fit`, and compares.
+"""The future champion is trained once more by plain `model.fit`, and compared.
 
 The compiled trainer would repeat its own faults. So a trial is compared with plain Keras before it
 is registered: every metric of every epoch, and the weights of the best one.
@@ -19,7 +19,7 @@ from search_spaces.errors import InternalError, StudyError, WorkerError
 from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, trainings_of
 from studies.data import temporary_folder
 from studies.definition import Verify
-from studies.executors.jobs import Executor
+from studies.executors import Executor
 from studies.progress import Progress
 from studies.training import environment_differences
 from tracking.history.study_history import StudyHistory
@@ -42,7 +42,7 @@ _SHARE_OF_LAUNCH = 0.1
 
 
 class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
-    """A user stopped it, and the trial is not compared."""
+    """A user stopped a verification, and the trial is not compared."""
 
 
 class Verifier:

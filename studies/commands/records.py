@@ -166,7 +166,7 @@ def short_document(trial: TrialRecord) -> dict[str, Any]:
 
 def definition_document(description: StudyDescription) -> dict[str, Any]:
     """Returns the plan of a study as a JSON document."""
-    from studies.running.definitions import warnings_of
+    from studies.running import warnings_of
 
     return {
         "study": description.name,

@@ -1,4 +1,4 @@
-"""Where trials run: jobs, and the executors that run them in this process, in others, on Ray."""
+"""Jobs, and the executors that run them: in this process, in worker processes, on a Ray cluster."""
 
 import lazy_loader
 

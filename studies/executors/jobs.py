@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
-from studies.definition.seeds import trial_seed
+from studies.definition import trial_seed
 from studies.progress import Progress
 from tracking.records import (
     Decision,
@@ -98,13 +98,13 @@ class Executor(Protocol):
     ) -> dict[str, float]:
         """Saves a trial's best weights as an MLflow model; returns its validation metrics.
 
-        What it predicts of the validation data is in `predictions_beside` the folder. Raises
+        Its predictions of the validation data are in `predictions_beside` the folder. Raises
         StudyError if the model can't be rebuilt or saved.
         """
         ...
 
     def close(self) -> None:
-        """Ends the processes of trials. Running trials send no more events."""
+        """Ends the processes of trials, which then send no more events."""
         ...
 
 
@@ -140,7 +140,7 @@ class Job:
 
 
 class Jobs(ABC):
-    """Jobs in their order, and what takes their events.
+    """Jobs in their order. Takes their events.
 
     Attributes:
         queue: The jobs that have not begun.
@@ -211,7 +211,7 @@ def run_jobs(executor: Executor, jobs: Jobs, progress: Progress) -> None:
 
 
 class _Run:
-    """One run of jobs. The executor's `Handler`."""
+    """A run of jobs, which handles the executor's events."""
 
     def __init__(self, executor: Executor, jobs: Jobs, progress: Progress) -> None:
         self._executor, self._jobs, self._progress = executor, jobs, progress
@@ -261,7 +261,7 @@ class _Run:
         self._progress.trial_gone(job.number)
 
     def _wait(self) -> None:
-        """Makes the executor work; for a short time if no job runs, to notice a stop."""
+        """Waits for events: for a short time if no job runs, to notice a stop."""
         idle = not self._running
         with self._jobs.taking():
             try:
@@ -278,7 +278,7 @@ class _Run:
         return bool(self._again) or self._jobs.waits
 
     def _submit(self) -> None:
-        """Begins jobs for free workers. All that they record exists before any of them trains."""
+        """Begins jobs for free workers. Their records exist before any of them trains."""
         while self._submit_together():
             pass
 

@@ -83,7 +83,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the function returned."""
+    """The value that the function returned."""
 
     value: Any
 

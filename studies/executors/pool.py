@@ -1,4 +1,4 @@
-"""Trials in several worker processes; the workers of a launch on this machine."""
+"""Trials in several worker processes: a pool of them, and the workers of a launch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import abc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ from typing import Any, cast
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
 from studies.executors.jobs import Handler
-from studies.executors.messages import LoadedByWorkers, check_same
+from studies.executors.messages import LoadedByWorkers, LoadStudy, check_same
 from studies.executors.sizing import (
     Machine,
     asked_workers,
@@ -23,7 +24,7 @@ from studies.executors.sizing import (
     too_many,
     variables_of,
 )
-from studies.executors.worker import OnOutput, WorkerExecutor, WorkerProcess
+from studies.executors.worker import OnOutput, ProcessLike, WorkerExecutor, WorkerProcess
 from studies.user_code import ShippedStudy, Target
 from tracking.records import TrialSpec, TrialTask
 
@@ -139,7 +140,7 @@ class WorkerPool(LoadedByWorkers):
         self._check_alike(worker)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Continues with the other workers. Mostly it lacked memory."""
+        """Continues with the other workers. A worker that can't load mostly lacks memory."""
         if len(self._workers) == 1:
             raise error
         self._end(worker)
@@ -191,7 +192,7 @@ class LaunchWorkers(abc.ABC):
         self.pool.load()
 
     def suit(self, *, threads: int | None, finished: int) -> None:
-        """Adapts them to the study: their threads, and their number unless the user chose it.
+        """Adapts the workers' threads to the study, and their number unless the user chose it.
 
         `threads` are those of the record, which trials keep; None: those of the loaded study.
         `finished` is the number of trials in the record.
@@ -215,11 +216,11 @@ class LaunchWorkers(abc.ABC):
 
     @abc.abstractmethod
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
-        """Returns how many suit the trials that are left, and the size of the default model."""
+        """Returns the number of workers that suit the trials left and the default model's size."""
 
     @abc.abstractmethod
     def _described(self) -> str:
-        """Returns their number and resources, for people to read."""
+        """Returns the workers' number and resources, for people to read."""
 
     def _first_pool(self) -> WorkerPool:
         return self._start_pool(self._count)
@@ -235,12 +236,12 @@ class LaunchWorkers(abc.ABC):
             threads=self._threads,
             shared=self._shared,
             on_output=self._on_output,
-            **self._place(number),
+            start=partial(self._start_process, number),
         )
 
     @abc.abstractmethod
-    def _place(self, number: int) -> Mapping[str, Any]:
-        """Returns the arguments of a `WorkerExecutor` that say where its process runs."""
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
+        """Starts the process of the worker with this number."""
 
 
 class LocalWorkers(LaunchWorkers):
@@ -280,5 +281,6 @@ class LocalWorkers(LaunchWorkers):
         # later, so that the first trial begins earlier.
         return self._start_pool(min(self._count, max(1, self._machine.cores - 1)))
 
-    def _place(self, number: int) -> Mapping[str, Any]:
-        return {"folder": self._folder, "variables": variables_of(self._machine.gpus, number)}
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> ProcessLike:
+        folder = self._folder if self._folder and Path(self._folder).is_dir() else None
+        return WorkerProcess(load, on_output, folder, variables_of(self._machine.gpus, number))

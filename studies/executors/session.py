@@ -1,4 +1,4 @@
-"""A loaded study that can run trials: shared by all executors."""
+"""A loaded study that runs trials, saves the champion and answers, and the executor in-process."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ from studies.data import (
     LoadedData,
     glance_at,
 )
-from studies.definition import StudyDefinition, check_initial, check_no_own_fit
-from studies.definition.class_weights import resolve_class_weight, with_class_weight
-from studies.definition.objective import no_data
+from studies.definition import (
+    StudyDefinition,
+    check_initial,
+    check_no_own_fit,
+    no_data,
+    resolve_class_weight,
+    with_class_weight,
+)
 from studies.executors.jobs import Handler
 from studies.training import (
     AnyData,
@@ -67,7 +72,7 @@ from tracking.records import (
 
 @dataclass(frozen=True)
 class Session:
-    """A study, its data in memory, TensorFlow configured."""
+    """A study with its data in memory, after TensorFlow was configured."""
 
     study: StudyDefinition
     data: AnyData | FoldedSplits
@@ -88,8 +93,9 @@ class Session:
     ) -> Session:
         """Loads a study's data and checks its builder.
 
-        `threads` is None for TensorFlow's in this process, or 1. `data_override` is the path of the
-        file that replaced the study's own data; in the folder `shared`, processes share the data.
+        `threads` are TensorFlow's; None: those that it has in this process, or 1. `data_override`
+        is the path of the file that replaced the study's own data; in the folder `shared`,
+        processes share the data.
         """
         if study.objective_function is not None:
             return open_objective(study, code, threads)
@@ -198,7 +204,7 @@ class Session:
 
 @contextlib.contextmanager
 def at_work(state: UsersState) -> Iterator[None]:
-    """Lets each fit within begin with this state; then sets it back.
+    """Lets fits begin with this state, and sets it back at the end.
 
     Another study, or another launch of this one, may follow in this process.
     """
@@ -411,7 +417,7 @@ def _with_glance(
 class InProcessExecutor:
     """An `Executor` that runs each job within `wait`.
 
-    In the same thread, as Keras keeps global state, such as the dtype policy, per thread.
+    It has no thread, as Keras keeps global state, such as the dtype policy, per thread.
     """
 
     def __init__(self, session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Trials in one worker process, from the driver's side."""
+"""A worker, from the driver's side: trials in one process, and the process itself."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ _ATTEMPTS = 3
 class WorkerExecutor(LoadedByWorkers):
     """An `Executor` of one process, which is replaced when it ends by itself.
 
-    `threads` is None for the study's, or 1. `data` is a file in place of the study's own data, or
-    empty. In the folder `shared` workers share the study's data. `start` starts a process that
-    loads a study; None: one of this machine.
+    `threads` are TensorFlow's; None: the study's, or 1. `data` is a file in place of the study's
+    own data, or empty. In the folder `shared` workers share the study's data. `start` starts the
+    process that loads the study.
     """
 
     def __init__(
@@ -62,11 +62,9 @@ class WorkerExecutor(LoadedByWorkers):
         overrides: Mapping[str, Any] | None = None,
         data: str = "",
         threads: int | None = None,
-        folder: str = "",
         shared: Path | None = None,
-        variables: Mapping[str, str] | None = None,
         on_output: OnOutput | None = None,
-        start: Callable[[LoadStudy], ProcessLike] | None = None,
+        start: Callable[[LoadStudy, OnOutput], ProcessLike] | None = None,
     ) -> None:
         self._own = None
         if shared is None:
@@ -77,9 +75,7 @@ class WorkerExecutor(LoadedByWorkers):
         self._waiting: deque[RunFits] = deque()
         # These fits of its job have not ended.
         self._fits: deque[TrialSpec] = deque()
-        self._folder = folder if folder and Path(folder).is_dir() else None
-        self._variables = dict(variables or {})
-        self._start_process = start or self._start_here
+        self._start_process = start or WorkerProcess
         self._process = self._start()
         self._lost_while_loading = 0
 
@@ -87,10 +83,7 @@ class WorkerExecutor(LoadedByWorkers):
         self._is_loading = True
         # The process has the programs of these kinds of models, which it has trained.
         self._trained: set[Hashable] = set()
-        return self._start_process(self._load_study)
-
-    def _start_here(self, load: LoadStudy) -> WorkerProcess:
-        return WorkerProcess(load, self._folder, self._variables, self._on_output)
+        return self._start_process(self._load_study, self._on_output)
 
     def _restart(self) -> None:
         self._process.end()
@@ -327,7 +320,11 @@ class WorkerProcess:
     """A worker process of this machine; it connects in the background."""
 
     def __init__(
-        self, load: LoadStudy, folder: str | None, variables: Mapping[str, str], on_output: OnOutput
+        self,
+        load: LoadStudy,
+        on_output: OnOutput,
+        folder: str | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         key = secrets.token_bytes(32)
         self._listener = _listen(key, load.shared)
@@ -335,7 +332,7 @@ class WorkerProcess:
             # -P: the folder it is started in stays off its path.
             [sys.executable, "-P", worker_main.__file__],
             cwd=folder,
-            env={**os.environ, **variables},
+            env={**os.environ, **(variables or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -128,7 +128,7 @@ def _watch(worker: int, shared: Path) -> None:
 def _read_line() -> str:
     """Returns a line from the driver; an empty text if it is gone.
 
-    Not by `sys.stdin`, whose lock the waiting thread would hold.
+    The waiting thread would hold the lock of `sys.stdin`, which is not used for that.
     """
     while b"\n" not in _unread:
         part = os.read(_STDIN, 2**16)

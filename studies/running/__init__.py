@@ -1,4 +1,4 @@
-"""A launch: a study opened, its driver with what it decides, and the end with a champion."""
+"""A launch: it opens a study, drives its trials within the budget, and ends with a champion."""
 
 import lazy_loader
 

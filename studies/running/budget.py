@@ -1,4 +1,4 @@
-"""Decides when a study ends, and when a training that hangs, or never ends, is cut."""
+"""Decides when a study ends, and when a training that takes too long is cut."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EndedBy = Literal["trials", "space", "timeout", "stop_at", "patience", "interrup
 
 
 class Ending(NamedTuple):
-    """Why a launch ended."""
+    """The reason why a launch ended."""
 
     by: EndedBy
     text: str
@@ -97,7 +97,7 @@ class AwakeClock:
 
     @property
     def caught_up(self) -> bool:
-        """Whether this process has run long enough since a stop to know what others did."""
+        """Whether this process, since a stop, has had the time to read messages from before."""
         # The thread that ticks may not have run yet after a stop.
         ticks = self._now() - self._last <= TICK + _LONGEST_TICK
         return ticks and self.seconds - self._awake_since >= _SECONDS_TO_CATCH_UP
@@ -120,7 +120,7 @@ class AwakeClock:
 
 
 class TimeLimit:
-    """Watches over the trainings that run."""
+    """Cuts trainings whose time is up."""
 
     def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
         self._seconds, self._clock = seconds, clock

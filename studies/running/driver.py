@@ -15,7 +15,7 @@ from functools import partial
 from search_spaces.errors import WorkerError
 from studies.definition import AtTheEnd, trial_seed
 from studies.engines import Curve
-from studies.executors.jobs import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
+from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
 from studies.running.budget import INTERRUPTED, AwakeClock, Ending, TimeLimit
 from studies.running.definitions import joinable
@@ -43,8 +43,8 @@ from tracking.store.files import StudyFiles, files_of
 class Driver(Jobs):
     """Runs a study until it has its trials, or its budget is spent. Its trials are its jobs.
 
-    When the budget is spent, running trials are finished or cut, as `at_the_end` says. Without a
-    `trainer` the study's trains the trials.
+    When the budget is spent, running trials are finished or cut, as `at_the_end` says. `trainer`
+    takes the place of the study's own.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Driver(Jobs):
         return "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes a fit's result. A trial's last is recorded together with others' last."""
+        """Takes a fit's result. The last results of several trials are recorded together."""
         cut = self._time_limit.reason(result.number)
         if cut and result.state in ("complete", "pruned"):
             result = replace(result, reason=cut)
@@ -198,7 +198,7 @@ class Driver(Jobs):
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
-        """Records what the executor tells, together; then acts on it."""
+        """Records the executor's events together; then acts on them."""
         try:
             yield
         finally:
@@ -284,7 +284,7 @@ class Driver(Jobs):
         return self._tasks(running)
 
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
-        """Yields the tasks of a trial that is being submitted: by now its run exists."""
+        """Yields the tasks of a trial that is being submitted, and is in the journal by now."""
         running.delay(self._clock.seconds)
         last_kept = self._retention.last_kept(running.trial.known)
         for fit in running.fits[len(running.results) :]:

@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from search_spaces.errors import FailedAlikeError
-from studies.champion.choosing import choose_champion
-from studies.champion.verification import VerificationStopped, Verifier
+from studies.champion import VerificationStopped, Verifier, choose_champion
 from studies.data import temporary_folder
 from studies.definition import LOCAL, LaunchOptions, RayOptions, StudyDefinition
 from studies.engines import Curve, Engine, EngineSettings, make_engine
-from studies.executors.jobs import Executor
-from studies.executors.pool import LaunchWorkers, LocalWorkers
-from studies.executors.ray.cluster import check_installed
-from studies.executors.session import InProcessExecutor, Session
-from studies.executors.worker import OnOutput, WorkerExecutor
+from studies.executors import (
+    Executor,
+    InProcessExecutor,
+    LaunchWorkers,
+    LocalWorkers,
+    OnOutput,
+    Session,
+    WorkerExecutor,
+    check_installed,
+)
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.progress import Progress, showing
 from studies.running.budget import INTERRUPTED, Ending
@@ -130,7 +134,7 @@ def _launch_in_workers(
 ) -> StudyHistory:
     """Runs a study in worker processes.
 
-    ``trials`` and ``threads`` are given where they are known before the study is loaded.
+    `trials` and `threads` are None where nobody knows them before the study is loaded.
     """
     # A bad store is reported before a worker starts, without waiting for TensorFlow.
     existing = check_store(options.place)
@@ -165,7 +169,7 @@ def _launch_in_workers(
 
 
 def _without_repeats(progress: Progress) -> OnOutput:
-    """Returns what shows the workers' lines; once what all of them say of the user's state."""
+    """Returns a function that shows the workers' lines, and those on the user's state once."""
     said: set[str] = set()
 
     def say(line: str) -> None:
@@ -179,11 +183,13 @@ def _without_repeats(progress: Progress) -> OnOutput:
 def _workers_of(
     options: LaunchOptions, progress: Progress, stack: contextlib.ExitStack
 ) -> Callable[..., LaunchWorkers]:
-    """Returns what starts the workers: on this machine, or on the cluster that it connects to."""
+    """Returns a function that starts workers, on this machine or on a cluster.
+
+    `stack` ends the connection to the cluster.
+    """
     if options.runs_in(otherwise="worker") != "ray":
         return LocalWorkers
-    from studies.executors.ray.cluster import connected
-    from studies.executors.ray.workers import RayWorkers
+    from studies.executors import RayWorkers, connected
 
     asked = options.ray or RayOptions()
     here = asked.place == LOCAL
@@ -204,7 +210,7 @@ def describe_target(
 ) -> StudyDescription:
     """Returns the plan of a launch: the study with its space, traced and tailored.
 
-    Nothing is written, and nothing trained but a few samples to see what the builder does.
+    It writes nothing, and trains only on a few samples, to see what the builder does.
     """
     with showing() as progress:
         progress.wait(what_is_loaded(target))
@@ -345,7 +351,7 @@ def _differing(description: StudyDescription, engines: Sequence[StudyHistory]) -
 
 
 def _curves(journal: Journal, recorded: Sequence[TrialRecord]) -> Curve:
-    """Returns what reads recorded trials as pruners saw them."""
+    """Returns a function that reads recorded trials as pruners saw them."""
     folder, description = journal.folder, journal.description
     if description.folds:
         return FoldCurves(folder, description, recorded, most_epochs(description))

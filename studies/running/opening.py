@@ -1,7 +1,6 @@
-"""Opens a study for a launch: checks its store, takes its lock and reads its record.
+"""Opens a study for a launch: checks its store, takes its lock, opens its journal, exports it.
 
-While this process holds the study, no other changes the record. Also how infeasible trials are
-trained again, and how a study is sent to an MLflow server too.
+While this process holds the study, no other changes the record.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 from search_spaces.texts import counted
 from studies.definition import LaunchOptions
-from studies.executors.jobs import Executor
+from studies.executors import Executor
 from studies.progress import Progress
 from studies.running.definitions import (
     check_definition,
@@ -205,8 +204,8 @@ def _again(trial: TrialRecord) -> TrialRecord:
 def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
     """Returns the address of the MLflow server that gets a study too, or None.
 
-    ``asked``: None is that of the last launch, or of ``MLFLOW_TRACKING_URI``; ``"off"`` is
-    none, from now on.
+    `asked` names it, or is ``"off"`` for none from now on; None: the server of the last launch, or
+    of ``MLFLOW_TRACKING_URI``.
     """
     if asked is not None:
         address: str | None = check_server(asked)

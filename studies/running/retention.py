@@ -84,7 +84,7 @@ class Retention:
         return ranked(trials, self._objective)
 
     def _beyond(self, most: int | None = None) -> list[Rank]:
-        """Returns the ranks after the last one that is kept, or so many of them."""
+        """Returns the ranks after the last one that is kept, at most so many."""
         if self._keep is None:
             return []
         return self._ranks[self._keep : None if most is None else self._keep + most]

@@ -1,4 +1,4 @@
-"""A running trial: its record, its fits, and their combined result."""
+"""The trials of a launch: running ones, with their fits' combined result, and ended ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Running:
         self.last_epoch = now
 
     def for_pruners(self, folds: int, longest: int) -> Iterator[EpochResult]:
-        """Yields what pruners judge the trial by: the first repeat, or one fold after another.
+        """Yields the epochs that pruners see: of the first repeat, or of one fold after another.
 
         `longest` is the most epochs of any trial.
         """
@@ -219,10 +219,7 @@ class StudyTrials:
             self.all[trial.number] = self.finished[trial.number] = trial
 
     def lose(self, number: int, losses: int) -> TrialRecord:
-        """Takes a running trial whose process ended, and ``losses`` more that count against it.
-
-        Returns it with them.
-        """
+        """Takes a running trial whose process ended; returns it with ``losses`` more against it."""
         trial = self.running.pop(number).trial
         self.all[number] = lost = replace(trial, losses=trial.losses + losses)
         return lost

@@ -23,16 +23,9 @@ STORE = "kerastudy-store"
 COMMANDS = {
     "rename": ("rename", "kinds", "renamed"),
     "delete": ("delete", "kinds", "--yes"),
-    "promote": ("promote", "kinds", "--trial", "TRIAL"),
-    "evaluate": ("evaluate", "kinds"),
-    "confirm": (
-        *("confirm", "kinds", "--top", "2", "--budget", "2", "--executor", "in-process"),
-        "--no-test",
-    ),
     "report": ("report", "kinds", "--no-open", "--output", "page.html"),
     "keras": ("export", "kinds", "--as", "keras", "--output", "model.keras"),
     "csv": ("export", "kinds", "--as", "csv", "--output", "all.csv"),
-    "optuna": ("export", "kinds", "--as", "optuna", "--output", "optuna.db"),
 }
 
 
@@ -81,8 +74,7 @@ def place(step: str) -> str:
 def test_what_is_refused_is_told_in_a_line_and_done_later(
     kinds: Kinds, tmp_path: Path, name: str, fault: Refusal
 ) -> None:
-    worst = str(kinds.trials[-1]["trial"])
-    command = tuple(worst if word == "TRIAL" else word for word in COMMANDS[name])
+    command = COMMANDS[name]
     calm = Path(shutil.copytree(kinds.folder, tmp_path / "calm"))
     answer, steps = watched(calm, command)
     assert answer.returncode == 0, answer.stderr

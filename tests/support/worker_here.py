@@ -16,14 +16,14 @@ from typing import Any
 from unittest.mock import patch
 
 from search_spaces import WorkerError
-from studies.executors import LoadStudy, LocalWorkers, ProcessLike, serve, worker
+from studies.executors import LoadStudy, LocalWorkers, ProcessLike, serve
 from studies.user_code import Target
 
 
 class ThreadInPlaceOfProcess:
     """A thread that serves a study, and the connection to it. See `ProcessLike`."""
 
-    def __init__(self, load: LoadStudy) -> None:
+    def __init__(self, load: LoadStudy, on_output: Any = None) -> None:
         self.connection, theirs = Pipe()
         self._thread = threading.Thread(target=self._serve, args=(theirs, load), daemon=True)
         self._thread.start()
@@ -59,25 +59,16 @@ class ThreadInPlaceOfProcess:
         self._thread.join()
 
 
-class _Here(worker.WorkerExecutor):
-    """With a thread where a process would change nothing of this one."""
+class _OneHere(LocalWorkers):
+    """Workers of this machine; one alone is a thread, where it changes nothing of this process."""
 
-    def _start_here(self, load: LoadStudy) -> Any:
+    def _start_process(self, number: int, load: LoadStudy, on_output: Any) -> Any:
         # Recorded modules stay in the process that has imported them.
         alike = isinstance(load.target, Target) and not load.target.modules
-        if alike and self._folder in (None, os.getcwd()) and load.threads == 1:
+        here = self._folder in ("", os.getcwd()) or not os.path.isdir(self._folder)
+        if self._count == 1 and alike and here and load.threads == 1:
             return ThreadInPlaceOfProcess(load)
-        return super()._start_here(load)
-
-
-class _OneHere(LocalWorkers):
-    """Workers of this machine; a single one is in this process."""
-
-    def _start_worker(self, number: int) -> worker.WorkerExecutor:
-        if self._count > 1:
-            return super()._start_worker(number)
-        with patch("studies.executors.pool.WorkerExecutor", _Here):
-            return super()._start_worker(number)
+        return super()._start_process(number, load, on_output)
 
 
 @contextlib.contextmanager

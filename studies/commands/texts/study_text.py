@@ -54,7 +54,7 @@ def verdict_text(history: StudyHistory) -> str:
 
 def definition_text(description: StudyDescription) -> str:
     """Returns the plan of a study as text."""
-    from studies.running.definitions import warnings_of
+    from studies.running import warnings_of
 
     objective, data = description.objective, description.data
     sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"

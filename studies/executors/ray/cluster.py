@@ -1,4 +1,4 @@
-"""A Ray cluster: its options, the connection to it, or one of this machine during a launch."""
+"""The connection to a Ray cluster, or to a Ray of this machine that lives as long as its launch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Cluster:
     def check_head(self) -> None:
         """Raises StudyError if its head is gone.
 
-        Ray itself would end this process after a minute, without a line; until then, calls wait.
+        Ray's own calls would wait for a minute, and then end this process without a line.
         """
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -88,7 +88,7 @@ class Cluster:
         )
 
     def waited_for(self, count: int, workers: int, needs: Mapping[str, float]) -> str:
-        """Returns what workers wait for, for people to read."""
+        """Returns the resources that workers wait for, for people to read."""
         nodes = self.nodes().values()
         whole = {name: sum(node.get(name, 0) for node in nodes) for name in needs}
         return (
@@ -98,7 +98,7 @@ class Cluster:
 
 
 def _fits(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
-    """Returns how many workers fit on a node. Shares of a GPU are of one GPU each."""
+    """Returns how many workers fit on a node, where a share of a GPU is of one GPU."""
     counts = []
     for name, amount in needs.items():
         has = node.get(name, 0)
@@ -120,7 +120,7 @@ def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = Non
 def connected(options: RayOptions) -> Iterator[Cluster]:
     """Connects to a cluster, or starts one on this machine; ends what it began.
 
-    A connection that this process has already is used, and stays.
+    It uses a connection that this process has already, and leaves it.
     """
     # Ray reads these when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

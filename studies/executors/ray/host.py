@@ -1,4 +1,4 @@
-"""What an actor of Ray does on a node: runs a worker process, and passes messages and files on.
+"""An actor of Ray on a node: it runs a worker process, and passes messages and files on.
 
 The worker process is that of a local launch, so it trains to the same bits, and it ends with this
 process, which Ray ends with its driver. A node need not see the driver's disk: what a training
@@ -50,7 +50,7 @@ _VERSIONS = ("kerastudy", "tensorflow", "keras", "numpy")
 
 @dataclass(frozen=True)
 class Arrival:
-    """What a node gets to run a worker."""
+    """All that a node needs to run a worker."""
 
     load: LoadStudy  # Its folders are those of the driver's machine.
     launch: str  # A name that no other launch has.
@@ -79,7 +79,10 @@ class Host:
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def run(self, sent: Mapping[str, Any]) -> Iterator[Begun | Parcel]:
-        """Yields what the worker process says, to its end; files in Ray's store are for all."""
+        """Yields the worker process's messages, to its end.
+
+        `sent` are files in Ray's store, which all workers of a node share.
+        """
         yield Begun(self._node, self._node_id)
         try:
             self._check_versions()
@@ -93,7 +96,7 @@ class Host:
                     load = replace(load, target=replace(load.target, folder=shared))
                 self._folder = Path(own) / "files"
                 where = self._arrival.folder if Path(self._arrival.folder).is_dir() else None
-                self._process = WorkerProcess(load, where, {}, self._lines.put)
+                self._process = WorkerProcess(load, self._lines.put, where)
                 yield from self._parcels(self._process)
         except WorkerError as error:
             yield Parcel(error)
@@ -147,7 +150,7 @@ class Host:
                 yield self._lines.get_nowait()
 
     def _unpacked(self, parcel: Parcel) -> object:
-        """Returns a message whose files are here."""
+        """Writes a parcel's files here; returns its message, with their paths."""
         if not isinstance(parcel.message, RunFits | SaveChampion):
             return parcel.message
         self._written, self._seen = (), {}
@@ -162,7 +165,7 @@ class Host:
         return message
 
     def _files(self, message: object) -> dict[str, bytes]:
-        """Returns the files that have changed since the last call; those of a champion saved."""
+        """Returns the files that have changed since the last call, or a saved champion's."""
         if isinstance(message, ChampionSaved):
             saved = self._folder / CHAMPION
             paths = [path for path in saved.rglob("*") if path.is_file()]
@@ -178,7 +181,7 @@ class Host:
 
 
 def _next(process: WorkerProcess) -> object:
-    """Returns a process's next message, why it has ended, or None after a while without any."""
+    """Returns a process's next message, the error of its end, or None if neither comes soon."""
     # A process that has ended can't be waited for.
     with contextlib.suppress(EOFError, OSError):
         if not process.connection.poll(_SECONDS_BETWEEN_LOOKS):
@@ -190,7 +193,7 @@ def _next(process: WorkerProcess) -> object:
 
 
 def arrival_of(load: LoadStudy, launch: str, home: str) -> Arrival:
-    """Returns what a node needs, from the driver's process."""
+    """Returns the arrival of a launch's worker, from the driver's process."""
     variables = {name: os.environ.get(name) for name in (*deciding_variables(), "OMP_NUM_THREADS")}
     return Arrival(load, launch, home, installed_versions(), variables, os.getcwd())
 
@@ -207,7 +210,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
-    """Returns what changes when a file is written; None if there is none."""
+    """Returns a file's time and size, which change when it is written; None if it is missing."""
     with contextlib.suppress(FileNotFoundError):
         status = path.stat()
         return status.st_mtime_ns, status.st_size
@@ -259,7 +262,7 @@ _FILES = ("state", "origin", "checkpoint", "scores")
 
 @dataclass(frozen=True)
 class Parcel:
-    """A message, with files by their names; from a node, also with the lines printed before it."""
+    """A message with files by their names; a node's also has the lines printed before it."""
 
     message: object = None
     files: Mapping[str, bytes] = field(default_factory=dict)

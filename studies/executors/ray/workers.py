@@ -38,7 +38,7 @@ def _actor_class() -> type[Any]:
 
     class Worker:
         def run(self, arrival: bytes, sent: dict[str, Any]) -> Iterator[Any]:
-            """Yields what a worker process says; a text if the node can't work at all."""
+            """Yields a worker process's messages; a text if the node can't work at all."""
             import importlib
             import pickle
             import socket
@@ -65,9 +65,9 @@ def _actor_class() -> type[Any]:
 
 
 class RemoteProcess:
-    """An actor's worker process, from the driver's side, as `WorkerProcess` is one of this machine.
+    """An actor's worker process, from the driver's side: the counterpart of `WorkerProcess`.
 
-    It stands for one actor: when that dies, all that it might still send is dropped.
+    Messages of an actor that has died are dropped.
     """
 
     def __init__(self, launch: RayWorkers, actor: Any, *arguments: Any) -> None:
@@ -252,12 +252,12 @@ class RayWorkers(LaunchWorkers):
             super().close()
 
     def say(self, line: str) -> None:
-        """Shows a line of a worker's."""
+        """Shows a worker's line."""
         with contextlib.suppress(Exception):
             self._on_output(line)
 
     def look(self) -> None:
-        """At times, notices a head that is gone, nodes that join, and workers that wait."""
+        """Now and then, notices a head that is gone, nodes that join, and workers that wait."""
         now = time.monotonic()
         if now < self._looked + _SECONDS_BETWEEN_LOOKS:
             return
@@ -299,10 +299,7 @@ class RayWorkers(LaunchWorkers):
         workers = [self._start_worker(number) for number in range(count)]
         return RayPool(workers, self._on_output, self)
 
-    def _place(self, number: int) -> Mapping[str, Any]:
-        return {"start": self._start}
-
-    def _start(self, load: LoadStudy) -> RemoteProcess:
+    def _start_process(self, number: int, load: LoadStudy, on_output: OnOutput) -> RemoteProcess:
         self._cluster.check_head()
         needs = self._cluster.needs(load.threads)
         self._cluster.check_room(needs)
@@ -319,7 +316,7 @@ class RayWorkers(LaunchWorkers):
         return RemoteProcess(self, actor, arrival, self._files)
 
     def why_lost(self, error: Exception, process: RemoteProcess) -> WorkerError:
-        """Returns why an actor has died, and whether its machine has."""
+        """Returns the error of an actor that has died, which says whether its machine has, too."""
         from ray.exceptions import ActorUnavailableError
 
         self._cluster.check_head()

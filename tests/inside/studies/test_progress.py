@@ -122,21 +122,6 @@ def test_what_comes_after_the_last_trial_is_no_part_of_the_rate(
     assert live._bar(80).plain.endswith("10/10  best 0.4 #9  4.0/min")
 
 
-def test_a_narrower_terminal_erases_the_lines_that_it_wrapped() -> None:
-    live, console, file = shown(80)
-    live.begin(describe(trials=100), 0, 100, (7, 0.9))
-    live.trial_begins(make_spec(0, objective=Objective("val_" + "long" * 20, "max")))
-    live.epoch_ended(EpochResult(0, 1, {"val_" + "long" * 20: 0.5}, 1.0))
-    live._live.refresh()
-    file.seek(0)
-    file.truncate()
-    console.width = 40
-    live._live.refresh()
-    # The line of 77 columns has become two, above that of the bar.
-    assert file.getvalue().count("\x1b[1A") >= 2
-    live.end()
-
-
 def test_the_line_of_a_trial_fits_into_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     plain = LineProgress()
     best = BestEpoch(100, 0.958333, {"val_loss": 0.958333})

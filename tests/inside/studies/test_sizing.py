@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from studies.executors import (
     Machine,
     WorkerExecutor,
     WorkerPool,
+    WorkerProcess,
     asked_workers,
     described_workers,
     suited_workers,
@@ -238,7 +240,8 @@ def test_a_worker_that_dies_while_it_loads_is_done_without(tmp_path: Path) -> No
     pool = WorkerPool([WorkerExecutor(Target(str(file)))], told.append)
     try:
         pool.load()
-        pool.resize(2, lambda n: WorkerExecutor(Target(str(file)), variables={"DIES": "yes"}))
+        dies = partial(WorkerProcess, variables={"DIES": "yes"})
+        pool.resize(2, lambda n: WorkerExecutor(Target(str(file)), start=dies))
         while len(pool) == 2:
             pool.wait(Collecting())
         assert "continuing with 1 of the workers" in told[0] and "exit code 9" in told[0]

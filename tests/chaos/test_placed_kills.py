@@ -1,0 +1,280 @@
+"""Commands killed in the middle of what they do lose nothing, double nothing, and leave nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from exported import check_equal
+from mlflow_server import MlflowServer
+from study_record import differences, left_behind, read_record
+from user_commands import KERASTUDY, environment, kerastudy, run
+
+from tracking.mlflow import bring_up_to_date, open_client, open_store_client
+from tracking.store import Store, open_store
+
+NAME = "placed kills"
+STUDY_FILE = f"""
+import numpy as np
+
+import kerastudy as ks
+
+random = np.random.default_rng(0)
+x = random.normal(size=(1200, 12)).astype("float32")
+y = (x[:, :4].sum(axis=1) + 0.5 * random.normal(size=1200) > 0).astype("int64")
+
+
+def build(hp):
+    import keras
+
+    model = keras.Sequential([keras.layers.Input((12,))])
+    model.add(keras.layers.Dense(hp["units"], activation="relu"))
+    model.add(keras.layers.Dense(1, activation="sigmoid"))
+    model.compile(
+        keras.optimizers.Adam(hp["learning_rate"]), "binary_crossentropy", metrics=["accuracy"]
+    )
+    return model
+
+
+study = ks.Study(
+    {NAME!r},
+    data=ks.datasets.arrays(x, y, validation=0.2, test=0.2),
+    build=build,
+    space=ks.SearchSpace(ks.learning_rate(), ks.units(4, 32)),
+    trials=6,
+    epochs=5,
+    seed=3,
+)
+"""
+LAUNCH = ("launch", "study.py", "--workers", "2", "--deterministic", "--store", "store")
+CONFIRM = ("confirm", NAME, "--budget", "12", "--store", "store")
+# A command that is killed right before a step of its own: an audit event, of a path that ends so.
+UNTIL = """
+import os, signal, sys
+
+event, ending = sys.argv[1:3]
+sys.argv = ["kerastudy", *sys.argv[3:]]
+
+
+def look(name, arguments):
+    if name == event and os.fsdecode(arguments[0]).endswith(ending):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+sys.addaudithook(look)
+from studies.commands import main
+
+main()
+"""
+# The journal holds still: a look costs less than a millisecond, and so does what it looks for.
+_SECONDS_BETWEEN_LOOKS = 0.001
+_SECONDS = 240
+
+
+class Killed:
+    """Runs commands in a folder, and kills each when it has come to some point.
+
+    Attributes:
+        count: How many were killed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.count = folder, 0
+
+    def __call__(
+        self, *command: str, at: str | Callable[[], bool], with_its_children: bool = False
+    ) -> None:
+        """Kills a command when it has printed a line, or when something holds of its files.
+
+        Fails if it ends before.
+        """
+        process = subprocess.Popen(
+            [*KERASTUDY, *command],
+            cwd=self.folder,
+            env=environment(KERASTUDY_MLFLOW="on", PYTHONUNBUFFERED="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        lines: list[str] = []
+        reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
+        if isinstance(at, str):
+            reader = threading.Thread(target=self._read, args=(process, lines), daemon=True)
+        reader.start()
+        ends = time.monotonic() + _SECONDS
+        while not (any(re.search(at, x) for x in lines) if isinstance(at, str) else at()):
+            assert process.poll() is None and time.monotonic() < ends, (command, at, lines)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert process.poll() is None, (command, at, lines)
+        for pid in [process.pid, *(child.pid for child in children if with_its_children)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, (command, at, lines)
+        # Workers end with their driver, and an exporter when it has sent the rest.
+        psutil.wait_procs(children, timeout=_SECONDS)
+        self.count += 1
+
+    def before(self, event: str, ending: str, *command: str) -> None:
+        """Has a command killed right before a step."""
+        done = run(
+            self.folder, [sys.executable, "-P", "-c", UNTIL, event, ending, *command], expect=None
+        )
+        assert done.returncode == -signal.SIGKILL, (command, done.stdout, done.stderr)
+        self.count += 1
+
+    @staticmethod
+    def _read(process: subprocess.Popen[str], lines: list[str]) -> None:
+        lines.extend(process.stdout or ())
+
+
+def value(folder: Path, query: str, name: str = NAME) -> int:
+    """Returns a number that a study's journal has; 0 if there is none yet."""
+    path = folder / "store" / name / "journal.db"
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database,
+    ):
+        row = database.execute(query).fetchone()
+        return int(row[0]) if row else 0
+    return 0
+
+
+def of_journal(folder: Path, query: str, least: int) -> Callable[[], bool]:
+    return lambda: value(folder, query) >= least
+
+
+ENDED = "SELECT count(*) FROM trials WHERE state = 'complete'"
+EPOCHS = "SELECT count(*) FROM epochs"
+CHAMPIONS = "SELECT count(*) FROM champions"
+TRAININGS = "SELECT count(*) FROM fits WHERE confirmation IS NOT NULL AND state = 'complete'"
+
+
+def store_in(folder: Path) -> Store:
+    store = open_store(folder / "store")
+    assert store is not None
+    return store
+
+
+def check_whole(folder: Path, name: str = NAME, *, killed: bool = False) -> None:
+    """Nothing is left over, nothing is wrong, and MLflow has what the journal has.
+
+    Whoever takes a study's lock next renews what a killed command has noted beside it.
+    """
+    left = [each for each in left_behind(folder / "store") if not (killed and "lock's" in each)]
+    assert left == []
+    kerastudy(folder, "doctor", "--store", "store")
+    store = store_in(folder)
+    said: list[str] = []
+    bring_up_to_date(store, folder / "store" / name, said.append)
+    assert not said
+    check_equal(open_store_client(store), folder / "store" / name)
+
+
+def champion_of(folder: Path) -> int:
+    """Returns the number of the champion's trial."""
+    return value(
+        folder,
+        "SELECT trials.number FROM champions JOIN trials ON trials.uuid = champions.trial "
+        "WHERE alias = 'champion' AND NOT withdrawn ORDER BY champions.id DESC",
+    )
+
+
+@pytest.mark.exhaustive
+def test_a_killed_command_given_again_ends_as_if_it_had_not_been_killed(tmp_path: Path) -> None:
+    calm, folder = tmp_path / "calm", tmp_path / "a folder"
+    for each in (calm, folder):
+        each.mkdir()
+        (each / "study.py").write_text(STUDY_FILE, encoding="utf-8")
+    for command in (LAUNCH, CONFIRM):
+        kerastudy(calm, *command)
+    kill = Killed(folder)
+    # While trials run.
+    kill(*LAUNCH, at=of_journal(folder, EPOCHS, 1))
+    kill(*LAUNCH, at=of_journal(folder, ENDED, 2))
+    kill(*LAUNCH, at=of_journal(folder, ENDED, 3), with_its_children=True)
+    kill(*LAUNCH, at=of_journal(folder, ENDED, 5), with_its_children=True)
+    # While the best one is verified, and registered.
+    kill(*LAUNCH, at="^verifying")
+    kill(*LAUNCH, at="^verifying", with_its_children=True)
+    kill(*LAUNCH, at="^registering")
+    kill(*LAUNCH, at=of_journal(folder, CHAMPIONS, 1))
+    kerastudy(folder, *LAUNCH)
+    check_whole(folder)
+    # While trainings of a confirmation run, and when the last one has ended.
+    for trainings, everything in ((1, False), (3, True), (5, False)):
+        kill(*CONFIRM, at=of_journal(folder, TRAININGS, trainings), with_its_children=everything)
+    kerastudy(folder, *CONFIRM)
+    found, expected = (read_record(each / "store", NAME) for each in (folder, calm))
+    # A training that was resumed has scores of its epochs since then (decision 42).
+    differing = differences(expected["trials"], found["trials"])
+    assert [each for each in differing if "/scores_bytes:" not in each] == []
+    outcome = "SELECT json_extract(outcome, '$.winner') FROM confirmations"
+    assert value(folder, outcome) == value(calm, outcome)
+    check_whole(folder)
+    # While another champion is registered.
+    promote = ("promote", NAME, "--store", "store", "--trial")
+    before = champion_of(folder)
+    others = [n for n in range(6) if n != before][:2]
+    kill(*promote, str(others[0]), at="^registering")
+    assert champion_of(folder) == before
+    check_whole(folder, killed=True)
+    kill(*promote, str(others[1]), at=of_journal(folder, CHAMPIONS, value(folder, CHAMPIONS) + 1))
+    assert champion_of(folder) == others[1]
+    check_whole(folder, killed=True)
+    # When the journal has the new name, and the folder not yet: it may keep its own.
+    kill.before("os.rename", NAME, "rename", NAME, "renamed", "--store", "store")
+    kerastudy(folder, "show", "renamed", "--store", "store")
+    kerastudy(folder, "rename", "renamed", NAME, "--store", "store")
+    check_whole(folder)
+    # While files are written.
+    for kind in ("script", "keras"):
+        export = ("export", NAME, "--as", kind, "--output", f"as {kind}", "--store", "store")
+        kill(*export, at=lambda: any(folder.glob("*as *")))
+        left = [path for path in folder.glob("*as *") if not path.name.startswith("as ")]
+        assert left == []
+        kerastudy(folder, *export, expect=None)
+    # While MLflow is brought up to date.
+    (folder / "store" / NAME / "exports.db").unlink()
+    kill("ui", NAME, "--no-open", "--store", "store", at="MLflow", with_its_children=True)
+    check_whole(folder, killed=True)
+    server = MlflowServer(tmp_path)
+    server.start()
+    try:
+        push = ("push", NAME, "--tracking-uri", server.address, "--store", "store")
+
+        def runs() -> int:
+            with (
+                contextlib.suppress(sqlite3.Error),
+                contextlib.closing(sqlite3.connect(tmp_path / "server.db")) as database,
+            ):
+                return int(database.execute("SELECT count(*) FROM runs").fetchone()[0])
+            return 0
+
+        for least in (1, 3, 6, 10):
+            kill(*push, at=lambda: runs() >= least)  # noqa: B023
+        kerastudy(folder, *push)
+        check_equal(open_client(server.address), folder / "store" / NAME)
+    finally:
+        server.kill()
+    # Between the two renames.
+    kill.before("os.rename", NAME, "delete", NAME, "--yes", "--store", "store")
+    kerastudy(folder, "doctor", "--fix", "--store", "store")
+    store = store_in(folder)
+    assert store.folders() == [] and not any(store.root.glob("*placed*"))
+    active = open_store_client(store).search_experiments()
+    assert active == []
+    assert kill.count >= 20
