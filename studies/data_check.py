@@ -18,7 +18,7 @@ from studies.data import (
     path_in,
 )
 from studies.definition import StudyDefinition, no_data
-from studies.executors.session import Session
+from studies.executors import Session
 from studies.libraries.importing import import_quietly
 from studies.progress import Progress, showing
 from studies.training import begin_trial, configure_tensorflow, prepare_environment

@@ -17,8 +17,7 @@ from search_spaces.errors import (
     StoreLockedError,
     StudyNotFoundError,
 )
-from studies.champion.reproduction import reproduce
-from studies.champion.reruns import unsound_checkpoints
+from studies.champion import reproduce, unsound_checkpoints
 from studies.progress import NoProgress, Progress
 from studies.training import StateError, read_state
 from tracking.doctor import (

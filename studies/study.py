@@ -15,8 +15,7 @@ from tracking.records import Objective, TrainerName
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from studies.champion.choosing import Promotion
-    from studies.champion.reproduction import Reproduction
+    from studies.champion import Promotion, Reproduction
     from studies.definition import AtTheEnd, ExecutorName, RayOptions, Verify
     from studies.results.study_results import StudyResults
     from tracking.records.checks import Confirmation, Evaluation
@@ -220,7 +219,7 @@ class Study(StudyDefinition):
         """
         from studies.definition import LaunchOptions
         from studies.results.study_results import StudyResults
-        from studies.running.launch import launch_study
+        from studies.running import launch_study
         from studies.user_code import launched_while_loading
 
         missing = launched_while_loading(self)
@@ -289,7 +288,7 @@ class Study(StudyDefinition):
                 asked.
             TrackingError: If the store has no such study or trial.
         """
-        from studies.champion.reproduction import reproduce_study
+        from studies.champion import reproduce_study
 
         return reproduce_study(
             self,
@@ -307,7 +306,7 @@ class Study(StudyDefinition):
             trial: Its number; None for the champion.
             **options: Those of `kerastudy.evaluate`: ``store``, ``engine``, ``progress``.
         """
-        from studies.champion.evaluation import evaluate
+        from studies.champion import evaluate
 
         return evaluate(self, trial, **options)
 
@@ -329,6 +328,6 @@ class Study(StudyDefinition):
             trial: Its number; None for the best.
             **options: Those of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
         """
-        from studies.champion.choosing import promote
+        from studies.champion import promote
 
         return promote(self, trial, **options)

@@ -17,7 +17,7 @@ from studies.champion.reruns import AllFolds, unsound_checkpoints, weights_of
 from studies.champion.verification import Verifier
 from studies.data import temporary_folder
 from studies.definition import StudyDefinition
-from studies.executors.jobs import Executor
+from studies.executors import Executor
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.champions import (
     champion_fault,
@@ -37,7 +37,7 @@ from tracking.records.checks import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.store.folder import default_store_path
 
 if TYPE_CHECKING:
-    from studies.executors.session import Session
+    from studies.executors import Session
     from studies.training import Refitted
 
 

@@ -18,9 +18,10 @@ from search_spaces import Hyperparameters, SearchSpace, checks
 from search_spaces.errors import KerastudyError, StudyError, WorkerError
 from search_spaces.texts import counted
 from studies.champion.recorded import AnyExecutor
-from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
+from studies.definition import fold_seed
+from studies.definition.seeds import confirmation_seed, race_seed
 from studies.error_texts import describe
-from studies.executors.jobs import Job, Jobs, run_jobs, spec_of
+from studies.executors import Job, Jobs, run_jobs, spec_of
 from studies.progress import Progress
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import common_best, fit_metrics
@@ -47,7 +48,7 @@ from tracking.statistics.race import Round, rounds
 from tracking.store.files import CheckpointError, check_checkpoint
 
 if TYPE_CHECKING:
-    from studies.executors.session import Session
+    from studies.executors import Session
 
 
 DEFAULTS = -1

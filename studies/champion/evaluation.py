@@ -22,7 +22,7 @@ from tracking.records import TrialSpec
 from tracking.records.checks import Evaluation, Measured
 
 if TYPE_CHECKING:
-    from studies.executors.session import Session
+    from studies.executors import Session
     from studies.training import Scores
 
 

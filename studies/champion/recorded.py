@@ -13,8 +13,7 @@ from search_spaces.texts import counted
 from studies.data import CrossValidation, read_spelled, spelled, temporary_folder
 from studies.definition import StudyDefinition, check_engine
 from studies.error_texts import describe
-from studies.executors.pool import LocalWorkers, WorkerPool
-from studies.executors.session import InProcessExecutor, Session
+from studies.executors import InProcessExecutor, LocalWorkers, Session, WorkerPool
 from studies.progress import Progress
 from studies.results.models import existing_store
 from studies.training import begin_trial, prepare_environment

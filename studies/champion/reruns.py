@@ -12,7 +12,7 @@ from pathlib import Path
 
 from search_spaces.errors import StudyError, WorkerError
 from search_spaces.texts import counted
-from studies.executors.jobs import Executor, Job, Jobs, run_jobs
+from studies.executors import Executor, Job, Jobs, run_jobs
 from studies.progress import Progress
 from tracking.history.champions import record_verified
 from tracking.history.study_history import StudyHistory

@@ -19,7 +19,7 @@ from search_spaces.errors import InternalError, StudyError, WorkerError
 from studies.champion.reruns import AllFolds, RecordedTraining, Rerun, trainings_of
 from studies.data import temporary_folder
 from studies.definition import Verify
-from studies.executors.jobs import Executor
+from studies.executors import Executor
 from studies.progress import Progress
 from studies.training import environment_differences
 from tracking.history.study_history import StudyHistory

@@ -28,9 +28,7 @@ from studies.lines import COLUMNS, cut, wrapped
 if TYPE_CHECKING:
     import pandas as pd
 
-    from studies.champion.choosing import Promotion
-    from studies.champion.evaluation import Reading
-    from studies.champion.reproduction import Reproduction
+    from studies.champion import Promotion, Reading, Reproduction
     from tracking.history.verdicts import StudyVerdict
     from tracking.records.checks import Confirmation, Racer
 
@@ -95,7 +93,7 @@ def predict_command(
     kerastudy predict churn --input new.csv --output churn.csv --probabilities
     kerastudy predict cats --input photos/ --json
     """
-    from studies.champion.prediction import as_frame, check_output, predict_file, write_predictions
+    from studies.champion import as_frame, check_output, predict_file, write_predictions
     from studies.commands.records import history_of
     from studies.lines import as_csv
     from studies.progress import waiting
@@ -166,7 +164,7 @@ def evaluate_command(
     kerastudy evaluate digits --trial 7 --json
     """
     from search_spaces.errors import NoTestPartError
-    from studies.champion.evaluation import read_test_part
+    from studies.champion import read_test_part
     from studies.commands.records import history_of
     from studies.progress import showing
 
@@ -259,7 +257,7 @@ def promote_command(
     kerastudy promote digits --refit
     kerastudy promote digits
     """
-    from studies.champion.choosing import promote_trial
+    from studies.champion import promote_trial
     from studies.commands.records import history_of
     from studies.progress import showing
 
@@ -335,7 +333,7 @@ def reproduce_command(
     kerastudy reproduce digits --trial 7 --json
     kerastudy reproduce digits --trainer compiled
     """
-    from studies.champion.reproduction import reproduce
+    from studies.champion import reproduce
     from studies.commands.records import history_of
     from studies.progress import showing
 
@@ -465,8 +463,7 @@ def confirm_command(
     kerastudy confirm digits --top 4 --budget 8 --workers 2
     kerastudy confirm digits --no-test --json
     """
-    from studies.champion.confirm import confirm_study, where_trainings_run
-    from studies.champion.confirm_trainings import ConfirmOptions
+    from studies.champion import ConfirmOptions, confirm_study, where_trainings_run
     from studies.commands.records import history_of
     from studies.progress import showing
     from tracking.history.verdicts import verdict_by

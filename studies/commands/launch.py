@@ -158,7 +158,7 @@ def launch_command(
     from search_spaces import Tailoring
     from studies.commands.records import data_to_use, definition_document, study_document
     from studies.commands.texts.study_text import definition_text, study_text, verdict_text
-    from studies.running.launch import describe_target, launch_target
+    from studies.running import describe_target, launch_target
 
     options = launch_options(settings, store=store, progress=not quiet)
     overrides = overrides_of(settings)

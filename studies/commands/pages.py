@@ -265,7 +265,7 @@ def push_command(
     from search_spaces.errors import StudyError
     from studies.commands.records import history_of
     from studies.progress import waiting
-    from studies.running.opening import server_for
+    from studies.running import server_for
     from tracking.mlflow.exporter import StudyExporter
 
     history = history_of(study, None, store)

@@ -12,7 +12,7 @@ from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.data import is_table, spelled
 from studies.definition import check_engine
 from studies.progress import waiting
-from studies.running.definitions import warnings_of
+from studies.running import warnings_of
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict

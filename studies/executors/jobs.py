@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
-from studies.definition.seeds import trial_seed
+from studies.definition import trial_seed
 from studies.progress import Progress
 from tracking.records import (
     Decision,

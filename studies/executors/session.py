@@ -18,9 +18,14 @@ from studies.data import (
     LoadedData,
     glance_at,
 )
-from studies.definition import StudyDefinition, check_initial, check_no_own_fit
-from studies.definition.class_weights import resolve_class_weight, with_class_weight
-from studies.definition.objective import no_data
+from studies.definition import (
+    StudyDefinition,
+    check_initial,
+    check_no_own_fit,
+    no_data,
+    resolve_class_weight,
+    with_class_weight,
+)
 from studies.executors.jobs import Handler
 from studies.training import (
     AnyData,

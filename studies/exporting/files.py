@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.champion.recorded import check_data, recorded_executor
-from studies.champion.reruns import weights_of
+from studies.champion import check_data, recorded_executor, weights_of
 from studies.lines import as_csv
 from studies.progress import NoProgress, Progress
 from tracking.history.study_history import StudyHistory

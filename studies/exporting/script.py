@@ -21,10 +21,9 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from studies.champion.recorded import recorded_executor
-from studies.champion.reruns import trainings_of
+from studies.champion import recorded_executor, trainings_of
 from studies.data import class_labels, is_text, named_arrays
-from studies.definition.seeds import seed_states
+from studies.definition import seed_states
 from studies.exporting.files import check_folder, explained, path_for, trial_to_export
 from studies.progress import NoProgress, Progress
 from studies.training import (
@@ -40,7 +39,7 @@ from tracking.history.trials import fit_metrics
 from tracking.records import CodeDescription, EndedTrial, TrialSpec
 
 if TYPE_CHECKING:
-    from studies.executors.session import Session
+    from studies.executors import Session
 
 _FILES: Final = Path(__file__).with_name("script_files")
 _SCRIPT: Final = "retrain.py"

@@ -4,8 +4,11 @@ from .budget import TimeLimit as TimeLimit
 from .definitions import differences as differences
 from .definitions import warnings_of as warnings_of
 from .driver import task_of as task_of
+from .launch import describe_target as describe_target
+from .launch import launch_study as launch_study
 from .launch import launch_target as launch_target
 from .launch import run_study as run_study
+from .opening import server_for as server_for
 from .retention import Retention as Retention
 from .starting_values import read_rows as read_rows
 from .trials import Running as Running

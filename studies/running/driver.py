@@ -15,7 +15,7 @@ from functools import partial
 from search_spaces.errors import WorkerError
 from studies.definition import AtTheEnd, trial_seed
 from studies.engines import Curve
-from studies.executors.jobs import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
+from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
 from studies.running.budget import INTERRUPTED, AwakeClock, Ending, TimeLimit
 from studies.running.definitions import joinable

@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from search_spaces.errors import FailedAlikeError
-from studies.champion.choosing import choose_champion
-from studies.champion.verification import VerificationStopped, Verifier
+from studies.champion import VerificationStopped, Verifier, choose_champion
 from studies.data import temporary_folder
 from studies.definition import LOCAL, LaunchOptions, RayOptions, StudyDefinition
 from studies.engines import Curve, Engine, EngineSettings, make_engine
-from studies.executors.jobs import Executor
-from studies.executors.pool import LaunchWorkers, LocalWorkers
-from studies.executors.ray.cluster import check_installed
-from studies.executors.session import InProcessExecutor, Session
-from studies.executors.worker import OnOutput, WorkerExecutor
+from studies.executors import (
+    Executor,
+    InProcessExecutor,
+    LaunchWorkers,
+    LocalWorkers,
+    OnOutput,
+    Session,
+    WorkerExecutor,
+    check_installed,
+)
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.progress import Progress, showing
 from studies.running.budget import INTERRUPTED, Ending
@@ -185,8 +189,7 @@ def _workers_of(
     """
     if options.runs_in(otherwise="worker") != "ray":
         return LocalWorkers
-    from studies.executors.ray.cluster import connected
-    from studies.executors.ray.workers import RayWorkers
+    from studies.executors import RayWorkers, connected
 
     asked = options.ray or RayOptions()
     here = asked.place == LOCAL

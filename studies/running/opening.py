@@ -13,7 +13,7 @@ from typing import Any
 
 from search_spaces.texts import counted
 from studies.definition import LaunchOptions
-from studies.executors.jobs import Executor
+from studies.executors import Executor
 from studies.progress import Progress
 from studies.running.definitions import (
     check_definition,

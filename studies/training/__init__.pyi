@@ -15,7 +15,6 @@ from .building.study_checks import check_targets as check_targets
 from .building.study_checks import check_weighted as check_weighted
 from .checkpoints import BestWeights as BestWeights
 from .checkpoints import Checkpoints as Checkpoints
-from .checkpoints import StateWriter as StateWriter
 from .checkpoints import weights_digest as weights_digest
 from .models import build_variables as build_variables
 from .models import make_variables as make_variables
@@ -64,10 +63,10 @@ from .saved_models.saving import save_objective_champion as save_objective_champ
 from .saved_models.served import served_model as served_model
 from .scoring.predictions import validation_predictions as validation_predictions
 from .scoring.rules import NotScoredError as NotScoredError
+from .scoring.sample_scores import Scores as Scores
+from .scoring.sample_scores import evaluate_test_part as evaluate_test_part
+from .scoring.sample_scores import evaluated as evaluated
 from .scoring.sample_scores import sample_scores as sample_scores
-from .scoring.test_part import Scores as Scores
-from .scoring.test_part import evaluate_test_part as evaluate_test_part
-from .scoring.test_part import evaluated as evaluated
 from .structure import Structure as Structure
 from .trainers import HyperModelTrainer as HyperModelTrainer
 from .trainers import NotTrainedError as NotTrainedError

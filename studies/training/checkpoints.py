@@ -8,9 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +60,7 @@ _SHARE = 0.03
 
 
 class Checkpoints:
-    """Keeps the state of a training, unless its trainer concludes: then it can't be resumed.
-
-    As a context, it waits at its end for the last write.
-    """
+    """Keeps the state of a training, unless its trainer concludes: then it can't be resumed."""
 
     def __init__(
         self,
@@ -82,36 +77,24 @@ class Checkpoints:
         # Such layers and optimizers keep a state beside the weights and the model's optimizer.
         resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         self._identity = identity_of(task.spec)
-        self._writer = StateWriter(task.state) if resumable and task.state is not None else None
+        self._path = task.state if resumable else None
         self._began, self._spent = time.monotonic(), 0.0
         self._beyond: Beyond | None = None
-        user_own = self._writer is not None and may_change_model(callbacks)
+        user_own = self._path is not None and may_change_model(callbacks)
         self._around = UsersState(*map(type, callbacks)) if user_own else None
         self._generator = global_random_states()[-1]
-
-    def __enter__(self) -> Checkpoints:
-        """Returns itself."""
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Waits for the last write; raises StudyError if a state could not be written."""
-        if self._writer is not None:
-            self._writer.close()
-            if error is None:
-                self._check(self._writer)
 
     def after_epoch(
         self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
     ) -> None:
-        """Takes the state after an epoch; `last` if the training ends with it.
+        """Writes the state after an epoch; `last` if the training ends with it.
 
-        Raises StudyError if an earlier state could not be written.
+        Raises StudyError if it can't be written.
         """
-        if self._writer is None or best is None:
+        if self._path is None or best is None:
             return
-        self._check(self._writer)
         began = time.monotonic()
-        if not last and self._writer.seconds + self._spent > (began - self._began) * _SHARE:
+        if not last and self._spent > (began - self._began) * _SHARE:
             return
         reason = self._why_not()
         if reason:
@@ -141,7 +124,10 @@ class Checkpoints:
             beyond_names=self._beyond.names,
             traced=tuple(self._trainer.traced),
         )
-        self._writer.put(state)
+        try:
+            write_state(self._path, state)
+        except OSError as error:
+            raise cannot_write(self._path, error) from None
         self._spent += time.monotonic() - began
 
     def _why_not(self) -> str:
@@ -171,17 +157,7 @@ class Checkpoints:
         _log.info(
             "trial %d is trained from its first epoch if it is interrupted: %s", number, reason
         )
-        self.given_up = reason
-        assert self._writer is not None
-        self._writer.close()
-        self._writer = None
-
-    def _check(self, writer: StateWriter) -> None:
-        try:
-            writer.check()
-        except OSError as error:
-            assert self._task.state is not None
-            raise cannot_write(self._task.state, error) from None
+        self.given_up, self._path = reason, None
 
 
 def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
@@ -197,46 +173,6 @@ def cannot_write(path: Path, error: OSError) -> StudyError:
         f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "
         "and launch again to resume."
     )
-
-
-class StateWriter:
-    """Writes the newest state of a training in a thread.
-
-    While one is being written, only the newest new one is kept.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._newest: deque[TrainingState] = deque(maxlen=1)
-        self._thread = ThreadPoolExecutor(1, "state writer")
-        self._error: Exception | None = None
-        # The CPU time of writing so far.
-        self.seconds = 0.0
-
-    def close(self) -> None:
-        """Waits until the newest state is written."""
-        self._thread.shutdown()
-
-    def put(self, state: TrainingState) -> None:
-        """Takes a state to write; raises the error of an earlier one, usually an OSError."""
-        self.check()
-        self._newest.append(state)
-        self._thread.submit(self._write)
-
-    def check(self) -> None:
-        """Raises the error with which a state could not be written, if one could not."""
-        if self._error is not None:
-            raise self._error
-
-    def _write(self) -> None:
-        if self._error is not None or not self._newest:
-            return
-        began = time.thread_time()
-        try:
-            write_state(self._path, self._newest.pop())
-        except Exception as error:
-            self._error = error
-        self.seconds += time.thread_time() - began
 
 
 def last_state(

@@ -45,6 +45,45 @@ def class_overrides(model: keras.Model, name: str) -> bool:
     return getattr(type(model), name) is not getattr(base, name)
 
 
+def single_output(model: keras.Model) -> Any:
+    """Returns the symbolic output of a Sequential or Functional model, if it has just one."""
+    output = _declared_output(model)
+    if isinstance(output, list | tuple) and len(output) == 1:
+        output = output[0]
+    return output if _is_comparable(output) else None
+
+
+def named_outputs(model: keras.Model) -> dict[str, Any]:
+    """Returns the symbolic outputs of a model by the names of targets and losses.
+
+    Outputs in a dict have its keys, in their order; others have the names of their layers, as in
+    Keras. Empty if a model's outputs can't be named so.
+    """
+    output = _declared_output(model)
+    if isinstance(output, list | tuple):
+        names = list(getattr(model, "output_names", ()))
+        output = dict(zip(names, output, strict=False)) if len(set(names)) == len(output) else {}
+    elif type(output) is dict:
+        output = dict(sorted(output.items()))
+    if type(output) is not dict or not all(map(_is_comparable, output.values())):
+        return {}
+    return output
+
+
+def _declared_output(model: keras.Model) -> Any:
+    import keras
+
+    # A Sequential has `outputs` once it is built. A Functional's `output` keeps its structure.
+    sequential = isinstance(model, keras.Sequential)
+    return getattr(model, "outputs" if sequential else "output", None)
+
+
+def _is_comparable(output: Any) -> bool:
+    import keras
+
+    return isinstance(output, keras.KerasTensor) and len(output.shape) > 0
+
+
 def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
     """Returns logs as numbers; a metric with a value per class becomes name_0, name_1 and so on.
 

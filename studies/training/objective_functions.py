@@ -395,7 +395,7 @@ class MeasuredWeights:
     """Copies of a model's weights after the epochs that were best by a metric so far.
 
     A function may return the best value of a metric over the epochs of its training, what
-    `model.evaluate` measured afterwards, or a number of its own. The direction of the objective is
+    `model.evaluate` measured afterwards, or any other number. The direction of the objective is
     that of metrics of unknown direction.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 import time
 import weakref
@@ -15,7 +14,7 @@ from search_spaces import HyperparameterError
 from search_spaces.errors import StudyError
 from studies.definition.objective import VALUE
 from studies.error_texts import describe
-from studies.training.checkpoints import BestWeights, cannot_write, weights_digest
+from studies.training.checkpoints import BestWeights, weights_digest
 from studies.training.models import parameters_of
 from studies.training.objective_functions import (
     FitDigests,
@@ -27,11 +26,10 @@ from studies.training.objective_functions import (
     watched,
 )
 from studies.training.process.determinism import begin_trial, noting_environment
-from studies.training.trial import OnEpochResult
+from studies.training.trial import OnEpochResult, mistake_of, tell_once, with_saved_weights
 from studies.user_code import (
     explain,
     fatal,
-    gives_up_trial,
     is_fatal,
     out_of_memory,
     prunes_trial,
@@ -42,9 +40,6 @@ if TYPE_CHECKING:
     import keras
 
     from studies.definition import StudyDefinition
-
-_log = logging.getLogger(__name__)
-_shown: set[str] = set()
 
 
 def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
@@ -106,11 +101,10 @@ class _Call:
                 return self._raised(error)
         if following.error is not None:
             return self._ended("interrupted")
-        if following.ended == "interrupted":
-            reason = f"stopped after epoch {following.length}; it begins again"
-            return self._ended("interrupted", reason)
         if following.ended is not None:
-            return self._ended(following.ended)
+            stopped = following.ended == "interrupted"
+            reason = f"stopped after epoch {following.length}; it begins again" if stopped else ""
+            return self._ended(following.ended, reason)
         return self._concluded(returned)
 
     def _ended(self, state: TrialState, reason: str = "", mistake: str = "") -> TrialResult:
@@ -126,12 +120,10 @@ class _Call:
         if is_fatal(error):
             raise fatal(error) from None
         cause = explain(error, self._study.build)
-        if cause not in _shown:
-            _shown.add(cause)
-            _log.warning("trial %d raised", self._task.spec.number, exc_info=error)
+        tell_once(self._task.spec.number, cause)
         if out_of_memory(error):
             return self._ended("infeasible", f"out of memory: {describe(error)}")
-        mistake = "" if gives_up_trial(error) else cause
+        mistake = mistake_of(error, self._study.build)
         return self._ended("infeasible", f"the objective function raised {cause}", mistake)
 
     def _concluded(self, returned: Any) -> TrialResult:
@@ -160,19 +152,12 @@ class _Call:
 
     def _with_weights(self, result: TrialResult, model: keras.Model, kept: Kept) -> TrialResult:
         """Writes the weights of the value, if they may stay; returns the result with digests."""
-        weights, path = BestWeights(model), self._task.checkpoint
+        weights = BestWeights(model)
         weights.take_copy(kept.weights)
         result = replace(result, weights_sha256=weights.sha256)
         assert result.best is not None, "it has a value"
-        if not self._task.may_stay(result.best):
-            return result
-        try:
-            return replace(result, checkpoint_sha256=weights.write(path))
-        except OSError as error:
-            raise cannot_write(path, error) from None
-        except Exception as error:
-            # The trial's value counts nevertheless.
-            return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
+        may_stay = self._task.may_stay(result.best)
+        return with_saved_weights(result, weights, self._task) if may_stay else result
 
     def _why_unsaved(self) -> str:
         models = self._following.models

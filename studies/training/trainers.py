@@ -312,7 +312,7 @@ class HyperModelTrainer:
 
     concludes = True
     traced, walked = (), None
-    used = ("hypermodel", "the HyperModel trains by a fit of its own")
+    used = ("hypermodel", "the HyperModel overrides fit()")
     unsaved = ""
 
     def __init__(self, hypermodel: Any) -> None:
@@ -452,7 +452,8 @@ def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
     except (TypeError, ValueError):
         raise BuilderError(
             "A HyperModel's fit must return the history of model.fit, a number, a dict of "
-            f"numbers, or nothing. Received: {returned!r:.200}"
+            "numbers, or nothing",
+            received=returned,
         ) from None
 
 

@@ -137,7 +137,7 @@ class _Run:
             if is_fatal(error):
                 raise fatal(error) from None
             cause = data.cause(error)
-            _tell_once(spec.number, cause)
+            tell_once(spec.number, cause)
             mistake = "" if out_of_memory(error) or gives_up_trial(error) else cause
             return self._not_begun(f"its data can't be made: {cause}", mistake, hp)
         spec = replace(spec, data_digest=splits.digest, class_weight=class_weight)
@@ -167,8 +167,8 @@ class _Run:
                 reason = str(error)
             else:
                 reason = f"the builder raised {explain(error, build)}"
-                _tell_once(spec.number, reason)
-            return self._not_begun(reason, _mistake(error, build), hp)
+                tell_once(spec.number, reason)
+            return self._not_begun(reason, mistake_of(error, build), hp)
         weights = BestWeights(model)
         checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
         scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
@@ -181,19 +181,18 @@ class _Run:
             trainer=self.trainer,
             started=self.started,
         )
-        with checkpoints:
-            validates = spec.fold != ALL_FOLDS
-            training = Training(
-                model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
-            )
-            trained = self._train(training, watch, state)
+        validates = spec.fold != ALL_FOLDS
+        training = Training(
+            model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
+        )
+        trained = self._train(training, watch, state)
         if self.reports.error is not None:
             # The training may have caught it.
             raise self.reports.error
         result = watch.result(parameters_of(model))
         kept = result.best is not None and task.may_stay(result.best)
         if kept and result.state in ("complete", "pruned") and weights.copy is not None:
-            result = _saved(result, weights, task)
+            result = with_saved_weights(result, weights, task)
         result = scores.record(result, splits, weights)
         name, reason = state.trainer if state is not None and not trained else self.trainer.used
         if checkpoints.given_up:
@@ -228,8 +227,8 @@ class _Run:
                 reason = f"the training raised {explain(error, build)}"
                 if out_of_memory(error):
                     reason = f"out of memory: {describe(error)}"
-                watch.fail(reason, _mistake(error, build))
-                _tell_once(training.spec.number, describe(error))
+                watch.fail(reason, mistake_of(error, build))
+                tell_once(training.spec.number, describe(error))
         return True
 
     def _not_begun(
@@ -247,7 +246,7 @@ class _Run:
         )
 
 
-def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialResult:
+def with_saved_weights(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialResult:
     """Writes the weights of a trial's best epoch; returns the result with their digest."""
     try:
         return replace(result, checkpoint_sha256=weights.write(task.checkpoint))
@@ -255,7 +254,7 @@ def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialR
         raise cannot_write(task.checkpoint, error) from None
     except Exception as error:
         # The trial's value counts nevertheless.
-        _tell_once(task.spec.number, describe(error))
+        tell_once(task.spec.number, describe(error))
         return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
 
 
@@ -281,14 +280,14 @@ def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
     return tuple(parameter.to_dict() for parameter in hp.joined)
 
 
-def _tell_once(number: int, what: str) -> None:
+def tell_once(number: int, what: str) -> None:
     """Shows the traceback of an error, the first time."""
     if what not in _told:
         _told.add(what)
         _log.warning("trial %d raised", number, exc_info=True)
 
 
-def _mistake(error: Exception, build: Any) -> str:
+def mistake_of(error: Exception, build: Any) -> str:
     """Returns the error, if it may be a mistake in the study's code."""
     if isinstance(error, BuilderError):
         return str(error)

@@ -136,3 +136,9 @@ def test_weights_are_named_or_said_to_be_missing() -> None:
 def test_lines_fit() -> None:
     longer = replace(IDENTICAL, study="a study of a long name" * 3, identical=False)
     assert all(len(line) <= 80 for line in reproduction_text(longer).splitlines())
+
+
+def test_a_terminal_with_colors_gets_no_codes_in_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tell` escapes what controls a terminal, and would show them."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b" not in text_of(history_of(trial(0), trial(1)))

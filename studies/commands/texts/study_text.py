@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from studies.commands.texts.tables import spelled
 from studies.commands.texts.trial_text import all_trials, top_trials
-from studies.engines.engine import Curve
+from studies.engines import Curve
 from studies.lines import all_wrapped, printable, wrapped
-from studies.running.definitions import warnings_of
+from studies.running import warnings_of
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import RecordedCurves
 from tracking.history.verdicts import StudyVerdict

@@ -23,8 +23,9 @@ def table(
         drawn.add_column(printable(name), overflow="fold", no_wrap=name not in breaking)
     for row in rows:
         drawn.add_row(*map(printable, row))
-    # Names are text, whatever marks they hold.
-    console = Console(highlight=False, markup=False, emoji=False, width=terminal_columns())
+    columns = terminal_columns()
+    # Names are text, whatever marks they hold; `tell` would escape codes of colors.
+    console = Console(color_system=None, highlight=False, markup=False, emoji=False, width=columns)
     with console.capture() as captured:
         console.print(drawn)
     return [line.rstrip() for line in captured.get().splitlines()]

@@ -85,11 +85,10 @@ class Study:
     def make_model(self, hp):
         """Returns the compiled model of hyperparameters."""
         model = self.build.build(hp) if hasattr(self.build, "build") else self.build(hp)
-        given = {name: vars(self).get(name) for name in ("optimizer", "loss", "metrics")}
-        given = {name: value for name, value in given.items() if value is not None}
-        if given:  # for the study's own, instead of the builder's
+        replaced = {k: v for k, v in (vars(self).get("compile") or {}).items() if v is not None}
+        if replaced:
             before = model._compile_config.config if model.compiled else {}
-            model.compile(**{**before, **given})
+            model.compile(**{**before, **replaced})
         return model
 
     def make_callbacks(self, hp):

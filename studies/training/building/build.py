@@ -41,8 +41,8 @@ def build_model(
 ) -> keras.Model:
     """Calls the study's builder, for the data of a trial; an error of the builder is passed on.
 
-    Raises BuilderError if it returns no Keras model, or one that is not compiled although no `fit`
-    of its own trains it, or reads what the space lacks.
+    Raises BuilderError if it returns no Keras model, reads a name that the space lacks, or returns
+    an uncompiled model that no overridden `fit` trains.
     """
     try:
         with noting_environment(), building_for(splits):
@@ -74,8 +74,9 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
 
     if not isinstance(returned, keras.Model):
         raise BuilderError(
-            f"The builder of the study {study.name!r} must return a Keras model. "
-            f"Received: {returned!r:.200}{_why_no_model(returned)}"
+            f"The builder of the study {study.name!r} must return a Keras model",
+            received=returned,
+            hint=_why_no_model(returned),
         )
     return returned
 
@@ -83,10 +84,10 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
 def _why_no_model(returned: Any) -> str:
     """Returns a guess why a builder returns something else."""
     if returned is None:
-        return ". Does it return the model?"
+        return "Does it return the model?"
     if isinstance(returned, numbers.Real):
         return (
-            ". Is it an objective of Optuna's, which trains the model and returns its score? Then "
+            "Is it an objective of Optuna's, which trains the model and returns its score? Then "
             "it runs as it stands, as Study(objective_function=…), without data and build."
         )
     return ""
@@ -128,8 +129,8 @@ def build_callbacks(
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
             raise BuilderError(
-                f"The callbacks of the study {study.name!r} must be a list of Keras callbacks. "
-                f"Received in it: {callback!r:.200}"
+                f"The callbacks of the study {study.name!r} must be a list of Keras callbacks",
+                received=callback,
             )
     return callbacks
 
@@ -240,8 +241,8 @@ class MadeData:
         if not isinstance(made, DescribedData):
             raise BuilderError(
                 f"The function of the data of the study {study.name!r} must return data from "
-                "kerastudy.datasets, such as datasets.arrays(x, y). Received: "
-                f"{' '.join(repr(made).split()):.200}"
+                "kerastudy.datasets, such as datasets.arrays(x, y)",
+                received=made,
             )
         if recorded.asked is not None:
             self._kept.append((recorded.asked, made))

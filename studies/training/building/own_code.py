@@ -139,7 +139,7 @@ def _held_by(model: keras.Model) -> dict[str, Any]:
             named.setdefault(value.__name__, value)
         elif hasattr(value, "get_config"):
             named.setdefault(type(value).__name__, type(value))
-            waiting.append(vars(value))
+            waiting.append(getattr(value, "__dict__", {}))
     return named
 
 
@@ -151,8 +151,8 @@ def _users_modules_by_value() -> Iterator[None]:
     modules = [
         module
         for name, module in list(sys.modules.items())
-        if name != "__main__"
-        and isinstance(module, types.ModuleType)
+        if isinstance(module, types.ModuleType)
+        and name == module.__name__ != "__main__"
         and is_users(str(vars(module).get("__file__") or "<"))
     ]
     for module in modules:

@@ -23,7 +23,14 @@ from studies.training.building.build import (
     splits_for,
 )
 from studies.training.building.own_code import loading_warnings
-from studies.training.models import fixed_batch_size, has_own_steps, parameters_of, scalars
+from studies.training.models import (
+    fixed_batch_size,
+    has_own_steps,
+    named_outputs,
+    parameters_of,
+    scalars,
+    single_output,
+)
 from studies.training.process.determinism import begin_trial
 from studies.training.programs.compiled_trainer import CompiledTrainer, why_not
 from studies.training.trainers import has_own_fit, rehearse
@@ -489,42 +496,3 @@ def compared_outputs(model: keras.Model, y: Arrays) -> list[Compared]:
         Compared(f" of the output {name!r}", output, targets[name], by_name.get(name))
         for name, output in outputs.items()
     ]
-
-
-def single_output(model: keras.Model) -> Any:
-    """Returns the symbolic output of a Sequential or Functional model, if it has just one."""
-    output = _declared_output(model)
-    if isinstance(output, list | tuple) and len(output) == 1:
-        output = output[0]
-    return output if _is_comparable(output) else None
-
-
-def named_outputs(model: keras.Model) -> dict[str, Any]:
-    """Returns the symbolic outputs of a model by the names of targets and losses.
-
-    Outputs in a dict have its keys, in their order; others have the names of their layers, as in
-    Keras. Empty if a model's outputs can't be named so.
-    """
-    output = _declared_output(model)
-    if isinstance(output, list | tuple):
-        names = list(getattr(model, "output_names", ()))
-        output = dict(zip(names, output, strict=False)) if len(set(names)) == len(output) else {}
-    elif type(output) is dict:
-        output = dict(sorted(output.items()))
-    if type(output) is not dict or not all(map(_is_comparable, output.values())):
-        return {}
-    return output
-
-
-def _declared_output(model: keras.Model) -> Any:
-    import keras
-
-    # A Sequential has `outputs` once it is built. A Functional's `output` keeps its structure.
-    sequential = isinstance(model, keras.Sequential)
-    return getattr(model, "outputs" if sequential else "output", None)
-
-
-def _is_comparable(output: Any) -> bool:
-    import keras
-
-    return isinstance(output, keras.KerasTensor) and len(output.shape) > 0

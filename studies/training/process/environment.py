@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -130,12 +130,8 @@ def _processor_family() -> dict[str, str]:
     flags = (facts.get("flags") or facts.get("Features") or "").split()
     return {
         "processor": family or platform.processor(),
-        "instructions": " ".join(sorted(set(_deciding(flags)))),
+        "instructions": " ".join(sorted({f for f in flags if f.startswith(_INSTRUCTIONS)})),
     }
-
-
-def _deciding(flags: Iterable[str]) -> Iterator[str]:
-    return (flag for flag in flags if flag.startswith(_INSTRUCTIONS))
 
 
 def _of_processor() -> dict[str, str]:

@@ -53,7 +53,6 @@ _log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "compiled", "plain"]
 
-_MODES = ("auto", "compiled", "plain")
 _DATA_SETS_KEPT = 2
 
 
@@ -69,8 +68,6 @@ class CompiledTrainer:
     unsaved = ""
 
     def __init__(self, mode: Mode = "auto", kept: int = 64, unfit: str = "") -> None:
-        if mode not in _MODES:
-            raise ValueError(f"The trainer must be one of {', '.join(_MODES)}. Received: {mode!r}")
         self._mode = mode
         self._unfit = unfit
         self._plain = PlainTrainer()

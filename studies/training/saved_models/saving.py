@@ -37,7 +37,7 @@ from studies.training.saved_models.served import (
     table_signature,
 )
 from studies.training.scoring.predictions import validation_predictions
-from studies.training.scoring.test_part import evaluated
+from studies.training.scoring.sample_scores import evaluated
 from studies.training.trainers import PlainTrainer, Training, has_own_fit
 from tracking.records import ALL_FOLDS, TrialSpec
 from tracking.records.checks import predictions_beside
@@ -268,7 +268,7 @@ def refit(
         )
     if has_own_fit(study.build):
         raise StudyError(
-            "A HyperModel with a fit of its own can't be trained again without validation data: "
+            "A HyperModel that overrides fit() can't be trained again without validation data: "
             "its fit may need that. Leave the fit out."
         )
     arrays = splits.arrays

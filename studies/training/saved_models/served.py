@@ -16,8 +16,7 @@ import numpy as np
 from search_spaces.errors import StudyError
 from studies.data import entry_name, model_columns, named_arrays
 from studies.libraries.keras_parts import compile_arguments, layers_within
-from studies.training.building.study_checks import named_outputs
-from studies.training.models import has_own_steps
+from studies.training.models import has_own_steps, named_outputs
 
 if TYPE_CHECKING:
     import keras

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from studies.data import (
     named_arrays,
 )
 from studies.training.batches import as_keras_reads, validation_batches
-from studies.training.building.study_checks import named_outputs
+from studies.training.models import named_outputs
 from tracking.records.checks import (
     MOST_CLASSES,
     MOST_POINTS,
@@ -58,11 +58,11 @@ def validation_predictions(
 ) -> ValidationPredictions | None:
     """Returns a model's predictions of the validation data.
 
-    Without run and epoch: those of the first output, with those of others. Outputs that are neither
-    a class for each sample nor a number are left out; None if all are. `rule` is the function that
-    made the targets.
+    The value has no run and epoch yet. It is of the first output, and holds the values of others.
+    Outputs that are neither a class for each sample nor a number are left out; None if all are.
+    `rule` is the function that made the targets.
     """
-    counting: dict[str, _Counting] = {}
+    counting: dict[str, _OfClasses | _OfNumbers] = {}
     start = 0
     for x, outputs in _slices(model, splits, batch_size):
         if not start:
@@ -121,7 +121,7 @@ def _probabilities(loss: Any, predicted: np.ndarray) -> np.ndarray:
 
 def _counting(
     predicted: np.ndarray, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None
-) -> _Counting | None:
+) -> _OfClasses | _OfNumbers | None:
     """Returns the counter for predictions of a shape, or None."""
     if predicted.ndim == 2 and predicted.shape[1] > 1:
         return _OfClasses(splits, output, predicted.shape[1])
@@ -130,35 +130,43 @@ def _counting(
     return None
 
 
-class _Counting:
-    """Counts predictions of an output, and keeps the samples with the lowest probabilities."""
+class _OfClasses:
+    """Counts the predicted classes of an output, and keeps its worst-classified samples."""
 
-    def __init__(self, splits: LoadedData, output: str) -> None:
-        self._preparation = splits.preparation
-        self.output = output
+    def __init__(
+        self,
+        splits: LoadedData,
+        output: str,
+        classes: int,
+        kind: Literal["classes", "binary"] = "classes",
+    ) -> None:
+        self._preparation, self._output, self._kind = splits.preparation, output, kind
+        size = classes if classes <= MOST_CLASSES else 0
+        self._confusion = np.zeros((size, size), np.int64)
+        self._counts = np.zeros((3, classes), np.int64)
         # A heap of the samples that are kept: the highest probability first.
         self._worst: list[tuple[float, int, WorstSample]] = []
 
-    def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
+    def add(self, start: int, x: Arrays, y: np.ndarray, probabilities: np.ndarray) -> bool:
         """Adds a slice of the data, at least a sample; returns whether the targets can be counted.
 
-        `start` is how many samples are before it.
+        `start` is the number of samples before it.
         """
-        raise NotImplementedError
-
-    def result(self, number: int, samples: int) -> ValidationPredictions:
-        """Returns the predictions of all slices."""
-        raise NotImplementedError
-
-    def _keep(self, start: int, x: Arrays, true: np.ndarray, probabilities: np.ndarray) -> None:
-        """Keeps the worst samples of a slice, if they are among the worst of all."""
+        labels, classes = class_labels(y), self._counts.shape[1]
+        columns = y.shape[1] if y.ndim == 2 else 1
+        if labels is None or columns not in (1, classes) or labels.max() >= classes:
+            return False
+        true, predicted = labels.astype(np.int64), probabilities.argmax(axis=1)
+        if self._confusion.size:
+            np.add.at(self._confusion, (true, predicted), 1)
+        counted = (true, predicted, true[true == predicted])
+        self._counts += [np.bincount(each, minlength=classes) for each in counted]
         of_true = probabilities[np.arange(len(true)), true]
-        predicted = probabilities.argmax(axis=1)
         for place in np.argsort(of_true, kind="stable")[:MOST_SAMPLES].tolist():
             key = (-float(of_true[place]), -(start + place))
             full = len(self._worst) == MOST_SAMPLES
             if full and key <= self._worst[0][:2]:
-                return
+                break
             png, row = _pictured(map_arrays(lambda a: np.asarray(a[place]), x), self._preparation)  # noqa: B023
             sample = WorstSample(
                 index=start + place,
@@ -170,115 +178,83 @@ class _Counting:
                 row=row,
             )
             (heapq.heappushpop if full else heapq.heappush)(self._worst, (*key, sample))
+        return True
 
-    def _of_classes(
-        self, kind: Any, number: int, samples: int, counts: np.ndarray, confusion: np.ndarray
-    ) -> ValidationPredictions:
-        names = self._names(counts.shape[1])
+    def result(self, number: int, samples: int) -> ValidationPredictions:
+        """Returns the predictions of all slices."""
+        count = self._counts.shape[1]
+        names: Any = self._preparation.class_names
+        if isinstance(names, Mapping):
+            names = names.get(self._output, ())
+        if not isinstance(names, tuple) or len(names) < count:
+            names = tuple(map(str, range(count)))
         return ValidationPredictions(
             uuid="",
             trial=number,
             epoch=0,
-            kind=kind,
-            output=self.output,
+            kind=self._kind,
+            output=self._output,
             samples=samples,
-            class_names=names,
+            class_names=names[:count],
             classes=tuple(
                 ClassCounts(name, *column)
-                for name, column in zip(names, counts.T.tolist(), strict=True)
+                for name, column in zip(names, self._counts.T.tolist(), strict=False)
             ),
-            confusion=tuple(map(tuple, confusion.tolist())),
+            confusion=tuple(map(tuple, self._confusion.tolist())),
             worst=tuple(sample for *_, sample in sorted(self._worst, reverse=True)),
         )
 
-    def _names(self, count: int) -> tuple[str, ...]:
-        known: Any = self._preparation.class_names
-        if isinstance(known, Mapping):
-            known = known.get(self.output, ())
-        named = isinstance(known, tuple) and len(known) >= count
-        return tuple(known[:count]) if named else tuple(map(str, range(count)))
 
-
-class _OfClasses(_Counting):
-    """Counts the classes that a model of several classes predicts."""
-
-    def __init__(self, splits: LoadedData, output: str, classes: int) -> None:
-        super().__init__(splits, output)
-        self._matrix = classes if classes <= MOST_CLASSES else 0
-        self._confusion = np.zeros((self._matrix, self._matrix), np.int64)
-        self._counts = np.zeros((3, classes), np.int64)
-
-    def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
-        """Adds a slice of the data."""
-        labels, classes = class_labels(y), self._counts.shape[1]
-        columns = y.shape[1] if y.ndim == 2 else 1
-        if labels is None or columns not in (1, classes) or labels.max() >= classes:
-            return False
-        true, predicted = labels.astype(np.int64), made.argmax(axis=1)
-        if self._matrix:
-            np.add.at(self._confusion, (true, predicted), 1)
-        counted = (true, predicted, true[true == predicted])
-        self._counts += [np.bincount(each, minlength=classes) for each in counted]
-        self._keep(start, x, true, made)
-        return True
-
-    def result(self, number: int, samples: int) -> ValidationPredictions:
-        """Returns the predictions of all slices."""
-        return self._of_classes("classes", number, samples, self._counts, self._confusion)
-
-
-class _OfNumbers(_Counting):
-    """Counts the predictions of a model with one number: a regression, or a probability."""
+class _OfNumbers:
+    """Counts the predictions of an output of one number: a regression, or a probability."""
 
     def __init__(self, splits: LoadedData, output: str, rule: Callable[[Any], Any] | None) -> None:
-        super().__init__(splits, output)
-        self._rule = rule
+        self._preparation, self._output, self._rule = splits.preparation, output, rule
         # The samples, if each is one number.
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
-        self._made: list[np.ndarray] = []
-        self._binary = True
+        self._predicted: list[np.ndarray] = []
+        # Its classes, while all targets are 0 or 1, and all predictions probabilities.
+        self._classes: _OfClasses | None = _OfClasses(splits, output, 2, "binary")
 
-    def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
+    def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:
         """Adds a slice of the data."""
         if y.size != len(y) or y.dtype.kind not in "biuf":
             return False
-        true, made = y.reshape(-1).astype(np.float64), made.reshape(-1)
+        true, predicted = y.reshape(-1).astype(np.float64), predicted.reshape(-1)
         self._truth.append(true)
-        self._made.append(made)
+        self._predicted.append(predicted)
         if isinstance(x, np.ndarray) and x.size == len(x) and x.dtype.kind in "biuf":
             self._x.append(x)
-        zeros_and_ones = bool(((true == 0) | (true == 1)).all())
-        self._binary &= zeros_and_ones and bool(((made >= 0) & (made <= 1)).all())
-        if self._binary:
-            self._keep(start, x, true.astype(np.int64), np.stack([1 - made, made], axis=1))
+        if self._classes is not None:
+            within = bool(((predicted >= 0) & (predicted <= 1)).all())
+            both = np.stack([1 - predicted, predicted], axis=1)
+            if not within or not self._classes.add(start, x, true, both):
+                self._classes = None
         return True
 
     def result(self, number: int, samples: int) -> ValidationPredictions:
         """Returns the predictions of all slices."""
-        truth, made = np.concatenate(self._truth), np.concatenate(self._made)
-        if self._binary:
-            true, predicted = truth.astype(np.int64), (made > 0.5).astype(np.int64)
-            confusion = np.bincount(2 * true + predicted, minlength=4).reshape(2, 2)
-            counts = np.stack([confusion.sum(1), confusion.sum(0), confusion.diagonal()])
-            return self._of_classes("binary", number, samples, counts, confusion)
+        if self._classes is not None:
+            return self._classes.result(number, samples)
+        truth, predicted = np.concatenate(self._truth), np.concatenate(self._predicted)
         count = min(samples, MOST_POINTS)
         chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
         x = np.concatenate(self._x) if len(self._x) == len(self._truth) else None
-        given = None if x is None else _all_before_preprocessing(x[chosen], self._preparation)
+        raw = None if x is None else _all_before_preprocessing(x[chosen], self._preparation)
         ruled: Sequence[float] = ()
-        if self._rule is not None and given is not None:
-            ruled = by_rule(self._rule, given).tolist()
+        if self._rule is not None and raw is not None:
+            ruled = by_rule(self._rule, raw).tolist()
         return ValidationPredictions(
             uuid="",
             trial=number,
             epoch=0,
             kind="regression",
-            output=self.output,
+            output=self._output,
             samples=samples,
             truth=tuple(truth[chosen].tolist()),
-            predicted=tuple(made[chosen].tolist()),
-            feature=() if given is None else tuple(given.reshape(-1).tolist()),
+            predicted=tuple(predicted[chosen].tolist()),
+            feature=() if raw is None else tuple(raw.reshape(-1).tolist()),
             feature_name=next((c[0][0] for c in self._preparation.columns.values()), "x"),
             rule=tuple(ruled),
         )

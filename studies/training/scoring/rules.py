@@ -265,7 +265,7 @@ def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray
         raise NotScoredError(f"targets and predictions of {metric.name} differ in shape")
     if weight is not None:
         if weight.size != len(target):
-            raise NotScoredError("steps of sequences have weights of their own")
+            raise NotScoredError("the steps of sequences are weighted")
         weight = weight.reshape(-1)
     return count(target, predictions), weight
 

@@ -435,8 +435,3 @@ def test_sums_of_large_gradients_come_to_the_same_each_time(
     trained = [by_trainer(trainer, build, splits, spec) for _ in range(2)]
     assert len(trainer.programs) == 1
     assert trained == 2 * [by_hand(build, splits, spec)]
-
-
-def test_an_unknown_mode_is_told() -> None:
-    with pytest.raises(ValueError, match="'fast'"):
-        CompiledTrainer("fast")  # type: ignore[arg-type]

@@ -111,7 +111,7 @@ own = {"objective": "val_loss", "epochs": 2, "trials": 1}
 kept = ks.Study("kept", data=arrays, build=build, callbacks=callbacks, **own)
 weighted = ks.Study(
     "weighted", data=read, build=create_model, class_weight={0: 2.0}, repeats=2,
-    optimizer=keras.optimizers.SGD(0.05), **own,
+    compile={"optimizer": keras.optimizers.SGD(0.05)}, **own,
 )
 several = ks.Study(
     "several", data=several_data, build=several_outputs, space=ks.SearchSpace(ks.units(4, 8)),

@@ -315,18 +315,6 @@ class TestCheckStudy:
         with pytest.raises(BuilderError, match=r"must return a Keras model. Received: None"):
             self.check(lambda hp: None)
 
-    def test_a_metric_that_can_not_be_recorded(self) -> None:
-        """Another than the objective, which is refused without a model."""
-
-        def build(hp: Hyperparameters) -> keras.Model:
-            model = dense(hp)
-            metric = keras.metrics.SparseCategoricalAccuracy(name="m" * 300)
-            model.compile("sgd", model.loss, metrics=[metric])
-            return model
-
-        with pytest.raises(BuilderError, match=r"metric '\w+'… has a name of 30\d char"):
-            self.check(build)
-
     def test_a_model_that_is_not_compiled(self) -> None:
         with pytest.raises(BuilderError, match=r"not compiled"):
             self.check(lambda hp: keras.Sequential([keras.layers.Dense(1)]))
@@ -389,7 +377,7 @@ class TestCheckStudy:
         assert len(scored) == 1
 
     def test_callbacks_that_are_none(self) -> None:
-        with pytest.raises(BuilderError, match=r"callbacks.*Received in it: 3"):
+        with pytest.raises(BuilderError, match=r"callbacks.*Received: 3"):
             self.check(dense, callbacks=lambda hp: [3])
 
 

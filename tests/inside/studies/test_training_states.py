@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import resource
@@ -18,7 +17,6 @@ from handmade import make_spec
 from studies.training import (
     CallbackStateError,
     StateError,
-    StateWriter,
     TrainingState,
     capture,
     identity_of,
@@ -137,20 +135,10 @@ def test_identity_is_what_an_epoch_computes() -> None:
         assert identity_of(make_spec(**change)) != identity_of(spec)
 
 
-class TestWriter:
-    def test_the_newest_state_is_there_at_the_end(self, tmp_path: Path) -> None:
-        path = tmp_path / "trial.state"
-        with contextlib.closing(StateWriter(path)) as writer:
-            for epoch in range(50):
-                writer.put(make_state(weights_sha256=f"{epoch:064}"))
-        assert read_state(path).weights_sha256 == f"{49:064}"
-
-    def test_a_disk_that_can_not_be_written_is_told(self, tmp_path: Path) -> None:
-        (tmp_path / "file").write_text("no folder")
-        with contextlib.closing(StateWriter(tmp_path / "file" / "trial.state")) as writer:
-            writer.put(make_state())
-        with pytest.raises(OSError, match="file"):
-            writer.check()
+def test_a_disk_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="file"):
+        write_state(tmp_path / "file" / "trial.state", make_state())
 
 
 class TestCallbacks:
