@@ -258,8 +258,7 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
     if output.feature:
         text = "Points: targets. Blue: what the champion predicts."
         text += " Dashed: the rule that made the targets, without noise." if output.rule else ""
-    figure = charts.targets(output, suffix)
-    yield Figure(figure, f"{charts.equations(output)} {text}".lstrip())
+    yield Figure(charts.targets(output, suffix), text)
 
 
 def _training(data: StudyData) -> Iterator[Figure]:

@@ -63,7 +63,7 @@ class LoadedData(ABC):
         classes: Number of classes (distinct labels, or the columns of one-hot rows); None if the
             targets are not classes, or several.
         preprocessing: Name of the preprocessing that was fitted on `train`; None if there is none.
-        preparation: How samples became what a model takes.
+        preparation: How samples became a model's inputs.
     """
 
     train: LoadedPart
