@@ -18,7 +18,6 @@ from scripted import ScriptedExecutor, describe, run_study
 from stores import store_at
 from user_commands import Answer, kerastudy_here, run
 
-from studies.champion import confirm as confirming
 from studies.progress import NoProgress
 from tracking.store import STORE_FORMAT
 
@@ -406,7 +405,7 @@ def test_ctrl_c_says_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch)
     def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt("2 of 18 trainings are recorded; confirm again to resume")
 
-    monkeypatch.setattr(confirming, "confirm_study", interrupted)
+    monkeypatch.setattr("studies.champion.confirm_study", interrupted)
     told = told_by(folder, "confirm", "three")
     assert told.returncode == 130
     assert told.stderr == (
