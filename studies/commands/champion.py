@@ -363,7 +363,7 @@ def reproduce_command(recorded: _Recorded, trial: int | None, trainer: Any) -> N
 def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
     """Returns the outcome of a reproduction as text."""
     from search_spaces.texts import counted
-    from studies.definition import trainer_in_words
+    from studies.champion.reproduction import trainer_in_words
 
     what = f"trial {outcome.trial} of {outcome.study}"
     epochs = counted(outcome.epochs, "epoch")
