@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from search_spaces.errors import StudyError, suggestion
-from tracking.diagnosis.diagnosed import Finding
+from tracking.diagnosis.evidence import Finding
 from tracking.history.study_history import StudyHistory
 from tracking.records.checks import ValidationPredictions
 from tracking.records.studies import DataFinding, DataFindings
