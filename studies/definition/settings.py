@@ -391,13 +391,3 @@ class LaunchOptions:
         if self.ray is not None:
             return "ray"
         return otherwise if self.workers is None else "worker"
-
-
-def trainer_in_words(name: str) -> str:
-    """Returns the trainer of a trial, by `TrialResult.trainer`, for people to read."""
-    return {
-        "plain": "model.fit",
-        "compiled": "the compiled trainer",
-        "hypermodel": "the HyperModel's own fit",
-        "objective": "the objective function itself",
-    }.get(name, name or "an unknown trainer")
