@@ -319,7 +319,7 @@ class LaunchOptions:
     progress: bool = True
     at_the_end: AtTheEnd = setting(
         "finish",
-        "Finish or cut running trials when time, value or patience ends it.  [default: finish]",
+        "Finish or cut running trials when time, value or patience ends the study.",
         partial(checks.choice, names=get_args(AtTheEnd)),
         BUDGET,
         reads=get_args(AtTheEnd),
@@ -334,7 +334,7 @@ class LaunchOptions:
     verify: Verify = setting(
         "some",
         "Train the best trial again by model.fit before it is registered: in full, for a tenth of "
-        "the launch, or not.  [default: some]",
+        "the launch, or not.",
         partial(checks.choice, names=get_args(Verify)),
         ADVANCED,
         reads=get_args(Verify),
