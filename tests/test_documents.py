@@ -78,3 +78,14 @@ def test_paths_in_papers_exist(paper: str) -> None:
     folder = (ROOT / paper).parent
     missing = [n for n in named if not (ROOT / n).exists() and not (folder / n).exists()]
     assert missing == []
+
+
+def test_the_page_of_the_catalog_has_the_answers_of_its_studies() -> None:
+    page = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+    answers = dict(re.findall(r"^\| [^|]*\| `([\w-]+)` \|[^|]*\| (.*) \|$", page, re.MULTILINE))
+    for file in (ROOT / "studies" / "catalog").glob("[a-z]*.py"):
+        study = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        decimals = re.compile(r"\d+\.\d+")
+        answer = answers.pop(file.stem.replace("_", "-"))
+        assert set(decimals.findall(answer)) <= set(decimals.findall(study)), file.stem
+    assert not answers

@@ -43,7 +43,6 @@ study = ks.Study(
     objective="val_accuracy",
     trials=80,
     epochs=8,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="Which activation should five hidden layers have? Relu, tanh, sigmoid or none, compared "
     "by what each reaches with its best learning rate.",

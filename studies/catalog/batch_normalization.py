@@ -45,7 +45,6 @@ study = ks.Study(
     objective="val_accuracy",
     trials=40,
     epochs=8,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="Does batch normalization help five layers to learn? On and off, compared by what each "
     "reaches with its best learning rate.",

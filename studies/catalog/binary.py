@@ -66,7 +66,6 @@ study = ks.Study(
     objective="val_loss",
     trials=40,
     epochs=15,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="Malignant or benign: a sigmoid and binary crossentropy on scikit-learn's breast cancer "
     "data, standardized. Does it help to weight the classes?",

@@ -62,7 +62,6 @@ study = ks.Study(
     objective="val_accuracy",
     trials=24,
     epochs=25,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="A dense network, a convolutional one, and the same on shuffled pixels, on 200 images of "
     "handwritten digits: what is it worth to know which pixels are neighbours?",

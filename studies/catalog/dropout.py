@@ -43,7 +43,6 @@ study = ks.Study(
     objective="val_loss",
     trials=48,
     epochs=40,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="How much dropout do two wide layers on 300 images need? None, 0.2, 0.4 or 0.6, compared "
     "by what each reaches with its best learning rate.",

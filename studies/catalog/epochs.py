@@ -43,7 +43,6 @@ study = ks.Study(
     ),
     objective="val_accuracy",
     trials=64,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="How many epochs are enough? 3, 9, 27 or 81, compared by what each reaches with its best "
     "learning rate.",

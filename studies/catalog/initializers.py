@@ -50,7 +50,6 @@ study = ks.Study(
     objective="val_accuracy",
     trials=80,
     epochs=8,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="With which weights should a network of five layers begin? Zeros, a fixed small "
     "deviation, Glorot's or He's, compared by what each reaches with its best learning rate.",

@@ -58,7 +58,6 @@ study = ks.Study(
     ),
     objective="val_mean_absolute_error",
     trials=60,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="Which loss finds the line y = 3 x + 1 among outliers? Mean squared error, mean absolute "
     "error, Huber's and log-cosh, compared by the mean absolute error of the validation part.",

@@ -48,7 +48,6 @@ study = ks.Study(
     objective="val_accuracy",
     trials=15,
     epochs=8,
-    batch_size=32,
     notes="Digits with one-hot targets and categorical crossentropy; `sparse` is the same with "
     "labels.",
 )

@@ -72,7 +72,6 @@ study = ks.Study(
     objective="val_accuracy",
     trials=80,
     epochs=8,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="Which optimizer goes down the slope best? SGD, with momentum, RMSprop and Adam, each "
     "with a learning rate of its own.",

@@ -66,7 +66,6 @@ study = ks.Study(
     objective="val_mean_absolute_error",
     trials=48,
     epochs=20,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="A regression on scikit-learn's diabetes data, by the mean squared error, the mean "
     "absolute error or Huber's loss. The model scales its output back, so that errors and "

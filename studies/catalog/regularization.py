@@ -52,7 +52,6 @@ study = ks.Study(
     objective="val_sparse_categorical_crossentropy",
     trials=48,
     epochs=40,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="Does a penalty on weights help two layers on few images? None, L1 or L2, compared by "
     "what each reaches with its best factor and learning rate.",

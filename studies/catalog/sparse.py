@@ -44,7 +44,6 @@ study = ks.Study(
     objective="val_accuracy",
     trials=15,
     epochs=8,
-    batch_size=32,
     notes="Digits with labels for targets and sparse categorical crossentropy; `one-hot` is the "
     "same with one-hot rows.",
 )

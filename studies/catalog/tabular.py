@@ -92,7 +92,6 @@ study = ks.Study(
     objective="val_mean_absolute_error",
     trials=20,
     epochs=40,
-    batch_size=32,
     pruner="median",
     notes="A regression on a table of made houses: numbers, categories and missing values. The "
     "champion takes the columns of the table.",

@@ -78,7 +78,6 @@ study = ks.Study(
     objective=OBJECTIVE,
     trials=48,
     epochs=30,
-    batch_size=32,
     engine="optuna:quasi-random",
     notes="Networks too small, about right and too large on 400 images with some wrong labels, and "
     "three remedies for the large one: L2, dropout, an early end.",

@@ -13,7 +13,7 @@ from search_spaces.errors import StudyNotFoundError
 from search_spaces.texts import counted
 from studies.champion.recorded import AS_IT_IS, AnyExecutor, recorded_executor
 from studies.champion.reruns import Rerun, trainings_of, unsound_checkpoints
-from studies.definition import StudyDefinition, trainer_in_words
+from studies.definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
 from studies.training import environment_differences
 from tracking.history.champions import record_verified
@@ -277,3 +277,13 @@ def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
     finite = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
     # The record has no epoch without any finite metric.
     return finite or None
+
+
+def trainer_in_words(name: str) -> str:
+    """Returns the trainer of a trial, by `TrialResult.trainer`, for people to read."""
+    return {
+        "plain": "model.fit",
+        "compiled": "the compiled trainer",
+        "hypermodel": "the HyperModel's own fit",
+        "objective": "the objective function itself",
+    }.get(name, name or "an unknown trainer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 import sys
 from collections.abc import Callable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from studies.champion import Promotion, Reading, Reproduction
+    from tracking.history.study_history import StudyHistory
     from tracking.history.verdicts import StudyVerdict
     from tracking.records.checks import Confirmation, Racer
 
@@ -36,12 +38,38 @@ if TYPE_CHECKING:
 _ROWS_SHOWN = 20
 
 
+@dataclasses.dataclass(frozen=True)
+class _Recorded:
+    """The study that a command names, with the options of commands that train its trials again."""
+
+    study: str
+    engine: str | None
+    data: str
+    trust: bool
+    store: Path | None
+    as_json: bool
+
+    def history(self) -> StudyHistory:
+        """Reads the study, unless its code is not trusted."""
+        from studies.commands.records import history_of
+
+        check_trusted(self.store, self.trust)
+        return history_of(self.study, self.engine, self.store)
+
+
 def _of_a_trial(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options of the commands that train or evaluate a recorded trial."""
+    """Adds the options of `_Recorded` to a command, which gets one."""
+
+    @functools.wraps(command)
+    def of_recorded(**arguments: Any) -> None:
+        names = [field.name for field in dataclasses.fields(_Recorded)]
+        command(_Recorded(**{name: arguments.pop(name) for name in names}), **arguments)
+
+    decorated: Callable[..., None] = of_recorded
     options = (engine_option, data_option, trust_option, store_option, json_option, telling_errors)
     for option in reversed(options):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
 
 
 @click.command("predict", short_help="Predict the samples of a file by the champion.")
@@ -139,15 +167,7 @@ def _first_rows(table: pd.DataFrame) -> str:
 @click.argument("study")
 @click.option("--trial", type=int, help="The trial's number.  [default: the champion's]")
 @_of_a_trial
-def evaluate_command(
-    study: str,
-    trial: int | None,
-    engine: str | None,
-    data: str,
-    trust: bool,
-    store: Path | None,
-    as_json: bool,
-) -> None:
+def evaluate_command(recorded: _Recorded, trial: int | None) -> None:
     """Evaluate the champion on the sealed test part.
 
     Nothing else reads the test part: no trial, pruner or choice has seen it. So its value is an
@@ -165,18 +185,16 @@ def evaluate_command(
     """
     from search_spaces.errors import NoTestPartError
     from studies.champion import read_test_part
-    from studies.commands.records import history_of
     from studies.progress import showing
 
-    check_trusted(store, trust)
-    history = history_of(study, engine, store)
+    history = recorded.history()
     with showing() as progress:
         try:
             reading = read_test_part(
                 history,
                 trial,
-                engine=engine and history.description.engine,
-                data=data,
+                engine=recorded.engine and history.description.engine,
+                data=recorded.data,
                 progress=progress,
             )
         except NoTestPartError as error:
@@ -185,7 +203,7 @@ def evaluate_command(
             sys.exit(EXIT_NO)
         if reading.warning:
             progress.say(f"warning: {reading.warning}")
-    if as_json:
+    if recorded.as_json:
         document = dataclasses.asdict(reading.evaluation)
         earlier = [dataclasses.asdict(evaluation) for evaluation in reading.earlier]
         print_json({**document, "earlier": earlier, "flaws": list(reading.flaws)})
@@ -229,17 +247,7 @@ def evaluation_text(reading: Reading) -> str:
     help="Train on training and validation data together, and register that as 'refit'.",
 )
 @_of_a_trial
-def promote_command(
-    study: str,
-    trial: int | None,
-    reason: str,
-    refit: bool,
-    engine: str | None,
-    data: str,
-    trust: bool,
-    store: Path | None,
-    as_json: bool,
-) -> None:
+def promote_command(recorded: _Recorded, trial: int | None, reason: str, refit: bool) -> None:
     """Register the checkpoint of a trial as the study's champion.
 
     Earlier versions of the registered model stay. Launches keep a trial that was promoted by its
@@ -258,22 +266,20 @@ def promote_command(
     kerastudy promote digits
     """
     from studies.champion import promote_trial
-    from studies.commands.records import history_of
     from studies.progress import showing
 
-    check_trusted(store, trust)
-    history = history_of(study, engine, store)
+    history = recorded.history()
     with showing() as progress:
         promotion = promote_trial(
             history,
             trial,
             reason=reason,
             refit=refit,
-            engine=engine and history.description.engine,
-            data=data,
+            engine=recorded.engine and history.description.engine,
+            data=recorded.data,
             progress=progress,
         )
-    if as_json:
+    if recorded.as_json:
         print_json(dataclasses.asdict(promotion))
     else:
         tell(promotion_text(promotion))
@@ -310,16 +316,7 @@ def promotion_text(promotion: Promotion) -> str:
     help="Train it by model.fit, or by the compiled trainer.",
 )
 @_of_a_trial
-def reproduce_command(
-    study: str,
-    trial: int | None,
-    engine: str | None,
-    data: str,
-    trainer: Any,
-    trust: bool,
-    store: Path | None,
-    as_json: bool,
-) -> None:
+def reproduce_command(recorded: _Recorded, trial: int | None, trainer: Any) -> None:
     """Run a trial again from its record, in a new process, and compare.
 
     Trains by plain model.fit, whatever trained it before: "identical" means that Keras alone gives
@@ -334,14 +331,12 @@ def reproduce_command(
     kerastudy reproduce digits --trainer compiled
     """
     from studies.champion import reproduce
-    from studies.commands.records import history_of
     from studies.progress import showing
 
-    check_trusted(store, trust)
-    history = history_of(study, engine, store)
+    history = recorded.history()
     with showing() as progress:
-        outcome = reproduce(history, trial, data=data, trainer=trainer, progress=progress)
-    if as_json:
+        outcome = reproduce(history, trial, data=recorded.data, trainer=trainer, progress=progress)
+    if recorded.as_json:
         print_json(
             {
                 "study": outcome.study,
@@ -368,7 +363,7 @@ def reproduce_command(
 def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
     """Returns the outcome of a reproduction as text."""
     from search_spaces.texts import counted
-    from studies.definition import trainer_in_words
+    from studies.champion.reproduction import trainer_in_words
 
     what = f"trial {outcome.trial} of {outcome.study}"
     epochs = counted(outcome.epochs, "epoch")
@@ -429,19 +424,14 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
 )
 @_of_a_trial
 def confirm_command(
-    study: str,
+    recorded: _Recorded,
     top: int,
     seeds: int,
     budget: int,
     no_test: bool,
     keep: bool,
-    engine: str | None,
     workers: int | None,
     executor: Any,
-    data: str,
-    trust: bool,
-    store: Path | None,
-    as_json: bool,
 ) -> None:
     """Check the choice: how much of the best value to believe, and whether tuning paid.
 
@@ -464,26 +454,24 @@ def confirm_command(
     kerastudy confirm digits --no-test --json
     """
     from studies.champion import ConfirmOptions, confirm_study, where_trainings_run
-    from studies.commands.records import history_of
     from studies.progress import showing
     from tracking.history.verdicts import verdict_by
 
     options = ConfirmOptions(top=top, seeds=seeds, budget=budget, test=not no_test)
     where = where_trainings_run(executor, workers, "worker")
-    check_trusted(store, trust)
-    history = history_of(study, engine, store)
+    history = recorded.history()
     with showing() as progress:
         confirmation = confirm_study(
             history,
             options,
-            data=data,
+            data=recorded.data,
             keep=keep,
             in_process=where == "in-process",
             workers=workers,
             progress=progress,
         )
     verdict = verdict_by(history, confirmation)
-    if as_json:
+    if recorded.as_json:
         print_json({"verdict": verdict.text, **dataclasses.asdict(confirmation)})
     else:
         tell(confirmation_text(confirmation, verdict))

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.data import is_table, spelled
 from studies.definition import check_engine
 from studies.progress import waiting
-from studies.running import warnings_of
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials import reasons
 from tracking.history.verdicts import StudyVerdict, study_verdict
@@ -51,6 +49,9 @@ def histories_of(
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
     """Returns the file that replaces a study's data, as `spelled` spells it, or empty."""
+    # Commands that look at the record do without numpy.
+    from studies.data import is_table, spelled
+
     if column is not None and (data is None or not is_table(str(data))):
         raise StudyError(
             f"--target {column!r} names the column to predict of a csv or parquet file: give it by "
@@ -165,6 +166,8 @@ def short_document(trial: TrialRecord) -> dict[str, Any]:
 
 def definition_document(description: StudyDescription) -> dict[str, Any]:
     """Returns the plan of a study as a JSON document."""
+    from studies.running import warnings_of
+
     return {
         "study": description.name,
         "engine": description.engine,

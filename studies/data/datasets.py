@@ -8,7 +8,7 @@ datasets.table("houses.csv", target="price")
 datasets.table(df, target="price")
 datasets.batches(make_training, make_validation)
 
-Data sets by name are those that scikit-learn contains, MNIST and Fashion-MNIST.
+Data sets by name come with scikit-learn, but for MNIST and Fashion-MNIST.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -27,7 +27,7 @@ import numpy as np
 
 from search_spaces import checks
 from search_spaces.errors import DataError, shown
-from studies.data.arrays.partition import DEFAULT_SHARE, Contents, Options
+from studies.data.arrays.partition import DEFAULT_SHARE, Contents
 from studies.data.arrays.samples import Samples, check_samples
 from studies.data.description import Dataset, call_and_options, call_text
 from studies.data.files import TARGET, absolute_path, is_table, read_arrays
@@ -94,24 +94,24 @@ def arrays(
     stay as they are (uint8 images stay uint8) unless `preprocess` changes them.
 
     Args:
-        x: samples, of shape (n, ...): a numpy array, a pandas DataFrame, nested lists, or anything
+        x: Samples, of shape (n, ...): a numpy array, a pandas DataFrame, nested lists, or anything
             else that `np.asarray` turns into an array of numbers or texts. For a model of several
             inputs: a dict of these by the inputs' names, or a tuple of arrays in their order.
-        y: targets, of shape (n, ...); for a model of several outputs, several likewise. One array
+        y: Targets, of shape (n, ...); for a model of several outputs, several likewise. One array
             is classes if it is booleans, integers from 0 up, floats that are all 0 or 1, or
             one-hot rows; texts are classes too, numbered in their order as LabelEncoder does;
             anything else makes a regression. None: there are no targets, as for an autoencoder
             whose training step compares samples with themselves; ready-made parts are then (x,
             None).
-        sample_weight: how much each sample counts, of shape (n,), or each step of its targets, of
+        sample_weight: How much each sample counts, of shape (n,), or each step of its targets, of
             shape (n, steps): finite, from 0 up, not all 0.
             Each part gets the weights of its samples. They weight the loss, in training and in
             validation, and the model's `weighted_metrics`, but not its `metrics`.
-        validation: share in (0, 1) of all samples, count of samples, or a ready-made part:
+        validation: Share in (0, 1) of all samples, count of samples, or a ready-made part:
             (x, y), or (x, y, sample_weight). Without weights its samples count alike.
-        test: likewise; None or 0: no test part.
-        stratify: whether each part gets the classes in equal proportions; None: if y is classes,
-            in one array. Of several targets by name, the name of those to stratify by.
+        test: Likewise; None or 0: no test part.
+        stratify: Whether each part gets the classes in equal proportions; None: if y is classes,
+            in one array. Of several targets by name, the name of the targets that count.
         preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone is fitted
             on the training part's x alone, and applied to all parts. It gets samples of rank 3 and
             more flattened, and its results are converted to float32; see
@@ -119,15 +119,15 @@ def arrays(
             {"tabular": "standardize"}; the others stay as they are. The registered model takes
             samples as you pass them here: scalings, by these names or by scikit-learn's
             StandardScaler and similar classes, become layers of it.
-        class_names: the names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them;
+        class_names: The names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them;
             kept with the registered model. Targets that are texts need none.
-        rule: of made data: the function of x, before preprocessing, that gives the targets without
+        rule: Of made data: the function of x, before preprocessing, that gives the targets without
             noise. The report draws it next to what the champion found, if a sample is one number.
-        seed: what the splits are drawn with; from 0 to 2**32 - 1.
-        name: what records call the data.
+        seed: The seed of the splits, from 0 to 2**32 - 1.
+        name: Name in records.
 
     Raises:
-        DataError: an option is wrong. `load` reports what is wrong with the data.
+        DataError: An option is wrong. `load` reports what is wrong with the data.
 
     Example:
         >>> import numpy as np
@@ -158,65 +158,55 @@ def npz(
 ) -> Dataset:
     """Describes a file of numpy's `savez`, with arrays x_train and y_train.
 
-    If it holds x_validation and y_validation, or x_test and y_test, those are the parts;
-    else they are split from x_train and y_train. Each part may have sample weights, named
+    If it holds x_validation and y_validation, or x_test and y_test, these are the parts;
+    else the parts are split from x_train and y_train. Each part may have sample weights, named
     sample_weight_train and so on. Files that need pickles are refused.
 
     Args:
-        path: the file. A relative path starts from the current folder; `~` is the home folder.
-        validation: as in `arrays`; None: the file's own validation part, else a share of 0.2.
-        test: as in `arrays`; None: the file's own test part, else a share of 0.2; 0: no test part,
-            whatever the file holds.
-        stratify: as in `arrays`.
-        preprocess: as in `arrays`.
-        seed: as in `arrays`.
-        name: name in records; None: the file's name without its ending.
+        path: The file. A relative path starts from the current folder; `~` is the home folder.
+        validation: As in `arrays`, whatever the file holds; None: the file's own validation part,
+            else a share of 0.2.
+        test: As in `arrays`, whatever the file holds; None: the file's own test part, else a share
+            of 0.2; 0: no test part.
+        stratify: As in `arrays`.
+        preprocess: As in `arrays`.
+        seed: As in `arrays`.
+        name: Name in records; None: the file's name without its ending.
 
     Raises:
-        DataError: an option is wrong. `load` reports what is wrong with the file, or that it has
-            a part that `validation` or `test` gives too.
+        DataError: An option is wrong. `load` reports what is wrong with the file.
 
     Example:
         >>> ks.datasets.npz("mnist.npz", validation=0.1).name
         'mnist'
     """
-    chosen = {"validation": validation is not None, "test": test is not None}
+    own = [part for part, size in (("validation", validation), ("test", test)) if size is None]
     share = DEFAULT_SHARE if validation is None else validation
     call, options = call_and_options(npz, locals(), validation=share)
     file = absolute_path(path)
     if test is None:
         # The checks come before, as validation=0.9 is fine if the file has a test part.
         options = replace(options, test=DEFAULT_SHARE)
-    read = partial(_read_npz, file, chosen, options)
+    read = partial(_read_npz, file, own)
     return Dataset(name or file.stem, str(file), call, options, read)
 
 
-def _read_npz(path: Path, chosen: Mapping[str, bool], options: Options) -> Contents:
-    """Reads the parts of a data set from a file.
+def _read_npz(path: Path, parts: Collection[str]) -> Contents:
+    """Reads the training samples of a file, and the other parts that it has.
 
-    `chosen` says whether the user describes the part "validation", or "test". Without a test part
-    in the options, the file's own is not read. Raises DataError if the file can't be read, lacks an
-    array, or has a part that the user describes.
+    Raises DataError if the file can't be read, or lacks an array.
     """
-    parts = ["validation"] if options.test is None else ["validation", "test"]
-    optional = [f"{array}_{part}" for part in parts for array in _ARRAYS]
-    optional.append("sample_weight_train")
-    arrays = read_arrays(path, required=("x_train", "y_train"), optional=optional)
+    names = [f"{array}_{part}" for part in ("train", *parts) for array in _ARRAYS]
+    arrays = read_arrays(path, required=("x_train", "y_train"), optional=names[2:])
     ready: dict[str, Samples] = {}
     for part in parts:
-        names = [f"{array}_{part}" for array in _ARRAYS if f"{array}_{part}" in arrays]
-        if names and not {f"x_{part}", f"y_{part}"} <= set(names):
+        own = [name for array in _ARRAYS if (name := f"{array}_{part}") in arrays]
+        if own and not {f"x_{part}", f"y_{part}"} <= set(own):
             raise DataError(
-                f"{path} holds {' and '.join(names)} but not its counterpart. "
+                f"{path} holds {' and '.join(own)} but not its counterpart. "
                 f"Save both x_{part} and y_{part}, or neither."
             )
-        if names and chosen[part]:
-            without = ", or test=0 for no test part" if part == "test" else ""
-            raise DataError(
-                f"{path} holds a {part} part of its own ({', '.join(names)}), and {part}= asks "
-                f"for another. Leave {part}= out{without}, or save the file without it."
-            )
-        if names:
+        if own:
             ready[part] = _part_in(arrays, part)
     return Contents(_part_in(arrays, "train"), ready)
 
@@ -242,25 +232,25 @@ def batches(
     (x, y, sample_weight), or x alone, as large as they are: such a study has no batch size.
 
     Args:
-        train: a function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
+        train: A function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
             It is called for each epoch. If it has a parameter ``seed``, it gets
             ``kerastudy.epoch_seed(seed of the trial, epoch)``: if shuffling and all other
             randomness depend on that alone, trials can be resumed and reproduced to the bit.
             Python's, numpy's and TensorFlow's global generators are seeded with it too, even
             without such a parameter. Or a `tf.data.Dataset` or `PyDataset` itself, which is read
             again for each epoch.
-        validation: likewise, but always the same: without a seed.
-        test: likewise, or None for no test part.
-        steps_per_epoch: batches that an epoch reads, from the beginning each time; None: all. Data
+        validation: Likewise, but always the same: without a seed.
+        test: Likewise, or None for no test part.
+        steps_per_epoch: Batches that an epoch reads, from the beginning each time; None: all. Data
             without end needs it.
-        validation_steps: likewise for the validation data.
-        targets: whether batches have targets. False: a batch is samples alone, such as (anchor,
+        validation_steps: Likewise for the validation data.
+        targets: Whether batches have targets. False: a batch is samples alone, such as (anchor,
             positive, negative), for a model with its own training step. None: tuples have them;
             three arrays of one shape and type are refused, as they may be either.
-        name: what records call the data.
+        name: Name in records.
 
     Raises:
-        DataError: an argument can't be read repeatedly, a function needs other arguments, or a
+        DataError: An argument can't be read repeatedly, a function needs other arguments, or a
             number of steps is wrong.
 
     Example:
@@ -300,12 +290,12 @@ def digits(
     constant, so nothing is fitted); y is int64 of shape (n,), from 0 to 9. Splits are stratified.
 
     Args:
-        validation: share in (0, 1), or count, of samples to validate on.
-        test: share or count of samples to seal for the test; None or 0: no test part.
-        seed: what the splits are drawn with.
+        validation: Share in (0, 1), or count, of samples to validate on.
+        test: Share or count of samples to seal for the test; None or 0: no test part.
+        seed: The seed of the splits.
 
     Raises:
-        DataError: a share, count or seed is out of range.
+        DataError: A share, count or seed is out of range.
 
     Example:
         >>> ks.datasets.digits().name
@@ -332,13 +322,13 @@ def breast_cancer(
     malignant, 1 for benign (63 %). Splits are stratified.
 
     Args:
-        validation: share in (0, 1), or count, of samples to validate on.
-        test: share or count of samples to seal for the test; None or 0: no test part.
-        preprocess: as in `arrays`.
-        seed: what the splits are drawn with.
+        validation: Share in (0, 1), or count, of samples to validate on.
+        test: Share or count of samples to seal for the test; None or 0: no test part.
+        preprocess: As in `arrays`.
+        seed: The seed of the splits.
 
     Raises:
-        DataError: an option is wrong.
+        DataError: An option is wrong.
     """
     return _of_scikit_learn(breast_cancer, locals())
 
@@ -362,13 +352,13 @@ def diabetes(
     346.
 
     Args:
-        validation: share in (0, 1), or count, of samples to validate on.
-        test: share or count of samples to seal for the test; None or 0: no test part.
-        preprocess: as in `arrays`.
-        seed: what the splits are drawn with.
+        validation: Share in (0, 1), or count, of samples to validate on.
+        test: Share or count of samples to seal for the test; None or 0: no test part.
+        preprocess: As in `arrays`.
+        seed: The seed of the splits.
 
     Raises:
-        DataError: an option is wrong.
+        DataError: An option is wrong.
     """
     return _of_scikit_learn(diabetes, locals())
 
@@ -387,11 +377,11 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
     is split from the other 60,000, stratified.
 
     Args:
-        validation: share in (0, 1), or count, of the 60,000 samples to validate on.
-        seed: what the split is drawn with.
+        validation: Share in (0, 1), or count, of the 60,000 samples to validate on.
+        seed: The seed of the split.
 
     Raises:
-        DataError: a share, count or seed is out of range. `load` raises if the data can be neither
+        DataError: A share, count or seed is out of range. `load` raises if the data can be neither
             read nor downloaded.
     """
     return _of_keras(mnist, locals())
@@ -405,11 +395,11 @@ def fashion_mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> 
     network.
 
     Args:
-        validation: share in (0, 1), or count, of the 60,000 samples to validate on.
-        seed: what the split is drawn with.
+        validation: Share in (0, 1), or count, of the 60,000 samples to validate on.
+        seed: The seed of the split.
 
     Raises:
-        DataError: as for `mnist`.
+        DataError: As for `mnist`.
     """
     return _of_keras(fashion_mnist, locals())
 
@@ -422,9 +412,9 @@ def _of_keras(function: Callable[..., Dataset], arguments: Mapping[str, Any]) ->
     if not path:
         return Dataset(name, f"keras.datasets.{name}", call, options, partial(_download, name))
     file = absolute_path(path)
-    # The file's own validation part replaces only the default share, as in `npz`.
-    chosen = {"validation": arguments["validation"] != DEFAULT_SHARE, "test": False}
-    return Dataset(name, str(file), call, options, partial(_read_npz, file, chosen, options))
+    # The file's own validation part replaces only the default share.
+    own = ["validation", "test"] if arguments["validation"] == DEFAULT_SHARE else ["test"]
+    return Dataset(name, str(file), call, options, partial(_read_npz, file, own))
 
 
 def _of_scikit_learn(function: Callable[..., Dataset], arguments: Mapping[str, Any]) -> Dataset:

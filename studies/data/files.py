@@ -114,6 +114,9 @@ def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndar
     try:
         array = member(archive.zip, f"{name}.npy")
         array = archive[name] if array is None else array
+        if not isinstance(array, np.ndarray):
+            # numpy returns the raw bytes of such a member.
+            raise ValueError("it is no array.")
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise DataError(
@@ -121,12 +124,6 @@ def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndar
                 "unpickling runs code of the file's choice. Save it as an array of numbers."
             ) from error
         raise DataError(f"{name} in {path} is damaged: {error} Make the file again.") from error
-    # numpy returns raw bytes for members that are no arrays.
-    if not isinstance(array, np.ndarray):
-        raise DataError(
-            f"{name} in {path} is not a numpy array. "
-            "Write the file with numpy.savez(path, x_train=..., y_train=...)."
-        )
     return array
 
 

@@ -139,8 +139,7 @@ _text = text
 class Folder(Reader):
     """Reads images or texts: a folder with a subfolder for each class, or a table of texts.
 
-    `options` say how, for records: what Keras takes for images; `text` and `target`, the columns of
-    a table of texts.
+    `options` are Keras's options for images, or `text` and `target`, the columns of a table.
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""Looks at data before a model is trained on it: what is wrong with it, in sentences."""
+"""Looks for faults of data before a model is trained on it, and says them in sentences."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def glance_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings | No
 
 
 def guess_on(splits: LoadedData) -> ConstantGuess | None:
-    """Returns the most frequent class of the validation samples, or of what stands for them."""
+    """Returns the most frequent class of the validation samples; with folds, of all samples."""
     if splits.streams:
         return None
     return most_frequent(_class_counts(_seen_of(splits)), "validation")
@@ -107,7 +107,7 @@ class _Seen:
         x: The inputs of each part by their names.
         y: The targets of each part but the test part.
         sizes: Samples of each part, as far as they are known.
-        preparation: How samples became what a model takes.
+        preparation: How samples became a model's inputs.
         partial: Whether there are more samples than are looked at.
         folds: How many folds the training part is split into; 0: none.
         notes: What is not looked at, in sentences.
@@ -168,7 +168,7 @@ class _Seen:
 
 
 def _own_name(name: str) -> str:
-    """Returns an array's name without what is around it: ``image`` of ``x['image']``."""
+    """Returns the inner name of an array: ``image`` of ``x['image']``."""
     return name[3:-2] if name[1:3] == "['" else name
 
 
@@ -329,7 +329,7 @@ def _repeats(seen: _Seen) -> Iterator[DataFinding]:
 
 
 def _class_findings(classes: Classes) -> Iterator[DataFinding]:
-    """Yields classes that a part lacks, and those that are much rarer than others."""
+    """Yields classes that a part lacks, and classes that are much rarer than others."""
     for name, parts in classes.items():
         of = f" of {_own_name(name)}" if len(classes) > 1 else ""
         for part, counts in parts.items():
@@ -360,7 +360,7 @@ def _class_findings(classes: Classes) -> Iterator[DataFinding]:
 
 
 def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
-    """Yields columns that lack values, and those that have only one."""
+    """Yields columns that lack values, and columns of a single value."""
     missing = _missing(seen)
     if missing:
         worst = sorted(missing, key=missing.__getitem__, reverse=True)
@@ -441,9 +441,9 @@ class _Told(NamedTuple):
 def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
     """Asks a classifier whether two samples, of shape (n, features), are of the same distribution.
 
-    It learns from one half which of the two a row is from, and is judged on the other half, by the
-    test of Mann and Whitney on its scores. Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample
-    Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
+    It learns from half of the rows which sample they are from, and is judged on the other half, by
+    the test of Mann and Whitney on its scores. Lopez-Paz and Oquab, "Revisiting Classifier
+    Two-Sample Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
     """
     from scipy.stats import mannwhitneyu
     from sklearn.ensemble import ExtraTreesClassifier

@@ -47,7 +47,7 @@ _EXAMPLES = 5
 _MOST_VALUES = 10_000
 # The loss that is told, in units of a scaled feature, mostly its standard deviation.
 _LARGEST_LOSS = 1e-3
-# Categories of a column that get a value of their own; of more, the most frequent ones do.
+# So many categories of a column, the most frequent ones, get a value of their own.
 _MOST_CODED = 256
 _OTHER = "(other)"
 _SHOWN = 20
@@ -124,7 +124,7 @@ def adapted(
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """How the samples of a data set became what a model takes.
+    """How the samples of a data set became a model's inputs.
 
     Attributes:
         example: The first training samples; none if one is too large to be shown.
@@ -132,7 +132,7 @@ class Preparation:
         columns: Columns of inputs that were tables, by the same names.
         class_names: The names of the labels 0, 1, 2 and so on; empty if unknown. For several
             targets, by their names in `y`.
-        table: Of a table, its columns and what is fitted on its training part.
+        table: The columns of a table, as they are fitted on its training part.
         files: Of images and texts in files, how they are read, such as their size.
     """
 
@@ -165,11 +165,6 @@ class Preparation:
         }
 
     @property
-    def unlike_layers(self) -> Mapping[str, Prepared]:
-        """The preprocessing that no layer can do, by the inputs' names."""
-        return {name: own for name, own in self.prepared.items() if not own.scalings}
-
-    @property
     def warnings(self) -> list[str]:
         """Warnings for the user."""
         layers = [
@@ -177,7 +172,8 @@ class Preparation:
             f"will take {name} after this preprocessing. Put it into the model as layers, or use "
             "'standardize', 'minmax' or scikit-learn's StandardScaler, MinMaxScaler, MaxAbsScaler "
             "or RobustScaler, which become layers."
-            for name, own in self.unlike_layers.items()
+            for name, own in self.prepared.items()
+            if not own.scalings
         ]
         losses = [
             f"Keras reads floats as float32, which moves values of {name} by up to "
@@ -466,7 +462,7 @@ class TableColumns:
 
 @dataclass(frozen=True)
 class FittedColumn(Column):
-    """A column, and what the training part teaches of it.
+    """A column, and the statistics of its values in the training part.
 
     Attributes:
         scale, offset: A factor and an addend that bring numbers to mean 0 and deviation 1.
@@ -486,7 +482,7 @@ class FittedColumn(Column):
 
     @property
     def treatment(self) -> str:
-        """What becomes of it, for people."""
+        """How the column is treated, for people."""
         if self.kind == "category":
             missing = ", a missing one of them" if MISSING in self.vocabulary else ""
             rare = f"; {self.rare} rarer ones are 0" if self.rare else ""
@@ -498,7 +494,7 @@ class FittedColumn(Column):
 
 @dataclass(frozen=True)
 class FittedTable:
-    """The columns of a table, and what is fitted on its training part.
+    """The columns of a table, with their statistics in the training part.
 
     A model takes one array of a row: numbers to mean 0 and deviation 1, booleans as 0 and 1; then 1
     for each missing one of them; then a 1 among 0 for each category. An unknown category is all 0,
@@ -523,12 +519,12 @@ class FittedTable:
 
     @property
     def indicated(self) -> list[FittedColumn]:
-        """Those with missing values in the training part: the next ones."""
+        """The numbers that are missing in the training part: the next values of a row."""
         return [column for column in self.numbers if column.gaps]
 
     @property
     def categories(self) -> list[FittedColumn]:
-        """The columns of categories: the last ones."""
+        """The columns of categories: the last values of a row."""
         return [column for column in self.columns if column.kind == "category"]
 
     @property
@@ -577,7 +573,7 @@ class FittedTable:
 
     @property
     def treatments(self) -> dict[str, str]:
-        """What becomes of columns, by their names, those of like ones together; for people."""
+        """How columns are treated, by their names, columns with one treatment together."""
         alike: dict[str, list[str]] = {}
         for column in self.columns:
             alike.setdefault(column.treatment, []).append(column.name)

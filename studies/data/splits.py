@@ -281,7 +281,7 @@ class FoldedSplits:
     Attributes:
         folds: How many there are.
         digests: "train": of all samples that are split; "validation": of all folds; "test".
-        sizes: Samples that are split, those of them that are validated on, those of the test part.
+        sizes: Numbers of samples: all that are split, all that are validated on, the test part's.
         details: Shapes, types, classes, preprocessing; sizes and digest of each fold.
         make: Makes a fold.
     """
@@ -385,7 +385,7 @@ def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
 
 
 def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tuple[int, int, Make]:
-    """Returns the number of folds, of samples that are validated on, and what makes a fold."""
+    """Returns the number of folds, of samples that are validated on, and the maker of a fold."""
     in_time = contents.pool.in_time
     if in_time and not how.name:
         how = forward(how.folds)

@@ -55,10 +55,10 @@ _EFFECTS = {
     "test": "",
 }
 _MORE_CLASSES = 2**12
-# Limits of what is read ahead, as a data set may be large, or slow to make.
+# Limits of reading ahead, as a data set may be large, or slow to make.
 _MOST_BATCHES = 128
 _MOST_BYTES = 32 * 2**20
-# Limits of what is looked at.
+# Limits of the samples to look at.
 _MOST_SAMPLES, _MOST_SEEN_BYTES = 5_000, 64 * 2**20
 # So many batches are read twice, to see whether they are the same.
 _BATCHES_READ_AGAIN = 3
@@ -376,8 +376,8 @@ class Reading:
         self._steps = source.steps
         weights = None if class_weight is None else dict(class_weight)
         if weights is not None and self.kind == TF_DATA:
-            # For a tf.data.Dataset, Keras has none for classes above the largest that has one, and
-            # not all classes need have been in the batches that were read ahead.
+            # For a tf.data.Dataset, Keras looks weights up in a list that ends with the largest
+            # class that has one; later batches may have larger classes.
             weights = {**dict.fromkeys(range(max(weights) + _MORE_CLASSES), 1.0), **weights}
         try:
             self._adapter = adapter_of(opened, weights)
@@ -428,8 +428,8 @@ class Profile:
     Attributes:
         kind: The kind of source, such as "tf.data.Dataset".
         head: The first batch.
-        digest: SHA-256 over the batches that were read; over the first one's types and shapes if a
-            second reading gave others.
+        digest: SHA-256 over the batches that were read; over the first batch's types and
+            shapes if a second reading gave others.
         repeatable: Whether a second reading gave the same.
         batches: Batches that were read.
         samples: Samples of a reading; None if not all were read.
@@ -464,7 +464,7 @@ class Profile:
 
 
 def _profile_of(source: Source) -> Profile:
-    """Reads the first batches of a source, and the very first ones twice.
+    """Reads the first batches of a source, and the very first batches twice.
 
     Raises DataError if it raises, gives unusable batches, or has no end.
     """
@@ -556,7 +556,7 @@ def _are_alike(entries: Any) -> bool:
 
 
 def _checked(entries: tuple[Any, ...], of: str) -> Batch:
-    """Returns the arrays that a training step would get; refuses those that none can use."""
+    """Returns the arrays that a training step would get; refuses arrays of no use to any."""
     if len(entries) not in (1, 2, 3):
         raise DataError(
             "A batch must be (x, y), (x, y, sample_weight) or (x,). Received: "

@@ -298,7 +298,7 @@ def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -
 def table_columns(
     table: Any, categories: Collection[str] = ()
 ) -> tuple[list[Column], dict[str, str]]:
-    """Returns the columns of a DataFrame without the target; and those of no use, with the reason.
+    """Returns the usable columns of a DataFrame without the target, and why others are none.
 
     `categories` are the columns that are categories whatever they hold.
     """

@@ -36,6 +36,5 @@ from .settings import Verify as Verify
 from .settings import check_address as check_address
 from .settings import check_initial as check_initial
 from .settings import check_workers as check_workers
-from .settings import trainer_in_words as trainer_in_words
 from .study_definition import StudyDefinition as StudyDefinition
 from .study_definition import check_no_own_fit as check_no_own_fit

@@ -19,8 +19,8 @@ from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labe
 
 BALANCED = "balanced"
 
-# Trainers keep data by its object, so each trial must get the same one. A study whose weights
-# depend on hyperparameters has many.
+# Trainers keep data by its object, so all trials with the same weights must get the same object.
+# A study whose weights depend on hyperparameters has many of them.
 _MOST_WEIGHTS = 4
 _weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
 _weighted = WeakKeyDictionary()
@@ -70,12 +70,12 @@ def resolve_class_weight(
         classes = np.unique(labels)
         weights = compute_class_weight(BALANCED, classes=classes, y=labels)
         return {int(label): float(weight) for label, weight in zip(classes, weights, strict=True)}
-    known = _known_classes(splits.arrays, labels)
-    unknown = sorted(set(class_weight) - known)
+    present = _classes_of(splits.arrays, labels)
+    unknown = sorted(set(class_weight) - present)
     if unknown:
         raise StudyError(
             f"class_weight has weights for classes that the data lacks: "
-            f"{listed(unknown, most=10)}. Its classes are {listed(sorted(known), most=10)}. Give "
+            f"{listed(unknown, most=10)}. Its classes are {listed(sorted(present), most=10)}. Give "
             "weights for these alone; a class without counts 1."
         )
     if all(class_weight.get(label, 1.0) == 0 for label in map(int, np.unique(labels))):
@@ -89,8 +89,8 @@ def resolve_class_weight(
 def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[int, float]:
     """Returns class weights for data that is read batch by batch, whose classes are not all known.
 
-    Each class that was read gets a weight: for a `tf.data.Dataset`, Keras has none for classes
-    above the largest with one.
+    Each class up to the largest one gets a weight: for a `tf.data.Dataset`, Keras knows no weight
+    of a class above the largest key.
     """
     profile = stream.profile
     labels, y = _labels(profile.head), profile.head.y
@@ -129,15 +129,15 @@ def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | No
     if class_weight is None or splits.streams:
         return splits
     arrays = splits.arrays
-    made, key = _weighted.setdefault(arrays, {}), tuple(class_weight.items())
-    if key not in made:
-        while len(made) >= _MOST_WEIGHTS:
-            del made[next(iter(made))]
+    by_weights, key = _weighted.setdefault(arrays, {}), tuple(class_weight.items())
+    if key not in by_weights:
+        while len(by_weights) >= _MOST_WEIGHTS:
+            del by_weights[next(iter(by_weights))]
         train = arrays.train
         classes, positions = np.unique(_labels(train), return_inverse=True)
         by_class = np.array([class_weight.get(int(label), 1.0) for label in classes])
-        made[key] = replace(arrays, train=Part(train.x, train.y, by_class[positions]))
-    return made[key]
+        by_weights[key] = replace(arrays, train=Part(train.x, train.y, by_class[positions]))
+    return by_weights[key]
 
 
 def _labels(part: Part) -> np.ndarray:
@@ -156,7 +156,7 @@ def _labels(part: Part) -> np.ndarray:
     return labels
 
 
-def _known_classes(splits: Splits, labels: np.ndarray) -> set[int]:
+def _classes_of(splits: Splits, labels: np.ndarray) -> set[int]:
     y, y_validation = splits.train.y, splits.validation.y
     assert isinstance(y, np.ndarray) and isinstance(y_validation, np.ndarray), "checked before"
     if y.ndim == 2 and y.shape[1] > 1:

@@ -160,24 +160,24 @@ def _plain(name: str, value: Any) -> Any:
     return value
 
 
-def check_options(who: str, known: Mapping[str, str], options: Mapping[str, Any]) -> None:
+def check_options(who: str, types: Mapping[str, str], options: Mapping[str, Any]) -> None:
     """Checks the settings of an engine or a pruner.
 
-    `known` has its settings, each with the names of its types, such as "int | None".
+    `types` has the names of the types of each setting, such as "int | None".
     """
     for name, value in options.items():
-        if name not in known:
-            hint = suggestion(name, sorted(known)) if known else "It has none."
+        if name not in types:
+            hint = suggestion(name, sorted(types)) if types else "It has none."
             raise EngineError(f"{who} has no setting {name!r}", hint=hint)
-        types = [word for word in _TYPES if re.search(rf"\b{word}\b", known[name])]
+        words = [word for word in _TYPES if re.search(rf"\b{word}\b", types[name])]
         fits = any(
             isinstance(value, _TYPES[word])  # type: ignore[arg-type]
             and (word == "bool" or not isinstance(value, bool))
-            for word in types
+            for word in words
         )
         setting = f"The setting {name!r} of {who}"
         if not fits:
-            raise EngineError.of_setting(setting, f"of type {' or '.join(types)}", value)
+            raise EngineError.of_setting(setting, f"of type {' or '.join(words)}", value)
         least = _LEAST.get(name)
         if least is not None and isinstance(value, (int, float)) and value < least:
             raise EngineError.of_setting(setting, f"at least {least}", value)

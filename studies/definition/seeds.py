@@ -87,7 +87,7 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
         model: Built and compiled.
 
     Returns:
-        Those of its layers first, then those of its loss, metrics and functions. Before each
+        The states of its layers first, then those of its loss, metrics and functions. Before each
         epoch the i-th is set to ``[epoch_seed(seed, epoch, i), 0]``.
     """
     from studies.training import SeedStates, seed_generator_states

@@ -319,7 +319,7 @@ class LaunchOptions:
     progress: bool = True
     at_the_end: AtTheEnd = setting(
         "finish",
-        "Finish or cut running trials when time, value or patience ends it.  [default: finish]",
+        "Finish or cut running trials when time, value or patience ends the study.",
         partial(checks.choice, names=get_args(AtTheEnd)),
         BUDGET,
         reads=get_args(AtTheEnd),
@@ -334,7 +334,7 @@ class LaunchOptions:
     verify: Verify = setting(
         "some",
         "Train the best trial again by model.fit before it is registered: in full, for a tenth of "
-        "the launch, or not.  [default: some]",
+        "the launch, or not.",
         partial(checks.choice, names=get_args(Verify)),
         ADVANCED,
         reads=get_args(Verify),
@@ -391,13 +391,3 @@ class LaunchOptions:
         if self.ray is not None:
             return "ray"
         return otherwise if self.workers is None else "worker"
-
-
-def trainer_in_words(name: str) -> str:
-    """Returns the trainer of a trial, by `TrialResult.trainer`, for people to read."""
-    return {
-        "plain": "model.fit",
-        "compiled": "the compiled trainer",
-        "hypermodel": "the HyperModel's own fit",
-        "objective": "the objective function itself",
-    }.get(name, name or "an unknown trainer")

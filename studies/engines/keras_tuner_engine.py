@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import KerasTunerSpace, SearchSpace, SearchSpaceError
@@ -202,25 +202,20 @@ def import_keras_tuner() -> None:
     if "keras_tuner" in sys.modules:
         return
     first = "tensorflow" not in sys.modules
-    wanted = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    settings = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     if "keras" not in sys.modules:
         # Keras's backend in the user's settings may not be installed.
-        wanted["KERAS_BACKEND"] = "tensorflow"
-    with _environment(wanted), silenced() if first else nullcontext():
-        import keras_tuner  # noqa: F401
-        import tensorflow as tf
-
-        if first:
-            tf.config.set_visible_devices([], "GPU")
-
-
-@contextmanager
-def _environment(wanted: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ[name] for name in wanted if name in os.environ}
-    os.environ.update(wanted)
+        settings["KERAS_BACKEND"] = "tensorflow"
+    before = {name: os.environ.pop(name) for name in settings if name in os.environ}
+    os.environ.update(settings)
     try:
-        yield
+        with silenced() if first else nullcontext():
+            import keras_tuner  # noqa: F401
+            import tensorflow as tf
+
+            if first:
+                tf.config.set_visible_devices([], "GPU")
     finally:
-        for name in wanted:
+        for name in settings:
             del os.environ[name]
         os.environ.update(before)

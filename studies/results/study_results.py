@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from tracking.diagnosis.diagnosing import Diagnosis
+    from tracking.diagnosis.playbook import Diagnosis
     from tracking.report.figures import StudyPlots
 
 
@@ -312,7 +312,7 @@ def diagnose(
         print(diagnosis.command)
         ```
     """
-    from tracking.diagnosis.diagnosing import diagnose as diagnose_record
+    from tracking.diagnosis.playbook import diagnose as diagnose_record
 
     if isinstance(study, str):
         study = read_record(

@@ -23,7 +23,7 @@ from studies.executors import (
     OnOutput,
     Session,
     WorkerExecutor,
-    check_installed,
+    check_ray_installed,
 )
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.progress import Progress, showing
@@ -139,7 +139,7 @@ def _launch_in_workers(
     # A bad store is reported before a worker starts, without waiting for TensorFlow.
     existing = check_store(options.place)
     if options.runs_in(otherwise="worker") == "ray":
-        check_installed()
+        check_ray_installed()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
         target = target_in(Path(folder))
@@ -191,14 +191,10 @@ def _workers_of(
         return LocalWorkers
     from studies.executors import RayWorkers, connected
 
-    asked = options.ray or RayOptions()
-    here = asked.place == LOCAL
-    progress.wait("starting Ray" if here else "connecting to the Ray cluster")
-    return partial(
-        RayWorkers,
-        cluster=stack.enter_context(connected(asked)),
-        any_hardware=options.any_hardware,
-    )
+    ray = options.ray or RayOptions()
+    progress.wait("starting Ray" if ray.place == LOCAL else "connecting to the Ray cluster")
+    cluster = stack.enter_context(connected(ray))
+    return partial(RayWorkers, cluster=cluster, any_hardware=options.any_hardware)
 
 
 def describe_target(

@@ -6,7 +6,6 @@ variable in it (``my_study.py:wide``). The file may be a script for Keras Tuner 
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,8 +51,8 @@ def catalog_questions() -> dict[str, str]:
     """Returns the question of each ready study, the first line of its file. Imports nothing."""
     questions = {}
     for name in catalog_names():
-        text = (_CATALOG / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-        questions[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+        with Path(resolve_target(name).path).open(encoding="utf-8") as file:
+            questions[name] = file.readline().strip().removeprefix('"""')
     return questions
 
 

@@ -18,7 +18,6 @@ from scripted import ScriptedExecutor, describe, run_study
 from stores import store_at
 from user_commands import Answer, kerastudy_here, run
 
-from studies.champion import confirm as confirming
 from studies.progress import NoProgress
 from tracking.store import STORE_FORMAT
 
@@ -383,8 +382,8 @@ def told_by(folder: Path, *arguments: str) -> Answer:
         (("nowhere",), ["'nowhere'", "'three'"]),
         (("three", "--budget", "3"), ["too small for a race of 3 trials", "Give --budget"]),
         (("three", "--budget", "many"), ["'many'", "--help"]),
-        (("three", "--top", "0"), ["2 or more", "Received: 0"]),
-        (("three", "--seeds", "1"), ["5 or more", "Received: 1"]),
+        (("three", "--top", "0"), ["at least 2", "Received: 0"]),
+        (("three", "--seeds", "1"), ["at least 5", "Received: 1"]),
         (("three", "--engine", "optuna:random"), ["optuna:random", "optuna:tpe"]),
         (("three", "--executor", "in-process", "--workers", "2"), ["Leave one of the two out"]),
     ],
@@ -406,7 +405,7 @@ def test_ctrl_c_says_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch)
     def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt("2 of 18 trainings are recorded; confirm again to resume")
 
-    monkeypatch.setattr(confirming, "confirm_study", interrupted)
+    monkeypatch.setattr("studies.champion.confirm_study", interrupted)
     told = told_by(folder, "confirm", "three")
     assert told.returncode == 130
     assert told.stderr == (

@@ -77,7 +77,10 @@ def test_what_is_wrong_and_mended_is_a_line_each(copied_store: Path, tmp_path: P
     assert lines[-1] == f"2 wrong in {str(copied_store)!r}, 2 mended"
 
 
-@pytest.mark.parametrize("command", [["launch", "FILE"], ["show", "blobs"], ["doctor", "--fix"]])
+@pytest.mark.parametrize(
+    "command",
+    [["launch", "FILE", "--executor", "in-process"], ["show", "blobs"], ["doctor", "--fix"]],
+)
 def test_a_damaged_record_is_told_in_one_line(
     launched: Launched, copied_store: Path, tmp_path: Path, command: list[str]
 ) -> None:

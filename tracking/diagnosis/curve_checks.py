@@ -15,7 +15,7 @@ from typing import Final
 
 from search_spaces import Float, Int
 from search_spaces.texts import listed, readable
-from tracking.diagnosis.diagnosed import (
+from tracking.diagnosis.evidence import (
     Array,
     Changes,
     Curve,

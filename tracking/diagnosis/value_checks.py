@@ -16,7 +16,7 @@ import numpy as np
 
 from search_spaces import Listed, Parameter, spell_values
 from search_spaces.texts import counted, listed, readable
-from tracking.diagnosis.diagnosed import (
+from tracking.diagnosis.evidence import (
     Array,
     Changes,
     DiagnosedStudy,

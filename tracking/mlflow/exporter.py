@@ -28,10 +28,10 @@ from tracking.mlflow.pages import (
     study_description,
     study_note,
     view_page,
+    view_tags,
 )
 from tracking.mlflow.registry import Registry
 from tracking.mlflow.runs import Runs, search_runs
-from tracking.mlflow.sending import Sender, TrialsSoFar, parent_name
 from tracking.mlflow.server import (
     as_server_errors,
     identity_of,
@@ -39,7 +39,7 @@ from tracking.mlflow.server import (
     open_store_client,
     set_aside,
 )
-from tracking.mlflow.views import view_tags
+from tracking.mlflow.trials import Sender, TrialsSoFar, parent_name
 from tracking.records.converting import to_json
 from tracking.store.folder import Store
 from tracking.store.study_locks import holder_of
@@ -338,7 +338,7 @@ class Destination:
             exports.forget()
             experiment = None
         if experiment is None:
-            experiment = self._found(exports, header, database) or self._made(
+            experiment = self._find(exports, header, database) or self._make(
                 exports, header, database
             )
         if not self.address and self._was_moved(experiment):
@@ -388,7 +388,7 @@ class Destination:
     def _was_moved(self, experiment: Experiment) -> bool:
         return not experiment.artifact_location.startswith(f"{self._store.artifacts_uri}/")
 
-    def _found(self, exports: Exports, header: Header, database: str) -> Experiment | None:
+    def _find(self, exports: Exports, header: Header, database: str) -> Experiment | None:
         """Finds the study's experiment by its uuid, and its runs: the notes on it were lost."""
         from mlflow.entities import ViewType
 
@@ -411,7 +411,7 @@ class Destination:
         exports.begin(database, experiment.experiment_id, header.name, name, runs)
         return experiment
 
-    def _made(self, exports: Exports, header: Header, database: str) -> Experiment:
+    def _make(self, exports: Exports, header: Header, database: str) -> Experiment:
         from mlflow.exceptions import MlflowException
 
         client = self.client

@@ -331,37 +331,8 @@ def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
         if output.rule
         else f"Prediction by {output.feature_name if of_feature else _TARGET}",
         340,
-        equations(output) or f"Targets and predictions of {len(order)} samples.",
+        f"Targets and predictions of {len(order)} samples.",
     )
-
-
-def equations(output: ValidationPredictions) -> str:
-    """Returns the line that was found, and the true one, as equations; empty if it is no line."""
-    line = _line(output.feature, output.predicted)
-    if line is None:
-        return ""
-    text = f"Found: {_equation(line, output.feature_name)}."
-    true = _line(output.feature, output.rule)
-    return text if true is None else f"{text} True: {_equation(true, output.feature_name)}."
-
-
-def _line(x: tuple[float, ...], y: tuple[float, ...]) -> tuple[float, float] | None:
-    """Returns the slope and the intercept of points on a line; None if they are on none."""
-    if len(y) < 3 or len(set(x)) < 3:
-        return None
-    first, last = min(range(len(x)), key=x.__getitem__), max(range(len(x)), key=x.__getitem__)
-    slope = (y[last] - y[first]) / (x[last] - x[first])
-    intercept = y[first] - slope * x[first]
-    # Predictions are float32.
-    near = 1e-4 * max(map(abs, y), default=0.0)
-    on_it = all(abs(b - slope * a - intercept) <= near for a, b in zip(x, y, strict=True))
-    return (slope, intercept) if on_it else None
-
-
-def _equation(line: tuple[float, float], name: str) -> str:
-    slope, intercept = line
-    sign = "-" if intercept < 0 else "+"
-    return f"y = {slope:.3g} {name} {sign} {abs(intercept):.3g}"
 
 
 def worst_samples(output: ValidationPredictions) -> list[dict[str, Any]]:

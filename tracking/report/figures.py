@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from search_spaces.errors import StudyError, suggestion
-from tracking.diagnosis.diagnosed import Finding
+from tracking.diagnosis.evidence import Finding
 from tracking.history.study_history import StudyHistory
 from tracking.records.checks import ValidationPredictions
 from tracking.records.studies import DataFinding, DataFindings
@@ -258,8 +258,7 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
     if output.feature:
         text = "Points: targets. Blue: what the champion predicts."
         text += " Dashed: the rule that made the targets, without noise." if output.rule else ""
-    figure = charts.targets(output, suffix)
-    yield Figure(figure, f"{charts.equations(output)} {text}".lstrip())
+    yield Figure(charts.targets(output, suffix), text)
 
 
 def _training(data: StudyData) -> Iterator[Figure]:

@@ -127,11 +127,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         objective=comparison.objective,
         found=_best(comparison),
         figures=figures,
-        standings=[
-            [*standing_facts(each), *(Fact("", cost_text(reached)) for reached in each.reached)]
-            for each in comparison.standings
-        ],
-        targets=[number(target) for target in comparison.targets],
+        standings=_standings(comparison),
         notes=comparison.notes,
         overlaps=[overlap_row(each) for each in comparison.parameters],
         top=comparison.top,
@@ -189,6 +185,18 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
         300,
         f"The best {objective.metric} so far of {'; '.join(labels)}, by {title}.",
     )
+
+
+def _standings(comparison: Comparison) -> list[list[str]]:
+    """Returns the facts of all studies, in rows that begin with their names."""
+    columns = [
+        [
+            *standing_facts(each),
+            *(Fact(f"until {number(r.target)}", cost_text(r)) for r in each.reached),
+        ]
+        for each in comparison.standings
+    ]
+    return [[row[0].name, *(fact.text for fact in row)] for row in zip(*columns, strict=True)]
 
 
 def _best(comparison: Comparison) -> str:

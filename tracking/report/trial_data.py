@@ -16,8 +16,8 @@ import numpy as np
 
 from search_spaces import Float, Int, Listed, Parameter, SearchSpace
 from search_spaces.texts import number, readable
-from tracking.diagnosis.diagnosed import training_metric
-from tracking.diagnosis.diagnosing import Diagnosis, diagnose
+from tracking.diagnosis.evidence import training_metric
+from tracking.diagnosis.playbook import Diagnosis, diagnose
 from tracking.history.champions import read_validation_predictions
 from tracking.history.commands import data_command
 from tracking.history.study_history import StudyHistory

@@ -41,8 +41,8 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
     elsewhere = former and former["host"] != platform.node()
     if elsewhere and on_network_disk(folder):
         raise StoreLockedError(
-            f"The study {study!r} is on a network disk, and {_told(former)} is running it. Wait "
-            f"for it, or stop it; if that machine is gone, delete {str(holder)!r}."
+            f"The study {study!r} is on a network disk, and {_in_words(former)} is running it. "
+            f"Wait for it, or stop it; if that machine is gone, delete {str(holder)!r}."
         )
     try:
         # A process that looks up the holder holds the lock for an instant.
@@ -50,7 +50,7 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
     except Timeout:
         raise StoreLockedError(
             f"Another process is running the study {study!r} in {str(folder.parent)!r} "
-            f"({_told(_read_holder(holder))}). Wait for it, stop it, or launch under another "
+            f"({_in_words(_read_holder(holder))}). Wait for it, stop it, or launch under another "
             "name with --name."
         ) from None
     try:
@@ -75,7 +75,7 @@ def holder_of(folder: Path) -> str:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return _told(_read_holder(folder / _HOLDER))
+        return _in_words(_read_holder(folder / _HOLDER))
     except OSError:
         # A folder that can't be written: no process runs a study in it.
         return ""
@@ -91,5 +91,5 @@ def _read_holder(path: Path) -> Mapping[str, Any]:
         return {}
 
 
-def _told(holder: Mapping[str, Any]) -> str:
+def _in_words(holder: Mapping[str, Any]) -> str:
     return f"process {holder['process']} on {holder['host']}" if holder else "process unknown"

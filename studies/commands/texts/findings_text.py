@@ -8,8 +8,8 @@ from typing import Final
 from search_spaces.texts import counted
 from studies.commands.texts.tables import table
 from studies.lines import cut, printable, wrapped
-from tracking.diagnosis.diagnosed import Finding
-from tracking.diagnosis.diagnosing import Diagnosis
+from tracking.diagnosis.evidence import Finding
+from tracking.diagnosis.playbook import Diagnosis
 from tracking.records.studies import DATA_SEVERITIES, DataFinding, DataFindings
 
 _INDENT: Final = 9

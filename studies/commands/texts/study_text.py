@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from studies.commands.texts.tables import spelled
 from studies.commands.texts.trial_text import all_trials, top_trials
-from studies.engines import Curve
 from studies.lines import all_wrapped, printable, wrapped
-from studies.running import warnings_of
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials import RecordedCurves
 from tracking.history.verdicts import StudyVerdict
 from tracking.records import EndedTrial, StudyDescription
 from tracking.store.folder import default_store_path
 from tracking.summary import Fact, Summary, data_facts, summary_of
+
+if TYPE_CHECKING:
+    from studies.engines import Curve
 
 
 def study_text(
@@ -52,6 +54,8 @@ def verdict_text(history: StudyHistory) -> str:
 
 def definition_text(description: StudyDescription) -> str:
     """Returns the plan of a study as text."""
+    from studies.running import warnings_of
+
     objective, data = description.objective, description.data
     sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"
     times = f", {description.repeats} times each" if description.repeats > 1 else ""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.texts import counted
 from studies.commands.records import trial_document
 from studies.commands.texts.tables import in_blocks, shown
-from studies.engines import Curve
 from studies.lines import all_wrapped, printable, terminal_columns, width
 from tracking.history.commands import again_command
 from tracking.history.study_history import StudyHistory
@@ -16,6 +15,9 @@ from tracking.history.trials import sparkline_if_curve
 from tracking.records import EndedTrial, TrialRecord, TrialResult
 from tracking.store.folder import default_store_path
 from tracking.summary import trial_rows
+
+if TYPE_CHECKING:
+    from studies.engines import Curve
 
 _LONG_CURVE, _SHORT_CURVE = 60, 10
 

@@ -156,7 +156,7 @@ class Contents:
 
 @dataclass(frozen=True, eq=False)
 class Divided:
-    """Parts before preprocessing, with what else splits are made of; the arrays are copies."""
+    """Parts before preprocessing, and all else that splits need; the arrays are copies."""
 
     parts: Mapping[str, Part]
     pool: Samples

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -30,29 +30,6 @@ PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 """The names of parts for people."""
 
 
-class LoadedPart(Protocol):
-    """The training, the validation or the test part."""
-
-    @property
-    def at_hand(self) -> Part:
-        """The samples in memory: all, or the first batch."""
-
-    @property
-    def samples(self) -> int | None:
-        """The number of samples; None if it is unknown."""
-
-    @property
-    def groups(self) -> np.ndarray | None:
-        """The group of each sample; None: all are independent, or not known."""
-
-    @property
-    def targets_digest(self) -> str:
-        """Equal for parts on which the values of trials can be compared."""
-
-    def first(self, count: int) -> Part:
-        """Returns a part of its first samples, at most those at hand."""
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class LoadedData(ABC):
     """Loaded data of any kind.
@@ -63,12 +40,12 @@ class LoadedData(ABC):
         classes: Number of classes (distinct labels, or the columns of one-hot rows); None if the
             targets are not classes, or several.
         preprocessing: Name of the preprocessing that was fitted on `train`; None if there is none.
-        preparation: How samples became what a model takes.
+        preparation: How samples became a model's inputs.
     """
 
-    train: LoadedPart
-    validation: LoadedPart
-    _test: LoadedPart | None
+    train: Part | Stream
+    validation: Part | Stream
+    _test: Part | Stream | None
     _digests: Mapping[str, str]
     classes: int | None = None
     preprocessing: str | None = None
@@ -128,7 +105,7 @@ class LoadedData(ABC):
         """Returns the data of a fold: the data itself, which has no folds."""
         return self
 
-    def unseal_test(self) -> LoadedPart:
+    def unseal_test(self) -> Part | Stream:
         """Returns the test part. Only `evaluate` may call this, and it records that it did.
 
         No search, pruning or selection may call it: data that chose a model can't judge it.

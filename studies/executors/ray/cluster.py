@@ -242,7 +242,7 @@ def silent() -> Iterator[None]:
         _prints.set(worker, before)
 
 
-def check_installed() -> None:
+def check_ray_installed() -> None:
     """Raises StudyError if Ray is not installed."""
     if find_spec("ray") is None:
         raise StudyError(

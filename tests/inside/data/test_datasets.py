@@ -201,21 +201,16 @@ def test_the_default_test_share_is_no_matter_where_the_file_has_a_test_part(
     assert splits.sizes == {"train": 5, "validation": 45, "test": 5}
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [({"test": 0.3}, "test part of its own"), ({"validation": 5}, "validation part of its own")],
-    ids=["test", "validation"],
-)
-def test_a_part_asked_for_twice_is_refused(
-    tmp_path: Path, options: dict[str, Any], said: str
-) -> None:
+def test_a_described_part_replaces_the_file_s_own(tmp_path: Path) -> None:
     path = save(
         tmp_path / "a.npz",
         **dict.fromkeys(("x_train", "x_test", "x_validation"), X),
         **dict.fromkeys(("y_train", "y_test", "y_validation"), Y),
     )
-    with pytest.raises(DataError, match=f"{said}.*Leave"):
-        datasets.npz(path, **options).load()
+    assert datasets.npz(path).load().sizes == {"train": 50, "validation": 50, "test": 50}
+    drawn = datasets.npz(path, validation=5, test=10).load()
+    assert drawn.sizes == {"train": 35, "validation": 5, "test": 10}
+    assert drawn.digest == datasets.arrays(X, Y, validation=5, test=10).load().digest
 
 
 def test_a_path_with_a_space_and_korean_letters(

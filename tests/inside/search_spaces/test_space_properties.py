@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+import pickle
 import random
 import warnings
 from typing import Any
@@ -172,9 +174,20 @@ def test_every_value_of_a_grid_comes_back_bit_for_bit(parameter: Parameter) -> N
 
 @PROPERTY
 @given(parameters())
-def test_the_default_is_in_the_domain(parameter: Parameter) -> None:
+def test_default_ends_and_copies(parameter: Parameter) -> None:
     assert parameter.contains(parameter.default)
-    assert eval(repr(parameter)) == parameter
+    ends: Any = parameter
+    values = parameter.grid_values() or (ends.low, ends.high)
+    assert (parameter.from_unit(0.0), parameter.from_unit(1.0)) == (values[0], values[-1])
+    copies = pickle.loads(pickle.dumps(parameter)), copy.deepcopy(parameter), eval(repr(parameter))
+    assert [*map(hash, copies)] == [hash(parameter)] * 3
+    assert all(each == parameter for each in copies)
+
+
+@PROPERTY
+@given(parameters(), parameters())
+def test_parameters_are_equal_if_they_declare_the_same(one: Parameter, other: Parameter) -> None:
+    assert (one == other) is (repr(one) == repr(other))
 
 
 @PROPERTY

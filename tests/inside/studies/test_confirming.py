@@ -487,9 +487,9 @@ def test_a_winner_whose_test_samples_cannot_be_scored_is_a_result(tmp_path: Path
     ("options", "told"),
     [
         ({"budget": 5}, "A budget of 5 trainings is too small for a race of 6 trials, which needs"),
-        ({"top": 1}, "top must be a whole number of 2 or more. Received: 1."),
-        ({"top": 0}, "top must be a whole number of 2 or more. Received: 0."),
-        ({"seeds": 4}, "seeds must be a whole number of 5 or more"),
+        ({"top": 1}, "top must be a whole number of at least 2. Received: 1."),
+        ({"top": 0}, "top must be a whole number of at least 2. Received: 0."),
+        ({"seeds": 4}, "seeds must be a whole number of at least 5"),
         ({"budget": 0}, "budget must be a whole number of at least 1"),
         ({"workers": 0}, "workers must be a whole number of at least 1"),
         ({"workers": 2, "executor": "in-process"}, "takes no number of workers"),

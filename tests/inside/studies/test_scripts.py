@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -381,12 +380,11 @@ def test_a_pruner_counts_the_scripts_own_steps(tmp_path: Path) -> None:
 
 def test_what_is_said_of_a_script_is_in_its_plan(tmp_path: Path) -> None:
     (tmp_path / "tune.py").write_text(tuner_scripts.OPTUNA, encoding="utf-8")
-    plan = kerastudy_here(tmp_path, "launch", "tune.py", "--dry-run").stdout
+    dry = ("launch", "tune.py", "--dry-run", "--executor", "in-process")
+    plan = kerastudy_here(tmp_path, *dry).stdout
     assert "script     taken from the script: objective, to minimize" in plan
     assert "script     not taken: n_jobs=2" in plan
-    document = json.loads(
-        kerastudy_here(tmp_path, "launch", "tune.py", "--dry-run", "--json").stdout
-    )
+    document = as_json(kerastudy_here(tmp_path, *dry, "--json"))
     assert document["said"][0].startswith("taken from the script: objective, to minimize")
 
 

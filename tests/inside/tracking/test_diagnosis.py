@@ -20,7 +20,7 @@ from tracking.diagnosis import (
     Finding,
     TooThinError,
     diagnose,
-    diagnosed,
+    evidence,
     isolation,
 )
 from tracking.scores import SampleScores, write_scores
@@ -259,7 +259,7 @@ def test_noise_is_that_of_samples_or_of_seeds_where_they_are_recorded(
     assert noise.source == "the standard error of one value"
     raced = [SimpleNamespace(values=(0.9, 0.92, 0.91)), SimpleNamespace(values=(0.8, None, 0.81))]
     outcome = SimpleNamespace(race=raced)
-    monkeypatch.setattr(diagnosed, "read_confirmations", lambda history: [outcome])
+    monkeypatch.setattr(evidence, "read_confirmations", lambda history: [outcome])
     noise = DiagnosedStudy(history).noise
     assert noise is not None
     pooled = np.mean([np.var([0.9, 0.92, 0.91], ddof=1), np.var([0.8, 0.81], ddof=1)])

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import html.parser
+import itertools
 import json
 import math
 import re
@@ -25,7 +26,7 @@ from search_spaces import StudyError
 from studies.progress import NoProgress
 from tracking.history import trials_table
 from tracking.mlflow import process
-from tracking.records import Objective
+from tracking.records import Objective, RecordedSettings, settings_of
 from tracking.report import (
     NotebookChart,
     StudyData,
@@ -216,6 +217,16 @@ def test_a_page_holds_texts_as_texts(store: Store) -> None:
     assert "unsafe" not in allowed["script-src"] and allowed["img-src"] == "data: blob:"
     loading = ("src", "href", "action", "srcset", "poster", "data")
     assert not [each for each in page.attributes if each[1] in loading]
+
+
+def test_a_page_lists_the_settings_of_the_study(store: Store) -> None:
+    history = record(store, "settings", 1, patience=7, timeout=90.0, repeats=2)
+    cells = Page(write_report(history).read_text(encoding="utf-8")).cells
+    shown = dict(itertools.pairwise(cell.strip() for cell in cells))
+    for name in settings_of(RecordedSettings):
+        value = getattr(history.description, name)
+        if value not in (None, ""):
+            assert shown[name.replace("_", " ").capitalize()] == json.dumps(value), name
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What checks read of a study's record, and what they return."""
+"""The evidence in a study's record that checks read, and the findings that they return."""
 
 from __future__ import annotations
 
