@@ -394,8 +394,8 @@ def view_tags(
 ) -> dict[str, str]:
     """Returns the tags of an experiment that hold its prepared views.
 
-    Those are for a study of one or several engines, and the metrics that its trials log, as far as
-    they are known. They were created at a Unix time in milliseconds.
+    The views suit a study of one or several engines, and show the metrics that its trials log, as
+    far as these are known. Their time of creation is a Unix time in milliseconds.
     """
     names = sorted({description.objective.metric, *metrics}, key=_is_not(description))
     best = _best(description)
