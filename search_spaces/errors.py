@@ -238,7 +238,9 @@ def shown(value: object) -> str:
         hasattr(type(entry), "shape") for entry in entries
     ):
         return f"an object of type {type(value).__name__}"
-    if value is None or isinstance(value, bool | numbers.Number | str | list | tuple | dict):
+    if value is None or isinstance(
+        value, bool | numbers.Number | str | bytes | list | tuple | dict
+    ):
         text = " ".join(repr(value).split("\n"))
         return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
     return f"an object of type {type(value).__name__}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
 
@@ -103,14 +103,10 @@ def _points(space: SearchSpace) -> Iterator[tuple[bool, dict[str, Any]]]:
             else p.from_unit(float(row % 2))
             for p in space
         }
-        yield False, _active(space, values)
+        yield False, {name: values[name] for name in space.active(values)}
     source = random.Random(0)
     for _ in range(_MOST_DRAWN):
         yield True, space.from_unit({name: source.random() for name in space.dimensions})
-
-
-def _active(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: values[name] for name in space.active(values)}
 
 
 _LEFT: Final = ""

@@ -118,7 +118,7 @@ class Tracer:
         except Exception as raised:
             if self._stops(raised):
                 raise
-            error = f"{type(raised).__name__}: {raised}"
+            error = f"{type(raised).__name__}: {raised}".removesuffix(".")
             self.first_error = self.first_error or raised
         if self.clashes:
             raise ClashError

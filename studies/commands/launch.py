@@ -58,20 +58,22 @@ _SECTIONS: Final = {
 
 def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds an option for each setting that has a section. Its value is None if it is left out."""
-    types = {field.name: field.type for kind in _KINDS for field in dataclasses.fields(kind)}
+    fields = {field.name: field for kind in _KINDS for field in dataclasses.fields(kind)}
     for name, setting in reversed(_SETTINGS.items()):
         attributes: dict[str, Any]
-        type_name = str(types[name]).partition(" ")[0]
+        type_name, default = str(fields[name].type).partition(" ")[0], fields[name].default
+        help_text = setting.help
         if isinstance(setting.reads, str):
             attributes = {"metavar": setting.reads}
         elif isinstance(setting.reads, tuple) and setting.reads:
             attributes = {"type": click.Choice(setting.reads)}
+            help_text += f"  [default: {default}]" if default else ""
         elif type_name == "bool":
             attributes = {"is_flag": True}
         else:
             attributes = {"type": setting.reads or _TYPES.get(type_name, str)}
         option = setting.option or f"--{name.replace('_', '-')}"
-        command = click.option(option, name, default=None, help=setting.help, **attributes)(command)
+        command = click.option(option, name, default=None, help=help_text, **attributes)(command)
     return command
 
 

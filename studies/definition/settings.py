@@ -136,9 +136,15 @@ class StudySettings:
             "Another name for the study, which starts as a new one.", _study_name, TUNE
         ),
     )
-    data: DescribedData | DataBuilder | None = None
-    build: Builder = None
-    space: SearchSpace | Any | None = None
+    data: DescribedData | DataBuilder | None = setting(
+        None, "The data, or a function of hp that returns it; --data replaces it by a file's."
+    )
+    build: Builder = setting(
+        None, "A function of hp that returns a compiled Keras model.", at_launch=False
+    )
+    space: SearchSpace | Any | None = setting(
+        None, "The search space; left out, it is found by tracing the builder.", at_launch=False
+    )
     objective: str | Objective = setting(
         "val_loss", "The metric to optimize.", at_launch=False, another_study=True
     )
@@ -164,7 +170,11 @@ class StudySettings:
         at_launch=False,
         another_study=True,
     )
-    objective_function: Callable[[Any], Any] | None = None
+    objective_function: Callable[[Any], Any] | None = setting(
+        None,
+        "In place of data and builder: a function of a trial that returns a number.",
+        at_launch=False,
+    )
     direction: str | None = setting(
         None,
         "Which way the value of an objective function is better.  [default: minimize]",
@@ -302,7 +312,7 @@ def check_workers(workers: int | None, executor: str | None) -> None:
 class LaunchOptions:
     """The options of a launch. `Study.launch` describes them."""
 
-    store: str | Path | None = None
+    store: str | Path | None = setting(None, "The store's folder, as by --store.")
     executor: ExecutorName | None = setting(
         None,
         "Where trials run: in worker processes, in this one, or on a Ray cluster.  "
@@ -316,10 +326,10 @@ class LaunchOptions:
         "Trials to run at once.  [default: $KERASTUDY_WORKERS, or what suits the machine]",
         section=WHERE,
     )
-    progress: bool = True
+    progress: bool = setting(True, "Whether to show progress; --quiet shows none.", checks.truth)
     at_the_end: AtTheEnd = setting(
         "finish",
-        "Finish or cut running trials when time, value or patience ends it.  [default: finish]",
+        "Finish or cut running trials when time, value or patience ends the study.",
         partial(checks.choice, names=get_args(AtTheEnd)),
         BUDGET,
         reads=get_args(AtTheEnd),
@@ -334,7 +344,7 @@ class LaunchOptions:
     verify: Verify = setting(
         "some",
         "Train the best trial again by model.fit before it is registered: in full, for a tenth of "
-        "the launch, or not.  [default: some]",
+        "the launch, or not.",
         partial(checks.choice, names=get_args(Verify)),
         ADVANCED,
         reads=get_args(Verify),

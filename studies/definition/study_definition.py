@@ -169,10 +169,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         object.__setattr__(self, name, value)
 
 
-OVERRIDABLE = (
-    "data",
-    *(name for name, setting in settings_of(StudyDefinition).items() if setting.at_launch),
-)
+OVERRIDABLE = [name for name, setting in settings_of(StudyDefinition).items() if setting.at_launch]
 """Settings that a launch may replace."""
 
 

@@ -10,15 +10,17 @@ import traceback
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from search_spaces.errors import BuilderError
 from studies.error_texts import describe
+from studies.user_code.same_names import NAMES, OURS
 
 # TensorFlow's messages give the place of a function or of an operation in this form.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
-_OF_KERASTUDY = ("studies", "tracking", "search_spaces")
 _CATALOG = Path(__file__).parents[1] / "catalog"
+LIBRARIES: Final = frozenset(("site-packages", "dist-packages"))
+"""Folders of installed packages."""
 # Python's own, and TensorFlow's, which this module does not import.
 _OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}
 
@@ -117,12 +119,16 @@ def is_users(file: str) -> bool:
         return False
     if path.is_relative_to(_CATALOG):
         return True
-    root = _CATALOG.parents[1]
-    ours = [root / "kerastudy.py", *(root / name for name in _OF_KERASTUDY)]
     libraries = [
         sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
     ]
-    known = [*ours, *map(Path, libraries)]
-    return not any(path.is_relative_to(each) for each in known) and (
-        not {"site-packages", "dist-packages"}.intersection(path.parts)
+    return not (
+        is_ours(path.resolve())
+        or any(map(path.is_relative_to, libraries))
+        or LIBRARIES & set(path.parts)
     )
+
+
+def is_ours(file: Path) -> bool:
+    """Returns whether a file is kerastudy's own, one of the catalog included."""
+    return file == OURS / "kerastudy.py" or any(file.is_relative_to(OURS / name) for name in NAMES)

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Final
 
 NAMES: Final = ("search_spaces", "studies", "tracking")
-_OURS: Final = Path(__file__).resolve().parents[2]
+OURS: Final = Path(__file__).resolve().parents[2]
 _ABSENT: Final = object()
 
 # By the name of a module of ours: the user's folders and files of the same name.
@@ -201,7 +201,7 @@ def _is_ours(name: str) -> bool:
 
 def _place_of_ours(name: str) -> Path:
     """Returns the folder of a package of ours; of a module, its path without the suffix."""
-    return _OURS.joinpath(*name.split("."))
+    return OURS.joinpath(*name.split("."))
 
 
 def _submodules_of_ours(name: str) -> list[str]:

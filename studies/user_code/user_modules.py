@@ -25,11 +25,10 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from studies.user_code.causes import LIBRARIES, is_ours
 from studies.user_code.same_names import NAMES, places_of
 from tracking.records import CodeDescription
 
-_LIBRARIES = ("site-packages", "dist-packages")
-_OURS = Path(__file__).resolve().parents[2]
 # Python's own modules. It may be installed below a folder that is a repository, such as a home.
 _PYTHONS = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
 _BY_NAME = ("import_module", "__import__")
@@ -121,7 +120,7 @@ def imported_modules(folder: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     for module in tuple(sys.modules.values()):
         file = getattr(module, "__file__", None) or ""
-        if not file.endswith(".py") or any(library in file for library in _LIBRARIES):
+        if not file.endswith(".py") or any(library in file for library in LIBRARIES):
             continue
         place, text = _own_place(Path(file), roots, notebook), _text(Path(file))
         if place is not None and text is not None:
@@ -193,7 +192,7 @@ def _roots(path: Path) -> list[_Roots]:
 def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
     """Returns a file's path from the study's folder, if it is one of the study's own; else None."""
     resolved = file.resolve()
-    if file.suffix != ".py" or _is_ours(resolved) or resolved == path.resolve():
+    if file.suffix != ".py" or is_ours(resolved) or resolved == path.resolve():
         return None
     if any(resolved.is_relative_to(place) for place in _PYTHONS):
         return None
@@ -205,14 +204,10 @@ def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
     return None
 
 
-def _is_ours(file: Path) -> bool:
-    return file == _OURS / "kerastudy.py" or any(file.is_relative_to(_OURS / n) for n in NAMES)
-
-
 def _is_installed(file: Path, root: Path) -> bool:
     """Returns whether a file below a root is in an environment, or an installed package."""
     below = file.relative_to(root).parts[:-1]
-    if any(part in _LIBRARIES for part in below):
+    if any(part in LIBRARIES for part in below):
         return True
     folders = (root.joinpath(*below[: i + 1]) for i in range(len(below)))
     return any((f / "pyvenv.cfg").is_file() or (f / "conda-meta").is_dir() for f in folders)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import linecache
 import re
@@ -19,6 +21,8 @@ import pytest
 from pages import ROOT, check_page, pages, run_page, short_launches
 from suite import exhaustive_but
 from user_commands import as_json, environment, kerastudy_here, write_study
+
+import kerastudy as ks
 
 PAGES = [str(page.relative_to(ROOT)) for page in pages()]
 # What newcomers see first. All other pages run before a release.
@@ -164,3 +168,13 @@ def test_of_a_trial(launched: tuple[Path, Any]) -> None:
         as_json(kerastudy_here(folder, "show", study["study"], "--trial", number, "--json")),
         "trial",
     )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_on_a_page_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name in re.findall(r"\bks\.(\w+(?:\.\w+)*)", text):
+        functools.reduce(getattr, name.split("."), ks)
+    for call, function in (("Study", ks.Study), ("launch", ks.Study.launch)):
+        named = re.findall(rf"`(?:study\.)?{call}\((\w+)=", text)
+        assert set(named) <= set(inspect.signature(function).parameters), call

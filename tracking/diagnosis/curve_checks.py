@@ -117,8 +117,8 @@ class CurveCheck:
 def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns the gain of a trial in its last quarter, if it trained all of its epochs.
 
-    By more than the noise from epoch to epoch, and more than 2 % of all that it improved (a rule of
-    thumb), against its best before. Else the best epoch of a converged training, which is any of
+    The gain over its best before must exceed the noise from epoch to epoch, and 2 % of all that it
+    improved (a rule of thumb). Otherwise the best epoch of a converged training, which is any of
     the later ones, would count.
     """
     start = math.ceil(len(curve.losses) * _LAST_QUARTER)
@@ -131,8 +131,8 @@ def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
 def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns the epoch from which a trial is as good as at its best, if that is far from its end.
 
-    As good: within 2 % of all that it improved, or within the noise from epoch to epoch. Far: in
-    the first quarter; the playbook's tenth is less than an epoch where trainings are short.
+    It is as good within 2 % of all that it improved, or within the noise from epoch to epoch. The
+    first quarter is far from the end; the playbook's tenth of a short training is no epoch.
     """
     near = max(curve.noise, _GAIN * curve.gained)
     place = int((curve.losses <= curve.losses[curve.best] + near).argmax())
@@ -160,7 +160,7 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns the best objective of a trial on training data, if it underfits.
 
     Poor is, by a rule of thumb, an accuracy below 0.9, or a loss above half of that in the first
-    epoch. Of another objective that is maximized, no scale says what is poor.
+    epoch. No scale says what is poor for another objective that is maximized.
     """
     accuracy = "accuracy" in study.objective.metric.split("_")
     if curve.training is None or (not accuracy and study.objective.direction == "max"):

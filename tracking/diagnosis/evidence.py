@@ -179,12 +179,12 @@ class DiagnosedStudy:
 
     @property
     def scientific(self) -> list[Parameter]:
-        """Those of them that the study asks about."""
+        """The varying hyperparameters that the study asks about."""
         return [each for each in self.varying if each.role == "scientific"]
 
     @cached_property
     def ranges(self) -> list[Float | Int]:
-        """Those of them that are numbers from a range."""
+        """The varying hyperparameters that are numbers from a range."""
         return [each for each in self.varying if isinstance(each, Float | Int)]
 
     def top(self, trials: list[EndedTrial]) -> list[EndedTrial]:

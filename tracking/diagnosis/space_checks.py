@@ -39,8 +39,8 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     the range in its sampling scale, or at the last value of a short grid; so many would rarely lie
     there by chance (binomial, below 1 %); and in the half of the range next to the end, trials get
     better towards it (Spearman's rank correlation, one-sided, 5 %). The last keeps a sampler's own
-    preference for a region from counting as evidence. Of fewer than fifty trials, a tenth of the
-    range holds too few to tell: then it is the last fifth.
+    preference for a region from counting as evidence. A tenth of the range holds too few of less
+    than fifty trials to tell: then it is the last fifth.
     """
     name = parameter.name
     active = [t for t in study.ranked if parameter.contains(t.params.get(name))]
@@ -131,9 +131,9 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
     avoid sampling such points [...]. In some cases, a large number of infeasible points can
     indicate a bug in the training code."
 
-    Very large is, by a rule of thumb, a fifth of the trials, of two at least. Of all places at
-    which a range can be cut, and all values of a choice, that is named where failures gather most
-    surely (Fisher's exact test, at 1 % over all hyperparameters), if most trials there failed.
+    Very large is, by a rule of thumb, a fifth of the trials, and at least two. The finding names
+    the part of a range, or the value of a choice, in which failures gather most surely (Fisher's
+    exact test, at 1 % over all hyperparameters), if most trials there failed.
     """
     ended, failed = [*study.ranked, *study.infeasible], study.infeasible
     if len(failed) < _LEAST_FAILED or len(failed) < _MANY_FAILED * len(ended):

@@ -135,11 +135,10 @@ def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
 
     Returns:
         By trial number: the scores of the best epoch, or of each epoch if the study kept those.
-        Of a repeated trial one entry, the average of its trainings at their best epochs. Of a
-        cross-validated one the out-of-fold scores of all samples, after each epoch that all folds
-        have; if samples are split several times, those of the first time. Trials
-        without a value, or with one that `model.fit` contradicts, are left out, and so are those
-        whose files are missing or damaged.
+        A repeated trial has one entry, the average of its trainings at their best epochs. A
+        cross-validated trial has the out-of-fold scores of all samples, after each epoch that all
+        folds have; if samples are split several times, those of the first time. Left out are trials
+        without a value, with one that `model.fit` contradicts, or with missing or damaged files.
     """
     scores: dict[int, list[SampleScores]] = {}
     for trial in history.top(len(history.trials)):

@@ -26,7 +26,9 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from search_spaces import Fixed, Float, Int, Parameter, Scale, identity, is_number, value_to_unit
+from search_spaces.checks import finite_number, whole_number
 from search_spaces.errors import ComparisonError
+from search_spaces.texts import listed
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, Objective, TrialRecord
 
@@ -172,33 +174,28 @@ def compare(
 
 def _check(histories: Sequence[StudyHistory], reach: Sequence[float], top: int | None) -> None:
     keys = [(each.description.name, each.description.engine) for each in histories]
-    for name, engine in keys:
-        if keys.count((name, engine)) > 1:
-            raise ComparisonError(
-                f"The study {name!r} by {engine} is given twice: name another study, or another "
-                "engine."
-            )
+    called = [f"{name!r} by {engine}" for name, engine in keys]
+    if len(set(keys)) < len(keys):
+        twice = next(name for name in called if called.count(name) > 1)
+        hint = "Name another study, or another engine."
+        raise ComparisonError(f"The study {twice} is given twice", hint=hint)
     if len(keys) < 2:
         raise ComparisonError(
-            f"Comparing takes two studies, or one that was launched with two engines. Received: "
-            f"{', '.join(f'{name!r} by {engine}' for name, engine in keys) or 'none'}."
+            "Comparing takes two studies, or one that was launched with two engines. Received: "
+            f"{listed(called) or 'none'}."
         )
     objectives = [each.description.objective for each in histories]
     if len(set(objectives)) > 1:
-        lines = [
-            f"{name!r} by {engine}: {objective.direction} {objective.metric}"
-            for (name, engine), objective in zip(keys, objectives, strict=True)
-        ]
+        targets = (f"{objective.direction} {objective.metric}" for objective in objectives)
+        pairs = "; ".join(map(": ".join, zip(called, targets, strict=True)))
         raise ComparisonError(
-            f"Studies with different objectives can't be compared by value. Received: "
-            f"{'; '.join(lines)}. Compare studies that optimize the same metric in the same "
-            "direction."
+            "Studies with different objectives can't be compared by value. Received: "
+            f"{pairs}. Compare studies that optimize the same metric in the same direction."
         )
     for value in reach:
-        if not math.isfinite(value):
-            raise ComparisonError(f"A value to reach must be finite. Received: {value}.")
-    if top is not None and top < 1:
-        raise ComparisonError(f"The top region takes at least 1 trial. Received: {top}.")
+        finite_number("A value to reach", value, ComparisonError)
+    if top is not None:
+        whole_number("top", top, ComparisonError)
 
 
 def _overlaps(

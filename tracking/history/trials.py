@@ -195,8 +195,8 @@ def metric_by_epoch(
 ) -> dict[int, dict[int, float]]:
     """Reads a metric by epoch, of trials by number.
 
-    Of a repeated one that of its first repeat; of a cross-validated one the mean over folds. Values
-    that are not finite are left out.
+    A repeated trial has the metric of its first repeat, a cross-validated one the mean over folds.
+    Values that are not finite are left out.
     """
     chosen = list(trials)
     curves = JournalReader(folder).curves(each.uuid for each in chosen)
@@ -267,7 +267,7 @@ def _finite(epochs: Mapping[int, Mapping[str, float]]) -> Epochs:
 class RecordedCurves:
     """Reads the objective of recorded trials by epoch, all together when the first is asked for.
 
-    Of a repeated one that of its first repeat; of a cross-validated one the mean over folds.
+    A repeated trial has the curve of its first repeat, a cross-validated one the mean over folds.
     """
 
     def __init__(self, folder: Path, recorded: Iterable[TrialRecord]) -> None:

@@ -5,6 +5,7 @@ from .pages import Pages as Pages
 from .pages import study_description as study_description
 from .pages import study_note as study_note
 from .pages import view_id as view_id
+from .pages import view_tags as view_tags
 from .process import bring_up_to_date as bring_up_to_date
 from .runs import dataset_inputs as dataset_inputs
 from .server import Place as Place
@@ -16,4 +17,3 @@ from .server import server_of_environment as server_of_environment
 from .server import serving as serving
 from .tags import to_mlflow as to_mlflow
 from .token_app import behind_token as behind_token
-from .views import view_tags as view_tags

@@ -28,6 +28,7 @@ from tracking.mlflow.pages import (
     study_description,
     study_note,
     view_page,
+    view_tags,
 )
 from tracking.mlflow.registry import Registry
 from tracking.mlflow.runs import Runs, search_runs
@@ -39,7 +40,6 @@ from tracking.mlflow.server import (
     set_aside,
 )
 from tracking.mlflow.trials import Sender, TrialsSoFar, parent_name
-from tracking.mlflow.views import view_tags
 from tracking.records.converting import to_json
 from tracking.store.folder import Store
 from tracking.store.study_locks import holder_of

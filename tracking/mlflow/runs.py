@@ -278,7 +278,7 @@ def origin_tags(description: StudyDescription) -> dict[str, str]:
 def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
     """Returns the metrics of a trial as a whole, by the names that they have at MLflow.
 
-    Those of its cost are "system metrics", which the UI shows on another page: a bar for each
+    The metrics of its cost are "system metrics", which the UI shows on another page: a bar for each
     would stand among the curves.
     """
     metrics: dict[str, float] = {"system/seconds": result.seconds}

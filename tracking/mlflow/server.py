@@ -61,11 +61,9 @@ def check_server(address: str) -> str:
     except ValueError:
         is_server = False
     if not is_server:
-        raise TrackingError(
-            "The tracking URI must be the address of an MLflow server, such as "
-            f"http://127.0.0.1:5000, or off. Received: {address!r}. (The record itself is always "
-            "in the store, which --store chooses.)"
-        )
+        expected = "the address of an MLflow server, such as http://127.0.0.1:5000, or off"
+        hint = "(The record itself is always in the store, which --store chooses.)"
+        raise TrackingError.of_setting("The tracking URI", expected, address, hint)
     if parts.username or parts.password:
         raise TrackingError(
             "The tracking URI must not hold a user and a password, since it is recorded: give "

@@ -119,7 +119,10 @@ class RecordedSettings:
         None, "Value of the objective at which the study ends.", checks.finite_number, BUDGET
     )
     patience: int | None = setting(
-        None, "Trials without a better value after which it ends.", checks.whole_number, BUDGET
+        None,
+        "Trials without a better value after which the study ends.",
+        checks.whole_number,
+        BUDGET,
     )
     try_defaults: bool = setting(
         True, "Whether trial 0 has the defaults of the space.", checks.truth

@@ -348,8 +348,8 @@ class EndedTrial(TrialRecord):
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:
         """The training that the trial's checkpoint comes from, and its best epoch.
 
-        Of a cross-validated trial the one on all folds, if there is one. Else of a repeated trial
-        the best of its repeats; of any other the trial itself.
+        A cross-validated trial has the one on all folds, if there is one; a repeated trial the best
+        of its repeats; any other trial is its own training.
         """
         assert self.result.best is not None, "it has no checkpoint"
         if self.whole is not None:

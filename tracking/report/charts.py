@@ -57,7 +57,7 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
 def learning_curves(data: StudyData, of: Collection[int] = ()) -> alt.LayerChart:
     """Returns the curves of the top trials, the others behind, and the picked one in front.
 
-    Of some trials: these are in front instead, with their curves on training data dashed.
+    Trials given as `of` are in front instead, with their curves on training data dashed.
     """
     objective = data.history.description.objective
     top = [each.number for each in data.ranked[:_TOP] if each.state != "pruned"]

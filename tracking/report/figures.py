@@ -378,7 +378,7 @@ class StudyPlots:
     def predictions(self) -> alt.LayerChart:
         """Returns the champion's predictions of the validation part, against the truth.
 
-        Of classes it is the confusion matrix.
+        Classes are shown as the confusion matrix.
 
         Raises:
             StudyError: If that is not recorded.

@@ -41,7 +41,7 @@ def parallel_rows(data: StudyData) -> Columns:
     """Returns a row for each trial and axis: ``trial``, ``axis``, ``at``, ``unit`` and ``tier``.
 
     ``at`` is the value, ``unit`` its place in the sampling scale, from 0 to 1; below 0 where not
-    active. Of more than 400 trials the best quarter and each n-th of the others are shown.
+    active. More than 400 trials are thinned: the best quarter and each n-th of the others stay.
     """
     objective = data.history.description.objective
     chosen = data.ranked

@@ -33,8 +33,8 @@ class SampleScores:
             its square root, as for `RootMeanSquaredError`; ``"average"`` of the objectives of
             several trainings of the same samples; ``"pooled"`` of folds, one after another; others
             by a formula below.
-        values: Shape (n,): of each sample, 0 or 1 for an accuracy, or its loss. Of other kinds
-            (n, ...), as their formulas say; of pooled scores only the length counts.
+        values: Shape (n,): 0 or 1 of each sample for an accuracy, or its loss. Other kinds have
+            (n, ...), as their formulas say; only the length of pooled scores counts.
         epoch: The epoch, counted from 1.
         weights: Sample weights of shape (n,), or None.
         constant: Added to the mean, such as penalties of regularizers in ``val_loss``.
@@ -85,10 +85,10 @@ class SampleScores:
 
     @property
     def fewest(self) -> float:
-        """How many independent samples these are worth at least, whatever their scores.
+        """The number of independent samples that these are worth at least, whatever their scores.
 
-        Of groups that agree within, as many as there are groups; of samples with weights, as many
-        as vary like them (L. Kish, Survey sampling, 1965, ch. 8). Of an area under a ROC curve, as
+        Groups that agree within are worth one sample each; samples with weights as many as vary
+        like them (L. Kish, Survey sampling, 1965, ch. 8). An area under a ROC curve is worth as
         many as there are in the smaller class (Z. W. Birnbaum and O. M. Klose, Bounds for the
         variance of the Mann-Whitney statistic, Annals of Mathematical Statistics 28, 1957).
         """
@@ -259,7 +259,7 @@ def _share(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarr
 def _f_beta(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
     """Returns `FBetaScore`, or `F1Score`.
 
-    Of samples: true positives, false positives and false negatives of each class.
+    A sample has the true positives, false positives and false negatives of each class.
 
     Settings: beta, average (None: `index` is the class), epsilon.
     """
@@ -283,7 +283,7 @@ def _f_beta(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndar
 def _r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
     """Returns `R2Score`.
 
-    Of samples, for each output: the target (less a number that is the same for all samples), its
+    A sample has, for each output, the target (less a number that is the same for all samples), its
     square, and the squared error.
 
     Settings: aggregation (None: `index` is the output).

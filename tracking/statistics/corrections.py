@@ -39,8 +39,8 @@ def corrected(
     that were not drawn. I. Tsamardinos, E. Greasidou and G. Borboudakis, Bootstrapping the
     out-of-sample predictions for efficient and accurate cross-validation, Machine Learning 107,
     2018; among nine methods under automated selection it did best (arXiv 2406.08099). Where samples
-    are in groups, groups are drawn. Of trials that tie on a resample the first by epoch, then
-    number, is chosen: their losses would be of the samples left out too.
+    are in groups, groups are drawn. Trials that tie on a resample are chosen by the earlier epoch,
+    then the lower number: their losses would be of the samples left out too.
 
     The estimate is the mean of these scores where each trial has those of its best epoch alone.
     Where trials have the scores of several epochs, and the objective is a mean, the choice is made

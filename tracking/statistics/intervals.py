@@ -269,13 +269,12 @@ def gain(
     """Returns the winner's gain over the defaults: above 0 is better.
 
     Both were trained under the same seeds and scored on the same samples, so their differences vary
-    less than either: the variance is that of `crossed`, of the
-    differences, and the interval Student's. About one tuned configuration in ten is worse than the
-    default on new data: Overtuning in hyperparameter optimization, PMLR 293. If the interval
-    holds 0, no gain is shown.
+    less than either: the variance is that of the differences, by `crossed`, and the interval is
+    Student's. About one tuned configuration in ten is worse than the default on new data:
+    Overtuning in hyperparameter optimization, PMLR 293. If the interval holds 0, no gain is shown.
 
-    Of hits, two samples are added, one that only the winner has right and one that only the
-    defaults have: without, models that agree on all samples would have an interval without a width.
+    Hits get two more samples, one that only the winner has right and one that only the defaults
+    have right: else models that agree on all samples would have an interval without a width.
     D. G. Bonett and R. M. Price, Adjusted Wald confidence interval for a difference of binomial
     proportions based on paired data, Journal of Educational and Behavioral Statistics 37, 2012.
 

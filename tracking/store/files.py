@@ -142,7 +142,7 @@ def check_checkpoint(path: Path, digest: str) -> None:
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
     """Yields the repeats of a trial, by number, whose weights were written, with their digests.
 
-    Of a cross-validated trial it is the training on all folds. A digest may be empty.
+    A cross-validated trial has its training on all folds. A digest may be empty.
     """
     result = trial.result
     if result.best is None or trial.state not in ("complete", "pruned"):
@@ -191,7 +191,7 @@ _MEND = "Recorded trials are safe. Fix this, then give the command again."
 def as_store_errors() -> Iterator[None]:
     """Turns errors of the file system and of databases into a `StoreError`.
 
-    Such as a full disk, a store that went away, or a database that another program has locked.
+    Examples are a full disk, a store that went away, or a database that another program has locked.
     """
     try:
         yield

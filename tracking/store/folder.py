@@ -216,29 +216,31 @@ def check_study_name(name: object) -> str:
     characters, or space or dots at its ends. Normalizing makes a name typed on one system (macOS
     decomposes Hangul) the same as that typed on another.
     """
-    rule = "Give a plain name such as 'digits' or '손글씨 연구 1'."
-    if not isinstance(name, str):
-        raise StudyNameError(f"A study's name must be a string. Received: {name!r}. {rule}")
-    name = unicodedata.normalize("NFC", name)
-    if not name.strip():
-        raise StudyNameError(f"A study's name must not be empty. Received: {name!r}. {rule}")
+    fault = "must be a string"
+    if isinstance(name, str):
+        name = unicodedata.normalize("NFC", name)
+        fault = _fault_of(name)
+        if not fault:
+            return name
+    hint = "Give a plain name such as 'digits' or '손글씨 연구 1'."
+    raise StudyNameError(f"A study's name {fault}", received=name, hint=hint)
+
+
+def _fault_of(name: str) -> str:
     forbidden = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c) in _NO_TEXT})
+    if not name.strip():
+        return "must not be empty"
     if forbidden:
-        raise StudyNameError(
-            f"A study's name must not contain {' '.join(map(repr, forbidden))}: it names a folder "
-            f"and a registered model. Received: {name!r}. {rule}"
-        )
-    if name == "Default" or name.startswith("-"):
-        raise StudyNameError(
-            "A study must not be called 'Default', as MLflow's own experiment is, nor begin with "
-            f"'-', as an option does. Received: {name!r}. {rule}"
-        )
+        signs = " ".join(map(repr, forbidden))
+        return f"must not contain {signs}: it names a folder and a registered model"
+    if name == "Default":
+        return "must not be 'Default', as MLflow's own experiment is called"
+    if name.startswith("-"):
+        return "must not begin with '-', as an option does"
     if name != name.strip(" .") or len(name.encode()) > _LONGEST_IN_BYTES:
-        raise StudyNameError(
-            f"A study's name must not begin or end with a space or a dot, and be at most "
-            f"{_LONGEST_IN_BYTES} bytes long. Received: {name!r}. {rule}"
-        )
-    return name
+        limit = f"be at most {_LONGEST_IN_BYTES} bytes long"
+        return f"must not begin or end with a space or a dot, and {limit}"
+    return ""
 
 
 def known_names(name: str, names: Sequence[str]) -> str:
