@@ -251,8 +251,8 @@ class Structure:
         unread = {*_ABOUT_CLASSES, *(_BEFORE_TRAINING if is_of_keras(kind) else ())}
         for name, item in vars(kind).items():
             # Python's own notes of a class, such as its fields, and slots are left out.
-            noted = name.startswith("__") and isinstance(item, dict | tuple)
-            if not (noted or name in unread or isinstance(item, _SLOTS)):
+            is_pythons_note = name.startswith("__") and isinstance(item, dict | tuple)
+            if not (is_pythons_note or name in unread or isinstance(item, _SLOTS)):
                 self._write(name, self._token(item))
 
     def _visit_function(self, function: types.FunctionType) -> None:

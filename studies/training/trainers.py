@@ -190,7 +190,7 @@ class PlainTrainer:
         def note(step: int, function: Any) -> None:
             if step in noted and noted[step][0] is function:
                 return
-            known = step in noted
+            again = step in noted
             noted[step] = function, ""
             try:
                 structure = Structure(model, present_settings())
@@ -198,7 +198,7 @@ class PlainTrainer:
                 # Keras may be of another version: `fit` must train nevertheless.
                 trainer.traced = None
                 return
-            if not known:
+            if not again:
                 check_traced_alike(training.traced[step : step + 1], structure)
             noted[step] = function, structure.traced
             texts = [text for _, text in noted.values()]
@@ -317,15 +317,15 @@ class HyperModelTrainer:
 
     def __init__(self, hypermodel: Any) -> None:
         self._hypermodel, self._fit = hypermodel, hypermodel.fit
-        # The metrics of the given model's last epoch in this trial.
+        # The metrics of the last epoch of the builder's model in this trial.
         self._last: Mapping[str, float] = {}
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """Trains by the HyperModel's `fit`, which must take samples' weights if there are any."""
         spec, splits = training.spec, training.splits.arrays
         self.unsaved, self._last = "", {}
-        given = training.model
-        watching = _watching(self._reporting(given, on_epoch), spec.seed)
+        model = training.model
+        watching = _watching(self._reporting(model, on_epoch), spec.seed)
         validation = splits.validation
         weights = () if validation.sample_weight is None else (validation.sample_weight,)
         keywords = {
@@ -338,7 +338,7 @@ class HyperModelTrainer:
         if splits.train.sample_weight is not None:
             keywords["sample_weight"] = splits.train.sample_weight
         objective = spec.objective.metric
-        before = [array.tobytes() for array in copy_of(given)]
+        before = [array.tobytes() for array in copy_of(model)]
         with _fitted_models() as fitted:
             returned = self._call(training, keywords)
         if not watching.ended and hasattr(returned, "history"):
@@ -348,33 +348,33 @@ class HyperModelTrainer:
         else:
             outcome = _outcome_of(returned, objective)
         if outcome is not None:
-            changed = [array.tobytes() for array in copy_of(given)] != before
-            trained = changed or any(model is given for model in fitted)
+            changed = [array.tobytes() for array in copy_of(model)] != before
+            trained = changed or any(each is model for each in fitted)
             self.unsaved = self._why_unsaved(training, fitted, outcome) if trained else _OTHERS
         return outcome
 
     def _why_unsaved(
         self, training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
     ) -> str:
-        """Returns why the given model, as `fit` left it, is not known to have the value."""
-        given, objective = training.model, training.spec.objective.metric
+        """Returns why the builder's model, as `fit` left it, is not known to have the value."""
+        model, objective = training.model, training.spec.objective.metric
         last = self._last.get(objective)
-        value, measured = outcome.get(objective, last), _measured(given, training).get(objective)
-        others = any(model is not given for model in fitted)
+        value, measured = outcome.get(objective, last), _measured(model, training).get(objective)
+        others = any(each is not model for each in fitted)
         if value is not None and measured is not None:
-            known = math.isclose(measured, value, rel_tol=_TOLERANCE)
+            has_value = math.isclose(measured, value, rel_tol=_TOLERANCE)
         else:
             # Only these weights can have a metric of the user's own.
-            known = value == last or (not others and len(fitted) <= 1)
-        if known:
+            has_value = value == last or (not others and len(fitted) <= 1)
+        if has_value:
             return ""
         return _OTHERS if others else _NOT_MEASURED
 
-    def _reporting(self, given: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
+    def _reporting(self, built: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
         """Returns a function that takes an epoch of any model that the `fit` trains."""
 
         def report(model: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
-            self.unsaved = "" if model is None or model is given else _OTHERS
+            self.unsaved = "" if model is None or model is built else _OTHERS
             if not self.unsaved:
                 self._last = metrics
             return on_epoch(epoch, metrics)

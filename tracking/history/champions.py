@@ -1,4 +1,4 @@
-"""The champion of a study: its saved model in the study's folder, and the record of it."""
+"""The champion of a study: its saved model and predictions; the scores of validation samples."""
 
 from __future__ import annotations
 

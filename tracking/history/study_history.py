@@ -1,4 +1,4 @@
-"""Reading studies back from their journals, with the code that their trials ran from."""
+"""A study as recorded: read from its journal, with its code; renamed, and deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's trials: ranked, completed, and as a table; why they ended."""
+"""A study's trials: ranked, completed, as a table; their curves by epoch; why they ended."""
 
 from __future__ import annotations
 

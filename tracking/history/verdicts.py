@@ -1,4 +1,4 @@
-"""How much of a study's best value to believe, from the record."""
+"""The verdict on a study's best value, from its record, confirmations and evaluations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a study has been sent where: the notes of the exporter, in ``exports.db``.
+"""The notes of the exporter on what it has sent where, in ``exports.db``.
 
 They are beside the journal, but no part of the record: without them the exporter finds what a
 destination has by the uuids in its tags. Before a run is made its uuid is noted, and after it the

@@ -1,4 +1,4 @@
-"""Runs at a destination: found and made by the uuids of the journal, written, left alone."""
+"""Runs at a destination, found and made by the journal's uuids; their params, metrics and tags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MLflow servers: the client of one, the store's own database, its UI, and what may go wrong."""
+"""MLflow servers: the client of one, the store's own database, the UI, and their errors."""
 
 from __future__ import annotations
 

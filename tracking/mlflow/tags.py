@@ -1,4 +1,9 @@
-"""The tags that kerastudy puts on MLflow's experiments, runs and models."""
+"""The tags that kerastudy puts on MLflow's objects, and names in MLflow's spelling.
+
+MLflow allows 250 letters, digits and ``_ - . space : /``, and no name that would change as a path.
+Keras and a search space allow more: what MLflow refuses is spelled ``:x40:`` for ``@``, and a
+longer name is cut. The journal has all names as they are.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sends the trials and confirmations of a study that have changed since it was last sent."""
+"""Sends the trials and confirmations of a study that have changed since the last time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of a study's page: each chart with its heading and explanation."""
+"""The figures of a study's page, with headings and explanations; charts for notebooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hyperparameters do: parallel coordinates, importance, slices, a contour."""
+"""The charts of hyperparameters: parallel coordinates, importance, slices, a contour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes pages: that of a study, and that which compares studies or engines of one.
+"""The pages of a study, and of several studies or engines side by side.
 
 Each is one HTML file with all of its data, charts and scripts.
 """

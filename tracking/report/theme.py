@@ -1,4 +1,4 @@
-"""What all charts share: colours, fonts, scales of the objective, linked selections.
+"""The look that all charts share: colours, fonts, scales of the objective, linked selections.
 
 Colours of marks are of the Okabe-Ito palette, which colour-blind people tell apart, and states have
 shapes too. Neutral colours are replaced in a page, which knows a dark mode.

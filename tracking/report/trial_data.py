@@ -1,4 +1,4 @@
-"""A study's trials and curves as columns, which charts and tables are drawn from."""
+"""A study's trials and curves as columns, and the axes of its hyperparameters, for charts."""
 
 from __future__ import annotations
 

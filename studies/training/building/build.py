@@ -311,5 +311,5 @@ def splits_for(data: AnyData, hp: Any) -> LoadedData:
     """Returns the data that a trial is trained on, its classes weighted if `data` makes it."""
     if not isinstance(data, MadeData):
         return data
-    made = data.of(hp)
-    return with_class_weight(made.splits, made.class_weight)
+    data_of_trial = data.of(hp)
+    return with_class_weight(data_of_trial.splits, data_of_trial.class_weight)

@@ -127,7 +127,7 @@ def _trace(
     specs: list[tf.TensorSpec],
     layout: BatchLayout,
     size: int,
-    known: int | None,
+    size_known: int | None,
 ) -> Loop:
     import tensorflow as tf
 
@@ -140,7 +140,8 @@ def _trace(
         *arrays, start, end = arguments
         # The shape that TensorFlow knows in `fit`.
         flat = [
-            tf.ensure_shape(array, [known, *array.shape[1:]]) for array in batch(arrays, start, end)
+            tf.ensure_shape(array, [size_known, *array.shape[1:]])
+            for array in batch(arrays, start, end)
         ]
         data = tf.nest.pack_sequence_as(layout.structure, flat)
         logs = model.distribute_strategy.run(step, args=(data,))

@@ -232,16 +232,16 @@ def _on_columns(
     """Returns a model with an input for each column of a table."""
     import keras
 
-    taken = {layer.name for layer in layers_within(model)}
+    names_taken = {layer.name for layer in layers_within(model)}
     inputs = {
         column.name: keras.Input(
             (1,),
             dtype="string" if column.kind == "category" else "float32",
-            name=_free(column.name.replace("/", "_"), taken),
+            name=_free(column.name.replace("/", "_"), names_taken),
         )
         for column in table.columns
     }
-    row = _row(inputs, table, taken)
+    row = _row(inputs, table, names_taken)
     with warnings.catch_warnings():
         # Keras's names can't be those of all columns. The keys are, and they count.
         warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
