@@ -1,4 +1,4 @@
-"""A loaded study that runs trials, saves the champion and answers, and the executor in-process."""
+"""A loaded study, where its trials run; and the executor that runs them in this process."""
 
 from __future__ import annotations
 

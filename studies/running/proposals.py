@@ -1,4 +1,4 @@
-"""What a study trains next: its engine's proposals, until the budget is spent.
+"""The proposals of a study's engine, until the budget is spent.
 
 The engine gets results as trials end, or in the order of their numbers. With several workers,
 timing decides which trial ends first, and proposals depend on the results so far. A deterministic
