@@ -324,7 +324,7 @@ def test_the_winner_is_the_champion(folder: Path, found: Confirmation, tmp_path:
     assert version.tags["kerastudy.verdict"] == worth
     assert version.description.startswith(f"**Trial {left} has ")
     shown = " ".join(kerastudy_here(copied, "show", NAME, *store).stdout.split())
-    assert f"champion: trial {left}, promoted {worth}" in shown
+    assert f"champion: trial {left}, promoted. {worth}" in shown
     # The next confirmation does not; and launches leave its winner.
     done = kerastudy_here(copied, "confirm", NAME, *OPTIONS, *store)
     assert "its winner becomes the champion" in done.stderr
