@@ -1,4 +1,5 @@
 from .charts import belief as belief
+from .charts import equations as equations
 from .charts import targets as targets
 from .figures import NotebookChart as NotebookChart
 from .figures import StudyPlots as StudyPlots

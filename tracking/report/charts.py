@@ -6,6 +6,7 @@ import base64
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
+from statistics import correlation, linear_regression
 from typing import Any
 
 import altair as alt
@@ -26,6 +27,8 @@ _MOST_LABELED = 25
 # Numbers in the colour of ink can be read on it, by light and in the dark: a contrast of 4.5.
 _DARKEST = 0.55
 _MOST_WORST = 18
+# Predictions are float32: points of a line miss it by less.
+_NOT_A_LINE = 1e-9
 _TARGET, _FOUND, _RULE = "target", "prediction", "true"
 
 
@@ -331,8 +334,28 @@ def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
         if output.rule
         else f"Prediction by {output.feature_name if of_feature else _TARGET}",
         340,
-        f"Targets and predictions of {len(order)} samples.",
+        equations(output) or f"Targets and predictions of {len(order)} samples.",
     )
+
+
+def equations(output: ValidationPredictions) -> str:
+    """Returns the line that was found, and the true one; empty if the predictions are no line."""
+    lines = {"Found": output.predicted, "True": output.rule}
+    texts = [
+        f"{name}: {equation}."
+        for name, y in lines.items()
+        if (equation := _equation(output.feature, y, output.feature_name))
+    ]
+    return " ".join(texts) if texts and texts[0].startswith("Found") else ""
+
+
+def _equation(x: Sequence[float], y: Sequence[float], name: str) -> str:
+    """Returns the equation of the line that points are on; empty if they are on none."""
+    if len(y) < 3 or min(len(set(x)), len(set(y))) < 3 or 1 - abs(correlation(x, y)) > _NOT_A_LINE:
+        return ""
+    slope, intercept = linear_regression(x, y)
+    sign = "-" if intercept < 0 else "+"
+    return f"y = {slope:.3g} {name} {sign} {abs(intercept):.3g}"
 
 
 def worst_samples(output: ValidationPredictions) -> list[dict[str, Any]]:

@@ -258,7 +258,7 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
     if output.feature:
         text = "Points: targets. Blue: what the champion predicts."
         text += " Dashed: the rule that made the targets, without noise." if output.rule else ""
-    yield Figure(charts.targets(output, suffix), text)
+    yield Figure(charts.targets(output, suffix), f"{charts.equations(output)} {text}".lstrip())
 
 
 def _training(data: StudyData) -> Iterator[Figure]:

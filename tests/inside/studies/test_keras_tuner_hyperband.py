@@ -136,7 +136,7 @@ class TestHyperband:
         "changed, said",
         [
             ({"space": SearchSpace(ks.dropout(), ks.epochs(2, 4))}, "'epochs' is in the search"),
-            ({"epochs": 1}, "epochs=1"),
+            ({"epochs": 1}, "at least 2 epochs. Received: 1"),
             ({"pruner": "median"}, "'median'"),
             ({"space": SearchSpace(ks.Fixed("rate", 1))}, "Fixed"),
         ],

@@ -264,7 +264,7 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     assert found["best"]["user_attrs"] == {"double": 2 * found["best"]["params"]["x"]}
     kerastudy_here(tmp_path, *launch, "--trials", "2", "--engine", "optuna:random")
     compared = kerastudy_here(tmp_path, "compare", "hill")
-    assert [line.split()[2] for line in compared.stdout.splitlines()[3:5]] == ["-", "-"]
+    assert ["epoch", "-", "-"] in [line.split() for line in compared.stdout.splitlines()]
     found = as_json(kerastudy_here(tmp_path, "compare", "hill", "--json"))
     assert [study["best"]["epoch"] for study in found["studies"]] == [None, None]
     columns = table_columns(StudyData(read_study(open_store(tmp_path / "kerastudy-store"), "hill")))

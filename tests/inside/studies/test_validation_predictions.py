@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from search_spaces import DataError
 from studies.data import datasets
 from studies.training import validation_predictions
 from tracking.records import ValidationPredictions, from_json, to_json
-from tracking.report import targets
+from tracking.report import equations, targets
 
 random = np.random.default_rng(3)
 N = 90
@@ -132,8 +133,16 @@ def test_a_line_is_recorded_next_to_the_rule_that_made_it() -> None:
     nearest = [float(np.abs(table["metres"] - each).min()) for each in found.feature]
     assert max(nearest) < 1e-4 and found.feature_name == "metres"
     assert np.allclose(found.rule, 3 * np.array(found.feature) + 1)
+    # The found line, in the unit of the table.
+    slope, intercept = np.polyfit(found.feature, found.predicted, 1)
+    sign = "-" if intercept < 0 else "+"
+    text = f"Found: y = {slope:.3g} metres {sign} {abs(intercept):.3g}. True: y = 3 metres + 1."
+    assert equations(found) == text
     drawn = targets(found).to_dict()
     assert len(drawn["layer"]) == 3
+    # A curve has no equation.
+    bent = replace(found, predicted=tuple(np.square(found.feature)))
+    assert equations(bent) == ""
 
 
 @pytest.mark.parametrize(

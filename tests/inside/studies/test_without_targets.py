@@ -128,7 +128,9 @@ def test_three_arrays_of_one_kind_are_asked_whether_they_have_targets() -> None:
 
 
 def test_weights_need_targets() -> None:
-    with pytest.raises(DataError, match="sample_weight weighs the loss of each sample's targets"):
+    with pytest.raises(
+        DataError, match="sample_weight weighs the loss of targets, and there are none"
+    ):
         ks.datasets.arrays(X, sample_weight=np.ones(40)).load()
 
 
