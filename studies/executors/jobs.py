@@ -81,7 +81,7 @@ class Executor(Protocol):
         ...
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """Passes events to `handler` as they come; returns after `seconds` without one, if it can."""
+        """Passes events to the handler; returns after `seconds` without one, if it can."""
         ...
 
     @property

@@ -140,7 +140,7 @@ class WorkerPool(LoadedByWorkers):
         self._check_alike(worker)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Continues without a worker that can't load the study, in most cases for lack of memory."""
+        """Continues without a worker that can't load the study, mostly for lack of memory."""
         if len(self._workers) == 1:
             raise error
         self._end(worker)

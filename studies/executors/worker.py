@@ -43,7 +43,7 @@ from studies.user_code import ShippedStudy, Target, place_of
 from tracking.records import EpochResult, TrialSpec, TrialTask
 
 _Answer = TypeVar("_Answer", Answer, ChampionSaved)
-# A study that kills its worker so often does so each time.
+# A study that has killed its worker so often would do so each time.
 _ATTEMPTS = 3
 
 

@@ -68,7 +68,7 @@ def main() -> None:
 def _end_with_driver(shared: Path) -> None:
     """Ends this process when its driver ends, even during an epoch.
 
-    Also removes the shared data, unless the driver has said that it will.
+    If the driver has died, also removes the shared data.
     """
     if _read_line() != ENDED.strip():
         _remove(shared)
