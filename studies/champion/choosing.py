@@ -253,15 +253,15 @@ class Promotion:
         study: The study's name.
         engine: The trial's engine.
         trial: The trial's number.
-        epoch: Its best epoch.
-        value: Its value there.
+        epoch: The trial's best epoch.
+        value: The trial's value at that epoch.
         metric: The metric of the value.
         champion: The address of the champion, ``models:/NAME@champion``; empty if only a refit was
             registered.
         reason: Why it was promoted, or empty.
         refit: The address of the model that was trained on validation data too, or empty. It has
             no validation value.
-        how: How that was trained, or None.
+        how: How the refit was trained, or None.
         notes: Sentences that a person should know.
     """
 
@@ -296,18 +296,18 @@ def promote(
 ) -> Promotion:
     """Registers the checkpoint of a trial as the study's champion.
 
-    Earlier versions of the registered model stay. Launches keep a trial that was named, or with a
-    reason; without both, they choose the champion again. A trial whose checkpoint is gone is
-    trained again, with the same bits.
+    Earlier versions of the registered model stay. If ``trial`` or ``reason`` is given, launches
+    keep this champion; otherwise they choose the champion again. A trial whose checkpoint is gone
+    is trained again, with the same bits.
 
     Args:
-        study: The study's name; or the study itself, for one of a notebook.
+        study: The study's name, or the study itself if it was made in a notebook.
         trial: The number of a trial; None for the best, or with ``refit`` for the champion, which
             then stays as it is.
-        reason: Why, in a sentence; kept on the registered version.
-        refit: Whether to train its configuration on training and validation data together, for the
-            best epoch's number of epochs, and register that model as ``refit``, next to the
-            champion. It has no validation value.
+        reason: Why the trial is promoted, in a sentence; the registered version keeps it.
+        refit: Whether to train the trial's configuration on training and validation data together,
+            for as many epochs as its best epoch's number, and register that model as ``refit``,
+            next to the champion. It has no validation value.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine that proposed the trial, if the study was launched with several.
         trust: Whether to run the code in a store that this user did not make.

@@ -72,19 +72,19 @@ def confirm(
     winner becomes the champion.
 
     Args:
-        study: The study's name; or the study itself, for one of a notebook.
-        top: The best trials that race, at least 2.
-        seeds: Fresh seeds for the test part, at least 5.
-        budget: Trainings of the race.
+        study: The study's name, or the study itself if it was made in a notebook.
+        top: How many of the best trials race, at least 2.
+        seeds: The number of fresh seeds for the test part, at least 5.
+        budget: The number of trainings in the race.
         test: Whether to read the test part.
         keep: Whether the present champion stays, instead of the winner.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine whose trials race, if the study was launched with several; None for that
-            of the best trial.
-        executor: ``"in-process"``, or ``"worker"`` for processes of their own. Default: the former
-            for a study of this process, unless ``workers`` is given; the latter for a name.
-        workers: Trainings to run at once, each in a worker process; None: as many as suit the
-            machine and the study.
+        engine: The engine whose trials race, if the study was launched with several; None: the
+            engine of the best trial.
+        executor: ``"in-process"``, or ``"worker"`` for worker processes. The default is
+            ``"in-process"`` if `study` is an object and ``workers`` is None, else ``"worker"``.
+        workers: How many trainings run at once, each in a worker process; None: as many as suit
+            the machine and the study.
         trust: Whether to run the code in a store that this user did not make.
         progress: Whether to show progress on standard error.
 

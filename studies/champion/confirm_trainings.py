@@ -65,8 +65,8 @@ class ConfirmOptions:
 
     Attributes:
         top: How many of the best trials race.
-        seeds: Fresh seeds for the test part; also the most new seeds of a racer.
-        budget: Trainings of the race; all folds under one seed count as one.
+        seeds: The number of fresh seeds for the test part, and the most new seeds of a racer.
+        budget: The number of trainings in the race; all folds under one seed count as one.
         test: Whether the test part is read.
     """
 

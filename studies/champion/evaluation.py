@@ -61,11 +61,11 @@ def evaluate(
 ) -> Evaluation:
     """Evaluates a study's champion on the sealed test part, which nothing else reads.
 
-    In a new process, by `model.evaluate`, from the code in the record. Each reading is recorded;
-    from the second one on, a warning is shown: a test part judges a choice only once.
+    `model.evaluate` runs in a new process, with the recorded code. Each reading is recorded. From
+    the second reading on, a warning is shown: a test part judges a choice only once.
 
     Args:
-        study: The study's name; or the study itself, for one of a notebook.
+        study: The study's name, or the study itself if it was made in a notebook.
         trial: The number of a trial; None for the champion.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine that proposed the trial, if the study was launched with several.

@@ -63,20 +63,20 @@ def predict(
 ) -> pd.DataFrame:
     """Predicts the samples of a file by a study's registered model.
 
-    Arrays in memory: `StudyResults.predict`, as in ``ks.read_study("digits").predict(x)``.
+    For arrays in memory use `StudyResults.predict`: ``ks.read_study("digits").predict(x)``.
 
     Args:
         study: The study's name.
-        samples: An npz, npy, csv or parquet file, an image or a txt file, or a folder of such:
-            samples as they were passed to the study, before preprocessing. Several inputs: an npz
-            file with their names.
+        samples: An npz, npy, csv or parquet file, an image, a txt file, or a folder of images or
+            txt files. The samples are as they were passed to the study, before preprocessing. For
+            a model with several inputs, an npz file has an array by the name of each.
         probabilities: Whether to add the probability of each class.
-        alias: ``"refit"``: the model that was trained on validation data too.
+        alias: ``"champion"``, or ``"refit"`` for the model that was trained on validation data too.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
 
     Returns:
-        A row for each sample: its class by name, or what is predicted.
+        A row for each sample: the name of its class, or the predicted values.
 
     Raises:
         DataError: If the file can't be read, or the model takes something else.
@@ -247,7 +247,7 @@ def _columns(
 
 
 def as_frame(columns: Mapping[str, np.ndarray], files: Sequence[str] = ()) -> pd.DataFrame:
-    """Returns predictions as a table; raises DataError if a sample's prediction is no row."""
+    """Returns predictions as a table; raises DataError if a prediction does not fit into a row."""
     import pandas as pd
 
     flat: dict[str, Any] = {"file": list(files)} if files else {}

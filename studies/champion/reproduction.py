@@ -32,15 +32,15 @@ class Reproduction:
         study: The study's name.
         trial: The trial's number.
         identical: Whether every metric of every epoch and the weights' digest are the same.
-        epochs: Epochs that were compared.
+        epochs: The number of epochs that were compared.
         max_difference: The largest absolute difference of a metric; None if nothing could be
-            compared; infinite if one has a metric or an epoch that the other lacks.
+            compared; infinite if one run has a metric or an epoch that the other lacks.
         recorded_sha256: Digest of the recorded weights of the best epoch.
-        reproduced_sha256: Digest of the weights after the same epoch now; empty if it ended before.
+        reproduced_sha256: Digest of the new weights after that epoch; empty if it was not reached.
         environment_differences: The differences between then and now, in words.
         notes: Further messages: changed code, changed data.
-        engine: The engine that proposed it.
-        trainer: What trained it now: "plain" (`model.fit`), "compiled", "hypermodel" for a
+        engine: The engine that proposed the trial.
+        trainer: The trainer of the new run: "plain" (`model.fit`), "compiled", "hypermodel" for a
             HyperModel's own fit, or "objective" for an objective function; empty if nothing was
             run.
     """

@@ -173,7 +173,7 @@ class Rerun(Jobs):
             return "prune" if pruned else "continue"
         if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
-        # A trial that was pruned is pruned again here. If a callback ended it, that does so again.
+        # A trial that was pruned is pruned again here. A callback that ended a trial ends it again.
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:

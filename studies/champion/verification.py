@@ -156,8 +156,8 @@ class Verifier:
     def _seconds_so_far(self, history: StudyHistory, trial: EndedTrial) -> float:
         """Returns how long the launch has run.
 
-        For a trial of an earlier launch, whose comparison was in most cases interrupted, it is the
-        time of the study's trials, as this launch has only begun.
+        For a trial of an earlier launch, returns the time of the study's trials instead, as this
+        launch has only begun. In most cases, the earlier one was interrupted in the comparison.
         """
         seconds = time.monotonic() - self._started
         if trial.started >= 1000 * (time.time() - seconds):

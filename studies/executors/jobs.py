@@ -110,7 +110,7 @@ class Executor(Protocol):
 
 # If a job's process ends by itself so often, the job is the cause.
 _ATTEMPTS = 3
-# While nothing runs, stops and the end of the jobs' time are checked at this interval.
+# While no job runs, a stop or the end of the jobs' time is noticed within this time.
 _SECONDS_TO_NOTICE = 0.5
 # Jobs that are ready within this time begin together. A job that takes longer does not delay the
 # others, or keep a transaction open.
@@ -127,7 +127,7 @@ class Job:
             submitted.
         name: The job's name for people; empty for a trial.
         losses: How many of its processes ended by themselves, but not with their machine.
-        alone: Whether no other job may run at the same time, as it ran out of memory.
+        alone: Whether no other job may run at the same time, as this one ran out of memory.
         left: How many of its fits have not ended.
     """
 

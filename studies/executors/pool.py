@@ -103,7 +103,7 @@ class WorkerPool(LoadedByWorkers):
         return self._workers[0].save_champion(spec, checkpoint, space, folder)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a function with the session of a worker; only while no trial runs."""
+        """Calls a function with a worker's session. Call this only while no trial runs."""
         return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ class Machine:
 
     cores: int
     memory: int | None = None  # Available bytes, or None if unknown.
-    gpus: tuple[str, ...] = ()  # As CUDA names them.
+    gpus: tuple[str, ...] = ()  # The names that CUDA uses.
 
 
 def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
@@ -61,9 +61,9 @@ def suited_workers(
 ) -> int:
     """Returns the number of workers that suit a study, 1 to 16.
 
-    There is one worker for each GPU; without GPUs, as many as the cores suffice for. There are at
-    most as many as remaining trials, and as fit into memory, by the bytes of the default model's
-    weights. `machine` has the resources before any worker started.
+    It is the number of GPUs; without GPUs, the number of cores divided by a worker's threads. It is
+    at most the number of remaining trials, and the number of workers that fit into memory, by the
+    bytes of the default model's weights. `machine` has the resources before any worker started.
     """
     limits = [MOST_WORKERS, len(machine.gpus) or machine.cores // threads]
     if trials is not None:

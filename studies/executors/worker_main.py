@@ -35,7 +35,7 @@ _unread = bytearray()
 _STDIN = 0
 # The thread has so many seconds to end this process, before the watchdog does.
 _SECONDS_TO_END = 3.0
-# A folder into which a file is written while it is removed stays: its removal is repeated so often.
+# Removing a folder fails if a file is written into it meanwhile: it is tried so often.
 _REMOVALS = 20
 
 

@@ -47,7 +47,7 @@ class Retention:
             self._scores.add(rank, valued.result.scores_bytes)
 
     def told(self) -> str:
-        """Returns a line for the user the first time that scores are removed; else an empty text."""
+        """Returns a line for the user the first time that scores are removed, else no text."""
         return self._scores.told()
 
     def last_kept(self, known: int | None = None) -> Rank | None:

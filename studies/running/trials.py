@@ -30,15 +30,15 @@ class Running:
     """A trial that runs."""
 
     trial: TrialRecord
-    fits: Sequence[TrialSpec]  # One, or one for each repeat or fold.
-    uuids: list[str] = field(default_factory=list)  # Of the fits that have begun.
-    results: list[TrialResult] = field(default_factory=list)  # Of the fits that have ended.
-    epochs: list[EpochResult] = field(default_factory=list)  # Of all fits so far.
+    fits: Sequence[TrialSpec]  # One fit, or one for each repeat or fold.
+    uuids: list[str] = field(default_factory=list)  # Each fit that has begun has one.
+    results: list[TrialResult] = field(default_factory=list)  # Each fit that has ended has one.
+    epochs: list[EpochResult] = field(default_factory=list)  # These are the epochs of all fits.
     # The curves map each fit's repeat to the objective's values by epoch.
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
     began: float = 0.0  # When the present fit began, by the driver's clock, in seconds.
     last_epoch: float = 0.0  # When the fit's last epoch ended, or the fit began.
-    longest_epoch: float = 0.0  # In seconds.
+    longest_epoch: float = 0.0  # The duration of the fit's longest epoch, in seconds.
 
     def begin_fit(self, uuid: str, now: float) -> None:
         """Begins the trial's next fit."""

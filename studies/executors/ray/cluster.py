@@ -122,7 +122,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
 
     If this process is connected already, that connection is used, and stays.
     """
-    # Ray reads these when it is imported.
+    # Ray reads these variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # Otherwise, a call after the end would connect again, and wait for a head that may be gone.
@@ -170,7 +170,7 @@ def _own_ray() -> Iterator[dict[str, Any]]:
             token.write_text(_TOKEN, encoding="ascii")
             os.environ[_TOKEN_VARIABLE] = str(token)
         cores = this_machine().cores
-        # Ray lets everybody into the folder that it makes, so that is below a private one.
+        # Everybody may enter the folder that Ray makes, so it lies in a private one.
         yield {"num_cpus": cores, "include_dashboard": False, "_temp_dir": str(folder / "r")}
     finally:
         set_variables(before)

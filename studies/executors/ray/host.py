@@ -55,7 +55,7 @@ class Arrival:
     load: LoadStudy  # Its folders are those of the driver's machine.
     launch: str  # A name that no other launch has.
     home: str  # Ray's id of the driver's node.
-    versions: Mapping[str, str]  # Of the driver's machine, by name.
+    versions: Mapping[str, str]  # The versions on the driver's machine, by name.
     # The driver's environment variables that decide bits; None: not set. Ray sets one on its nodes.
     variables: Mapping[str, str | None]
     folder: str  # The driver's working folder, and the worker's, if it exists on the node.

@@ -31,9 +31,9 @@ _MAY_DIFFER = ("device", "processor", "instructions")
 def _actor_class() -> type[Any]:
     """Returns the class that Ray runs on a node.
 
-    Ray sends the class by value, as a function makes it. On a node it must first import `kerastudy`
-    itself: the driver's folder is on the import path there, and may have packages with the names of
-    ours.
+    Ray sends the class by value, as a function makes it. On a node, the class must first import
+    `kerastudy`: the driver's folder is on the import path there, and may have packages with the
+    names of ours.
     """
 
     class Worker:
@@ -317,7 +317,7 @@ class RayWorkers(LaunchWorkers):
         return RemoteProcess(self, actor, arrival, self._files)
 
     def why_lost(self, error: Exception, process: RemoteProcess) -> WorkerError:
-        """Returns the error for a dead actor, which also says whether the actor's machine is gone."""
+        """Returns the error for a dead actor, which says whether the actor's machine is gone."""
         from ray.exceptions import ActorUnavailableError
 
         self._cluster.check_head()
