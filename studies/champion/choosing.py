@@ -1,4 +1,4 @@
-"""The choice of the champion: at the end of a launch, and by a person; a refit on more data."""
+"""The choice of the champion, by a launch at its end or by a person; and refits on more data."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 10
-# Other trials of folds would fail like so many that can't be trained on all folds.
+# If so many trials can't be trained on all folds, other trials would fail like them.
 _MOST_FAILED = 3
 
 
@@ -54,12 +54,12 @@ def choose_champion(
 ) -> None:
     """Registers the study's best verified checkpoint, over all its engines.
 
-    First plain `model.fit` trains the trial again and compares; if the result differs, the next
-    best is tried. This training also restores a missing or damaged checkpoint.
+    First, plain `model.fit` trains the best trial again; if the result differs, the next best trial
+    is tried. This training also restores a missing or damaged checkpoint.
 
     A champion that a person promoted stays, unless `model.fit` contradicts it.
 
-    Raises VerificationStopped if it was stopped; then nothing is registered.
+    Raises VerificationStopped if the user stopped a verification; then nothing is registered.
     """
     unsaved: list[EndedTrial] = []
     passed_over, first, failed = False, True, 0
@@ -75,7 +75,7 @@ def choose_champion(
             if registered and not fault:
                 outcome = verifier.verify(history, trial)
             else:
-                # Trials after the best ones have no checkpoint: don't train them all again.
+                # Only the best trials have checkpoints: don't train all others to restore them.
                 checkpoint, outcome = _verified(
                     history, trial, verifier, progress, fault, restore=first
                 )
@@ -95,7 +95,7 @@ def choose_champion(
             try:
                 register(executor, history, trial, checkpoint, reason, progress)
             except StudyError as error:
-                # The trials are done and recorded, even if one can't be saved.
+                # The trials are done and recorded, even if no champion can be saved.
                 progress.say(f"warning: {error}")
             break
         passed_over = True
@@ -107,7 +107,7 @@ def choose_champion(
 def _on_all_folds(
     verifier: Verifier, history: StudyHistory, trial: EndedTrial, progress: Progress
 ) -> tuple[EndedTrial, Path | None]:
-    """Trains a trial of folds on all of them; returns it, and its weights if that was possible."""
+    """Trains a cross-validated trial on all folds; returns it, and its weights or None."""
     try:
         trial = verifier.train_on_all_folds(history, trial)
     except StudyError as error:
@@ -166,7 +166,7 @@ def _with_outcome(
 def _candidates(
     engines: Sequence[StudyHistory], progress: Progress
 ) -> list[tuple[StudyHistory, EndedTrial]]:
-    """Returns the trials that may become the champion, the first choice first."""
+    """Returns the trials that may become the champion, in the order of preference."""
     by_uuid = {trial.uuid: history for history in engines for trial in history.trials}
     trials = [trial for history in engines for trial in history.trials]
     # Sorting is stable: the present engine wins ties.
@@ -192,14 +192,15 @@ def _verified(
     *,
     restore: bool,
 ) -> tuple[Path | None, str]:
-    """Returns a trial's weights, if they are sound, and the outcome of verifying them.
+    """Returns the file of a trial's weights if they are sound, and the outcome of verifying it.
 
-    `restore` restores lost weights by training; `fault` is the champion's fault, or empty.
+    With `restore`, lost weights are restored by training. `fault` is the registered champion's
+    fault, or empty.
     """
     if fault:
         progress.say(f"warning: the champion is registered again: {fault}")
     if trial.result.folds and trial.whole is None:
-        # It is trained on all folds if model.fit does not contradict one of them.
+        # The caller trains the trial on all folds if model.fit does not contradict it.
         return None, verifier.verify(history, trial)
     repeat = trial.checkpoint_of
     faults = dict(unsound_checkpoints(history, trial))
@@ -252,15 +253,15 @@ class Promotion:
         study: The study's name.
         engine: The trial's engine.
         trial: The trial's number.
-        epoch: Its best epoch.
-        value: Its value there.
+        epoch: The trial's best epoch.
+        value: The trial's value at that epoch.
         metric: The metric of the value.
         champion: The address of the champion, ``models:/NAME@champion``; empty if only a refit was
             registered.
         reason: Why it was promoted, or empty.
         refit: The address of the model that was trained on validation data too, or empty. It has
             no validation value.
-        how: How that was trained, or None.
+        how: How the refit was trained, or None.
         notes: Sentences that a person should know.
     """
 
@@ -295,18 +296,18 @@ def promote(
 ) -> Promotion:
     """Registers the checkpoint of a trial as the study's champion.
 
-    Earlier versions of the registered model stay. Launches keep a trial that was named, or with a
-    reason; without both, they choose the champion again. A trial whose checkpoint is gone is
-    trained again, with the same bits.
+    Earlier versions of the registered model stay. If ``trial`` or ``reason`` is given, launches
+    keep this champion; otherwise they choose the champion again. A trial whose checkpoint is gone
+    is trained again, with the same bits.
 
     Args:
-        study: The study's name; or the study itself, for one of a notebook.
+        study: The study's name, or the study itself if it was made in a notebook.
         trial: The number of a trial; None for the best, or with ``refit`` for the champion, which
             then stays as it is.
-        reason: Why, in a sentence; kept on the registered version.
-        refit: Whether to train its configuration on training and validation data together, for the
-            best epoch's number of epochs, and register that model as ``refit``, next to the
-            champion. It has no validation value.
+        reason: Why the trial is promoted, in a sentence; the registered version keeps it.
+        refit: Whether to train the trial's configuration on training and validation data together,
+            for as many epochs as its best epoch's number, and register that model as ``refit``,
+            next to the champion. It has no validation value.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine that proposed the trial, if the study was launched with several.
         trust: Whether to run the code in a store that this user did not make.
@@ -343,8 +344,8 @@ def promote_trial(
 ) -> Promotion:
     """Registers a checkpoint as the champion, a refit, or both.
 
-    `study` is the study of this process, instead of the recorded code; `data` the file with the
-    data, if it has moved.
+    `study` is a study of this process, which replaces the recorded code; `data` is the file with
+    the data, if that has moved.
     """
     progress = progress or NoProgress()
     chooses = number is not None or not refit
@@ -415,7 +416,7 @@ def promote_trial(
 
 
 def stays_champion(history: StudyHistory, trial: EndedTrial, reason: str) -> bool:
-    """Returns whether a trial is the champion already, and sound; then notes why it stays so."""
+    """Returns whether a trial is already the champion, and sound; if so, records the reason."""
     if not history.is_champion(trial) or champion_fault(history):
         return False
     set_promotion(history, reason)
@@ -473,7 +474,7 @@ def _notes(
 def _refit_in_worker(
     session: Session, spec: TrialSpec, epochs: int, space: SearchSpace, folder: Path
 ) -> Refitted:
-    """Trains a trial's configuration on more data, and saves the model, where it is loaded."""
+    """Trains a trial's configuration on more data, and saves the model; runs in the worker."""
     from studies.training import MadeData, refit, save_for_mlflow
 
     what = f"Trial {spec.number} can't be trained again on training and validation data together"

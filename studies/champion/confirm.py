@@ -72,19 +72,19 @@ def confirm(
     winner becomes the champion.
 
     Args:
-        study: The study's name; or the study itself, for one of a notebook.
-        top: The best trials that race, at least 2.
-        seeds: Fresh seeds for the test part, at least 5.
-        budget: Trainings of the race.
+        study: The study's name, or the study itself if it was made in a notebook.
+        top: How many of the best trials race, at least 2.
+        seeds: The number of fresh seeds for the test part, at least 5.
+        budget: The number of trainings in the race.
         test: Whether to read the test part.
         keep: Whether the present champion stays, instead of the winner.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: The engine whose trials race, if the study was launched with several; None for that
-            of the best trial.
-        executor: ``"in-process"``, or ``"worker"`` for processes of their own. Default: the former
-            for a study of this process, unless ``workers`` is given; the latter for a name.
-        workers: Trainings to run at once, each in a worker process; None: as many as suit the
-            machine and the study.
+        engine: The engine whose trials race, if the study was launched with several; None: the
+            engine of the best trial.
+        executor: ``"in-process"``, or ``"worker"`` for worker processes. The default is
+            ``"in-process"`` if `study` is an object and ``workers`` is None, else ``"worker"``.
+        workers: How many trainings run at once, each in a worker process; None: as many as suit
+            the machine and the study.
         trust: Whether to run the code in a store that this user did not make.
         progress: Whether to show progress on standard error.
 
@@ -127,13 +127,13 @@ def confirm_study(
 ) -> Confirmation:
     """Confirms a study's choice under one engine.
 
-    `study` is the study of this process, instead of the recorded code; `data` the file with the
-    data, if it has moved.
+    `study` is a study of this process, which replaces the recorded code; `data` is the file with
+    the data, if that has moved.
     """
     progress = progress or NoProgress()
     make_plan(history, options)
     with history.store.lock_study(history.folder, history.description.name):
-        # No process changes it any more.
+        # No other process changes the study from here on.
         history = read_study(history.store, history.description.name, history.description.engine)
         plan = make_plan(history, options)
         unfinished, ended = confirmation_of(history, plan.to_json())
@@ -168,7 +168,7 @@ def confirm_study(
 def where_trainings_run(
     executor: ExecutorName | None, workers: int | None, otherwise: ExecutorName
 ) -> ExecutorName:
-    """Returns the executor of the trainings; `otherwise` where no option says so."""
+    """Returns the executor of the trainings; `otherwise` if no option names one."""
     if executor is not None:
         choice("executor", executor, ("in-process", "worker"), StudyError)
     check_workers(workers, executor)
@@ -195,7 +195,7 @@ def _carried_out(done: Trainings, unfinished: str) -> Confirmation:
         ) from None
     finally:
         if not ended:
-            # The first error counts, not later failures to write.
+            # The first error is raised, even if the end can't be recorded.
             with contextlib.suppress(Exception):
                 journal.end_confirmation(done.uuid, None)
     done.clear()
@@ -231,7 +231,7 @@ def _outcome(done: Trainings) -> Confirmation:
 def _raced(done: Trainings) -> list[int]:
     """Runs the race; returns the racers' numbers, best first.
 
-    The trainings of the defaults, which do not depend on it, fill its last round.
+    The defaults' trainings, which do not depend on the race, run along with its last round.
     """
     plan, description = done.plan, done.plan.history.description
     staying, out, seeds = [racer.number for racer in plan.racers], list[int](), 0
@@ -268,7 +268,7 @@ def _check_scored(plan: Plan) -> None:
 def _make_champion(
     plan: Plan, outcome: Confirmation, executor: AnyExecutor, progress: Progress
 ) -> None:
-    """Makes the winner the champion, whatever the test part said: that is no ground to choose."""
+    """Makes the winner the champion, whatever the test part says: it must not decide a choice."""
     history, trial = plan.history, plan.racer(outcome.winner)
     if _settle(plan, outcome):
         return
@@ -286,8 +286,8 @@ def _make_champion(
 def _settle(plan: Plan, outcome: Confirmation, *, keep: bool = False) -> bool:
     """Returns whether the winner need not be registered; lets launches keep a champion that won.
 
-    It must be registered if another trial was promoted since, or the process was killed. It can't
-    be if its weights were not saved, and is not if the present champion stays.
+    The winner must be registered if another trial was promoted since, or if the process was killed.
+    It can't be registered if its weights were not saved. With `keep`, the present champion stays.
     """
     history, trial = plan.history, plan.racer(outcome.winner)
     if keep or trial.result.unsaved:
@@ -315,14 +315,14 @@ class TestReading:
 
     Attributes:
         winner: The winner's scores, by the place of the fresh seed; infeasible trainings have none.
-        default: The defaults' scores; empty if the winner has their values.
+        default: The defaults' scores; empty if the winner has the default values.
         digest: SHA-256 of the test part.
-        readings: How often it was read, this time included.
+        readings: How often the test part was read, this time included.
         note: Why winner and defaults do not compare, or empty.
         guess: The most frequent class of the part.
     """
 
-    # pytest would take it for tests.
+    # Otherwise pytest would take the class for tests.
     __test__ = False
 
     winner: Mapping[int, SampleScores]
@@ -336,9 +336,9 @@ class TestReading:
 def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, str]:
     """Trains the winner and the defaults under the fresh seeds; reads the test part, once.
 
-    Returns its scores, or None and the reason, in a sentence. The reading is recorded before anyone
-    sees it. A resumed confirmation that has read the part reads it again by the same weights, which
-    counts as the same reading.
+    Returns the scores and an empty text, or None and the reason, in a sentence. The reading is
+    recorded before anyone sees it. A resumed confirmation that had read the part before reads it
+    again by the same weights, which counts as the same reading.
     """
     plan, history, same = done.plan, done.plan.history, done.plan.default_racer
     who = [winner] if same is not None and same.number == winner else [winner, DEFAULTS]
@@ -388,10 +388,10 @@ def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, st
 
 
 def _scored(done: Trainings, trainings: Sequence[Training]) -> tuple[dict[int, TestScores], str]:
-    """Returns scores by the place of the seed; if some can't be scored, none and the reason."""
+    """Returns scores by the place of the seed; if a training has none, no scores and the reason."""
     scored: dict[int, TestScores] = {}
     for training in trainings:
-        # The first scores of each model are compared with Keras.
+        # The first scores of each trial are compared with Keras's value.
         scores = done.scored(training, compared=not scored)
         if isinstance(scores, str):
             return {}, scores.rstrip(".")
@@ -400,7 +400,7 @@ def _scored(done: Trainings, trainings: Sequence[Training]) -> tuple[dict[int, T
 
 
 def _time_of_reading(done: Trainings, digest: str) -> tuple[int, list[Evaluation]]:
-    """Returns the time of this confirmation's first reading, and the readings before."""
+    """Returns the time of this confirmation's first reading, and all readings before that."""
     history, uuid = done.plan.history, done.uuid
     own = [reading for reading in read_evaluations(history) if reading.confirmation == uuid]
     now = own[0].time if own else time.time_ns() // 1_000_000
@@ -408,7 +408,7 @@ def _time_of_reading(done: Trainings, digest: str) -> tuple[int, list[Evaluation
 
 
 def _record(done: Trainings, winner: int, reading: TestReading, now: int, note: str) -> None:
-    """Records a reading as `evaluate` does, unless it is recorded."""
+    """Records a reading as `evaluate` does, unless it is recorded already."""
     plan, history, uuid = done.plan, done.plan.history, done.uuid
     if any(evaluation.confirmation == uuid for evaluation in read_evaluations(history)):
         return
@@ -443,12 +443,12 @@ def _record(done: Trainings, winner: int, reading: TestReading, now: int, note: 
 
 
 def earlier_readings(history: StudyHistory, digest: str, uuid: str) -> list[Evaluation]:
-    """Returns the readings of a test part, but for those by the confirmation `uuid`."""
+    """Returns all readings of a test part, except those by the confirmation `uuid`."""
     return [e for e in evaluations_on(history.store, digest) if e.confirmation != uuid]
 
 
 def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
-    """Returns a warning if the test part was read before, with the level of the intervals."""
+    """Returns a warning with the intervals' level if the test part was read before."""
     if not earlier:
         return []
     level = 100 * level_of_reading(len(earlier) + 1)
@@ -499,7 +499,7 @@ def make_outcome(
     reading: TestReading | None,
     notes: Sequence[str],
 ) -> Confirmation:
-    """Returns the outcome of a plan whose trainings are done, with the racers best first."""
+    """Returns the outcome of a plan whose trainings are done; `ranking` is best first."""
     plan, winner, described = done.plan, ranking[0], done.plan.history.description
     notes = [*plan.notes, *notes]
     confirmed = gained = default = None
@@ -551,16 +551,16 @@ def make_outcome(
 
 
 def _racer(done: Trainings, trial: int) -> Racer:
-    """Returns a trial's part in the race; the defaults' part is under the fresh seeds.
+    """Returns a trial's values in the race, or the defaults' values under the fresh seeds.
 
-    Defaults of a cross-validated study have no value: they are trained on all samples.
+    The defaults of a cross-validated study have no value, as they are trained on all folds.
     """
     plan, values = done.plan, list[float | None]()
     if trial == DEFAULTS:
         trainings = plan.test_trainings(trial)
         values = [] if plan.folds else [done.value(training) for training in trainings]
     else:
-        # A trial that left the race early has run under the first seeds only.
+        # A trial that left the race early has run only under the first seeds.
         by_place = [plan.trainings_at(trial, place) for place in range(len(plan.seeds))]
         places = [place for place, runs in enumerate(by_place) if all(map(done.knows, runs))]
         trainings = [training for place in places for training in by_place[place]]

@@ -1,4 +1,4 @@
-"""The trainings of `confirm`: the plan of who races under which seeds, and how they run."""
+"""The trainings of `confirm`: plans which trials race under which seeds, and runs them."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
 
 DEFAULTS = -1
 """Stands for the space's declared defaults, where a trial's number is expected."""
-# Intervals on the test part from fewer fresh seeds are not known to hold.
+# With fewer fresh seeds, intervals on the test part are not known to hold.
 _FEWEST_SEEDS = 5
-# It changes when the same plan would be carried out in another way.
+# This version changes when the same plan is carried out in another way.
 _VERSION = 1
 
 
@@ -65,8 +65,8 @@ class ConfirmOptions:
 
     Attributes:
         top: How many of the best trials race.
-        seeds: Fresh seeds for the test part; also the most new seeds of a racer.
-        budget: Trainings of the race; all folds under one seed count as one.
+        seeds: The number of fresh seeds for the test part, and the most new seeds of a racer.
+        budget: The number of trainings in the race; all folds under one seed count as one.
         test: Whether the test part is read.
     """
 
@@ -82,7 +82,7 @@ class ConfirmOptions:
         checks.whole_number("seeds", self.seeds, StudyError, least=_FEWEST_SEEDS)
 
     def rounds(self, trials: int) -> tuple[Round, ...]:
-        """Returns the rounds of the race, if so many trials have a value."""
+        """Returns the rounds of a race among this number of trials with a value."""
         top = min(self.top, trials)
         planned = rounds(top, self.seeds, self.budget)
         if planned[0].racers < top:
@@ -101,9 +101,9 @@ class Training:
     """A training of a confirmation.
 
     Attributes:
-        trial: The trial whose configuration it has, or `DEFAULTS`.
-        place: Which of the confirmation's seeds it has, from 1.
-        spec: Its spec, with a number that is only right once it begins.
+        trial: The number of the trial whose configuration is trained, or `DEFAULTS`.
+        place: The place of its seed among the confirmation's seeds, from 1.
+        spec: Its spec; the number in it is only set when the training begins.
         identity: A digest of all that it depends on: the same training is never run twice.
     """
 
@@ -189,7 +189,7 @@ class Plan:
         return next((racer for racer in self.racers if racer.spec.values == values), None)
 
     def racer(self, number: int) -> EndedTrial:
-        """Returns a trial of the race."""
+        """Returns the racer with this number."""
         return next(racer for racer in self.racers if racer.number == number)
 
     def race_trainings(self, trial: int, first: int, count: int) -> list[Training]:
@@ -208,8 +208,8 @@ class Plan:
     def test_trainings(self, trial: int) -> list[Training]:
         """Returns the trainings of a trial, or of the defaults, that read the test part.
 
-        In a cross-validated study they are on all folds together, up to the best common epoch of
-        the recorded trial; defaults that no trial has get none.
+        In a cross-validated study they train on all folds together, up to the best common epoch of
+        the recorded trial. If no trial has the default values, the defaults get no trainings.
         """
         if self.folds:
             recorded = self.default_trial if trial == DEFAULTS else self.racer(trial)
@@ -231,16 +231,16 @@ class Plan:
 
     @property
     def race_size(self) -> int:
-        """The number of trainings of the race, each fold one."""
+        """The number of trainings of the race, where each fold counts."""
         return sum(planned.trainings for planned in self.rounds) * max(self.folds, 1)
 
     @property
     def test_size(self) -> int:
-        """The number of trainings that read the test part, unless the defaults win the race."""
+        """The most trainings that read the test part; fewer do if the defaults win the race."""
         return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
 
     def to_json(self) -> str:
-        """Returns the plan as it is recorded, by which a resumed confirmation finds it."""
+        """Returns the plan as it is recorded; a resumed confirmation finds its record by this."""
         fields = {
             "version": _VERSION,
             "options": dataclasses.asdict(self.options),
@@ -280,7 +280,7 @@ class Plan:
 
 
 def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
-    """Plans the confirmation of a study under one engine; refuses too few trials with a value."""
+    """Plans the confirmation of a study; raises StudyError if too few trials have a value."""
     description = history.description
     trials = history.top(len(history.trials))
     if len(trials) < 2:
@@ -361,14 +361,14 @@ class Trainings(Jobs):
     ) -> None:
         super().__init__()
         self.plan, self.journal, self.progress = plan, journal, progress
-        # It is the uuid of the confirmation, once that has begun.
+        # This is the uuid of the confirmation, once that has begun.
         self.uuid = ""
         self._executor, self._description = executor, plan.history.description
-        # Checkpoints stay here until the confirmation ends, to score samples by.
+        # Checkpoints stay here until the confirmation ends, as they score test samples.
         self.folder = plan.history.files.folder / "confirming"
         self._recorded = read_trainings(plan.history)
         contradicted = any(differs(trial.verified) for trial in plan.history.trials)
-        # Otherwise the study's own trainer trains.
+        # If no trial is contradicted, the study's own trainer trains.
         self._trainer: TrainerName | None = "plain" if contradicted else None
         self._running: dict[int, _Running] = {}
         self._planned = 0
@@ -399,7 +399,7 @@ class Trainings(Jobs):
         return None if best is None else best.value
 
     def value_at(self, trial: int, place: int) -> float | None:
-        """Returns a racer's objective under a seed, as a trial has it; None if it is infeasible."""
+        """Returns a racer's objective under a seed, over its folds if any; None if infeasible."""
         trainings = self.plan.trainings_at(trial, place)
         if not self.plan.folds:
             return self.value(trainings[0])
@@ -414,7 +414,7 @@ class Trainings(Jobs):
         if training.identity not in self._epochs:
             fit = self._recorded[training.identity].uuid
             metrics = fit_metrics(self.plan.history.folder, fit)
-            # Metrics that are not finite are left out.
+            # The record leaves out metrics that are not finite.
             names = set().union(*metrics.values())
             self._epochs[training.identity] = {
                 epoch: values for epoch, values in metrics.items() if set(values) == names
@@ -422,7 +422,7 @@ class Trainings(Jobs):
         return self._epochs[training.identity]
 
     def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
-        """Runs the trainings that are not recorded yet, and those of `testing` without weights."""
+        """Runs trainings that are not recorded; those of `testing` also if they lack weights."""
         trainings = [t for t in racing if not self.knows(t)]
         trainings += [t for t in testing if not self._has_weights(t)]
         for number, training in enumerate(trainings, self._planned):
@@ -431,7 +431,7 @@ class Trainings(Jobs):
         run_jobs(self._executor, self, self.progress)
 
     def scored(self, training: Training, *, compared: bool) -> TestScores | str:
-        """Returns the scores of the test samples by a training's weights, or why there are none."""
+        """Returns the test samples' scores under a training's weights, or why there are none."""
         best = self.result(training).best
         assert best is not None, "it has a value"
         path, space = self.checkpoint(training), self._description.space
@@ -441,7 +441,7 @@ class Trainings(Jobs):
         return scores
 
     def checkpoint(self, training: Training) -> Path:
-        """Returns the path of a training's best weights."""
+        """Returns the path for a training's best weights."""
         return self.folder / f"{training.identity[:24]}.weights.h5"
 
     def clear(self) -> None:
@@ -449,7 +449,7 @@ class Trainings(Jobs):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _has_weights(self, training: Training) -> bool:
-        """Returns whether a training is recorded, with weights if it has a value."""
+        """Returns whether a training is recorded, and its weights are sound if it has a value."""
         recorded = self._recorded.get(training.identity)
         if recorded is None or recorded.result.best is None:
             return recorded is not None
@@ -477,7 +477,7 @@ class Trainings(Jobs):
         self._record(self._running.pop(result.number), result)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Gives up the lost attempt."""
+        """Records the end of the lost attempt if the training begins again."""
         if not why:
             self.journal.end_training(self._running[spec.number].uuid, None)
 
@@ -490,7 +490,7 @@ class Trainings(Jobs):
         return [TrialTask(spec, space, checkpoint, trainer=self._trainer)]
 
     def _record(self, running: _Running, result: TrialResult) -> None:
-        # A training on all folds together has nothing to validate on.
+        # A training on all folds together has no validation data, so its value is not shown.
         valued = running.spec.fold != ALL_FOLDS
         self.journal.end_training(running.uuid, result)
         identity = running.training.identity
@@ -505,11 +505,11 @@ class TestScores:
     Attributes:
         scores: The scores.
         digest: SHA-256 of the test part.
-        targets: SHA-256 of its targets: only scores of equal targets compare.
-        guess: Its most frequent class; None if its targets are no classes.
+        targets: SHA-256 of the part's targets: only scores of equal targets compare.
+        guess: The part's most frequent class; None if its targets are no classes.
     """
 
-    # pytest would take it for tests.
+    # Otherwise pytest would take the class for tests.
     __test__ = False
 
     scores: SampleScores
@@ -526,11 +526,11 @@ def scores_in_worker(
     best: BestEpoch,
     compared: bool,
 ) -> TestScores | str:
-    """Scores the test samples by a training's best weights, where the study is loaded.
+    """Scores the test samples by a training's best weights; runs in the worker.
 
-    Returns the reason without a period instead if its objective has no scores of samples, or its
-    model can't predict them. `compared` is whether the scores are compared with the value that
-    Keras computes, which traces the model.
+    If the objective has no scores of samples, or the model can't predict them, returns the reason
+    instead, without a period. With `compared`, the scores are compared with the value that Keras
+    computes, which traces the model.
     """
     from studies.data import guess_on
     from studies.training import (
@@ -546,7 +546,7 @@ def scores_in_worker(
         hp = Hyperparameters(space, spec.values, number=spec.built_as)
         splits: Any = session.splits_of(hp, spec.fold)
         model = rebuilt(session.study, space, splits, spec, checkpoint)
-        # It takes the place of the validation part, which Keras reads in the same way.
+        # The test part replaces the validation part, so that Keras reads it in the same way.
         splits = replace(splits, validation=splits.unseal_test())
         metric, recorded = spec.objective.metric, None
         if compared:

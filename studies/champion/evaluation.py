@@ -1,4 +1,4 @@
-"""`evaluate`: a trial's checkpoint on the sealed test part. Each reading is recorded."""
+"""`evaluate`: evaluates a checkpoint on the sealed test part, and records each such reading."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """A reading of a test part, and all readings of it before, by any study of the store."""
+    """A reading of a test part, and all earlier readings of it by any study of the store."""
 
     evaluation: Evaluation
     earlier: Sequence[Evaluation]
-    # Sentences name grave faults of the study's data.
+    # These sentences name grave faults of the study's data.
     flaws: Sequence[str] = ()
 
     @property
     def warning(self) -> str:
-        """A warning if the test part was read before; else empty."""
+        """A warning if the test part was read before, else an empty text."""
         if not self.earlier:
             return ""
         last = self.earlier[-1]
@@ -61,11 +61,11 @@ def evaluate(
 ) -> Evaluation:
     """Evaluates a study's champion on the sealed test part, which nothing else reads.
 
-    In a new process, by `model.evaluate`, from the code in the record. Each reading is recorded;
-    from the second one on, a warning is shown: a test part judges a choice only once.
+    `model.evaluate` runs in a new process, with the recorded code. Each reading is recorded. From
+    the second reading on, a warning is shown: a test part judges a choice only once.
 
     Args:
-        study: The study's name; or the study itself, for one of a notebook.
+        study: The study's name, or the study itself if it was made in a notebook.
         trial: The number of a trial; None for the champion.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine that proposed the trial, if the study was launched with several.
@@ -97,10 +97,10 @@ def read_test_part(
     data: str = "",
     progress: Progress | None = None,
 ) -> Reading:
-    """Evaluates a checkpoint on the test part, and records it.
+    """Evaluates a checkpoint on the test part, and records the reading.
 
-    `study` is the study of this process, instead of the recorded code; `data` the file with the
-    data, if it has moved.
+    `study` is a study of this process, which replaces the recorded code; `data` is the file with
+    the data, if that has moved.
     """
     progress = progress or NoProgress()
     if history.description.objective_function:
@@ -138,7 +138,7 @@ def read_test_part(
         note=scores.note,
         time=time.time_ns() // 1_000_000,
     )
-    # It is recorded before anyone sees it.
+    # The reading is recorded before anyone sees it.
     record_evaluation(history, evaluation)
     export_later(history.folder)
     looked = looked_at(history)
@@ -148,7 +148,7 @@ def read_test_part(
 def _evaluate_in_worker(
     session: Session, spec: TrialSpec, checkpoint: Path, space: SearchSpace
 ) -> Scores:
-    """Evaluates a trial's best weights on the sealed test part, where the study is loaded."""
+    """Evaluates a trial's best weights on the sealed test part; runs in the worker."""
     from studies.training import evaluate_test_part, rebuilt
 
     with in_worker(f"The model of trial {spec.number} can't be evaluated on the test part"):

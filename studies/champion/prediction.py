@@ -63,20 +63,20 @@ def predict(
 ) -> pd.DataFrame:
     """Predicts the samples of a file by a study's registered model.
 
-    Arrays in memory: `StudyResults.predict`, as in ``ks.read_study("digits").predict(x)``.
+    For arrays in memory use `StudyResults.predict`: ``ks.read_study("digits").predict(x)``.
 
     Args:
         study: The study's name.
-        samples: An npz, npy, csv or parquet file, an image or a txt file, or a folder of such:
-            samples as they were passed to the study, before preprocessing. Several inputs: an npz
-            file with their names.
+        samples: An npz, npy, csv or parquet file, an image, a txt file, or a folder of images or
+            txt files. The samples are as they were passed to the study, before preprocessing. For
+            a model with several inputs, an npz file has an array by the name of each.
         probabilities: Whether to add the probability of each class.
-        alias: ``"refit"``: the model that was trained on validation data too.
+        alias: ``"champion"``, or ``"refit"`` for the model that was trained on validation data too.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
 
     Returns:
-        A row for each sample: its class by name, or what is predicted.
+        A row for each sample: the name of its class, or the predicted values.
 
     Raises:
         DataError: If the file can't be read, or the model takes something else.
@@ -136,7 +136,7 @@ def predict_file(
 
 
 def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
-    """Returns the columns of a csv or parquet file, or an npz file with an array for each."""
+    """Returns the columns of a csv or parquet file, or of an npz file with an array for each."""
     suffix = path.suffix.lower()
     if path.is_dir() or suffix == ".npy":
         raise DataError(
@@ -154,7 +154,7 @@ def _columns_in(path: Path, described: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Returns a note on samples with values that are no numbers, if there are such."""
+    """Returns a note if samples have values that are NaN or infinite; else no notes."""
     odd: Any = False
     for array in arrays.values():
         if array.dtype.kind == "f":
@@ -168,7 +168,7 @@ def _notes_on(arrays: Mapping[str, np.ndarray]) -> list[str]:
 def _as_the_model_takes(
     model: keras.Model, arrays: Mapping[str, np.ndarray], expected: Sequence[Input]
 ) -> Any:
-    """Returns samples as the model takes them: an array, a dict or a tuple."""
+    """Returns samples in the form that the model takes: an array, a dict or a tuple."""
     import tensorflow as tf
 
     read = {
@@ -190,7 +190,7 @@ ClassNames = Sequence[str] | Mapping[str, Sequence[str]]
 def predictions_table(
     model: keras.Model, predicted: Any, class_names: ClassNames, *, probabilities: bool
 ) -> dict[str, np.ndarray]:
-    """Returns what a model predicted as columns: "class", "probability_NAME", or "prediction".
+    """Returns predictions as columns named "class", "probability_NAME", or "prediction".
 
     Columns of several outputs begin with the output's name. `class_names` may be empty.
     """
@@ -247,7 +247,7 @@ def _columns(
 
 
 def as_frame(columns: Mapping[str, np.ndarray], files: Sequence[str] = ()) -> pd.DataFrame:
-    """Returns predictions as a table; refuses those of more than one dimension."""
+    """Returns predictions as a table; raises DataError if a prediction does not fit into a row."""
     import pandas as pd
 
     flat: dict[str, Any] = {"file": list(files)} if files else {}
@@ -267,7 +267,7 @@ def as_frame(columns: Mapping[str, np.ndarray], files: Sequence[str] = ()) -> pd
 def write_predictions(
     path: Path, columns: Mapping[str, np.ndarray], files: Sequence[str] = ()
 ) -> None:
-    """Writes predictions into a csv, parquet or npz file, by its suffix, whole or not at all."""
+    """Writes predictions into a file whose suffix says its format; writes all or nothing."""
     suffix = check_output(path)
     try:
         with replacing(followed(path)) as partial:
@@ -283,7 +283,7 @@ def write_predictions(
 
 
 def check_output(path: Path) -> str:
-    """Returns the suffix of a file for predictions that can be written."""
+    """Checks that predictions can be written to a path; returns its suffix."""
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         hint = f"Give one that ends with {listed(_SUFFIXES, 'or')}."
@@ -325,10 +325,10 @@ class Inputs:
     """The inputs of a registered model.
 
     Attributes:
-        columns: The names of a table's columns, in their order; empty if it takes arrays.
-        arrays: The inputs; for a table one, of all columns.
-        files: How the study's data was read from files, as its description says; empty if it
-            was not.
+        columns: The names of a table's columns, in their order; empty if the model takes arrays.
+        arrays: The inputs; a table is one input of all columns.
+        files: How the study read its data from files, as its description says; empty if the data
+            did not come from files.
     """
 
     columns: tuple[str, ...]
@@ -372,8 +372,8 @@ class Inputs:
 def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
     """Reads samples from a file, or a folder of images or texts.
 
-    Returns arrays by the names of the inputs, and the names of images and texts. Raises DataError
-    if it can't be read, or the model takes something else.
+    Returns arrays by the names of the inputs, and the files' names of images and texts. Raises
+    DataError if the samples can't be read, or the model takes something else.
     """
     read = _read_as_trained(path, inputs)
     if read is not None:
@@ -409,7 +409,10 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
 
 
 def _read_as_trained(path: Path, inputs: Inputs) -> tuple[np.ndarray, list[str]] | None:
-    """Returns images or texts, read as the study's data was, and their names; None for others."""
+    """Reads images or texts as the study read its data; returns None for other samples.
+
+    Returns the samples, and the names of their files.
+    """
     suffix, described = path.suffix.lower(), inputs.files
     if "image_size" in described and (path.is_dir() or suffix in _IMAGES):
         return _images_as_trained(path, described)
@@ -452,7 +455,7 @@ def _texts(path: Path) -> tuple[np.ndarray, list[str]]:
 
 
 def _fitting(array: np.ndarray, expected: Input, path: Path, inputs: Inputs) -> np.ndarray:
-    """Returns an array in the type that the model takes; refuses another shape or type."""
+    """Returns an array that the model takes; raises DataError for another shape or type."""
     of = f" {expected.name!r}" if expected.name else ""
     if array.ndim == len(expected.shape) and expected.shape[-1:] == (1,):
         array = array[..., None]
@@ -468,7 +471,7 @@ def _fitting(array: np.ndarray, expected: Input, path: Path, inputs: Inputs) -> 
         raise inputs.refused(path, f"has values{of} of type {array.dtype}")
     if texts:
         return array.astype(str)
-    # Keras converts them, as those that a user passes to the model.
+    # Keras converts numbers to the model's type, as if the user passed them to the model.
     return array
 
 
@@ -496,7 +499,7 @@ def _read_samples(path: Path, inputs: Inputs) -> pd.DataFrame:
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     first = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna().tolist()
-    # A line of numbers is a sample, unless these are the columns' names, or pandas's default ones.
+    # A first line of numbers is a sample, unless they are names of columns, or pandas's defaults.
     named = not all(map(_is_number, first)) or set(inputs.columns) & set(first)
     counted = len(first) > 2 and first == [str(place) for place in range(len(first))]
     return pd.read_csv(path, header=0 if named or counted else None)

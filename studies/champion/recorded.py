@@ -1,4 +1,4 @@
-"""A recorded study loaded as it was when a trial ran, to train the trial again or to use it."""
+"""Loads a recorded study as it was when a trial ran, to train the trial again or to use it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tracking.records import CodeDescription, EndedTrial, TrialRecord
 from tracking.records.studies import sha256
 from tracking.store.trust import check_trust
 
-# A note on code that may differ from the recorded one ends so.
+# A note ends with these words if the code that runs may differ from the recorded code.
 AS_IT_IS: Final = "it is run as it is"
 AnyExecutor = InProcessExecutor | WorkerPool
 
@@ -41,10 +41,10 @@ AnyExecutor = InProcessExecutor | WorkerPool
 def opened(
     study: str | StudyDefinition, store: str | Path | None, engine: str | None, trust: bool
 ) -> tuple[StudyHistory, StudyDefinition | None, str | None]:
-    """Reads the study that a user names, by its name or as an object of this process.
+    """Reads the record of a study that a user gives by its name, or as an object of this process.
 
-    Returns its record; the study of this process, or None; and the engine. Refuses to run the code
-    in a store that the user does not trust.
+    Returns the record, that object or None, and the engine's full name or None. Refuses to run the
+    code in a store that the user does not trust.
     """
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
     named = None if engine is None else check_engine(engine)
@@ -58,7 +58,7 @@ def champion_or(
 ) -> tuple[StudyHistory, EndedTrial]:
     """Returns a trial with a value, or the champion, and the study under its engine.
 
-    `engine` is the one that the user named, if any.
+    `engine` is the engine that the user named, if any.
     """
     name = history.description.name
     if number is None:
@@ -87,7 +87,7 @@ def champion_or(
 
 @contextlib.contextmanager
 def in_worker(what_failed: str) -> Iterator[None]:
-    """Names the failure of a function in a worker, and sets Keras's global settings back."""
+    """Says what failed if a function in a worker raises; restores Keras's global settings."""
     from studies.training import restore_settings
 
     try:
@@ -112,18 +112,18 @@ def recorded_executor(
     workers: int | None = 1,
     trainings: int = 1,
 ) -> Iterator[tuple[AnyExecutor, list[str]]]:
-    """Loads the study that a trial ran from, to train it again, or other trials of the same code.
+    """Loads a trial's study, to train this trial again, or other trials of the same code.
 
-    If the study file or its own modules have changed, the recorded texts are run; installed
-    packages are the present ones.
+    If the study file or its own modules have changed, their recorded texts are run. Installed
+    packages are used as they are now.
 
     Args:
         history: The study.
         trial: The trial whose code is loaded.
-        study: The study of this process, instead of the recorded code.
-        data: The file with the data, if it has moved.
+        study: A study of this process, which replaces the recorded code.
+        data: The file with the data, if that has moved.
         progress: Shows what has changed.
-        in_process: Whether to load it in this process, instead of in processes of its own.
+        in_process: Whether to load the study in this process, instead of in worker processes.
         workers: The number of processes; None: as many as suit machine, study and `trainings`.
         trainings: The most trainings that will run.
 
@@ -177,7 +177,7 @@ def recorded_executor(
 
 
 def check_data(trial: EndedTrial, executor: AnyExecutor) -> None:
-    """Refuses data that has changed since the trial ran."""
+    """Raises StudyError if the data has changed since the trial ran."""
     now, then = executor.description.data.digest, trial.spec.data_digest
     if now != then:
         raise StudyError(
@@ -187,9 +187,9 @@ def check_data(trial: EndedTrial, executor: AnyExecutor) -> None:
 
 
 def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
-    """Returns the cross-validation that a study was launched with, perhaps not that of its file.
+    """Returns the cross-validation that a study was launched with; its file may have another.
 
-    Groups are in no record, and come from the file alone.
+    Groups are not recorded: for a cross-validation with groups, that of the file applies.
     """
     text = history.description.cross_validation
     how = read_spelled(text)
@@ -199,7 +199,7 @@ def _recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
 def _code(
     history: StudyHistory, trial: TrialRecord, study: StudyDefinition | None, progress: Progress
 ) -> tuple[Target | CodeDescription, list[str]]:
-    """Returns the code to load, of the record or of this process's study, and notes on changes."""
+    """Returns the code to load, from the record or from `study`, and notes on its changes."""
     code: Target | CodeDescription
     if study is None:
         code, notes = _recorded_target(history, trial)
@@ -219,7 +219,7 @@ def _code(
 
 
 def _recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
-    """Returns the code that a trial ran from, to load, and notes on its changes since."""
+    """Returns the target that loads the code of a trial, and notes on changes of that code."""
     code = history.description.code
     recorded = read_code(history, trial.code_digest)
     source = recorded.source
@@ -244,7 +244,7 @@ def _recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target,
 
 
 def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str], list[str]]:
-    """Returns the recorded texts of changed modules, by their files; reports them."""
+    """Returns the recorded texts of changed modules by their files, and notes on the changes."""
     texts, notes = {}, []
     for place, digest in (code.modules or {}).items():
         text = text_of(path, place)

@@ -1,4 +1,4 @@
-"""`reproduce`: a trial runs again, from its record alone, in a new process, and is compared."""
+"""`reproduce`: runs a trial again in a new process, from its record alone, and compares it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Reproduction:
         study: The study's name.
         trial: The trial's number.
         identical: Whether every metric of every epoch and the weights' digest are the same.
-        epochs: Epochs that were compared.
+        epochs: The number of epochs that were compared.
         max_difference: The largest absolute difference of a metric; None if nothing could be
-            compared; infinite if one has a metric or an epoch that the other lacks.
+            compared; infinite if one run has a metric or an epoch that the other lacks.
         recorded_sha256: Digest of the recorded weights of the best epoch.
-        reproduced_sha256: Digest of the weights after the same epoch now; empty if it ended before.
+        reproduced_sha256: Digest of the new weights after that epoch; empty if it was not reached.
         environment_differences: The differences between then and now, in words.
         notes: Further messages: changed code, changed data.
-        engine: The engine that proposed it.
-        trainer: What trained it now: "plain" (`model.fit`), "compiled", "hypermodel" for a
+        engine: The engine that proposed the trial.
+        trainer: The trainer of the new run: "plain" (`model.fit`), "compiled", "hypermodel" for a
             HyperModel's own fit, or "objective" for an objective function; empty if nothing was
             run.
     """
@@ -72,13 +72,14 @@ def reproduce(
     So "identical" means that Keras alone gives these bits, whatever trained the trial.
 
     The hyperparameters, the seed, the epochs and the code come from the record. If the study file
-    or its own modules have changed, the recorded texts are run; installed packages are the present
-    ones.
+    or its own modules have changed, their recorded texts are run. Installed packages are used as
+    they are now.
 
     If the trial's checkpoint should be kept but is missing or damaged, it is written again, if the
     weights are the same.
 
-    `trainer` is what trains it; None: what the study says. A HyperModel's own fit trains by that.
+    `trainer` trains the trial; None: the study's trainer. A HyperModel with its own fit always
+    trains by that fit.
     """
     progress = progress or NoProgress()
     trial = history.best if number is None else history.trial(number)
@@ -98,7 +99,7 @@ def reproduce(
         worker,
         notes,
     ):
-        # Where recorded texts are run, the code is the trial's.
+        # Other notes say that recorded texts are run, and so the trial's own code.
         changed = [note for note in notes if note.endswith(AS_IT_IS)]
         now = worker.description.data.digest
         if now != trial.spec.data_digest:
@@ -147,12 +148,12 @@ def _record(
     differences = (rerun.difference for rerun in reruns if rerun.difference)
     why = next(differences, "the weights of its best epoch differ")
     if outcome.trainer == "compiled":
-        # The compiled trainer is not plain Keras.
+        # An outcome of the compiled trainer is no comparison with plain Keras.
         return
     if outcome.identical:
         text = reproduced(trainer_in_words(outcome.trainer), outcome.epochs, day)
     elif others and is_known(trial.verified):
-        # A comparison under equal conditions counts.
+        # An earlier comparison counts: this one ran under other conditions.
         return
     elif others or trial.result.trainer != "compiled":
         text = not_reproduced("; but ".join([why, *others[:1]]), day)
@@ -189,14 +190,14 @@ def reproduce_study(
 
 
 def _has_epochs(trial: EndedTrial) -> bool:
-    """Returns whether a trial has epochs to compare, as pruned trials without a value may have."""
+    """Returns whether a trial has epochs to compare; a pruned trial may, even without a value."""
     by_itself = trial.result.trainer == "objective"
     pruned = trial.state == "pruned" and (bool(trial.result.repeats) or by_itself)
     return trial.best is not None or pruned
 
 
 def _put_back(rerun: Rerun, written: Path, fault: str) -> str:
-    """Restores a lost checkpoint, if the weights are the same; reports it."""
+    """Restores a lost checkpoint if the weights are the same; returns a note on the outcome."""
     was = f"the checkpoint of trial {rerun.training.spec.number} could not be used ({fault})"
     try:
         path = rerun.put_back(written)
@@ -280,7 +281,7 @@ def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
 
 
 def trainer_in_words(name: str) -> str:
-    """Returns the trainer of a trial, by `TrialResult.trainer`, for people to read."""
+    """Returns the name of a trial's trainer, a `TrialResult.trainer`, for people to read."""
     return {
         "plain": "model.fit",
         "compiled": "the compiled trainer",

@@ -1,4 +1,4 @@
-"""Recorded trials trained again: to compare them, to restore weights, or on all folds together."""
+"""Trains recorded trials again: to compare them, to restore weights, or on all folds together."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tracking.store.files import (
 class RecordedTraining:
     """A recorded training to run again from its first epoch.
 
-    A trial that continued another one is trained without a break, which must give the same.
+    A trial that continued another one is trained in one go, which must give the same result.
     """
 
     spec: TrialSpec
@@ -54,9 +54,9 @@ class RecordedTraining:
 
 
 def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
-    """Returns the trainings of a finished trial: itself, or its repeats.
+    """Returns the trainings of a finished trial: its only one, or one for each repeat.
 
-    A cross-validated trial has its folds, and then the training on all of them, if there is one.
+    For a cross-validated trial these are its folds, and then its training on all folds, if any.
     """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     trainings: list[tuple[TrialSpec, str, TrialResult | Repeat]] = [
@@ -81,11 +81,11 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
 
 
 class Rerun(Jobs):
-    """Runs a recorded training of a trial again: one job. Stops where the recorded one ended.
+    """Runs a recorded training of a trial again, as one job, up to the epoch at which it ended.
 
     Attributes:
         training: The recorded training.
-        recorded: Its metrics by epoch.
+        recorded: The metrics of the recorded training by epoch.
         epochs: The metrics of the present attempt by epoch.
         difference: The first difference of the present attempt, or empty.
         result: The result, or None.
@@ -101,24 +101,24 @@ class Rerun(Jobs):
         super().__init__()
         self._history, self._trial = history, trial
         self.training, self.recorded = training, fit_metrics(history.folder, training.uuid)
-        # An objective function reports values at other steps, next to the epochs of its trainings.
+        # An objective function reports values at its own steps, besides its trainings' epochs.
         self._by_objective = trial.result.trainer == "objective"
         self._progress = progress
         self.result: TrialResult | None = None
         self.begin_attempt()
 
     def begin_attempt(self) -> None:
-        """Forgets what an earlier attempt had."""
+        """Forgets the epochs and differences of an earlier attempt."""
         self.difference = ""
         self.epochs: dict[int, Mapping[str, float]] = {}
 
     def run(
         self, executor: Executor, checkpoint: Path, trainer: TrainerName | None = "plain"
     ) -> TrialResult | None:
-        """Trains until it ends; the best weights go into a new file.
+        """Runs the training; its best weights go into the new file `checkpoint`.
 
-        Returns its result, or None if it was stopped before there was one. Raises WorkerError if
-        each attempt ends with its process.
+        Returns the result, or None if the training was stopped before. Raises WorkerError if the
+        process of each attempt ends by itself.
         """
         space = self._history.description.space
         task = TrialTask(self.training.spec, space, checkpoint, trainer=trainer)
@@ -135,7 +135,7 @@ class Rerun(Jobs):
         return self.result
 
     def put_back(self, written: Path) -> Path | None:
-        """Moves its weights to the recorded place, and returns that; None if they differ."""
+        """Copies the new weights to the recorded path, and returns that; None if they differ."""
         try:
             check_checkpoint(written, self.training.checkpoint_sha256)
         except CheckpointError:
@@ -151,19 +151,19 @@ class Rerun(Jobs):
 
     @property
     def same_weights(self) -> bool:
-        """Whether it has ended with the recorded weights."""
+        """Whether the rerun has ended with the recorded weights."""
         digest = self.training.weights_sha256
         return self.result is not None and self.result.weights_sha256 == digest
 
     @property
     def other_data(self) -> bool:
-        """Whether a function of `hp` has made other data than for the recorded trial."""
+        """Whether the data, made by a function of `hp`, differs from that of the recorded trial."""
         now = self.result.data_digest if self.result is not None else ""
         then = self._trial.result.data_digest
         return bool(now and then) and now != then
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Compares an epoch, and stops where the recorded training ended."""
+        """Compares an epoch; ends the rerun where the recorded training ended."""
         self.epochs[epoch.epoch] = {**self.epochs.get(epoch.epoch, {}), **epoch.metrics}
         self.compared = self._difference_of(epoch)
         self.difference = self.difference or self.compared
@@ -173,14 +173,14 @@ class Rerun(Jobs):
             return "prune" if pruned else "continue"
         if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
-        # A pruned trial is pruned again, at the same epoch; a callback may have ended it too.
+        # A trial that was pruned is pruned again here. A callback that ended a trial ends it again.
         return "prune" if self._trial.cut_short else "continue"
 
     def _was_pruned_after(self, epoch: EpochResult) -> bool:
         """Returns whether the trial of an objective function was pruned after this report.
 
-        Its pruner ended it after the last value that it reported; or its time was over after an
-        epoch, and nothing more is recorded.
+        Either the pruner ended the trial after the last value that the function reported; or the
+        trial's time was up after an epoch, and nothing more is recorded.
         """
         metric = self.training.spec.objective.metric
         if metric in epoch.metrics:
@@ -197,7 +197,7 @@ class Rerun(Jobs):
         recorded = self.recorded.get(epoch.epoch, {})
         then = {name: value for name, value in recorded.items() if math.isfinite(value)}
         if self._by_objective:
-            # A function reports its own values apart from its epochs' metrics.
+            # An objective function reports its own values separately from its epochs' metrics.
             then = {name: value for name, value in then.items() if name in now}
         for name in sorted({**then, **now}):
             if then.get(name) != now.get(name):
@@ -210,13 +210,13 @@ class Rerun(Jobs):
         self.result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Raises an error after one loss too many."""
+        """Raises WorkerError if the process was lost too often."""
         if why:
             raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
 
 
 def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:
-    """Yields the repeats of a trial whose weights are missing or damaged, and the fault."""
+    """Yields the repeats of a trial whose weights are missing or damaged, each with the fault."""
     for repeat, digest in recorded_checkpoints(trial):
         path = history.files.checkpoint(trial.number, repeat)
         try:
@@ -226,13 +226,13 @@ def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tu
 
 
 class AllFolds(Jobs):
-    """Trains one trial on all folds, and records it: one job."""
+    """Trains one trial on all folds, as one job, and records the training."""
 
     def __init__(self, history: StudyHistory, trial: EndedTrial, progress: Progress) -> None:
         super().__init__()
         self._trial, self._progress = trial, progress
         self._history, self._journal = history, history.writing()
-        # It is the fit of the present attempt, or empty.
+        # This is the uuid of the present attempt's fit, or empty.
         self._fit = ""
         self._result: TrialResult | None = None
         self._attempts = 0
@@ -240,7 +240,7 @@ class AllFolds(Jobs):
     def train(self, executor: Executor) -> EndedTrial | None:
         """Trains the trial, from where an interrupted training ended; records the training.
 
-        Returns the trial with its new training; None if it was stopped.
+        Returns the trial with its new training, or None if the training was stopped.
         """
         number, epochs = self._trial.number, self._trial.whole_spec.epochs
         self._progress.say(
@@ -261,7 +261,7 @@ class AllFolds(Jobs):
         return self._journal.flushing()
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Records an epoch; stops if asked to."""
+        """Records an epoch; ends the training if `stop` was called."""
         self._journal.log_epoch(self._fit, epoch)
         ends = epoch.epoch >= self._trial.whole_spec.epochs
         return "stop" if self.stopped and not ends else "continue"
@@ -271,7 +271,7 @@ class AllFolds(Jobs):
         self._result = result
 
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> None:
-        """Ends the fit of the lost attempt."""
+        """Records the end of the lost attempt's fit if the job begins again."""
         if not why:
             self._close()
 
@@ -285,16 +285,16 @@ class AllFolds(Jobs):
         return [TrialTask(spec, space, checkpoint, state, trainer="plain")]
 
     def _close(self) -> None:
-        """Ends the fit of an attempt without a result."""
+        """Records that the fit of the present attempt ended without a result."""
         fit, self._fit = self._fit, ""
         if fit:
             self._journal.end_training(fit, None)
 
     def _recorded(self, result: TrialResult) -> EndedTrial | None:
-        """Records the result; returns the trial with it, or None if it was stopped."""
+        """Records the result; returns the trial with it, or None if the training was stopped."""
         spec, best = self._trial.whole_spec, self._trial.best
         assert best is not None, "it has a value"
-        # It has no value: its training loss must not be shown as one.
+        # A training on all folds has no value: its training loss must not be shown as one.
         self._journal.end_fit(self._fit, replace(result, best=None))
         if result.state == "interrupted":
             return None

@@ -1,7 +1,7 @@
-"""The future champion is trained once more by plain `model.fit`, and compared.
+"""Trains the future champion once more by plain `model.fit`, and compares the results.
 
 The compiled trainer would repeat its own faults. So a trial is compared with plain Keras before it
-is registered: every metric of every epoch, and the weights of the best one.
+is registered: every metric of every epoch, and the weights of the best epoch.
 
 A trial that `model.fit` or a HyperModel's own `fit` trained is not trained again: the same process
 would run the same code. ``kerastudy reproduce`` compares it in a new process.
@@ -42,15 +42,15 @@ _SHARE_OF_LAUNCH = 0.1
 
 
 class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
-    """A user stopped a verification, and the trial is not compared."""
+    """A user stopped a verification, so the trial is not compared."""
 
 
 class Verifier:
     """Compares trials with `model.fit`, one at a time.
 
-    `verify` is "full": all epochs; "some": the first ones, if all would take longer than a tenth of
-    the launch so far; "off": none. `started` is when the launch began, by `time.monotonic`,
-    `workers` how many trials it runs at once.
+    `verify` says how many epochs are compared. "full": all; "some": only the first ones, if all
+    would take longer than a tenth of the launch so far; "off": none. `started` is when the launch
+    began, by `time.monotonic`; `workers` is the number of trials that it runs at once.
     """
 
     def __init__(
@@ -67,7 +67,10 @@ class Verifier:
         self.stopped = False
 
     def stop(self) -> bool:
-        """Ends a comparison after its present epoch, begins no more; returns whether one ran."""
+        """Ends the comparison after its present epoch, and begins no other.
+
+        Returns whether a comparison was running.
+        """
         self.stopped = True
         if self._jobs is None:
             return False
@@ -77,8 +80,8 @@ class Verifier:
     def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
         """Returns the outcome of comparing a trial.
 
-        `restore` writes its lost checkpoint again: then all of it is trained and compared, whatever
-        `verify` says. Raises VerificationStopped if `stop` was called.
+        With `restore`, the trial's lost checkpoint is written again: then all epochs are trained
+        and compared, whatever `verify` says. Raises VerificationStopped if `stop` was called.
         """
         by_itself = {
             "plain": TRAINED_BY_FIT,
@@ -100,14 +103,14 @@ class Verifier:
             self._progress.say(f"warning: {error}")
             return not_run(str(error))
         if itself:
-            # A difference now says nothing of how it was trained.
+            # No other trainer trained the trial, so a difference does not contradict it.
             return outcome
         if compared.difference:
             return self._judged(history, trial, compared)
         return identical(len(compared.epochs), training.epochs)
 
     def train_on_all_folds(self, history: StudyHistory, trial: EndedTrial) -> EndedTrial:
-        """Trains the future champion of a cross-validated study."""
+        """Trains the future champion of a cross-validated study on all folds; returns it."""
         training = AllFolds(history, trial, self._progress)
         with self._stoppable(training):
             trained = training.train(self._executor)
@@ -141,7 +144,7 @@ class Verifier:
 
     @contextlib.contextmanager
     def _stoppable(self, jobs: _Compared | AllFolds) -> Iterator[None]:
-        """Lets `stop` end these jobs; raises VerificationStopped if it was called before."""
+        """Lets `stop` end these jobs; raises VerificationStopped if `stop` was called before."""
         self._jobs = jobs
         try:
             if self.stopped:
@@ -153,8 +156,8 @@ class Verifier:
     def _seconds_so_far(self, history: StudyHistory, trial: EndedTrial) -> float:
         """Returns how long the launch has run.
 
-        For a trial of an earlier launch, whose comparison was mostly interrupted, it is the time of
-        the study's trials: this launch has only begun.
+        For a trial of an earlier launch, returns the time of the study's trials instead, as this
+        launch has only begun. In most cases, the earlier one was interrupted in the comparison.
         """
         seconds = time.monotonic() - self._started
         if trial.started >= 1000 * (time.time() - seconds):
@@ -163,7 +166,7 @@ class Verifier:
         return max(seconds, spent / self._workers)
 
     def _judged(self, history: StudyHistory, trial: EndedTrial, compared: _Compared) -> str:
-        """Returns the outcome for a difference; it is not comparable if the code differs too."""
+        """Returns the outcome for a difference; code, data or environment may explain it."""
         others = environment_differences(trial.environment, self._executor.environment)
         if not history.description.code.same_as(trial.code_digest):
             others.insert(0, "the study's code has changed since")
@@ -177,7 +180,7 @@ class Verifier:
 class _Compared(Rerun):
     """Compares the epochs of a rerun as they come.
 
-    It ends at the epoch after which the next would end later than ``seconds``.
+    The rerun ends at the epoch after which the next one would end later than `seconds`.
     """
 
     def __init__(
@@ -192,14 +195,14 @@ class _Compared(Rerun):
         self._limit = seconds
 
     def begin_attempt(self) -> None:
-        """Forgets what an earlier attempt had."""
+        """Forgets the epochs and differences of an earlier attempt."""
         super().begin_attempt()
         self._last = 0.0
-        # It has ended early, if it was stopped or if its time was up.
+        # `cut`: the attempt was stopped; `short`: its time was up before its last epoch.
         self.cut = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Compares an epoch; ends at a difference, or when its time is up."""
+        """Compares an epoch; ends the rerun at a difference, or when its time is up."""
         decision = super().on_epoch(epoch)
         last, self._last = self._last, epoch.seconds
         if self.difference:
@@ -218,7 +221,7 @@ class _Compared(Rerun):
         return decision
 
     def conclude(self, result: TrialResult | None) -> None:
-        """Compares its result."""
+        """Compares the rerun's result with the recorded training's."""
         training = self.training
         if result is None or self.difference or self.cut:
             return

@@ -1,8 +1,8 @@
 """Jobs, and the executors that run them: trials, `confirm`'s trainings, reruns.
 
 A job is the fits of a trial, or one fit. `run_jobs` submits jobs while the executor has free
-places, begins again those whose process ended by itself, and shows progress. The `Jobs` say what
-their epochs and results mean.
+places, begins a job again if its process ended by itself, and shows progress. A subclass of `Jobs`
+handles the epochs and results of its jobs.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Handler(Protocol):
 
 
 class Executor(Protocol):
-    """Runs jobs. Shown by ``tests/support/conformance/executor.py``.
+    """Runs jobs. ``tests/support/conformance/executor.py`` tests every executor.
 
-    A job is the fits of a trial, one after another on one worker: one, or one for each repeat or
-    fold. It ends with its last fit, or with the first that is not complete. Each fit that begins
+    A job runs the fits of a trial one after another on one worker: one fit, or one for each repeat
+    or fold. It ends with its last fit, or with the first that is not complete. Each fit that begins
     ends in exactly one call of `Handler.on_result` or `Handler.on_lost`, made within a call of
     `wait`. Jobs run in the order of submission.
     """
@@ -68,7 +68,7 @@ class Executor(Protocol):
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Versions and machine that the trials run on."""
+        """The versions and the machine that the trials run on."""
         ...
 
     @property
@@ -81,7 +81,7 @@ class Executor(Protocol):
         ...
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """Passes events on as they come; returns after `seconds` without any, if it can."""
+        """Passes events to the handler; returns after `seconds` without one, if it can."""
         ...
 
     @property
@@ -90,7 +90,7 @@ class Executor(Protocol):
         ...
 
     def cut(self, number: int) -> bool:
-        """Ends a trial's own process, so that the trial is lost; False if there is none."""
+        """Ends the process of a trial, which is then lost; returns False if it has no process."""
         ...
 
     def save_champion(
@@ -98,8 +98,8 @@ class Executor(Protocol):
     ) -> dict[str, float]:
         """Saves a trial's best weights as an MLflow model; returns its validation metrics.
 
-        Its predictions of the validation data are in `predictions_beside` the folder. Raises
-        StudyError if the model can't be rebuilt or saved.
+        The model's predictions of the validation data go into the file that `predictions_beside`
+        names. Raises StudyError if the model can't be rebuilt or saved.
         """
         ...
 
@@ -108,12 +108,12 @@ class Executor(Protocol):
         ...
 
 
-# A job whose process ends by itself so often is the cause.
+# If a job's process ends by itself so often, the job is the cause.
 _ATTEMPTS = 3
-# While nothing runs, stops and the end of the jobs' time are checked at this interval.
+# While no job runs, a stop or the end of the jobs' time is noticed within this time.
 _SECONDS_TO_NOTICE = 0.5
-# Jobs that are ready within this time begin together. One that takes longer to come holds up
-# neither the others nor an open transaction.
+# Jobs that are ready within this time begin together. A job that takes longer does not delay the
+# others, or keep a transaction open.
 _SECONDS_TOGETHER = 0.02
 
 
@@ -125,10 +125,10 @@ class Job:
         number: The trial's number; jobs that run at the same time have different ones.
         begin: Begins an attempt, and records that. The fits that it returns are read when they are
             submitted.
-        name: What people see of it; empty for a trial.
+        name: The job's name for people; empty for a trial.
         losses: How many of its processes ended by themselves, but not with their machine.
-        alone: Whether no other job may run at the same time, as it ran out of memory.
-        left: Its fits that have not ended.
+        alone: Whether no other job may run at the same time, as this one ran out of memory.
+        left: How many of its fits have not ended.
     """
 
     number: int
@@ -140,11 +140,11 @@ class Job:
 
 
 class Jobs(ABC):
-    """Jobs in their order. Takes their events.
+    """A queue of jobs, which takes their events.
 
     Attributes:
         queue: The jobs that have not begun.
-        seconds: How long to wait for events while jobs run; None: until there are any.
+        seconds: How long to wait for events while jobs run; None: until there is one.
         compared: How the last epoch differs from the recorded one; None if it is not compared.
         stopped: Whether `stop` was called.
     """
@@ -175,7 +175,7 @@ class Jobs(ABC):
         return self.queue.popleft() if self.queue else None
 
     def together(self) -> AbstractContextManager[object]:
-        """Returns a context in which several jobs begin. None of them trains before its end."""
+        """Returns a context in which several jobs begin. They train only after the context ends."""
         return nullcontext()
 
     def taking(self) -> AbstractContextManager[object]:
@@ -194,9 +194,9 @@ class Jobs(ABC):
     def on_lost(self, spec: TrialSpec, error: WorkerError, why: str) -> TrialResult | None:
         """Takes a job whose process ended by itself.
 
-        It begins again, before all others; if it was begun often enough, it ends as infeasible, and
-        `why` is the reason (else empty). Returns another result of the fit that ran, or None: then
-        the loss is shown.
+        If `why` is empty, the job begins again, before all others. Else it was begun often enough,
+        and ends as infeasible for the reason `why`. Returns None to have the loss shown, or the
+        result with which the job ends instead.
         """
 
 
@@ -216,7 +216,7 @@ class _Run:
     def __init__(self, executor: Executor, jobs: Jobs, progress: Progress) -> None:
         self._executor, self._jobs, self._progress = executor, jobs, progress
         self._running: dict[int, Job] = {}
-        # These begin again, the first one next.
+        # These jobs begin again, in this order, before other jobs.
         self._again: deque[Job] = deque()
 
     def run(self) -> None:
@@ -241,7 +241,7 @@ class _Run:
         self._jobs.on_result(result)
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
-        """Lets a job begin again, or ends it, as its process ended by itself."""
+        """Handles a process that ended by itself: begins its job again, or ends the job."""
         job, why = self._running[spec.number], ""
         # A job that loses its machine again and again is not the cause.
         job.losses += not error.machine_gone
@@ -307,7 +307,7 @@ class _Run:
         """Returns the job that begins next; None if there is none to begin."""
         if self._jobs.stopping:
             return None
-        # Running jobs must end first where one runs alone (it is the only one), or is to do so.
+        # No job begins while one runs alone; a job that must run alone waits for running jobs.
         first = [*islice(self._running.values(), 1), *islice(self._again, 1)]
         if self._running and any(job.alone for job in first):
             return None
@@ -337,11 +337,11 @@ def spec_of(
     if proposal.goes_on_from is None:
         return spec
     parent = finished[proposal.goes_on_from]
-    # It trains the same model further, under the same seed.
+    # The trial trains its parent's model further, under the same seed.
     spec = replace(
         spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
     )
     if description.trainings > 1 or not description.goes_on:
-        # It is trained, and recorded, from the first epoch.
+        # This trial is trained, and recorded, from the first epoch.
         return spec
     return replace(spec, initial_epoch=parent.result.epochs)

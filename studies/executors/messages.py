@@ -34,7 +34,7 @@ class LoadStudy:
     overrides: Mapping[str, Any]
     data: str
     threads: int
-    shared: Path  # For what the process writes; removed with it.
+    shared: Path  # The process writes files here; they are removed with it.
     # Workers share the study's data in this folder; None: in `shared`.
     data_folder: Path | None = None
 
@@ -45,8 +45,8 @@ class Loaded:
 
     description: StudyDescription
     environment: Mapping[str, str]
-    model_bytes: int = 0  # Of the default model's weights; 0 if there is no such model.
-    gpus: int = 0  # TensorFlow's, in the worker.
+    model_bytes: int = 0  # The size of the default model's weights; 0 if there is no such model.
+    gpus: int = 0  # The number of GPUs that TensorFlow sees in the worker.
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class SaveChampion:
 
 @dataclass(frozen=True)
 class ChampionSaved:
-    """The model is saved; its validation metrics."""
+    """The model is saved, and has these validation metrics."""
 
     metrics: Mapping[str, float]
 

@@ -74,7 +74,7 @@ class WorkerPool(LoadedByWorkers):
         return len(self._free())
 
     def submit(self, *fits: TrialTask) -> None:
-        """Takes a job; prefers a worker that has trained such a model before."""
+        """Gives a job to a free worker, preferably one that has trained such a model before."""
         free = self._free()
         worker = next((w for w in free if w.has_trained_like(fits[0].spec)), free[0])
         worker.submit(*fits)
@@ -103,7 +103,7 @@ class WorkerPool(LoadedByWorkers):
         return self._workers[0].save_champion(spec, checkpoint, space, folder)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a function with the session of a worker; only while no trial runs."""
+        """Calls a function with a worker's session. Call this only while no trial runs."""
         return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ class WorkerPool(LoadedByWorkers):
     def _ready(
         self, workers: Sequence[WorkerExecutor], seconds: float | None = None
     ) -> Sequence[WorkerExecutor]:
-        """Waits until a worker has sent a message or died, or the time is up."""
+        """Waits at most `seconds` for messages; returns the workers that have sent one or died."""
         ends = None if seconds is None else time.monotonic() + seconds
         processes = {worker: cast(WorkerProcess, worker.process) for worker in workers}
         while True:
@@ -122,7 +122,7 @@ class WorkerPool(LoadedByWorkers):
             if dead:
                 return dead
             connected = {w: p.connection for w, p in processes.items() if p.connected}
-            # The others can't be waited for; they will be ready soon.
+            # Workers that have not connected yet can't be waited for, but connect soon.
             timeout = seconds if len(connected) == len(workers) else _SECONDS_BETWEEN_LOOKS
             ready = wait(connected.values(), timeout)
             if ready or (ends is not None and time.monotonic() >= ends):
@@ -134,20 +134,20 @@ class WorkerPool(LoadedByWorkers):
             worker.wait(handler)
         except WorkerError as error:
             self._do_without(worker, error)
-            # The worker, a replacement, should have run this trial.
+            # The worker replaced another one, and a trial was waiting for it.
             for spec in worker.delayed:
                 handler.on_lost(spec, error)
         self._check_alike(worker)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Continues with the other workers. A worker that can't load mostly lacks memory."""
+        """Continues without a worker that can't load the study, mostly for lack of memory."""
         if len(self._workers) == 1:
             raise error
         self._end(worker)
         self._on_output(f"continuing with {len(self._workers)} of the workers: {error}")
 
     def _check_alike(self, worker: WorkerExecutor) -> None:
-        """Refuses a worker that has loaded another study than the first."""
+        """Raises StudyError if a worker has loaded another study than the first worker."""
         if not worker.loading and worker in self._workers:
             check_same(self.loaded.description, worker.description)
 
@@ -163,8 +163,8 @@ class LaunchWorkers(abc.ABC):
     """Starts the workers of a launch, and adapts them to the study once it is loaded.
 
     Processes start before the study is loaded, as importing TensorFlow takes longest. `data` is a
-    file in place of the study's own data, or empty. `trials` and `threads` are None if unknown;
-    `workers` is None for as many as suit. The workers share data in the folder `shared`.
+    file that replaces the study's own data, or empty. `trials` and `threads` are None if unknown;
+    `workers` is None for a suitable number. The workers share data in the folder `shared`.
     """
 
     pool: WorkerPool
@@ -194,7 +194,7 @@ class LaunchWorkers(abc.ABC):
     def suit(self, *, threads: int | None, finished: int) -> None:
         """Adapts the workers' threads to the study, and their number unless the user chose it.
 
-        `threads` are those of the record, which trials keep; None: those of the loaded study.
+        `threads` is the recorded number, which trials keep; None: the number of the loaded study.
         `finished` is the number of trials in the record.
         """
         if threads is not None and threads != self.pool.description.threads:
@@ -245,7 +245,10 @@ class LaunchWorkers(abc.ABC):
 
 
 class LocalWorkers(LaunchWorkers):
-    """The workers of a launch on this machine, in `folder` (empty or missing: this process's)."""
+    """The workers of a launch on this machine.
+
+    They run in `folder`, or in this process's folder if `folder` is empty or does not exist.
+    """
 
     def __init__(
         self, target: Target | ShippedStudy, *, folder: str = "", **of_launch: Any
@@ -261,7 +264,7 @@ class LocalWorkers(LaunchWorkers):
         self.start_all()
         super().load()
         if self._machine.gpus and not self.pool.loaded.gpus:
-            # TensorFlow may be its build for CPUs.
+            # This may be TensorFlow's build for CPUs.
             self._machine = Machine(self._machine.cores, self._machine.memory)
 
     def _suited(self, trials: int | None, model_bytes: int = 0) -> int:
@@ -277,7 +280,7 @@ class LocalWorkers(LaunchWorkers):
         return warning and f"warning: {warning}"
 
     def _first_pool(self) -> WorkerPool:
-        # This process has its own work at first. If it has no core for that, the last worker starts
+        # This process has its own work at first. If the workers need all cores, the last one starts
         # later, so that the first trial begins earlier.
         return self._start_pool(min(self._count, max(1, self._machine.cores - 1)))
 

@@ -1,4 +1,4 @@
-"""A loaded study, where its trials run; and the executor that runs them in this process."""
+"""A study loaded in the process that runs its trials, and the executor for this process."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ class Session:
     ) -> Session:
         """Loads a study's data and checks its builder.
 
-        `threads` are TensorFlow's; None: those that it has in this process, or 1. `data_override`
-        is the path of the file that replaced the study's own data; in the folder `shared`,
-        processes share the data.
+        `threads` is TensorFlow's number of threads; None: the number in this process, or 1.
+        `data_override` is the path of the file that replaced the study's own data, or empty.
+        Processes share the data in the folder `shared`.
         """
         if study.objective_function is not None:
             return open_objective(study, code, threads)
         threads = configure_tensorflow(threads)
-        # The study's file is loaded: its settings hold for all trials, those of a builder don't.
+        # Settings that the study's file has made hold for all trials; a builder's settings don't.
         remember_settings()
         loaded: LoadedData | FoldedSplits
         if isinstance(study.data, DescribedData):
@@ -111,7 +111,7 @@ class Session:
         with at_work(state):
             if making is None:
                 assert not callable(study.class_weight), "else it were made"
-                # All folds train the same loss.
+                # All folds train with the same class weights, so with the same loss.
                 class_weight = resolve_class_weight(study.class_weight, loaded.whole)
                 weighted: AnyData = with_class_weight(splits, class_weight)
                 resolved = resolve_space(study, weighted)
@@ -147,7 +147,7 @@ class Session:
             making or loaded,
             _with_glance(description, loaded),
             environment(),
-            # Data made for a trial reports it with each trial.
+            # If data is made for each trial, each trial reports why it can't be compiled.
             _trainer(study, "" if making else splits.unfit),
             model_bytes,
             state,
@@ -164,7 +164,7 @@ class Session:
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
         """Runs a fit by the trainer that the task asks for."""
         trainer = self.trainer
-        # Without validation data only `model.fit` trains.
+        # A training on all folds has no validation data, so only `model.fit` can train.
         mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
         if mode is not None and isinstance(trainer, CompiledTrainer):
             trainer = trainer.in_mode(mode)
@@ -187,9 +187,9 @@ class Session:
             return function(self, *arguments)
 
     def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> LoadedData:
-        """Returns the data of a trial, or of one of its folds, its classes not weighted.
+        """Returns the data of a trial, or of one of its folds, without class weights.
 
-        Raises StudyError if it depends on hyperparameters, and can't be made again.
+        Raises StudyError if the data depends on hyperparameters, and can't be made again.
         """
         data = self.data
         if not isinstance(data, MadeData):
@@ -204,7 +204,7 @@ class Session:
 
 @contextlib.contextmanager
 def at_work(state: UsersState) -> Iterator[None]:
-    """Lets fits begin with this state, and sets it back at the end.
+    """Lets fits set back the user's state before they begin, and sets it back at the end.
 
     Another study, or another launch of this one, may follow in this process.
     """
@@ -300,7 +300,7 @@ def open_objective(
     function = study.objective_function
     assert function is not None, "it is such a study"
     threads = configure_tensorflow(threads)
-    # The study's file is loaded: its settings hold for all trials.
+    # Settings that the study's file has made hold for all trials.
     remember_settings()
     traced, tailoring = TracedObjective(study.name, function), study.tailoring
     state = UsersState.of_study(study)
@@ -323,7 +323,7 @@ def open_objective(
         threads=threads,
         epochs=traced.epochs,
         objective_function=_name_of(function),
-        # It begins again each time.
+        # An objective function always trains from the beginning.
         goes_on=False,
     )
     return ObjectiveSession(
@@ -398,9 +398,9 @@ def _data_described(
 def _with_glance(
     description: StudyDescription, splits: LoadedData | FoldedSplits
 ) -> StudyDescription:
-    """Adds the findings of a glance at its data to a study's description, and warns of the worst.
+    """Adds the findings of a short look at the data to a study's description, with warnings.
 
-    It takes some hundredths of a second; ``kerastudy data`` looks at all else.
+    The look takes some hundredths of a second; ``kerastudy data`` looks at everything else.
     """
     # A look at data must not keep a study from running.
     with contextlib.suppress(Exception):
@@ -417,7 +417,7 @@ def _with_glance(
 class InProcessExecutor:
     """An `Executor` that runs each job within `wait`.
 
-    It has no thread, as Keras keeps global state, such as the dtype policy, per thread.
+    It starts no thread, as Keras keeps global state, such as the dtype policy, per thread.
     """
 
     def __init__(self, session: Session) -> None:
@@ -448,7 +448,7 @@ class InProcessExecutor:
         return ()
 
     def cut(self, number: int) -> bool:
-        """Returns False: there is no process to end but this one."""
+        """Returns False: the trial runs in this process, which must not end."""
         return False
 
     def save_champion(

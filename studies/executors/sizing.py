@@ -1,7 +1,7 @@
 """Chooses the number of workers by the machine's cores, memory and GPUs.
 
-NVIDIA's GPUs are found without TensorFlow, and divided among workers. No machine with one has
-tested this: tests check the variables that a worker gets.
+NVIDIA's GPUs are found without TensorFlow, and divided among workers. This was never tested on a
+machine with a GPU: tests check the variables that a worker gets.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from search_spaces.texts import counted
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""
 
-# More proposals at once would learn little from one another, and one process records them all.
+# With more workers, proposals would learn little from one another; and one process records all
+# their trials.
 MOST_WORKERS = 16
 """The most workers that a launch starts unless it is asked for more."""
 # A worker on digits used 0.33 GiB of its own after a trial; kept programs add to that.
 _WORKER_BYTES = 3 * 2**28
-# There are weights, gradients, an optimizer's two moments, and the best epoch's weights.
+# The copies are weights, gradients, an optimizer's two moments, and the best epoch's weights.
 _COPIES_OF_WEIGHTS = 5
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -37,7 +38,7 @@ class Machine:
 
     cores: int
     memory: int | None = None  # Available bytes, or None if unknown.
-    gpus: tuple[str, ...] = ()  # As CUDA names them.
+    gpus: tuple[str, ...] = ()  # The names that CUDA uses.
 
 
 def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
@@ -46,7 +47,7 @@ def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
 
 
 def asked_workers(workers: int | None) -> int | None:
-    """Returns the number of workers that the option, else the environment, sets; None: neither."""
+    """Returns the number of workers by the option, else by the environment, else None."""
     text = os.environ.get(WORKERS_VARIABLE, "").strip()
     if workers is not None or not text:
         return workers
@@ -58,11 +59,11 @@ def asked_workers(workers: int | None) -> int | None:
 def suited_workers(
     machine: Machine, *, trials: int | None = None, threads: int = 1, model_bytes: int = 0
 ) -> int:
-    """Returns the number of workers that suit a study, from what is known of it: 1 to 16.
+    """Returns the number of workers that suit a study, 1 to 16.
 
-    One for each GPU, or as many as there are cores for their threads; at most one for each
-    remaining trial, and as many as fit into memory, by the bytes of the default model's weights.
-    The machine's resources are those before any worker started.
+    It is the number of GPUs; without GPUs, the number of cores divided by a worker's threads. It is
+    at most the number of remaining trials, and the number of workers that fit into memory, by the
+    bytes of the default model's weights. `machine` has the resources before any worker started.
     """
     limits = [MOST_WORKERS, len(machine.gpus) or machine.cores // threads]
     if trials is not None:
@@ -134,7 +135,7 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tupl
     try:
         count = sum(1 for _ in driver.iterdir())
     except OSError:
-        # There is no such driver, but a program may list them, as under WSL.
+        # There is no such driver, but a program may list the GPUs, as under WSL.
         count = _listed_by_program()
     return tuple(str(number) for number in range(count))
 

@@ -43,16 +43,16 @@ from studies.user_code import ShippedStudy, Target, place_of
 from tracking.records import EpochResult, TrialSpec, TrialTask
 
 _Answer = TypeVar("_Answer", Answer, ChampionSaved)
-# Don't wait for a study that kills its worker each time.
+# A study that has killed its worker so often would do so each time.
 _ATTEMPTS = 3
 
 
 class WorkerExecutor(LoadedByWorkers):
     """An `Executor` of one process, which is replaced when it ends by itself.
 
-    `threads` are TensorFlow's; None: the study's, or 1. `data` is a file in place of the study's
-    own data, or empty. In the folder `shared` workers share the study's data. `start` starts the
-    process that loads the study.
+    `threads` is TensorFlow's number of threads; None: the study's number, or 1. `data` is a file
+    that replaces the study's own data, or empty. Workers share the study's data in the folder
+    `shared`. `start` starts the process that loads the study.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class WorkerExecutor(LoadedByWorkers):
         self._load_study = LoadStudy(target, dict(overrides or {}), data, threads or 1, shared)
         self._on_output = on_output or (lambda line: None)
         self._waiting: deque[RunFits] = deque()
-        # These fits of its job have not ended.
+        # These fits of the present job have not ended.
         self._fits: deque[TrialSpec] = deque()
         self._start_process = start or WorkerProcess
         self._process = self._start()
@@ -81,7 +81,7 @@ class WorkerExecutor(LoadedByWorkers):
 
     def _start(self) -> ProcessLike:
         self._is_loading = True
-        # The process has the programs of these kinds of models, which it has trained.
+        # The process has trained models of these kinds, and keeps their compiled programs.
         self._trained: set[Hashable] = set()
         return self._start_process(self._load_study, self._on_output)
 
@@ -96,7 +96,7 @@ class WorkerExecutor(LoadedByWorkers):
 
     @property
     def waits(self) -> bool:
-        """Whether a trial waits that the worker could not take, as it has died."""
+        """Whether a trial still waits because the worker died before it could take the trial."""
         return bool(self._waiting)
 
     @property
@@ -106,7 +106,7 @@ class WorkerExecutor(LoadedByWorkers):
 
     @property
     def trial(self) -> int | None:
-        """The number of the trial that it runs."""
+        """The number of the trial that the worker runs, or None."""
         return self._fits[0].number if self._fits else None
 
     def has_trained_like(self, spec: TrialSpec) -> bool:
@@ -119,15 +119,15 @@ class WorkerExecutor(LoadedByWorkers):
             pass
 
     def take_loaded(self) -> bool:
-        """Waits for the worker's answer; False if it is restarted, and will answer again.
+        """Waits for the worker's answer; returns False if the worker is restarted instead.
 
-        Raises StudyError if it can't load the study.
+        A restarted worker answers again. Raises StudyError if the worker can't load the study.
         """
         try:
             answer = self._process.receive()
         except WorkerError as error:
             self._lost_while_loading += 1
-            # A process that dies while it loads would do so again.
+            # A process that was not killed, but died while it loaded, would do so again.
             if self._lost_while_loading >= _ATTEMPTS or not error.killed:
                 raise
             self._restart()
@@ -136,7 +136,7 @@ class WorkerExecutor(LoadedByWorkers):
         if isinstance(answer, Failed):
             raise StudyError(answer.message)
         if isinstance(answer, ThreadsDiffer):
-            # The file tells when TensorFlow's threads can't change any more.
+            # The study's file has used TensorFlow, so the threads of this process can't change.
             self._load_study = replace(self._load_study, threads=answer.threads)
             self._restart()
             return False
@@ -146,7 +146,7 @@ class WorkerExecutor(LoadedByWorkers):
         if self._loaded is not None:
             check_same(self._loaded.description, answer.description)
         self._loaded = answer
-        # A replacement must run the same text, even if the file changes.
+        # A process that replaces this one must run the same text, even if the file changes.
         target = self._load_study.target
         if isinstance(target, Target):
             code = answer.description.code
@@ -168,7 +168,7 @@ class WorkerExecutor(LoadedByWorkers):
                 self._start_next()
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """Passes events on; doesn't wait for the replacement of a dead process."""
+        """Passes events on; if the process has died, does not wait until its replacement loads."""
         if self._is_loading:
             self.take_loaded()
             return
@@ -217,7 +217,8 @@ class WorkerExecutor(LoadedByWorkers):
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls a function with the worker's `Session` and the arguments; returns its result.
 
-        It is called again in another process if the worker dies. Raises StudyError if it raises.
+        If the worker dies, the function is called again in another process. Raises StudyError if
+        the function raises.
         """
         return self._answer(Ask(function, arguments), Answer).value
 
@@ -229,8 +230,8 @@ class WorkerExecutor(LoadedByWorkers):
     ) -> _Answer:
         """Returns the answer to a request; replaces a worker that has died, or dies meanwhile.
 
-        `undo` removes what a request that was broken off has left. Raises StudyError if the request
-        failed.
+        `undo` removes the files that an interrupted request has left. Raises StudyError if the
+        request failed.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -262,7 +263,8 @@ class WorkerExecutor(LoadedByWorkers):
 def kind_of(spec: TrialSpec) -> Hashable:
     """Returns a key that trials share if the same program is likely to train them.
 
-    Floats, epochs and initial weights are no part of a program. All else may be; the batch size is.
+    A program does not depend on floats, epochs and initial weights. It depends on the batch size,
+    and may depend on every other value.
     """
     return spec.batch_size, frozenset(
         (name, value)
@@ -274,9 +276,9 @@ def kind_of(spec: TrialSpec) -> Hashable:
 _SECONDS_TO_CONNECT = 120.0
 _SECONDS_TO_END = 5.0
 _LINES_KEPT = 20
-# Linux counts in it the processes that it has killed for lack of memory.
+# In this file, Linux counts the processes that it has killed for lack of memory.
 COUNTS = Path("/proc/vmstat")
-# TensorFlow's C++ side prints these before its log level applies.
+# TensorFlow's C++ code prints these lines before its log level applies.
 _NOISE = re.compile(
     r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl"
     # TensorFlow 2.18 and 2.19 print this without a GPU too.
@@ -312,7 +314,7 @@ def _listen(key: bytes, folder: Path) -> Listener:
     try:
         return Listener(str(folder / f"socket-{secrets.token_hex(4)}"), "AF_UNIX", authkey=key)
     except OSError:
-        # The folder has a path too long for a socket's.
+        # The folder's path is too long for a socket.
         return Listener(("127.0.0.1", 0), authkey=key)
 
 
@@ -329,7 +331,7 @@ class WorkerProcess:
         key = secrets.token_bytes(32)
         self._listener = _listen(key, load.shared)
         self._process = subprocess.Popen(
-            # -P: the folder it is started in stays off its path.
+            # -P keeps the script's folder off the import path.
             [sys.executable, "-P", worker_main.__file__],
             cwd=folder,
             env={**os.environ, **(variables or {})},
@@ -340,7 +342,7 @@ class WorkerProcess:
             errors="replace",
         )
         assert self._process.stdin is not None and self._process.stdout is not None
-        # A pipe is private; everybody can read the arguments of a process.
+        # The key goes through a pipe, as everybody can read the arguments of a process.
         address = self._listener.address
         text = address if isinstance(address, str) else ":".join(map(str, address))
         # A process that died at once can't be written to; waiting for its connection reports that.
@@ -355,7 +357,7 @@ class WorkerProcess:
         self._reader.start()
         self._connection: Connection | None = None
         self._closing = threading.Lock()
-        # A thread waits: the process works once it is connected, and this one has its own work.
+        # A thread waits for the connection, as this process has other work meanwhile.
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
@@ -366,20 +368,20 @@ class WorkerProcess:
             raise self._ended() from None
 
     def kill(self) -> None:
-        """Ends the process at once, stopped or not; further requests fail."""
+        """Ends the process at once, even while it is stopped; further requests fail."""
         self._process.kill()
 
     def receive(self) -> Any:
         try:
             return self.connection.recv()
         except (EOFError, OSError):
-            # OSError means that it ended during a message.
+            # OSError means that the process ended during a message.
             raise self._ended() from None
 
     def end(self) -> None:
         """Ends the process by closing the connection, or by a signal if it does not react."""
         with contextlib.suppress(OSError, ValueError):
-            # It then knows that this process still exists.
+            # This line tells the worker that its driver still exists.
             assert self._process.stdin is not None
             self._process.stdin.write(worker_main.ENDED)
             self._process.stdin.flush()
@@ -396,11 +398,11 @@ class WorkerProcess:
         self._listener.close()
         self._reader.join(_SECONDS_TO_END)
         assert self._process.stdin is not None and self._process.stdout is not None
-        # What a process that has died did not read can't be flushed.
+        # If the process died before it read everything, the rest can't be flushed.
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        # A process that the user's code started may hold the other end and still print: closing
-        # this one would wait for it.
+        # A process that the user's code started may hold the pipe's other end and still print:
+        # closing this end would wait for that process.
         if not self._reader.is_alive():
             self._process.stdout.close()
 
@@ -423,7 +425,7 @@ class WorkerProcess:
     def _accept(self) -> None:
         """Waits for the process to connect, or to die."""
         threading.Thread(target=self._follow_to_its_end, daemon=True).start()
-        # accept() has no limit of its own.
+        # accept() has no time limit.
         waiting = threading.Timer(_SECONDS_TO_CONNECT, self._process.kill)
         waiting.daemon = True
         waiting.start()
@@ -438,16 +440,16 @@ class WorkerProcess:
         address = self._listener.address
         self._process.wait()
         if self._accepting.is_alive():
-            # Then accept() ends with an error.
+            # This connection makes accept() end with an error.
             with contextlib.suppress(OSError, EOFError, AuthenticationError):
                 Client(address).close()
         self._accepting.join()
         self._hang_up()
 
     def _hang_up(self) -> None:
-        """Closes the connection on this side, after reading everything.
+        """Lets reading end once all messages that have come are read.
 
-        A process that the user's code forked holds the other end, and would keep it open.
+        A process that the user's code forked may hold the other end, and keep the connection open.
         """
         if os.name != "posix":
             return
@@ -478,7 +480,7 @@ class WorkerProcess:
         for line in self._process.stdout:
             if line.strip() and not _NOISE.match(line):
                 self._last_lines.append(line.rstrip())
-                # A worker whose pipe is not emptied waits for ever.
+                # Reading goes on after an error: a worker whose pipe is full would wait forever.
                 with contextlib.suppress(Exception):
                     on_output(line.rstrip())
 

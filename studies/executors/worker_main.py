@@ -1,8 +1,8 @@
 """A worker process: loads the study once, then runs the trials that it gets.
 
-Started by its path (``python -P worker_main.py``), never as a module and never by forking, so that
-neither its folder nor its parent's state changes what it runs. It opens no database. It ends with
-its driver at any moment: by a thread, and if code in C lets no thread run, by a watchdog process.
+It is started by its path (``python -P worker_main.py``), never as a module and never by forking, so
+that neither its folder nor its parent's state affects the study's code. It opens no database. When
+its driver ends, a thread ends it; if C code lets no thread run, a watchdog process does.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _unread = bytearray()
 _STDIN = 0
 # The thread has so many seconds to end this process, before the watchdog does.
 _SECONDS_TO_END = 3.0
-# If a file is written while a folder is removed, both stay: try again.
+# Removing a folder fails if a file is written into it meanwhile: it is tried so often.
 _REMOVALS = 20
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
-        # Closing the terminal does so, too.
+        # Closing the terminal also signals all of its processes.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     address, key, threads, folder, study = _read_line().split("\t")
     shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
@@ -66,7 +66,10 @@ def main() -> None:
 
 
 def _end_with_driver(shared: Path) -> None:
-    """Ends this process when its driver does, even during an epoch; removes the shared data."""
+    """Ends this process when its driver ends, even during an epoch.
+
+    If the driver has died, also removes the shared data.
+    """
     if _read_line() != ENDED.strip():
         _remove(shared)
     os._exit(0)
@@ -83,9 +86,9 @@ def _remove(shared: Path) -> None:
 def _start_watchdog(shared: Path) -> None:
     """Starts a process that does what `_end_with_driver` does, if that thread can't run.
 
-    A thread needs the interpreter's lock, which a call into C code may hold for hours. The process
-    is forked while this one has no other thread, which is cheap. It is no child of this one, so
-    that a user's code that waits for its children does not wait for it.
+    A thread needs the interpreter's lock, which a call into C code may hold for hours. The watchdog
+    is forked while this process has only one thread, which is cheap. It is no child of this
+    process, so that user code that waits for its children does not wait for the watchdog.
     """
     if sys.platform != "linux":
         return
@@ -104,8 +107,8 @@ def _start_watchdog(shared: Path) -> None:
 
 
 def _watch(worker: int, shared: Path) -> None:
-    """Waits for the worker or its driver to end; if it is the driver, ends the worker."""
-    # Stopping a service signals all of its processes; this one ends with the worker.
+    """Waits for the worker or its driver to end; if the driver ends first, ends the worker."""
+    # Stopping a service signals all of its processes, but the watchdog must outlive the worker.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Keep neither the worker's pipe nor its folder in use.
     os.chdir("/")
@@ -128,7 +131,7 @@ def _watch(worker: int, shared: Path) -> None:
 def _read_line() -> str:
     """Returns a line from the driver; an empty text if it is gone.
 
-    The waiting thread would hold the lock of `sys.stdin`, which is not used for that.
+    `sys.stdin` is not used, as the waiting thread would hold its lock.
     """
     while b"\n" not in _unread:
         part = os.read(_STDIN, 2**16)
@@ -141,13 +144,13 @@ def _read_line() -> str:
 
 
 def _address(text: str) -> str | tuple[str, int]:
-    """Returns the address of a socket's file, or of a port of this machine."""
+    """Returns a connection's address: a socket's file, or a port of this machine."""
     host, _, port = text.rpartition(":")
     return (host, int(port)) if host == "127.0.0.1" else text
 
 
 def _import_kerastudy() -> None:
-    """Imports the kerastudy of this file, even if there is another one on the path."""
+    """Imports the kerastudy that this file belongs to, even if another one is on the path."""
     path = Path(__file__).resolve().parents[2] / "kerastudy.py"
     spec = importlib.util.spec_from_file_location("kerastudy", path)
     assert spec is not None and spec.loader is not None
@@ -197,12 +200,12 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.libraries.tensorflow_parts import write_generated_code_into
     from studies.user_code import Target, load_study, unpack
 
-    # TensorFlow comes before the user's file, which would be blamed for a failing import.
+    # TensorFlow is imported before the user's file, which would be blamed if the import failed.
     tensorflow = importlib.import_module("tensorflow")
     from studies.training import begin_trial, change_threads, configure_tensorflow
 
     configure_tensorflow(message.threads)
-    # The launch, or its watchdogs, remove it. Files of the user's code are not touched.
+    # The launch, or a watchdog, removes this code. Files that the user's code writes stay.
     write_generated_code_into(message.shared)
     # Random operations need a seed, at the top level of a study file too.
     begin_trial(0)
@@ -221,8 +224,8 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
         return None
     shared = message.data_folder or message.shared
     session = Session.open(study, code, threads, message.data, shared)
-    # Exclude existing objects: without TensorFlow's half a million to check in each collection, a
-    # trial of a small model takes 6 % less.
+    # Collections then skip the existing objects, of which TensorFlow has half a million: a trial of
+    # a small model takes 6 % less time.
     gc.freeze()
     gpus = len(tensorflow.config.list_physical_devices("GPU"))
     connection.send(Loaded(session.description, session.environment, session.model_bytes, gpus))

@@ -52,22 +52,22 @@ def reached(
     return None
 
 
-# When its time is up, a training may end its epoch within so many times the duration of its
-# longest epoch, and some seconds.
+# A training whose time is up may still finish its epoch. It gets this many times the duration of
+# its longest epoch, and these seconds.
 _EPOCHS_OF_GRACE = 2
 _SECONDS_OF_GRACE = 2.0
 _SECONDS_BETWEEN_LOOKS = 0.5
 TICK = 0.25
 # A tick takes longer on a busy machine, and much longer in a process that was stopped.
 _LONGEST_TICK = 1.0
-# Messages from before or during a stop of this process are read by then.
+# So long after a stop, this process has read all messages that came before or during the stop.
 _SECONDS_TO_CATCH_UP = 4 * TICK
 
 
 class AwakeClock:
-    """Counts the seconds that this process runs; a context.
+    """A context manager that counts the seconds in which this process runs.
 
-    While it is stopped (SIGSTOP, a closed lid) no time passes, so that no trial is cut for it: if a
+    The time of a stop (SIGSTOP, a closed lid) does not count, so that a stop cuts no trial: if a
     tick takes more than a second too long, only its CPU time counts. A shorter stop looks like a
     busy machine, and counts.
     """
@@ -97,7 +97,7 @@ class AwakeClock:
 
     @property
     def caught_up(self) -> bool:
-        """Whether this process, since a stop, has had the time to read messages from before."""
+        """Whether enough time has passed since a stop to read the messages that came by then."""
         # The thread that ticks may not have run yet after a stop.
         ticks = self._now() - self._last <= TICK + _LONGEST_TICK
         return ticks and self.seconds - self._awake_since >= _SECONDS_TO_CATCH_UP
@@ -106,7 +106,7 @@ class AwakeClock:
         """Counts the time since the last tick."""
         now, used = self._now(), self._used()
         passed = now - self._last
-        # A call that lets no other thread run is no stop, however long it takes.
+        # A long call that lets no other thread run is no stop: it uses CPU time.
         awake = min(passed, max(TICK, used - self._last_used))
         if passed - awake > _LONGEST_TICK:
             self._awake_since = self.seconds + awake
@@ -124,26 +124,27 @@ class TimeLimit:
 
     def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
         self._seconds, self._clock = seconds, clock
-        # The former end after their present epoch; the latter's processes were ended.
+        # Trials in `_ending` end after their present epoch. The processes of trials in `_hanging`
+        # were ended.
         self._ending: set[int] = set()
         self._hanging: set[int] = set()
 
     @property
     def seconds_to_wait(self) -> float | None:
-        """Seconds to wait before checking trainings again; None: no limit."""
+        """The seconds until trainings are checked again, or None if there is no limit."""
         return None if self._seconds is None else _SECONDS_BETWEEN_LOOKS
 
     def cuts(self, running: Running) -> bool:
-        """Returns, after an epoch, whether a training must end with it."""
+        """Returns whether a training must end after the epoch that it has just finished."""
         if self._is_up(running):
             self._ending.add(running.trial.number)
             return True
         return False
 
     def hanging(self, trainings: Iterable[Running]) -> list[int]:
-        """Returns the trials whose time is up, and that don't reach the end of an epoch."""
+        """Returns the numbers of trials whose time is up and whose present epoch takes too long."""
         numbers: list[int] = []
-        # Their messages since this process was stopped may not be read yet.
+        # After a stop of this process, messages of these trainings may not be read yet.
         if self._seconds is None or not self._clock.caught_up:
             return numbers
         for running in trainings:
@@ -163,7 +164,7 @@ class TimeLimit:
         return number in self._hanging
 
     def reason(self, number: int) -> str:
-        """Returns why a trial was ended, if the time was the reason; forgets it."""
+        """Returns the reason if a trial was ended for its time, else an empty text; forgets it."""
         hung, ended = number in self._hanging, number in self._ending
         self._hanging.discard(number)
         self._ending.discard(number)

@@ -32,7 +32,7 @@ def check_definition(description: StudyDescription) -> None:
 
 
 def warnings_of(description: StudyDescription) -> list[str]:
-    """Returns the warnings before a study runs."""
+    """Returns the warnings that are shown before a study runs."""
     warnings = list(description.warnings)
     for name in ("epochs", "batch_size"):
         value = getattr(description, name)
@@ -60,9 +60,9 @@ def joinable(
 ) -> tuple[Mapping[str, Any], ...]:
     """Returns hyperparameters that a builder declared late, in the form that can join the space.
 
-    `parameters` are as `Parameter.to_dict` writes them. If the engine can't tune them (a grid has
-    no place for a continuous one), they are Fixed at their defaults. Those that the study's own
-    space has are left out: its domains and conditions hold.
+    `parameters` have the form of `Parameter.to_dict`. If the engine can't tune them (a grid has
+    no place for a continuous one), they are Fixed at their defaults. Hyperparameters that the
+    study's own space declares are left out: that space's domains and conditions hold.
     """
     parameters = [p for p in parameters if p["name"] not in description.declared]
     if not description.discovered or not parameters:
@@ -94,8 +94,8 @@ def with_hardware(
 ) -> StudyDescription:
     """Returns a study's definition with the class of hardware that its trials run on.
 
-    Raises StudyChangedError if it was begun on another class, whose bits differ, and `any_hardware`
-    does not allow that.
+    Raises StudyChangedError if the study was begun on another class, where results have other bits,
+    unless `any_hardware` allows that.
     """
     if any_hardware:
         return replace(now, hardware=ANY_HARDWARE)
@@ -113,10 +113,10 @@ def with_hardware(
 
 
 def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescription:
-    """Returns a study's definition with its original order of proposals.
+    """Returns a study's definition with the lag that its recorded trials were proposed with.
 
-    Raises StudyChangedError if it is deterministic now, but has trials whose proposals may depend
-    on timing.
+    Raises StudyChangedError if the study is deterministic now, but has trials whose proposals may
+    depend on timing.
     """
     if before.description.engine != description.engine:
         return description
@@ -129,7 +129,7 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
             "under another name with --name."
         )
     if finished or (lag and before.trials):
-        # A study keeps its first lag, with another number of workers too.
+        # A study keeps its first lag, even if the number of workers changes.
         return replace(description, lag=lag, deterministic=lag > 0)
     return description
 
@@ -137,10 +137,10 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
 def with_defaults_of(
     description: StudyDescription, before: StudyHistory
 ) -> tuple[StudyDescription, list[str]]:
-    """Returns a study's definition with the record's defaults, and a line for each of these.
+    """Returns a study's definition with the recorded defaults, and a line for each changed one.
 
-    A changed default is no other definition: trials of the record mean the same. But engines may
-    begin with it, and the gain of tuning is measured against it.
+    A changed default is allowed, as recorded trials still mean the same. But engines may begin with
+    the default, and the gain of tuning is measured against it, so the recorded one holds.
     """
     recorded = {parameter.name: parameter for parameter in before.description.space}
     pairs = [(parameter, recorded.get(parameter.name)) for parameter in description.space]
@@ -168,7 +168,7 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
             why = f", and so does the code: {', '.join(code)}"
         changes.append(f"the data differs ({', '.join(parts) or 'order'}){why}")
     for name, setting in settings_of(StudyDefinition).items():
-        # Another engine is another configuration, whose settings may differ.
+        # Under another engine all settings may differ, except the objective.
         compared = before.engine == now.engine or name == "objective"
         if setting.another_study and compared:
             old, new = getattr(before, name), getattr(now, name)

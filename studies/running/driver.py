@@ -1,8 +1,8 @@
-"""The driver of a study: its trials, as jobs that tie engine, executor and tracking together.
+"""The driver of a study: runs its trials as jobs, with its engine, executor and journal.
 
-It alone talks to the engine, by `Proposals`. What must not be lost is written in this order: the
-trial before it trains; its checkpoint when it has ended; its result. A process killed in between
-leaves a study that the next launch resumes.
+Only the driver talks to the engine, by `Proposals`. A trial is recorded before it trains; when it
+ends, its checkpoint is written first, and then its result is recorded. If the process is killed at
+any point, the next launch can resume the study.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from tracking.store.files import StudyFiles, files_of
 
 
 class Driver(Jobs):
-    """Runs a study until it has its trials, or its budget is spent. Its trials are its jobs.
+    """Runs a study until all its trials are done or its budget is spent. Each trial is a job.
 
     When the budget is spent, running trials are finished or cut, as `at_the_end` says. `trainer`
-    takes the place of the study's own.
+    replaces the study's own trainer, unless it is None.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class Driver(Jobs):
         self._trials = StudyTrials(recorded)
         for number, trial in self._trials.all.items():
             if number not in self._trials.finished:
-                # An earlier launch began it.
+                # An earlier launch began this trial.
                 self.queue.append(Job(number, partial(self._begin, number), losses=trial.losses))
-        # The processes of these trials died; the number says whether that counts against them.
+        # The processes of these trials died. 1: the loss counts against the trial; 0: it does not.
         self._lost: dict[int, int] = {}
         # These results are not in the record yet.
         self._results: list[TrialResult] = []
@@ -85,8 +85,8 @@ class Driver(Jobs):
         self._retention = Retention(self._files, description, self._trials.finished.values())
 
     def run(self) -> Ending:
-        """Runs trials; returns why it ended."""
-        # A kill may have left superseded checkpoints; --keep may be less.
+        """Runs trials; returns why the launch ended."""
+        # A kill may have left superseded checkpoints; --keep may be lower than before.
         self._retention.tidy(self._proposals.engine)
         finished = len(self._trials.finished)
         self._progress.begin(
@@ -126,7 +126,7 @@ class Driver(Jobs):
         if prune:
             return "prune"
         if self._time_limit.cuts(running):
-            # Other folds follow one that is cut.
+            # After a fold that is cut, the trial's other folds still train.
             return "end" if description.folds else "prune"
         return "continue"
 
@@ -158,7 +158,7 @@ class Driver(Jobs):
         if lost:
             with self._journal.together():
                 for number, losses in lost.items():
-                    # It is trained again.
+                    # The lost trial is trained again.
                     lost_trial = self._trials.lose(number, losses)
                     self._journal.lose_trial(lost_trial.uuid, lost_trial.losses)
         self._journal.flush()
@@ -176,7 +176,7 @@ class Driver(Jobs):
         return None
 
     def _follow(self, trial: EndedTrial) -> None:
-        """Takes a trial that has ended, and is in the record."""
+        """Takes a trial that has ended and is recorded."""
         self._trials.end(trial)
         if trial.state == "interrupted":
             self._progress.trial_ended(trial.result, None)
@@ -217,12 +217,12 @@ class Driver(Jobs):
 
     @property
     def stopping(self) -> bool:
-        """Whether running trials end after their present epoch, and none begins."""
+        """Whether running trials end after their present epoch, and no trial begins."""
         return self.stopped or (self._at_the_end == "cut" and self._proposals.spent())
 
     @property
     def waits(self) -> bool:
-        """Whether there may be trials that have not begun, or wait to be trained again."""
+        """Whether trials may be left to begin, or to be trained again."""
         begun = len(self._trials.all) >= self._description.trials or self._proposals.exhausted
         return super().waits or not (begun or self._proposals.spent())
 
@@ -242,11 +242,11 @@ class Driver(Jobs):
         return early
 
     def together(self) -> contextlib.AbstractContextManager[object]:
-        """Lets trials begin with one commit."""
+        """Returns a context that records all trials that begin in it by one commit."""
         return self._journal.together()
 
     def next_job(self) -> Job | None:
-        """Returns a trial that was cut, or the next one; None if there is none to begin."""
+        """Returns a trial that an earlier launch began, else a new one; None if none can begin."""
         if self.queue or not self.waits:
             return super().next_job()
         proposal = self._proposals.ask()
@@ -255,7 +255,7 @@ class Driver(Jobs):
         return Job(proposal.number, partial(self._begin, proposal.number, proposal))
 
     def _begin(self, number: int, proposal: Proposal | None = None) -> Iterator[TrialTask]:
-        """Begins an attempt at a trial, which is new if the engine has just proposed it."""
+        """Begins the next attempt at a trial. The first attempt needs the trial's `proposal`."""
         before, losses = self._trials.all.get(number), 0
         if before is not None:
             hardware, losses = self._description.hardware, before.losses
@@ -284,7 +284,7 @@ class Driver(Jobs):
         return self._tasks(running)
 
     def _tasks(self, running: Running) -> Iterator[TrialTask]:
-        """Yields the tasks of a trial that is being submitted, and is in the journal by now."""
+        """Yields a trial's tasks when it is submitted; the trial is in the journal by then."""
         running.delay(self._clock.seconds)
         last_kept = self._retention.last_kept(running.trial.known)
         for fit in running.fits[len(running.results) :]:
@@ -306,13 +306,13 @@ class Driver(Jobs):
         ]
 
     def _take_over(self, running: Running, before: TrialRecord) -> None:
-        """Takes the fits that an earlier attempt at a trial ended, by the same code."""
+        """Reuses the fits that an earlier attempt at a trial completed with the same code."""
         if before.code_digest != running.trial.code_digest:
             return
         journal = JournalReader(self._journal.folder)
         former = {fit.spec.repeat: fit for fit in journal.fits(trial=before.uuid)}
         curves = journal.curves([before.uuid])
-        # The last fit is run again, which ends the trial.
+        # The last fit is always run again, as its result ends the trial.
         for fit in running.fits[:-1]:
             ended = former.get(fit.repeat)
             if ended is None or ended.result is None or ended.state != "complete":
@@ -333,7 +333,7 @@ class Driver(Jobs):
         fit = self._journal.begin_fit(running.trial.uuid, spec, only=only)
         running.begin_fit(fit, self._clock.seconds)
         if spec.goes_on_from is not None and spec.initial_epoch:
-            # It continues another trial, and gets the epochs of that one.
+            # This trial continues another one, whose epochs it inherits.
             parent = self._trials.finished[spec.goes_on_from]
             for epoch, metrics in epoch_metrics(self._journal.folder, parent).items():
                 inherited = EpochResult(spec.number, epoch, metrics, 0.0)
@@ -341,13 +341,13 @@ class Driver(Jobs):
                 self._proposals.report(inherited)
 
     def _take_epoch(self, running: Running, epoch: EpochResult) -> bool:
-        """Records an epoch; returns whether the pruner ends the trial with it."""
+        """Records an epoch; returns whether the pruner ends the trial after it."""
         self._journal.log_epoch(running.uuids[epoch.repeat], epoch)
         running.take_epoch(epoch, self._clock.seconds)
         return self._proposals.prunes(running, epoch)
 
     def _end_fit(self, running: Running, result: TrialResult) -> None:
-        """Records the result of a fit that is one of several of its trial."""
+        """Records the result of one of a trial's several fits."""
         self._journal.end_fit(running.uuids[result.repeat], result)
         running.results.append(result)
 
@@ -371,8 +371,8 @@ def task_of(
 ) -> TrialTask:
     """Returns the task of a fit.
 
-    Each repeat of a trial writes its checkpoint: the trial's value is known after the last one.
-    Folds write none.
+    Each repeat of a trial writes a checkpoint, as the trial's value is known only after the last
+    repeat. Folds write no checkpoints.
     """
     origin = None
     if spec.goes_on_from is not None and spec.initial_epoch:
@@ -386,6 +386,6 @@ def task_of(
         trainer,
         last_kept if description.trainings == 1 else None,
         files.scores(spec.number, spec.repeat),
-        # The best epoch that folds have in common is not known yet.
+        # Folds keep the scores of every epoch, as their common best epoch is not known yet.
         "best" if spec.fold is None else "every",
     )

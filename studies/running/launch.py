@@ -100,9 +100,9 @@ def launch_target(
     """Runs the study that a target names."""
     with showing(options.progress) as progress:
         overrides = overrides or {}
-        # It is shown at once, as loading takes seconds.
+        # The user sees this at once, as loading takes seconds.
         progress.wait(what_is_loaded(target))
-        # All workers get one text: the file may be saved while they start.
+        # All workers get the same text, even if the file is saved while they start.
         target = with_source(target)
         if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
@@ -134,7 +134,7 @@ def _launch_in_workers(
 ) -> StudyHistory:
     """Runs a study in worker processes.
 
-    `trials` and `threads` are None where nobody knows them before the study is loaded.
+    `trials` and `threads` are None if they are not known before the study is loaded.
     """
     # A bad store is reported before a worker starts, without waiting for TensorFlow.
     existing = check_store(options.place)
@@ -169,7 +169,7 @@ def _launch_in_workers(
 
 
 def _without_repeats(progress: Progress) -> OnOutput:
-    """Returns a function that shows the workers' lines, and those on the user's state once."""
+    """Returns a function that shows the workers' lines, but lines on the user's state only once."""
     said: set[str] = set()
 
     def say(line: str) -> None:
@@ -302,14 +302,14 @@ def _run_opened(
             )
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
-            # Killed workers have left partial files.
+            # Killed workers may have left partial files.
             remove_pieces(checkpoints)
             if ending != INTERRUPTED:
                 engines = [refreshed(before), *held.others]
                 try:
                     choose_champion(executor, engines, progress, verifier)
                 except VerificationStopped:
-                    # The next launch does it.
+                    # The next launch chooses the champion.
                     status, ending = "KILLED", INTERRUPTED
             history = _close(journal, before, status, ending)
             exporter.finish(progress.wait)
@@ -318,7 +318,7 @@ def _run_opened(
             status, ending = "KILLED", INTERRUPTED
         elif isinstance(error, FailedAlikeError):
             ending = Ending("error", "its first trials failed alike")
-        # The first error counts, not later failures to write.
+        # The first error is raised, even if the end of the launch can't be recorded.
         with catching_interrupts(finish), contextlib.suppress(Exception):
             journal.end(status, *ending)
         raise
@@ -340,14 +340,14 @@ def _close(journal: Journal, before: StudyHistory, status: str, ending: Ending) 
 
 
 def _differing(description: StudyDescription, engines: Sequence[StudyHistory]) -> list[int]:
-    """Returns the trials of the study's present code that `model.fit` contradicts."""
+    """Returns the numbers of trials, of the study's present code, that `model.fit` contradicts."""
     same = description.code.same_as
     trials = [trial for history in engines for trial in history.trials]
     return sorted(t.number for t in trials if differs(t.verified) and same(t.code_digest))
 
 
 def _curves(journal: Journal, recorded: Sequence[TrialRecord]) -> Curve:
-    """Returns a function that reads recorded trials as pruners saw them."""
+    """Returns a function that reads a recorded trial's curve as pruners saw it."""
     folder, description = journal.folder, journal.description
     if description.folds:
         return FoldCurves(folder, description, recorded, most_epochs(description))

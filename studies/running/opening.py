@@ -47,16 +47,16 @@ from tracking.store.folder import (
 
 @dataclass(frozen=True)
 class HeldStudy:
-    """A study that this process holds, as recorded.
+    """The record of a study that this process has locked.
 
     Attributes:
         store: Its store.
         name: Its name.
         folder: The study's folder.
-        server: The MLflow server that gets it too, or None.
+        server: The MLflow server that also gets the study, or None.
         before: The study under its present engine; None if it is new.
-        others: The study under its other engines, the one that was launched last first.
-        initial: The values that it starts with.
+        others: The study under its other engines, the last launched engine first.
+        initial: The values that the study starts with.
     """
 
     store: Store
@@ -69,12 +69,12 @@ class HeldStudy:
 
     @property
     def recorded(self) -> StudyHistory | None:
-        """The study under its present engine, or else under the one with the best trial."""
+        """The study under its present engine, else under the engine with the best trial."""
         return self.before or (best_of_engines(self.others) if self.others else None)
 
     @property
     def threads(self) -> int | None:
-        """The threads of its trials, which further trials have too; None if it has no record."""
+        """The threads of recorded trials, which further trials keep; None without a record."""
         return None if self.recorded is None else self.recorded.description.threads
 
     def finished(self, retry_infeasible: bool) -> int:
@@ -85,7 +85,7 @@ class HeldStudy:
 
 
 def check_store(place: Path) -> Store | None:
-    """Opens the store in a folder to write into it; returns None if there is none yet."""
+    """Opens the store in a folder for writing; returns None if there is no store yet."""
     check_writable(real_folder(place))
     return open_store(place)
 
@@ -97,7 +97,7 @@ def held_study(
     options: LaunchOptions,
     progress: Progress,
 ) -> Iterator[HeldStudy]:
-    """Holds a study while it runs, after checking everything that can be wrong with it."""
+    """Locks a study while it runs, after checking its definition, its store and its record."""
     name = description.name
     check_definition(description)
     progress.say_all(description.code.said)
@@ -123,7 +123,7 @@ def open_journal(
 ) -> tuple[Journal, StudyHistory]:
     """Makes or opens a study's journal.
 
-    Returns it, and the recorded study under its present engine.
+    Returns the journal, and the recorded study under its present engine.
     """
     store, before = held.store, held.before
     description = replace(description, initial=held.initial)
@@ -146,7 +146,7 @@ def open_journal(
         journal = Journal.begin(held.folder, description, executor.environment)
         return journal, histories_in(store, held.folder, description.engine)[0]
     if before.trials:
-        # Its trials were numbered by it.
+        # The recorded setting decided how these trials are numbered.
         description = replace(description, try_defaults=before.description.try_defaults)
     journal = Journal(held.folder, before.search, description)
     changed = description.code.changes_since(before.description.code)
@@ -179,7 +179,7 @@ def superseded(
     files = files_of(journal.folder, journal.description.engine)
     for number in infeasible:
         for repeat in range(journal.description.trainings):
-            # Other code has written it.
+            # Other code may have written this state.
             path = files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
@@ -202,10 +202,10 @@ def _again(trial: TrialRecord) -> TrialRecord:
 
 
 def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
-    """Returns the address of the MLflow server that gets a study too, or None.
+    """Returns the address of the MLflow server that also gets a study, or None.
 
-    `asked` names it, or is ``"off"`` for none from now on; None: the server of the last launch, or
-    of ``MLFLOW_TRACKING_URI``.
+    `asked` is an address, or ``"off"`` for no server from now on. If it is None, the server is that
+    of the last launch, else that of ``MLFLOW_TRACKING_URI``.
     """
     if asked is not None:
         address: str | None = check_server(asked)
@@ -220,7 +220,7 @@ def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
 def exporting(
     held: HeldStudy, journal: Journal, progress: Progress, *, report: bool
 ) -> Iterator[Exporter]:
-    """Brings MLflow up to date while a study runs, in a process of its own, and at the end.
+    """Keeps MLflow up to date while a study runs, and at its end, by another process.
 
     Without a server's address the study is sent to none, now and in the next launch.
     """

@@ -1,9 +1,9 @@
 """The proposals of a study's engine, until the budget is spent.
 
-The engine gets results as trials end, or in the order of their numbers. With several workers,
-timing decides which trial ends first, and proposals depend on the results so far. A deterministic
-study therefore proposes and prunes trial k only by the results of trials up to k - lag: results
-that come before their turn wait (docs/decisions/0013).
+The engine gets results as trials end; in a deterministic study, in the order of the trials'
+numbers. With several workers, timing decides which trial ends first, and proposals depend on the
+results so far. A deterministic study therefore proposes and prunes trial k only by the results of
+trials up to k - lag: results that come early wait for their turn (docs/decisions/0013).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Proposals:
     """Proposes a study's trials, learns their results, and ends when the budget is spent.
 
     Attributes:
-        engine: The engine, until a hyperparameter joins the space.
+        engine: The present engine, which is replaced when a hyperparameter joins the space.
         description: The study, with its present space.
         exhausted: Whether the space has no further trial.
         ending: Why the study ends early, or None.
@@ -63,22 +63,22 @@ class Proposals:
         finished = trials.finished
         # The engine of a deterministic study gets this trial's result next.
         self._next = self._first_untold() if self._lag else 0
-        # These trials have ended, and the engine does not know it yet.
+        # These trials have ended, but the engine does not have their results yet.
         self._untold = {n: t for n, t in finished.items() if self._lag and n >= self._next}
-        # The engine knows these trials, whose hyperparameters the space lacks.
+        # The engine has these trials' results; the space lacks hyperparameters that they declared.
         self._showed: list[EndedTrial] = []
         self._told = sorted(finished.keys() - self._untold.keys())
         self._best = best_trial([finished[number] for number in self._told], self._objective)
         self._restore(())
 
     def report(self, epoch: EpochResult) -> bool:
-        """Takes an epoch; True to prune the trial."""
+        """Takes an epoch; returns whether the pruner ends the trial."""
         value = epoch.metrics.get(self._objective.metric)
         with _naming("pruner", f"over trial {epoch.number} after epoch {epoch.epoch}"):
             return value is not None and self.engine.report(epoch.number, epoch.epoch, value)
 
     def prunes(self, running: Running, epoch: EpochResult) -> bool:
-        """Takes an epoch of a running trial, as pruners see it; True to prune the trial."""
+        """Shows the pruner an epoch of a running trial; returns whether to prune the trial."""
         folds = self.description.folds
         seen = running.for_pruner(epoch, folds, most_epochs(self.description) if folds else 0)
         return seen is not None and self.report(seen)
@@ -88,9 +88,9 @@ class Proposals:
         self._untold[trial.number] = trial
 
     def step(self) -> None:
-        """Gives the engine its results; then the hyperparameters of these trials join the space.
+        """Gives the engine new results, and adds hyperparameters that these trials declared.
 
-        In a deterministic study the engine gets results by number, when `ask` needs them.
+        In a deterministic study it does nothing: `ask` gives the engine results, by number.
         """
         if not self._lag:
             self.tell_all()
@@ -110,7 +110,7 @@ class Proposals:
         if self._lacks(number) or self.spent():
             return None
         proposal = self._ask(number)
-        # A result may allow a proposal: Hyperband promotes trials.
+        # One more result may allow a proposal, as when Hyperband promotes a trial.
         while proposal is None and self._tell_next():
             self._join()
             if not self.spent():
@@ -119,7 +119,7 @@ class Proposals:
         return proposal
 
     def spent(self) -> bool:
-        """Returns whether the study's budget is spent, apart from its number of trials."""
+        """Returns whether the study must end, even if it does not have all its trials."""
         if self.ending is None:
             best = -1 if self._best is None else self._best.number
             since_best = len(self._told) - bisect.bisect(self._told, best)
@@ -137,9 +137,10 @@ class Proposals:
         return self._lag > 0 and self._next <= number - self._lag
 
     def _tell_next(self) -> bool:
-        """Gives the engine the next result; False if there is none.
+        """Gives the engine the next result; returns False if there is none.
 
-        The next is of the trial that ended first; in a deterministic study the next by number.
+        That is the result of the trial that ended first; in a deterministic study, the next by
+        number.
         """
         number = self._next if self._lag else next(iter(self._untold), None)
         trial = None if number is None else self._untold.pop(number, None)
@@ -156,10 +157,9 @@ class Proposals:
         return True
 
     def _join(self) -> None:
-        """Adds the hyperparameters that builders have only now declared to the space.
+        """Extends the space by the hyperparameters that builders have declared late.
 
-        Then a new engine replaces the present one: the engine that a launch from the record would
-        make.
+        Then replaces the engine by the one that a launch from the record would make.
         """
         showed, self._showed = self._showed, []
         if not self.description.discovered or not showed:
@@ -199,16 +199,16 @@ class Proposals:
         begun = [trial.number for trial in recorded if trial.state not in FINISHED_STATES]
         first_begun = min(begun, default=len(recorded))
         known = [trial.known for trial in recorded if trial.known is not None]
-        # Late hyperparameters are in the space already, and so is the trial that declared them.
+        # The space has the late hyperparameters, so the engine had the trial that declared them.
         showed = [trial.number + 1 for trial in finished if trial.result.joined]
         untold = max([0, *known, *(number for number in showed if number <= first_begun)])
-        # It gets results in order: again from the first infeasible trial that is trained again.
+        # Results come in order: if an infeasible trial is trained again, they start again there.
         return min(untold, first_begun)
 
 
 @contextlib.contextmanager
 def _naming(part: str, when: str) -> Iterator[None]:
-    """Raises one clear EngineError in place of what Optuna or Keras Tuner raises by itself."""
+    """Replaces exceptions of Optuna and Keras Tuner by an EngineError that says what to do."""
     try:
         with as_store_errors():
             yield

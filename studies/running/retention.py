@@ -22,10 +22,10 @@ class Retention:
         self._files, self._description = files, description
         self._objective, self._keep = description.objective, description.keep
         finished = list(finished)
-        # They are the ranks of all trials with a value, best first.
+        # These are the ranks of all trials with a value, best first.
         self._ranks = [rank_of(trial, self._objective) for trial in self._valued(finished)]
-        # These may have files that are no longer needed. A kill may have come between writing a
-        # file and removing the one that it supersedes; --keep may be less.
+        # These trials may have checkpoints that are no longer needed: a kill may have come between
+        # writing one and removing the one that it supersedes; --keep may be lower than before.
         self._dropped = {rank.number for rank in self._beyond()}
         self._scores = KeptScores()
         # Nothing reads the scores of pruned trials, which lack some of their folds.
@@ -42,16 +42,16 @@ class Retention:
         for valued in self._valued([trial]):
             rank = rank_of(valued, self._objective)
             bisect.insort(self._ranks, rank)
-            # It is the trial itself, or the one that it displaces.
+            # The checkpoint of this trial goes, or that of the trial that it displaces.
             self._dropped |= {max(rank, first).number for first in self._beyond(1)}
             self._scores.add(rank, valued.result.scores_bytes)
 
     def told(self) -> str:
-        """Returns a line for the user, once, when scores of samples are removed."""
+        """Returns a line for the user the first time that scores are removed, else no text."""
         return self._scores.told()
 
     def last_kept(self, known: int | None = None) -> Rank | None:
-        """Returns the rank of the last trial whose checkpoint is kept; None if places are left.
+        """Returns the worst rank whose checkpoint is kept; None if there is room for more.
 
         In a deterministic study, only trials below the number `known` count.
         """
@@ -62,7 +62,7 @@ class Retention:
 
     def tidy(self, engine: Engine) -> None:
         """Removes the files that neither the study nor the engine needs any more."""
-        # The training of a champion on all folds is one more.
+        # A cross-validated champion has one more training, on all folds.
         repeats = range(self._description.trainings + bool(self._description.folds))
         for number in [n for n in self._with_state if not engine.may_continue(n)]:
             for repeat in repeats:
@@ -84,7 +84,7 @@ class Retention:
         return ranked(trials, self._objective)
 
     def _beyond(self, most: int | None = None) -> list[Rank]:
-        """Returns the ranks after the last one that is kept, at most so many."""
+        """Returns the ranks after the last one that is kept; at most `most` of them."""
         if self._keep is None:
             return []
         return self._ranks[self._keep : None if most is None else self._keep + most]

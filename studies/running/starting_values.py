@@ -30,10 +30,10 @@ Row = Mapping[str, Any]
 def starting_values(
     description: StudyDescription, store: Store | None, progress: Progress
 ) -> tuple[dict[str, Any], ...]:
-    """Returns the values that a study starts with, each complete.
+    """Returns the complete sets of values that a study starts with.
 
-    A study that has begun keeps the recorded ones: neither the file nor the other study is needed
-    again.
+    A study that has begun keeps its recorded values: neither their file nor the other study is
+    needed again.
     """
     where, space = description.initial_from, description.space
     if not where:
@@ -63,7 +63,7 @@ def starting_values(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Returns the rows of a JSON or CSV file: values by name, those of CSV as texts."""
+    """Returns the rows of a JSON or CSV file: values by name. CSV values are texts."""
     file = f"The file to start with {str(path)!r}"
     try:
         text = path.expanduser().read_text(encoding="utf-8-sig")
@@ -86,7 +86,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _of_a_table(rows: Iterable[Row], description: StudyDescription) -> Iterator[Row]:
-    """Yields the trials with a value, best first, of a table by `kerastudy export` or Optuna."""
+    """Yields trials that have a value, best first, from a table of `kerastudy export` or Optuna."""
     valued: list[tuple[float, Row]] = []
     for row in rows:
         with contextlib.suppress(KeyError, TypeError, ValueError):
@@ -112,7 +112,7 @@ def _all(rows: Iterable[Row], space: SearchSpace, where: str) -> Iterator[dict[s
 def _best(
     trials: Iterable[Row], space: SearchSpace, where: str, progress: Progress
 ) -> tuple[dict[str, Any], ...]:
-    """Returns the values of the best trials, best first, without those that can't be tried here."""
+    """Returns the values of the best trials that this space allows, best first."""
     best: dict[str, dict[str, Any]] = {}
     passed_over: list[str] = []
     for row in trials:
@@ -133,9 +133,10 @@ def _best(
 
 
 def _in_space(row: Row, space: SearchSpace) -> dict[str, Any]:
-    """Returns the complete values of a row as the space has them.
+    """Returns a row's values as the space reads them, made complete.
 
-    An empty cell is the empty text or None where that is a value; else the name was not active.
+    An empty cell means the empty text or None if the parameter has such a value; else the parameter
+    was not active.
     """
     values: dict[str, Any] = {}
     for name, text in row.items():
@@ -155,7 +156,7 @@ def _read(space: SearchSpace, name: str, text: str) -> Any:
     if parameter.contains(text):
         return text
     spellings = [unescaped(text)]
-    # Tables write whole numbers with a decimal point where some trials have none.
+    # A table writes whole numbers with a decimal point if some trials lack the parameter.
     with contextlib.suppress(ValueError):
         if float(text).is_integer():
             spellings.append(str(int(float(text))))

@@ -30,18 +30,18 @@ class Running:
     """A trial that runs."""
 
     trial: TrialRecord
-    fits: Sequence[TrialSpec]  # One, or one for each repeat or fold.
-    uuids: list[str] = field(default_factory=list)  # Of the fits that have begun.
-    results: list[TrialResult] = field(default_factory=list)  # Of the fits that have ended.
-    epochs: list[EpochResult] = field(default_factory=list)  # Of all fits so far.
-    # They have the objective by epoch, for each fit.
+    fits: Sequence[TrialSpec]  # One fit, or one for each repeat or fold.
+    uuids: list[str] = field(default_factory=list)  # Each fit that has begun has one.
+    results: list[TrialResult] = field(default_factory=list)  # Each fit that has ended has one.
+    epochs: list[EpochResult] = field(default_factory=list)  # These are the epochs of all fits.
+    # The curves map each fit's repeat to the objective's values by epoch.
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
     began: float = 0.0  # When the present fit began, by the driver's clock, in seconds.
-    last_epoch: float = 0.0  # When its last epoch ended, or it began.
-    longest_epoch: float = 0.0  # In seconds.
+    last_epoch: float = 0.0  # When the fit's last epoch ended, or the fit began.
+    longest_epoch: float = 0.0  # The duration of the fit's longest epoch, in seconds.
 
     def begin_fit(self, uuid: str, now: float) -> None:
-        """Begins its next fit."""
+        """Begins the trial's next fit."""
         self.uuids.append(uuid)
         self.began = self.last_epoch = now
         self.longest_epoch = 0.0
@@ -60,9 +60,9 @@ class Running:
         self.last_epoch = now
 
     def for_pruners(self, folds: int, longest: int) -> Iterator[EpochResult]:
-        """Yields the epochs that pruners see: of the first repeat, or of one fold after another.
+        """Yields the epochs that pruners see: those of the first repeat, or of all folds in turn.
 
-        `longest` is the most epochs of any trial.
+        `longest` is the highest number of epochs of any trial.
         """
         for epoch in self.epochs:
             seen = self.for_pruner(epoch, folds, longest)
@@ -83,9 +83,9 @@ class Running:
     def combined(self, description: StudyDescription) -> TrialResult:
         """Returns the combined result of all repeats, or folds.
 
-        Its value is the mean of their values, each at its best epoch (as Keras Tuner's
-        `executions_per_trial` has it); its best epoch and its checkpoint are those of the best. If
-        the last repeat is not complete, the trial ends in its state.
+        The value is the mean of the repeats' values, each at the repeat's best epoch, as with Keras
+        Tuner's `executions_per_trial`. The best epoch and the checkpoint are those of the best
+        repeat. If the last repeat is not complete, the trial ends in that repeat's state.
         """
         last, results, folds = self.results[-1], self.results, description.folds
         objective = description.objective
@@ -154,11 +154,11 @@ def with_folds(
     objective: Objective,
     folds: int,
 ) -> TrialResult:
-    """Returns a cross-validated trial's result; `common` has its folds, `last` is the last one's.
+    """Returns a cross-validated trial's result.
 
-    Its value is the best mean over folds at an epoch, of the epochs that all folds have, and in
-    which nothing diverged. A trial without all its folds has no value: it would not compare with
-    those of other trials.
+    `common` has the results of the folds; `last` is the last fold's result. The trial's value is
+    the best mean over folds at an epoch, among the epochs that all folds have and in which nothing
+    diverged. A trial that lacks a fold has no value, as it would not compare with other trials.
     """
     if last.state in ("complete", "pruned"):
         common = replace(
@@ -193,7 +193,7 @@ def with_folds(
     )
 
 
-# So many trials that fail alike at first end a launch.
+# If so many first trials fail alike, the launch ends.
 _TRIALS = 3
 
 
@@ -219,7 +219,7 @@ class StudyTrials:
             self.all[trial.number] = self.finished[trial.number] = trial
 
     def lose(self, number: int, losses: int) -> TrialRecord:
-        """Takes a running trial whose process ended; returns it with ``losses`` more against it."""
+        """Takes a running trial whose process ended; returns it with `losses` added to its own."""
         trial = self.running.pop(number).trial
         self.all[number] = lost = replace(trial, losses=trial.losses + losses)
         return lost
@@ -234,9 +234,9 @@ class StudyTrials:
 
 
 class FirstTrials:
-    """Follows the first trials of a launch.
+    """Follows the first trials of a launch, which ends if all of them fail alike.
 
-    Where a recorded trial of the same code has a value, others may fail.
+    If a recorded trial of the same code has a value, all others may fail.
     """
 
     def __init__(self, description: StudyDescription, recorded: Iterable[TrialRecord]) -> None:
@@ -265,7 +265,7 @@ class FirstTrials:
         )
 
 
-# So many trials of equal data show that it does not depend on hyperparameters.
+# If so many trials have equal data, the data does not depend on hyperparameters.
 _ALIKE = 2
 
 
@@ -278,7 +278,7 @@ class ValidationParts:
     def __init__(self, recorded: Iterable[TrialRecord]) -> None:
         self._first: dict[str, int] = {}
         self._told = False
-        # Objective functions trained on this data in earlier launches.
+        # The trials of an objective function in earlier launches, by the digest of their data.
         self._before: dict[str, list[int]] = {}
         for trial in recorded:
             if isinstance(trial, EndedTrial):
@@ -288,7 +288,7 @@ class ValidationParts:
 
     @property
     def count(self) -> int:
-        """The number of validation parts; 0 if all trials have the study's own data."""
+        """The number of different validation parts; 0 if all trials have the study's own data."""
         return len(self._first)
 
     def take(self, trial: EndedTrial) -> str:

@@ -1,4 +1,4 @@
-"""The connection to a Ray cluster, or to a Ray of this machine that lives as long as its launch."""
+"""The connection to a Ray cluster, or to a Ray that a launch starts on this machine for itself."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _SECONDS_TO_CONNECT = 5.0
 # A head that does not answer so often is gone.
 _ATTEMPTS = 3
 _SECONDS_BETWEEN_ATTEMPTS = 2.0
-# Below its folder, Ray's sockets have names of about 70 characters; with it, 107 are the most.
+# A socket's path has at most 107 characters, and Ray needs about 70 of them below its folder.
 _LONGEST_FOLDER = 25
 _TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
-# All launches of this process share it, as Ray reads it once.
+# All launches of this process share this token, as Ray reads it only once.
 _TOKEN = secrets.token_hex(32)
 
 
@@ -40,12 +40,12 @@ class Cluster:
         import ray
 
         self._options, self._head = options, ray.get_runtime_context().gcs_address
-        self.gone = False  # Whether its head did not answer any more.
+        self.gone = False  # Whether the cluster's head no longer answers.
 
     def check_head(self) -> None:
-        """Raises StudyError if its head is gone.
+        """Raises StudyError if the cluster's head is gone.
 
-        Ray's own calls would wait for a minute, and then end this process without a line.
+        Ray's own calls would wait for a minute, and then end this process without a message.
         """
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -72,7 +72,7 @@ class Cluster:
         return {"CPU": self._options.cpus_per_trial or threads, "GPU": gpus}
 
     def room(self, needs: Mapping[str, float], without: Collection[str] = ()) -> int:
-        """Returns how many workers with these resources fit, if nothing else runs."""
+        """Returns how many workers that need these resources fit, if nothing else runs."""
         nodes = self.nodes().items()
         return sum(_fits(node, needs) for name, node in nodes if name not in without)
 
@@ -98,7 +98,7 @@ class Cluster:
 
 
 def _fits(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
-    """Returns how many workers fit on a node, where a share of a GPU is of one GPU."""
+    """Returns how many workers fit on a node. A worker's share of a GPU can't span two GPUs."""
     counts = []
     for name, amount in needs.items():
         has = node.get(name, 0)
@@ -110,7 +110,7 @@ def _fits(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
 
 
 def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = None) -> str:
-    """Returns the resources that a worker needs, or how much there is of them, for people."""
+    """Describes the resources that a worker needs, or the amounts of them in `there`."""
     has = needs if there is None else there
     amounts = [(name, has.get(name, 0)) for name, amount in needs.items() if amount]
     return " and ".join(f"{n:g} {name}{'' if n <= 1 and n else 's'}" for name, n in amounts)
@@ -118,14 +118,14 @@ def _amounts(needs: Mapping[str, float], there: Mapping[str, float] | None = Non
 
 @contextlib.contextmanager
 def connected(options: RayOptions) -> Iterator[Cluster]:
-    """Connects to a cluster, or starts one on this machine; ends what it began.
+    """Connects to a cluster, or starts one on this machine; disconnects or ends it afterwards.
 
-    It uses a connection that this process has already, and leaves it.
+    If this process is connected already, that connection is used, and stays.
     """
-    # Ray reads these when it is imported.
+    # Ray reads these variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # A call that comes after the end would connect again, and wait for a head that may be gone.
+    # Otherwise, a call after the end would connect again, and wait for a head that may be gone.
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     import ray
 
@@ -133,7 +133,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
         yield Cluster(options)
         return
     address = options.place
-    # It may be that of RAY_ADDRESS.
+    # The address may come from RAY_ADDRESS.
     check_address("address", address)
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(_own_ray()) if address == LOCAL else {}
@@ -142,7 +142,7 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
         try:
             if ":" in address:
                 _reach(address)
-            # Ray replaces what this process does at SIGTERM.
+            # Ray replaces this process's handler of SIGTERM.
             with raising_interrupts():
                 ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
         except Exception as error:
@@ -152,10 +152,10 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
 
 @contextlib.contextmanager
 def _own_ray() -> Iterator[dict[str, Any]]:
-    """Yields the arguments that start a Ray of this machine, whose folder is removed at its end.
+    """Yields the arguments that start Ray on this machine; removes Ray's folder at the end.
 
-    Without a token of the user's, newer versions of Ray would leave one in the user's home, which
-    the user's next cluster would ask for.
+    If the user has no token, newer versions of Ray would leave one in the user's home, and the
+    user's next cluster would ask for it.
     """
     place, variables = tempfile.gettempdir(), ("RAY_AUTH_MODE", _TOKEN_VARIABLE)
     # Ray's sockets must have short paths.
@@ -170,7 +170,7 @@ def _own_ray() -> Iterator[dict[str, Any]]:
             token.write_text(_TOKEN, encoding="ascii")
             os.environ[_TOKEN_VARIABLE] = str(token)
         cores = this_machine().cores
-        # Ray lets everybody into its own folder.
+        # Everybody may enter the folder that Ray makes, so it lies in a private one.
         yield {"num_cpus": cores, "include_dashboard": False, "_temp_dir": str(folder / "r")}
     finally:
         set_variables(before)
@@ -178,7 +178,7 @@ def _own_ray() -> Iterator[dict[str, Any]]:
 
 
 def set_variables(variables: Mapping[str, str | None]) -> None:
-    """Sets environment variables of this process; None: it is not set."""
+    """Sets environment variables of this process; None removes a variable."""
     for name, value in variables.items():
         os.environ.pop(name, None)
         if value is not None:
@@ -210,7 +210,7 @@ def _why_not(address: str, error: Exception) -> str:
 
 
 def _asks_for_token(error: BaseException | None) -> bool:
-    """Returns whether a cluster has refused this process for its token, or for lack of one."""
+    """Returns whether a cluster has refused this process's token, or the lack of one."""
     while error is not None:
         if "AuthenticationError" in f"{type(error).__name__} {error}":
             return True
@@ -226,8 +226,8 @@ _prints = AttributePart("ray", "ray._private.worker", "_worker_logs_enabled")
 def silent() -> Iterator[None]:
     """Keeps Ray from printing about nodes that die: twenty lines each, on standard output.
 
-    The public setting turns off only the lines of workers. Does nothing if Ray lacks the private
-    one.
+    Ray's public setting turns off only the lines of workers. Does nothing if Ray lacks the private
+    setting that turns off all.
     """
     try:
         worker = _worker.get()

@@ -1,9 +1,9 @@
 """An actor of Ray on a node: it runs a worker process, and passes messages and files on.
 
-The worker process is that of a local launch, so it trains to the same bits, and it ends with this
-process, which Ray ends with its driver. A node need not see the driver's disk: what a training
-reads goes to the node with its task; what it writes comes back as soon as it exists, so that a
-trial whose node dies resumes from its state.
+The worker process is the same as in a local launch, so it trains to the same bits. It ends with
+this process, which Ray ends with the driver. A node need not see the driver's disk: files that a
+training reads go to the node with its task; files that it writes come back as soon as they exist,
+so that a trial whose node dies resumes from its state.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tracking.records import TrialTask
 from tracking.store.files import replacing
 
 _SECONDS_BETWEEN_LOOKS = 0.25
-# `temporary_folder` removes folders of such names that killed launches have left.
+# `temporary_folder` removes folders with this prefix that killed launches have left.
 _PREFIX, _IN_USE = "kerastudy-data-ray-", "in-use"
 _VERSIONS = ("kerastudy", "tensorflow", "keras", "numpy")
 
@@ -55,10 +55,10 @@ class Arrival:
     load: LoadStudy  # Its folders are those of the driver's machine.
     launch: str  # A name that no other launch has.
     home: str  # Ray's id of the driver's node.
-    versions: Mapping[str, str]  # Of the driver's machine, by name.
-    # Environment variables of the driver's that decide bits; None: not set. Ray sets one itself.
+    versions: Mapping[str, str]  # The versions on the driver's machine, by name.
+    # The driver's environment variables that decide bits; None: not set. Ray sets one on its nodes.
     variables: Mapping[str, str | None]
-    folder: str  # The folder that the driver runs in; the worker does too, where it exists.
+    folder: str  # The driver's working folder, and the worker's, if it exists on the node.
 
 
 class Host:
@@ -73,15 +73,15 @@ class Host:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._process: WorkerProcess | None = None
         self._ending, self._ended = False, threading.Event()
-        # This folder has the files of the present request, and is this worker's alone.
+        # This folder has the files of the present request. No other worker uses it.
         self._folder = Path()
         self._written: tuple[Path, ...] = ()
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def run(self, sent: Mapping[str, Any]) -> Iterator[Begun | Parcel]:
-        """Yields the worker process's messages, to its end.
+        """Yields the worker process's messages until the process ends.
 
-        `sent` are files in Ray's store, which all workers of a node share.
+        `sent` refers to files in Ray's object store; all workers of a node share their copies.
         """
         yield Begun(self._node, self._node_id)
         try:
@@ -108,14 +108,14 @@ class Host:
             self._ended.set()
 
     def send(self, parcel: Parcel) -> None:
-        """Sends a message to the worker process, its files first."""
+        """Writes a parcel's files here, then sends its message to the worker process."""
         assert self._process is not None, "it has loaded the study"
-        # If it has ended, receiving reports that.
+        # If the process has ended, `run` reports that.
         with contextlib.suppress(WorkerError):
             self._process.send(self._unpacked(parcel))
 
     def end(self) -> None:
-        """Ends the worker process, and removes what it needed here."""
+        """Ends the worker process, and waits a moment until its files here are removed."""
         self._ending = True
         if self._process is not None:
             self._process.end()
@@ -135,7 +135,7 @@ class Host:
             message = _next(process)
             if isinstance(message, Failed) and self._node_id != self._arrival.home:
                 why = f"{message.message} (This was on {self._node}.)"
-                # Before it has loaded the study, something is missing here; others may have it.
+                # If the study can't be loaded, this node may lack something that others have.
                 message = Failed(why) if loaded else WorkerError(why)
             loaded = loaded or isinstance(message, Loaded)
             parcel = Parcel(message, self._files(message), tuple(self._printed()))
@@ -165,7 +165,7 @@ class Host:
         return message
 
     def _files(self, message: object) -> dict[str, bytes]:
-        """Returns the files that have changed since the last call, or a saved champion's."""
+        """Returns the files that have changed since the last call, or those of a saved champion."""
         if isinstance(message, ChampionSaved):
             saved = self._folder / CHAMPION
             paths = [path for path in saved.rglob("*") if path.is_file()]
@@ -181,7 +181,7 @@ class Host:
 
 
 def _next(process: WorkerProcess) -> object:
-    """Returns a process's next message, the error of its end, or None if neither comes soon."""
+    """Returns a process's next message, an error if it has ended, or None if nothing comes soon."""
     # A process that has ended can't be waited for.
     with contextlib.suppress(EOFError, OSError):
         if not process.connection.poll(_SECONDS_BETWEEN_LOOKS):
@@ -193,7 +193,7 @@ def _next(process: WorkerProcess) -> object:
 
 
 def arrival_of(load: LoadStudy, launch: str, home: str) -> Arrival:
-    """Returns the arrival of a launch's worker, from the driver's process."""
+    """Returns the `Arrival` for a worker of a launch. Only the driver's process calls it."""
     variables = {name: os.environ.get(name) for name in (*deciding_variables(), "OMP_NUM_THREADS")}
     return Arrival(load, launch, home, installed_versions(), variables, os.getcwd())
 
@@ -236,7 +236,7 @@ def _node_folder(place: Path, name: str) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            # It stays while another worker uses it.
+            # The lock fails while another worker uses the folder, which then stays.
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
@@ -246,7 +246,7 @@ def _held(folder: Path) -> IO[bytes]:
     """Makes a folder, and locks it against removal."""
     while True:
         folder.mkdir(mode=0o700, exist_ok=True)
-        # It may be removed meanwhile.
+        # Another worker may remove the folder meanwhile.
         with contextlib.suppress(FileNotFoundError):
             lock = (folder / _IN_USE).open("ab")
             fcntl.flock(lock, fcntl.LOCK_SH)
@@ -262,7 +262,7 @@ _FILES = ("state", "origin", "checkpoint", "scores")
 
 @dataclass(frozen=True)
 class Parcel:
-    """A message with files by their names; a node's also has the lines printed before it."""
+    """A message with files, by name. From a node, it also has the lines printed before it."""
 
     message: object = None
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -278,7 +278,7 @@ class Begun:
 
 
 def packed(message: object) -> Parcel:
-    """Returns a message with the files that it names and that exist."""
+    """Returns a message with those files that it names, if they exist."""
     paths: list[Path | None] = []
     if isinstance(message, RunFits):
         paths = [path for fit in message.fits for path in (fit.state, fit.origin)]
@@ -308,7 +308,7 @@ def written_by(request: object) -> Iterator[Path]:
 
 
 def put(files: Mapping[str, bytes], request: object) -> None:
-    """Writes files that have come from a node where the request asked for them."""
+    """Writes files that a node has sent to the paths that the request names for them."""
     paths = {path.name: path for path in written_by(request)}
     if isinstance(request, SaveChampion):
         paths = {name: request.folder.parent / name for name in files}

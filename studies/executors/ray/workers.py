@@ -24,21 +24,21 @@ from studies.user_code import ShippedStudy, Target, with_modules
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_TO_START = 60.0
 _SECONDS_TO_END = 6.0
-# A node's name and place may differ, and its exact processor within a class.
+# These facts may differ between nodes: name and place, and the exact processor within a class.
 _MAY_DIFFER = ("device", "processor", "instructions")
 
 
 def _actor_class() -> type[Any]:
     """Returns the class that Ray runs on a node.
 
-    Ray sends it by value, as it is made here: on a node, kerastudy must be imported first, by its
-    own name. The folder that the driver runs in is on the path there, and may have packages with
-    the names of ours.
+    Ray sends the class by value, as a function makes it. On a node, the class must first import
+    `kerastudy`: the driver's folder is on the import path there, and may have packages with the
+    names of ours.
     """
 
     class Worker:
         def run(self, arrival: bytes, sent: dict[str, Any]) -> Iterator[Any]:
-            """Yields a worker process's messages; a text if the node can't work at all."""
+            """Yields a worker process's messages, or a text if the node can't work at all."""
             import importlib
             import pickle
             import socket
@@ -67,7 +67,7 @@ def _actor_class() -> type[Any]:
 class RemoteProcess:
     """An actor's worker process, from the driver's side: the counterpart of `WorkerProcess`.
 
-    Messages of an actor that has died are dropped.
+    Messages to an actor that has died are dropped.
     """
 
     def __init__(self, launch: RayWorkers, actor: Any, *arguments: Any) -> None:
@@ -76,11 +76,11 @@ class RemoteProcess:
         # An error is the last message.
         self.messages: deque[object] = deque()
         self._request: object = None
-        # They are empty until it has its resources.
+        # These are empty until the actor has its resources.
         self.node = self.node_id = ""
 
     def send(self, message: object) -> None:
-        """Sends a message, with the files that it names."""
+        """Sends a message together with the files that it names."""
         if isinstance(message, RunFits | SaveChampion):
             # The process may have ended since its last message.
             self.take_what_came(0.0)
@@ -89,7 +89,7 @@ class RemoteProcess:
         self._actor.send.remote(packed(message))
 
     def receive(self) -> Any:
-        """Waits for a message; writes files that came before it."""
+        """Waits for a message; meanwhile writes the files that come."""
         while not self.messages:
             self._launch.look()
             self.take_what_came(_SECONDS_BETWEEN_LOOKS)
@@ -130,7 +130,7 @@ class RemoteProcess:
     def end(self) -> None:
         import ray
 
-        # The actor may be gone, or Ray.
+        # The actor may be gone, or Ray itself.
         with contextlib.suppress(Exception):
             if self.node:
                 ray.wait([self._actor.end.remote()], timeout=_SECONDS_TO_END)
@@ -142,7 +142,7 @@ class RemoteProcess:
 
 
 class RayPool(WorkerPool):
-    """A `WorkerPool` on a cluster, which does without nodes that are not alike."""
+    """A `WorkerPool` on a cluster. It drops workers that differ from the first one."""
 
     def __init__(
         self, workers: Sequence[WorkerExecutor], on_output: OnOutput, launch: RayWorkers
@@ -174,14 +174,14 @@ class RayPool(WorkerPool):
                     _process(worker).take()
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Continues without a worker, whose node gets no other of this launch."""
+        """Continues without a worker. Unless that was killed, its node gets no other worker."""
         node = _process(worker).node_id
         if node and not error.killed:
             self._launch.excluded.append(node)
         super()._do_without(worker, error)
 
     def _check_alike(self, worker: WorkerExecutor) -> None:
-        """Does without a worker that has loaded another study, or has other settings."""
+        """Drops a worker that differs from the first one in its study or its settings."""
         if worker.loading or worker not in self._workers or worker is self._workers[0]:
             return
         try:
@@ -208,10 +208,10 @@ def _process(worker: WorkerExecutor) -> RemoteProcess:
 
 
 class RayWorkers(LaunchWorkers):
-    """The workers of a launch on a cluster, which takes more of them as nodes join.
+    """The workers of a launch on a cluster. More workers start as nodes join.
 
-    With `any_hardware` workers may have different hardware. Raises StudyError if no node has the
-    resources of a worker.
+    With `any_hardware`, workers may have different hardware. Raises StudyError if no node has the
+    resources that a worker needs.
     """
 
     pool: RayPool
@@ -237,7 +237,7 @@ class RayWorkers(LaunchWorkers):
         self._looked = self._all_began = time.monotonic()
         self._grows, self._said = False, 0
         self._most = MOST_WORKERS
-        # It has all texts, as a node need not see this machine's files.
+        # The target takes all texts along, as a node need not see this machine's files.
         whole = with_modules(target) if isinstance(target, Target) else target.with_modules()
         super().__init__(whole, **of_launch)
         self._room = self._find_room()
@@ -257,7 +257,7 @@ class RayWorkers(LaunchWorkers):
             self._on_output(line)
 
     def look(self) -> None:
-        """Now and then, notices a head that is gone, nodes that join, and workers that wait."""
+        """Checks the cluster's head, new nodes, and waiting workers, at most every two seconds."""
         now = time.monotonic()
         if now < self._looked + _SECONDS_BETWEEN_LOOKS:
             return
@@ -270,7 +270,8 @@ class RayWorkers(LaunchWorkers):
         waiting = sum(not process.node for process in self.pool.processes)
         if not waiting:
             self._all_began, self._said = now, 0
-        # Where there is room, starting takes a while; or others have it.
+        # Workers for which there is room may take a while to start. If they are late, the room is
+        # taken by others.
         late = now > self._all_began + _SECONDS_TO_START
         lacking = waiting if late else min(waiting, len(self.pool) - self._room)
         if lacking > self._said:
@@ -306,7 +307,7 @@ class RayWorkers(LaunchWorkers):
         options: dict[str, Any] = {
             "num_cpus": needs["CPU"],
             "num_gpus": needs["GPU"],
-            # It runs a process, takes a message, and is asked to end.
+            # The three calls that run at once are `run`, `send` and `end`.
             "max_concurrency": 3,
         }
         if self.excluded:
@@ -316,12 +317,12 @@ class RayWorkers(LaunchWorkers):
         return RemoteProcess(self, actor, arrival, self._files)
 
     def why_lost(self, error: Exception, process: RemoteProcess) -> WorkerError:
-        """Returns the error of an actor that has died, which says whether its machine has, too."""
+        """Returns the error for a dead actor, which says whether the actor's machine is gone."""
         from ray.exceptions import ActorUnavailableError
 
         self._cluster.check_head()
         where = process.node or "a node of the cluster"
-        # Ray first knows of a dead node only that it does not answer.
+        # At first, Ray knows only that a dead node does not answer.
         if (
             isinstance(error, ActorUnavailableError)
             or getattr(error, "preempted", False)
