@@ -227,7 +227,7 @@ def _check_version(database: sqlite3.Connection, path: Path) -> None:
 
 
 class _Copy:
-    """A copy of a journal and its write-ahead log; its files are deleted when nothing refers to it."""
+    """A copy of a journal and its write-ahead log; its files go when nothing refers to it."""
 
     def __init__(self, path: Path) -> None:
         folder = tempfile.mkdtemp()

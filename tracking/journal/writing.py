@@ -107,7 +107,7 @@ class Journal:
             self.write_findings(self.description.looked)
 
     def write_findings(self, findings: DataFindings) -> None:
-        """Records the findings about the study's data; quick ones replace none on equal data."""
+        """Records the findings about the study's data; quick ones replace none of equal data."""
         with self._transaction() as database:
             before = self._value(database, "looked")
             if before and not findings.thorough and json.loads(before)["digest"] == findings.digest:
