@@ -80,7 +80,7 @@ _FILE: Final = re.compile(
 
 
 def file_of_trial(name: str) -> tuple[int, str] | None:
-    """Returns the trial's number and the kind of a trial's file; None for other files."""
+    """Returns the trial's number and the file's kind; None if the file is not of a trial."""
     match = _FILE.fullmatch(name)
     return None if match is None else (int(match[1]), match[3])
 

@@ -128,7 +128,7 @@ class JournalReader:
 
     @contextlib.contextmanager
     def held_open(self) -> Iterator[JournalReader]:
-        """Keeps the journal open for several calls, each of which reads it as it is by then."""
+        """Keeps the journal open for several calls; each call reads the journal's present state."""
         with reading(self.path, at_once=False) as database:
             self._opened = database
             try:
@@ -281,7 +281,7 @@ class JournalReader:
         return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
 
     def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
-        """Returns readings of test parts: of one search, if given, and of one part, if given."""
+        """Returns the readings of test parts: all, or those of one search or of one part."""
         with self._reading() as database:
             rows = database.execute(
                 "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "

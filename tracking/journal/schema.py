@@ -141,7 +141,7 @@ def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]
     """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)
-        # This variable keeps the copy's files, which the cache drops for those of later copies.
+        # A copy's files stay while this variable refers to it; the cache keeps only the last ones.
         copy = None if os.access(path.parent, os.W_OK) else _copy_of(path)
         opened = path if copy is None else copy.path
         database = sqlite3.connect(

@@ -107,7 +107,7 @@ class Journal:
             self.write_findings(self.description.looked)
 
     def write_findings(self, findings: DataFindings) -> None:
-        """Records the findings about the study's data; quick ones replace none of equal data."""
+        """Records findings about the study's data; quick ones replace none on the same data."""
         with self._transaction() as database:
             before = self._value(database, "looked")
             if before and not findings.thorough and json.loads(before)["digest"] == findings.digest:
@@ -223,7 +223,7 @@ class Journal:
         self.flush()
 
     def end_fit(self, fit: str, result: TrialResult) -> None:
-        """Records the result of a fit that is one of several of its trial."""
+        """Records the result of a fit whose trial has several fits."""
         self._end_fit(fit, result.state, to_json(result))
 
     def end_trial(self, trial: str, result: TrialResult) -> None:
@@ -309,7 +309,7 @@ class Journal:
             self._change(database)
 
     def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
-        """Begins a confirmation, or resumes an unfinished one of the plan; returns its uuid."""
+        """Begins a confirmation by a plan, or resumes an unfinished one; returns its uuid."""
         self.end_left_over()
         identity = unfinished or _uuid()
         with self._transaction(synced=True) as database:
@@ -462,7 +462,7 @@ class Journal:
         return max(self._time, _wall_clock())
 
     def _commit(self) -> None:
-        """Commits the open transaction, and the epochs that wait, if there is any of these."""
+        """Commits the open transaction, if there is one, together with the epochs that wait."""
         if self._epochs:
             self._begun(synced=self._together)
         database = self._opened

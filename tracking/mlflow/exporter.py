@@ -146,7 +146,7 @@ class StudyExporter:
         searches: Sequence[Search],
         runs: Runs,
     ) -> Notes:
-        """Renames what is named after the study; what contains its name is sent again."""
+        """Gives runs, experiment and model the new name; pages with the name are sent again."""
         for search in searches:
             engine = search.description.engine
             former = parent_name(notes.study, engine)

@@ -1,4 +1,4 @@
-"""The notes of the exporter on what it has sent where, in ``exports.db``.
+"""The exporter's notes on what it has sent to each destination, in ``exports.db``.
 
 The file is beside the journal, but no part of the record: without it, the exporter finds what a
 destination has by the uuids in tags there. A run's uuid is noted before the run is made, and its id

@@ -234,7 +234,7 @@ class Pages:
     model: str = ""  # The name of its registered model, if it has one.
 
     def trial(self, trial: TrialRecord, text: str) -> str:
-        """Returns a link to a trial's run, or the text alone if it has none there."""
+        """Returns a link to a trial's run; just the text if the trial has no run there."""
         run = self.runs.get(trial.uuid, "")
         return link(text, run_page(self.experiment, run)) if run else plain(text)
 

@@ -129,9 +129,10 @@ class Registry:
     def _write_verdict(
         self, history: StudyHistory, trial: EndedTrial, version: ModelVersion
     ) -> None:
-        """Writes on the champion how much of its value to believe.
+        """Writes into the champion's version how far to believe its value.
 
-        If the verdict is on another trial, as this one was promoted, it writes what this is worth.
+        The text is the verdict. If that is on another trial, as the champion was promoted, the text
+        is what the champion is worth.
         """
         verdict = study_verdict(history)
         other = worth(history, verdict, trial)
@@ -211,7 +212,7 @@ class Registry:
         return logged
 
     def _show_registered(self, logged: LoggedModel, versions: list[dict[str, str]]) -> None:
-        """Lets the page of a model say which version of a registered model it is.
+        """Makes a logged model's page say which version of a registered model it is.
 
         MLflow's server does so by itself.
         """

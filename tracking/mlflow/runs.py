@@ -168,7 +168,7 @@ class Runs:
 
 
 def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
-    """Returns those of the journal's metrics that are finite, in MLflow's form and spelling.
+    """Returns the finite ones among metrics of the journal, in MLflow's form and spelling.
 
     MLflow would turn an infinity into 1.8e308, which then wins every sort.
     """

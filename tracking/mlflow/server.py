@@ -87,7 +87,7 @@ def open_client(address: str) -> MlflowClient:
     # If MLflow repeated a request, it might make a run twice; the exporter itself repeats updates.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Else MLflow prints each run that ends, and each model.
+    # Without this, MLflow prints each run that ends, and each model.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name, level in _TOO_LOUD.items():
         logging.getLogger(name).setLevel(level)
@@ -326,7 +326,7 @@ def serving(
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                # So its workers can be ended with it, and Ctrl-C does not reach them first.
+                # In a session of its own, its workers end with it, and Ctrl-C reaches none of them.
                 start_new_session=True,
             )
         try:

@@ -13,8 +13,8 @@ A trial's `verified` has the outcome of training it once more, by plain `model.f
 | ``model.fit, not comparable: …`` | the result differs, but so do code, data or versions |
 | ``model.fit, not run: …`` | the trial could not be trained again |
 | ``off`` | not compared |
-| ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | `kerastudy reproduce` got the same |
-| ``not reproduced on …: …`` | `kerastudy reproduce` failed; the compiled trainer need not be why |
+| ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | `kerastudy reproduce` did so |
+| ``not reproduced on …: …`` | it failed to; the compiled trainer need not be the cause |
 
 A later outcome replaces an earlier one. A difference under other code, data or versions does not
 replace a comparison under equal ones.
@@ -174,7 +174,7 @@ class Corrected:
     samples: int  # The size of the validation part.
     resamples: int
     note: str = ""  # What the correction leaves out, such as trials without scores; or empty.
-    groups: int = 0  # Groups are independent of each other; 0: all samples are.
+    groups: int = 0  # Independent groups of samples; 0 if all samples are independent.
 
     def __repr__(self) -> str:
         """Returns one line: the value and its interval."""
@@ -211,7 +211,7 @@ class Confirmation:
     # The space's defaults, trained under `test_seeds`; None if that was left out.
     default: Racer | None
     winner: int
-    confirmed: Interval | None = None  # The winner on the sealed test part; None if there is none.
+    confirmed: Interval | None = None  # The winner on the sealed test part, if any.
     # By how much the winner is better than the defaults: above 0 for "max" and "min" alike. None if
     # the two were not compared.
     gain: Interval | None = None
@@ -287,7 +287,7 @@ class ValidationPredictions:
     kind: PredictionKind  # ``"binary"``: the output is one probability.
     samples: int
     class_names: tuple[str, ...] = ()  # The names of classes 0, 1, 2, …; a regression has none.
-    classes: tuple[ClassCounts, ...] = ()  # In the same order.
+    classes: tuple[ClassCounts, ...] = ()  # In the order of `class_names`.
     # Samples by true class (rows) and predicted class (columns). Empty for a regression, or more
     # than `MOST_CLASSES` classes.
     confusion: tuple[tuple[int, ...], ...] = ()

@@ -65,7 +65,7 @@ class ConstantGuess:
     """The best answer of a model that ignores its input."""
 
     answer: str  # The most frequent class of a part.
-    share: float  # Its share of the part's samples: the accuracy of this answer.
+    share: float  # The answer's share of the part's samples: its accuracy.
 
 
 Classes = Mapping[str, Mapping[str, Mapping[str, int]]]
@@ -172,7 +172,7 @@ class CodeDescription:
     """The file that defines a study, and the user's own modules that it imports."""
 
     path: str  # Absolute; empty where there is none (a notebook, an interactive session).
-    variable: str  # The one that holds the study; or empty.
+    variable: str  # The variable that holds the study, or empty.
     source: str = ""  # The file's text.
     digest: str = ""  # SHA-256 of the text; with modules, of `manifest`.
     study_name: str = ""  # The name in the file; a launch may give another.
@@ -264,7 +264,7 @@ class StudyDescription(RecordedSettings):
     unread: Sequence[str] = ()
     # Whether a training can be resumed between epochs; a HyperModel's own `fit` can't be.
     goes_on: bool = True
-    initial: Sequence[Mapping[str, Any]] = ()  # Complete values of first trials.
+    initial: Sequence[Mapping[str, Any]] = ()  # Complete values for first trials.
     initial_from: str = ""  # The file or the study:NAME with these values, or empty.
     class_weight: ClassWeight | None = None  # How much the training samples of each class count.
     # In a deterministic study, trial k is proposed and pruned by what is known of trials 0 to

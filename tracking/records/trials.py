@@ -24,17 +24,17 @@ class TrialSpec:
     """Everything that a trial depends on, besides the study's code and environment."""
 
     number: int  # From 0.
-    # 1 for the first try, one more for each try after an interruption. It does not change what the
-    # trial computes.
+    # The number of this try: 1 for the first, one more after each interruption. It does not change
+    # what the trial computes.
     attempt: int
     values: Mapping[str, Any]  # The active hyperparameters by name.
     seed: int  # 0 to 2**32 - 1.
     epochs: int
-    batch_size: int  # Of training and validation steps.
-    threads: int  # Intra-op threads of TensorFlow; part of the spec since it changes bits.
+    batch_size: int  # For training and validation.
+    threads: int  # Intra-op threads of TensorFlow; in the spec as their number changes bits.
     # SHA-256 over the data set; over that of the default values, if a function of `hp` makes it.
     data_digest: str
-    objective: Objective  # The best epoch is chosen by it.
+    objective: Objective  # It decides which epoch is best.
     # The trial whose last epoch this one continues from, under the same seed. The result is bit for
     # bit that of a training without a break.
     goes_on_from: int | None = None
@@ -116,7 +116,7 @@ class TrialTask:
     # The rank of the worst trial whose checkpoint is kept; None if there is room for more
     # checkpoints.
     last_kept: Rank | None = None
-    # The file of the scores of validation samples; None if they are not made.
+    # The file of the scores of validation samples; None if no scores are made.
     scores: Path | None = None
     # Whether the scores are of the best epoch (the best two, if samples are few), or of every one.
     scores_of: ScoresOf = "best"
@@ -148,7 +148,7 @@ class Repeat:
     uuid: str  # The fit's uuid.
     epochs: int
     best: BestEpoch
-    weights_sha256: str  # Of the model's weights after the best epoch.
+    weights_sha256: str  # Digest of the model's weights after the best epoch.
     seconds: float
     # The next four are as in `TrialResult`.
     checkpoint_sha256: str = ""
@@ -175,7 +175,7 @@ class TrialResult:
     epochs: int = 0  # How many were trained.
     # None if infeasible, or interrupted before the first epoch ended.
     best: BestEpoch | None = None
-    weights_sha256: str = ""  # Of the model's weights after the best epoch.
+    weights_sha256: str = ""  # Digest of the model's weights after the best epoch.
     # Why it is infeasible, was interrupted, or ended before its last epoch (it diverged, or
     # raised); else empty.
     reason: str = ""

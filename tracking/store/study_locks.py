@@ -27,7 +27,7 @@ _HOLDER: Final = "lock.json"
 
 @contextlib.contextmanager
 def locked_store(root: Path) -> Iterator[None]:
-    """Waits for the lock under which a store is made and its `store.json` written; holds it."""
+    """Waits for, then holds, the lock for making a store and for writing its `store.json`."""
     with FileLock(root / "store.lock"):
         yield
 
