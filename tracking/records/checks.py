@@ -13,8 +13,8 @@ A trial's `verified` has the outcome of training it once more, by plain `model.f
 | ``model.fit, not comparable: …`` | the result differs, but so do code, data or versions |
 | ``model.fit, not run: …`` | the trial could not be trained again |
 | ``off`` | not compared |
-| ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | `kerastudy reproduce` did so |
-| ``not reproduced on …: …`` | it failed to; the compiled trainer need not be the cause |
+| ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | by `kerastudy reproduce` |
+| ``not reproduced on …: …`` | `kerastudy reproduce` failed; the trainer may not be the cause |
 
 A later outcome replaces an earlier one. A difference under other code, data or versions does not
 replace a comparison under equal ones.
