@@ -58,7 +58,7 @@ class Ailment(Finding):
 
 
 def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
-    """Yields a check's findings, mended if possible and asked for, once it has found all."""
+    """Yields a check's findings once it has found all; with `fix`, mends those that it can."""
     for ailment in list(ailments):
         finding = Finding(**{each.name: getattr(ailment, each.name) for each in fields(Finding)})
         if not fix or ailment.mend is None:
@@ -80,7 +80,7 @@ _FILE: Final = re.compile(
 
 
 def file_of_trial(name: str) -> tuple[int, str] | None:
-    """Returns a file's trial by number, and the kind of file; None for other files."""
+    """Returns the trial's number and the file's kind; None if the file is not of a trial."""
     match = _FILE.fullmatch(name)
     return None if match is None else (int(match[1]), match[3])
 
@@ -99,10 +99,10 @@ def check_facts(root: Path) -> Iterator[Ailment]:
 
 
 def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
-    """Checks a folder, and with a study those below it, for pieces of files.
+    """Checks a folder for pieces of files; with a study, also the folders below it.
 
-    Their process was killed: they never got their names, and the files themselves are made again.
-    No process may be writing there.
+    A process that was killed left the pieces under temporary names. The files themselves are made
+    again. No process may be writing there.
     """
     pieces = folder.rglob("partial-*") if study else folder.glob("partial-*")
     for path in sorted(path for path in pieces if is_piece(path)):
@@ -118,7 +118,7 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
 
 def check_folders(store: Store) -> Iterator[Ailment]:
     """Checks for studies that are half deleted, and for two that have one name."""
-    # A folder without a journal has its new name already: it is the rest of a study.
+    # A deletion renames the journal, then the folder: the study's other files may be left.
     left = (path for path in store.root.glob("deleted-*") if not (path / FILE_NAME).exists())
     for folder in sorted({path.parent for path in store.root.glob(f"*/{DELETED}")} | set(left)):
         yield Ailment(
@@ -146,7 +146,7 @@ def check_journal(folder: Path) -> Iterator[Ailment]:
     try:
         fault = fault_of(path, thorough=True)
     except StoreError as error:
-        # A newer version may have made it.
+        # A newer version of kerastudy may have made the journal.
         yield Ailment("journal", str(error), "nothing is changed", path=str(path))
         return
     if fault:
@@ -162,7 +162,7 @@ def check_journal(folder: Path) -> Iterator[Ailment]:
 
 
 def check_running(history: StudyHistory) -> Iterator[Ailment]:
-    """Checks for what a killed process left RUNNING; call it only while none runs the study."""
+    """Checks for what a killed process left RUNNING; no process may be running the study."""
     running = [trial for trial in history.trials if trial.state == "running"]
     if history.status == "RUNNING" or running:
         trials = f", with {len(running)} trials" if running else ""
@@ -183,7 +183,7 @@ def _end(history: StudyHistory) -> None:
 
 
 def check_code(history: StudyHistory) -> Iterator[Ailment]:
-    """Checks that the texts of the code of a study's trials are recorded, and whole."""
+    """Checks that the code that a study's trials ran from is recorded, and undamaged."""
     code = history.description.code
     if not code.path:
         return
@@ -219,7 +219,7 @@ def check_champion(history: StudyHistory) -> Iterator[Ailment]:
 
 
 def check_orphans(history: StudyHistory) -> Iterator[Ailment]:
-    """Checks for files of trials that are not in the record of their study."""
+    """Checks for files whose trials are not in the study's record."""
     store, folder = history.store, history.files.folder
     numbers = {trial.number for trial in history.trials}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -241,7 +241,8 @@ def check_checkpoints(
 ) -> Iterator[Ailment]:
     """Checks the weights of the trials whose checkpoints are kept.
 
-    `train_again` trains a trial again for the weights of one of its repeats, by their numbers.
+    `train_again` gets the numbers of a trial and of one of its repeats, and trains that repeat
+    again to write its weights.
     """
     for trial in history.kept:
         for repeat, digest in recorded_checkpoints(trial):
@@ -252,7 +253,7 @@ def check_checkpoints(
                 which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
                 if trial.whole is not None:
                     which = "the checkpoint of its training on all folds"
-                # A study of a notebook can be trained only there.
+                # A study that was defined in a notebook can be trained only there.
                 mend = partial(train_again, history, trial.number, repeat)
                 yield Ailment(
                     "checkpoint",

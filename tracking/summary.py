@@ -56,7 +56,7 @@ class Summary:
     Attributes:
         history: The study.
         verdict: The verdict on its best value.
-        without: A store's folder that commands need not name.
+        without: The folder of a store whose commands need no ``--store``.
     """
 
     history: StudyHistory
@@ -139,7 +139,7 @@ class Summary:
         yield Fact("verdict", verdict.text)
         yield Fact("rests on", " ".join(verdict.grounds))
         if any(parameter.role == "scientific" for parameter in history.description.space):
-            # numpy is imported for studies that ask a question alone.
+            # Imports numpy, which only studies that ask a question need.
             from tracking.diagnosis.value_checks import answers
 
             for sentence in answers(history).values():
@@ -190,7 +190,7 @@ class Summary:
 def summary_of(
     history: StudyHistory, without: Path | None = None, verdict: StudyVerdict | None = None
 ) -> Summary:
-    """Returns the summary of a study; `verdict` is its verdict if that is known already."""
+    """Returns the summary of a study; `verdict` is its verdict, if it is known already."""
     return Summary(history, verdict or study_verdict(history), without)
 
 
@@ -276,7 +276,7 @@ def cost_text(reached: Reached) -> str:
 
 
 def overlap_row(overlap: ParameterOverlap) -> list[str]:
-    """Returns a hyperparameter, its region in each study, and the overlap of these."""
+    """Returns a hyperparameter, its region in each study, and the overlap of the regions."""
     between = " to " if overlap.numeric else ", "
     regions = [between.join(dict.fromkeys(map(readable, r))) for r in overlap.regions]
     return [overlap.name, *regions, "-" if overlap.overlap is None else f"{overlap.overlap:.2f}"]
@@ -292,7 +292,7 @@ def reason_facts(causes: Sequence[Reason]) -> Iterator[Fact]:
 
 
 def data_facts(description: StudyDescription) -> Iterator[Fact]:
-    """Yields the facts of data that is in folds, made for each trial, in batches or weighted."""
+    """Yields facts about folds, data made for each trial, data in batches, and class weights."""
     if description.folds:
         how = description.cross_validation
         drawn = "" if how.isdigit() else f", by {how}"
@@ -308,9 +308,9 @@ def data_facts(description: StudyDescription) -> Iterator[Fact]:
 
 
 def validation_parts(history: StudyHistory) -> int:
-    """Returns on how many different sets of samples trials were validated.
+    """Returns how many different sets of samples the trials were validated on.
 
-    0 if all trials have the study's own data.
+    The number is 0 if all trials have the study's own data.
     """
     digests = {trial.result.validation_digest for trial in history.ended}
     return len(digests - {""})

@@ -33,17 +33,17 @@ Curve = Mapping[int, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Header:
-    """What a store's list of studies says of one."""
+    """A study's entry in a store's list of studies."""
 
     uuid: str
     name: str
     launched: int
-    server: str  # "off": it is sent to none from now on.
-    engines: tuple[str, ...]  # The one that was launched last is the last.
+    server: str  # "off": the study is no longer sent to any.
+    engines: tuple[str, ...]  # In the order of their last launches.
 
     @property
     def address(self) -> str:
-        """The address of the MLflow server that gets the study too, or empty."""
+        """The address of the MLflow server that the study is also sent to, or empty."""
         return "" if self.server == OFF else self.server
 
 
@@ -86,7 +86,7 @@ class Fit:
     """A fit of a trial, or a training of a confirmation."""
 
     uuid: str
-    search: int | None  # The study's number under an engine; None of a confirmation's training.
+    search: int | None  # The id of its `Search`; None for a confirmation's training.
     trial: str
     confirmation: str
     name: str
@@ -128,7 +128,7 @@ class JournalReader:
 
     @contextlib.contextmanager
     def held_open(self) -> Iterator[JournalReader]:
-        """Holds the journal open within; each call reads as of its own moment."""
+        """Keeps the journal open for several calls; each call reads the journal's present state."""
         with reading(self.path, at_once=False) as database:
             self._opened = database
             try:
@@ -153,7 +153,7 @@ class JournalReader:
             return int(database.execute("SELECT revision FROM study").fetchone()[0])
 
     def uuids(self) -> set[str]:
-        """Returns the uuids of studies under their engines, trials, fits and confirmations."""
+        """Returns the uuids of all searches, trials, fits and confirmations."""
         tables = ("searches", "trials", "fits", "confirmations")
         with self._reading() as database:
             return {
@@ -161,7 +161,7 @@ class JournalReader:
             }
 
     def searches(self, engine: str | None = None) -> list[Search]:
-        """Returns the study under each of its engines, or one, the last launched last."""
+        """Returns the study under all of its engines or under one, the last launched last."""
         with self._reading() as database:
             name = database.execute("SELECT name FROM study").fetchone()[0]
             rows = _rows(
@@ -179,7 +179,7 @@ class JournalReader:
         return [Search(**row) for row in rows]
 
     def trial_count(self) -> int:
-        """Returns the number of trials under all engines; attempts at one count once."""
+        """Returns the number of trials under all engines; a trial's attempts count once."""
         with self._reading() as database:
             numbers = "SELECT DISTINCT search, number FROM trials"
             return int(database.execute(f"SELECT count(*) FROM ({numbers})").fetchone()[0])
@@ -191,7 +191,7 @@ class JournalReader:
                 database,
                 "SELECT uuid, spec, state, result, engine_state, environment, code_digest, "
                 "started, known, losses, verified, ended, whole FROM trials "
-                # Ordered by "id" alone, SQLite would read the whole table, which is in that order.
+                # "+" makes SQLite use the index of revisions: by "id" it reads the whole table.
                 "WHERE search = ? AND revision > ? ORDER BY +id",
                 (search, since),
             )
@@ -209,9 +209,9 @@ class JournalReader:
         trial: str | None = None,
         of_several: bool = False,
     ) -> list[Fit]:
-        """Returns the fits that changed after a revision, in order; or those of one owner.
+        """Returns the fits that changed after a revision, in order: all, or those of one owner.
 
-        `of_several` returns only those of trials that have several.
+        With `of_several`, only the fits of trials that have several fits are returned.
         """
         owners = {"confirmation": confirmation, "trial": trial}
         owner = {name: uuid for name, uuid in owners.items() if uuid is not None}
@@ -226,16 +226,16 @@ class JournalReader:
                 "coalesce(f.confirmation, '') AS confirmation, "
                 "f.name, f.identity, f.spec, f.state, f.result, f.started, f.ended "
                 "FROM fits f LEFT JOIN trials t ON t.uuid = f.trial "
-                # Ordered by "id" alone, SQLite would read the whole table.
+                # "+" as in `attempts`.
                 f"WHERE {' AND '.join(conditions)} ORDER BY +f.id",
                 (since, *owner.values()),
             )
         return [Fit(**self._parse(row, spec=TrialSpec, result=TrialResult)) for row in rows]
 
     def curves(self, fits: Iterable[str]) -> dict[str, dict[int, dict[str, float]]]:
-        """Returns the metrics by epoch of each fit; of a trial with several fits, of each of them.
+        """Returns the metrics of fits by epoch, under the fits' uuids.
 
-        Keys are the uuids of fits. A trial's uuid stands for all of its fits.
+        The given uuids may also be those of trials: a trial's uuid stands for all of its fits.
         """
         uuids = list(fits)
         condition = (
@@ -250,12 +250,12 @@ class JournalReader:
             ).fetchall()
         curves: dict[str, dict[int, dict[str, float]]] = {}
         for uuid, epoch, metrics in rows:
-            # An objective function reports values at a step of a training, too.
+            # An objective function may report more values for an epoch that is recorded already.
             curves.setdefault(uuid, {}).setdefault(epoch, {}).update(json.loads(metrics))
         return curves
 
     def points(self, after: int) -> tuple[dict[str, list[Point]], int]:
-        """Returns the epochs of each fit after a row, by the fit's uuid; and the last row."""
+        """Returns the epochs after a row of the table, by their fit's uuid, and the last row."""
         points: dict[str, list[Point]] = defaultdict(list)
         last = after
         with self._reading() as database:
@@ -281,7 +281,7 @@ class JournalReader:
         return [ConfirmationRecord(**self._parse(row, outcome=Confirmation)) for row in rows]
 
     def evaluations(self, search: int | None = None, digest: str | None = None) -> list[Evaluation]:
-        """Returns readings of test parts, by one engine's trials, or of one part."""
+        """Returns the readings of test parts: all, or those of one search or of one part."""
         with self._reading() as database:
             rows = database.execute(
                 "SELECT content FROM evaluations WHERE (?1 IS NULL OR search = ?1) "
@@ -307,7 +307,7 @@ class JournalReader:
         return [Champion(**row) for row in rows]
 
     def findings(self, search: int) -> DataFindings | None:
-        """Returns the findings in a study's data, if it was looked at."""
+        """Returns the findings about a study's data, if the data was checked."""
         with self._reading() as database:
             row = database.execute("SELECT looked FROM searches WHERE id = ?", (search,)).fetchone()
         return None if row is None or not row[0] else self._read(DataFindings, row[0])

@@ -1,21 +1,21 @@
 """The file of a journal: its tables, its version, and how it is opened.
 
-A journal is a SQLite database with tables of ours in the study's folder. One process writes it, the
-one that holds the study's lock; any number read it meanwhile.
+A journal is a SQLite database in the study's folder. Only the process that holds the study's lock
+writes it; meanwhile any number of processes read it.
 
 - On a local disk it has a write-ahead log: a commit costs microseconds, and readers never block the
-  writer. Where a trial begins or ends, the commit is synced to disk; a power failure may lose the
-  epochs of later commits, which a training's state carries too.
+  writer. Commits that begin or end a trial are synced to disk. A power failure may lose epochs that
+  were committed later, but a training's state has these too.
 - On a network disk a write-ahead log does not work, as its index is in shared memory
   (https://www.sqlite.org/wal.html): there it has a rollback journal, which is slower.
 - In a folder that can't be written, such as a snapshot, it is read from a copy of the database and
   of its write-ahead log, made once for each state of the two. (SQLite's ``immutable=1`` would leave
   out the content of the log.)
 
-`revision` counts the transactions. Searches, trials, fits and confirmations have that of their last
-change, so that a reader, such as the exporter, finds what has changed since it last looked. Epochs
-are only added, and their numbers never come again. The search with the highest `launched`, also the
-number of a transaction, was launched last: a clock may go back.
+`revision` counts the transactions. Searches, trials, fits and confirmations have the revision of
+their last change, so that a reader, such as the exporter, finds what has changed since it last
+looked. Epochs are only added, and their ids are never used again. The search with the highest
+`launched` was launched last: this is a revision and no time, as a clock may go back.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FILE_NAME: Final = "journal.db"
 DELETED: Final = "deleted.db"
 """The name of a journal whose study is being deleted."""
 OFF: Final = "off"
-"""The address of the server of a study that is sent to none."""
+"""Stands for the address of a server if a study is sent to none."""
 FORMAT: Final = 1
 """The version of the tables. Raise it whenever they change."""
 
@@ -103,7 +103,7 @@ CREATE TABLE champions (
 
 
 def create(path: Path, uuid: str, name: str, now: int) -> None:
-    """Makes the journal of a new study, complete before it gets its name. Its lock is held."""
+    """Makes the journal of a new study, whole or not at all. The caller holds the study's lock."""
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
     partial.unlink(missing_ok=True)
     try:
@@ -122,7 +122,7 @@ def create(path: Path, uuid: str, name: str, now: int) -> None:
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
-    """Opens a journal for the process that holds its study. Raises StoreError if it can't be."""
+    """Opens a journal for the process that holds its study. Raises StoreError if that fails."""
     with as_journal_errors(path):
         _check_there(path)
         database = sqlite3.connect(path, timeout=_SECONDS_TO_WAIT, isolation_level=None)
@@ -136,12 +136,12 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 def reading(path: Path, *, at_once: bool = True) -> Iterator[sqlite3.Connection]:
     """Opens a journal to read it. Raises StoreError if it can't be read.
 
-    Everything is read as of one moment, unless it is not read at once: without a write-ahead log
-    the writer waits for a reader.
+    With `at_once`, everything is read as of one moment. Else each query has its own moment, and a
+    writer that has no write-ahead log waits for one query at most.
     """
     with as_journal_errors(path), contextlib.ExitStack() as stack:
         _check_there(path)
-        # Held while it is read, as the last copies alone are kept.
+        # A copy's files stay while this variable refers to it; the cache keeps only the last ones.
         copy = None if os.access(path.parent, os.W_OK) else _copy_of(path)
         opened = path if copy is None else copy.path
         database = sqlite3.connect(
@@ -227,7 +227,7 @@ def _check_version(database: sqlite3.Connection, path: Path) -> None:
 
 
 class _Copy:
-    """A copy of a journal and its write-ahead log; its files are gone when nothing refers to it."""
+    """A copy of a journal and its write-ahead log; its files go when nothing refers to it."""
 
     def __init__(self, path: Path) -> None:
         folder = tempfile.mkdtemp()
@@ -239,7 +239,7 @@ class _Copy:
 
 
 def _copy_of(path: Path) -> _Copy:
-    """Copies a journal from where SQLite can't open it, or returns the last copy if it is alike."""
+    """Returns a copy of a journal where SQLite can't open it; a new one only if it has changed."""
     facts: list[int] = []
     for file in (path, _log_of(path)):
         with contextlib.suppress(FileNotFoundError):

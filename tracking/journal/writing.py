@@ -25,14 +25,14 @@ from tracking.records.converting import to_json
 from tracking.records.studies import DataFindings, sha256
 
 ALL: Final = "all"
-"""The number of kept checkpoints of a study that keeps all."""
+"""Stands for the number of kept checkpoints if a study keeps all."""
 
 
 class Journal:
     """The journal of a study under one engine, open for writing.
 
-    Everything within `together` is written in one transaction. Trials that begin or end are synced
-    to disk; epochs wait for the next of them, or for `flush`.
+    Everything within `together` is written in one transaction. The beginnings and ends of trials
+    are synced to disk; epochs wait for the next transaction, or for `flush`.
     """
 
     def __init__(self, folder: Path, search: int, description: StudyDescription) -> None:
@@ -53,14 +53,14 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Closes it."""
+        """Closes the journal."""
         self.close()
 
     @classmethod
     def begin(
         cls, folder: Path, description: StudyDescription, environment: Mapping[str, str]
     ) -> Journal:
-        """Begins a study under an engine, in place of one without a finished trial."""
+        """Begins a study under an engine; replaces one that has no finished trial."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / FILE_NAME
         if not path.exists():
@@ -107,7 +107,7 @@ class Journal:
             self.write_findings(self.description.looked)
 
     def write_findings(self, findings: DataFindings) -> None:
-        """Records what was found in the study's data; a glance does not replace a thorough look."""
+        """Records findings about the study's data; quick ones replace none on the same data."""
         with self._transaction() as database:
             before = self._value(database, "looked")
             if before and not findings.thorough and json.loads(before)["digest"] == findings.digest:
@@ -115,17 +115,17 @@ class Journal:
             self._change(database, looked=to_json(findings))
 
     def grow(self, description: StudyDescription) -> None:
-        """Writes the study's definition with a space that hyperparameters have joined."""
+        """Writes the study's definition after hyperparameters have joined its space."""
         self.description = description
         self.write_definition()
 
     def set_running(self, git: Mapping[str, str]) -> None:
-        """Marks the study as running, from a commit of git, and as the last launched."""
+        """Marks the study as running and as launched last; records the commit of git."""
         with self._transaction(synced=True) as database:
             now = self._now()
             keeps = [self.description.keep, _count(self._value(database, "keeps"))]
             counts = [count for count in keeps if count is not None]
-            # A killed launch under another engine left its own running.
+            # A killed launch may have left the study running under another engine.
             database.execute(
                 "UPDATE searches SET status = 'KILLED', ended = ?, revision = ? "
                 "WHERE status = 'RUNNING' AND id != ?",
@@ -152,7 +152,7 @@ class Journal:
         self.close()
 
     def set_server(self, address: str) -> None:
-        """Records the MLflow server that gets the study too; "off" is none from now on."""
+        """Records the MLflow server that the study is also sent to; "off" for none."""
         with self._transaction() as database:
             database.execute("UPDATE study SET server = ?", (address,))
             self._change(database)
@@ -164,7 +164,7 @@ class Journal:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Writes everything within in one transaction, synced to disk; none if there is nothing."""
+        """Writes everything within, if there is anything, in one transaction synced to disk."""
         self._together = True
         try:
             yield
@@ -202,18 +202,18 @@ class Journal:
         return identity
 
     def begin_fit(self, trial: str, spec: TrialSpec, *, only: bool = False) -> str:
-        """Records that a trial's fit begins; returns its uuid, the trial's if it is the only."""
+        """Records that a trial's fit begins; returns its uuid. An only fit has the trial's uuid."""
         return self._begin_fit(spec, uuid=trial if only else _uuid(), trial=trial)
 
     def log_epoch(self, fit: str, epoch: EpochResult) -> None:
-        """Records the metrics of an epoch, with the next transaction or `flush`."""
+        """Takes the metrics of an epoch, which the next transaction or `flush` writes."""
         self._epochs.append((fit, epoch, self._now()))
 
     def flush(self) -> None:
         """Writes the epochs that wait."""
         if self._epochs:
             with self._transaction():
-                # A commit writes them.
+                # The commit writes the epochs.
                 pass
 
     @contextlib.contextmanager
@@ -223,7 +223,7 @@ class Journal:
         self.flush()
 
     def end_fit(self, fit: str, result: TrialResult) -> None:
-        """Records the result of a fit that is one of several of its trial."""
+        """Records the result of a fit whose trial has several fits."""
         self._end_fit(fit, result.state, to_json(result))
 
     def end_trial(self, trial: str, result: TrialResult) -> None:
@@ -234,7 +234,7 @@ class Journal:
             self._end_fits(database, trial, result.state)
 
     def lose_trial(self, trial: str, losses: int) -> None:
-        """Ends an attempt whose process died, and so many attempts of the trial so far."""
+        """Ends an attempt whose process died; `losses` counts such attempts at the trial."""
         with self._transaction(synced=True) as database:
             values = {"state": "interrupted", "losses": losses, "ended": self._now()}
             self._update(database, "trials", trial, **values)
@@ -252,7 +252,7 @@ class Journal:
                 )
 
     def set_verified(self, trial: str, text: str) -> None:
-        """Records whether plain `model.fit` verified a trial."""
+        """Records how plain `model.fit` verified a trial."""
         self._set_of_trial(trial, "verified", text)
 
     def set_whole(self, trial: str, whole: Repeat) -> None:
@@ -271,7 +271,7 @@ class Journal:
     ) -> int:
         """Records a saved model as the study's champion, or its refit; returns its number.
 
-        Its files are in `folder`, below the study's.
+        The model's files are in `folder`, a path from the study's folder.
         """
         with self._transaction(synced=True) as database:
             return _insert(
@@ -288,11 +288,11 @@ class Journal:
             )
 
     def set_reason(self, champion: int, reason: str) -> None:
-        """Records why a champion was chosen; empty: launches choose again."""
+        """Records why a person chose a champion; if empty, launches choose again."""
         self._set_of_champion(champion, "reason", reason)
 
     def withdraw(self, champion: int) -> None:
-        """Records that a champion is none any more."""
+        """Records that a model is not the champion, or its refit, any more."""
         self._set_of_champion(champion, "withdrawn", 1)
 
     def add_evaluation(self, evaluation: Evaluation) -> None:
@@ -309,7 +309,7 @@ class Journal:
             self._change(database)
 
     def begin_confirmation(self, plan: str, unfinished: str = "") -> str:
-        """Begins a confirmation, or resumes an unfinished one of the plan; returns its uuid."""
+        """Begins a confirmation by a plan, or resumes an unfinished one; returns its uuid."""
         self.end_left_over()
         identity = unfinished or _uuid()
         with self._transaction(synced=True) as database:
@@ -330,7 +330,8 @@ class Journal:
     def begin_training(self, confirmation: str, spec: TrialSpec, name: str, identity: str) -> str:
         """Records that a training of a confirmation begins; returns its uuid.
 
-        People see the name, such as ``"#12 · seed 2"``; `identity` digests what it depends on.
+        `name` is for people, such as ``"#12 · seed 2"``; `identity` is a digest of everything that
+        the training depends on.
         """
         owner = {"confirmation": confirmation, "name": name, "identity": identity}
         return self._begin_fit(spec, uuid=_uuid(), **owner)
@@ -367,7 +368,7 @@ class Journal:
         self._roll_back()
 
     def close(self) -> None:
-        """Closes the file, until the next write; epochs that wait are written before."""
+        """Writes the epochs that wait, and closes the file until the next write."""
         self.flush()
         if self._opened is not None:
             self._opened.close()
@@ -409,7 +410,7 @@ class Journal:
     def _update(
         self, database: sqlite3.Connection, table: str, uuid: str, **values: object
     ) -> None:
-        """Changes the row of a uuid, and gives it the present revision."""
+        """Changes the row with a uuid, and gives the row the present revision."""
         columns = "".join(f"{name} = ?, " for name in values)
         database.execute(
             f"UPDATE {table} SET {columns}revision = ? WHERE uuid = ?",
@@ -417,7 +418,7 @@ class Journal:
         )
 
     def _change(self, database: sqlite3.Connection, **values: object) -> None:
-        """Changes the study under this engine."""
+        """Changes columns of the study under this engine."""
         columns = "".join(f"{name} = ?, " for name in values)
         database.execute(
             f"UPDATE searches SET {columns}revision = ? WHERE id = ?",
@@ -461,7 +462,7 @@ class Journal:
         return max(self._time, _wall_clock())
 
     def _commit(self) -> None:
-        """Writes the epochs that wait, and what the open transaction has, if one is open."""
+        """Commits the open transaction, if there is one, together with the epochs that wait."""
         if self._epochs:
             self._begun(synced=self._together)
         database = self._opened
@@ -471,13 +472,13 @@ class Journal:
             self._epochs.clear()
 
     def _roll_back(self) -> None:
-        """Takes an open transaction back; epochs wait on."""
+        """Rolls an open transaction back; the epochs that wait go on waiting."""
         if self._opened is not None and self._opened.in_transaction:
             self._opened.rollback()
             self._fits.clear()
 
     def _write_epochs(self, database: sqlite3.Connection) -> None:
-        # The beginning of a fit may have been rolled back: then its epochs are of nothing.
+        # If the beginning of a fit was rolled back, there is no row that its epochs belong to.
         rows = [
             (row, epoch.epoch, now, json.dumps(dict(epoch.metrics)))
             for fit, epoch, now in self._epochs

@@ -1,9 +1,10 @@
-"""Brings a destination of MLflow's up to date with a study's journal, by MLflow's client alone.
+"""Brings a destination in MLflow up to date with a study's journal, by MLflow's client alone.
 
-A destination is the store's own database, or a team's server: the same code serves both. What has
-been sent is noted (see `exports`), and every write can be repeated: it may be broken off anywhere.
+A destination is the store's own database, or a team's server: the same code serves both. The
+exporter notes what it has sent (see `exports`). Each write can be repeated, so the exporter may be
+interrupted anywhere.
 
-- A destination whose database is another than before, or is gone, is filled from the journal.
+- If a destination's database is gone or was replaced, the new one is filled from the journal.
 - What a person renamed, deleted or purged there stays so, and no study notices it.
 """
 
@@ -57,7 +58,7 @@ class StudyExporter:
         self.destination = Destination(store, folder, address)
         self._so_far: dict[int, TrialsSoFar] = {}
         self._looked_for_gone = False
-        # What the prepared views were made of.
+        # The facts that the prepared views were last made from.
         self._viewed: object = None
         # The journal's revision, and the report's mark, as last sent.
         self._sent: tuple[int, str] | None = None
@@ -93,7 +94,7 @@ class StudyExporter:
             Exports(self._folder, self.destination.place) as exports,
             journal.held_open(),
         ):
-            # Before it is sent: what comes meanwhile is looked for again.
+            # Read before sending, so that the next update finds what is recorded meanwhile.
             state = self._state(journal)
             written = self._update(exports, journal, whole, again)
         self._sent = state
@@ -117,7 +118,7 @@ class StudyExporter:
         assert notes is not None, "the experiment is noted"
         if notes.study != header.name:
             notes = self._rename(exports, notes, header, experiment, journal.searches(), runs)
-        # The study may go on: what is read later has all of what was read before.
+        # The revision is read first: if the study goes on, later reads have its changes, and more.
         revision, since = journal.revision(), notes.revision
         points, last = journal.points(notes.epochs)
         searches = journal.searches()
@@ -145,7 +146,7 @@ class StudyExporter:
         searches: Sequence[Search],
         runs: Runs,
     ) -> Notes:
-        """Renames as the study was renamed; what has its name in it is sent again."""
+        """Gives runs, experiment and model the new name; pages with the name are sent again."""
         for search in searches:
             engine = search.description.engine
             former = parent_name(notes.study, engine)
@@ -286,7 +287,7 @@ def _mark_of(file: Path) -> str:
 
 
 def _delete_gone(journal: JournalReader, runs: Runs) -> None:
-    """Deletes the runs of a definition that was given up before a trial had finished."""
+    """Deletes the runs of a definition that was replaced before any trial had finished."""
     recorded = journal.uuids()
     for uuid in [each for each in runs.ids if each not in recorded]:
         runs.delete(uuid)
@@ -330,11 +331,11 @@ class Destination:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 if not again:
-                    # A person has purged it: the database is the same.
+                    # The database is the same, so a person has purged the experiment.
                     return None
                 exports.forget()
         if experiment is not None and experiment.tags.get(tags.UUID) != header.uuid:
-            # The notes are on another database, in which the number is another study's.
+            # The notes are about another database: in this one, the id is another study's.
             exports.forget()
             experiment = None
         if experiment is None:
@@ -375,7 +376,7 @@ class Destination:
         return name
 
     def _check_elsewhere(self, database: str) -> None:
-        """Refuses a server that shows the store's own database, as `kerastudy ui` does."""
+        """Raises ServerRefusedError if the server, such as `kerastudy ui`, shows this store."""
         if not self.address:
             return
         _, ours = read_notes(self._folder)
@@ -389,7 +390,7 @@ class Destination:
         return not experiment.artifact_location.startswith(f"{self._store.artifacts_uri}/")
 
     def _find(self, exports: Exports, header: Header, database: str) -> Experiment | None:
-        """Finds the study's experiment by its uuid, and its runs: the notes on it were lost."""
+        """Finds the study's experiment and its runs by their uuids, if the notes are lost."""
         from mlflow.entities import ViewType
 
         client = self.client
@@ -434,7 +435,7 @@ class Destination:
             return client.get_experiment(number)
 
     def _free_name(self, name: str) -> str:
-        """Returns a name that no other experiment has, one in MLflow's trash neither."""
+        """Returns a name that no other experiment has, not even one in MLflow's trash."""
         number, free = 1, name
         while self.client.get_experiment_by_name(free) is not None:
             number += 1

@@ -1,8 +1,8 @@
-"""The notes of the exporter on what it has sent where, in ``exports.db``.
+"""The exporter's notes on what it has sent to each destination, in ``exports.db``.
 
-They are beside the journal, but no part of the record: without them the exporter finds what a
-destination has by the uuids in its tags. Before a run is made its uuid is noted, and after it the
-run's id, so that the exporter can be killed at any moment and makes no run twice.
+The file is beside the journal, but no part of the record: without it, the exporter finds what a
+destination has by the uuids in tags there. A run's uuid is noted before the run is made, and its id
+afterwards, so that no run is made twice, even if the exporter is killed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tracking.journal import FILE_NAME as JOURNAL
 
 FILE_NAME: Final = "exports.db"
 STORE: Final = "store"
-"""The destination that is the MLflow database beside the studies of a store."""
+"""The destination that is the store's own MLflow database."""
 _FORMAT: Final = 2
-# A run may lack its params and its data set; has them; was deleted by a person.
+# The states of a run: it may lack its params and data set; it has them; a person deleted it.
 _MADE, _BEGUN, _LEFT_OUT = range(3)
 _TABLES: Final = f"""
 BEGIN;
@@ -45,19 +45,19 @@ COMMIT;
 
 @dataclass(frozen=True)
 class Notes:
-    """What is known of a study at a destination."""
+    """The notes on a study as a whole at a destination."""
 
-    database: str  # Tells the destination's database from another in its place.
+    database: str  # The identity of the destination's database.
     experiment: str  # MLflow's id of the study's experiment.
-    study: str  # The study's name then,
-    name: str  # and the experiment's, as the exporter gave it.
-    revision: int  # The journal's, up to which everything has been sent.
+    study: str  # The study's name when it was sent.
+    name: str  # The experiment's name, as the exporter chose it.
+    revision: int  # The journal's revision up to which everything has been sent.
     epochs: int  # The last row of epochs that has been sent.
 
 
 @contextlib.contextmanager
 def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
-    """Holds the notes on a study for this process; waits so long, or for ever if negative.
+    """Holds the notes on a study for this process; waits at most `seconds`, for ever if negative.
 
     Raises StoreError if the study is not there any more, Timeout if another process holds them.
     """
@@ -66,7 +66,7 @@ def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
         raise StoreError(f"There is no study in {str(folder)!r} any more.")
     with FileLock(path, timeout=seconds):
         if not journal.is_file():
-            # It was deleted or renamed meanwhile, and waiting for the lock made its folder again.
+            # The study was deleted or renamed while this process waited; the lock made its folder.
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -75,14 +75,14 @@ def locked_exports(folder: Path, seconds: float = -1) -> Iterator[None]:
 
 
 class Exports:
-    """The notes of a study on one destination, open for writing by one process."""
+    """The notes on a study at one destination, open for writing by one process."""
 
     def __init__(self, folder: Path, place: str) -> None:
         self._folder, self._place = folder, place
         self._stack = contextlib.ExitStack()
         self._database: sqlite3.Connection | None = None
         self._runs: dict[str, str] = {}
-        # The uuids of runs that a process that did not end may have made.
+        # The uuids of runs that a killed process may have made.
         self._intended: set[str] = set()
         self._states: dict[str, int] = {}
 
@@ -117,7 +117,7 @@ class Exports:
 
     @property
     def notes(self) -> Notes | None:
-        """The notes on the study as a whole, if it is known there."""
+        """The notes on the study as a whole, if there are any."""
         row = self._connection.execute(
             "SELECT database, experiment, study, name, revision, epochs "
             "FROM destinations WHERE place = ?",
@@ -133,7 +133,7 @@ class Exports:
     def begin(
         self, database: str, experiment: str, study: str, name: str, runs: Mapping[str, str]
     ) -> None:
-        """Notes that the study has an experiment there, with runs by uuid; all else is unsent."""
+        """Notes the study's experiment there, and its runs by uuid; all else counts as unsent."""
         self.forget()
         with self._writing() as connection:
             connection.execute(
@@ -156,7 +156,7 @@ class Exports:
         self._intended.clear()
 
     def sent(self, revision: int, epochs: int) -> None:
-        """Notes up to where everything has been sent."""
+        """Notes the revision, and the row of epochs, up to which everything has been sent."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE destinations SET revision = ?, epochs = ? WHERE place = ?",
@@ -164,7 +164,7 @@ class Exports:
             )
 
     def named(self, study: str, name: str) -> None:
-        """Notes the study's new name, which its trials' pages have too, and the experiment's."""
+        """Notes new names of study and experiment; pages with the name are to be sent again."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE destinations SET study = ?, name = ?, revision = 0 WHERE place = ?",
@@ -204,7 +204,7 @@ class Exports:
         self._states.pop(uuid, None)
 
     def intends(self, uuid: str) -> bool:
-        """Returns whether a process that did not end may have made a run."""
+        """Returns whether a killed process may have made a run."""
         return uuid in self._intended
 
     def intend(self, uuids: Collection[str]) -> None:
@@ -212,7 +212,7 @@ class Exports:
         new = [uuid for uuid in uuids if uuid not in self._runs and uuid not in self._intended]
         if not new:
             return
-        # The note is synced to disk: else a power failure would make a run twice.
+        # Without this sync to disk, a run could be made twice after a power failure.
         self._connection.execute("PRAGMA synchronous=FULL")
         with self._writing() as connection:
             connection.executemany(
@@ -275,9 +275,9 @@ class Exports:
 
 
 def read_notes(folder: Path) -> tuple[str, str]:
-    """Returns MLflow's id of a study's experiment beside its store, and what tells the database.
+    """Returns the id of a study's experiment in its store's MLflow, and the database's identity.
 
-    Both are empty if the study is not known there.
+    Both are empty if there are no notes on it.
     """
     uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
     with (

@@ -30,7 +30,7 @@ from tracking.records import (
 )
 from tracking.summary import Fact, outcome_of, summary_of, trial_rows, value_text
 
-# Hyperparameters in a description; the page lists them all.
+# A description shows so many hyperparameters; the run's page lists all.
 _SHOWN: Final = 30
 
 
@@ -138,7 +138,7 @@ def version_description(
 def with_verdict(text: str, former: str, verdict: str) -> str:
     """Returns a version's description that begins with the verdict on it.
 
-    A person may have changed the text, which has the former verdict or not.
+    A former verdict at its beginning is replaced; a person may have changed or removed it.
     """
     for beginning in filter(None, (former, verdict)):
         text = text.removeprefix(f"**{plain(beginning)}**").lstrip()
@@ -146,8 +146,8 @@ def with_verdict(text: str, former: str, verdict: str) -> str:
 
 
 VIEWS: Final[Mapping[str, str]] = {"trials": "TABLE", "charts": "CHART", "curves": "CHART"}
-"""The prepared views of a study, each with its part of the page."""
-# Among trainings, not among prompts and judges.
+"""The prepared views of a study, each with the mode in which the page shows it."""
+# Asks for the UI of model training, not for the one of prompts and judges.
 _TRAINING: Final = "workflowType=machine_learning"
 
 
@@ -198,7 +198,7 @@ def link(text: str, address: str) -> str:
 
 
 def code_block(lines: Iterable[str]) -> list[str]:
-    """Returns lines, without line breaks, that are shown unchanged."""
+    """Returns a block in Markdown that shows texts unchanged, each on one line."""
     # No text can end an indented block; three backticks would end a fenced one.
     return ["", *(f"    {' '.join(line.splitlines())}" for line in lines), ""]
 
@@ -214,12 +214,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 REPORT: Final = "report.html"
 """The report's path among the artifacts of a study's parent run, where there is one."""
 _TOP: Final = 10
-# The table of a wide study goes on in the report: descriptions have 8,000 characters.
+# Descriptions have at most 8,000 characters: the report has the other rows of a wide study.
 _MOST_ROWS: Final = 30
-# A table with more hyperparameters has trials as columns, of which this number fits.
+# With more hyperparameters than these, the trials are columns, of which `_SIDE_BY_SIDE` fit.
 _MOST_COLUMNS: Final = 7
 _SIDE_BY_SIDE: Final = 5
-# A verdict begins so, after flaws of the data.
+# A verdict begins with this word, which may follow the flaws of the data.
 _REPORTED: Final = "Reported "
 
 
@@ -229,12 +229,12 @@ class Pages:
 
     experiment: str
     parent: str  # The run of the study under one engine.
-    runs: Mapping[str, str] = field(default_factory=dict)  # By the uuids of trials.
-    report: bool = False  # Whether the parent run has one.
+    runs: Mapping[str, str] = field(default_factory=dict)  # The ids of runs, by uuid.
+    report: bool = False  # Whether the parent run has a report.
     model: str = ""  # The name of its registered model, if it has one.
 
     def trial(self, trial: TrialRecord, text: str) -> str:
-        """Returns a link to a trial's run, or the text alone if it has none there."""
+        """Returns a link to a trial's run; just the text if the trial has no run there."""
         run = self.runs.get(trial.uuid, "")
         return link(text, run_page(self.experiment, run)) if run else plain(text)
 
@@ -242,7 +242,7 @@ class Pages:
 def study_note(history: StudyHistory, pages: Pages, stopped: str = "") -> str:
     """Returns a summary of a study in Markdown, the verdict first: the UI folds the rest.
 
-    It says why the launch stopped, such as "all 40 trials are done"; nothing if it runs.
+    `stopped` is why the last launch ended, such as "all 40 trials are done"; empty while it runs.
     """
     if not stopped:
         return "\n".join(_while_it_runs(history, pages)).rstrip()
@@ -302,7 +302,7 @@ def _links(pages: Pages) -> Iterator[str]:
 
 
 def _table(history: StudyHistory, pages: Pages) -> list[str]:
-    """Returns the best trials, one below the other if they have few hyperparameters."""
+    """Returns a table of the best trials: as rows, or as columns if hyperparameters are many."""
     wide = len(history.description.space) > _MOST_COLUMNS
     trials = history.top(_SIDE_BY_SIDE if wide else _TOP)
     heading, rows = trial_rows(history, trials)
@@ -318,8 +318,8 @@ def study_description(
 ) -> str:
     """Returns the text above a study's views in MLflow: its verdict and links.
 
-    `pages` are by engine. `running` is whether a process holds the study: one that was killed could
-    not record that it ended.
+    `pages` are by engine. `running` is whether a process holds the study: the record may not say,
+    as a killed process could not record that it ended.
     """
     lines = [
         _line(history, pages[history.description.engine], running, several=len(histories) > 1)
@@ -329,7 +329,7 @@ def study_description(
 
 
 def is_replaceable(text: str) -> bool:
-    """Returns whether a study's description is missing, or such as `study_description` returns."""
+    """Returns whether a study's description is missing, or written by `study_description`."""
     return not text or view_id("trials") in text
 
 
@@ -354,7 +354,7 @@ def _line(history: StudyHistory, pages: Pages, running: bool, *, several: bool) 
 
 
 def _believed(verdict: str) -> str:
-    """Returns a verdict up to what to expect: it leaves room for the links."""
+    """Returns a verdict up to the sentence on what to expect, to leave room for the links."""
     sentences = re.split(r"(?<=[.]) (?=[A-Z])", verdict)
     expected = [i for i, sentence in enumerate(sentences) if sentence.startswith("Expect ")]
     return " ".join(sentences[: expected[0] + 1] if expected else sentences)
@@ -366,8 +366,8 @@ def _rank(history: StudyHistory) -> tuple[bool, float]:
     return (best is None, 0.0 if best is None else rank_of(best, history.description.objective).key)
 
 
-# The UI keeps a view that a user saves in a tag of the experiment, and lists it under "Views": an
-# envelope with a name, times, and the page's state (filter, sorting, columns, charts). The prepared
+# If a user saves a view, the UI writes it into a tag of the experiment, and lists it under "Views".
+# The tag has a name, times, and the page's state (filter, sorting, columns, charts). The prepared
 # views are such tags. They name no run, so they fit every copy of the study.
 
 # MLflow refuses longer texts in an experiment's tag.
@@ -376,7 +376,7 @@ _LONGEST_VIEW: Final = 20_000
 _MOST_TABLE_COLUMNS: Final = 40
 _MOST_CHARTS: Final = 12
 _MOST_AXES: Final = 8
-# Metrics of each trial that are no curves.
+# Metrics that have one value for each trial, and no curve.
 _SINGLE: Final = ("system/seconds", "system/peak_memory_bytes", "system/model_parameters")
 
 # The column with the runs' names.
@@ -395,7 +395,7 @@ def view_tags(
     """Returns the tags of an experiment that hold its prepared views.
 
     The views suit a study of one or several engines, and show the metrics that its trials log, as
-    far as these are known. Their time of creation is a Unix time in milliseconds.
+    far as these are known. `created` is their time of creation, a Unix time in milliseconds.
     """
     names = sorted({description.objective.metric, *metrics}, key=_is_not(description))
     best = _best(description)
@@ -407,13 +407,13 @@ def view_tags(
         "columnOrder": [_NAME, *columns],
         "columnWidths": {
             **{each: _width(each.partition(".")[2].strip("`")) for each in columns},
-            # The column has room for the run's colour and for the mark of sorting.
+            # The first of these columns also has the runs' colors, the second the mark of sorting.
             _NAME: 60 + _width(_longest_name(description, several=several)),
             columns[0]: 30 + _width(columns[0].partition(".")[2].strip("`")),
         },
     }
     curves = _curves(names)
-    # The UI adds a chart for each metric that has none, unless it was deleted.
+    # The UI adds a chart for each metric that has none here, not even one marked as deleted.
     drawn = {chart.get("metricKey") for chart in curves}
     single = [_deleted(each) for each in (best, *_SINGLE)]
     hidden = [_deleted(to_mlflow(each)) for each in names]
@@ -442,7 +442,7 @@ def view_tags(
             },
         ),
     }
-    # The last made is the first listed.
+    # The UI lists the views by their times of creation, the latest first.
     texts = {
         tags.VIEW + view_id(view): _envelope(name, state, created - i)
         for i, (view, (name, state)) in enumerate(views.items())
@@ -477,12 +477,12 @@ def _columns(description: StudyDescription, *, several: bool) -> list[str]:
 
 
 def _width(text: str) -> int:
-    """Returns the pixels of a column in which a text fits, and a number with some digits."""
+    """Returns the width, in pixels, of a column that fits a text, and a number of some digits."""
     return max(90, min(6 * len(text) + 32, 400))
 
 
 def _longest_name(description: StudyDescription, *, several: bool) -> str:
-    """Returns a long name of a trial's run, as `run_name` returns it."""
+    """Returns an example of a long name of a trial's run, in the form of `run_name`."""
     spread = " ± 0.012" if description.trainings > 1 else ""
     engine = f" · {description.engine}" if several else ""
     return f"#1234 · {description.objective.metric} 0.1234{spread} @ epoch 12{engine}"
@@ -501,7 +501,7 @@ def _page(**sections: int) -> dict[str, Any]:
 
 def _values(description: StudyDescription) -> list[Chart]:
     best, space = _best(description), description.space
-    # A run that lacks one of the axes is not drawn: no hyperparameters with a condition.
+    # A run that lacks the value for an axis is not drawn: conditional hyperparameters get no axis.
     axes = [p.name for p in space if p.role != "fixed" and not p.when][:_MOST_AXES]
     scientific = [p.name for p in space if p.role == "scientific"]
     charts = [_scatter("Trials", "trial", best)]

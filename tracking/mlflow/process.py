@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from tracking.mlflow.exporter import StudyExporter
 
 VARIABLE: Final = "KERASTUDY_MLFLOW"
-"""The environment variable that is "off" where MLflow is not kept up to date."""
+"""If this environment variable is "off", MLflow is not kept up to date."""
 
 _SECONDS_BETWEEN: Final = 1.0
 _SECONDS_AWAY: Final = 5.0
 _SECONDS_TO_WAIT: Final = 10.0
 _SECONDS_AFTER_AN_ERROR: Final = 2.0
-# What the launch writes when its study has ended, and a report is wanted.
+# The launch writes this when its study has ended, if it wants a report.
 _REPORT_WANTED: Final = "report\n"
 
 
@@ -47,7 +47,7 @@ def is_on() -> bool:
 
 
 class Exporter:
-    """The exporter's process of a launch; a context. Its messages go to `say`."""
+    """A launch's exporter process, as a context manager; its messages go to `say`."""
 
     def __init__(self, folder: Path, say: Callable[[str], None], *, report: bool) -> None:
         self._folder, self._say, self._report = folder, say, report
@@ -55,7 +55,7 @@ class Exporter:
         self._reader: threading.Thread | None = None
 
     def __enter__(self) -> Exporter:
-        """Starts it, if there is anything to do for it."""
+        """Starts the process, if there is anything for it to do."""
         if is_on() or self._report:
             self._process = _start(self._folder, ["--follow"], piped=True)
             self._reader = threading.Thread(target=self._pass_on, daemon=True)
@@ -63,11 +63,11 @@ class Exporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets it send the rest; waits for that so long that it can say what went wrong."""
+        """Lets the process send the rest; waits briefly, in case it says what went wrong."""
         self._end("", _SECONDS_AFTER_AN_ERROR)
 
     def finish(self, wait: Callable[[str], None]) -> None:
-        """Lets it send the rest, and draw the report; waits for that, but not for long.
+        """Lets the process send the rest and draw the report; waits for it, but not for long.
 
         `wait` shows what the user waits for.
         """
@@ -90,7 +90,7 @@ class Exporter:
         except subprocess.TimeoutExpired:
             return False
         if self._reader is not None:
-            # All that it said is in the pipe.
+            # The process has ended: all of its messages are in the pipe.
             self._reader.join(seconds)
         return True
 
@@ -102,7 +102,7 @@ class Exporter:
 
 
 def export_later(folder: Path) -> None:
-    """Brings MLflow and a study's report up to date in the background, if they are kept so."""
+    """Updates MLflow, unless it is off, and a study's report, if it has one, in the background."""
     report = (folder / REPORT).is_file()
     if is_on() or report:
         _start(folder, ["--report"] if report else [], piped=False)
@@ -110,7 +110,7 @@ def export_later(folder: Path) -> None:
 
 @contextlib.contextmanager
 def forgetting(store: Store, size: StudySize) -> Iterator[None]:
-    """Deletes a study in the store's MLflow; nothing is sent there while its folder is deleted."""
+    """Deletes a study from the store's MLflow; within, no process sends it there again."""
     try:
         with locked_exports(size.folder, _SECONDS_TO_WAIT):
             _forget(store, size)
@@ -125,7 +125,7 @@ def forgetting(store: Store, size: StudySize) -> Iterator[None]:
 def _forget(store: Store, size: StudySize) -> None:
     """Deletes a study's experiment and model.
 
-    The experiment gets another name, since MLflow's trash keeps it.
+    The experiment gets another name first, as it would keep its name in MLflow's trash.
     """
     experiment, _ = read_notes(size.folder)
     if not experiment or not (store.root / "mlflow.db").is_file():
@@ -142,7 +142,7 @@ def _forget(store: Store, size: StudySize) -> None:
     with contextlib.suppress(MlflowException):
         former = client.get_experiment(experiment)
         if former.lifecycle_stage == "deleted":
-            # MLflow renames none that is in its trash.
+            # MLflow does not rename an experiment in its trash.
             client.restore_experiment(experiment)
         client.rename_experiment(experiment, f"{former.name} (deleted {header.uuid[:8]})")
     with contextlib.suppress(MlflowException):
@@ -152,7 +152,7 @@ def _forget(store: Store, size: StudySize) -> None:
 def bring_up_to_date(
     store: Store, folder: Path, say: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Brings the store's MLflow, and a study's server, up to date; for a process that waits."""
+    """Brings the store's MLflow, and a study's server, up to date, and waits for that."""
     from tracking.mlflow.exporter import StudyExporter
 
     for address in dict.fromkeys(["", JournalReader(folder).header().address]):
@@ -163,8 +163,8 @@ def bring_up_to_date(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs the exporter's process: a study's folder, and ``--follow`` or ``--report``."""
-    # Ctrl-C is for the launch, which then says that it ends.
+    """Runs the exporter's process, for a study's folder and ``--follow`` or ``--report``."""
+    # Ctrl-C is for the launch, which closes the pipe when it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder, *options = arguments
     with contextlib.suppress(BrokenPipeError):
@@ -178,7 +178,7 @@ class _Follower:
         self._folder, self._store = folder, Store(folder.parent)
         self._report = report
         self._ended = threading.Event()
-        # When to try an address again that is away.
+        # When to try again, by the addresses of destinations that are away.
         self._away: dict[str, float] = {}
         self._refused: set[str] = set()
         self._exporters: dict[str, StudyExporter] = {}
@@ -195,7 +195,7 @@ class _Follower:
             self._round()
 
     def _wait_for_end(self) -> None:
-        # The launch closes the pipe, or is killed.
+        # The pipe ends when the launch closes it, or is killed.
         for line in sys.stdin:
             self._report = self._report or line == _REPORT_WANTED
         self._ended.set()
@@ -225,7 +225,7 @@ class _Follower:
                 del self._away[address]
                 _say(f"the {exporter.shown} answers")
         except ServerAwayError as error:
-            # What it took before it went away is unknown: ask again.
+            # What the destination took before it went away is unknown: a new exporter asks it.
             self._exporters.pop(address, None)
             if address not in self._away:
                 _say(f"warning: {error} The study continues; the rest is sent later.")
@@ -234,7 +234,7 @@ class _Follower:
             self._refused.add(address)
             _say(f"warning: {error} Nothing more is sent there; the journal has everything.")
         except Exception as error:
-            # The record is the journal: no failure of MLflow's may harm it.
+            # The journal is the record, so any failure of MLflow is no more than a warning.
             self._refused.add(address)
             _say(f"warning: no more is sent to the {exporter.shown}: {error!r}")
 
@@ -255,7 +255,7 @@ class _Follower:
 
 
 def _say(line: str) -> None:
-    # The launch may have ended, and reads nothing any more.
+    # The launch may have ended: then nobody reads the line.
     with contextlib.suppress(OSError):
         print(" ".join(line.splitlines()), flush=True)
 
@@ -269,14 +269,14 @@ def _start(folder: Path, options: Sequence[str], *, piped: bool) -> subprocess.P
             stderr=subprocess.DEVNULL,
             text=True,
             errors="replace",
-            # Ctrl-C in the terminal, and closing it, do not reach it.
+            # Neither Ctrl-C nor the closing of the terminal reaches the process.
             start_new_session=True,
         )
     except OSError as error:
         raise StoreError(f"MLflow's exporter can't be started: {error}.") from error
 
 
-# The kerastudy of this file, even if there is another one on the path.
+# Imports the kerastudy that this file belongs to, even if another one is on the path.
 _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); import kerastudy; del sys.path[0]; "
     "from tracking.mlflow.process import main; main(sys.argv[1:])"
@@ -286,5 +286,5 @@ _PROGRAM: Final = (
 def command_for(folder: Path) -> list[str]:
     """Returns the command of the process that brings MLflow up to date with a study."""
     home = Path(__file__).resolve().parents[2]
-    # -P: the folder it is started in stays off its path.
+    # -P keeps the folder in which the process starts off Python's path.
     return [sys.executable, "-P", "-c", _PROGRAM, str(home), str(folder)]

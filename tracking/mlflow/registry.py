@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 class Registry:
-    """The registered model of a study, which names the study by its uuid."""
+    """A study's registered model, which has the study's uuid in a tag."""
 
     def __init__(self, client: MlflowClient, header: Header) -> None:
         self._client, self._study = client, header
 
     def rename(self, former: str, experiment: str) -> None:
-        """Renames the registered model as the study was, if it had the study's name."""
+        """Gives the registered model the study's new name, if it has the former one."""
         from mlflow.exceptions import MlflowException
 
         for model in self._models():
@@ -49,10 +49,10 @@ class Registry:
             self._client.delete_registered_model(model.name)
 
     def update(self, journal: JournalReader, histories: Sequence[StudyHistory], runs: Runs) -> str:
-        """Registers the champion and the refit of the journal; withdraws the alias of others.
+        """Registers the journal's champion and refit; without a champion, removes its alias.
 
-        Returns the name of the registered model, or nothing if there is none. It continues the work
-        of a process that was killed in between, so that nothing exists twice.
+        Returns the name of the registered model, or nothing if there is none. It continues what
+        a killed process left unfinished, so that nothing exists twice.
         """
         saved = {champion.alias: champion for champion in journal.champions()}
         for champion in saved.values():
@@ -88,21 +88,21 @@ class Registry:
         version = next((v for v in versions if v.tags.get(tags.UUID) == mark), None)
         if not runs.exports.has_file(f"model {mark}", ""):
             if version is not None and not self._find_logged(champion, runs):
-                # Its files were purged, with the experiment.
+                # The version's files were purged with the experiment.
                 client.delete_model_version(version.name, version.version)
                 version = None
         elif version is None:
-            # A person has deleted it there.
+            # A person has deleted the version there.
             return
         name = self._model(runs).name
         if version is None:
             logged = self._logged(champion, trial, facts, parent, runs)
-            # MLflow needs no version of a model that it has: one may have been made before a kill.
+            # A process may have been killed between making this version and tagging it.
             version = next((v for v in versions if v.source == logged.artifact_location), None)
             version = version or client.create_model_version(
                 name,
-                # Its place, not "models:/ID": the registry would look that up in MLflow's global
-                # tracking address, which is not ours to set, and make a database there.
+                # The model's place, not "models:/ID": the registry would look that up in MLflow's
+                # global tracking address, which is not ours to set, and make a database there.
                 logged.artifact_location,
                 run_id=parent,
                 tags=facts,
@@ -129,9 +129,10 @@ class Registry:
     def _write_verdict(
         self, history: StudyHistory, trial: EndedTrial, version: ModelVersion
     ) -> None:
-        """Writes on the champion how much of its value to believe.
+        """Writes into the champion's version how far to believe its value.
 
-        If the verdict is on another trial, as another one was promoted, what this one is worth.
+        The text is the verdict. If that is on another trial, as the champion was promoted, the text
+        is what the champion is worth.
         """
         verdict = study_verdict(history)
         other = worth(history, verdict, trial)
@@ -166,7 +167,7 @@ class Registry:
                     description=model_description(name, runs.experiment),
                 )
             except MlflowException as error:
-                # It is another study's, or a person's.
+                # The name belongs to another study's model, or to a person's.
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 number += 1
@@ -184,7 +185,7 @@ class Registry:
         parent: str,
         runs: Runs,
     ) -> LoggedModel:
-        """Returns MLflow's complete model of a champion; makes it if there is none."""
+        """Returns a champion's logged model, complete with its files; makes it if needed."""
         from mlflow.entities import LoggedModelStatus
         from mlflow.models import Model
 
@@ -211,7 +212,7 @@ class Registry:
         return logged
 
     def _show_registered(self, logged: LoggedModel, versions: list[dict[str, str]]) -> None:
-        """Lets the page of a model say which version of a registered model it is.
+        """Makes a logged model's page say which version of a registered model it is.
 
         MLflow's server does so by itself.
         """
@@ -239,9 +240,9 @@ class Registry:
             self._client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
 
     def _log_metrics(self, trial: EndedTrial, logged: LoggedModel, run: str) -> None:
-        """Adds the metrics of its training to a model.
+        """Adds to a model the metrics of its training at the best epoch.
 
-        They are the points of the training's own run: as further ones they would be drawn again.
+        These are exactly the points of the training's own run: others would be drawn in addition.
         """
         from mlflow.entities import Metric
 
@@ -258,7 +259,7 @@ class Registry:
 
 
 def _trained(trial: EndedTrial) -> str:
-    """Returns the uuid of the training that a champion's weights are of."""
+    """Returns the uuid of the training that a champion's weights come from."""
     repeats = trial.result.repeats if trial.whole is None else ()
     return repeats[trial.result.best_repeat].uuid if repeats else trial.uuid
 

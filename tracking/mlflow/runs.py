@@ -26,13 +26,13 @@ _PAGE: Final = 1000
 class Runs:
     """The runs of a study's experiment at a destination.
 
-    A run that a person deleted there is left so, and what belongs to it is not sent any more.
+    A run that a person deleted there stays deleted, and what belongs to it is not sent any more.
     """
 
     def __init__(self, client: MlflowClient, exports: Exports, experiment: str) -> None:
         self.client, self.experiment = client, experiment
         self.exports = exports
-        # The tags that runs were made with: they are not written again.
+        # The tags that new runs were made with, which need not be written again.
         self._tags: dict[str, dict[str, str]] = {}
         # The names that runs have until they end, unless a person gives them another.
         self._names: dict[str, str] = {}
@@ -47,15 +47,15 @@ class Runs:
         self.exports.intend(list(uuids))
 
     def begin(self, uuid: str, name: str, tagged: Mapping[str, str], started: int) -> bool:
-        """Makes the run of a uuid if there is none, with the name that it has until it ends.
+        """Makes the run of a uuid, if there is none; `name` is its name until it ends.
 
-        Returns whether it is new: the next `write` must give its params.
+        Returns whether the run lacks its params, which the next `write` must then give.
         """
         name = self._names[uuid] = run_title(name)
         if uuid in self.ids:
             return not self.exports.has_begun(uuid)
         if self.exports.intends(uuid):
-            # A process that was killed may have made it, and even twice.
+            # A process that was killed may have made the run, even twice.
             runs = search_runs(self.client, [self.experiment], f"tags.`{tags.UUID}` = '{uuid}'")
             for double in runs[1:]:
                 self.client.delete_run(double.info.run_id)
@@ -83,9 +83,9 @@ class Runs:
         status: str = "",
         ended: int | None = None,
     ) -> None:
-        """Adds to a run that there is, and ends it if a status is given, which is written last.
+        """Adds to a run, if it exists; then sets its status, if one is given.
 
-        It gets a name among the tags only if it has the one that it was made with.
+        A name among the tags is written only if the run still has the name that it was made with.
         """
         run, has = self.ids.get(uuid), self._tags.pop(uuid, {})
         texts = {
@@ -93,7 +93,7 @@ class Runs:
             for key, text in (tagged or {}).items()
         }
         new = {key: text for key, text in texts.items() if has.get(key) != text}
-        # That of one just made is known.
+        # A run that was just made has its name for sure.
         former = "" if has else self._names.get(uuid, "")
         if run is not None and self.unless_deleted(
             uuid, lambda: self._write(run, metrics, params, new, status, ended, former)
@@ -107,14 +107,14 @@ class Runs:
             self.unless_deleted(uuid, lambda: self.client.set_tag(run, tags.RUN_NAME, name))
 
     def delete(self, uuid: str) -> None:
-        """Deletes a run, which the journal does not have any more."""
+        """Deletes a run that the journal does not have any more."""
         self.unless_deleted(uuid, lambda: self.client.delete_run(self.ids[uuid]))
         self.exports.forget_run(uuid)
 
     def unless_deleted(self, uuid: str, write: Callable[[], object]) -> bool:
-        """Writes to a run, and returns whether that was done.
+        """Calls `write`, which writes to a run; returns False if a person has deleted the run.
 
-        A run that a person has deleted there is left alone from now on.
+        A deleted run is left alone from then on.
         """
         from mlflow.exceptions import MlflowException
 
@@ -138,7 +138,7 @@ class Runs:
         try:
             return bool(self.client.get_run(run).info.lifecycle_stage == "deleted")
         except MlflowException as error:
-            # It was purged.
+            # A purged run counts as deleted.
             return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
 
     def _write(
@@ -159,7 +159,7 @@ class Runs:
             for key, text in tagged.items()
             if not (renamed and key == tags.RUN_NAME)
         ]
-        # The client splits what is too much for one request.
+        # The client splits a batch that is too large for one request.
         self.client.log_batch(run, metrics, params, texts)
         if status == "RUNNING":
             self.client.update_run(run, status)
@@ -168,10 +168,9 @@ class Runs:
 
 
 def metrics_of(metrics: Mapping[str, float], time: int, step: int) -> list[Metric]:
-    """Returns metrics for MLflow, those that are finite.
+    """Returns the finite ones among metrics of the journal, in MLflow's form and spelling.
 
-    Their names are the journal's, and get MLflow's spelling here. MLflow turns an infinity into
-    1.8e308, which then wins every sort.
+    MLflow would turn an infinity into 1.8e308, which then wins every sort.
     """
     from mlflow.entities import Metric
 
@@ -212,7 +211,7 @@ def dataset_inputs(description: StudyDescription) -> list[Any]:
 
     data = description.data
     if not data.digest:
-        # An objective function loads its own.
+        # An objective function loads its own data.
         return []
     source = json.dumps({"source": data.source}, ensure_ascii=False)
     profile = json.dumps({"sizes": dict(data.sizes), **data.details}, ensure_ascii=False)
@@ -237,7 +236,7 @@ def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str,
     """Returns the params of a trial's run: all that its builder reads."""
     extra = {"epochs": spec.epochs, "batch_size": spec.batch_size}
     if description.objective_function:
-        # It decides on both itself.
+        # An objective function decides on both itself.
         extra = {}
     space, values = description.space, spec.values
     if description.discovered and not space.contains(values):
@@ -276,10 +275,10 @@ def origin_tags(description: StudyDescription) -> dict[str, str]:
 
 
 def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
-    """Returns the metrics of a trial as a whole, by the names that they have at MLflow.
+    """Returns the metrics that a trial has as a whole, by their names for MLflow.
 
-    The metrics of its cost are "system metrics", which the UI shows on another page: a bar for each
-    would stand among the curves.
+    Those of its cost are "system metrics", which the UI shows on another page: else each would have
+    a bar among the curves.
     """
     metrics: dict[str, float] = {"system/seconds": result.seconds}
     if result.peak_memory_bytes:
@@ -287,7 +286,7 @@ def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float
     if result.model_parameters:
         metrics["system/model_parameters"] = result.model_parameters
     if result.best is not None:
-        # "Latest" in the UI is the last epoch: the best needs a name of its own.
+        # The UI shows a metric's "latest" value, of the last epoch: the best needs its own metric.
         name = f"best_{objective.metric}"
         metrics[name] = result.best.value
         if result.spread is not None:
@@ -310,7 +309,7 @@ def result_tags(result: TrialResult) -> dict[str, str]:
 
 
 def _noted(result: TrialResult) -> dict[str, str]:
-    """Returns the tags of notes that an objective function made."""
+    """Returns the tags for the notes that an objective function made."""
     return {
         to_mlflow(f"user_attrs.{key}"): spell(value)[: tags.LONGEST]
         for key, value in result.user_attrs.items()

@@ -39,20 +39,20 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _SCHEMES: Final = ("http", "https")
-# They log exceptions with a traceback, the making of tables, and each model.
+# These loggers write tracebacks of exceptions, the making of tables, and each model.
 _TOO_LOUD: Final = {
     "alembic": logging.WARNING,
     "mlflow.store.db.utils": logging.CRITICAL,
     "mlflow.tracking": logging.WARNING,
     "mlflow.store.model_registry": logging.WARNING,
-    # It misses pip, which environments made by uv don't have.
+    # This one warns if pip is missing, as it is in environments made by uv.
     "mlflow.utils.environment": logging.ERROR,
 }
 _FORMER: Final = "former-"
 
 
 def check_server(address: str) -> str:
-    """Returns the address of an MLflow server, without a slash at its end; "off" unchanged."""
+    """Returns a valid address of an MLflow server, without a final slash; "off" unchanged."""
     if address == OFF:
         return address
     try:
@@ -78,16 +78,16 @@ def server_of_environment() -> str | None:
     Raises TrackingError if its address has a user or a password in it.
     """
     address = os.environ.get(_VARIABLE, "")
-    # It may also name files and databases, which are no servers.
+    # The variable may also name files and databases, which are no servers.
     return check_server(address) if address.startswith(tuple(f"{s}:" for s in _SCHEMES)) else None
 
 
 def open_client(address: str) -> MlflowClient:
     """Returns MLflow's client for an address; sends nothing yet. Imports MLflow: 2 s of CPU."""
-    # A repeated request may make a second run; the exporter repeats what failed, with a message.
+    # If MLflow repeated a request, it might make a run twice; the exporter itself repeats updates.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # It prints each run that ends, and each model.
+    # Without this, MLflow prints each run that ends, and each model.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name, level in _TOO_LOUD.items():
         logging.getLogger(name).setLevel(level)
@@ -104,12 +104,12 @@ def open_store_client(store: Store) -> MlflowClient:
             return open_client(_address(path))
         partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
         try:
-            # Complete before it gets its name, as several processes may begin at once.
+            # The database is complete before it gets its name: other processes may begin, too.
             client = open_client(f"sqlite:///{partial.as_posix()}")
             # Nothing of a study is in MLflow's first experiment.
             client.delete_experiment("0")
             with contextlib.closing(sqlite3.connect(partial)) as database:
-                # Kept in the file: readers, such as the UI, never block the exporter.
+                # The file keeps this mode: readers, such as the UI, never block the exporter.
                 database.execute("PRAGMA journal_mode=WAL")
             os.replace(partial, path)
         finally:
@@ -118,14 +118,14 @@ def open_store_client(store: Store) -> MlflowClient:
     return open_client(_address(path))
 
 
-# The databases that this process has opened, by path: the numbers of their files.
+# The inodes of the files that this process has opened as databases, by path.
 _opened: Final[dict[Path, list[int]]] = {}
 
 
 def _address(path: Path) -> str:
-    """Returns the address of a database, another one for each file that takes its place.
+    """Returns the address of a database; if another file takes its place, a new address.
 
-    MLflow keeps connections for each address, also to a file that was moved or deleted since.
+    MLflow keeps the connections of an address, even to a file that was moved or deleted since.
     """
     files, file = _opened.setdefault(path, []), path.stat().st_ino
     if file not in files:
@@ -136,8 +136,8 @@ def _address(path: Path) -> str:
 def set_aside(store: Store) -> None:
     """Sets a store's MLflow database aside, as the store was moved or copied since it was made.
 
-    MLflow writes absolute addresses of artifacts, which no call of it changes. A new database is
-    filled from the journals.
+    The database has absolute addresses of artifacts, which MLflow has no call to change. A new
+    database is filled from the journals.
     """
     with FileLock(store.root / "mlflow.lock"):
         for name in ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlartifacts"):
@@ -151,7 +151,8 @@ def set_aside(store: Store) -> None:
 def identity_of(client: MlflowClient) -> str:
     """Returns the identity of an MLflow database: the time at which its first experiment was made.
 
-    Empty if it was purged, as `mlflow gc` does in a store, where it is deleted from the start.
+    It is empty if that experiment was purged. A store deletes it from the start, so `mlflow gc`
+    purges it there.
     """
     from mlflow.exceptions import MlflowException
 
@@ -165,7 +166,7 @@ def identity_of(client: MlflowClient) -> str:
 
 @contextlib.contextmanager
 def as_server_errors(place: str) -> Iterator[None]:
-    """Turns a failure of MLflow's into ServerAwayError, to try again, or ServerRefusedError.
+    """Turns errors of MLflow into ServerAwayError (try again later) or ServerRefusedError.
 
     `place` names the destination, such as ``"MLflow server http://127.0.0.1:5000"``.
     """
@@ -192,7 +193,7 @@ def as_server_errors(place: str) -> Iterator[None]:
             f"The {place} refuses what it is sent: {_in_a_line(error)}.{advice}"
         ) from error
     except Exception as error:
-        # Storage of artifacts outside the server may lack its library or its password.
+        # If artifacts are stored outside the server, a library or a password may be missing.
         raise ServerRefusedError(
             f"The study can't be sent to the {place}: {type(error).__name__}: {_in_a_line(error)}."
         ) from error
@@ -209,7 +210,7 @@ def _status(error: Exception) -> int:
 
 
 def _in_a_line(error: BaseException) -> str:
-    """Returns an error's text; for a connection's, that of its root cause."""
+    """Returns an error's text in one line; if a connection failed, that of the root cause."""
     from requests import RequestException
 
     while isinstance(below := error.__cause__ or error.__context__, (RequestException, OSError)):
@@ -231,7 +232,7 @@ _SECONDS_TO_STOP = 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server listens, and the token that a browser must know, or an empty one."""
+    """Where a server listens, and the token that browsers need; empty if they need none."""
 
     host: str
     port: int
@@ -244,7 +245,7 @@ class Place:
         return f"http://{name}:{self.port}"
 
     def page(self, part: str) -> str:
-        """Returns the address of a page of the UI, with the token; a part begins with a #."""
+        """Returns the address of a page of the UI, with the token; `part` begins with "#"."""
         return f"{self.address}/{self.token and f'?token={self.token}'}{part}"
 
     @property
@@ -258,10 +259,10 @@ class Place:
 
 
 def free_place(host: str = LOOPBACK, port: int | None = None, *, token: bool = False) -> Place:
-    """Returns a place where a server can listen: at a port, or at 5000 or the next that is free.
+    """Returns a place where a server can listen: at `port`, or at the first free one from 5000.
 
-    The host ``0.0.0.0`` stands for all addresses of this machine. Elsewhere than on loopback there
-    always is a token.
+    The host ``0.0.0.0`` stands for all addresses of this machine. A place that is not on loopback
+    always has a token.
     """
     for each in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + 50), 0]:
         with contextlib.closing(socket.socket()) as probe:
@@ -293,12 +294,13 @@ def serving(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs MLflow's server on a store: healthy on entering, ended on leaving.
 
-    It has one worker, and neither telemetry nor job execution. Setting `stopped` ends it, even
-    while it starts: an exception from a signal could come before the new process can be ended.
+    It has one worker, and neither telemetry nor job execution. Setting `stopped` ends the wait for
+    its start. (It is an event, as an exception from a signal could come too early to end the new
+    process.)
     """
     options = []
     if place.token:
-        # Pages of other sites lack the cookie, whatever they call this server.
+        # All names of this server are allowed, as pages of other sites lack the cookie.
         options = ["--app-name", NAME, "--allowed-hosts", "*"]
         options += ["--cors-allowed-origins", f"http://*:{place.port}"]
     with tempfile.TemporaryDirectory(prefix="kerastudy-ui-") as folder:
@@ -319,12 +321,12 @@ def serving(
                     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
                     VARIABLE: place.token,
                 },
-                # An empty folder, as its server imports modules from where it runs.
+                # An empty folder, as the server imports modules from its working folder.
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                # Its workers end with it, and Ctrl-C does not reach them first.
+                # In a session of its own, its workers end with it, and Ctrl-C reaches none of them.
                 start_new_session=True,
             )
         try:

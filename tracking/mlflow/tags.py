@@ -1,8 +1,8 @@
 """The tags that kerastudy puts on MLflow's objects, and names in MLflow's spelling.
 
-MLflow allows 250 letters, digits and ``_ - . space : /``, and no name that would change as a path.
-Keras and a search space allow more: what MLflow refuses is spelled ``:x40:`` for ``@``, and a
-longer name is cut. The journal has all names as they are.
+In MLflow, a name has at most 250 letters, digits and ``_ - . space : /``, and must not change if it
+is normalized as a path. Keras and a search space allow more: other characters are spelled by their
+codes, such as ``:x40:`` for ``@``, and a longer name is cut. The journal has all names as they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from typing import Final
 
 UUID: Final = "kerastudy.uuid"
-"""The identity in the journal of an experiment, a run or a registered model."""
+"""The uuid by which the journal knows an experiment, a run or a registered model."""
 KIND: Final = "kerastudy.kind"
 """``"study"`` for a parent run, ``"trial"`` for a child, ``"repeat"`` or ``"fold"`` below it."""
 CONFIRMATION_KIND: Final = "confirmation"
@@ -37,17 +37,17 @@ CHAMPION_RUN: Final = "kerastudy.champion_run"
 PROMOTED: Final = "kerastudy.promoted"
 """The reason for a champion that was not chosen as the best."""
 REFIT_OF: Final = "kerastudy.refit_of"
-"""The trial's run of a model that was trained on more data."""
+"""For a model trained again on more data, the run of its trial."""
 VERDICT: Final = "kerastudy.verdict"
 """The verdict on a champion's value."""
 UNREAD: Final = "kerastudy.unread"
 """Hyperparameters that the builder never reads."""
 
 VIEW: Final = "mlflow.sharedViewState."
-"""The beginning of an experiment's tag that holds a view in MLflow's UI."""
+"""The beginning of the name of an experiment's tag that holds a view of MLflow's UI."""
 PARENT: Final = "mlflow.parentRunId"
 REGISTERED: Final = "mlflow.modelVersions"
-"""The version of a registered model that a logged model is."""
+"""Which version of which registered model a logged model is."""
 RUN_NAME: Final = "mlflow.runName"
 NOTE: Final = "mlflow.note.content"
 USER: Final = "mlflow.user"
@@ -56,7 +56,7 @@ SOURCE_TYPE: Final = "mlflow.source.type"
 COMMIT: Final = "mlflow.source.git.commit"
 
 LONGEST: Final = 8000
-"""MLflow cuts a run's tag at so many characters, with no more than a warning."""
+"""MLflow cuts the text of a run's tag after so many characters, and only warns."""
 
 
 _LONGEST: Final = 250
@@ -65,9 +65,9 @@ _NO_NAME: Final = ":x:"
 
 
 def to_mlflow(name: str) -> str:
-    """Returns a name in MLflow's spelling, of a metric, a param or a tag; most stay the same.
+    """Returns the name of a metric, param or tag in MLflow's spelling; most stay the same.
 
-    Two names have two spellings: one that is cut ends with its digest.
+    Different names have different spellings: a name that is cut ends with its digest.
     """
     spelled = _REFUSED.sub(_spell, name) or _NO_NAME
     outside = spelled == "." or spelled.startswith(("/", ".."))
@@ -80,13 +80,13 @@ def to_mlflow(name: str) -> str:
 
 
 def run_title(name: str) -> str:
-    """Returns the name of a run: of a long one beginning and end, its number and its value."""
+    """Returns a run's name; a long one is cut in the middle, and keeps number and value."""
     name, half = portable(name), _LONGEST // 2
     return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def portable(text: str) -> str:
-    """Returns a text that any database of MLflow's takes: PostgreSQL has no NUL in texts."""
+    """Returns a text that any database under MLflow takes: PostgreSQL allows no NUL in texts."""
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
@@ -95,5 +95,5 @@ def _spell(match: re.Match[str]) -> str:
 
 
 def spell(value: object) -> str:
-    """Returns the one spelling of a hyperparameter's value: strings plainly, the rest as JSON."""
+    """Returns the spelling of a hyperparameter's value: a string unchanged, others as JSON."""
     return portable(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""A server behind a token, for other machines.
+"""Puts MLflow's server behind a token, so that other machines can use it.
 
 A browser gives the token once, in an address that ends in ``/?token=…``, and gets a cookie.
 MLflow's clients give it by ``MLFLOW_TRACKING_TOKEN``.
@@ -28,14 +28,14 @@ _REFUSED: Final = b"This server needs a token: open the address that `kerastudy 
 
 def create_app() -> _App:
     """Returns MLflow's app behind the token that is in the environment, for `mlflow server`."""
-    # What `mlflow server` runs: MLflow documents no other way to its app.
+    # The app that `mlflow server` itself runs; MLflow documents no other way to get it.
     from mlflow.server.fastapi_app import app
 
     return behind_token(app, os.environ[VARIABLE])
 
 
 def behind_token(app: _App, token: str) -> _App:
-    """Returns an ASGI app that passes on only what carries a token; health is free to ask."""
+    """Returns an ASGI app that passes on requests with the token, and all for ``/health``."""
 
     def right(text: str) -> bool:
         return secrets.compare_digest(text.encode(), token.encode())
@@ -44,7 +44,7 @@ def behind_token(app: _App, token: str) -> _App:
         if scope["type"] == "lifespan" or scope["path"] == "/health":
             await app(scope, receive, send)
             return
-        # Cookies don't know ports: two servers of a machine have one each.
+        # Browsers send a cookie to all ports of a machine, so its name has the port.
         name = f"kerastudy-token-{scope['server'][1]}"
         headers = {key.decode("latin-1"): text.decode("latin-1") for key, text in scope["headers"]}
         if right(headers.get("authorization", "").removeprefix("Bearer ")) or right(
@@ -54,7 +54,7 @@ def behind_token(app: _App, token: str) -> _App:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif right(parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]):
-            # The browser keeps what follows the '#'. A page of another site can't use the cookie.
+            # The browser keeps the part after "#". A page of another site can't use the cookie.
             cookie = f"{name}={token}; Path=/; HttpOnly; SameSite=Lax"
             await _answer(send, 303, {"location": "/", "set-cookie": cookie})
         else:

@@ -34,7 +34,7 @@ from tracking.store.folder import Store
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
 
-# Red is for what failed: a pruned trial has a value, and did what it should.
+# The UI shows FAILED in red, which a pruned trial does not deserve: it has a value.
 _STATUSES: Final = {
     "running": "RUNNING",
     "complete": "FINISHED",
@@ -42,22 +42,22 @@ _STATUSES: Final = {
     "infeasible": "FAILED",
     "interrupted": "KILLED",
 }
-# The param "trial" of trainings of the defaults, which may be no trial of the study.
+# The param "trial" of trainings with the defaults, which need not be a trial of the study.
 _DEFAULTS: Final = -1
 _INTERRUPTED: Final = "confirmation · interrupted"
-# Trials whose runs are noted together before they are made, as each note is synced to the disk.
+# So many runs are noted together before they are made, as each note is synced to the disk.
 _TOGETHER: Final = 200
 
 
 class TrialsSoFar:
-    """The trials of a search that have ended: the names of their metrics, and the best value."""
+    """What the ended trials of a search have so far: the names of metrics, and the best value."""
 
     def __init__(self, description: StudyDescription, trials: Iterable[TrialRecord]) -> None:
         self.metrics: set[str] = set()
-        # Points of the best value by the number of trials that had ended.
+        # New points of the best value; their steps are the numbers of trials that had ended.
         self.unsent: list[Metric] = []
         self._objective = description.objective
-        # Then the trials count in the order in which the engine gets them, and not by time.
+        # Whether trials count in the order of their numbers, as for the engine, and not of time.
         self._by_number = bool(description.lag)
         self._waiting: dict[int, EndedTrial] = {}
         self._counted: set[int] = set()
@@ -87,7 +87,7 @@ class TrialsSoFar:
         if best is None or best.value is None:
             return
         if before is None or (before.number, before.value) != (best.number, best.value):
-            # The parent has no metric of its trials: sorted by it, it would stand among them.
+            # The name differs from trials' metrics: else the parent would be sorted among trials.
             name = f"study/best_{self._objective.metric}"
             self.unsent += metrics_of({name: best.value}, trial.ended, len(self._counted))
 
@@ -123,7 +123,7 @@ class Sender:
                 runs.intend(each.uuid for each in some)
                 for trial in some:
                     self._send_trial(search, trial, several=several)
-            # Fits of trials that go on, and trainings on all folds.
+            # What is left: fits of trials that still run, and trainings on all folds.
             for fit in [f for fits in self._fits.values() for f in fits if f.search == search.id]:
                 if fit.trial in runs.ids and not runs.exports.is_left_out(fit.trial):
                     self._send_fit(search, fit, several=several)
@@ -133,7 +133,7 @@ class Sender:
                 runs.write(search.uuid, ended.unsent)
                 ended.unsent = []
             written += len(attempts) + self._send_confirmations(search)
-        # New epochs of what has not changed otherwise.
+        # The new epochs of fits that have not changed otherwise.
         for uuid in list(self._points):
             runs.write(uuid, self._metrics(uuid))
         return written
@@ -220,7 +220,7 @@ class Sender:
         new = runs.begin(fit.uuid, name(), tagged, fit.started)
         params: list[Param] = []
         if new:
-            # The number is what charts of the UI have on their axis.
+            # The charts of the UI have the trial's number on an axis.
             params = params_of({"trial": spec.number, **values})
             if not description.data.made_by:
                 runs.log_inputs(fit.uuid, dataset_inputs(description))
@@ -233,7 +233,7 @@ class Sender:
             runs.write(fit.uuid, metrics, params, tagged, _STATUSES[fit.state], fit.ended)
 
     def _send_confirmations(self, search: Search) -> int:
-        """Sends the confirmations of a study that changed, with their trainings."""
+        """Sends a study's confirmations that changed, with their trainings."""
         written = 0
         for each in self._journal.confirmations(search.id):
             fits = self._journal.fits(self._since, confirmation=each.uuid)
@@ -276,7 +276,7 @@ class Sender:
                 ended=confirmation.ended or None,
             )
             return
-        # It was resumed.
+        # If the confirmation was interrupted and resumed, its run has this former name.
         runs.rename(confirmation.uuid, _INTERRUPTED, name)
         verdict = verdict_by(self._history(search), outcome)
         note = f"**{plain(verdict.text)}**\n\n{plain(' '.join(verdict.grounds))}"[: tags.LONGEST]
@@ -315,7 +315,7 @@ class Sender:
         params = params_of({"trial": trial, "seed": fit.spec.seed, **values}) if new else []
         metrics = self._metrics(fit.uuid)
         if result is not None:
-            # Under other names than a trial's: sorted by them, it would be among the trials.
+            # The names differ from trials' metrics: else trainings would be sorted among trials.
             numbers = {
                 each if each.startswith("system/") else f"confirmation/{each}": value
                 for each, value in result_metrics(result, description.objective).items()
@@ -332,12 +332,12 @@ class Sender:
         return histories_in(self._store, self._folder, search.description.engine)[0]
 
     def _metrics(self, fit: str) -> list[Metric]:
-        """Returns the new metrics of a fit, once."""
+        """Returns the new metrics of a fit; the next call returns none."""
         points = self._points.pop(fit, [])
         return [each for p in points for each in metrics_of(p.metrics, p.time, p.epoch)]
 
     def _means(self, trial: EndedTrial) -> dict[int, dict[str, float]]:
-        """Returns the means over a trial's fits by epoch."""
+        """Returns the means of metrics over a trial's fits, by epoch."""
         repeats = trial.result.repeats
         curves = self._journal.curves(each.uuid for each in repeats)
         folds = sum(each.fold is not None for each in repeats)

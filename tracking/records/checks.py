@@ -7,17 +7,17 @@ A trial's `verified` has the outcome of training it once more, by plain `model.f
 | ``model.fit, identical`` | every metric of every epoch, and the weights, are the same |
 | ``model.fit, identical in epochs 1 to 3 of 20`` | the rest was not compared |
 | ``model.fit, trained by it`` | nothing to compare: `model.fit` trained the trial itself |
-| ``a fit of its own, trained by it`` | likewise: a HyperModel's own `fit` did |
-| ``an objective function, trained by it`` | likewise: an objective function did |
+| ``a fit of its own, trained by it`` | nothing to compare: a HyperModel's own `fit` trained it |
+| ``an objective function, trained by it`` | nothing to compare: an objective function ran it |
 | ``model.fit, differs: …`` | plain Keras gets another result than the recorded one |
-| ``model.fit, not comparable: …`` | it differs, but so do code or versions |
-| ``model.fit, not run: …`` | it could not be trained again, for another reason |
+| ``model.fit, not comparable: …`` | the result differs, but so do code, data or versions |
+| ``model.fit, not run: …`` | the trial could not be trained again |
 | ``off`` | not compared |
 | ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | by `kerastudy reproduce` |
-| ``not reproduced on …: …`` | likewise; it is not the compiled trainer's fault, or need not be |
+| ``not reproduced on …: …`` | `kerastudy reproduce` failed; the trainer may not be the cause |
 
-A later outcome replaces an earlier one; a difference under other code, data or versions does so
-only if no comparison is known.
+A later outcome replaces an earlier one. A difference under other code, data or versions does not
+replace a comparison under equal ones.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TRAINED_BY_FIT = "model.fit, trained by it"
 TRAINED_BY_OWN_FIT = "a fit of its own, trained by it"
 TRAINED_BY_OBJECTIVE = "an objective function, trained by it"
 TRAINED_BY_ITSELF = (TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, TRAINED_BY_OBJECTIVE)
-"""Texts of trials that the code itself trained that would train them again."""
+"""The texts of trials that were trained by the code that would also train them again."""
 
 DIFFERS = "model.fit, differs: "
 REPRODUCED = "reproduced bit for bit"
@@ -46,7 +46,7 @@ _NOT_RUN = "model.fit, not run: "
 
 
 def identical(compared: int, epochs: int) -> str:
-    """Returns the text for a trial that is identical in its first epochs, or in all."""
+    """Returns the text for a trial of which the first epochs, or all, are identical."""
     if compared >= epochs:
         return IDENTICAL
     named = "epoch 1" if compared == 1 else f"epochs 1 to {compared}"
@@ -59,7 +59,7 @@ def differing(where: str) -> str:
 
 
 def not_comparable(why: str) -> str:
-    """Returns the text for a trial that differs, but so does what it depends on."""
+    """Returns the text for a trial that differs, but whose code, data or versions differ too."""
     return _NOT_COMPARABLE + why
 
 
@@ -80,7 +80,7 @@ def not_reproduced(why: str, day: str) -> str:
 
 
 def is_reproduction(text: str) -> bool:
-    """Returns whether a text is the outcome of `kerastudy reproduce`, whatever that is."""
+    """Returns whether a text is an outcome of `kerastudy reproduce`, good or bad."""
     return text.startswith((REPRODUCED, _NOT_REPRODUCED))
 
 
@@ -95,7 +95,7 @@ def is_whole(text: str) -> bool:
 
 
 def is_known(text: str) -> bool:
-    """Returns whether a trial was compared under equal conditions, at least its first epochs."""
+    """Returns whether at least a trial's first epochs were compared under equal conditions."""
     return is_whole(text) or is_partial(text) or differs(text)
 
 
@@ -109,9 +109,9 @@ class Measured:
     """A metric of a checkpoint on the test part."""
 
     value: float
-    low: float | None = None  # Bounds of its 95 % interval; None if it has none.
+    low: float | None = None  # Bounds of the 95 % interval; None without one.
     high: float | None = None
-    validation: float | None = None  # As recorded in training; None if it was not logged.
+    validation: float | None = None  # The validation metric in training; None if not logged.
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,26 +121,26 @@ class Evaluation:
     The intervals of accuracies are exact. Others are bootstrap percentiles: test samples are drawn
     with replacement, as many as there are, and each metric is computed on them. This is repeated
     `resamples` times; the bounds are the 2.5 % and 97.5 % quantiles. They show the chance in the
-    test samples alone, not that in the training. (Efron and Tibshirani, An Introduction to the
-    Bootstrap, 1993, chapter 13.)
+    test samples alone, not the chance in the training. (Efron and Tibshirani, An Introduction to
+    the Bootstrap, 1993, chapter 13.)
     """
 
     study: str
     engine: str
     trial: int
-    epoch: int  # Its best epoch, whose weights were evaluated.
+    epoch: int  # The trial's best epoch, whose weights were evaluated.
     samples: int
     digest: str  # SHA-256 of the test part.
-    metrics: Mapping[str, Measured]  # By the names that the model logs, the loss too.
-    resamples: int = 0  # Drawn with seed 0; 0 if there are no intervals.
+    metrics: Mapping[str, Measured]  # Loss included, by the names that the model logs.
+    resamples: int = 0  # Bootstrap samples, drawn with seed 0; 0 without intervals.
     note: str = ""  # Why metrics lack intervals, or empty.
     time: int = 0  # In milliseconds since the epoch (Unix time).
-    # The uuid of the confirmation that read it: trainings of the trial under new seeds, and
-    # of the space's defaults, together. Empty for a trial's checkpoint.
+    # The uuid of the confirmation that read the test part, with new trainings of the trial and of
+    # the space's defaults. Empty if the trial's checkpoint read it.
     confirmation: str = ""
 
     def __repr__(self) -> str:
-        """Returns it in one line."""
+        """Returns the evaluation in one line."""
         metrics = ", ".join(
             f"{name} {each.value:.4g}"
             + ("" if each.low is None else f" [{each.low:.4g}, {each.high:.4g}]")
@@ -163,18 +163,18 @@ class Interval:
 class Corrected:
     """The best value of a study, corrected for being the best of many.
 
-    By the bootstrap bias correction (BBC): Tsamardinos, Greasidou and Borboudakis, Bootstrapping
-    the out-of-sample predictions for efficient and accurate cross-validation, Machine Learning 107,
-    2018.
+    The method is the bootstrap bias correction (BBC): Tsamardinos, Greasidou and Borboudakis,
+    Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation, Machine
+    Learning 107, 2018.
     """
 
-    reported: float  # The best value as it stands.
+    reported: float  # The best value before the correction.
     estimate: Interval
-    trials: int  # The number that the choice was among.
-    samples: int  # Of the validation part.
+    trials: int  # How many trials the best was chosen from.
+    samples: int  # The size of the validation part.
     resamples: int
     note: str = ""  # What the correction leaves out, such as trials without scores; or empty.
-    groups: int = 0  # Of samples that are independent of each other; 0: all samples are.
+    groups: int = 0  # Independent groups of samples; 0 if all samples are independent.
 
     def __repr__(self) -> str:
         """Returns one line: the value and its interval."""
@@ -184,10 +184,10 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Racer:
-    """A trial in the race: trained again under new seeds."""
+    """A trial in the race of a confirmation, which trains trials again under new seeds."""
 
     trial: int  # -1 for the space's defaults.
-    # The validation objective under the first of the seeds, in order; None if infeasible.
+    # The validation objective under each seed so far, in the seeds' order; None if infeasible.
     values: tuple[float | None, ...]
     model_parameters: int = 0  # Scalar weights.
     epochs: int = 0
@@ -205,24 +205,25 @@ class Confirmation:
     reported_trial: int  # The trial with the best value.
     reported: float
     corrected: Corrected | None
-    # Shared by all trials of the race; one that left it early was trained under the first.
+    # The seeds of the race. A trial that left it early was trained under the first ones only.
     seeds: tuple[int, ...]
     race: tuple[Racer, ...]  # Best first.
     # The space's defaults, trained under `test_seeds`; None if that was left out.
     default: Racer | None
     winner: int
-    confirmed: Interval | None = None  # The winner on the sealed test part; None if there is none.
-    # How much better than the defaults the winner is: above 0 is better, whatever the direction.
-    # None if there is nothing to compare on.
+    confirmed: Interval | None = None  # The winner on the sealed test part, if any.
+    # By how much the winner is better than the defaults: above 0 for "max" and "min" alike. None if
+    # the two were not compared.
     gain: Interval | None = None
     test_samples: int = 0
     test_digest: str = ""  # SHA-256, or empty.
     readings: int = 0  # How often this test part was read, this time included.
     notes: tuple[str, ...] = ()  # What else a reader must know, in sentences.
     time: int = 0  # When it ended, in milliseconds since the epoch (Unix time).
-    # Further seeds, which no choice has seen, to read the test part; empty if it was not read.
+    # Further seeds, on which no choice is based, for the trainings that read the test part; empty
+    # if it was not read.
     test_seeds: tuple[int, ...] = ()
-    # The winner's objective on the test part under each of them.
+    # The winner's objective on the test part under each of `test_seeds`.
     winner_on_test: tuple[float, ...] = ()
     default_on_test: tuple[float, ...] = ()
     # The most frequent class of the test part; None if it was not read, or has no classes.
@@ -236,26 +237,26 @@ class Confirmation:
 PredictionKind = Literal["classes", "binary", "regression"]
 
 MOST_SAMPLES: Final = 24
-"""The most samples that are kept as they are."""
+"""At most so many samples are kept, those with the lowest probability of their true class."""
 MOST_POINTS: Final = 2_000
-"""The most pairs of truth and prediction that are kept."""
+"""At most so many pairs of truth and prediction are kept."""
 MOST_CLASSES: Final = 100
-"""The most classes that a confusion matrix has."""
+"""A confusion matrix has at most so many classes."""
 
 
 def predictions_beside(folder: Path) -> Path:
-    """Returns the file in which a saved model's predictions are, next to its folder."""
+    """Returns the file with a saved model's predictions, next to the model's folder."""
     return folder.with_name(f"{folder.name}-validation.json")
 
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """How many samples of a class there are, and what was predicted."""
+    """How many samples a class has, and for how many samples it was predicted."""
 
     name: str
     samples: int
-    predicted: int  # Samples that are predicted as it, rightly or not.
-    correct: int  # Samples of it that are predicted as it.
+    predicted: int  # The samples predicted as this class, rightly or not.
+    correct: int  # The samples of this class that are predicted as this class.
 
 
 @dataclass(frozen=True)
@@ -265,50 +266,50 @@ class WorstSample:
     index: int  # Its place in the validation data, from 0.
     true: int
     predicted: int  # The class of the highest probability; it may be the true one.
-    probability: float  # Of the true class, 0 to 1.
-    confidence: float  # Of the predicted class.
+    probability: float  # The true class's probability, 0 to 1.
+    confidence: float  # The predicted class's probability.
     png: bytes = b""  # Empty if the sample is no image.
-    # Its values by column, as they were before preprocessing; texts are shortened. Empty if it is
-    # an image, or too large.
+    # The sample's values by column, as they were before preprocessing; texts are shortened. Empty
+    # if the sample is an image, or too large.
     row: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ValidationPredictions:
-    """What the champion predicts of the validation data.
+    """What the champion predicts for the validation data.
 
     All samples are counted, each once, whatever its weight; only some are kept.
     """
 
-    uuid: str  # Of the trial.
+    uuid: str  # The trial's uuid.
     trial: int
     epoch: int  # The trial's best epoch, whose weights predict.
-    kind: PredictionKind  # ``"binary"``: one output of a probability.
+    kind: PredictionKind  # ``"binary"``: the output is one probability.
     samples: int
-    class_names: tuple[str, ...] = ()  # Of the classes 0, 1, 2 and so on; none of a regression.
-    classes: tuple[ClassCounts, ...] = ()  # In the same order.
+    class_names: tuple[str, ...] = ()  # The names of classes 0, 1, 2, …; a regression has none.
+    classes: tuple[ClassCounts, ...] = ()  # In the order of `class_names`.
     # Samples by true class (rows) and predicted class (columns). Empty for a regression, or more
     # than `MOST_CLASSES` classes.
     confusion: tuple[tuple[int, ...], ...] = ()
     # The samples whose true class got the lowest probability, the lowest first; at most
     # `MOST_SAMPLES`.
     worst: tuple[WorstSample, ...] = ()
-    # A regression has the targets of samples at even distances, at most `MOST_POINTS`.
+    # The targets of a regression, for at most `MOST_POINTS` samples at even distances.
     truth: tuple[float, ...] = ()
-    predicted: tuple[float, ...] = ()  # Of the same samples.
-    # The same samples, before preprocessing, if each is a single number.
+    predicted: tuple[float, ...] = ()  # The predictions for the same samples.
+    # The inputs of the same samples, before preprocessing, if each is a single number.
     feature: tuple[float, ...] = ()
     feature_name: str = "x"
-    rule: tuple[float, ...] = ()  # Their targets without noise, of made data whose rule is known.
-    output: str = ""  # Its name; empty if the model has just one output.
-    others: tuple[ValidationPredictions, ...] = ()  # Of the model's other outputs.
+    rule: tuple[float, ...] = ()  # Targets without noise, if made data follows a known rule.
+    output: str = ""  # The output's name; empty if the model has just one.
+    others: tuple[ValidationPredictions, ...] = ()  # The predictions of other outputs.
 
     def of(self, uuid: str, epoch: int) -> ValidationPredictions:
-        """Returns the predictions with the uuid and the epoch of their trial."""
+        """Returns a copy with the uuid and the epoch of the trial."""
         others = tuple(each.of(uuid, epoch) for each in self.others)
         return dataclasses.replace(self, uuid=uuid, epoch=epoch, others=others)
 
     @property
     def correct(self) -> int:
-        """Samples whose class is predicted; 0 for a regression."""
+        """How many samples' true class is predicted; 0 for a regression."""
         return sum(each.correct for each in self.classes)

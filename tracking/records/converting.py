@@ -19,7 +19,7 @@ class RecordError(InternalError):
 
 
 def to_json(record: object) -> str:
-    """Returns a record as one line of JSON, numbers to the last bit; NaN and infinities too."""
+    """Returns a record as one line of JSON: numbers to the last bit, also NaN and infinities."""
     return _converter().dumps(record, ensure_ascii=False)
 
 
@@ -35,7 +35,7 @@ def from_json(kind: type[Record], text: str) -> Record:
 
 @cache
 def _converter() -> JsonConverter:
-    # Late, as commands that read no record need not import it.
+    # Imported late, as commands that read no record don't need it.
     from cattrs.gen import make_dict_unstructure_fn, override
     from cattrs.preconf.json import make_converter
 
@@ -44,7 +44,8 @@ def _converter() -> JsonConverter:
     converter = make_converter(detailed_validation=False)
     converter.register_unstructure_hook(SearchSpace, lambda space: space.to_dict())
     converter.register_structure_hook(SearchSpace, lambda value, _: SearchSpace.from_dict(value))
-    # The texts of code, warnings and findings are recorded apart from the definition.
+    # A definition's JSON lacks the texts of code and the findings, which are recorded elsewhere,
+    # and the warnings.
     for kind, apart in ((CodeDescription, _TEXTS), (StudyDescription, _BESIDE)):
         left_out: dict[str, Any] = {name: override(omit=True) for name in apart}
         converter.register_unstructure_hook(

@@ -1,10 +1,10 @@
-"""Settings, each declared once; first those that a study and its record have in common.
+"""Declares settings, each once; those here are in a study and in its record.
 
-A setting is a field of a dataclass: its name, its type, its default. All else is a `Setting` in the
-field's metadata. From there come the checks of `Study`, the options of ``kerastudy launch`` and
-their help, the settings in a study's record and those that must not change when it resumes, the
-report's list of settings, and the table in ``docs/launching.md``. The settings that are recorded in
-another form, and those of a launch, are in `studies.definition.settings`.
+A setting is a field of a dataclass, which gives its name, type and default. The rest is a `Setting`
+in the field's metadata. These declarations decide on the checks of `Study`, the options of
+``kerastudy launch`` and their help, the settings in a study's record and those that must not change
+when it resumes, the report's list of settings, and the table in ``docs/launching.md``. The module
+`studies.definition.settings` has the settings of a launch, and those recorded in another form.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Setting:
 
     Attributes:
         help: Its meaning in a line, as the command line and the docs show it.
-        check: Takes a value, and returns it as a plain one or raises an error: a function of
-            `search_spaces.checks`, called as ``check(name, value, error=StudyError)``.
-        section: The section of ``kerastudy launch --help`` with its option; empty: it has none.
+        check: The function of `search_spaces.checks` that returns a value as a plain one, or raises
+            an error. It is called as ``check(name, value, error=StudyError)``.
+        section: The section of ``kerastudy launch --help`` with its option; empty if none.
         option: The option, such as ``"--folds"``, if it is not spelled like the setting.
-        reads: The type of what the option reads, the words between which it chooses, or the kind of
-            text, such as ``"TIME"``; empty: a value of the setting's type.
+        reads: What the option reads: a type, one of several words, or a kind of text such as
+            ``"TIME"``. Empty if it reads a value of the setting's type.
         at_launch: Whether a launch may replace the value in the study's file.
-        another_study: Whether trials under another value mean something else, so that a recorded
-            study does not go on with it.
+        another_study: Whether another value changes what trials mean, so that a recorded study
+            can't be resumed with it.
     """
 
     help: str
@@ -64,7 +64,7 @@ def setting(default: Any, *arguments: Any, **named: Any) -> Any:
 
 
 def settings_of(kind: type) -> dict[str, Setting]:
-    """Returns the settings that a dataclass declares, by name, in its order."""
+    """Returns the settings that a dataclass declares, by name, in the order of its fields."""
     fields = dataclasses.fields(kind)
     return {field.name: field.metadata[_KEY] for field in fields if _KEY in field.metadata}
 
@@ -72,7 +72,7 @@ def settings_of(kind: type) -> dict[str, Setting]:
 def check_settings(value: Any) -> None:
     """Checks each setting of a dataclass by its declaration, and keeps it as a plain value.
 
-    None is left alone where it is the default.
+    A value of None is left alone if it is the default.
     """
     for field in dataclasses.fields(value):
         check = field.metadata[_KEY].check if _KEY in field.metadata else None

@@ -18,15 +18,15 @@ Direction = Literal["max", "min"]
 class Rank(NamedTuple):
     """The rank of an epoch in its trial, or of a trial in its study: the lowest is the best.
 
-    The only rule for ties of the objective: they go to the lower validation loss, then to the
-    earlier epoch, then to the earlier trial.
+    If objectives are equal, the lower validation loss is better, then the earlier epoch, then the
+    earlier trial. There is no other rule for ties.
     """
 
-    key: float  # By `Objective.sort_key`.
-    # ``val_loss``, lower the better whatever the objective's direction; infinite if there is none,
-    # or it is NaN.
+    key: float  # The objective's value, by `Objective.sort_key`.
+    # ``val_loss``: lower is better, whatever the objective's direction. Infinite if it is missing
+    # or NaN.
     loss: float
-    epoch: int  # Of a trial its best one.
+    epoch: int  # For a trial, its best epoch.
     number: int
 
 
@@ -65,11 +65,11 @@ class ConstantGuess:
     """The best answer of a model that ignores its input."""
 
     answer: str  # The most frequent class of a part.
-    share: float  # Of the part's samples: the accuracy of always answering it.
+    share: float  # The answer's share of the part's samples: its accuracy.
 
 
 Classes = Mapping[str, Mapping[str, Mapping[str, int]]]
-"""How many samples have each class, by target, part and class. Not of the test part."""
+"""The number of samples by target, part and class; the test part is left out."""
 
 
 def most_frequent(classes: Classes, part: str) -> ConstantGuess | None:
@@ -92,7 +92,7 @@ class DataFinding:
     title: str  # In a few words.
     verdict: str  # In a sentence or two, with its figures.
     advice: str = ""  # The remedy, in a sentence; may be empty.
-    figures: Mapping[str, Any] = field(default_factory=dict)  # By name, for programs.
+    figures: Mapping[str, Any] = field(default_factory=dict)  # For programs, by name.
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ class DataFindings:
     digest: str  # SHA-256.
     sizes: Mapping[str, int]  # Samples of each part, as far as they are known.
     inputs: Mapping[str, str]  # The kind of each input, in words, by its name.
-    classes: Classes = field(default_factory=dict)  # Of each target that has some.
+    classes: Classes = field(default_factory=dict)  # For targets with classes.
     findings: tuple[DataFinding, ...] = ()  # The most severe first.
     notes: str = ""  # Sentences that name the parts without a check, or with a partial one.
     thorough: bool = False  # Whether all checks were made; a launch makes only the quick ones.
     picture: bytes = b""  # Samples of the training part, as a PNG; empty if they are no images.
-    picture_rows: str = ""  # The classes of its rows, or nothing.
+    picture_rows: str = ""  # The classes that its rows show; may be empty.
 
     def __str__(self) -> str:
         """Returns the findings, a line each."""
@@ -125,7 +125,7 @@ class DataFindings:
 
     @property
     def guess(self) -> ConstantGuess | None:
-        """The most frequent class of the validation samples; None if some have no known class.
+        """The most frequent class of the validation samples; None unless all classes are known.
 
         With folds, the most frequent class of all samples that are split into them.
         """
@@ -142,12 +142,12 @@ class DataFindings:
 
 
 ANY_HARDWARE = "any"
-"""The hardware of a study whose trials may run on any: bits may differ among them."""
+"""The hardware of a study whose trials may run on any; their bits may differ."""
 DIFFERENT_HARDWARE = "of any kind: bits may differ between trials"
-"""The hardware of such a study, as people read it."""
+"""What people read for `ANY_HARDWARE`."""
 
 ClassWeight = Mapping[int, float]
-"""How much the training samples of each class count; a class without counts 1."""
+"""How much the training samples of each class count; a class that is not in it counts 1."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ class DataDescription:
     sizes: Mapping[str, int]  # Samples of each part.
     details: Mapping[str, Any]  # Shapes, types, classes, preprocessing: for people to read.
     override: str = ""  # Path of an npz file that replaced the study's own data, or empty.
-    # Name of the function of `hp` that makes each trial's data; all else then describes the data of
-    # the default values. Empty if all trials have the same data.
+    # Name of the function of `hp` that makes each trial's data; the other fields then describe the
+    # data that it makes for the default values. Empty if all trials have the same data.
     made_by: str = ""
 
 
@@ -172,18 +172,18 @@ class CodeDescription:
     """The file that defines a study, and the user's own modules that it imports."""
 
     path: str  # Absolute; empty where there is none (a notebook, an interactive session).
-    variable: str  # Holds the study; or empty.
+    variable: str  # The variable that holds the study, or empty.
     source: str = ""  # The file's text.
-    digest: str = ""  # SHA-256 of the text; where there are modules, of `manifest`.
-    study_name: str = ""  # In the file; the study may be launched under another name.
-    folder: str = ""  # The study was launched in it; relative paths start from it.
+    digest: str = ""  # SHA-256 of the text; with modules, of `manifest`.
+    study_name: str = ""  # The name in the file; a launch may give another.
+    folder: str = ""  # Where the study was launched; relative paths start there.
     source_digest: str = ""  # SHA-256 of the text.
-    # SHA-256 of the texts of the modules that the file imports from its folder or repository, by
-    # their paths from its folder; None if they are not known.
+    # The modules that the file imports from its folder or repository: the SHA-256 of each one's
+    # text, by its path from the file's folder. None if the modules are not known.
     modules: Mapping[str, str] | None = None
     # The modules' texts; recorded with the definition, like ``source``.
     texts: Mapping[str, str] = field(default_factory=dict)
-    # Lines about a script: which settings of its search its study took, and which not.
+    # For a script: lines that say which settings of its own search the study took, and which not.
     said: Sequence[str] = ()
 
     @classmethod
@@ -212,19 +212,19 @@ class CodeDescription:
 
     @property
     def manifest(self) -> str:
-        """The text that the digest is of, if there are modules: all texts' digests, as JSON."""
+        """The text whose SHA-256 is `digest` if there are modules: the texts' digests, as JSON."""
         fields = {"source": self.own_digest, "modules": dict(self.modules or {})}
         return json.dumps(fields, sort_keys=True, ensure_ascii=False)
 
     def same_as(self, digest: str) -> bool:
         """Returns whether a trial ran from this code, by the trial's digest.
 
-        A trial that ran before the file imported modules has the file's digest alone.
+        A trial that ran before the file imported modules has the digest of the file's text alone.
         """
         return digest in (self.digest, self.own_digest)
 
     def changes_since(self, before: CodeDescription) -> list[str]:
-        """Returns the paths of changed texts, and how they changed, as far as both are known."""
+        """Returns which texts changed, by path, and how; modules only if known on both sides."""
         own = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
         changed = [own] if before.own_digest != self.own_digest else []
         if before.modules is None or self.modules is None:
@@ -258,51 +258,51 @@ class StudyDescription(RecordedSettings):
     code: CodeDescription
     # Whether hyperparameters that the builder declares later join the space.
     discovered: bool = False
-    # Names in the study's own space; none if the whole space was found by tracing.
+    # The names in the space that the study was given; none if tracing found the whole space.
     declared: Sequence[str] = ()
-    # Names of hyperparameters that vary, and that the builder never reads.
+    # Names of hyperparameters that vary although the builder never reads them.
     unread: Sequence[str] = ()
-    # Whether a training can be resumed in between: not a HyperModel's own `fit`.
+    # Whether a training can be resumed between epochs; a HyperModel's own `fit` can't be.
     goes_on: bool = True
-    initial: Sequence[Mapping[str, Any]] = ()  # Values of the next trials, each complete.
+    initial: Sequence[Mapping[str, Any]] = ()  # Complete values for first trials.
     initial_from: str = ""  # The file or the study:NAME with these values, or empty.
     class_weight: ClassWeight | None = None  # How much the training samples of each class count.
-    # If deterministic, trial k is proposed and pruned by trials 0 to k - lag, as with so many
-    # workers of equal speed. Else 0: by all trials that have ended.
+    # In a deterministic study, trial k is proposed and pruned by what is known of trials 0 to
+    # k - lag, as if `lag` workers were equally fast. Else 0: all trials that have ended count.
     lag: int = 0
-    # The changes of the study's own space by the launch's options, by `Tailoring.to_dict`.
+    # How the launch's options changed the study's own space, in the form of `Tailoring.to_dict`.
     tailored: Mapping[str, Any] = field(default_factory=dict)
-    warnings: Sequence[str] = ()  # For the user before it runs; not recorded.
-    # The findings of a glance at its data; recorded apart from the definition.
+    warnings: Sequence[str] = ()  # For the user before the study runs; not recorded.
+    # The findings about its data; recorded outside the definition.
     looked: DataFindings | None = None
     # How all data but the test part is split into folds; empty without folds.
     cross_validation: str = ""
-    folds: int = 0  # Each a training of each trial; 0 without.
-    # Name of the function that does everything itself and returns the value; empty if a builder
-    # makes the models. Such a study has no data.
+    folds: int = 0  # How many; each trial has a training per fold. 0 without.
+    # Name of the objective function, which does everything itself and returns the value; a study
+    # with one has no data. Empty if a builder makes the models.
     objective_function: str = ""
-    # The class of hardware that it was begun on: the processor's family and its widest
-    # instructions, or the GPU; `ANY_HARDWARE` if trials ran on several, so that bits may differ
-    # among them.
+    # The class of hardware on which the study began: the processor's family and widest
+    # instructions, or the GPU. `ANY_HARDWARE` if trials may run on several classes, so that their
+    # bits may differ.
     hardware: str = ""
 
     @property
     def trainings(self) -> int:
-        """Trainings of each trial: its folds, or its repeats."""
+        """The number of trainings of each trial: of its folds, or of its repeats."""
         return self.folds or self.repeats
 
     @property
     def default_trial(self) -> int | None:
-        """The number of the trial that has the space's defaults, if one must have them."""
+        """The number of the trial that must have the space's defaults, if there is one."""
         return 0 if self.try_defaults else None
 
     def first_values(self, number: int) -> dict[str, Any] | None:
-        """Returns the values of a first trial, which the engine does not choose, or None.
+        """Returns the values of a trial if the engine does not choose them, else None.
 
         The defaults come first, then `initial`, from which values equal to the defaults are left
         out. All are completed with the defaults of hyperparameters that joined the space.
         """
-        # The driver asks for each of perhaps thousands of trials.
+        # A quick answer, as the driver asks for every trial, perhaps for thousands.
         if number > len(self.initial):
             return None
         firsts = [complete(self.space, values) for values in self.initial]

@@ -16,7 +16,7 @@ from tracking.records.settings import TrainerName
 from tracking.records.studies import ClassWeight, Objective, Rank
 
 ALL_FOLDS = -1
-"""The fold of a training on all folds together: that of a cross-validated study's champion."""
+"""The `fold` of the training on all folds together that a cross-validated champion gets."""
 
 
 @dataclass(frozen=True)
@@ -24,26 +24,26 @@ class TrialSpec:
     """Everything that a trial depends on, besides the study's code and environment."""
 
     number: int  # From 0.
-    # 1 for the first try, one more for each try after an interruption. It does not change what the
-    # trial computes.
+    # The number of this try: 1 for the first, one more after each interruption. It does not change
+    # what the trial computes.
     attempt: int
     values: Mapping[str, Any]  # The active hyperparameters by name.
     seed: int  # 0 to 2**32 - 1.
     epochs: int
-    batch_size: int  # Of training and validation steps.
-    threads: int  # Intra-op threads of TensorFlow; part of the spec since it changes bits.
-    # SHA-256 over the data set: that of the default values, if a function of `hp` makes it.
+    batch_size: int  # For training and validation.
+    threads: int  # Intra-op threads of TensorFlow; in the spec as their number changes bits.
+    # SHA-256 over the data set; over that of the default values, if a function of `hp` makes it.
     data_digest: str
-    objective: Objective  # The best epoch is chosen by it.
-    # The trial that this one continues from its last epoch, under the same seed. It does not change
-    # what the trial computes, which is bit for bit that of a training without a break.
+    objective: Objective  # It decides which epoch is best.
+    # The trial whose last epoch this one continues from, under the same seed. The result is bit for
+    # bit that of a training without a break.
     goes_on_from: int | None = None
-    initial_epoch: int = 0  # The epochs that were trained there.
+    initial_epoch: int = 0  # How many epochs that trial has trained.
     repeat: int = 0  # Which of the trial's trainings this is, from 0; each has its own seed.
-    # The first trial in the chain that this one continues, whose number the builder sees.
+    # The number of the first trial in the chain that this one continues; the builder sees it.
     begun_as: int | None = None
-    # How much the training samples of each class count, or None if all count alike; those of the
-    # default values, if a function of `hp` makes them.
+    # How much the training samples of each class count; None if all count alike. If a function of
+    # `hp` makes the data, these are the weights for the default values.
     class_weight: ClassWeight | None = None
     # The fold of a cross-validated trial that validates this training, from 0, or `ALL_FOLDS`.
     fold: int | None = None
@@ -76,7 +76,7 @@ class BestEpoch:
     metrics: Mapping[str, float]
 
     def rank(self, objective: Objective, number: int = 0) -> Rank:
-        """Returns its rank: among epochs of a training, or among trials by their numbers."""
+        """Returns its rank among the epochs of a training; with `number`, the rank of a trial."""
         loss = self.metrics.get("val_loss", math.inf)
         loss = math.inf if math.isnan(loss) else loss
         return Rank(objective.sort_key(self.value), loss, self.epoch, number)
@@ -91,11 +91,11 @@ class Proposal:
 
     number: int
     values: Mapping[str, Any]  # The active hyperparameters.
-    # The engine's own text, kept with the trial and returned to it on restore.
+    # The engine's own text, kept with the trial, and given back when the engine is restored.
     state: Mapping[str, str] = field(default_factory=dict)
-    epochs: int | None = None  # To train in all, if the engine decides on them.
+    epochs: int | None = None  # The trial's epochs in all, if the engine decides on them.
     goes_on_from: int | None = None  # The trial to continue.
-    # A deterministic study proposes and prunes it by the trials below this number.
+    # In a deterministic study, only trials below this number decide how it is proposed and pruned.
     known: int | None = None
 
 
@@ -108,24 +108,24 @@ class TrialTask:
     checkpoint: Path  # Where the weights of its best epoch go.
     # The file of its state after an epoch. The trial resumes from one that an earlier attempt left.
     state: Path | None = None
-    # The state of the trial that it continues. If both are missing or damaged, it is trained from
-    # the first epoch, with the same result.
+    # The file of the state of the trial that it continues. If neither this nor `state` can be used,
+    # it is trained from the first epoch, with the same result.
     origin: Path | None = None
-    # None: what the study says. A HyperModel's own fit trains by that.
+    # None: the study's own choice. It changes nothing if a HyperModel's own `fit` trains.
     trainer: TrainerName | None = None
-    # The rank of the last trial whose checkpoint is kept, if all places are taken; None if any
-    # checkpoint may stay.
+    # The rank of the worst trial whose checkpoint is kept; None if there is room for more
+    # checkpoints.
     last_kept: Rank | None = None
-    # The file of the scores of validation samples; None if they are not made.
+    # The file of the scores of validation samples; None if no scores are made.
     scores: Path | None = None
-    # Those of its best epoch (of the best two, if samples are few), or of every epoch.
+    # Whether the scores are of the best epoch (the best two, if samples are few), or of every one.
     scores_of: ScoresOf = "best"
 
     def may_stay(self, best: BestEpoch) -> bool:
-        """Returns whether a checkpoint of the best epoch can be among those kept.
+        """Returns whether a checkpoint of the best epoch can be among the kept ones.
 
         Trials that end later only take places, so a checkpoint that can't stay now can't later.
-        None of a fold stays: the champion is trained on all of them.
+        Checkpoints of folds never stay: a champion is trained on all folds together.
         """
         spec = self.spec
         if spec.fold not in (None, ALL_FOLDS):
@@ -135,7 +135,7 @@ class TrialTask:
 
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
 Decision = Literal["continue", "prune", "end", "stop"]
-"""After an epoch: ``end`` lets a trial's next fit begin, ``stop`` lets a launch resume this one."""
+"""After an epoch: ``end`` begins the trial's next fit; ``stop`` leaves this fit to resume later."""
 
 FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
 
@@ -145,17 +145,17 @@ class Repeat:
     """One training of a repeated or cross-validated trial, under its own seed."""
 
     seed: int
-    uuid: str  # Of the fit.
+    uuid: str  # The fit's uuid.
     epochs: int
     best: BestEpoch
-    weights_sha256: str  # Of the model's weights after the best epoch.
+    weights_sha256: str  # Digest of the model's weights after the best epoch.
     seconds: float
-    # The next four as in `TrialResult`.
+    # The next four are as in `TrialResult`.
     checkpoint_sha256: str = ""
     unsaved: str = ""
     scores_bytes: int = 0
     unscored: str = ""
-    fold: int | None = None  # Weights of a fold are not kept.
+    fold: int | None = None  # None for a repeat. The weights of a fold are not kept.
     # The objective of a fold at the trial's best epoch, which all folds have in common; None if
     # the trial has no best epoch.
     value: float | None = None
@@ -172,10 +172,10 @@ class TrialResult:
 
     number: int
     state: TrialState
-    epochs: int = 0  # Those that were trained.
+    epochs: int = 0  # How many were trained.
     # None if infeasible, or interrupted before the first epoch ended.
     best: BestEpoch | None = None
-    weights_sha256: str = ""  # Of the model's weights after the best epoch.
+    weights_sha256: str = ""  # Digest of the model's weights after the best epoch.
     # Why it is infeasible, was interrupted, or ended before its last epoch (it diverged, or
     # raised); else empty.
     reason: str = ""
@@ -189,45 +189,45 @@ class TrialResult:
     # Hyperparameters that the builder declared and the space lacked, by `Parameter.to_dict`; the
     # trial had their defaults.
     joined: Sequence[Mapping[str, Any]] = ()
-    # The trainings of a repeated trial, or the folds of a cross-validated one. Its value is their
-    # mean, its digest that of the best.
+    # The trainings of a repeated trial, or the folds of a cross-validated one. The trial's value is
+    # the mean of theirs; its digest is that of the best.
     repeats: Sequence[Repeat] = ()
     best_repeat: int = 0
-    # The digest of the arrays in the checkpoint, which has the optimizer's variables too. A
-    # repeated trial has that of its best training. Empty without a checkpoint.
+    # The digest of the arrays in the checkpoint, which has the optimizer's variables too. For a
+    # repeated trial, that of its best training's checkpoint. Empty without a checkpoint.
     checkpoint_sha256: str = ""
-    # Why there is no checkpoint of the best epoch, though it has a value; else empty.
+    # Why there is no checkpoint of the best epoch, though the trial has a value; else empty.
     unsaved: str = ""
     # What the builder or the training raised, and the line, if it may be a mistake in the study's
-    # code. Empty if it was out of memory, or ended on purpose.
+    # code. Empty if memory ran out, or the trial ended on purpose.
     raised: str = ""
     # SHA-256 over the data that a function of `hp` made for the trial, or that the first `fit` of
     # an objective function got; else empty.
     data_digest: str = ""
-    # SHA-256 of the validation targets of such data: trials compare only if it is equal.
+    # SHA-256 of the validation targets of such data; trials compare only if they have the same.
     validation_digest: str = ""
-    class_weight: ClassWeight | None = None  # Of such data.
+    class_weight: ClassWeight | None = None  # The weights for such data.
     # What an objective function noted by `trial.set_user_attr`.
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
-    # The epochs of all models that an objective function trained; `epochs` counts the longest.
+    # The epochs of all models that an objective function trained; `epochs` is the longest's.
     fits_epochs: int = 0
-    # The size of the files with its validation samples' scores, or 0. It is not compared: a
-    # training that was resumed may know fewer epochs.
+    # The size of the files with its validation samples' scores, or 0. Results are equal without it,
+    # as a training that was resumed may have scores of fewer epochs.
     scores_bytes: int = field(default=0, compare=False)
-    # Why its samples have no scores, or only those of its best epoch if every one was to have some;
-    # else empty.
+    # Why its validation samples have no scores, or why only its best epoch has scores though every
+    # epoch should; else empty.
     unscored: str = field(default="", compare=False)
-    # The peak of its process while it ran; 0 if unknown.
+    # The peak memory of its process while it ran; 0 if unknown.
     peak_memory_bytes: int = field(default=0, compare=False)
 
     @property
     def of_no_epoch(self) -> bool:
-        """Whether its value is of no single epoch: its function trains several models, or none."""
+        """Whether its value is no single epoch's: its function trains several models, or none."""
         return self.trainer == "objective" and bool(self.unsaved)
 
     @property
     def epochs_in_all(self) -> int:
-        """Epochs of all of its trainings: of repeats or folds, or what its function trained."""
+        """The epochs of all its trainings: repeats, folds, or those of its objective function."""
         return sum(each.epochs for each in self.repeats) or self.fits_epochs or self.epochs
 
     @property
@@ -248,21 +248,21 @@ class TrialResult:
 class TrialRecord:
     """A trial in the record; with a result, an `EndedTrial`."""
 
-    uuid: str  # Of its last attempt.
+    uuid: str  # The uuid of its last attempt.
     spec: TrialSpec
     state: TrialState
     result: TrialResult | None
     engine_state: Mapping[str, str]
     environment: Mapping[str, str]
-    code_digest: str  # Of the study file that it ran from.
+    code_digest: str  # The `CodeDescription.digest` that it ran from.
     started: int  # In milliseconds since the epoch (Unix time).
     known: int | None = None
-    losses: int = 0  # How many of its attempts ended with the process that they ran in.
-    # How plain `model.fit` verified it, a text of `tracking.records.checks`; empty if it did not.
+    losses: int = 0  # How many of its attempts ended because their process died.
+    # The outcome of a check by plain `model.fit`, a text of `tracking.records.checks`; or empty.
     verified: str = ""
-    ended: int = 0  # As `started`; 0 while it runs.
-    # The training on all folds together of a cross-validated trial that was the champion. Its best
-    # epoch is the trial's, with the values of the folds.
+    ended: int = 0  # A time like `started`; 0 while it runs.
+    # If a cross-validated trial was the champion: its training on all folds together. The `best` of
+    # this training is the trial's: the values are those of the folds.
     whole: Repeat | None = None
 
     @property
@@ -331,7 +331,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def cut_short(self) -> bool:
-        """Whether something else than its own callbacks ended it before its last epoch."""
+        """Whether anything but its own callbacks ended it before its last epoch."""
         return self.state == "pruned" or bool(self.result.reason)
 
     @property
@@ -341,15 +341,15 @@ class EndedTrial(TrialRecord):
 
     @property
     def epoch(self) -> int | None:
-        """Its best epoch, counted from 1, if its value is of one."""
+        """Its best epoch, counted from 1, if its value belongs to one epoch."""
         return None if self.result.of_no_epoch else super().epoch
 
     @property
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:
         """The training that the trial's checkpoint comes from, and its best epoch.
 
-        A cross-validated trial has the one on all folds, if there is one; a repeated trial the best
-        of its repeats; any other trial is its own training.
+        For a cross-validated trial it is the training on all folds, if there is one; for a repeated
+        trial, the best repeat; any other trial has just one training.
         """
         assert self.result.best is not None, "it has no checkpoint"
         if self.whole is not None:
@@ -363,7 +363,7 @@ class EndedTrial(TrialRecord):
 
     @property
     def whole_spec(self) -> TrialSpec:
-        """The training of a cross-validated trial on all folds, up to the trial's best epoch."""
+        """The spec of a training on all folds, up to the cross-validated trial's best epoch."""
         assert self.result.best is not None, "it has a value"
         return dataclasses.replace(
             self.spec,

@@ -31,8 +31,8 @@ def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
     leaves half a file under ``path``. On an error nothing changes. A device or a pipe, such as
     ``/dev/stdout``, can't be replaced: the path yielded is then ``path`` itself.
 
-    With `keeping`, the replaced file stays, as `one_before`. If the process is killed at the wrong
-    instant, it is the only one left.
+    With `keeping`, the replaced file stays, under the name `one_before(path)`. If the process is
+    killed between the two renames, only this file is left.
     """
     if is_device(path):
         yield path
@@ -67,7 +67,7 @@ def one_before(path: Path) -> Path:
 
 
 def remove_pieces(folder: Path, name: str | None = None) -> None:
-    """Removes partial files that killed processes left in a folder, of one name or of all.
+    """Removes the partial files that killed processes left in a folder: of one file, or of all.
 
     No process may be writing them.
     """
@@ -95,7 +95,7 @@ class CheckpointError(InternalError):
 def checkpoint_digest(path: Path) -> str:
     """Returns the SHA-256 over all arrays of a file of weights: names, types, shapes and bytes.
 
-    Raises CheckpointError if one of them can't be read: the file is damaged, or none of HDF5.
+    Raises CheckpointError if an array can't be read: the file is damaged, or is no HDF5 file.
     """
     import h5py
 
@@ -104,7 +104,7 @@ def checkpoint_digest(path: Path) -> str:
             return _digest_in(file)
     except FileNotFoundError:
         raise CheckpointError("it is gone") from None
-    # What h5py raises for damage depends on where it is; a length may also be out of all range.
+    # What h5py raises depends on the place of the damage; a damaged length may exhaust memory.
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
         raise CheckpointError(f"it can't be read: {error}") from None
 
@@ -126,23 +126,23 @@ def _digest_in(file: h5py.File) -> str:
         array = np.empty(datasets[name].shape, datasets[name].dtype)
         datasets[name].id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
         digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
-        # Texts, which a layer's own `save_own_variables` may keep, are objects.
+        # An array of texts, which a layer's own `save_own_variables` may write, holds objects.
         text = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
         digest.update(text)
     return digest.hexdigest()
 
 
 def check_checkpoint(path: Path, digest: str) -> None:
-    """Raises CheckpointError if a file of weights can't be read, or has other content."""
+    """Raises CheckpointError if a file of weights can't be read, or has another digest."""
     present = checkpoint_digest(path)
     if digest and present != digest:
         raise CheckpointError("it does not have the content that was written")
 
 
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
-    """Yields the repeats of a trial, by number, whose weights were written, with their digests.
+    """Yields the number and digest of each training of a trial whose weights were written.
 
-    A cross-validated trial has its training on all folds. A digest may be empty.
+    Of a cross-validated trial, only the training on all folds has any. A digest may be empty.
     """
     result = trial.result
     if result.best is None or trial.state not in ("complete", "pruned"):

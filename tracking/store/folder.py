@@ -61,7 +61,7 @@ class Store:
         return sorted(path.parent for path in self.root.glob(f"*/{FILE_NAME}"))
 
     def studies(self) -> list[tuple[Path, Header]]:
-        """Returns the folders of all studies, with what their journals say; the latest first.
+        """Returns the folders of all studies, with their journals' headers; the latest first.
 
         Studies whose journals can't be read are left out; `kerastudy doctor` names them.
         """
@@ -76,7 +76,7 @@ class Store:
         usual = self.root / name
         for folder in (usual, *(each for each in self.folders() if each != usual)):
             if (folder / FILE_NAME).is_file():
-                # Damage in another study's journal is not this study's.
+                # Damage matters only in the folder of this name: elsewhere it is another study's.
                 unread = () if folder == usual else (StoreError,)
                 with contextlib.suppress(*unread):
                     if JournalReader(folder).header().name == name:
@@ -84,7 +84,7 @@ class Store:
         return None
 
     def new_folder(self, name: str) -> Path:
-        """Returns a folder for a new study, which may not exist yet."""
+        """Returns a folder for a new study; the folder may not exist yet."""
         for folder in self._names(name):
             if not (folder / FILE_NAME).exists() and not _has_other_files(folder):
                 return folder
@@ -107,7 +107,7 @@ class Store:
         return {name: process for name, process in held.items() if process}
 
     def inside(self, path: Path) -> Path:
-        """Returns a path in the store; raises StoreError for any other.
+        """Returns a path unchanged if it is in the store, else raises StoreError.
 
         A record may come from someone else, so its paths must not lead out of the store. (The
         store's folders themselves may be links to another disk.)
@@ -125,7 +125,7 @@ class Store:
 
 
 def _has_other_files(folder: Path) -> bool:
-    """Returns whether a folder has other files than the lock of a study that never began."""
+    """Returns whether a folder has more files than the lock of a study that never began."""
     if not folder.is_dir():
         return folder.exists()
     return any(not path.name.startswith(("lock", "partial-")) for path in folder.iterdir())
@@ -160,7 +160,7 @@ def real_folder(path: str | Path) -> Path:
 
 
 def create_store(path: str | Path) -> Store:
-    """Opens the store in a folder; makes it if there is none, as several processes may at once."""
+    """Opens the store in a folder, or makes one; several processes may do so at once."""
     store = open_store(path)
     if store is not None:
         check_writable(store.root)
@@ -199,11 +199,11 @@ def check_writable(root: Path) -> None:
         )
 
 
-# A path's and an address's own characters. MLflow's registry refuses '/' and ':';
+# Characters with a meaning in paths and addresses. MLflow's registry refuses '/' and ':';
 # '@', '?', '#' and '%' would break "models:/NAME@champion" and file addresses;
 # the rest cannot stand in a file name on Windows.
 _FORBIDDEN = set('/\\:@?#%"<>|*')
-# Control characters, halves of characters, separators of lines and paragraphs.
+# Unicode's categories of control characters, surrogates, separators of lines and of paragraphs.
 _NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 _LONGEST_IN_BYTES = 200
 _NAMES_TOLD = 5
@@ -214,7 +214,7 @@ def check_study_name(name: object) -> str:
 
     A name has 1 to 200 bytes of UTF-8, in any script, without ``/ \ : @ ? # % " < > | *``, control
     characters, or space or dots at its ends. Normalizing makes a name typed on one system (macOS
-    decomposes Hangul) the same as that typed on another.
+    decomposes Hangul) equal to the same name typed on another.
     """
     fault = "must be a string"
     if isinstance(name, str):
@@ -244,7 +244,7 @@ def _fault_of(name: str) -> str:
 
 
 def known_names(name: str, names: Sequence[str]) -> str:
-    """Returns a hint for a name of which the store has no study."""
+    """Returns a hint for a name that no study in the store has."""
     if not names:
         return "It is empty."
     by_folded = {each.casefold(): each for each in reversed(names)}
@@ -271,6 +271,6 @@ def move_to_orphans(store: Store, path: Path) -> Path:
     while os.path.lexists(place):
         count += 1
         place = to.with_name(f"{count}-{to.name}")
-    # It may be on another disk, if one of the store's folders is a link.
+    # The new place is on another disk if one of the store's folders is a link there.
     shutil.move(path, place)
     return place

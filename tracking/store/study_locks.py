@@ -1,7 +1,7 @@
 """Locks: one process at a time runs a study, or writes `store.json`.
 
-A study's lock is in its folder, beside the file that names its holder. On a network disk the locks
-of other machines may not be seen: there another machine is refused by that file.
+A study's lock is in its folder, beside the file that names its holder. On a network disk a machine
+may not see the locks of other machines: there that file alone keeps other machines out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HOLDER: Final = "lock.json"
 
 @contextlib.contextmanager
 def locked_store(root: Path) -> Iterator[None]:
-    """Waits until no other process makes a store, or writes its `store.json`; none can within."""
+    """Waits for, then holds, the lock for making a store and for writing its `store.json`."""
     with FileLock(root / "store.lock"):
         yield
 
@@ -63,7 +63,7 @@ def locked_study(folder: Path, study: str) -> Iterator[None]:
 
 
 def forget_holder(folder: Path) -> None:
-    """Removes the note on who holds a study whose folder has got another name."""
+    """Removes the note on the holder of a study after the study's folder was renamed."""
     (folder / _HOLDER).unlink(missing_ok=True)
 
 
@@ -77,7 +77,7 @@ def holder_of(folder: Path) -> str:
     except Timeout:
         return _in_words(_read_holder(folder / _HOLDER))
     except OSError:
-        # A folder that can't be written: no process runs a study in it.
+        # The folder can't be written, so no process runs a study in it.
         return ""
     lock.release()
     return ""

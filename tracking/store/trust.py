@@ -1,8 +1,8 @@
 """The store's own file, ``store.json``: its format, and whose the store is.
 
 Commands may run the code that is recorded in a store. So ``store.json`` has fingerprints of the
-user who made the store, and of those who trust it since: digests of user, machine and the store's
-own salt. A store without the user's own is a stranger's.
+user who made the store, and of users who have trusted it since: digests of user, machine and the
+store's own salt. To a user whose fingerprint it lacks, the store is a stranger's.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read_facts(root: Path) -> dict[str, Any] | None:
 
 
 def is_store(root: Path) -> bool:
-    """Returns whether a folder is a store, or the rest of one."""
+    """Returns whether a folder is a store, or what is left of one."""
     return (root / "store.json").exists() or any(root.glob(f"*/{FILE_NAME}"))
 
 
@@ -71,7 +71,7 @@ def facts_fault(root: Path) -> str:
 
 
 def write_facts(root: Path, *, new: bool = False) -> None:
-    """Writes a store's format and owner; `new` if this user is making it."""
+    """Writes a store's format and users; with `new`, this user becomes its maker."""
     users = _maker_facts() if new else _kept_facts(root)
     facts = {"format": STORE_FORMAT, **users}
     write_atomically(root / "store.json", json.dumps(facts) + "\n")
@@ -95,15 +95,15 @@ def _maker_facts() -> dict[str, Any]:
 
 
 def _kept_facts(root: Path) -> dict[str, Any]:
-    """Returns the entries of a store's users, to keep when ``store.json`` is rewritten."""
+    """Returns the entries about a store's users that a new ``store.json`` must keep."""
     facts = _facts(root)
     return {key: facts[key] for key in (_SALT, _USERS, _MAKER) if key in facts}
 
 
 def stranger(root: Path) -> str:
-    """Returns whose a store is, if this user neither made it here nor trusts it.
+    """Returns whose a store is, if this user neither made it on this machine nor trusts it.
 
-    Such as ``"was made by 'ann on desk'"``; empty if it has this user's mark.
+    The text is like ``"was made by 'ann on desk'"``; empty if the store has the user's fingerprint.
     """
     facts = _facts(root)
     users = facts.get(_USERS)
@@ -125,7 +125,7 @@ def check_trust(root: Path, trusted: bool) -> None:
 
 
 def trust(root: Path) -> None:
-    """Notes in a store that this user trusts it. Raises OSError if it can't be written there."""
+    """Notes in a store that this user trusts it. Raises OSError if the note can't be written."""
     with locked_store(root):
         facts = _facts(root)
         salt = str(facts.get(_SALT) or uuid.uuid4().hex)
