@@ -45,7 +45,7 @@ INITIALIZER_ALIASES: Final[Mapping[str, str]] = {
     "uniform": "random_uniform",
     "zero": "zeros",
 }
-"""Other names that Keras takes for the same: class names, and those of older versions."""
+"""Other names that Keras takes for these initializers: class names and older names."""
 
 BIAS_INITIALIZERS: Final = tuple(
     name for name in INITIALIZERS if name not in ("identity", "orthogonal")
@@ -135,8 +135,8 @@ def layers(
 ) -> Int:
     """How many layers, usually 1 to 4 on a linear scale.
 
-    The name, "num_layers", is that of Keras Tuner's guide
-    (https://keras.io/keras_tuner/guides/getting_started/), so that its builders read it.
+    The name "num_layers" comes from Keras Tuner's guide
+    (https://keras.io/keras_tuner/guides/getting_started/), so that the guide's builders read it.
 
     Example:
         >>> ks.layers(1, 3)

@@ -335,7 +335,7 @@ class SearchSpace:
         return SearchSpace(alterations.altered(self._by_name, new, new))
 
     def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
-        """Returns the space with these declarations in place of those of the same names.
+        """Returns the space with these declarations, which replace parameters of the same names.
 
         Args:
             *parameters: Parameters and groups of them. A parameter without a condition keeps that
@@ -357,7 +357,7 @@ class SearchSpace:
         return SearchSpace(alterations.altered(self._by_name, new, new, conditioned))
 
     def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
-        """Returns the space with parameters added, or put in place of those of the same names.
+        """Returns the space with these parameters, added or replacing parameters of the same names.
 
         Args:
             *parameters: Parameters and groups of them; those with new names come last.

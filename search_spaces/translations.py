@@ -357,7 +357,7 @@ class KerasTunerEncoding(_Encoding):
 
 
 class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
-    """Translates between the values of a search space and those of Keras Tuner's oracles."""
+    """Translates between the values of a search space and the values of Keras Tuner's oracles."""
 
     RESERVED: ClassVar[str] = "tuner/"
     """The prefix of names that Keras Tuner's Hyperband puts among the values of a trial."""

@@ -73,7 +73,7 @@ def reading_of(
                 raise
             # Any other error is reported by the trial of the default model.
         read |= hp.read
-        # A switch such as that of `l2()` is used if its parameter is.
+        # A switch, such as `l2()` makes, counts as read if its parameter is read.
         for parameter in reversed(space.parents_first):
             if parameter.name in read:
                 read.update(parameter.when)

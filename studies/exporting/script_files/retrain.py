@@ -89,8 +89,8 @@ def batches_of(arrays, order):
         for start in range(0, samples, BATCH_SIZE):
             yield batch(rows[start : start + BATCH_SIZE])
 
-    # If all batches have one size, TensorFlow must know it: it then rounds some operations
-    # differently.
+    # TensorFlow knows the size of a batch if all are alike, and then rounds some operations
+    # otherwise.
     size = BATCH_SIZE if samples % BATCH_SIZE == 0 else None
     kinds = keras.tree.map_structure(
         lambda a: tf.TensorSpec((size, *a.shape[1:]), tf.as_dtype(a.dtype)), arrays
