@@ -122,9 +122,9 @@ def value_of_kind(parameter: Parameter, value: object) -> Any:
     """Returns a value to fix a parameter at, after checking that its type suits the parameter.
 
     The value may lie outside the domain, as the user asks for it explicitly. A Float takes any
-    finite number, an Int any int, a Boolean False or True. A Choice or a Fixed takes any value of
-    the type of one of its values; an int counts as a float if it has floats. If one of its values
-    is a tuple, list or dict, it takes any tuple, list or dict.
+    finite number, an Int any int, a Boolean False or True. A Choice or a Fixed takes any value that
+    has the type of one of its own values; an int becomes a float if these have floats but no ints.
+    If one of these is a tuple, list or dict, any tuple, list or dict is taken.
     """
     what = f"The value to fix {parameter.subject} at"
     if isinstance(parameter, Listed) and parameter.objects:

@@ -137,7 +137,7 @@ def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
 
 
 def _whole(value: Any) -> Any:
-    """Returns an int for `32.0`, which Keras Tuner and Optuna take, too; other values unchanged."""
+    """Returns `32` for `32.0`, which both libraries take as an int; other values unchanged."""
     number = without_numpy(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
 

@@ -22,7 +22,7 @@ from search_spaces.space import SearchSpace
 
 
 def opened_again(value: Any) -> Any:
-    """Returns a copy of a list or dict, which a builder may change; other values as they are."""
+    """Returns a copy of a tuple, list or dict, as a builder may change it; else the value."""
     return copy.deepcopy(value) if isinstance(value, list | dict | tuple) else value
 
 
@@ -217,7 +217,8 @@ class InlineDeclarations:
     def conditional_scope(self, parent_name: str, parent_values: Any) -> Iterator[None]:
         """Opens a scope, whose declarations are active only if the parent has one of the values.
 
-        The code within runs in any case, as in Keras Tuner; declarations then return None.
+        The code in the scope always runs, as in Keras Tuner; its declarations return None if the
+        scope is not active.
 
         Args:
             parent_name: The name of a hyperparameter that was declared before.
@@ -334,10 +335,10 @@ class Hyperparameters(InlineDeclarations):
     is read, so that unread parameters can be reported.
 
     A builder written for Keras Tuner or Optuna declares its hyperparameters inline
-    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value; the domain
-    of the space holds, not the declared one. If the trial has no value of that name, because it is
-    not active or not in the space, the declaration returns its own default and adds it to `joined`.
-    A name that a build declares twice has one value in that build.
+    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value; the space's
+    domain counts, not the declared one. If the trial has no value of that name, because the
+    parameter is not active or not in the space, the declaration returns its own default, and the
+    parameter is added to `joined`. A name that a build declares twice has one value in that build.
 
     Parameters called "learning_rate when …" are read as "learning_rate"; `declarations` says why.
 

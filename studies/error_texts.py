@@ -37,7 +37,7 @@ def first_paragraph(error: BaseException) -> str:
 def _undecorated(text: str) -> str:
     """Returns the text of an error before Keras and TensorFlow wrapped it.
 
-    Keras puts the called layer before it, and TensorFlow the line of a function.
+    Keras puts the called layer before the text, and TensorFlow the line of a function.
     """
     called = _CALLED.search(text)
     if called is not None:

@@ -1,4 +1,4 @@
-"""Makes text fit a terminal, and unable to control a terminal or a spreadsheet."""
+"""Fits text to a terminal, and escapes what would control a terminal or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def printable(text: str) -> str:
 
 
 def without_colors(text: str) -> str:
-    """Returns a text without the codes of colors, as programs print them."""
+    """Returns a text without the color codes that programs print."""
     return _COLORS.sub("", text)
 
 

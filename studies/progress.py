@@ -224,7 +224,7 @@ _OTHER_LINES = 4
 
 @dataclass
 class _Running:
-    """A trial that runs, or runs again: its objective by epoch, and how it compares."""
+    """A running trial, with its objective by epoch and, in a rerun, the result of comparing."""
 
     spec: TrialSpec
     curve: dict[int, BestEpoch] = field(default_factory=dict)
@@ -410,7 +410,7 @@ def make_progress(visible: bool = True) -> Progress:
 
 @contextlib.contextmanager
 def showing(visible: bool = True) -> Iterator[Progress]:
-    """Yields what `make_progress` returns, and ends it, whatever happens."""
+    """Yields what `make_progress` returns, and ends it, even after an error."""
     progress = make_progress(visible)
     try:
         yield progress

@@ -65,7 +65,7 @@ def discover(
     another form is loosened: the parameter is then active more often than it is used.
 
     A name that is declared with several domains stands for several parameters if conditions
-    separate them, and else for one with all the values.
+    separate them, and otherwise for one parameter with all the values.
 
     Discovery misses a declaration that is made only if three parameters at once have values
     other than their defaults, or only for a number between two numbers with equal declarations.

@@ -1,15 +1,17 @@
 """Exploring: which values deserve a build, and under which condition a parameter is active.
 
-Small domains and choices are tried in full. Of a larger domain, the ends and the middle are tried,
-and the values between two that differ, by bisection; values between two that agree are assumed to
-agree with them. Then builds combine pairs of values, to find `if a and b:`; one build covers many
-pairs. Combinations of three values are not tried, as in combinatorial testing: most failures of
-software depend on one or two parameters (Kuhn, Wallace and Gallo 2004, doi:10.1109/TSE.2004.24).
+Small domains and choices are tried in full. Of a larger domain, the ends and the middle are tried.
+If the builds of two values differ, bisection finds where; if they agree, all values between are
+assumed to agree with them. Then builds combine pairs of values, to find `if a and b:`; one build
+covers many pairs. Combinations of three values are not tried, as in combinatorial testing: most
+failures of software depend on one or two parameters (Kuhn, Wallace and Gallo 2004,
+doi:10.1109/TSE.2004.24).
 
 A condition names parents, each with the values that it may have, and all must hold. The parents are
 a smallest set (found greedily) that separates the builds without the parameter from those with it;
-each of their values is tried in a build that had the parameter. A case that no such condition can
-express (`if a or b:`) is left out of it: a parameter is active too often rather than too seldom.
+each of their values is tried in a build that had the parameter. If no such condition can express a
+case (`if a or b:`), the condition is loosened: the parameter is active too often rather than too
+seldom.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class RecordedHyperparameters:
     """An `hp` that records questions and answers.
 
     A function that depends on its `hp` alone asks the same again as long as it gets the same
-    answers. So `answers_alike` says whether it would return the same for another `hp`.
+    answers. So `answers_alike` says whether the function would return the same for another `hp`.
     """
 
     def __init__(self, hp: Any) -> None:

@@ -395,7 +395,7 @@ def is_object(value: object) -> bool:
 
 
 def plain_scalar(value: object, setting: str) -> Scalar:
-    """Returns a value as exactly one of the five JSON types, also if it is of a subclass.
+    """Returns a value as exactly one of the five JSON types, even if its type is a subclass.
 
     Enum members that are strings or ints, and numpy's float64, become their plain values. Minus
     zero becomes zero: the two are equal and would print differently.
@@ -442,7 +442,7 @@ def spelling(value: Any) -> Scalar:
 
 
 def read_object(text: str) -> Any:
-    """Returns the tuple, list or dict that a text spells in Python or JSON; None if none."""
+    """Returns the tuple, list or dict that a text spells in Python or JSON, or None."""
     for read in (ast.literal_eval, json.loads):
         try:
             content = read(text.strip())

@@ -85,7 +85,7 @@ class Engine(Protocol):
         ...
 
     def may_continue(self, number: int) -> bool:
-        """Returns whether a later trial may continue this finished one."""
+        """Returns whether a later trial may continue this finished trial."""
         ...
 
 

@@ -79,7 +79,7 @@ class KerasTunerEngine:
         self._end(result)
 
     def may_continue(self, number: int) -> bool:
-        """Returns True until the trial that continues it has ended: it may have to start again."""
+        """Returns True until the trial that continues this one has ended: it may start again."""
         return self._oracle.may_continue(str(number))
 
     def _end(self, result: TrialResult) -> None:

@@ -38,13 +38,13 @@ _DRAWS: Final = 100_000
 
 
 class AskedOracle:
-    """The common part of all oracles here; a mixin for Keras Tuner's."""
+    """The common part of all oracles here: a mixin for Keras Tuner's oracles."""
 
     translation: KerasTunerSpace
     # The values of all trials, as canonical JSON. The engine owns this set, and adds to it.
     tried: set[str]
 
-    # Keras Tuner's Oracle has these.
+    # Keras Tuner's Oracle has these attributes.
     trials: dict[str, Any]
     ongoing_trials: dict[str, Any]
     objective: Any
@@ -265,7 +265,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
     the rung's trials have ended than will not be promoted, so each running trial has a place.
     """
 
-    # Keras Tuner's HyperbandOracle has these.
+    # Keras Tuner's HyperbandOracle has these attributes.
     _brackets: list[dict[str, Any]]
     _current_bracket: int
     _current_iteration: int

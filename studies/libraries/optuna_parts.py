@@ -136,7 +136,7 @@ def _seed_of(component: Any) -> int | None:
     for attribute in ("_rng", "_cma_rng"):
         state = getattr(getattr(component, attribute, None), "_rng", None)
         if state is not None:
-            # A Mersenne Twister's first word is its seed.
+            # The first word in the state of a new Mersenne Twister is its seed.
             return int(state.get_state()[1][0])
     return None
 

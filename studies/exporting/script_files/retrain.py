@@ -142,7 +142,7 @@ class Compare(keras.callbacks.Callback):
         print(f"epoch {self.epoch}: {OBJECTIVE} {found.get(OBJECTIVE)}, {told}", flush=True)
         if self.epoch == RECORD["best_epoch"]:
             self.best = self.model.get_weights()
-        # The trial may have been ended early.
+        # The trial may have ended early.
         if self.epoch in (RECORD["trained_epochs"], asked.epochs):
             self.model.stop_training = True
 
