@@ -408,7 +408,7 @@ def batch_size(
     """How many examples a training step sees, usually a power of two from 16 to 256.
 
     Bengio 2012 (arXiv:1206.5533, section 3.1.1): between 1 and a few hundred, 32 a good default.
-    32 is Keras's own default too (https://keras.io/api/models/model_training_apis/).
+    32 is Keras's own default, too (https://keras.io/api/models/model_training_apis/).
 
     Example:
         >>> ks.batch_size([32, 64])
@@ -474,7 +474,7 @@ def optimizer(
         >>> ks.SearchSpace(ks.optimizer(["adam"], learning_rate=True)).names
         ('optimizer', 'adam.learning_rate')
     """
-    # Keras looks optimizers up in lower case, whatever the case they are given in.
+    # Keras looks optimizers up by their names in lower case.
     names = _known(values, "optimizer", OPTIMIZERS, str.lower)
     choice = Choice(name, names, default=_or_first(default), **declared)
     group: list[Parameter] = [choice]

@@ -84,10 +84,10 @@ class Tailoring(NamedTuple):
         return self.only is None and not self.ranges
 
     def apply(self, space: SearchSpace) -> SearchSpace:
-        """Returns the tailored space: ranges are set, then all others fixed.
+        """Returns the tailored space: sets ranges, then fixes what `only` leaves out.
 
-        Conditions are settled once, at the end, as `alterations` says: `--set optimizer=sgd` and
-        `--only momentum` go together.
+        Conditions are adapted once, at the end, as `alterations` describes: so
+        `--set optimizer=sgd` makes `--only momentum` possible.
 
         Args:
             space: The space as the study declares it.
@@ -290,7 +290,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _json(text: str) -> object:
-    """Returns the content of a text in JSON; the text itself if it is no JSON."""
+    """Returns the content of a JSON text; the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

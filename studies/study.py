@@ -104,10 +104,10 @@ class Study(StudyDefinition):
         direction: ``"maximize"`` or ``"minimize"`` the number of an objective function; None:
             minimize, as in Optuna.
         initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
-            values are the defaults. A list of values by name; a JSON or CSV file of such, also the
+            values are the defaults. A list of values by name; a JSON or CSV file of these, also the
             CSV file of ``kerastudy export --as csv`` or Optuna's ``trials_dataframe().to_csv(…)``
-            (its best ten trials); or ``"study:NAME"``, the best ten trials of another study of the
-            store. Trials that are not in this space are passed over.
+            (its best ten trials); or ``"study:NAME"``, the best ten trials of another study in the
+            store. Trials that are not in this space are skipped.
         tailoring: Changes of the space, as by ``--only`` and ``--set``:
             ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         cross_validation: A number of folds, or a way to split, such as
@@ -130,7 +130,7 @@ class Study(StudyDefinition):
         deterministic: Whether a study with several workers must not depend on timing: trial k then
             depends only on the results of trials up to k minus the number of workers, for proposals
             and pruning. A study with one worker never depends on timing.
-        keep: Number of the best trials whose checkpoints are kept; None keeps all checkpoints.
+        keep: Number of checkpoints to keep, those of the best trials; None keeps all.
         threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
             None: 1, or the threads that TensorFlow already uses in this process.
         trainer: ``"auto"``, ``"compiled"`` (an error if that is not exact) or ``"plain"``

@@ -302,7 +302,7 @@ def stated_condition(tracer: Tracer, name: str) -> Condition | None:
 
 
 def needs(condition: Condition, conditions: Conditions, tracer: Tracer) -> Condition:
-    """Returns all that a condition needs, the conditions of its parents included.
+    """Returns a condition joined with the conditions of its parents, and of theirs.
 
     A name without values means that nothing can meet the condition.
     """

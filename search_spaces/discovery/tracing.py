@@ -174,7 +174,7 @@ class Tracer:
         return domain
 
     def notes(self) -> list[str]:
-        """Returns a sentence for each error that builds raised, with the first values to raise it."""
+        """Returns a sentence for each error that builds raised, with values that raised it."""
         raised: dict[str, list[Trace]] = {}
         for trace in self.traces:
             if trace.error is not None:

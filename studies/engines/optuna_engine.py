@@ -246,7 +246,7 @@ class OptunaTrials:
         trial_id = self._id(number)
         held = optuna.trial.TrialState.COMPLETE
         if state != "complete":
-            # Samplers read no failed trials.
+            # Failed trials are not used, as samplers ignore them.
             held = optuna.trial.TrialState.PRUNED
         if state == "infeasible":
             self._storage.set_trial_system_attr(trial_id, INFEASIBLE, 1.0)
@@ -323,7 +323,7 @@ def check_sampler(engine: str, space: SearchSpace) -> None:
 
 
 def check_finite(space: SearchSpace, otherwise: str) -> None:
-    """Raises EngineError, with another engine to use, if a space is not finite."""
+    """Raises EngineError, which recommends another engine, if a space is not finite."""
     for parameter in space:
         if parameter.count is None:
             raise EngineError(
