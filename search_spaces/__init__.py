@@ -1,4 +1,4 @@
-"""The ground floor: search spaces, and the errors of all floors.
+"""The lowest of the three packages: search spaces, and the errors of all packages.
 
 Nothing here imports TensorFlow, Keras, MLflow or numpy; `translations` imports Optuna and Keras
 Tuner when a space is translated.

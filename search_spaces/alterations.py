@@ -1,4 +1,4 @@
-"""A space altered: parameters fixed, replaced or added, and what that makes of conditions.
+"""Alters a space: fixes, replaces or adds parameters, and adapts the conditions on them.
 
 What happens to the children of a parameter whose domain is altered:
 
@@ -9,8 +9,8 @@ What happens to the children of a parameter whose domain is altered:
 - If no value that the parent can still have is excluded, the condition on it is always met and is
   removed; the condition under which the parent itself is active remains.
 
-Conditions on parents that are not altered stay as they were declared. A parameter that you name, to
-vary it or to set it, is never dropped: that is an error.
+Conditions on parents that are not altered stay as they were declared. A parameter that the user
+names, to vary it or to set it, is never dropped: an error is raised instead.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _KINDS: Final[Mapping[type, str]] = {
 
 
 def declared(groups: Iterable[object]) -> dict[str, Parameter]:
-    """Returns the parameters of groups by name, in their order."""
+    """Returns the parameters in groups, nested or not, by name and in declared order."""
     by_name: dict[str, Parameter] = {}
     for parameter in _flattened(groups):
         if parameter.name in by_name:
@@ -104,10 +104,10 @@ def fixed(values: Mapping[str, object], parameters: ByName) -> dict[str, Paramet
 
 
 def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
-    """Returns new declarations of known parameters, which keep the rest of the old ones.
+    """Returns new declarations of known parameters, completed from the old declarations.
 
-    One without a condition keeps the condition of the old one; one with a condition, its own or a
-    kept one, and without `otherwise` keeps that too.
+    A new declaration without a condition keeps the old condition. If it then has a condition and
+    no `otherwise`, it keeps the old `otherwise`, too.
     """
     merged = {}
     for name, parameter in new.items():
@@ -119,12 +119,12 @@ def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
 
 
 def value_of_kind(parameter: Parameter, value: object) -> Any:
-    """Returns a value to fix a parameter at, if it is of the parameter's kind.
+    """Returns a value to fix a parameter at, after checking that its type suits the parameter.
 
-    It may lie outside the domain, as the user asks for it explicitly: a Float takes any finite
-    number, an Int any int, a Boolean False and True; a Choice takes what is of the type of one of
-    its values (an int where there are floats counts as a float), and a Fixed likewise. Where one of
-    these is a tuple, list or dict, it takes any such.
+    The value may lie outside the domain, as the user asks for it explicitly. A Float takes any
+    finite number, an Int any int, a Boolean False or True. A Choice or a Fixed takes any value that
+    has the type of one of its own values; an int becomes a float if these have floats but no ints.
+    If one of these is a tuple, list or dict, any tuple, list or dict is taken.
     """
     what = f"The value to fix {parameter.subject} at"
     if isinstance(parameter, Listed) and parameter.objects:
@@ -156,7 +156,7 @@ def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
 
 
 def check_known(name: str, parameters: ByName) -> None:
-    """Checks that a name is that of a parameter. Raises SearchSpaceError if it is not."""
+    """Checks that a parameter has this name. Raises SearchSpaceError if none has it."""
     if name not in parameters:
         raise SearchSpaceError(unknown_name(name, parameters))
 
@@ -164,10 +164,11 @@ def check_known(name: str, parameters: ByName) -> None:
 def altered(
     before: ByName, changes: ByName, named: Collection[str], with_new: Collection[str] = ()
 ) -> list[Parameter]:
-    """Returns the parameters of a space with changes, their conditions settled as this module says.
+    """Returns a space's parameters after changes, with conditions adapted as this module says.
 
-    The named ones must not be dropped. The conditions of those in `with_new` are new: they stay
-    unchanged, and the new space checks them. What joins comes last.
+    Raises SearchSpaceError if a parameter in `named` could never be active. Parameters in
+    `with_new` have new conditions, which stay unchanged: the new space checks them. Added
+    parameters come last.
     """
     after = {**before, **changes}
     settled: dict[str, Parameter] = {}
@@ -176,7 +177,7 @@ def altered(
     while waiting:
         ready = [each for each in waiting.values() if not any(p in waiting for p in each.when)]
         if not ready:
-            # A circle: the new space reports it.
+            # The conditions form a circle, which the new space reports.
             settled.update(waiting)
             break
         for parameter in ready:
@@ -200,7 +201,7 @@ def altered(
 def _settled_condition(
     parameter: Parameter, before: ByName, changes: ByName, settled: ByName
 ) -> dict[str, tuple[Scalar, ...]] | None:
-    """Returns the rest of a condition once its parents are settled; None if it can't be met."""
+    """Returns what the changed parents leave of a condition; None if it can't be met."""
     demands: list[tuple[str, tuple[Scalar, ...]]] = []
     for name, values in parameter.when.items():
         if name not in changes or name not in settled:
@@ -210,7 +211,7 @@ def _settled_condition(
         parent = settled[name]
         left = _values_left(values, before.get(name), parent)
         if parent.count == len({parent.identity(value) for value in left}):
-            # Always met while the parent is active.
+            # The condition is always met while the parent is active.
             demands += parent.when.items()
         else:
             demands.append((name, left))
@@ -225,7 +226,7 @@ def _settled_condition(
 def _values_left(
     values: Iterable[Scalar], old: Parameter | None, new: Parameter
 ) -> tuple[Scalar, ...]:
-    """Returns the values of a condition that its parent can still have, in its spelling."""
+    """Returns the values of a condition that its new parent can have, in that parent's spelling."""
     possible = []
     for value in values:
         # A condition on a Float may say 1, and a Fixed in its place has the value 1.0.

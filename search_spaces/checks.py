@@ -1,7 +1,7 @@
-"""Checks of single settings, each with a sentence of one form.
+"""Checks of single settings, whose error messages all have the same form.
 
-Every check takes the setting's name and value and returns the value as a plain Python one. It
-raises the error that it is given, `SearchSpaceError`, `DataError` or `StudyError`.
+Every check takes the setting's name and value, and returns the value in a plain Python type. If the
+value is wrong, it raises the error class that it is given, such as `DataError`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _Name = TypeVar("_Name", bound=str)
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Returns whether a value is a whole number. True and False are none."""
+    """Returns whether a value is a whole number. True and False are not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_real(value: object) -> TypeGuard[float]:
-    """Returns whether a value is a finite number. True and False are none."""
+    """Returns whether a value is a finite number. True and False are not."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
     try:
         return math.isfinite(value)
     except OverflowError:
-        # An int that no float holds.
+        # The int is too large for a float.
         return False
 
 
@@ -63,7 +63,7 @@ def finite_number(setting: str, value: object, error: Error) -> float:
 
 
 def positive_number(setting: str, value: object, error: Error, of: str = "") -> float:
-    """Checks a finite number above 0, such as one "of seconds"."""
+    """Checks a finite number above 0; `of` adds to the message what it counts: "of seconds"."""
     if is_real(value) and value > 0:
         return value
     raise error.of_setting(setting, f"a number {of} above 0".replace("  ", " "), value)
@@ -84,7 +84,7 @@ def truth(setting: str, value: object, error: Error) -> bool:
 
 
 def choice(setting: str, value: object, names: Iterable[_Name], error: Error) -> _Name:
-    """Checks one of several names, and suggests the nearest."""
+    """Checks that a value is one of several names; the error suggests the nearest name."""
     choices = list(names)
     for name in choices:
         if isinstance(value, str) and value == name:
@@ -94,7 +94,7 @@ def choice(setting: str, value: object, names: Iterable[_Name], error: Error) ->
 
 
 def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
-    """Checks a list of texts, such as names of columns; a text alone is one of them."""
+    """Checks a list of texts, such as names of columns; a single text counts as a list of one."""
     texts = (value,) if isinstance(value, str) else value
     if isinstance(texts, Iterable) and all(isinstance(text, str) for text in (*texts,)):
         return tuple(texts)
@@ -102,7 +102,7 @@ def names(setting: str, value: object, error: Error) -> tuple[str, ...]:
 
 
 def known_name(kind: str, value: object, names: Iterable[str], error: Error) -> str:
-    """Checks a name of a long list, such as a column of a table, and suggests the nearest."""
+    """Checks that a value is in a long list of names; the error suggests the nearest names."""
     choices = list(names)
     if isinstance(value, str) and value in choices:
         return value

@@ -1,4 +1,4 @@
-"""From a declaration in Keras Tuner's or Optuna's words to a parameter, and several of one name.
+"""Turns Keras Tuner's and Optuna's declarations into parameters, also several under one name.
 
 The functions take the arguments of the libraries' own methods, and raise SearchSpaceError for a
 declaration that can't be searched. Where the libraries and our parameters differ:
@@ -8,8 +8,8 @@ declaration that can't be searched. Where the libraries and our parameters diffe
 - A range of one value becomes a `Fixed`.
 - Values of a choice keep their types, in any mixture; a value listed twice counts once.
 - Keras Tuner's steps on a reverse_log scale become a `Choice` of the values they lead to.
-- A default of Keras Tuner's that lies between two values of the domain becomes the nearest one:
-  Keras Tuner takes it unchanged, but never proposes it again. One outside the range is refused.
+- A default that lies between two values of the domain becomes the nearest value. (Keras Tuner takes
+  it unchanged, but never proposes it again.) A default outside the range is refused.
 - numpy's scalars become Python's.
 
 `hp.Float("learning_rate", …)` with one range for Adam and another for SGD is two parameters, as
@@ -19,8 +19,8 @@ record; the builder reads both as "learning_rate":
     learning_rate when optimizer is adam
     learning_rate when optimizer is sgd
 
-If no condition separates the declarations, they become one parameter, with the first domain that
-holds all values of the others.
+If no condition separates the declarations, they become one parameter, whose domain holds the values
+of all of them.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def keras_tuner_range(
 def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
     """Returns what `HyperParameters.Choice` declares.
 
-    Its default, unless one is given, is None if that is among the values and the first of them
-    otherwise, as Keras Tuner documents it.
+    If no default is given, it is None if None is among the values, and the first value otherwise,
+    as Keras Tuner documents it.
     """
     choice = Choice(name, _distinct(values))
     if default is None:
@@ -124,7 +124,7 @@ def same_domain(one: Parameter, other: Parameter) -> bool:
 def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
     """Returns the value of a domain that equals a written one; NOT_GIVEN if none does.
 
-    For example `1` of an Int for `1.0`.
+    For example, `1.0` written for an Int means its value `1`.
     """
     value = without_numpy(written)
     if parameter.contains(value):
@@ -137,7 +137,7 @@ def value_meant(parameter: Parameter, written: object) -> MaybeScalar:
 
 
 def _whole(value: Any) -> Any:
-    """`32.0` as `32`, which Keras Tuner and Optuna take for an int; anything else unchanged."""
+    """Returns `32` for `32.0`, which both libraries take as an int; other values unchanged."""
     number = without_numpy(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
@@ -156,7 +156,7 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
     proper: Any = is_whole if kind is Int else is_number
     if proper(low) and proper(high) and low == high:
         return Fixed(name, low if kind is Int else float(low))
-    # Refuses all that is wrong but a step that does not fit.
+    # This refuses everything that is wrong except a step that does not fit.
     whole = kind(name, low, high, scale=scale)
     if step in (None, whole.usual_step):
         return whole
@@ -166,7 +166,7 @@ def _range(kind: Range, name: str, low: Any, high: Any, step: Any, scale: Any) -
     low, high, step = whole.low, whole.high, step if kind is Int else float(step)
     exact = steps_between(low, high, step, ratio)
     steps, top = round(exact), high
-    # Beyond so many values a Float itself refuses the step.
+    # A Float itself refuses a step that makes more values than this.
     refused = kind is Float and exact > MOST_VALUES
     if not refused and not leads_to(low, high, step, ratio):
         steps = math.floor(exact)
@@ -197,9 +197,9 @@ def _with_default(declared: Parameter, low: Any, high: Any, default: Any) -> Par
 
 _WHEN: Final = " when "
 _LONGEST: Final = 120
-"""Characters of a name: MLflow takes 250, with other names around it."""
+"""The most characters of a name: MLflow takes 250, which must hold other names, too."""
 _LISTED: Final = 4
-"""Values of a parent that a name lists."""
+"""The most values of a parent that a name lists."""
 
 
 def read_as(name: str) -> str:
@@ -221,10 +221,10 @@ def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: se
 
 
 def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
-    """Returns one parameter for several declarations of a name, without condition.
+    """Returns one unconditional parameter for several declarations; None if their kinds differ.
 
-    The first that has all values of the others; else one made of all of them, with the first one's
-    scale, step and default. None if they are of different kinds.
+    It is the first declaration that has all values of the others. If there is none, it is made of
+    all declarations, with the scale, step and default of the first if they fit.
     """
     for each in declared:
         if all(_holds(each, other) for other in declared):
@@ -244,7 +244,7 @@ def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
 
 
 def _hull(like: Any, declared: Sequence[Any]) -> Parameter:
-    """Returns a range over all declared ones, with the first one's steps if they fit."""
+    """Returns a range that covers all declared ones, with the steps of the first if they fit."""
     lows = [each.default if isinstance(each, Listed) else each.low for each in declared]
     highs = [each.default if isinstance(each, Listed) else each.high for each in declared]
     low, high = min(lows), max(highs)
@@ -318,7 +318,7 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
 def _parameter(each: Any) -> Parameter:
     name, kind = str(each.name), type(each).__name__
     if kind in ("Int", "Float"):
-        # On a logarithmic scale, Keras Tuner may say 1 for no step of an Int.
+        # On a logarithmic scale, Keras Tuner may give an Int without a step the step 1.
         stepless = kind == "Int" and each.sampling not in (None, "linear") and each.step == 1
         make: Range = Int if kind == "Int" else Float
         step = None if stepless else each.step
@@ -340,7 +340,7 @@ def _parameter(each: Any) -> Parameter:
 def _condition(
     conditions: Sequence[Any], parameters: Sequence[Parameter]
 ) -> Mapping[str, tuple[Scalar, ...]] | None:
-    """Returns a condition by the parents' names in the space; None if it can't be met."""
+    """Returns a condition with its parents named as in the space; None if it can't be met."""
     condition: dict[str, tuple[Scalar, ...]] = {}
     for each in conditions:
         parents = [p for p in parameters if each.name in (p.name, read_as(p.name))]

@@ -94,7 +94,7 @@ class KerastudyError(Exception):
             hint: What to do, in sentences.
         """
         if received is not _NOTHING:
-            # As text: an error travels between processes, its value may not.
+            # It is kept as text: an error is sent between processes, which its value may prevent.
             self.received = shown(received)
         self.hint = hint
         sentences = [wrong, f"Received: {self.received}" if self.received else "", hint]
@@ -104,7 +104,7 @@ class KerastudyError(Exception):
 
     @classmethod
     def of_setting(cls, setting: str, expected: str, received: object, hint: str = "") -> Self:
-        """Returns the error of a setting that must be something else than what was received."""
+        """Returns the error for a setting whose received value is not the expected one."""
         error = cls(f"{setting} must be {expected}", received=received, hint=hint)
         error.setting, error.expected = setting, expected
         return error
@@ -255,6 +255,6 @@ def suggestion(received: object, known: Iterable[str]) -> str:
 
 
 def near_match(received: object, known: Iterable[str]) -> str:
-    """Returns what `suggestion` does if a known name is near, else an empty text."""
+    """Returns a question with the nearest known names; an empty text if none is near."""
     near = difflib.get_close_matches(received, list(known)) if isinstance(received, str) else []
     return f"Did you mean {quoted(near, 'or')}?" if near else ""

@@ -22,7 +22,7 @@ from search_spaces.space import SearchSpace
 
 
 def opened_again(value: Any) -> Any:
-    """Returns a copy of a list or dict, which a builder may change; other values as they are."""
+    """Returns a copy of a tuple, list or dict, as a builder may change it; else the value."""
     return copy.deepcopy(value) if isinstance(value, list | dict | tuple) else value
 
 
@@ -31,19 +31,19 @@ class Scope(NamedTuple):
 
     parent: str
     values: tuple[Scalar, ...]
-    """The parent's values under which the scope is active; maybe none."""
+    """The parent's values under which the scope is active; may be empty."""
     met: bool
 
 
 class InlineDeclarations:
     """The methods of every `hp`: a builder reads a value, or declares it and receives it at once.
 
-    A subclass says what the values are. Under a Keras Tuner scope that is not active, or with
-    `parent_name` and `parent_values` that are not met, every declaration returns None.
+    A subclass provides the values. Every declaration returns None in a Keras Tuner scope that is
+    not active, or if the parent has none of the `parent_values`.
     """
 
     def __init__(self, readable: dict[str, Any]) -> None:
-        """Takes the values that can be read without a declaration, by name; it grows."""
+        """Takes a dict of the values that can be read without a declaration; the dict grows."""
         self._readable = readable
         self._declared: dict[str, Parameter] = {}
         self._out_of_scope: dict[str, Parameter] = {}
@@ -56,7 +56,7 @@ class InlineDeclarations:
         raise NotImplementedError
 
     def _standing(self, name: str) -> tuple[Parameter | None, Any]:
-        """Returns the parent of a condition and its value; NOT_GIVEN if it is inactive."""
+        """Returns a condition's parent and its value, which is NOT_GIVEN for an inactive parent."""
         raise NotImplementedError
 
     def _unreadable(self, name: str) -> HyperparameterError:
@@ -76,7 +76,7 @@ class InlineDeclarations:
                 `otherwise`.
         """
         name = self._scoped(name)
-        # To ask is to read: the builder uses the value if there is one.
+        # Asking counts as reading: the builder uses the value if there is one.
         self._note_read([name])
         if name not in self._readable:
             raise self._unreadable(name)
@@ -101,7 +101,7 @@ class InlineDeclarations:
     def values(self) -> dict[str, Any]:
         """All values that can be read, as a new dict in declared order.
 
-        An attribute, not a method, as in Keras Tuner. All of them count as read.
+        This is an attribute, not a method, as in Keras Tuner. All values count as read.
         """
         self._note_read(self._readable)
         return {name: opened_again(value) for name, value in self._readable.items()}
@@ -123,7 +123,7 @@ class InlineDeclarations:
         return len(self._readable)
 
     def copy(self) -> Self:
-        """Returns a copy, whose declarations join only there. Reading is recorded in both.
+        """Returns a copy. Its declarations join the copy alone; reads are recorded in both.
 
         `keras_tuner.HyperModel(tunable=False)` builds with a copy.
         """
@@ -217,7 +217,8 @@ class InlineDeclarations:
     def conditional_scope(self, parent_name: str, parent_values: Any) -> Iterator[None]:
         """Opens a scope, whose declarations are active only if the parent has one of the values.
 
-        The code within runs in any case, as in Keras Tuner; declarations then return None.
+        The code in the scope always runs, as in Keras Tuner; its declarations return None if the
+        scope is not active.
 
         Args:
             parent_name: The name of a hyperparameter that was declared before.
@@ -278,11 +279,11 @@ class InlineDeclarations:
         return self.suggest_float(name, low, high, step=q)
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Sets an attribute, which `user_attrs` has in the same build."""
+        """Sets an attribute that `user_attrs` returns during the same build."""
         self._user_attrs[key] = value
 
     def set_system_attr(self, key: str, value: Any) -> None:
-        """Does nothing: Optuna's own notes are not for builders. Optuna 5 dropped it."""
+        """Does nothing: system attributes are not for builders. Optuna 5 dropped this method."""
 
     @property
     def user_attrs(self) -> dict[str, Any]:
@@ -334,10 +335,10 @@ class Hyperparameters(InlineDeclarations):
     is read, so that unread parameters can be reported.
 
     A builder written for Keras Tuner or Optuna declares its hyperparameters inline
-    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value; the domain
-    of the space holds, not the declared one. If the trial has no value of that name, because it is
-    not active or not in the space, the declaration returns its own default and adds it to `joined`.
-    A name that a build declares twice has one value in that build.
+    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value; the space's
+    domain counts, not the declared one. If the trial has no value of that name, because the
+    parameter is not active or not in the space, the declaration returns its own default, and the
+    parameter is added to `joined`. A name that a build declares twice has one value in that build.
 
     Parameters called "learning_rate when …" are read as "learning_rate"; `declarations` says why.
 
@@ -353,7 +354,7 @@ class Hyperparameters(InlineDeclarations):
         """Takes the values of a trial.
 
         Args:
-            space: The space that they are from.
+            space: The space that the values are from.
             values: The values of the active parameters.
             number: The trial's number, from 0; None where there is none.
 
@@ -362,7 +363,7 @@ class Hyperparameters(InlineDeclarations):
         """
         self._space, self._values = space, space.resolve(values)
         self._active = frozenset(values)
-        # A builder reads a parameter by its name, or an active variant of it.
+        # A name that a builder reads means the parameter of that name, or its active variant.
         self._named: dict[str, str] = {}
         for name in self._values:
             visible = name if name in space and read_as(name) == name else read_as(name)
@@ -402,7 +403,7 @@ class Hyperparameters(InlineDeclarations):
 
     @property
     def joined(self) -> tuple[Parameter, ...]:
-        """Parameters that the builder declared and the trial has no value of, without condition."""
+        """Parameters that the builder declared and the trial has no value for; unconditional."""
         return tuple(self._joined.values())
 
     def _value_of(self, parameter: Parameter) -> Any:
@@ -458,13 +459,13 @@ class Hyperparameters(InlineDeclarations):
 
     def _note_read(self, names: Iterable[str]) -> None:
         for name in names:
-            # One that is not active is read by all the names that it may have.
+            # If no variant of the name is active, all its variants count as read.
             called = self._named.get(name)
             known = [called] if called else [n for n in self._space.names if read_as(n) == name]
             self._read.update(each for each in [name, *known] if each in self._space)
 
     def __repr__(self) -> str:
-        """Returns the values by name; those of parameters that are not active in brackets."""
+        """Returns the values by name, with the values of inactive parameters in brackets."""
         shown = [
             f"{name}={value!r}"
             if self._called(name) in self._active or name in self._joined

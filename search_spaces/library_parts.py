@@ -1,7 +1,7 @@
 """Private names of libraries, each declared once and looked up when it is first needed.
 
 A library may drop its private names in any version. Therefore one module for each library declares
-those that are used, and its users can do without a name that is missing.
+the names that kerastudy uses, and callers find out if a name is missing.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class PrivatePart:
         _declared.append(self)
 
     def __str__(self) -> str:
-        """Returns the name after its owner's."""
+        """Returns the owner's name, a dot, and the name."""
         return f"{self.owner}.{self.name}"
 
     def missing(self) -> MissingPartError:
-        """Returns the error that says that it is missing."""
+        """Returns the error that says that the name is missing."""
         try:
             version = importlib.metadata.version(self.library)
         except importlib.metadata.PackageNotFoundError:
@@ -40,10 +40,10 @@ class PrivatePart:
 
 
 class ModulePart(PrivatePart):
-    """A private name of a module, or of a module that is private itself."""
+    """A private name in a module, or any name in a private module."""
 
     def get(self) -> Any:
-        """Returns the object of that name. Raises MissingPartError if nothing has it."""
+        """Returns the object. Raises MissingPartError if the module or the name is missing."""
         try:
             return getattr(importlib.import_module(self.owner), self.name)
         except (ImportError, AttributeError):

@@ -9,7 +9,7 @@ range or the values:
                             else the range's middle in its scale, or the first of the values
     role, when, otherwise   as every parameter takes them; see `Parameter`
 
-All raise SearchSpaceError if any of it is wrong. Ranges without a source are our own choice.
+All raise SearchSpaceError if an argument is wrong. Ranges without a source are our own choice.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ INITIALIZER_ALIASES: Final[Mapping[str, str]] = {
     "uniform": "random_uniform",
     "zero": "zeros",
 }
-"""Other names that Keras takes for the same: class names, and those of older versions."""
+"""Other names that Keras takes for these initializers: class names and older names."""
 
 BIAS_INITIALIZERS: Final = tuple(
     name for name in INITIALIZERS if name not in ("identity", "orthogonal")
@@ -114,9 +114,9 @@ def units(
 ) -> Int:
     """How many units a layer has, usually 16 to 512 on a log scale.
 
-    Bengio 2012 (arXiv:1206.5533, section 3.2) searches it on a log scale, and finds that more than
-    needed hurts little with regularization. A `step` above 1 is the ratio of neighbours: 2 takes
-    powers of two.
+    Bengio 2012 (arXiv:1206.5533, section 3.2) searches this number on a log scale, and finds that
+    more units than needed hurt little with regularization. A `step` above 1 is the ratio of
+    neighbours: 2 doubles.
 
     Example:
         >>> ks.units(16, 128)
@@ -135,8 +135,8 @@ def layers(
 ) -> Int:
     """How many layers, usually 1 to 4 on a linear scale.
 
-    The name, "num_layers", is that of Keras Tuner's guide
-    (https://keras.io/keras_tuner/guides/getting_started/), so that its builders read it.
+    The name "num_layers" comes from Keras Tuner's guide
+    (https://keras.io/keras_tuner/guides/getting_started/), so that the guide's builders read it.
 
     Example:
         >>> ks.layers(1, 3)
@@ -199,7 +199,7 @@ def bias_initializer(
 ) -> Choice:
     """How a layer's bias begins, by its Keras name; Keras's default, "zeros", is the first.
 
-    What `initializer` says of seeds holds here too.
+    The note on seeds at `initializer` holds here, too.
 
     Example:
         >>> ks.bias_initializer(["zeros", "ones"])
@@ -224,9 +224,9 @@ def l1(
     Bengio 2012 (arXiv:1206.5533, section 3.2) treats the coefficients of both penalties as
     hyperparameters to be searched on a log scale; Keras's own default, 0.01
     (https://keras.io/api/layers/regularizers/), lies in the range.
-    Zero has no logarithm, so "off" is a switch called "use_" and the name, which begins off, and a
-    builder reads 0.0 while it is off: pass `hp["l1"]` to `keras.regularizers.L1` without asking for
-    the switch. With `off=False` there is the factor alone.
+    Zero has no logarithm, so a switch such as "use_l1", False by default, turns the penalty off. A
+    builder then reads 0.0: pass `hp["l1"]` to `keras.regularizers.L1` without asking for the
+    switch. With `off=False` there is the factor alone.
 
     Example:
         >>> ks.SearchSpace(ks.l1()).names
@@ -253,7 +253,7 @@ def l2(
     role: str = "nuisance",
     when: Mapping[str, object] | None = None,
 ) -> Float | tuple[Boolean, Float]:
-    """The factor of an L2 penalty on weights, as that of `l1`.
+    """The factor of an L2 penalty on weights, with the range and the switch of `l1`.
 
     Example:
         >>> space = ks.SearchSpace(ks.l2())
@@ -408,7 +408,7 @@ def batch_size(
     """How many examples a training step sees, usually a power of two from 16 to 256.
 
     Bengio 2012 (arXiv:1206.5533, section 3.1.1): between 1 and a few hundred, 32 a good default.
-    32 is Keras's own default too (https://keras.io/api/models/model_training_apis/).
+    32 is Keras's own default, too (https://keras.io/api/models/model_training_apis/).
 
     Example:
         >>> ks.batch_size([32, 64])
@@ -450,11 +450,11 @@ def optimizer(
     default: str | None = None,
     **declared: Unpack[Declared],
 ) -> Choice | tuple[Parameter, ...]:
-    """Which optimizer, by its name in https://keras.io/api/optimizers/, and what goes with each.
+    """Which optimizer, by its name in https://keras.io/api/optimizers/, and parameters for each.
 
     Choi et al. 2019 (arXiv:1910.05446) show that optimizers compare fairly only if each is tuned
-    in its own range: `learning_rate=True` and `momentum=True` give each one that takes it its own
-    parameter, active only with it.
+    in its own range. So `learning_rate=True` and `momentum=True` add a parameter for each optimizer
+    that takes one, active only with that optimizer.
 
     Args:
         values: Names, such as "adam"; see `OPTIMIZERS`.
@@ -463,10 +463,10 @@ def optimizer(
         momentum: Whether to add "sgd.momentum" and so on; see `MOMENTUM_OPTIMIZERS`.
         name: What the choice is called.
         default: The optimizer to begin with; left out, the first.
-        **declared: Of the choice. What goes with it is nuisance.
+        **declared: Options of the choice. The added parameters have the role "nuisance".
 
     Returns:
-        A Choice; with what goes with it, a group.
+        A Choice; a group if parameters are added.
 
     Example:
         >>> ks.optimizer(["adam", "sgd"], learning_rate=False)
@@ -474,7 +474,7 @@ def optimizer(
         >>> ks.SearchSpace(ks.optimizer(["adam"], learning_rate=True)).names
         ('optimizer', 'adam.learning_rate')
     """
-    # Keras looks optimizers up in lower case, whatever the case they are given in.
+    # Keras looks optimizers up by their names in lower case.
     names = _known(values, "optimizer", OPTIMIZERS, str.lower)
     choice = Choice(name, names, default=_or_first(default), **declared)
     group: list[Parameter] = [choice]
@@ -493,7 +493,7 @@ def optimizer(
     return tuple(group) if learning_rate or momentum else choice
 
 
-# `optimizer` has arguments of these names.
+# The arguments of `optimizer` hide the functions of these names.
 _rate, _momentum = learning_rate, momentum
 
 
@@ -508,12 +508,12 @@ def _usual(default: float | None, customary: float, low: float, high: float) -> 
     try:
         return customary if low <= customary <= high else None
     except TypeError:
-        # Bounds that aren't numbers: the parameter has a better message.
+        # The bounds aren't numbers: the parameter itself has a better message.
         return None
 
 
 def _check_bounds(setting: str, low: object, high: object, least: float, most: float) -> None:
-    """Checks that a range stays where its quantity has a meaning."""
+    """Checks that the ends of a range make sense for its quantity."""
     for bound in (low, high):
         # The parameter itself refuses bounds that aren't numbers, with a better message.
         if isinstance(bound, int | float) and not least <= bound <= most:
@@ -524,7 +524,7 @@ def _check_bounds(setting: str, low: object, high: object, least: float, most: f
 def _known(
     values: Sequence[str], kind: str, known: Iterable[str], spelled: Callable[[str], str] = str
 ) -> tuple[str, ...]:
-    """Returns the values, if Keras makes all of them by name; class names are not suggested."""
+    """Checks that Keras makes each value by name, and returns all; suggests no class names."""
     if isinstance(values, str):
         raise SearchSpaceError.of_setting(
             f"The {kind} values", "a list or a tuple of names", values, f"Write [{values!r}]."

@@ -22,9 +22,9 @@ from search_spaces.parameters.parameter import (
 )
 
 
-# Not a dataclass: importing those takes as long as importing all of this package.
+# Not a dataclass: importing `dataclasses` takes as long as importing all of this package.
 class Containment(NamedTuple):
-    """Whether values are in a space: true or false in a condition, with the reason.
+    """Whether values are in a space, as an object that is true or false and has the reason.
 
     Attributes:
         reason: Why the values are not in the space; empty if they are.
@@ -160,8 +160,8 @@ class SearchSpace:
         """Returns which parameters are active.
 
         Args:
-            values: The values, at least of the parents. Others, and unknown names, are ignored;
-                without its parent's value a child is not active.
+            values: The values of at least the parents. Other values and unknown names are ignored.
+                A child is not active if its parent has no value here.
 
         Returns:
             The names of the active parameters, as declared.
@@ -221,7 +221,7 @@ class SearchSpace:
             raise SearchSpaceError(containment.reason)
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a builder's readings: the values, and `otherwise` of inactive parameters.
+        """Returns what a builder reads: the values, and `otherwise` of inactive parameters.
 
         Args:
             values: Values of the active parameters.
@@ -297,8 +297,8 @@ class SearchSpace:
                 defaults make a named child active.
 
         Raises:
-            SearchSpaceError: If a name is unknown, with near matches, or that of a Fixed parameter;
-                if none is given; if one could never be active.
+            SearchSpaceError: If a name is unknown (the text has near matches) or is that of a Fixed
+                parameter; if no name is given; if a named parameter could never be active.
 
         Example:
             >>> ks.SearchSpace(ks.dropout(), ks.units()).only("dropout")["units"]
@@ -314,7 +314,7 @@ class SearchSpace:
         parameter's kind. A parameter keeps its condition.
 
         Args:
-            values: Values by name, for names that are no identifiers of Python.
+            values: Values by name, for names that are not Python identifiers.
             **named: Values by name.
 
         Raises:
@@ -335,12 +335,12 @@ class SearchSpace:
         return SearchSpace(alterations.altered(self._by_name, new, new))
 
     def replace(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
-        """Returns the space with these declarations in place of those of the same names.
+        """Returns the space with these declarations, which replace parameters of the same names.
 
         Args:
-            *parameters: Parameters and groups of them. One without a condition keeps the condition
-                of the one that it replaces, and one without `otherwise` its `otherwise`; all else
-                is as declared here. (`with_parameters` keeps nothing.)
+            *parameters: Parameters and groups of them. A parameter without a condition keeps that
+                of the parameter that it replaces. Without `otherwise`, it keeps that, too. All
+                else is as declared here. (`with_parameters` keeps nothing.)
 
         Raises:
             SearchSpaceError: If a name is unknown, with near matches; if a parameter given here
@@ -357,13 +357,13 @@ class SearchSpace:
         return SearchSpace(alterations.altered(self._by_name, new, new, conditioned))
 
     def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> SearchSpace:
-        """Returns the space with these added, or put in place of those of their names.
+        """Returns the space with these parameters, added or replacing parameters of the same names.
 
         Args:
             *parameters: Parameters and groups of them; those with new names come last.
 
         Raises:
-            SearchSpaceError: If the condition of one can't be met in the new space.
+            SearchSpaceError: If a given parameter's condition can't be met in the new space.
         """
         new = alterations.declared(parameters)
         return SearchSpace(alterations.altered(self._by_name, new, new, new))
@@ -371,13 +371,13 @@ class SearchSpace:
     def grid(self) -> Iterator[dict[str, Any]]:
         """Returns all configurations, each once, lazily; the first parameter varies slowest.
 
-        "First" is as declared, except that a parent comes before its children.
+        The order is as declared, except that a parent comes before its children.
 
         Returns:
             An iterator of values, each in declared order.
 
         Raises:
-            SearchSpaceError: If a parameter is continuous; at the call, not at the first value.
+            SearchSpaceError: If a parameter is continuous. The call raises it, not the iterator.
         """
         continuous = [each.name for each in self._parameters if each.count is None]
         if continuous:
@@ -469,9 +469,9 @@ class SearchSpace:
 
 
 def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns values of the active parameters: these values, and defaults for the rest.
+    """Returns a value for each active parameter: the given one, or else the default.
 
-    Values of parameters that are not active with them are left out.
+    Given values of inactive parameters are left out.
     """
     by_name = {parameter.name: parameter for parameter in space}
     for name in values:
@@ -488,7 +488,7 @@ def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
 def holds(
     parameter: Parameter, parents: Mapping[str, Parameter], active: Mapping[str, Any]
 ) -> bool:
-    """Returns whether a parameter is active, by the values of the active parameters before it."""
+    """Returns whether a parameter is active, by the values of the parents that are active."""
     for name, values in parameter.when.items():
         if name not in active:
             return False
@@ -528,7 +528,7 @@ def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
     waiting = list(parameters)
     placed: dict[str, Parameter] = {}
     while waiting:
-        # The first that can be placed, each time: this keeps the declared order where possible.
+        # Placing the first possible one each time keeps the declared order as far as possible.
         ready = next(each for each in waiting if all(name in placed for name in each.when))
         placed[ready.name] = ready
         waiting.remove(ready)

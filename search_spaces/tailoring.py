@@ -42,7 +42,7 @@ Kind = TypeVar("Kind", bound=Parameter)
 _PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
 
 
-# Not a dataclass: importing those takes as long as importing all of this package.
+# Not a dataclass: importing `dataclasses` takes as long as importing all of this package.
 class Tailoring(NamedTuple):
     """Changes to a space; a value that can be pickled, and written as JSON.
 
@@ -61,8 +61,9 @@ class Tailoring(NamedTuple):
         """Returns the tailoring that a command line asks for.
 
         Args:
-            only: What was given to `--only`, once for each time; None or empty if it was not given.
-            ranges: What was given to `--set`: `NAME=RANGE`, `NAME=VALUE` or `NAME=VALUE,VALUE`.
+            only: The texts of all `--only` options; None or empty if there is none.
+            ranges: The texts of all `--set` options: `NAME=RANGE`, `NAME=VALUE` or
+                `NAME=VALUE,VALUE`.
 
         Raises:
             SearchSpaceError: If a text has no `=`, or a name is given twice.
@@ -83,17 +84,17 @@ class Tailoring(NamedTuple):
         return self.only is None and not self.ranges
 
     def apply(self, space: SearchSpace) -> SearchSpace:
-        """Returns the tailored space: ranges are set, then all others fixed.
+        """Returns the tailored space: sets ranges, then fixes what `only` leaves out.
 
-        Conditions are settled once, at the end, as `alterations` says: `--set optimizer=sgd` and
-        `--only momentum` go together.
+        Conditions are adapted once, at the end, as `alterations` describes: so
+        `--set optimizer=sgd` makes `--only momentum` possible.
 
         Args:
             space: The space as the study declares it.
 
         Raises:
-            SearchSpaceError: If a name is unknown, with near matches; if a text can't be read as
-                what it is for, quoting it; if a parameter that is named could never be active.
+            SearchSpaceError: If a name is unknown (the message has near matches); if a text can't
+                be read as a range or values; if a named parameter could never be active.
         """
         if self.empty:
             return space
@@ -129,7 +130,7 @@ class Tailoring(NamedTuple):
 
 
 def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
-    """Returns names from texts, each a name or several with commas between."""
+    """Returns the names in texts, each of which has one name or several between commas."""
     names: list[str] = []
     for text in texts:
         # A name may have a comma in it.
@@ -140,12 +141,12 @@ def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
 
 
 def read_domain(parameter: Parameter, text: str) -> Parameter:
-    """Returns a declaration in place of the parameter's, from the text form of `--set`.
+    """Returns a new declaration of a parameter, from the text form of `--set`.
 
     A range keeps the declared scale and step if they fit it (a log scale needs a low above 0, a
     step must lead from low to high), unless the text gives its own, which must fit. The role is
     kept, and the default if the new domain has it. A range makes a Float or an Int, several values
-    a Choice (of a Boolean a Boolean), one value a Fixed; all without a condition.
+    a Choice, both values of a Boolean a Boolean, one value a Fixed; all without a condition.
     """
     low, dots, rest = text.partition("..")
     is_value = isinstance(parameter, Listed) and text in parameter.values
@@ -172,9 +173,9 @@ def read_value(parameter: Parameter, text: str) -> Any:
 
 
 def spell_domain(parameter: Parameter) -> str:
-    """Returns the text form of a parameter's domain: what `read_domain` makes it of.
+    """Returns the text form of a parameter's domain, from which `read_domain` makes it again.
 
-    A Fixed is spelled too, as its value.
+    The text form of a Fixed is its value.
     """
     if isinstance(parameter, Float | Int):
         step = "" if parameter.step == parameter.usual_step else f":{parameter.step!r}"
@@ -197,7 +198,7 @@ def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
 
 
 def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:
-    """Returns a Float or Int from `LOW..HIGH`, `:STEP` and `:SCALE` in any order after it."""
+    """Returns a Float or Int from `LOW..HIGH`, followed by `:STEP` and `:SCALE` in any order."""
     kinds = kinds_of(parameter)
     if not kinds <= {int, float}:
         hint = f"List its values, as in --set '{parameter.name}=VALUE,VALUE'."
@@ -219,7 +220,7 @@ def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float |
         options["scale"] = parameter.scale if keeps_scale else "linear"
     if steps:
         options["step"] = steps[0]
-    # A step means another thing on another scale.
+    # The declared step is kept on the same scale only: on another it means something else.
     elif isinstance(parameter, Float | Int) and options["scale"] == parameter.scale:
         # A declared step that does not lead from low to high is dropped; all else that is wrong
         # raises again below.
@@ -243,13 +244,13 @@ def _read_values(parameter: Parameter, text: str) -> list[Any]:
             raise parameter.wrong("values", 'a list in JSON, such as ["a", 3, null]', text)
         return [value_of_kind(parameter, each) for each in content]
     if isinstance(parameter, Listed) and text in parameter.values:
-        # One value with a comma in it.
+        # This is one value with a comma in it.
         return [read_value(parameter, text)]
     return [read_value(parameter, each.strip()) for each in text.split(",")]
 
 
 def _read_listed(parameter: Listed, text: str) -> Any:
-    """Returns a value of a Choice, a Boolean or a Fixed from its text, if possible one it has."""
+    """Returns the value that a text means for a Choice, Boolean or Fixed: if possible its own."""
     if parameter.objects:
         content = read_object(text)
         if content is not None:
@@ -263,13 +264,13 @@ def _read_listed(parameter: Listed, text: str) -> Any:
     for reading in readings:
         if not isinstance(reading, list | dict) and parameter.contains(reading):
             return parameter.canonical(reading)
-    # None of its values: the first reading of a type that it has.
+    # No reading is one of its values: take the first whose type one of its values has.
     types = kinds_of(parameter)
     return next((reading for reading in readings if type(reading) in types), text)
 
 
 def _like(parameter: Parameter, domain: Kind) -> Kind:
-    """Returns a domain with the parameter's default, if the domain has it."""
+    """Returns a domain, with the parameter's default if that lies in the domain."""
     has_it = domain.contains(parameter.default)
     return domain.with_default(parameter.default) if has_it else domain
 
@@ -289,7 +290,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _json(text: str) -> object:
-    """Returns the content of a text in JSON; the text itself if it is no JSON."""
+    """Returns the content of a JSON text; the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -19,7 +19,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def readable(value: object, digits: int = 4) -> str:
-    """Returns a hyperparameter's value as in Python, but texts plainly and floats shortened."""
+    """Returns a hyperparameter's value for people: texts without quotes, floats shortened."""
     if isinstance(value, float):
         return f"{value:.{digits}g}"
     if value is None or isinstance(value, str | bool):
@@ -28,7 +28,7 @@ def readable(value: object, digits: int = 4) -> str:
 
 
 def listed(items: Iterable[object], last: str = "and", most: int | None = None) -> str:
-    """Returns items in one phrase: ``a, b and c``; of many the first: ``a, b and 5 more``."""
+    """Returns items in one phrase: ``a, b and c``, or ``a, b and 5 more`` beyond ``most``."""
     texts = [str(item) for item in items]
     if most is not None and len(texts) > most:
         texts[most:] = [f"{len(texts) - most:,} more"]
@@ -46,7 +46,7 @@ def counted(amount: int, noun: str) -> str:
 
 
 def amounts(counts: Mapping[str, int]) -> str:
-    """Returns amounts with their names, without those of 0: ``30 complete, 2 pruned``."""
+    """Returns the amounts that are not 0, with their names: ``30 complete, 2 pruned``."""
     return ", ".join(f"{amount:,} {name}" for name, amount in counts.items() if amount)
 
 

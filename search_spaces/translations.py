@@ -1,4 +1,4 @@
-"""A search space in Optuna's and in Keras Tuner's terms, and reading back what they propose.
+"""Translates a search space for Optuna and Keras Tuner, and reads back what they propose.
 
 A parameter that a library can hold exactly keeps its name there. Others are encoded, under a name
 that says how, so that a dashboard does not mislead:
@@ -21,8 +21,8 @@ that says how, so that a dashboard does not mislead:
     Boolean                                          False and True, under the same name
 
 Neither library gets a Fixed. Keras Tuner gets indices because its `Float(0, 0.5, step=0.1)` never
-yields 0.5, and spellings because its `Choice` has one type, in which True is 1. Optuna, and Keras
-Tuner, which imports TensorFlow, are imported when a space is translated.
+yields 0.5, and spellings because the values of its `Choice` have one type, and True becomes 1.
+Optuna and Keras Tuner (which imports TensorFlow) are imported only when a space is translated.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 _ROUNDING: Final = 1e-9
-"""How far beyond its range, relative to its end, a stored float may be: what the exponentials and
-multiplications of samplers leave. Optuna takes a value that is ten times this of a step off."""
+"""How far beyond its range a stored float may be, relative to the range's end: samplers make
+rounding errors. Optuna itself takes values that are off by ten times this part of a step."""
 
 _STEP_TOLERANCE: Final = 1e-6
-"""How far off its grid, in steps, a float that Optuna stored may be."""
+"""How far, in steps, a float that Optuna stored may be from a value of the grid."""
 
 
 class _Encoding:
@@ -60,7 +60,7 @@ class _Encoding:
     Attributes:
         name: The parameter's name in the library.
         listed: What the library stores for each value, in order; None if it stores numbers of the
-            domain's own.
+            domain.
     """
 
     library: ClassVar[str]
@@ -131,10 +131,10 @@ class _EncodedSpace(Generic[_AnyEncoding]):
         return self._space
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the values of a trial, from the library's values by its names.
+        """Returns a trial's values, from the library's values by the library's names.
 
-        They are exactly as declared, in declared order: those of the active parameters, Fixed ones
-        included.
+        The result has all active parameters, also Fixed ones, in declared order, with exactly the
+        declared values.
         """
         for name in stored:
             if name not in self._stored_names:
@@ -192,7 +192,7 @@ class OptunaEncoding(_Encoding):
         listed: Sequence[Any] | None = None
         how = ""
         if isinstance(parameter, Listed):
-            # Optuna looks choices up with ==, for which 1, 1.0 and True are equal. So does a set.
+            # Optuna compares choices by ==, as a set does: then 1, 1.0 and True are equal.
             distinct = len(set(parameter.values)) == parameter.count
             listed = parameter.values if distinct else [*map(json.dumps, parameter.values)]
         elif not _optuna_keeps_steps(parameter):
@@ -219,7 +219,7 @@ class OptunaEncoding(_Encoding):
         return distribution
 
     def suggest(self, trial: BaseTrial) -> Any:
-        """Returns a trial's suggestion, as Optuna stores it; perhaps a rounding error off."""
+        """Returns a trial's suggestion, as Optuna stores it; it may be off by a rounding error."""
         drawn: Any = self.distribution
         if isinstance(self.parameter, Listed):
             return trial.suggest_categorical(self.name, drawn.choices)
@@ -253,9 +253,9 @@ class OptunaEncoding(_Encoding):
 def _optuna_keeps_steps(parameter: Parameter) -> bool:
     """Returns whether Optuna can keep a parameter's steps and values.
 
-    It has none by ratio. In linear steps, it moves a high that the step does not meet exactly in
-    decimals, and refuses a value that is more than 1e-8 of a step off in binary, which happens with
-    large numbers in small steps.
+    Optuna has no steps by ratio. With linear steps, it lowers a high that the step does not meet
+    exactly in decimals, and refuses a value that is off by more than 1e-8 of a step in binary,
+    which happens with large numbers and small steps.
     """
     if isinstance(parameter, Int):
         return parameter.scale != "log" or parameter.step == 1
@@ -287,7 +287,7 @@ class OptunaSpace(_EncodedSpace[OptunaEncoding]):
         return {each.name: each.distribution for each in self._encodings.values()}
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
-        """Returns the values that a trial of Optuna suggests, as `decode` does."""
+        """Returns the values that an Optuna trial suggests, in the form of `decode`."""
         return self._walk(lambda encoding: encoding.decode(encoding.suggest(trial)))
 
     def encode(
@@ -349,7 +349,7 @@ class KerasTunerEncoding(_Encoding):
         domain = self.parameter
         slack = _ROUNDING * max(abs(domain.low), abs(domain.high))
         if isinstance(domain, Int):
-            # At the very top Keras Tuner makes high + 1 of an int on a logarithmic scale.
+            # On a logarithmic scale, Keras Tuner may propose high + 1 for an int.
             slack = 0.0 if domain.scale == "linear" else 1.0
         value = domain.nearest(stored)
         fits = abs(value - stored) <= slack and isinstance(stored, type(domain.low))
@@ -357,16 +357,16 @@ class KerasTunerEncoding(_Encoding):
 
 
 class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
-    """Translates between the values of a search space and those of Keras Tuner's oracles."""
+    """Translates between the values of a search space and the values of Keras Tuner's oracles."""
 
     RESERVED: ClassVar[str] = "tuner/"
-    """The begin of names that Keras Tuner's Hyperband puts among the values of a trial."""
+    """The prefix of names that Keras Tuner's Hyperband puts among the values of a trial."""
 
     def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
         """Chooses an encoding for each parameter.
 
-        Keras Tuner's grid needs all values of each int, and lists only ten of one on a logarithmic
-        scale: with `listed`, these use indices too.
+        Keras Tuner's grid needs all values of each int, but lists only ten of an int on a
+        logarithmic scale. With `listed`, such ints are encoded as indices.
         """
         for name in space.names:
             if name.startswith(self.RESERVED) and not isinstance(space[name], Fixed):
@@ -378,9 +378,9 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
         super().__init__(space, functools.partial(KerasTunerEncoding, all_listed=listed))
 
     def hyperparameters(self) -> HyperParameters:
-        """Returns the space as Keras Tuner's, parents first, without the Fixed ones.
+        """Returns Keras Tuner's hyperparameters, parents first, without the Fixed ones.
 
-        Each has as conditions those of all its ancestors, as in nested `conditional_scope`s.
+        Each of them has the conditions of all its ancestors, as in nested `conditional_scope`s.
         """
         import keras_tuner
 
@@ -404,7 +404,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
         return super().decode({n: v for n, v in stored.items() if not n.startswith(self.RESERVED)})
 
     def _conditions(self, parameter: Parameter, known: Mapping[str, list[Any]]) -> list[Any]:
-        """Returns its conditions and those of all ancestors; a Fixed parent's own replace it."""
+        """Returns a parameter's conditions and its ancestors', without those on Fixed parents."""
         conditions: list[Any] = []
         for name, values in parameter.when.items():
             conditions += [each for each in known[name] if each not in conditions]
@@ -415,7 +415,7 @@ class KerasTunerSpace(_EncodedSpace[KerasTunerEncoding]):
 
 
 def _on(parent: str, values: Sequence[Any]) -> Any:
-    """Returns Keras Tuner's condition on a parent, whose class is private; a scope makes one."""
+    """Returns Keras Tuner's condition on a parent. Its class is private, so a scope makes it."""
     import keras_tuner
 
     scratch = keras_tuner.HyperParameters()

@@ -1,4 +1,4 @@
-"""The top floor: studies, from their definition to their champion; commands and the public face."""
+"""The highest of the three packages: studies, the commands, and the names that users import."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""A look at a study's data, for `check_data` and ``kerastudy data``."""
+"""Checks a study's data, for `check_data` and ``kerastudy data``."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from tracking.store.folder import default_store_path, open_store
 def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFindings:
     """Looks at data before a model is trained on it.
 
-    Sizes, classes by part, missing and constant columns, samples that are in two parts, and whether
-    the parts come from the same distribution. Of a test part only the inputs are looked at.
+    Checks sizes, classes by part, missing and constant columns, samples that are in two parts, and
+    whether the parts come from the same distribution. Of a test part, checks only the inputs.
 
     Args:
-        data: What a function of `datasets` returns; or a study, whose data it is.
+        data: What a function of `datasets` returns, or a study that has such data.
 
     Returns:
         The findings: `print` shows each in a line.
 
     Raises:
         DataError: If the data can't be read.
-        StudyError: If it is made by a function of the hyperparameters, and that fails.
+        StudyError: If a function of the hyperparameters makes the data, and it fails.
 
     Example:
         >>> findings = ks.check_data(ks.datasets.digits())
@@ -69,7 +69,7 @@ def check_target(
     If the store has the study with the same data, the findings are recorded there, and its report
     is made again.
 
-    Returns the findings, and the studies that have them in their record now.
+    Returns the findings, and the names of the studies that have them in their record now.
     """
     with showing() as progress:
         progress.wait(what_is_loaded(target))
@@ -90,7 +90,7 @@ def check_file(text: str) -> DataFindings:
     with showing() as progress:
         progress.wait("looking at the data")
         if Path(path_in(text)).is_dir():
-            # TensorFlow reads folders.
+            # Folders are read by TensorFlow.
             prepare_environment(1)
             import_quietly()
         findings = check_data(data_alone(text))
@@ -113,7 +113,7 @@ def _of_study(study: StudyDefinition) -> DataFindings:
 def _loaded(data: DescribedData, seed: int = 0) -> LoadedData:
     if data.in_batches:
         configure_tensorflow(None)
-        # Random operations need a seed, in pipelines too.
+        # Random operations need a seed, also in input pipelines.
         begin_trial(seed)
     return data.load()
 

@@ -1,6 +1,6 @@
-"""`doctor`: checks a whole store, and mends the findings of one check before the next.
+"""`doctor`: checks a whole store, and mends the findings of each check before the next check.
 
-The checks that need no training's state are in `tracking.doctor`.
+The checks that need no code of this package are in `tracking.doctor`.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def check_states(history: StudyHistory) -> Iterator[Ailment]:
 def train_again(history: StudyHistory, number: int, repeat: int, progress: Progress) -> None:
     """Trains a trial again, bit for bit, and writes its weights.
 
-    The study's own trainer trains it: it must restore the same weights, and the digest shows
-    whether it did. `reproduce` compares them with `model.fit`.
+    The study's own trainer trains it, as it must restore the same weights; the digest shows whether
+    it did. `kerastudy reproduce` is what compares it with `model.fit`.
     """
     trial = history.trial(number)
     assert isinstance(trial, EndedTrial), "its checkpoints are kept"
@@ -82,7 +82,7 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
         raise StoreError("; ".join(outcome.notes))
 
 
-# The order counts: a check reads what the former ones have mended.
+# The order counts: each check reads what the checks before it have mended.
 _CHECKS: tuple[Callable[[StudyHistory], Iterable[Ailment]], ...] = (
     check_code,
     check_running,
@@ -99,8 +99,8 @@ class Diagnosis:
     Attributes:
         root: The store's folder.
         findings: All findings.
-        at_work: Studies that run now, with their processes: they were not checked.
-        unread: Why the rest could not be checked, or empty.
+        at_work: The studies that run now, which were not checked, each with its process.
+        unread: What could not be checked, and why; or empty.
     """
 
     root: Path
@@ -117,7 +117,7 @@ class Diagnosis:
 def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None = None) -> Diagnosis:
     """Checks a store, and mends what can be mended.
 
-    It can be killed at any moment and repeated: mended findings don't come again.
+    It may be killed at any moment and repeated: what was mended is not found again.
     """
     progress = progress or NoProgress()
     root = real_folder(path)
@@ -161,9 +161,9 @@ def _of_study(
     *,
     fix: bool,
 ) -> list[Finding] | None:
-    """Checks a study; None if a process runs it, which is then noted.
+    """Checks a study. If a process runs the study, notes the process and returns None.
 
-    While it is mended, no process can run it.
+    While the study is mended, no process can run it.
     """
     holder = holder_of(folder)
     if not holder:
@@ -173,7 +173,7 @@ def _of_study(
         except StoreLockedError:
             holder = holder_of(folder) or "process unknown"
         else:
-            # Writes of a process that has just begun look like the rest of a killed one.
+            # Unfinished writes of a process that has just begun look like those of a killed one.
             holder = "" if fix else holder_of(folder)
             if not holder:
                 return findings

@@ -1,4 +1,4 @@
-"""The names that `kerastudy` gives to study files, scripts and notebooks."""
+"""The public names of `kerastudy`, for study files, scripts and notebooks."""
 
 from __future__ import annotations as _annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: once to finish cleanly, twice to stop at once."""
+"""Handles Ctrl-C and SIGTERM: the first finishes cleanly, the second stops at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# A closed terminal (SIGHUP, which Windows lacks) must lose nothing either.
+# When a terminal is closed (SIGHUP, which Windows lacks), nothing must be lost, either.
 _LIKE_CTRL_C = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
@@ -18,7 +18,7 @@ def raising_interrupts() -> Iterator[None]:
     """Makes SIGTERM and a closed terminal raise `KeyboardInterrupt`, as Ctrl-C does.
 
     The former handlers are restored at the end. Outside the main thread, where signals can't be
-    caught, it changes nothing.
+    caught, this changes nothing.
     """
     with _handling(_LIKE_CTRL_C, signal.default_int_handler):
         yield
@@ -28,7 +28,7 @@ def raising_interrupts() -> Iterator[None]:
 def catching_interrupts(on_first: Callable[[], None]) -> Iterator[None]:
     """Calls ``on_first`` at the first Ctrl-C or SIGTERM, and raises at the second.
 
-    Outside the main thread, where signals can't be caught, it changes nothing.
+    Outside the main thread, where signals can't be caught, this changes nothing.
     """
     seen = False
 
@@ -50,8 +50,8 @@ def _handling(
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # Ignored signals stay ignored, as `nohup`, and `&` in a script, want it. So do handlers that
-    # were not set by Python, which couldn't be restored.
+    # Ignored signals stay ignored, as `nohup`, and `&` in a script, need. Handlers that Python did
+    # not set stay, too: they couldn't be restored.
     heard = [s for s in signals if signal.getsignal(s) not in (signal.SIG_IGN, None)]
     before = {s: signal.getsignal(s) for s in heard}
     try:

@@ -1,4 +1,4 @@
-"""Text that fits a terminal, and can control neither it nor a spreadsheet."""
+"""Fits text to a terminal, and escapes what would control a terminal or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS: Final = 80
 # Text in longer lines is hard to read.
 _LONGEST = 100
 
-# They are control characters, halves of characters, separators of lines and paragraphs.
+# Control characters, lone surrogates, and separators of lines and paragraphs.
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _COMMAND_AT_END = re.compile(r"(?P<before>.*\S:) (?P<command>kerastudy \S.*)")
@@ -24,19 +24,19 @@ _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
 def terminal_columns() -> int:
-    """Returns the columns of the terminal: 80 if there is none; `COLUMNS` overrides it."""
+    """Returns the terminal's columns, or 80 without one. The variable `COLUMNS` overrides both."""
     return shutil.get_terminal_size((COLUMNS, 24)).columns
 
 
 def width(text: str) -> int:
-    """Returns the columns that a text takes: letters of Hangul take two."""
+    """Returns the columns that a text takes: Hangul letters, for example, take two."""
     from rich.cells import cell_len
 
     return cell_len(text)
 
 
 def cut(text: str, columns: int) -> str:
-    """Returns a text of at most so many columns: a longer one ends in "…"."""
+    """Returns a text cut to a number of columns; a text that was cut ends in "…"."""
     if width(text) <= columns:
         return text
     from rich.cells import set_cell_size
@@ -59,19 +59,19 @@ def printable(text: str) -> str:
 
 
 def without_colors(text: str) -> str:
-    """Returns a text without the codes of colors, as programs print them."""
+    """Returns a text without the color codes that programs print."""
     return _COLORS.sub("", text)
 
 
 def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str]:
     """Breaks a line between words into lines that fit.
 
-    A command at its end is not broken, but begins a line, so that it can be copied.
+    A command at the end of the text begins a line of its own, so that it can be copied.
 
     Args:
         line: The text. A word that is longer than a line, such as a path, is not broken.
         indent: Spaces before all lines but the first.
-        columns: Columns of a line; None: those of the terminal, at most 100.
+        columns: The columns of a line; None: as many as the terminal has, at most 100.
     """
     limit = min(terminal_columns(), _LONGEST) if columns is None else columns
     ends_in = _COMMAND_AT_END.fullmatch(line)
@@ -90,12 +90,12 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
 
 
 def all_wrapped(lines: Iterable[str]) -> list[str]:
-    """Breaks each line that does not fit."""
+    """Breaks each line that does not fit, and returns all lines."""
     return [part for line in lines for part in wrapped(line) or [""]]
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """Returns a table as CSV, without texts that a spreadsheet would take for formulas.
+    """Returns a table as CSV, with texts escaped that a spreadsheet would take for formulas.
 
     Such a formula may run commands: https://owasp.org/www-community/attacks/CSV_Injection
     """
@@ -107,7 +107,7 @@ def as_csv(table: pd.DataFrame) -> str:
 
 
 def _escaped(text: Any) -> Any:
-    """Returns a text with an apostrophe before it if it begins like a formula."""
+    """Returns a value; a text that begins like a formula gets an apostrophe before it."""
     text = str(text) if isinstance(text, list | tuple | dict) else text
     if not isinstance(text, str) or not text.startswith(_FORMULA):
         return text

@@ -1,4 +1,4 @@
-"""Progress of a study for the user, on standard error: live at a terminal, else plain lines."""
+"""Shows a study's progress on standard error: live at a terminal, in plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Gets the events of a study; this class shows nothing."""
+    """Receives the events of a study. This base class shows nothing."""
 
     def begin(
         self,
@@ -36,7 +36,7 @@ class Progress:
         total: int,
         best: tuple[int, float] | None = None,
     ) -> None:
-        """The study begins, or resumes with ``done`` trials and this best one."""
+        """The study begins, or resumes; ``done`` trials are finished, and ``best`` is the best."""
         objective = description.objective
         resuming = f", resuming after {done}" if done else ""
         title = (
@@ -56,23 +56,23 @@ class Progress:
         repeats: int = 1,
         folds: int = 0,
     ) -> None:
-        """Trials begin, or other trainings."""
+        """Trials or other trainings begin."""
 
     def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
-        """A trial, or one of its repeats, begins; or a training that has another name."""
+        """A trial or one of its repeats begins; or another training, which then has a name."""
 
     def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
         """An epoch ended.
 
-        ``compared`` says how it differs from the recorded one in a rerun: empty if it is
-        identical; None if it is not compared.
+        In a rerun, ``compared`` says how the epoch differs from the recorded one, and is empty if
+        they are identical. None: the epoch is not compared.
         """
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
-        """A trial ended; ``best`` is the number and value of the best one so far."""
+        """A trial ended; ``best`` is the number and value of the best trial so far."""
 
     def trial_gone(self, number: int) -> None:
-        """A trial runs no longer, but has not ended: it was run again, or will be."""
+        """A trial no longer runs, but has no result: it was run again, or will be."""
 
     def say(self, text: str) -> None:
         """A message for the user."""
@@ -93,12 +93,12 @@ class NoProgress(Progress):
     """Shows nothing."""
 
 
-# A closed terminal or a pipe without a reader must not end a study; nor must a signal in the middle
-# of a line, whose handler can't write.
+# These errors must not end a study. They arise if the terminal is closed, if a pipe has no reader,
+# or if a signal interrupts a write and its handler tries to write, too.
 UNWRITABLE: Final = (OSError, ValueError, RuntimeError)
 
 
-# A line has at least the trial, the count and its outcome.
+# A line has at least three facts: the trial, the count and the outcome.
 _NEEDED = 3
 
 
@@ -112,9 +112,9 @@ class LineProgress(Progress):
         self._best: tuple[int, float] | None = None
         # The planned epochs of trials, by number.
         self._epochs: dict[int, int] = {}
-        # The names of trainings that are no trials, by number.
+        # The names of trainings that are not trials, by number.
         self._names: dict[int, str] = {}
-        # The first trial began then, and the last one ended then.
+        # The times at which the first trial began and the last one ended.
         self._started = self._ended = time.monotonic()
 
     def begin_trainings(
@@ -154,7 +154,7 @@ class LineProgress(Progress):
         self.say(what)
 
     def show_ended(self, result: TrialResult) -> None:
-        """Shows a trial that has ended, and why it has no value if it has none."""
+        """Shows a trial that has ended; if it has no value, shows why."""
         parts = [
             self._names.get(result.number, f"trial {result.number:>{len(str(self._total))}}"),
             f"{self._done}/{self._total}",
@@ -218,13 +218,13 @@ _IDENTICAL = "identical so far"
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # A terminal shows Ctrl-C as ^C at the end of the last line, which must not wrap.
 _MARGIN = 3
-# They are the bar, what the user waits for, and a finished trial above.
+# Other lines: the bar, what the user waits for, and finished trials above.
 _OTHER_LINES = 4
 
 
 @dataclass
 class _Running:
-    """A trial that runs, or runs again: its objective by epoch, and how it compares."""
+    """A running trial, with its objective by epoch and, in a rerun, the result of comparing."""
 
     spec: TrialSpec
     curve: dict[int, BestEpoch] = field(default_factory=dict)
@@ -281,12 +281,12 @@ class LiveProgress(LineProgress):
         elif compared is not None:
             running.compared = running.compared or _IDENTICAL
         if compared is not None and not self._begun:
-            # Nothing else is shown: these lines stay.
+            # In a rerun no other lines are shown, so these are printed to stay.
             self._print(cut(self._line_of(running), self._console.width))
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         super().trial_ended(result, best)
-        # It may be an interrupted one, which is not shown.
+        # An interrupted trial is not shown, but must be removed, too.
         self.trial_gone(result.number)
 
     def trial_gone(self, number: int) -> None:
@@ -323,13 +323,13 @@ class LiveProgress(LineProgress):
 
     def _start(self) -> None:
         with contextlib.suppress(*UNWRITABLE):
-            # It is drawn at once, as loading takes seconds.
+            # The display is drawn at once, because loading takes seconds.
             self._live.start(refresh=True)
 
     def _print(self, text: str, style: str | None = None) -> None:
         with contextlib.suppress(*UNWRITABLE):
             self._console.print(text, style=style, markup=False, soft_wrap=True)
-            # The text may say that a trial has ended, which runs no longer.
+            # If the text says that a trial has ended, that trial's own line must go now.
             self._live.refresh()
 
     def _drawn(self) -> Group:
@@ -361,7 +361,7 @@ class LiveProgress(LineProgress):
         if curve:
             last = list(curve.values())[-1]
             best = min(curve.values(), key=lambda epoch: epoch.rank(objective))
-            # There is no room for both.
+            # There is no room for both the best value and the comparison.
             apart = best is not last and not running.compared
             at_best = f", best {best.value:.4g} at {best.epoch}" if apart else ""
             parts.append(f"{printable(objective.metric)} {last.value:.4g}{at_best}")
@@ -378,7 +378,7 @@ class LiveProgress(LineProgress):
         from rich.text import Text
 
         count, best, left = f"{self._done}/{self._total}", self.best_so_far(), self.left()
-        # What comes after the last trial is no part of the rate.
+        # Time after the last trial does not count in the rate.
         until = self._ended if self._done >= self._total else time.monotonic()
         per_minute = 60 * self._here / max(until - self._started, 1e-3)
         rate = f"{per_minute:.{0 if per_minute >= 10 else 1}f}/min" if self._here else ""
@@ -410,7 +410,7 @@ def make_progress(visible: bool = True) -> Progress:
 
 @contextlib.contextmanager
 def showing(visible: bool = True) -> Iterator[Progress]:
-    """Yields what `make_progress` returns, and ends it, whatever happens."""
+    """Yields what `make_progress` returns, and ends it, even after an error."""
     progress = make_progress(visible)
     try:
         yield progress

@@ -1,4 +1,4 @@
-"""Writes a study file to start from, for the user's data."""
+"""Writes a study file for the user's data, as a starting point."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def check_new(file: Path) -> Path:
-    """Returns the file's path."""
+    """Checks that a study file can be written at a path, and returns the path."""
     file = file.expanduser()
     if file.suffix != ".py":
         expected = f"a Python file, such as {file.with_suffix('.py').name}"
@@ -65,7 +65,7 @@ def write_study(
         samples: Samples = DIGITS if data is None else read_samples(data, target, kind)
         text, notes = study_text(name, file.as_posix(), samples), samples.notes
     try:
-        # "x" replaces no file that was made in the meantime.
+        # The mode "x" does not replace a file that was made in the meantime.
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except OSError as error:
@@ -83,7 +83,7 @@ def _copied(catalog: str, name: str) -> str:
 
 def study_text(name: str, file: str, samples: Samples) -> str:
     """Returns the text of a study file."""
-    # Few commands need it.
+    # Imported here, as few commands need it.
     import jinja2
 
     template = Path(__file__).with_name("starting.py.jinja").read_text(encoding="utf-8")
@@ -154,7 +154,7 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
         return _of_texts(file, texts[0], target, kind)
     meaning = guessed(frame[target]) if kind is None else kind
     left_out = tuple(refused) if usable else ()
-    # Read it as a launch does, so that it says the same now.
+    # Read the data as a launch does, to get the same errors and notes now.
     described = datasets.table(
         file, target=target, classes=meaning != "regression", drop=left_out
     ).read
@@ -218,7 +218,7 @@ def _of_arrays(file: Path, kind: Kind | None) -> Samples:
 
 
 Kind = Literal["classification", "binary", "regression"]
-# Whole numbers with more different values are quantities.
+# Whole numbers with more different values than this count as quantities.
 _MOST_CLASSES = 20
 
 
@@ -231,7 +231,7 @@ class Samples:
         first: The layers that a model begins with, as lines of Python.
         output: The call of `ks.outputs` that fits the targets, such as ``classes(10)``.
         notes: What the user should know, a sentence or two each.
-        new: New samples in a file or folder, for the command that predicts them.
+        new: The name of a file or folder of new samples, for the command that predicts them.
     """
 
     call: str
@@ -259,11 +259,11 @@ WORDS = (
     "keras.layers.Embedding(5_000, 16)",
     "keras.layers.GlobalAveragePooling1D()",
 )
-"""The layers that make numbers of texts."""
+"""The layers that turn texts into numbers."""
 
 
 def guessed(targets: Any) -> Kind:
-    """Returns what targets look like: two values, some classes, or numbers."""
+    """Returns the kind that targets seem to have: two values, several classes, or numbers."""
     import pandas as pd
 
     series = pd.Series(targets).dropna()
@@ -290,7 +290,7 @@ def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
     if kind != "regression":
         check_values(len(values), kind, of)
     if kind == "regression" or y.dtype.kind not in "biuf":
-        # Texts get numbers in their order.
+        # Texts are numbered in their order, so every number has a class.
         return _output(kind, len(values))
     if values[0] < 0 or (values != np.round(values)).any():
         raise DataError(
@@ -311,7 +311,7 @@ def _output(kind: Kind, classes: int) -> str:
 
 
 def check_values(count: int, kind: Kind, of: str) -> None:
-    """Checks how many different targets there are. Raises DataError if too few, or too many."""
+    """Checks the number of different targets. Raises DataError if it is too small or too large."""
     if kind == "binary" and count != 2:
         raise DataError(
             f"--kind binary needs targets of two values; those of {of} have {count}. Take "
@@ -322,12 +322,12 @@ def check_values(count: int, kind: Kind, of: str) -> None:
 
 
 def quoted(text: str) -> str:
-    """Returns a text as Python with double quotes, which formatters prefer."""
+    """Returns a text as a Python string in double quotes, which formatters prefer."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def quoted_path(file: Path) -> str:
-    """Returns a path as Python."""
+    """Returns a path as a Python string."""
     return quoted(file.as_posix())
 
 

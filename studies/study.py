@@ -1,4 +1,4 @@
-"""The Study that users hold: its definition, and its actions."""
+"""The `Study` that users make: its definition and its methods."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Kind = TypeVar("_Kind")
 
 
 def _refusing_unknown(kind: type[_Kind]) -> type[_Kind]:
-    """Makes a dataclass suggest the nearest setting for an unknown argument."""
+    """Makes a dataclass refuse an unknown argument and suggest the nearest setting."""
     names = [each.name for each in dataclasses.fields(kind)]  # type: ignore[arg-type]
     initialize = kind.__init__
 
@@ -68,9 +68,10 @@ class Study(StudyDefinition):
         ```
 
     Attributes:
-        name: The name in the store, MLflow and the registry; any script, spaces too.
+        name: The name in the store, MLflow and the registry, in any script; it may have spaces.
         data: The data to train and validate on. Or a function of the hyperparameters that returns
-            data, for example with a window's length. It may declare some, like a builder.
+            data, for example with a window's length. It may declare hyperparameters, like a
+            builder.
         build: A function that takes the hyperparameters and returns a compiled Keras model, also
             one written for Keras Tuner (`build(hp)`) or Optuna (`create_model(trial)`); or a
             `keras_tuner.HyperModel`.
@@ -87,8 +88,8 @@ class Study(StudyDefinition):
             one of Optuna's samplers or Keras Tuner's oracles, as an object or a class: its kind and
             its settings are used.
         pruner: Such as ``"median"`` or ``"median,n_warmup_steps=3"``; ``"none"`` trains every trial
-            to its end. Or one of Optuna's. None: none; for an objective function the median, as in
-            Optuna.
+            to its end. Or one of Optuna's pruners. None: no pruner, but the median for an objective
+            function, as in Optuna.
         callbacks: A function that takes the hyperparameters and returns new Keras callbacks.
         compile: Arguments that replace those of the builder's `model.compile`: ``optimizer``,
             ``loss`` and ``metrics``, such as ``{"optimizer": "adam"}``. Each trial gets copies.
@@ -98,29 +99,30 @@ class Study(StudyDefinition):
             function of the hyperparameters that returns one of these.
         objective_function: A function of a trial in place of data and builder, as Optuna's
             ``objective(trial)``: it loads its data, trains its models and returns a number. Its
-            calls of `model.fit` are recorded; its space is found by running it up to the first.
+            calls of `model.fit` are recorded; its space is found by running it up to the first
+            such call.
         direction: ``"maximize"`` or ``"minimize"`` the number of an objective function; None:
             minimize, as in Optuna.
         initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
-            values are the defaults. A list of values by name; a JSON or CSV file of such, also the
+            values are the defaults. A list of values by name; a JSON or CSV file of these, also the
             CSV file of ``kerastudy export --as csv`` or Optuna's ``trials_dataframe().to_csv(…)``
-            (its best ten trials); or ``"study:NAME"``, the best ten trials of another study of the
-            store. Trials that are not in this space are passed over.
+            (its best ten trials); or ``"study:NAME"``, the best ten trials of another study in the
+            store. Trials that are not in this space are skipped.
         tailoring: Changes of the space, as by ``--only`` and ``--set``:
             ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         cross_validation: A number of folds, or a way to split, such as
             ``kerastudy.splits.forward(5)``. Each trial is then trained on each fold of all data but
             the test part, each under a seed of its own, and its value is the mean over folds at the
             best epoch that they have in common. The champion is the best trial's configuration,
-            trained on all of that data for so many epochs. A pruned trial has no value.
+            trained on all of that data up to that epoch. A pruned trial has no value.
             ``class_weight="balanced"`` counts the samples of all folds.
         repeats: Trainings of each trial, at least 1, each under a seed of its own. A trial's value
             is then their mean.
         timeout: Seconds, above 0, that a launch may take. Time in which the computer sleeps, or
             the launch is stopped (SIGSTOP), does not count. None: no limit.
-        trial_timeout: Seconds, above 0, that a training may take. It is cut at the end of its
-            epoch, and keeps its best one. If the epoch does not end, its worker process is ended,
-            and the trial is infeasible.
+        trial_timeout: Seconds, above 0, that a training may take. A longer training stops at the
+            end of its epoch, and keeps its best epoch. If the epoch does not end, the worker
+            process is ended, and the trial is infeasible.
         stop_at: Value of the objective at which the study ends before its trials are done.
         patience: Finished trials, at least 1, without a better value after which the study ends.
         try_defaults: Whether trial 0 has the space's defaults, which show the gain of tuning. The
@@ -140,7 +142,7 @@ class Study(StudyDefinition):
     """
 
     def __repr__(self) -> str:
-        """Returns one line: its name, objective, hyperparameters, engine and trials."""
+        """Returns one line: the study's name, objective, hyperparameters, engine and trials."""
         objective = self.objective
         metric = objective.metric if isinstance(objective, Objective) else objective
         space = "a space to discover"
@@ -151,7 +153,7 @@ class Study(StudyDefinition):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Never:
-            """Raises AttributeError; it points to the results, which people look for here."""
+            """Raises AttributeError; its text points to the results if they have the attribute."""
             from studies.results.study_results import StudyResults
 
             text = f"'Study' has no attribute {name!r}."
@@ -185,7 +187,7 @@ class Study(StudyDefinition):
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
             executor: ``"in-process"``; ``"worker"`` for processes of their own; or ``"ray"`` for a
-                Ray cluster. None: the second if ``workers`` is given, the third if ``ray`` is.
+                Ray cluster. None: ``"worker"`` if ``workers`` is given, ``"ray"`` if ``ray`` is.
             workers: Trials to run at once, at least 1, each in a worker process; None, with
                 ``executor="worker"``: ``KERASTUDY_WORKERS``, or as many as suit the machine and
                 the study.
@@ -194,7 +196,7 @@ class Study(StudyDefinition):
                 ends the study, or ``"cut"`` them after their present epoch, from where the next
                 launch resumes them.
             tracking_uri: Address of an MLflow server, such as ``"http://127.0.0.1:5000"``, that
-                gets the study too; None: that of the last launch, or of ``MLFLOW_TRACKING_URI``;
+                gets the study too; None: as in the last launch, or in ``MLFLOW_TRACKING_URI``;
                 ``"off"``: none.
             verify: How much of the best trial is trained once more, by plain `model.fit`, and
                 compared before it is registered: ``"full"``, all its epochs; ``"some"``, its first
@@ -267,17 +269,18 @@ class Study(StudyDefinition):
     ) -> Reproduction:
         """Runs a trial of the study again in a new process, and compares bit for bit.
 
-        By plain `model.fit`, so that "identical" means that Keras alone gives these bits.
+        The trial is trained by plain `model.fit`, so that "identical" means that Keras alone gives
+        these bits.
 
-        With the study of this process: for notebooks, whose code is not in the record. Studies of
-        files are reproduced from the record alone by ``kerastudy reproduce``.
+        This uses the study of this process, for notebooks, whose code is not in the record. For
+        studies in files, ``kerastudy reproduce`` needs the record alone.
 
         Args:
-            trial: Its number; None for the best.
+            trial: The trial's number; None for the best.
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-            engine: The engine that proposed it, if the study was launched with several; None for
-                that of the best trial.
-            trainer: ``"plain"``, or ``"compiled"`` to run it by the compiled trainer.
+            engine: The engine that proposed the trial, if the study was launched with several; None
+                for the engine of the best trial.
+            trainer: ``"plain"``, or ``"compiled"`` to use the compiled trainer.
             progress: Whether to show progress on standard error.
 
         Returns:
@@ -304,7 +307,7 @@ class Study(StudyDefinition):
 
         Args:
             trial: Its number; None for the champion.
-            **options: Those of `kerastudy.evaluate`: ``store``, ``engine``, ``progress``.
+            **options: Options of `kerastudy.evaluate`: ``store``, ``engine``, ``progress``.
         """
         from studies.champion import evaluate
 
@@ -314,7 +317,7 @@ class Study(StudyDefinition):
         """Checks the study's choice by training its best trials again; see `kerastudy.confirm`.
 
         Args:
-            **options: Those of `kerastudy.confirm`: ``top``, ``seeds``, ``budget``, ``store`` and
+            **options: Options of `kerastudy.confirm`: ``top``, ``seeds``, ``budget``, ``store`` and
                 others.
         """
         from studies.champion.confirm import confirm
@@ -326,7 +329,7 @@ class Study(StudyDefinition):
 
         Args:
             trial: Its number; None for the best.
-            **options: Those of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
+            **options: Options of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
         """
         from studies.champion import promote
 

@@ -1,9 +1,9 @@
 """Discovery: the search space of a builder that declares its hyperparameters inline.
 
-The builder is run on chosen values: the defaults; every other value of each parameter (of a long
-range its ends and middle), in the surroundings in which the parameter first appeared; and pairs of
-values. Conditions follow from which builds declare a parameter. Nothing is random: the same builder
-has the same space on every machine.
+The builder is run on chosen values: the defaults; every other value of each parameter (in a long
+range, only the ends and the middle), beside the values with which the parameter first appeared; and
+pairs of values. Conditions are inferred from which builds declare a parameter. Nothing is random:
+the same builder has the same space on every machine.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from search_spaces.parameters.parameter import Condition, Parameter, identity
 from search_spaces.space import SearchSpace
 
 USUAL_LIMIT: Final = 300
-"""A Keras builder takes 10 to 50 ms: 3 to 15 seconds, once for a study. A builder of some 15
-parameters needs 20 to 60 builds."""
+"""The most builds: 3 to 15 seconds, once for a study, as a build of a Keras model takes 10 to 50
+ms. A builder with some 15 parameters needs 20 to 60 builds."""
 
 _WIDENED: Final = 5
-"""How often all builds are repeated because a domain got wider, as bounds depend on one another."""
+"""How often all builds may be repeated because a domain got wider: bounds can depend on others."""
 
 
 class Discovery(NamedTuple):
@@ -65,11 +65,11 @@ def discover(
     another form is loosened: the parameter is then active more often than it is used.
 
     A name that is declared with several domains stands for several parameters if conditions
-    separate them, and else for one with all the values.
+    separate them, and otherwise for one parameter with all the values.
 
     Discovery misses a declaration that is made only if three parameters at once have values
-    other than their defaults, or only for a number between two for which it declares the same. Such
-    parameters join at run time.
+    other than their defaults, or only for a number between two numbers with equal declarations.
+    Such parameters join at run time.
 
     Args:
         build: The builder, called with an `hp` (or `trial`); its result is ignored.
@@ -83,7 +83,7 @@ def discover(
 
     Raises:
         SearchSpaceError: If the builder declares nothing, or something wrongly, or one name with
-            two domains that have nothing in common; or if it raises whatever the values.
+            two domains that have nothing in common; or if every build raises.
         Exception: If ``stops`` returns True for it.
 
     Example:
@@ -139,7 +139,7 @@ class _Traced(NamedTuple):
 
 
 def _traced(tracer: Tracer) -> _Traced | None:
-    """Builds until nothing new shows; None if domains of one name must be merged first."""
+    """Builds until nothing new appears. Returns None if a name's domains must be merged first."""
     complete = True
     try:
         conditions = Explorer(tracer).explore()
@@ -218,7 +218,7 @@ def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
 
 
 def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
-    """Returns the space, each parameter under the name that it has in every record."""
+    """Returns the space, with the names that parameters have in every record."""
     several = {n for n, keys in tracer.variants.items() if sum(key in kept for key in keys) > 1}
     names: dict[str, str] = {}
     ordered = SearchSpace(tracer.parameters[k].conditioned(c) for k, c in kept.items())

@@ -1,15 +1,17 @@
 """Exploring: which values deserve a build, and under which condition a parameter is active.
 
-Small domains and choices are tried in full. Of a larger domain, the ends and the middle are tried,
-and the values between two that differ, by bisection; values between two that agree are assumed to
-agree with them. Then builds combine pairs of values, to find `if a and b:`; one build covers many
-pairs. As in combinatorial testing (Kuhn, Wallace and Gallo 2004, doi:10.1109/TSE.2004.24, find most
-failures of software to depend on one or two of its parameters), three are left out.
+Small domains and choices are tried in full. Of a larger domain, the ends and the middle are tried.
+If the builds of two values differ, bisection finds where; if they agree, all values between are
+assumed to agree with them. Then builds combine pairs of values, to find `if a and b:`; one build
+covers many pairs. Combinations of three values are not tried, as in combinatorial testing: most
+failures of software depend on one or two parameters (Kuhn, Wallace and Gallo 2004,
+doi:10.1109/TSE.2004.24).
 
 A condition names parents, each with the values that it may have, and all must hold. The parents are
 a smallest set (found greedily) that separates the builds without the parameter from those with it;
-each of their values is tried in a build that had the parameter. A case that no such condition can
-express (`if a or b:`) is left out of it: a parameter is active too often rather than too seldom.
+each of their values is tried in a build that had the parameter. If no such condition can express a
+case (`if a or b:`), the condition is loosened: the parameter is active too often rather than too
+seldom.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ from search_spaces.parameters.choices import Listed
 from search_spaces.parameters.parameter import Parameter, Scalar
 
 FEW: Final = 6
-"""Numbers of up to so many values are tried in full: the depths of most networks. It takes at most
-five builds, where bisection would take four or five as soon as anything depends on the number."""
+"""Numeric ranges of up to this many values, such as the depths of most networks, are tried in full.
+That takes at most five builds; bisection takes four or five if anything depends on the number."""
 
 MOST_LISTED: Final = 1000
-"""A condition lists values; none is inferred on a number of more values than this."""
+"""No condition is inferred on a number with more values than this: a condition lists values."""
 
 MOST_PAIRS: Final = 16
 """Two parameters with more pairs of values than this are not paired: each pair needs a build of
@@ -49,7 +51,7 @@ def is_few(parameter: Parameter) -> bool:
 
 
 def values_of(parameter: Parameter) -> Sequence[Any]:
-    """Returns all values of a finite parameter; of a continuous one its ends and its default."""
+    """Returns all values of a finite parameter, or the ends and default of a continuous one."""
     values = parameter.grid_values()
     if values is not None:
         return values
@@ -58,13 +60,13 @@ def values_of(parameter: Parameter) -> Sequence[Any]:
 
 
 def landmarks(parameter: Parameter) -> list[int]:
-    """Returns where a parameter's lowest, highest and middle values are among its values."""
+    """Returns the indices of a parameter's lowest, highest and middle values."""
     count = len(values_of(parameter))
     return [0, count - 1, count // 2]
 
 
 def survey(places: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """Returns the sights at indices, and at each change between them, ascending."""
+    """Returns what `look` returns at indices, and around each change between them, by index."""
     seen = {index: look(index) for index in places}
     while True:
         ordered = sorted(seen)
@@ -90,7 +92,7 @@ class Explorer:
         self._tried: set[frozenset[Item]] = set()
 
     def explore(self) -> Conditions:
-        """Builds, and returns the condition of each parameter."""
+        """Runs builds, and returns the condition of each parameter."""
         self._run({})
         while True:
             while self._new:
@@ -152,9 +154,9 @@ class Explorer:
         )
 
     def _probe_ranges(self, context: Mapping[str, Any], new: list[Parameter]) -> None:
-        """Tries long ranges: all new ones at once, and singly only if that makes a difference.
+        """Tries long ranges: all new ones at once, and one by one if that makes a difference.
 
-        Then the ends of those before them, from which the bounds of the new ones may follow.
+        Then it tries the ends of earlier ranges: the bounds of the new ones may depend on them.
         """
         home = self._run(context)
 
@@ -199,8 +201,8 @@ class Explorer:
     def _next_row(self, conditions: Conditions) -> dict[str, Any] | None:
         """Returns values that combine pairs which no build has combined yet; None if none is left.
 
-        Pairs that the conditions, as far as known, rule out are skipped, and values that always
-        raise.
+        Pairs that the known conditions rule out are skipped, and so are values that occur only in
+        builds that raised.
         """
         sound = {item for t in self._tracer.traces if t.error is None for item in t.keys.items()}
         domains: dict[str, list[tuple[Any, Item]]] = {}
@@ -229,7 +231,7 @@ class Explorer:
         return None
 
     def _supported(self, pair: dict[str, Any], conditions: Conditions) -> dict[str, Any] | None:
-        """Returns a pair with the values that it needs: of a build, else fitting defaults."""
+        """Returns a pair with the further values that it needs; None if it can't be active."""
         condition: Condition = {name: (value,) for name, value in pair.items()}
         needed = needs(condition, conditions, self._tracer)
         if not all(needed.values()):
@@ -274,7 +276,7 @@ def _outcome(trace: Trace) -> tuple[frozenset[str], str | None]:
 
 
 def conditions_of(tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | None]) -> Conditions:
-    """Returns the conditions of all parameters, asking for more builds where they decide."""
+    """Returns the conditions of all parameters; runs more builds where these decide a condition."""
     conditions = {name: _condition(tracer, run, name) for name in list(tracer.parameters)}
     return {
         name: condition if condition is None else _without_implied(tracer, condition, conditions)
@@ -285,8 +287,8 @@ def conditions_of(tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | Non
 def stated_condition(tracer: Tracer, name: str) -> Condition | None:
     """Returns the condition that a parameter's conditional scopes state.
 
-    It has the parents of all declarations, with the values of any; None if no declaration can ever
-    be active.
+    It names the parents that all declarations have in common, with the values that any of them
+    allows. None if no declaration can ever be active.
     """
     possible: list[Occurrence] = [each for each in tracer.occurrences[name] if all(each.values())]
     if not possible:
@@ -300,7 +302,7 @@ def stated_condition(tracer: Tracer, name: str) -> Condition | None:
 
 
 def needs(condition: Condition, conditions: Conditions, tracer: Tracer) -> Condition:
-    """Returns all that a condition needs, the conditions of its parents included.
+    """Returns a condition joined with the conditions of its parents, and of theirs.
 
     A name without values means that nothing can meet the condition.
     """
@@ -336,7 +338,7 @@ def _condition(
             for trace in tracer.traces
             if name not in trace.values and trace.error is None and _met(tracer, trace, stated)
         ]
-        # A parent comes before its child wherever the child is: that also rules out circles.
+        # A parent comes before its child in every build with the child: so circles can't occur.
         common = set.intersection(
             *(set(itertools.takewhile(name.__ne__, trace.values)) for trace in having)
         )
@@ -348,7 +350,7 @@ def _condition(
             and 1 < (parameters[parent].count or 0) <= MOST_LISTED
         }
         chosen = _telling(without, seen)
-        # Start from the build nearest to the defaults that had the parameter.
+        # Start from the build that had the parameter and is nearest to the defaults.
         home = min(having, key=lambda trace: _distance(tracer, trace))
         inferred = {}
         for parent in chosen:
@@ -367,7 +369,7 @@ def _condition(
 
 
 def _telling(without: list[Trace], seen: Mapping[str, set[Key]]) -> list[str]:
-    """Returns the fewest parents whose values set apart all builds that can be set apart."""
+    """Returns few parents whose values explain all explicable builds without the parameter."""
     tellings = (
         [p for p, keys in seen.items() if p in trace.keys and trace.keys[p] not in keys]
         for trace in without
@@ -391,7 +393,7 @@ def _allowed(
 ) -> tuple[Scalar, ...]:
     """Returns the values of a parent that do not rule a parameter out.
 
-    A value that can't be decided, as builds are missing or raise, counts as one of them.
+    A value is also returned if it can't be decided, as its build is missing or raised.
     """
     values = values_of(parent)
     keys = [parent.identity(value) for value in values]

@@ -19,9 +19,9 @@ from search_spaces.hp import Hyperparameters
 from search_spaces.space import SearchSpace
 
 _MOST_ROWS: Final = 8
-"""Builds that try every value of a parameter with so many values once."""
+"""The most builds in which the parameters with few values take each of them in turn."""
 _MOST_DRAWN: Final = 16
-"""Further builds for what is still unread: a branch may need two values at once."""
+"""The most builds on random values, for names still unread: a branch may need two values."""
 
 
 class Reading(NamedTuple):
@@ -29,8 +29,8 @@ class Reading(NamedTuple):
 
     Attributes:
         unread: Names of parameters that no build read, though they were active.
-        undeclared: Names that it declares and the space lacks.
-        builds: How many times it was run.
+        undeclared: Names that the builder declares and the space lacks.
+        builds: How many times the builder was run.
     """
 
     unread: tuple[str, ...]
@@ -48,9 +48,9 @@ def reading_of(
 ) -> Reading:
     """Runs a builder on a few points of a space, the defaults first, and notes what it reads.
 
-    A builder that declares nothing is run until it has read everything: mostly once. What a build
-    reads before it raises counts. `read_elsewhere` are names that the training reads; `stops`
-    decides whether an exception of the builder is raised.
+    A builder that declares nothing is run until it has read everything: mostly once. Names that a
+    build reads before it raises count. `read_elsewhere` are names that the training reads; `stops`
+    decides whether an exception of the builder is raised again.
     """
     read: set[str] = set(read_elsewhere)
     active: set[str] = set()
@@ -71,9 +71,9 @@ def reading_of(
         except Exception as error:
             if stops(error):
                 raise
-            # Otherwise the trial of the default model reports it.
+            # Any other error is reported by the trial of the default model.
         read |= hp.read
-        # A switch such as that of `l2()` is used if its parameter is.
+        # A switch, such as `l2()` makes, counts as read if its parameter is read.
         for parameter in reversed(space.parents_first):
             if parameter.name in read:
                 read.update(parameter.when)
@@ -93,7 +93,7 @@ class _Noting(Hyperparameters):
 
 
 def _points(space: SearchSpace) -> Iterator[tuple[bool, dict[str, Any]]]:
-    """Yields values, and whether they are drawn: defaults, each value once, then drawn ones."""
+    """Yields whether values are random, and the values: defaults, each value once, random ones."""
     yield False, space.defaults()
     few = {p.name: values_of(p) for p in space if is_few(p)}
     for row in range(min(_MOST_ROWS, max(map(len, few.values()), default=2))):
@@ -110,7 +110,7 @@ def _points(space: SearchSpace) -> Iterator[tuple[bool, dict[str, Any]]]:
 
 
 _LEFT: Final = ""
-"""In place of a name: a scope was left."""
+"""Takes the place of a name to note that a scope was left."""
 
 
 class Asked(NamedTuple):
@@ -131,7 +131,7 @@ class RecordedHyperparameters:
     """An `hp` that records questions and answers.
 
     A function that depends on its `hp` alone asks the same again as long as it gets the same
-    answers. So `answers_alike` says whether it would return the same for another `hp`.
+    answers. So `answers_alike` says whether the function would return the same for another `hp`.
     """
 
     def __init__(self, hp: Any) -> None:
@@ -165,7 +165,7 @@ class RecordedHyperparameters:
 
     def _method(self, name: str) -> Callable[..., Any]:
         def method(*arguments: Any, **keywords: Any) -> Any:
-            # A function may do anything after an error: no comparison tells.
+            # After an error, a function may do anything: a comparison would say nothing.
             comparable, self._comparable = self._comparable, False
             answer = getattr(self._hp, name)(*arguments, **keywords)
             self._comparable = comparable
@@ -195,8 +195,8 @@ class RecordedHyperparameters:
 def answers_alike(asked: Sequence[Asked], hp: Any) -> bool:
     """Asks another `hp` the same questions; returns whether all its answers are the same.
 
-    Reads and declarations count as if the function itself had asked, which would do the same up to
-    the first other answer.
+    The `hp` notes reads and declarations as if the function itself had asked. The function would
+    ask the same questions up to the first different answer.
     """
     scopes: list[AbstractContextManager[Any]] = []
     try:
@@ -211,7 +211,7 @@ def answers_alike(asked: Sequence[Asked], hp: Any) -> bool:
             if isinstance(answer, AbstractContextManager):
                 answer.__enter__()
                 scopes.append(answer)
-            # Of one type, too: 1 and True are not the same.
+            # The types must be equal, too: 1 and True are not the same.
             elif (type(answer), repr(answer)) != (type(expected), repr(expected)):
                 return False
         return True

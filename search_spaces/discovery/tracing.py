@@ -13,23 +13,23 @@ from search_spaces.space import SearchSpace, holds
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6
-"""A name with more domains than this has one for each value of a long range, such as
-`min(previous_units, 256)` as a bound: it becomes one parameter."""
+"""A name with more domains than this becomes one parameter: it probably has a domain for each value
+of a long range, as with the bound `min(previous_units, 256)`."""
 
 Occurrence = dict[str, tuple[Scalar, ...]]
 """The conditional scopes around a declaration: parents, each with the values that it may have."""
 
 Key = tuple[str, object]
-"""A parameter's `identity` of a value."""
+"""What a parameter's `identity` returns for a value."""
 
 
 class Trace(NamedTuple):
     """One build.
 
     Attributes:
-        values: What it declared, in order, with the values that it was given.
+        values: The parameters that it declared, in order, with the values that it got for them.
         keys: The keys of these values.
-        error: What it raised, in words; None if it returned.
+        error: The error that it raised, in words; None if it returned.
     """
 
     values: dict[str, Any]
@@ -38,7 +38,7 @@ class Trace(NamedTuple):
 
 
 class LimitReachedError(InternalError):
-    """There were as many builds as allowed."""
+    """The allowed number of builds is reached."""
 
 
 class ClashError(InternalError):
@@ -46,16 +46,16 @@ class ClashError(InternalError):
 
 
 class Tracer:
-    """Builds on chosen values, never twice on the same.
+    """Runs a builder on chosen values, never twice on the same values.
 
-    Parameters are kept by names of their own: that by which a builder declares one, with a number
-    after it if that name was declared with another domain before.
+    A parameter is kept under the name by which the builder declares it. A number follows the name
+    if it was declared with another domain before.
 
     Attributes:
-        space: Declared outside the builder. Its domains and conditions hold.
-        merged: Names that have one domain, whatever is declared; it may get wider.
-        parameters: What was declared so far, without conditions, as first declared.
-        occurrences: The conditional scopes around each of them, in all their variety.
+        space: The space declared outside the builder, or None. Its domains and conditions win.
+        merged: The parameters of names that have one domain only, which may get wider.
+        parameters: The parameters declared so far, as first declared, without conditions.
+        occurrences: For each parameter, all different conditional scopes around its declarations.
         variants: The parameters of each name that the builder declares.
         clashes: Names whose domains must be merged.
         widened: Whether one of `merged` got wider.
@@ -93,7 +93,7 @@ class Tracer:
         return {self.key(name, value) for value in values}
 
     def known(self, assignment: Mapping[str, Any]) -> Trace | None:
-        """Returns the build that values lead to, the rest being defaults; None if there is none.
+        """Returns the earlier build with these values and defaults for the rest, or None.
 
         A build depends only on the values of its own declarations.
         """
@@ -101,7 +101,7 @@ class Tracer:
         return next((t for t in reversed(self.traces) if t.keys.items() <= keys.items()), None)
 
     def run(self, assignment: Mapping[str, Any]) -> Trace:
-        """Returns the build that values lead to, with defaults for the rest."""
+        """Returns the build with these values, and defaults for the rest; runs it if it is new."""
         trace = self.known(assignment)
         if trace is not None:
             return trace
@@ -146,7 +146,7 @@ class Tracer:
             occurrences.append(occurrence)
 
     def name_of(self, parameter: Parameter) -> str | None:
-        """Returns by which name a declaration is kept; None if there was no such one before."""
+        """Returns the name under which a declaration is kept; None if it is new."""
         name = parameter.name
         if name in self.merged:
             return name if name in self.parameters else None
@@ -174,7 +174,7 @@ class Tracer:
         return domain
 
     def notes(self) -> list[str]:
-        """Returns a sentence for each kind of error that builds raised, with the first values."""
+        """Returns a sentence for each error that builds raised, with values that raised it."""
         raised: dict[str, list[Trace]] = {}
         for trace in self.traces:
             if trace.error is not None:
@@ -200,7 +200,7 @@ class TracedHyperparameters(InlineDeclarations):
     """The `hp` of a traced build: chosen values for some declarations, defaults for the rest.
 
     Attributes:
-        traced: What was declared so far, as the tracer keeps it, with its values.
+        traced: The values of the parameters declared so far, by the tracer's names.
     """
 
     def __init__(self, tracer: Tracer, assignment: Mapping[str, Any]) -> None:
@@ -208,7 +208,7 @@ class TracedHyperparameters(InlineDeclarations):
         super().__init__({})
         self._tracer, self._assignment, self._recorded = tracer, assignment, True
         self.traced: dict[str, Any] = {}
-        # The tracer's names of readable parameters, by the builder's.
+        # The tracer's names of readable parameters, by the builder's names.
         self._kept: dict[str, str] = {}
         if tracer.space is not None:
             self._declare_space(tracer.space)
@@ -245,7 +245,7 @@ class TracedHyperparameters(InlineDeclarations):
                     self._readable.setdefault(visible, parameter.otherwise)
 
     def _take(self, name: str, kept: str, parameter: Parameter) -> None:
-        """Gives a parameter its value, by the name by which a builder reads it."""
+        """Gives a parameter its value, and makes it readable under the builder's name."""
         first = self._tracer.parameters.get(kept, parameter)
         value = self._assignment.get(kept, first.default)
         value = first.canonical(value) if first.contains(value) else first.default
@@ -255,7 +255,7 @@ class TracedHyperparameters(InlineDeclarations):
     def _declare(self, parameter: Parameter) -> Any:
         name, space = parameter.name, self._tracer.space
         if space is not None and any(name in (n, read_as(n)) for n in space.names):
-            # The space's declaration holds. Where that is not active, the builder's own default.
+            # The space's declaration counts; where it is inactive, the builder's own default.
             if not all(scope.met for scope in self._scopes):
                 return None
             if name in self._kept:

@@ -1,4 +1,4 @@
-"""Parameters: a name, a domain, a scale, a condition. They are classes of attrs."""
+"""Parameters, which have a name, a domain, a scale and a condition. The classes use attrs."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Choice, Boolean and Fixed: parameters whose values are listed; and any parameter from JSON."""
+"""Choice, Boolean and Fixed: parameters with listed values. Also reads any parameter from JSON."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Listed(Parameter):
 
     @property
     def _listed(self) -> tuple[Any, ...]:
-        """The values as declared, tuples, lists and dicts as they are."""
+        """The values as declared, with tuples, lists and dicts as objects."""
         return _SWITCH
 
     @functools.cached_property
     def values(self) -> tuple[Scalar, ...]:
-        """The values of the domain, in declared order; tuples, lists and dicts as Python's text."""
+        """The values, in declared order, with tuples, lists and dicts as Python writes them."""
         return tuple(map(spelling, self._listed))
 
     @functools.cached_property
@@ -95,13 +95,13 @@ class Listed(Parameter):
         return place
 
     def opened(self, value: Any) -> Any:
-        """Returns a builder's reading of a value: a new object if the value spells one."""
+        """Returns what a builder reads: a new object if the value spells one, else the value."""
         return (
             ast.literal_eval(value) if isinstance(value, str) and value in self.objects else value
         )
 
     def _place(self, value: object) -> int | None:
-        """Returns the index of a value; a list stands for its tuple, as JSON has no tuples."""
+        """Returns a value's index, or None. A list may mean a tuple, as JSON has no tuples."""
         place = self._indices.get(identity(value))
         if place is not None or not self.objects or not is_object(value):
             return place
@@ -132,7 +132,7 @@ class Listed(Parameter):
         return self.values[0]
 
     def _with_objects(self, domain: dict[str, Any]) -> dict[str, Any]:
-        """Returns the domain, with the spellings among its values if there are any."""
+        """Returns the domain, with a list of the values that spell an object, if there are any."""
         return {**domain, "objects": sorted(self.objects)} if self.objects else domain
 
 
@@ -143,8 +143,8 @@ class Choice(Listed):
     Args:
         name: What it is called.
         values: Strings, ints, finite floats, booleans and None, in any mixture. Types are
-            kept: 1, 1.0 and True are three values. Tuples, lists and dicts of such are values
-            too: a builder reads them as they are, all else as Python writes them.
+            kept: 1, 1.0 and True are three values. Tuples, lists and dicts of these can be
+            values, too: a builder reads the object, and records have it as Python writes it.
         default: The value to begin with; the first if left out (`None` is a value).
         role: See `Parameter`; so are `when` and `otherwise`.
 
@@ -196,7 +196,7 @@ class Boolean(Listed):
     default: Any = attrs.field(default=False, kw_only=True)
 
     def domain(self) -> dict[str, Any]:
-        """Returns nothing: the values are always False and True."""
+        """Returns an empty dict: the values are always False and True."""
         return {}
 
     def _arguments(self) -> list[str]:
@@ -229,7 +229,7 @@ class Fixed(Listed):
 
     @property
     def value(self) -> Scalar:
-        """The value; a tuple, list or dict as Python's text."""
+        """The value; a tuple, list or dict as Python writes it."""
         return self.values[0]
 
     @property
@@ -258,7 +258,7 @@ def parameter_from_dict(content: object) -> Parameter:
     arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
     objects = arguments.pop("objects", ()) if make in (Choice, Fixed) else ()
     if make is Fixed:
-        # Written for readers of the JSON; a Fixed derives both.
+        # These two are written for readers of the JSON; a Fixed derives both.
         arguments = {k: v for k, v in arguments.items() if k not in ("default", "role")}
 
     def opened(value: Any) -> Any:

@@ -44,7 +44,7 @@ class NotGiven(enum.Enum):
     NOT_GIVEN = "not given"
 
     def __repr__(self) -> str:
-        """Its name, as users import it."""
+        """Returns the name by which users import it."""
         return "NOT_GIVEN"
 
 
@@ -80,9 +80,9 @@ def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
 
 @dataclass_transform(eq_default=False, field_specifiers=(attrs.field,))
 def attrs_parameter(kind: type[Kind]) -> type[Kind]:
-    """Makes a class of parameters of its fields."""
+    """Turns a class with attrs fields into a class of parameters."""
     made = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
-    # attrs itself refuses in fewer words, and refuses fields alone.
+    # attrs itself would refuse changes of fields only, with a shorter message.
     made.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
     return made
 
@@ -104,7 +104,7 @@ def _name(name: object, parameter: Parameter, field: object) -> str:
     elif "=" in name:
         expected = "without '=', which ends a name on the command line (--set name=value)"
     else:
-        # Control characters, lone surrogates (no file can hold them), ends of lines.
+        # These are control characters, lone surrogates (no file can hold them) and line ends.
         odd = [char for char in name if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")]
         if not odd:
             return str.__str__(name)
@@ -124,7 +124,7 @@ def _role(role: object, parameter: Parameter, field: object) -> str:
 
 
 def _condition(when: Any, parameter: Parameter, field: object) -> Condition:
-    """Returns a condition in its one spelling: parents and values sorted; empty for None."""
+    """Returns a condition in canonical form: parents and values sorted; empty for None."""
     if when is None:
         return {}
     if not isinstance(when, Mapping) or not all(isinstance(parent, str) for parent in when):
@@ -209,7 +209,7 @@ class Parameter(abc.ABC):
     def wrong(
         self, setting: str, expected: str, received: object, hint: str = ""
     ) -> SearchSpaceError:
-        """Returns the error of an argument of this parameter."""
+        """Returns the error for a wrong argument of this parameter."""
         return SearchSpaceError.of_setting(f"{self.subject}: {setting}", expected, received, hint)
 
     @property
@@ -238,8 +238,8 @@ class Parameter(abc.ABC):
     def to_unit(self, value: Any) -> float:
         """Returns the coordinate of a value, from 0 to 1, in the sampling scale.
 
-        Values of a grid, ints and choices have an equal share each of the sampling scale, and
-        their coordinate is the middle of that share.
+        Each value of a grid, an int or a choice has an equal share of the sampling scale, and its
+        coordinate is the middle of that share.
 
         Raises:
             SearchSpaceError: If the value is not in the domain.
@@ -250,7 +250,8 @@ class Parameter(abc.ABC):
         """Returns the value at a coordinate from 0 to 1: the inverse of `to_unit`.
 
         A value of a grid, an int or a choice comes back unchanged. A continuous float comes back
-        within 1e-12 of itself on a logarithmic scale, of the width of its range on a linear one.
+        within 1e-12, relative to itself on a logarithmic scale, or to the width of its range on a
+        linear one.
 
         Raises:
             SearchSpaceError: If the coordinate is not a number from 0 to 1.
@@ -266,7 +267,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def _arguments(self) -> list[str]:
-        """Returns the domain as the arguments after the name would be written in Python."""
+        """Returns the arguments after the name, which describe the domain, as Python code."""
 
     @abc.abstractmethod
     def _usual_default(self) -> Any:
@@ -287,7 +288,7 @@ class Parameter(abc.ABC):
             raise SearchSpaceError(reason)
 
     def opened(self, value: Any) -> Any:
-        """Returns a builder's reading of a value: a tuple for its spelling, else the value."""
+        """Returns what a builder reads: the tuple that a value spells, else the value."""
         return value
 
     def _checked_unit(self, unit: Any) -> float:
@@ -302,7 +303,7 @@ class Parameter(abc.ABC):
     def conditioned(
         self, when: Mapping[str, Any] | None, otherwise: MaybeScalar = NOT_GIVEN
     ) -> Self:
-        """Returns the same parameter under this condition; without one, nothing reads otherwise."""
+        """Returns the parameter under a condition; without one, `otherwise` is dropped."""
         return self._with(when=when or None, otherwise=otherwise if when else NOT_GIVEN)
 
     def renamed(self, name: str) -> Self:
@@ -394,7 +395,7 @@ def is_object(value: object) -> bool:
 
 
 def plain_scalar(value: object, setting: str) -> Scalar:
-    """Returns a value as one of the five JSON types exactly, however it was subclassed.
+    """Returns a value as exactly one of the five JSON types, even if its type is a subclass.
 
     Enum members that are strings or ints, and numpy's float64, become their plain values. Minus
     zero becomes zero: the two are equal and would print differently.
@@ -418,7 +419,7 @@ def plain_scalar(value: object, setting: str) -> Scalar:
 
 
 def plain_value(value: object, setting: str) -> Any:
-    """Returns a scalar as `plain_scalar` does; a tuple, list or dict with such scalars within."""
+    """Returns a scalar as `plain_scalar` does, or a tuple, list or dict of such scalars."""
     if type(value) in (tuple, list):
         return type(value)(plain_value(each, setting) for each in value)  # type: ignore[attr-defined, call-arg]
     if isinstance(value, dict):
@@ -436,12 +437,12 @@ def without_numpy(value: Any) -> Any:
 
 
 def spelling(value: Any) -> Scalar:
-    """Returns a tuple, list or dict as Python's text; a scalar unchanged."""
+    """Returns a tuple, list or dict as Python writes it; a scalar unchanged."""
     return repr(value) if is_object(value) else value
 
 
 def read_object(text: str) -> Any:
-    """Returns the tuple, list or dict that a text spells in Python or JSON; None if none."""
+    """Returns the tuple, list or dict that a text spells in Python or JSON, or None."""
     for read in (ast.literal_eval, json.loads):
         try:
             content = read(text.strip())

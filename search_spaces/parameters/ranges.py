@@ -2,8 +2,8 @@
 
 The three scales are those of Keras Tuner (https://keras.io/keras_tuner/api/hyperparameters/):
 `linear`; `log`, for values that matter by their order of magnitude; and `reverse_log`, the mirror
-image of `log`, with its fine end at the top of the range. `low + high - value` turns one into the
-other, so a range with `low + high == 1` searches `1 - value` on a log scale.
+image of `log`, with its fine end at the top of the range: it searches `low + high - value` on a log
+scale. In a range with `low + high == 1`, that is `1 - value`.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ LARGEST_INT: Final = 2**40
 beyond it, neighbouring ints have the same logarithm."""
 
 MOST_VALUES: Final = 1_000_000
-"""A Float of more values is refused: it is a continuous range in all but name."""
+"""A Float with more values is refused: it is a continuous range in all but name."""
 
 FIT_TOLERANCE: Final = 1e-9
-"""How far off its end, in steps, a step may lead: room for one such as 1/3 or 10**0.5."""
+"""How far from `high`, in steps, the last step may end: room for steps such as 1/3 or 10**0.5."""
 
 _DEFAULT_DIGITS: Final = 6
-# A context of our own: the caller's may have another precision or traps.
+# The caller's decimal context may have another precision or other traps.
 _EXACT: Final = decimal.Context(prec=28)
 
 Number = TypeVar("Number", int, float)
@@ -102,7 +102,7 @@ def decimal_of(number: float) -> Decimal:
 
 
 def steps_between(low: float, high: float, step: float, ratio: bool) -> float:
-    """Returns how many steps, and what part of one, lead from low to high.
+    """Returns the number of steps from low to high, with a fraction if they don't fit.
 
     Differences are taken in decimals, as a person would: five steps of 0.1 lead from 0 to 0.5.
     """
@@ -139,7 +139,7 @@ class Grid(Generic[Number]):
         return tuple(self.value(index) for index in range(self.count))
 
     def nearest_index(self, value: float) -> int:
-        """Returns the index of the value nearest to a number, in steps."""
+        """Returns the index of the value that is the fewest steps away from a number."""
         if self.ratio:
             steps = math.log(value / self.low) / math.log(self.step) if value > 0 else 0.0
         else:
@@ -148,7 +148,7 @@ class Grid(Generic[Number]):
 
 
 def leads_to(low: float, high: float, step: float, ratio: bool) -> bool:
-    """Returns whether steps lead from low to high: of ints exactly, else within a tolerance."""
+    """Returns whether steps lead from low to high: exactly for ints, else within a tolerance."""
     exact = steps_between(low, high, step, ratio)
     if isinstance(step, int):
         return value_at(low, step, round(exact), ratio) == high
@@ -191,7 +191,7 @@ def _or_not_given(default: Any) -> Any:
 
 @attrs_parameter
 class Ranged(Parameter):
-    """A number from a closed range: what Float and Int share."""
+    """The base of Float and Int: a number from a closed range."""
 
     usual_step: ClassVar[int | None] = None
 
@@ -222,7 +222,7 @@ class Ranged(Parameter):
         return None if self.grid is None else self.grid.count
 
     def nearest(self, value: float) -> Any:
-        """Returns the value of the domain nearest to a number, an end of it if beyond."""
+        """Returns the value of the domain nearest to a number, which may be out of range."""
         clipped = min(max(value, self.low), self.high)
         if self.grid is None:
             return float(clipped)
@@ -248,7 +248,7 @@ class Ranged(Parameter):
         return None if self.grid is None else self.grid.values()
 
     def domain(self) -> dict[str, Any]:
-        """Range, scale and step."""
+        """Returns the range, scale and step."""
         return {"low": self.low, "high": self.high, "scale": self.scale, "step": self.step}
 
     @property
@@ -280,7 +280,7 @@ class Ranged(Parameter):
         )
 
     def _wrong_range(self) -> str:
-        """Returns the fault of range and step, with a remedy; empty if there is none."""
+        """Returns what is wrong with the range or step, with a remedy; empty if nothing is."""
         ends = f"low={self.low!r}, high={self.high!r}"
         if self.low == self.high:
             return f"{ends} never varies: declare it as Fixed({self.name!r}, {self.low!r})."
@@ -457,12 +457,12 @@ class Int(Ranged):
         return self.grid.values() if self._by_ratio else range(self.low, self.high + 1, self.step)
 
     def _edges(self) -> tuple[float, float]:
-        # Half an int beyond each end, so that the ends have as much of the scale as they should:
-        # the convention of Optuna's IntDistribution(log=True).
+        # The scale goes on for half an int beyond each end, so that the end values get their full
+        # share: the convention of Optuna's IntDistribution(log=True).
         return self.low - 0.5, self.high + 0.5
 
     def _usual_default(self) -> int:
         if self._even:
             return int(self.from_unit(0.5))
-        # Of the range itself, without the halves beyond its ends: 64 for 16 to 256.
+        # The middle of the range itself, without the halves beyond its ends: 64 for 16 to 256.
         return round(middle_of(self.low, self.high, self.scale))

@@ -1,4 +1,4 @@
-"""The protocol between the driver and an engine, which proposes; and engines by name."""
+"""The protocol between the driver and an engine, which proposes trials; makes engines by name."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class EngineSettings:
     objective: Objective
     epochs: int  # The most epochs that a trial can train.
     seed: int
-    folds: int = 1  # Trainings of a trial that pruners see one after another.
-    # Pruners count the first epoch as step 0: an objective function reports as to Optuna.
+    folds: int = 1  # Folds of a trial, whose epochs pruners see one after another.
+    # Whether the first epoch is step 0 for pruners, as objective functions report to Optuna.
     from_zero: bool = False
 
 
 def was_told(trial: TrialRecord, told: int | None) -> TypeGuard[EndedTrial]:
-    """Returns whether an engine got the result of a recorded trial."""
+    """Returns whether an engine has got a recorded trial's result; `restore` explains `told`."""
     return trial.state in FINISHED_STATES and (told is None or trial.number < told)
 
 
@@ -57,9 +57,9 @@ class Engine(Protocol):
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
         """Restores a study from its record; called once, before anything else.
 
-        `trials` are all trials from 0, without gaps; an unfinished one was proposed, and its result
-        will follow. `curve` reads a trial's objective by epoch. With `told`, the results from this
-        number on will follow, finished or not.
+        `trials` are all trials from 0, without gaps; the result of an unfinished one will follow.
+        `curve` reads a trial's objective by epoch. With `told`, the results of trials from this
+        number on will follow, even if they are finished.
         """
         ...
 
@@ -76,7 +76,7 @@ class Engine(Protocol):
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Takes a trial's objective after an epoch (from 1); True to prune it.
 
-        A trial that is trained again reports its epochs again: later ones are dropped.
+        A trial that is trained again reports its epochs again: its later reports are then dropped.
         """
         ...
 
@@ -85,7 +85,7 @@ class Engine(Protocol):
         ...
 
     def may_continue(self, number: int) -> bool:
-        """Returns whether a later trial may continue this finished one."""
+        """Returns whether a later trial may continue this finished trial."""
         ...
 
 
@@ -109,7 +109,7 @@ def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: in
 
 
 def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
-    """Makes the objects that need no TensorFlow: the libraries report wrong values."""
+    """Makes the objects that need no TensorFlow, so that the libraries report wrong values."""
     from studies.engines.optuna_engine import make_pruner, make_sampler
 
     try:

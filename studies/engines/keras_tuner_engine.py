@@ -1,4 +1,4 @@
-"""Keras Tuner's oracles behind the `Engine` seam, and which studies they can serve.
+"""Makes Keras Tuner's oracles usable as an `Engine`, and checks which studies they can serve.
 
 An oracle only proposes and gets results: it trains nothing, writes nothing, and each launch
 rebuilds it from the record. Trials are kept and pruned as for Optuna's engines. Checking whether an
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class KerasTunerEngine:
-    """An `Engine` that proposes no configuration twice, but for Hyperband's promotions."""
+    """An `Engine` that proposes no configuration twice, except when Hyperband promotes a trial."""
 
     def __init__(self, settings: EngineSettings) -> None:
         engine, options = split_options(settings.engine)
@@ -79,7 +79,7 @@ class KerasTunerEngine:
         self._end(result)
 
     def may_continue(self, number: int) -> bool:
-        """Returns True until the trial that continues it has ended: it may have to start again."""
+        """Returns True until the trial that continues this one has ended: it may start again."""
         return self._oracle.may_continue(str(number))
 
     def _end(self, result: TrialResult) -> None:
@@ -111,7 +111,7 @@ def _make_oracle(
     }
     kind, theirs = kinds.get(engine, (RandomOracle, oracles.RandomSearchOracle))
     check_parts(engine, theirs(objective=common["objective"]))
-    # No end: the driver stops at the study's number of trials.
+    # The oracle has no limit: the driver stops at the study's number of trials.
     limits: dict[str, Any] = {"max_trials": None}
     if engine == HYPERBAND:
         limits = {"max_epochs": settings.epochs, "hyperband_iterations": None, "factor": FACTOR}
@@ -125,7 +125,7 @@ GRID: Final = "keras-tuner:grid"
 HYPERBAND: Final = "keras-tuner:hyperband"
 
 _MOST_LISTED: Final = 100_000
-"""Values of one parameter that the grid takes: Keras Tuner lists all of them for each trial."""
+"""The most values of a parameter for the grid: Keras Tuner lists all of them for each trial."""
 
 
 def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
@@ -141,7 +141,7 @@ def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> N
 
 
 def oracle_settings(engine: str) -> dict[str, str]:
-    """Returns an oracle's settings with their types, but those that the study decides."""
+    """Returns an oracle's settings with their types, without those that the study decides."""
     return {
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
         HYPERBAND: {"factor": "int"},
@@ -196,15 +196,15 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
 def import_keras_tuner() -> None:
     """Imports Keras Tuner, once, without a trace on the terminal or in the environment.
 
-    Worker processes inherit the environment. TensorFlow, if it was not imported before, sees no GPU
-    in this process: only workers train, and it would reserve their memory.
+    Worker processes inherit the environment. Unless TensorFlow was imported before, it sees no GPU
+    in this process: only workers train, and this process would reserve the memory that they need.
     """
     if "keras_tuner" in sys.modules:
         return
     first = "tensorflow" not in sys.modules
     settings = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     if "keras" not in sys.modules:
-        # Keras's backend in the user's settings may not be installed.
+        # The backend in the user's Keras settings may not be installed.
         settings["KERAS_BACKEND"] = "tensorflow"
     before = {name: os.environ.pop(name) for name in settings if name in os.environ}
     os.environ.update(settings)

@@ -1,11 +1,11 @@
 """Keras Tuner's oracles: they propose values and get results.
 
-The oracle's own `populate_space` proposes. Keras Tuner's `create_trial` and `end_trial` around it
-keep files, print, and stop the search after some failures or collisions. Here the engine gives the
-oracle its trials, whether they have just ended or are recorded. So a restored oracle equals a fresh
-one.
+The oracle's own `populate_space` proposes. Keras Tuner's `create_trial` and `end_trial`, which
+usually call it, keep files, print, and stop the search after some failures or collisions. Here the
+engine gives the oracle its trials, both new and recorded ones. So an oracle that is restored from
+the record equals one that was never interrupted.
 
-Importing this imports Keras Tuner, and with it TensorFlow.
+Importing this module imports Keras Tuner, and with it TensorFlow.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from studies.libraries.keras_tuner_parts import random_values, start_bracket, ve
 from tracking.records import Objective
 
 _LISTED: Final = 10_000
-"""Untried configurations to choose among, once drawing at random finds none."""
+"""The most untried configurations to choose from, once drawing at random finds none."""
 _LARGEST: Final = 1e100
-"""Values beyond it overflow in a Gaussian process, which squares and sums them."""
+"""Larger values overflow in a Gaussian process, which squares and sums them."""
 _DRAWS: Final = 100_000
-"""Draws until a space that is not finite counts as exhausted."""
+"""After this many draws without an untried one, a space that is not finite counts as exhausted."""
 
 
 class AskedOracle:
-    """The common part of all oracles here; a mixin for Keras Tuner's."""
+    """The common part of all oracles here: a mixin for Keras Tuner's oracles."""
 
     translation: KerasTunerSpace
-    # All trials of the study, as canonical JSON: shared with the engine, which adds to it.
+    # The values of all trials, as canonical JSON. The engine owns this set, and adds to it.
     tried: set[str]
 
-    # Keras Tuner's Oracle has these.
+    # Keras Tuner's Oracle has these attributes.
     trials: dict[str, Any]
     ongoing_trials: dict[str, Any]
     objective: Any
@@ -55,7 +55,7 @@ class AskedOracle:
         """Returns the values of the next trial as the oracle holds them, or None."""
         if given is not None:
             return self.translation.encode(given)
-        # `seed or random.randint(...)` in Keras Tuner's constructor makes 0 a random seed.
+        # The constructor can't set it: its `seed or random.randint(...)` makes 0 a random seed.
         self._seed_state = seed
         return self.populate_space(trial_id).get("values")
 
@@ -66,8 +66,8 @@ class AskedOracle:
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
         """Adds a trial that runs from now on.
 
-        The oracle's values are made from `values`, not from its proposal, so that they are the same
-        on restore, to the last bit.
+        The oracle's values are made from `values`, not taken from its proposal, so that a restored
+        trial has the same ones, to the last bit.
         """
         hyperparameters = HyperParameters()
         hyperparameters.values = self.translation.encode(values)
@@ -84,11 +84,11 @@ class AskedOracle:
         return False
 
     def _duplicate(self, values: Mapping[str, Any]) -> bool:
-        """Overrides Keras Tuner's, which compares its own spellings, and only of its trials."""
+        """Overrides Keras Tuner's check, which compares its own spellings, and only its trials."""
         return canonical_json(self.translation.decode(values)) in self.tried
 
     def _random_values(self) -> dict[str, Any] | None:
-        """Overrides Keras Tuner's, which takes 20 collisions for the end of the space."""
+        """Overrides Keras Tuner's method, which takes 20 collisions for an exhausted space."""
         values = random_values(Oracle, self)
         if values is not None:
             return values
@@ -118,22 +118,22 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
     """A Gaussian process and its lower confidence bound.
 
     Its first trials, three for each dimension, are random; infeasible ones don't count. Keras Tuner
-    ignores infeasible trials. Here the process gets them with the value of the worst trial, and so
-    avoids them.
+    ignores infeasible trials. Here the process gets them with the value of the worst trial, so that
+    it avoids such values.
     """
 
     def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
         self._random_state = np.random.RandomState(seed)
         self.gpr.random_state = seed
-        # Several threads fight over matrices this small, and can change the last bits.
+        # With matrices this small, several threads are slower, and can change the last bits.
         with threadpool_limits(1), warnings.catch_warnings():
-            # Of a length scale at the end of its range, of a variance rounded below 0: common
-            # with few trials, and a user can't do anything about them.
+            # These warn of a length scale at the end of its range, or a variance rounded below 0.
+            # They are common with few trials, and a user can't do anything about them.
             warnings.filterwarnings("ignore", module="sklearn")
             return super().propose(trial_id, seed, given)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Proposes at random if Keras Tuner repeats a proposal."""
+        """Proposes random values if Keras Tuner's proposal was tried before."""
         if _all_tried(self.translation.space, self.tried):
             return {"status": TrialStatus.STOPPED}
         response: dict[str, Any] = super().populate_space(trial_id)
@@ -142,9 +142,9 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         return response
 
     def _vectorize_trials(self) -> tuple[Any, Any]:
-        """Fits the process before Keras Tuner predicts the results of running trials by it.
+        """Fits the process before Keras Tuner uses it to predict the results of running trials.
 
-        Keras Tuner would use the process of the last ask, which a restored oracle lacks.
+        Keras Tuner would use the process as the last ask fitted it, which a restored oracle lacks.
         """
         everything = self.trials, self.ongoing_trials
         self.trials = self._as_bad_as_the_worst()
@@ -161,9 +161,9 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         return vectors
 
     def _as_bad_as_the_worst(self) -> dict[str, Any]:
-        """Returns the trials, the infeasible ones with the worst value of any.
+        """Returns the trials, in which infeasible ones have the worst value of all.
 
-        Values so large that their squares overflow are brought near the others.
+        Values so large that their squares would overflow are clipped to just beyond the others.
         """
         scores = [t.score for t in self.trials.values() if t.status == TrialStatus.COMPLETED]
         low, high = _range_of_ordinary(scores)
@@ -185,7 +185,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
 class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
     """Every configuration of a finite space, the default one first.
 
-    The walk does not depend on results: each ask continues it past tried values.
+    The walk over the grid does not depend on results: each ask continues it past tried values.
     """
 
     def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
@@ -207,14 +207,14 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
                 return
             super().insert(step, self.translation.decode(values), {})
             super().end(step, 0.0)
-            # As `create_trial` and `end_trial` do: the step's successor is the next one.
+            # `create_trial` and `end_trial` do this, so that the step's successor comes next.
             self.start_order.append(step)
             self._populate_next.append(step)
             yield values
 
 
 def _range_of_ordinary(scores: Sequence[float]) -> tuple[float, float]:
-    """Returns the bounds of values for fitting a Gaussian process, beyond all ordinary ones."""
+    """Returns the bounds to which a Gaussian process clips scores: outside all ordinary ones."""
     ordinary = [score for score in scores if abs(score) <= _LARGEST]
     if len(ordinary) == len(scores):
         return min(scores), max(scores)
@@ -224,10 +224,10 @@ def _range_of_ordinary(scores: Sequence[float]) -> tuple[float, float]:
 
 
 def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
-    """Returns whether a finite space is exhausted, by a quick check first."""
+    """Returns whether all of a finite space has been tried; makes a quick check first."""
     if any(each.count is None for each in space):
         return False
-    # Parameters without a condition alone combine in so many ways.
+    # The unconditional parameters alone have this many combinations.
     least = math.prod(each.count or 1 for each in space if not each.when)
     return len(tried) >= least and not any(itertools.islice(space.grid(), len(tried), None))
 
@@ -239,14 +239,14 @@ def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict
         "hyperparameters": translation.hyperparameters(),
         "allow_new_entries": False,
         "tune_new_entries": False,
-        # Each ask sets its own; this one only keeps the constructor from drawing one.
+        # Each ask sets its own seed; this one only keeps the constructor from drawing one.
         "seed": 1,
     }
 
 
 BRACKET: Final = "hyperband/bracket"
-"""The key of a trial's bracket in its state, counted from 0 over all rounds of brackets. Keras
-Tuner's own number is that of the newest bracket, even for a promotion."""
+"""The key in a trial's state for the number of its bracket, counted from 0 through the whole study.
+Keras Tuner's own entry names the newest bracket, even for a promotion in an older one."""
 
 _ROUND: Final = KerasTunerSpace.RESERVED + "round"
 _PAST: Final = KerasTunerSpace.RESERVED + "trial_id"
@@ -256,22 +256,23 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
     """Hyperband, in which trials without a value don't block their bracket.
 
     In Keras Tuner a failed trial leaves its rung incomplete, and the rungs above then wait for
-    ever. Here it keeps its place, with the worst score. If a rung has fewer usable trials than the
-    next has places, blanks fill the rest: trials that exist only in the oracle, have the worst
-    score too, and are never trained. So every bracket runs to its last rung.
+    ever. Here a failed trial keeps its place, with the worst score. If a rung has fewer usable
+    trials than the next rung has places, blanks fill the rest: trials that exist only in the
+    oracle, have the worst score, too, and are never trained. So every bracket reaches its last
+    rung.
 
-    A blank takes no place from a running trial: an oracle promotes from a rung when more of its
-    trials have ended than will stay behind, so there is a place for each running trial.
+    A blank takes no place from a running trial: an oracle promotes from a rung only when more of
+    the rung's trials have ended than will not be promoted, so each running trial has a place.
     """
 
-    # Keras Tuner's HyperbandOracle has these.
+    # Keras Tuner's HyperbandOracle has these attributes.
     _brackets: list[dict[str, Any]]
     _current_bracket: int
     _current_iteration: int
 
     def __init__(self, **arguments: Any) -> None:
-        # Every bracket, where Keras Tuner forgets the complete ones. Before the constructor,
-        # which starts the first.
+        # All brackets; Keras Tuner forgets complete ones. This must exist before the constructor
+        # starts the first bracket.
         self._all_brackets: list[dict[str, Any]] = []
         self._places: dict[str, tuple[int, int]] = {}
         self._unusable: set[str] = set()
@@ -289,7 +290,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
                 bracket = self._open_bracket()
                 if bracket is None or not self._usable_in(bracket):
                     return None
-                # The space is exhausted: the bracket's trials compete for the rungs above.
+                # The space is exhausted: a blank fills the first rung, so that promotions go on.
                 bracket["rounds"][0].append({"past_id": None, "id": self._blank()})
             elif values.get(_PAST) in self._unusable:
                 self._replace_id(trial_id, self._blank())
@@ -306,7 +307,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         return {**state, BRACKET: json.dumps(number)}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Adds a trial; a recorded one gets its former place."""
+        """Adds a trial; a recorded trial gets the place that it had."""
         super().insert(trial_id, values, state)
         number, rung = json.loads(state[BRACKET]), json.loads(state[_ROUND])
         while len(self._all_brackets) <= number:
@@ -324,7 +325,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
             self._unusable.add(trial_id)
 
     def may_continue(self, trial_id: str) -> bool:
-        """Returns whether a trial may be promoted, or the trial that continues it has not ended."""
+        """Returns whether a trial may be promoted, or is continued by a trial that still runs."""
         number, rung = self._place_of(trial_id)
         bracket = self._all_brackets[number]
         rounds = bracket["rounds"]
@@ -336,11 +337,11 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         trial = self.trials[trial_id]
         if trial.score is None:
             return True
-        # The best trial without a promotion gets it: a trial with more such before it than there
-        # are places left can't get one, whatever the others' results.
+        # The best trial that is not yet promoted gets the next place: a trial can't get one if as
+        # many better ones wait as there are places left, whatever the other results.
         others = [self.trials[info["id"]] for info in rounds[rung] if info["id"] not in above]
         ended = [other for other in others if other.score is not None]
-        # As Keras Tuner sorts its candidates: of equal ones the earlier is first.
+        # Keras Tuner sorts its candidates like this: among equal ones the earlier comes first.
         ended.sort(key=lambda each: each.score, reverse=self.objective.direction == "max")
         places = self._get_size(bracket["bracket_num"], rung + 1) - len(rounds[rung + 1])
         return trial in ended[:places]
@@ -366,7 +367,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         return values
 
     def _open_bracket(self) -> dict[str, Any] | None:
-        """Returns the bracket whose first rung has places left: the newest, if any."""
+        """Returns the newest bracket if its first rung has places left, else None."""
         newest = self._all_brackets[-1]
         size = self._get_size(newest["bracket_num"], 0)
         return newest if len(newest["rounds"][0]) < size else None

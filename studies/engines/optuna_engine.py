@@ -1,11 +1,11 @@
-"""Optuna's samplers and pruners behind the `Engine` seam, and a study's trials in Optuna.
+"""Makes Optuna's samplers and pruners usable as an `Engine`, and keeps a study's trials in Optuna.
 
-Optuna's study is in memory, and is rebuilt from the record at each launch: that costs a fifth of
-what a database does, and there is no second truth that could differ from the record. Every engine
-keeps its trials here, so that pruning is the same for all.
+Optuna's study is in memory, and is rebuilt from the record at each launch: that takes a fifth of
+the time of a database, and nothing can contradict the record. Every engine keeps its trials here,
+so that pruning is the same for all.
 
-An infeasible trial is stored as a pruned one that violates a constraint, as Optuna's samplers
-ignore failed ones. Pruners skip it like a failed one, and it has no value to compare with.
+An infeasible trial is stored as a pruned trial that violates a constraint, because Optuna's
+samplers ignore failed trials. Pruners skip it like a failed one, as it has no value to compare.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 INFEASIBLE: Final = "constraints:feasible"
-"""The attribute in which Optuna keeps a constraint called "feasible": above 0 if violated."""
+"""The attribute for a constraint named "feasible" in Optuna; a value above 0 means violated."""
 
 NOTING: Final = ("successive-halving", "hyperband")
-"""Pruners that note how far each trial came, and judge later ones by that."""
+"""Pruners that note how far each trial came, and judge later trials by these notes."""
 
 _QUASI_RANDOM = "optuna:quasi-random"
 _GRID = "optuna:grid"
 
 
 class OptunaEngine:
-    """An `Engine` that samples by Optuna."""
+    """An `Engine` whose proposals come from Optuna's samplers."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self._engine, options = split_options(settings.engine)
@@ -70,7 +70,7 @@ class OptunaEngine:
             values = self._quasi_random(number)
         else:
             seed = sampler_seed(self._seed, number)
-            # A sampler for each trial: its draws must not depend on earlier ones.
+            # Each trial gets its own sampler, whose draws must not depend on earlier trials.
             sampler = make_sampler(self._engine_with_options, self._trials.space, seed)
             values = self._trials.sample(sampler, known)
             return Proposal(number, values, self._trials.state(number), known=known)
@@ -99,8 +99,8 @@ class OptunaEngine:
     def _quasi_random(self, number: int) -> dict[str, Any]:
         """Returns a point of a scrambled Halton sequence, in the sampling scale of the space.
 
-        Optuna's own QMCSampler fixes its space by the first trial, which it draws at random, and
-        so leaves conditional parameters out.
+        Optuna's own QMCSampler takes its space from the first trial, which it draws at random. So
+        it leaves out conditional parameters that are not active in that trial.
         """
         from scipy.stats import qmc
 
@@ -127,15 +127,15 @@ class OptunaTrials:
         name_of_pruner, options = split_options(settings.pruner)
         self._prunes = name_of_pruner != "none"
         self._takes_notes = name_of_pruner in NOTING
-        # The trials for the pruner's notes on a recorded trial: only itself, which takes no
-        # longer with more trials, unless the pruner reads the others' results first.
+        # On restore, a pruner that takes notes judges each trial again. It sees that trial alone,
+        # so that more trials take no longer, unless it needs the others' results ("auto").
         self._noted_by = None if "auto" in options.values() else 0
         self._storage = Memory()
-        # Steps of each fold, if trials have several folds.
+        # The number of steps in each fold, if trials have several folds.
         self._fold_steps = settings.epochs if settings.folds > 1 else None
-        # Epochs are ahead of steps by so many.
+        # An epoch's number minus that of its step.
         self._ahead = int(settings.from_zero)
-        # The first number whose result did not count, by the number of the trial.
+        # For each trial's number, the first number of the trials whose results did not count.
         self._known: dict[int, int] = {}
         self._study = optuna.create_study(
             study_name=settings.name,
@@ -161,7 +161,7 @@ class OptunaTrials:
                 self._end(trial.number, trial.state, trial.best)
 
     def declared(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns values of their declared types, in the declared order.
+        """Returns values in their declared types and order.
 
         Raises SearchSpaceError if they are not in the space.
         """
@@ -215,20 +215,20 @@ class OptunaTrials:
         if not math.isfinite(value):
             return False
         step = epoch - self._ahead
-        # A trial whose process died resumes from an earlier epoch than its last one.
+        # A trial whose process died resumes at an epoch that it has reported before.
         self._storage.forget_from(self._id(number), step)
         self._storage.set_trial_intermediate_value(self._id(number), step, value)
         return True
 
     def _judge(self, number: int, known: int | None) -> bool:
-        """Asks the pruner about a trial, by the trials below `known`."""
+        """Asks the pruner about a trial, showing it only that trial and those below `known`."""
         with self._storage.hiding_from(number, known):
             return self._study.pruner.prune(self._study, self._in_present_fold(number))
 
     def _in_present_fold(self, number: int) -> FrozenTrial:
-        """Returns a trial; with folds, only the steps of the present fold.
+        """Returns a trial; if it has folds, with the steps of the present fold only.
 
-        Some pruners take a trial's best value at any step, and the first fold may be an easy one.
+        Some pruners judge by a trial's best value at any step, and an earlier fold may be easier.
         """
         trial = self._trial(number)
         if self._fold_steps is None or trial.last_step is None:
@@ -246,7 +246,7 @@ class OptunaTrials:
         trial_id = self._id(number)
         held = optuna.trial.TrialState.COMPLETE
         if state != "complete":
-            # Samplers read no failed trials.
+            # Failed trials are not used, as samplers ignore them.
             held = optuna.trial.TrialState.PRUNED
         if state == "infeasible":
             self._storage.set_trial_system_attr(trial_id, INFEASIBLE, 1.0)
@@ -261,7 +261,7 @@ class OptunaTrials:
 
 
 def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
-    """Returns a trial's sampler; a space with conditions is sampled jointly in its parts."""
+    """Returns a sampler for one trial; TPE samples each group of a conditional space jointly."""
     import optuna
 
     name, options = split_options(engine)
@@ -292,7 +292,7 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
 
 
 def sampler_settings(engine: str) -> dict[str, str]:
-    """Returns a sampler's settings that are numbers or words, with their types."""
+    """Returns those settings of a sampler that may be numbers or words, with their types."""
     import optuna
 
     samplers: dict[str, Any] = {
@@ -304,7 +304,7 @@ def sampler_settings(engine: str) -> dict[str, str]:
 
 
 def plain_settings(kind: Any) -> dict[str, str]:
-    """Returns the arguments of a class that may be numbers or words, with their types."""
+    """Returns those arguments of a class that may be numbers or words, with their types."""
     parameters = inspect.signature(kind).parameters.values()
     types = {parameter.name: str(parameter.annotation) for parameter in parameters}
     plain, other = re.compile(r"\b(int|float|bool|str)\b"), re.compile("Callable|dict|list")
@@ -323,7 +323,7 @@ def check_sampler(engine: str, space: SearchSpace) -> None:
 
 
 def check_finite(space: SearchSpace, otherwise: str) -> None:
-    """Raises EngineError, with another engine to use, if a space is not finite."""
+    """Raises EngineError, which recommends another engine, if a space is not finite."""
     for parameter in space:
         if parameter.count is None:
             raise EngineError(
@@ -353,7 +353,7 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
     kind, usual = kinds[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # The patient pruner has its own settings, and those of the median that it makes patient.
+        # The patient pruner takes its own settings and those of the median pruner that it wraps.
         median, first = kinds["median"] if name == "patient" else (None, {})
         settings = {} if median is None else plain_settings(median)
         check_options(f"The pruner {name}", {**settings, **plain_settings(kind)}, options)

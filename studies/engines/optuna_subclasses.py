@@ -2,13 +2,13 @@
 
 Optuna's TPE never treats an infeasible trial as good while there are feasible ones; so it leaves a
 failing region. But if the objective improves towards the region, TPE stays at its edge, and keeps
-proposing failing values. So `FeasibleTPESampler` multiplies the ratio by which TPE ranks candidates
-by the probability that a candidate is feasible, as in c-TPE (Watanabe and Hutter 2023,
-https://arxiv.org/abs/2211.14411), by the same Parzen estimators of feasible and of infeasible
-trials. Without infeasible trials every proposal is Optuna's own.
+proposing failing values. So `FeasibleTPESampler` multiplies TPE's ranking of a candidate by the
+probability that the candidate is feasible, as in c-TPE (Watanabe and Hutter 2023,
+https://arxiv.org/abs/2211.14411). The probability comes from Parzen estimators, such as TPE's own,
+of the feasible and the infeasible trials. Without infeasible trials every proposal is Optuna's own.
 
-Importing this imports Optuna. The sampler overrides private parts; where Optuna lacks one, Optuna's
-own sampler is used.
+Importing this module imports Optuna. The sampler overrides private parts; if the installed Optuna
+lacks one, Optuna's own sampler is used.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 _MOST: Final = 100
-"""The number of latest feasible and infeasible trials for the probability: a bound on its time."""
+"""To save time, the probability uses only this many of the latest trials of each kind."""
 
 
 class FeasibleTPESampler(TPESampler):
@@ -46,14 +46,14 @@ class FeasibleTPESampler(TPESampler):
     def _sample(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        # Among the pruned ones, of which there are few or none: most studies pay next to nothing.
+        # Infeasible trials are stored as pruned ones, which are few: this costs next to nothing.
         pruned = optuna_parts.trials_of(study, [TrialState.PRUNED])
         infeasible = [t for t in pruned if INFEASIBLE in t.system_attrs]
         if infeasible:
             trials = optuna_parts.trials_of(study, [TrialState.COMPLETE, TrialState.PRUNED])
             feasible = [t for t in trials if INFEASIBLE not in t.system_attrs]
-            # The good trials are a tenth, 25 at most, as in Optuna. If there are fewer feasible
-            # ones, it would fill up with infeasible ones.
+            # A tenth of the trials, at most 25, are good, as in Optuna. If fewer are feasible,
+            # Optuna would fill the good ones up with infeasible ones.
             optuna_parts.take_as_good(self, len(feasible))
             self._finished = feasible, infeasible
         self._asked = study, search_space
@@ -83,10 +83,10 @@ class FeasibleTPESampler(TPESampler):
 
 
 class DeclaredTPESampler(FeasibleTPESampler):
-    """Uses the declared space, where Optuna searches for the one that all past trials share.
+    """Uses the declared space, where Optuna looks for the parameters that all past trials share.
 
-    They share all of it, and a new sampler for each trial would search all trials: 8 of the 22 ms
-    of an ask at 1,000 trials.
+    Here they share all parameters. A new sampler for each trial would look through all trials:
+    8 of the 22 ms of an ask at 1,000 trials.
     """
 
     def __init__(self, space: OptunaSpace, **options: Any) -> None:
@@ -96,12 +96,12 @@ class DeclaredTPESampler(FeasibleTPESampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Returns the declared space, without parameters of a single value."""
+        """Returns the declared space, without parameters that have a single value."""
         declared = sorted(self._declared.distributions.items())
         return {name: d for name, d in declared if not d.single()}
 
 
-# The notes of halving pruners on a trial.
+# The prefix of attributes in which halving pruners note facts about a trial.
 _NOTED = "completed_rung_"
 
 
@@ -114,9 +114,9 @@ class Memory(optuna.storages.InMemoryStorage):
 
     @contextlib.contextmanager
     def hiding_from(self, number: int, known: int | None) -> Iterator[None]:
-        """Hides, within, the trials from `known` on, but not the judged one; None hides nothing.
+        """Hides the trials from `known` on, except the judged one; None hides nothing.
 
-        Pruners look at the storage's trials, some through studies that they make themselves.
+        Pruners read the storage's trials, some of them through studies that they make themselves.
         """
         self._judged = None if known is None else (number, known)
         try:

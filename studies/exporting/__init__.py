@@ -1,4 +1,4 @@
-"""Studies and trials written for people and other tools to take away."""
+"""Exports of studies and trials, for people and other tools."""
 
 import lazy_loader
 

@@ -1,6 +1,6 @@
-"""Files to take away: the trials as CSV or Parquet, a trial's model as `.keras`.
+"""Exports files: the trials as CSV or Parquet, a trial's model as `.keras`.
 
-At the end, what all exports need: the trial and the file that the user names.
+The functions at the end serve all exports: they find the trial and the file that the user names.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def export_table(
 ) -> TableExport:
     """Writes a study's trials into a file, a row for each.
 
-    Columns are those of `ks.read_study(…).to_dataframe()`, after one for the engine. In CSV, a text
-    that a spreadsheet would take for a formula begins with an apostrophe.
+    The first column is the engine; the others are those of `ks.read_study(…).to_dataframe()`. In
+    CSV, an apostrophe precedes a text that a spreadsheet would take for a formula.
     """
     whole = table_of(histories)
     name = histories[0].description.name
@@ -72,7 +72,7 @@ def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
 
 
 def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns a table in which columns of mixed types are texts: Parquet takes one type each."""
+    """Returns a table whose columns of mixed types are texts: a Parquet column has one type."""
     for column in _of_objects(table):
         values = table[column].dropna()
         types = set(map(type, values))
@@ -110,8 +110,8 @@ def export_keras(
 ) -> KerasExport:
     """Writes a trial's model, with the weights of its best epoch, as a `.keras` file.
 
-    It takes samples as they were passed to the study. The champion's file is a copy of the
-    registered one; any other trial's model is built again by the recorded code.
+    The model takes samples as they were passed to the study. The champion's file is a copy of the
+    registered model; any other trial's model is built again by the recorded code.
     """
     progress = progress or NoProgress()
     trial = trial_to_export(history, number)
@@ -137,7 +137,7 @@ def export_keras(
 
 
 def _registered(history: StudyHistory) -> Path | None:
-    """Returns the file of the registered model, if it is there."""
+    """Returns the file of the registered model, or None if there is none."""
     if history.registered is None:
         return None
     file = history.store.inside(history.registered.folder) / _MODEL
@@ -152,7 +152,7 @@ def file_for(output: str | Path | None, default: str, force: bool) -> Path:
 
 
 def path_for(output: str | Path | None, default: str) -> Path:
-    """Returns the path that the user named, or one made of a study's name."""
+    """Returns the path that the user named, or one made from the default name."""
     return Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
 
 
@@ -169,7 +169,7 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def check_folder(folder: Path, ours: bool, force: bool) -> None:
-    """Checks that a folder may be written; `ours` is whether an export of this kind is in it."""
+    """Checks that a folder may be written; `ours` says whether it holds an export of this kind."""
     if not folder.parent.is_dir():
         raise StudyError(f"There is no folder {str(folder.parent)!r} to write into.")
     if folder.exists() and not (ours and force):
@@ -179,7 +179,7 @@ def check_folder(folder: Path, ours: bool, force: bool) -> None:
 
 @contextmanager
 def written(output: str | Path | None, default: str, force: bool) -> Iterator[tuple[Path, Path]]:
-    """Yields a file, and the path to write instead, which becomes that file at the end."""
+    """Yields a file, and a temporary path to write instead, which becomes the file at the end."""
     file = file_for(output, default, force)
     with explained(file), replacing(file) as partial:
         yield file, partial
@@ -187,7 +187,7 @@ def written(output: str | Path | None, default: str, force: bool) -> Iterator[tu
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Makes a clear error of a failure to write."""
+    """Turns an OSError while writing into a StudyError that names the path."""
     try:
         yield
     except OSError as error:
@@ -198,7 +198,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
-    """Returns a trial with a value: the best one, or that of a number."""
+    """Returns a trial with a value: the best trial, or the one with a number."""
     trial = history.best if number is None else history.trial(number)
     name = history.description.name
     if trial is None:

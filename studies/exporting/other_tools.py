@@ -1,9 +1,9 @@
 """Exports a study for other tools: as an Optuna study, and as TensorBoard's event files.
 
-An export is made on request, and never read back. Another export updates a study of Optuna's: it
-adds trials that are new, and writes the study anew if others have changed, as Optuna's API can't
+An export is made on request, and never read back. A second export to Optuna updates the study: it
+adds new trials, or writes the study anew if exported trials have changed, as Optuna's API can't
 change a trial. For TensorBoard each trial is a folder with its hyperparameters, the metrics of each
-epoch, and those of its best epoch as ``best/…``, with the tables of the HParams plugin
+epoch, and the metrics of its best epoch as ``best/…``. The HParams plugin shows them in its tables
 (https://www.tensorflow.org/tensorboard/hyperparameter_tuning_with_hparams).
 """
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 UUID: Final = "kerastudy_uuid"
 """The attribute of an exported trial that names its run in MLflow."""
 
-# Fields that must be equal for a trial not to be written again.
+# If one of these fields differs from the record, the study is written anew.
 _COMPARED: Final = (
     "state",
     "values",
@@ -55,8 +55,8 @@ class OptunaExport:
     Attributes:
         study: The study's name in Optuna's storage: ``digits (optuna:tpe)``.
         storage: The storage's address, without its password.
-        trials: How many trials it has there.
-        written: How many were written now: the new ones, or all if others had changed.
+        trials: How many trials the study has there.
+        written: How many were written now: the new trials, or all if exported ones had changed.
     """
 
     study: str
@@ -107,7 +107,7 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
 
 @contextlib.contextmanager
 def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
-    """Opens a storage, or makes it; returns it with its address without password."""
+    """Opens or makes a storage; yields it, and its address without the password."""
     import optuna
     from sqlalchemy import create_engine, inspect
     from sqlalchemy.engine import make_url
@@ -140,14 +140,14 @@ def _opened(address: str) -> Iterator[tuple[RDBStorage, str]]:
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise StudyError(f"The storage {public!r} can't be used: {first_cause(error)}.") from None
     except (ImportError, RuntimeError) as error:
-        # The database's driver is not installed; its tables are of another version of Optuna.
+        # The database's driver is missing, or another version of Optuna made the tables.
         raise StudyError(f"The storage {public!r} can't be used: {error}") from None
     finally:
         optuna.logging.set_verbosity(verbosity)
 
 
 def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) -> Study:
-    """Returns the study of a storage; makes it if there is none."""
+    """Returns the study from a storage; makes it if the storage has none."""
     import optuna
 
     objective = history.description.objective
@@ -219,7 +219,7 @@ def _time(milliseconds: int) -> datetime:
 
 
 def _attributes(trial: TrialRecord) -> dict[str, Any]:
-    """Returns further facts of a trial, for people to read."""
+    """Returns a trial's user attributes: further facts for people to read."""
     facts: dict[str, Any] = {
         UUID: trial.uuid,
         "trial": trial.number,
@@ -232,7 +232,7 @@ def _attributes(trial: TrialRecord) -> dict[str, Any]:
 
 
 def _same(stored: FrozenTrial, wanted: FrozenTrial) -> bool:
-    """Returns whether a stored trial equals the exported one; other attributes may stay."""
+    """Returns whether a stored trial equals the wanted one, except for added user attributes."""
     return (
         all(getattr(stored, field) == getattr(wanted, field) for field in _COMPARED)
         and wanted.user_attrs.items() <= stored.user_attrs.items()
@@ -277,7 +277,8 @@ def export_tensorboard(
 def _curves(history: StudyHistory) -> dict[int, dict[int, dict[str, float]]]:
     """Returns the metrics of each trial by epoch.
 
-    Of a repeated one those of its best training, of a cross-validated one the means over folds.
+    For a repeated trial, these are the metrics of its best training; for a cross-validated trial,
+    the means over folds.
     """
     fits = {t.number: _fit_of(t) for t in history.ended if t.best is not None}
     curves = history.journal.curves(fits.values())
@@ -376,7 +377,7 @@ def _hparams(tag: str, data: Any) -> Any:
 
 
 def _write(folder: Path, summaries: Iterable[tuple[int, Any]], started: float) -> None:
-    """Writes a folder's event file. Not by TensorFlow, whose import takes seconds."""
+    """Writes a folder's event file, without TensorFlow, whose import takes seconds."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
 

@@ -1,4 +1,4 @@
-"""Exports a trial as a folder with a script of plain Keras, which ends with the same weights."""
+"""Exports a trial as a folder with a script in plain Keras, which trains the same weights."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class ScriptExport:
     Attributes:
         study: The study's name.
         engine: The engine that proposed the trial.
-        trial: Its number.
+        trial: The trial's number.
         script: The script, in a folder with all that it needs.
-        differs: What differed from the record when its first epoch was tried, or empty.
-        notes: What has changed since the trial.
+        differs: What differed from the record when the script tried its first epoch, or empty.
+        notes: Notes on what has changed since the trial.
     """
 
     study: str
@@ -70,7 +70,7 @@ class ScriptExport:
 
 @dataclass(frozen=True)
 class ScriptParts:
-    """The parts of a study that a script needs, from a worker process."""
+    """The parts of a study that a script needs; a worker process collects them."""
 
     hyperparameters: Mapping[str, Any]
     class_weight: Mapping[int, float] | None
@@ -90,7 +90,7 @@ def export_script(
     """Writes a trial as a folder with the study's files and a script of plain Keras.
 
     The script, ``retrain.py``, trains the trial again without kerastudy, and says whether its
-    metrics and weights are the recorded ones. Its first epoch is tried here.
+    metrics and weights are the recorded ones. The export runs its first epoch, to try it.
 
     Args:
         history: The study.
@@ -98,12 +98,11 @@ def export_script(
         output: The folder; None: ``STUDY-trial-N`` in this folder.
         force: Whether to replace a folder that was exported before.
         data: The file with the data, if it has moved.
-        progress: Gets messages.
+        progress: The object that receives messages.
 
     Raises:
         StudyNotFoundError: If there is no such trial, or no trial with a value.
-        StudyError: If a script can't do what the trial did, which it names; or if the folder
-            exists.
+        StudyError: If a script can't do something that the trial did; or if the folder exists.
 
     Example:
         ```python
@@ -147,7 +146,7 @@ def export_script(
 
 
 def training_of(trial: EndedTrial) -> TrialSpec:
-    """Returns the training that a script repeats: the best of a trial's, from its first epoch."""
+    """Returns the training that a script repeats from its first epoch: the trial's best one."""
     spec = trainings_of(trial)[trial.result.best_repeat].spec
     return replace(spec, class_weight=trial.result.class_weight or spec.class_weight)
 
@@ -177,14 +176,14 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec) -> Scrip
         arrays |= {**named_arrays(part.x, f"x_{name}"), **named_arrays(part.y, f"y_{name}")}
         if part.sample_weight is not None:
             arrays[f"sample_weight_{name}"] = part.sample_weight
-    # Texts as numpy's: objects would be pickled.
+    # Texts become numpy's strings: objects would be pickled.
     arrays = {name: a.astype(str) if is_text(a) else a for name, a in arrays.items()}
     weights = None
     if spec.class_weight is not None:
         assert isinstance(splits.train.y, np.ndarray), "it has classes"
         labels = class_labels(splits.train.y)
         assert labels is not None, "likewise"
-        # Keras needs the weights of all classes, for batches.
+        # For batches, Keras needs a weight for every class.
         classes = range(int(labels.max()) + 1)
         weights = {label: spec.class_weight.get(label, 1.0) for label in classes}
     return ScriptParts(hp.values, weights, arrays, splits.digest)
@@ -224,7 +223,7 @@ def write_script(
 
 
 def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mapping[str, Any]) -> str:
-    """Returns the text of a script: the one in `script_files`, with the values of a trial."""
+    """Returns the script's text: the file in `script_files`, with a trial's values filled in."""
     spec, environment = training_of(trial), trial.environment
     keras: dict[str, Any] = _pairs(environment.get("keras settings", ""))
     keras.pop("backend", None)
@@ -256,7 +255,7 @@ def script_text(study: str, trial: EndedTrial, parts: ScriptParts, place: Mappin
 
 
 def try_script(folder: Path, study: str, cwd: str) -> str:
-    """Trains the first epoch by a script; returns what differed from the record, or nothing."""
+    """Trains the first epoch by a script; returns what differed from the record, or "" if equal."""
     command = [sys.executable, "-B", str(folder / _SCRIPT), "--epochs", "1"]
     here = cwd if os.path.isdir(cwd) else folder
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=here)
@@ -265,7 +264,7 @@ def try_script(folder: Path, study: str, cwd: str) -> str:
         raise _refused(
             study, f"in a folder of their own, without kerastudy, its files fail: {last}"
         )
-    # The study's files may print before it.
+    # The study's files may print other lines before this one.
     lines = [line for line in done.stdout.splitlines() if line.startswith("epoch 1: ")]
     return "" if done.returncode == 0 else (lines or ["its metrics"])[0]
 
@@ -282,17 +281,17 @@ def _refused(study: str, what: str) -> StudyError:
 
 
 def _placed(code: CodeDescription) -> tuple[dict[str, str], dict[str, Any]]:
-    """Returns a study's texts by their places in a folder, and how the study is loaded there."""
+    """Returns a study's texts by their paths in a folder, and how to load the study from there."""
     path = Path(code.path)
     texts = {path.name: code.source, **code.texts}
-    # Own modules may be above the study's file, and the file may be in a package.
+    # The user's modules may be in folders above the study's file, which may be in a package.
     above = max(PurePosixPath(place).parts.count("..") for place in texts)
     marks = [posixpath.join(*[".."] * level, "__init__.py") for level in range(above + 1)]
     package = max((level + 1 for level, mark in enumerate(marks) if mark in texts), default=0)
     depth = max(above, package)
     own = path.parent.parts[len(path.parent.parts) - depth :]
     files = {posixpath.normpath(posixpath.join(*own, place)): t for place, t in texts.items()}
-    # Imports start from folders that are no packages; the study's own folder comes first.
+    # Imports start from the folders that are not packages; the study's own folder comes first.
     folders = {str(each) for file in files for each in PurePosixPath(file).parents}
     roots = [each for each in folders if posixpath.join(each, "__init__.py") not in files]
     place = {

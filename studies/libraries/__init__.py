@@ -1,4 +1,4 @@
-"""Private parts of TensorFlow, Keras, Optuna and Keras Tuner, a module for each; late imports.
+"""Access to private parts of TensorFlow, Keras, Optuna and Keras Tuner, and helpers for imports.
 
-If a part is missing, its function does without it, or raises `MissingPartError`.
+If a private part is missing, its function does without it, or raises `MissingPartError`.
 """

@@ -1,4 +1,4 @@
-"""Importing TensorFlow without a trace on the terminal, and Keras without parts of no use."""
+"""Imports TensorFlow without output on the terminal, and Keras without parts that nobody needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final
 
 
 def import_quietly() -> None:
-    """Imports TensorFlow, if it is not yet, for a process that does not train."""
+    """Imports TensorFlow without output, for a process that does not train."""
     if "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -25,13 +25,13 @@ def import_quietly() -> None:
 def silenced() -> Iterator[None]:
     """Hides the output of TensorFlow's libraries while they are loaded.
 
-    They print it before they read TF_CPP_MIN_LOG_LEVEL, and past Python's own streams.
+    They print before they read TF_CPP_MIN_LOG_LEVEL, and don't use Python's own streams.
     """
     sys.stderr.flush()
     try:
         kept = os.dup(2)
     except OSError:
-        # A process without a terminal has no such stream.
+        # A process without a terminal may have no standard error.
         yield
         return
     nothing = os.open(os.devnull, os.O_WRONLY)
@@ -45,23 +45,23 @@ def silenced() -> Iterator[None]:
         os.close(nothing)
 
 
-# The packages of Keras that import them, each under all of its names.
+# The packages of Keras that load slowly, under all of their names.
 _LATE: Final = frozenset(
     ("keras.wrappers", "keras.src.wrappers", "keras.visualization", "keras.src.visualization")
 )
 
 
 def load_late() -> None:
-    """Makes imports of Keras leave out, until they are used, its parts that load slowly.
+    """Makes imports of Keras delay the parts that load slowly until these are used.
 
-    For worker processes and the command line. A process of the user's imports Keras as it is.
+    Worker processes and the command line call this; a user's own process imports all of Keras.
     """
     if not any(isinstance(finder, _LateFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _LateFinder())
 
 
 class _LateFinder:
-    """Finds these parts of Keras as Python does, and executes them at their first use."""
+    """Finds the slow parts of Keras as Python does, but executes them only at their first use."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -1,6 +1,6 @@
-"""Private parts of Keras, each use with the reason why nothing public suffices.
+"""Private parts of Keras. Each function says why nothing public suffices.
 
-Functions raise `MissingPartError` if their part is missing, unless they say what they do then.
+Functions raise `MissingPartError` if their part is missing, unless they say what they do instead.
 """
 
 from __future__ import annotations
@@ -55,30 +55,30 @@ BOOKKEEPING: Final = frozenset(
     _distribution_strategy _y_pred_build_structure _y_true_build_structure
     """.split()
 )
-"""Attributes in which Keras, or TensorFlow, notes existing objects, or how to save them."""
+"""Attributes in which Keras or TensorFlow keeps track of objects, or of how to save them."""
 
 BOOKKEEPING_OF_MODELS: Final = frozenset(
     "train_function test_function predict_function history stop_training _nodes".split()
 )
-"""Further ones of models."""
+"""Further such attributes, which only models have."""
 
 SEEDS: Final = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_generator"})
 """Attributes that hold a seed."""
 
 EXCLUDED_FROM_DECAY: Final = "_exclude_from_weight_decay"
-"""Attribute of an optimizer: keys of variables, which differ between models."""
+"""An optimizer's attribute that holds keys of variables, which differ between models."""
 
 STRATEGY: Final = "_distribute_strategy"
-"""Attribute that holds a distribution strategy."""
+"""The attribute that holds a distribution strategy."""
 
 GIVEN_TO_CALLBACKS: Final = frozenset({"_model", "params", "validation_data"})
-"""Attributes of callbacks that Keras sets for each training."""
+"""The attributes of callbacks that Keras sets for each training."""
 
 
 def begin_anew() -> None:
-    """Makes Keras number names from the first again, and make a new global generator.
+    """Makes Keras number names from 1 again, and make a new global generator.
 
-    Publicly only by `clear_session`, which also drops TensorFlow's kernels: 0.1 s to make again.
+    The only public way, `clear_session`, also drops TensorFlow's kernels: making them takes 0.1 s.
     """
     import keras
 
@@ -86,7 +86,7 @@ def begin_anew() -> None:
         set_global = _set_global.get()
         set_global("object_name_uids", None)
         set_global(_generator.get(), None)
-        # The key of the names is private too, so it is tried.
+        # The key "object_name_uids" is private, too, so this checks its effect.
         if keras.backend.get_uid("kerastudy") == 1:
             return
     # `clear_session` resets the global policy too.
@@ -96,14 +96,14 @@ def begin_anew() -> None:
 
 
 def set_global_seed(seed: int) -> None:
-    """Sets the seed of Keras alone, which `keras.utils.set_random_seed` sets among others."""
+    """Sets only Keras's seed; `keras.utils.set_random_seed` sets others, too."""
     set_global = _set_global.get()
     set_global(_generator.get(), None)
     set_global(_random_seed.get(), seed)
 
 
 def global_generator() -> keras.random.SeedGenerator | None:
-    """Returns the generator that belongs to no layer; None if there is none, or unknown."""
+    """Returns the generator that belongs to no layer; None if there is none or it is unknown."""
     with contextlib.suppress(MissingPartError):
         return _get_global.get()(_generator.get())
     return None
@@ -116,9 +116,9 @@ def set_global_generator(generator: keras.random.SeedGenerator | None) -> None:
 
 
 def value_held(variable: keras.Variable) -> Any:
-    """Returns TensorFlow's variable within a Keras variable, or None if it has none yet.
+    """Returns the TensorFlow variable in a Keras variable, or None if there is none yet.
 
-    Not `variable.value`, which makes it, and differs in the scopes of Keras.
+    The public `variable.value` would make it, and returns something else in some scopes of Keras.
     """
     return _value.of(variable)
 
@@ -129,24 +129,24 @@ def hold_value(variable: keras.Variable, value: Any) -> None:
 
 
 def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
-    """Returns attributes of a variable that decide a graph and can't be read publicly."""
+    """Returns attributes of a variable that a graph depends on and that are not public."""
     try:
         layout = _layout.of(variable)
     except MissingPartError:
-        # Keras has layouts since 3.15.
+        # Keras has had layouts since 3.15.
         layout = None
     return _autocast.of(variable), layout
 
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
-    """Returns which trainable variables an optimizer knows by some keys."""
+    """Returns the positions of the trainable variables that have these keys in an optimizer."""
     key_of, keys_held = _key_of_variable.of(optimizer), set(keys)
     trainable = _trainable.of(optimizer)
     return [position for position, each in enumerate(trainable) if key_of(each) in keys_held]
 
 
 def logs_of_its_own(model: keras.Model) -> bool:
-    """Returns whether a model, or its class, decides itself which metrics of a step are logged."""
+    """Returns whether a model or its class overrides which metrics of a step are logged."""
     import keras
 
     base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
@@ -155,10 +155,10 @@ def logs_of_its_own(model: keras.Model) -> bool:
 
 
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
-    """Returns the arguments that a model was compiled with.
+    """Returns the arguments that a model was compiled with, unchanged.
 
-    Unchanged: public attributes wrap some of them, and `get_compile_config` fails for functions
-    that aren't registered.
+    Public attributes wrap some of them, and `get_compile_config` fails for functions that aren't
+    registered.
     """
     import keras
 
@@ -169,9 +169,9 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
 
 
 def has_all_variables(model: keras.Model) -> bool:
-    """Returns whether a model has its variables, and its metrics, loss and optimizer theirs.
+    """Returns whether a model and its metrics, loss and optimizer have all their variables.
 
-    No public attribute shows which parts of metrics and loss the first step makes.
+    No public attribute shows which parts of the metrics and the loss the first step will make.
     """
     try:
         parts = [_metrics_of.of(model), _loss_of.of(model), model.optimizer]
@@ -181,10 +181,10 @@ def has_all_variables(model: keras.Model) -> bool:
 
 
 def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
-    """Calls a function with symbolic tensors: it makes variables, and changes no values.
+    """Calls a function with symbolic tensors, so that it makes variables but changes no values.
 
-    Publicly layers can be called so, but no functions. A global generator that is made by it is
-    dropped: the training makes its own.
+    The public way works for layers only, not for functions. If the call makes a global generator,
+    it is dropped: the training makes its own.
     """
     call, generator = _symbolically.get(), global_generator()
     try:
@@ -194,7 +194,7 @@ def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
 
 
 def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns all layers of a model, with layers within others, which `model.layers` omits."""
+    """Returns all layers of a model, also those within other layers, which `model.layers` omits."""
     with contextlib.suppress(MissingPartError):
         return list(_layers_within.of(model)())
     layers: list[keras.layers.Layer] = []
@@ -217,23 +217,23 @@ def _held_by(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 
 
 def made_by(tensor: Any) -> Any:
-    """Returns the operation that makes a symbolic tensor of a model; None if unknown."""
+    """Returns the operation that makes a symbolic tensor of a model; None if it is unknown."""
     with contextlib.suppress(MissingPartError):
         return _made_by.of(tensor).operation
     return None
 
 
 def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
-    """Returns the object that reads data in batches for `fit`, which hides it.
+    """Returns the object that reads data in batches for `fit`; `fit` itself hides it.
 
-    It checks for `adapter_class` too, which training needs.
+    This also raises if the part for `adapter_class` is missing, because training needs it.
     """
     _adapter.get()
     return _adapter_of.get()(x=data, class_weight=class_weight)
 
 
 def adapter_class() -> type:
-    """Returns the class of objects that `fit` takes for reading data."""
+    """Returns the base class of the objects through which `fit` reads data."""
     return _adapter.get()  # type: ignore[no-any-return]
 
 
@@ -251,7 +251,7 @@ class CompiledMetric:
 
     Attributes:
         metric: The metric.
-        output: Its output by number, in the order of `flat`.
+        output: The number of its output, in the order of `flat`.
         weighted: Whether sample weights count.
     """
 
@@ -261,7 +261,7 @@ class CompiledMetric:
 
 
 def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, CompiledMetric]:
-    """Returns the metrics that a model is compiled with, by the names that it logs them by."""
+    """Returns the metrics that a model is compiled with, by the names under which it logs them."""
     compiled = _metrics_of.of(model)
     if compiled is None:
         return {}
@@ -278,13 +278,13 @@ def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, Compi
                 prefix = f"{metrics.output_name}_" if metrics.output_name else ""
                 names.append(f"{prefix}{metric.name}")
     if len(set(names)) < len(names):
-        # Keras gives equal ones other names, in this order.
+        # Keras renames metrics of equal names; its results are in this order, too.
         names = list(compiled.result())
     return dict(zip(names, members, strict=False))
 
 
 def is_accuracy(metric: keras.metrics.Metric) -> bool:
-    """Returns whether a metric is one of Keras's accuracies, each sample right or wrong."""
+    """Returns whether a metric is one of Keras's accuracies: it counts right and wrong samples."""
     from keras import metrics
 
     return isinstance(
@@ -304,33 +304,33 @@ def flat(model: keras.Model, arrays: Any) -> list[Any]:
 
 
 def function_of(metric: keras.metrics.MeanMetricWrapper) -> Callable[[Any, Any], Any]:
-    """Returns the function of targets and predictions that a metric is the mean of."""
+    """Returns the function of targets and predictions whose mean a metric is."""
     function, arguments = _function.of(metric), _arguments.of(metric)
     return lambda y_true, y_pred: function(y_true, y_pred, **arguments)
 
 
 def mask_of(tensor: Any) -> Any:
-    """Returns which steps of a sequence count, or None. Keras hangs it on the tensor."""
+    """Returns a tensor's mask, which says which steps of a sequence count; None if it has none."""
     return getattr(tensor, "_keras_mask", None)
 
 
 def thresholds_of(metric: keras.metrics.AUC) -> tuple[list[float], bool, bool]:
-    """Returns thresholds of `AUC`, whether they are evenly spaced, and whether it takes logits."""
+    """Returns an AUC's thresholds, whether they are evenly spaced, and whether it takes logits."""
     return list(_thresholds.of(metric)), bool(_evenly.of(metric)), bool(_from_logits.of(metric))
 
 
 @contextlib.contextmanager
 def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[str]]]:
-    """Lets a function compute the losses that a model is compiled with, in the place of Keras.
+    """Lets a function, instead of Keras, compute the losses that a model is compiled with.
 
     Args:
         model: A model that was compiled and has validated.
-        of_loss: Takes one of the losses, targets, predictions, and sample weights or None. What it
-            returns is weighted and added as Keras does with the losses of several outputs.
+        of_loss: Takes one of the losses, targets, predictions, and sample weights or None. Its
+            results are weighted and added as Keras does it for the losses of several outputs.
 
     Yields:
-        The loss of all outputs, to call with targets, predictions and weights; None if there is
-        none. And the names by which the losses of several outputs are logged.
+        The loss of all outputs, which takes targets, predictions and weights, or None if there is
+        none; and the names under which the losses of several outputs are logged.
     """
     compiled = _loss_of.of(model)
     if compiled is None:
@@ -349,7 +349,7 @@ def losses_by(model: keras.Model, of_loss: OfLoss) -> Iterator[tuple[Any, list[s
 
 
 def has_made_losses(model: keras.Model) -> bool:
-    """Returns whether a model has the losses that it is compiled with, or none."""
+    """Returns whether a model has made the losses that it is compiled with, or needs none."""
     compiled = _loss_of.of(model)
     return compiled is None or bool(compiled.built)
 

@@ -1,8 +1,8 @@
-"""Private parts of Keras Tuner that oracles call, or our subclasses override.
+"""Private parts of Keras Tuner that our subclasses of its oracles call or override.
 
-The public `create_trial` and `end_trial` keep files, print, and stop after some failures. If one of
-these names is missing, the engine is refused before anything is trained: its proposals would be
-unknown.
+The public `create_trial` and `end_trial` don't suffice: they keep files, print, and stop after some
+failures. If a private name is missing, the engine is refused before anything is trained: it would
+not be known what it proposes.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _NEEDED: Final[Mapping[str, tuple[AttributePart, ...]]] = {
 
 
 def check_parts(engine: str, oracle: Any) -> None:
-    """Checks that an oracle has all private parts that are used.
+    """Checks that an oracle has all private parts that its engine uses.
 
-    Raises EngineError if one is missing; names a version that has it.
+    Raises EngineError, which names a version with all parts, if a part is missing.
     """
     try:
         for part in (*_ALL, *_NEEDED.get(engine, ())):
@@ -59,7 +59,7 @@ def check_parts(engine: str, oracle: Any) -> None:
 
 
 def vectors_of(kind: Any, oracle: Any) -> tuple[Any, Any]:
-    """Returns an oracle's trials as its Gaussian process takes them, by Keras Tuner's own class."""
+    """Returns an oracle's trials as vectors for a Gaussian process, by Keras Tuner's own class."""
     result: tuple[Any, Any] = _vectors.of(kind)(oracle)
     return result
 

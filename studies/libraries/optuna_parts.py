@@ -1,6 +1,6 @@
-"""Private parts of Optuna, each use with the reason why nothing public suffices.
+"""Private parts of Optuna. Each function says why nothing public suffices.
 
-Functions raise `MissingPartError` if their part is missing, unless they say what they do then.
+Functions raise `MissingPartError` if their part is missing, unless they say what they do instead.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _share = AttributePart(_LIBRARY, "TPESampler", "_gamma")
 def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]:
     """Returns a study's trials in some states.
 
-    The public call searches them each time; a sampler's cache has them.
+    The public method searches all trials at each call; the private one uses a cache.
     """
     try:
         get_trials = _trials_of_study.of(study)
@@ -40,9 +40,9 @@ def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]
 
 
 def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
-    """Replaces a trial in a storage in memory; publicly trials can only be added.
+    """Replaces a trial in a storage in memory: the public methods can only add trials.
 
-    Does nothing if it can't.
+    Does nothing if the private part is missing.
     """
     with contextlib.suppress(MissingPartError):
         _put_trial.of(storage)(trial_id, trial)
@@ -73,7 +73,7 @@ def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
 
 
 def take_as_good(sampler: Any, most: int) -> None:
-    """Sets how many trials a TPE sampler treats as good: a tenth, at most 25, and at most these."""
+    """Makes a TPE sampler treat a tenth of the trials as good, at most 25, and at most `most`."""
     _share.set(sampler, lambda n: min(math.ceil(0.1 * n), 25, most))
 
 
@@ -83,19 +83,19 @@ def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTr
 
 
 def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] | None:
-    """Returns the arguments with which a sampler or a pruner of Optuna's was made, by name.
+    """Returns the arguments with which an Optuna sampler or pruner was made, by name.
 
-    Those at their defaults are left out, except the ones in `always`. None if they can't be read,
-    or are not just numbers and words.
+    Arguments at their defaults are left out, except those in `always`. Returns None if the
+    arguments can't be read, or are not all numbers or words.
 
-    They are read from its attributes; an object made with them must then be equal in all
-    attributes. Optuna has no public way to read them.
+    The arguments are read from the object's attributes, as Optuna has no public way to read them.
+    To check them, another object is made with them, which must have equal attributes.
     """
     kind = type(component)
     parameters = inspect.signature(kind).parameters
     usual: Any = None
-    # A class whose arguments have no defaults, or that makes no sense without any, is compared with
-    # nothing: all its attributes count.
+    # A class that can't be made without arguments has no usual object: each argument is compared
+    # with its default instead.
     with contextlib.suppress(Exception):
         usual = kind()
     settings: dict[str, Any] = {}
@@ -119,7 +119,7 @@ def settings_of(component: Any, always: Collection[str] = ()) -> dict[str, Any] 
 
 
 def attribute(component: Any, name: str) -> Any:
-    """Returns the attribute of a sampler or a pruner for one of its arguments, or None."""
+    """Returns the attribute in which a sampler or a pruner keeps an argument, or None."""
     for holder in (component, getattr(component, "_parzen_estimator_parameters", None)):
         for attribute in (f"_{name}", name):
             if hasattr(holder, attribute):
@@ -130,12 +130,13 @@ def attribute(component: Any, name: str) -> Any:
 def _seed_of(component: Any) -> int | None:
     """Returns the seed of a sampler, or None if it has none.
 
-    If it has drawn already, what follows of the seed, as it keeps nothing else.
+    If the sampler has drawn already, the result is a number that depends on the seed: the sampler
+    keeps nothing else.
     """
     for attribute in ("_rng", "_cma_rng"):
         state = getattr(getattr(component, attribute, None), "_rng", None)
         if state is not None:
-            # A Mersenne Twister's first word is its seed.
+            # The first word in the state of a new Mersenne Twister is its seed.
             return int(state.get_state()[1][0])
     return None
 

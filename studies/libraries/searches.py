@@ -1,8 +1,8 @@
-"""Ends a script where it would search: at Keras Tuner's `search` or Optuna's `optimize`.
+"""Stops a script before its search: at Keras Tuner's `search` or Optuna's `optimize`.
 
-The search does not run, and nothing of an earlier one is touched: a tuner gets an empty folder,
-Optuna's study is made in memory, and none is deleted. What reads or writes a storage ends the
-script, as does a search that asks and tells by itself.
+The search does not run, and nothing of an earlier search is touched: a tuner gets an empty folder,
+Optuna's study is made in memory, and no study is deleted. Calls that read another study end the
+script with an error, as does a search that asks and tells by itself.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ class Search:
         library: `KERAS_TUNER` or `OPTUNA`.
         owner: The tuner, or Optuna's study.
         function: The builder as the script gives it, or the objective function.
-        arguments: Those of ``search``, by the names of `keras.Model.fit`; or of ``optimize``.
-        made: The arguments that the tuner's oracle, or Optuna's study, was made with.
-        queued: Values that Optuna's study was to try first.
+        arguments: The arguments of ``search``, by the names in `keras.Model.fit`, or of
+            ``optimize``.
+        made: The arguments with which the tuner's oracle, or Optuna's study, was made.
+        queued: The values that Optuna's study should try first.
     """
 
     library: str
@@ -50,7 +51,7 @@ OnSearch = Callable[[Search], None]
 
 @contextlib.contextmanager
 def searches_replaced(libraries: Collection[str], on_search: OnSearch) -> Iterator[None]:
-    """Calls a function in place of each search within; an error of it ends the script."""
+    """Calls `on_search` in place of each search in this context; its errors end the script."""
     with contextlib.ExitStack() as stack:
         if KERAS_TUNER in libraries:
             _replace_keras_tuners(stack, on_search)
@@ -75,7 +76,7 @@ def _replace_keras_tuners(stack: contextlib.ExitStack, on_search: OnSearch) -> N
     def oracle_made(oracle: Any, *positional: Any, **named: Any) -> None:
         arguments = _arguments(make_oracle, oracle, *positional, **named)
         if arguments.get("hyperparameters") is not None:
-            # The tuner adds to it the hyperparameters that its builder declares.
+            # Copied, because the tuner adds the hyperparameters that its builder declares.
             arguments["hyperparameters"] = arguments["hyperparameters"].copy()
         make_oracle(oracle, *positional, **named)
         made_with[oracle] = arguments
@@ -109,7 +110,7 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
     create = optuna.create_study
     study_optimize = optuna.Study.optimize
-    # The arguments of each study, and the values that it was to try first.
+    # The arguments of each study, and the values that it should try first.
     made_with: _Noted[Mapping[str, Any]] = weakref.WeakKeyDictionary()
     queued: _Noted[list[Mapping[str, Any]]] = weakref.WeakKeyDictionary()
 
@@ -117,7 +118,7 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
     def created(**named: Any) -> optuna.Study:
         in_memory = {n: v for n, v in named.items() if n not in ("storage", "load_if_exists")}
         verbosity = optuna.logging.get_verbosity()
-        # Its name in memory is of no interest.
+        # Optuna would log the name of the study in memory, which is of no interest.
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = create(**in_memory)
         optuna.logging.set_verbosity(verbosity)
@@ -161,7 +162,7 @@ def _replace_optunas(stack: contextlib.ExitStack, on_search: OnSearch) -> None:
 
 
 def _arguments(function: Callable[..., Any], *positional: Any, **named: Any) -> dict[str, Any]:
-    """Returns the arguments of a method's call by name, without the object."""
+    """Returns the arguments of a method's call by name, without `self`."""
     bound = dict(inspect.signature(function).bind_partial(*positional, **named).arguments)
     bound |= bound.pop("kwargs", {})
     bound.pop("self")

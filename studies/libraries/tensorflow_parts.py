@@ -1,6 +1,6 @@
-"""Private parts of TensorFlow, each use with the reason why nothing public suffices.
+"""Private parts of TensorFlow. Each function says why nothing public suffices.
 
-Functions raise `MissingPartError` if their part is missing, unless they say what they do then.
+Functions raise `MissingPartError` if their part is missing, unless they say what they do instead.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ _makes_files = ModulePart(_LIBRARY, "tensorflow.python.autograph.pyct.loader", "
 
 @contextlib.contextmanager
 def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[None]:
-    """Sets how TensorFlow runs the functions called within, in graphs or eagerly.
+    """Sets how TensorFlow runs the functions that are called in this context.
 
-    Publicly, an executor can't be chosen at all, and optimizing is turned off for good, for all
-    functions (`tf.config.optimizer`).
+    Publicly, an executor can't be chosen, and optimizing can only be turned off for all functions
+    and for good (`tf.config.optimizer`).
     """
     import tensorflow as tf
 
@@ -70,11 +70,11 @@ def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[No
 
 
 def keep_order_of_large_sums() -> None:
-    """Turns a rewrite of TensorFlow off in this process, if possible.
+    """Turns TensorFlow's memory optimizer off in this process, if possible.
 
-    Its memory optimizer turns the sum of three or more large tensors (AddN), such as gradients,
-    into additions to a temporary variable, in any order: results then differ by a rounding from run
-    to run, even with op determinism. Publicly this optimizer can't be turned off alone.
+    It replaces the sum of three or more large tensors (AddN), such as gradients, by additions to a
+    temporary variable in any order: results then differ by a rounding error from run to run, even
+    with op determinism. Publicly, this optimizer can't be turned off alone.
     """
     import tensorflow as tf
 
@@ -88,12 +88,12 @@ def keep_order_of_large_sums() -> None:
         if rewriting.memory_optimization != rewriting.NO_MEM_OPT:
             rewriting.memory_optimization = rewriting.NO_MEM_OPT
             _given_config.set(eager, config)
-            # TensorFlow makes them again with the new setting.
+            # TensorFlow makes the call options again, with the new setting.
             _present_call_options.set(eager, None)
 
 
 def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
-    """Frees the graph of a function, and those of its loops, if possible.
+    """Frees the graphs of a function and of its loops, if possible.
 
     TensorFlow's graphs are full of cycles, and nothing public breaks them.
     """
@@ -105,18 +105,18 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
             inner = [_function_of_graph.of(graph)(name) for name in names]
         except MissingPartError:
             inner = []
-        # The loops of TensorFlow's own gradients, such as that of the CTC loss, have no graph.
+        # Loops in TensorFlow's own gradients, such as the gradient of the CTC loss, have no graph.
         graphs = (getattr(each, "graph", None) for each in inner)
         for each in (graph, *(inner_graph for inner_graph in graphs if inner_graph is not None)):
             dismantle(each)
 
 
 def tell_shapes_of_variables() -> None:
-    """Gives TensorFlow the shapes of the variables that the function under trace uses.
+    """Gives TensorFlow the shapes of the variables that the function being traced uses.
 
-    Called from Python, as in `fit`, a function is optimized with the shapes of its variables.
-    Called from another function it is not, unless they are attributes of its arguments, which
-    nothing public sets.
+    When Python calls a function, as in `fit`, TensorFlow optimizes it with the shapes of its
+    variables. When another function calls it, TensorFlow has the shapes only if the arguments have
+    them as attributes, which nothing public sets.
     """
     import tensorflow as tf
 
@@ -135,10 +135,11 @@ def tell_shapes_of_variables() -> None:
 
 @contextlib.contextmanager
 def forgetting_gradients() -> Iterator[None]:
-    """Makes TensorFlow drop custom gradients that are registered within, if possible.
+    """Makes TensorFlow drop the custom gradients registered in this context, if possible.
 
-    It keeps one, with its graph, for each use of `tf.custom_gradient` in a graph; Keras's
-    optimizers make one in each trace. The traced function is already differentiated.
+    TensorFlow keeps a gradient, with its graph, for each use of `tf.custom_gradient` in a graph;
+    Keras's optimizers use it in each trace. The traced function is already differentiated, so it
+    doesn't need them.
     """
     try:
         registry = _registered.of(_gradients.get())
@@ -157,19 +158,19 @@ def forgetting_gradients() -> Iterator[None]:
 def variable_of_a_program(value: Any, name: str) -> tf.Variable:
     """Returns a variable that may be made while a function is traced.
 
-    Not by `tf.Variable`, which would make `tf.function` trace everything twice.
+    A `tf.Variable` would make `tf.function` trace everything twice.
     """
     return _resource_variable.get()(value, trainable=False, name=name)
 
 
 def is_plain_variable(variable: object) -> bool:
-    """Returns whether a variable has one value; those of a distribution strategy have several."""
-    # TensorFlow makes the second kind within a function, as in the first step of `fit`.
+    """Returns whether a variable has one value; with distribution strategies it has several."""
+    # Within a function, as in the first step of `fit`, TensorFlow makes the second of these types.
     return type(variable).__name__ in ("ResourceVariable", "UnliftedInitializerVariable")
 
 
 def is_stateful(operation: str) -> bool | None:
-    """Returns whether an operation has a state, by its name; None if unknown."""
+    """Returns whether the operation of a name has a state; None if there is no such operation."""
     definition = _operations.get()(operation)
     return None if definition is None else bool(definition.is_stateful)
 
@@ -189,10 +190,10 @@ def class_of_functions() -> type:
 
 
 def untraced(function: Any) -> Any:
-    """Returns a `tf.function` of the same Python function, with the same options, without traces.
+    """Returns a copy of a `tf.function`, with the same options but without traces.
 
-    A `tf.function` can be pickled until it is called: its traces can't. Publicly only its Python
-    function and signature can be read. If the private part is missing, it is the function itself.
+    A `tf.function` can be pickled only before it is called, as traces can't be pickled. Publicly,
+    its options can't be read. If the private part is missing, this returns the function itself.
     """
     try:
         return _untraced.of(function)(None)
@@ -201,7 +202,7 @@ def untraced(function: Any) -> Any:
 
 
 def take_identity(variable: tf.Variable, other: tf.Variable) -> None:
-    """Gives a variable the identity of another one, by which optimizers know it."""
+    """Gives a variable another variable's identity, by which optimizers know the other one."""
     _unique_id.set(variable, _unique_id.of(other))
 
 
@@ -211,7 +212,7 @@ def global_seed() -> int | None:
 
 
 def set_global_seed(seed: int) -> None:
-    """Sets TensorFlow's global seed, and keeps its kernels, which `tf.random.set_seed` drops."""
+    """Sets TensorFlow's global seed. Unlike `tf.random.set_seed`, keeps TensorFlow's kernels."""
     eager = _context.get()()
     _seed.set(eager, seed)
     _generator.set(eager, random.Random(seed))
@@ -219,7 +220,7 @@ def set_global_seed(seed: int) -> None:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Sets TensorFlow's global seed for a while, and keeps its kernels if possible."""
+    """Sets TensorFlow's global seed in this context, and keeps TensorFlow's kernels if possible."""
     import tensorflow as tf
 
     try:
@@ -227,7 +228,7 @@ def seeded(seed: int) -> Iterator[None]:
         before = _seed.of(eager)
         set_global_seed(seed)
     except MissingPartError:
-        # The former seed is unknown. The next trial sets its own.
+        # The former seed is unknown and can't be restored; the next trial sets its own seed.
         tf.random.set_seed(seed)
         yield
         return
@@ -240,9 +241,9 @@ def seeded(seed: int) -> Iterator[None]:
 def write_generated_code_into(folder: Path) -> None:
     """Makes AutoGraph write the functions that it generates into a folder.
 
-    It writes a file for each into Python's temporary folder, and removes them only when the process
-    ends by itself. No public option sets the folder. If it can't be set, all temporary files of
-    this process go there.
+    AutoGraph writes a file for each function into Python's temporary folder, and removes the files
+    only when the process ends by itself. No public option sets the folder. If the private part is
+    missing, all temporary files of this process go into the given folder.
     """
     try:
         _makes_files.get()

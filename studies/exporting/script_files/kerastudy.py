@@ -1,7 +1,7 @@
 """Stands in for kerastudy, so that the study's files run without it.
 
-It has what a builder may ask for while it makes a model. What files only declare by kerastudy, such
-as search spaces, is ignored.
+It has everything that a builder may use to make a model. Declarations that no builder uses, such as
+search spaces, are ignored.
 """
 
 import ast
@@ -21,8 +21,8 @@ loaded = SimpleNamespace(files=False)
 
 
 def load_study(file, folders, package, variable, study):
-    """Runs the study's file, and returns its study: that of a variable, or of a name."""
-    # Last, so that no module of the study's hides one of Python's.
+    """Runs the study's file, and returns the study by its variable, or else by its name."""
+    # The folders come last, so that no module of the study hides one of Python's modules.
     sys.path.extend(str(HERE / "code" / folder) for folder in folders)
     place = importlib.util.spec_from_file_location(
         f"{package}.study_file".lstrip("."), HERE / "code" / file
@@ -43,18 +43,18 @@ def load_data(name):
         return found.x
     if found.sample_weight is None:
         return found.x, found.y
-    # The same weights for each output.
+    # Each output gets the same weights.
     return found.x, found.y, keras.tree.map_structure(lambda _: found.sample_weight, found.y)
 
 
 def part(name):
-    """Returns the samples, targets and weights of a part: each an array, several, or None."""
+    """Returns a part's samples, targets and weights: each is an array, several arrays, or None."""
     x, y, sample_weight = (arrays(f"{kind}_{name}") for kind in ("x", "y", "sample_weight"))
     return SimpleNamespace(x=x, y=y, sample_weight=sample_weight)
 
 
 def arrays(name):
-    """Returns an array; a tuple or dict of several, which are called such as x_train['image']."""
+    """Returns an array by name; or a tuple or dict of arrays named such as x_train['image']."""
     with np.load(HERE / "data.npz") as file:
         if name in file:
             return file[name]
@@ -64,7 +64,7 @@ def arrays(name):
 
 
 class Study:
-    """A study's settings, as its file gives them."""
+    """A study's settings, as the study's file gives them."""
 
     of_names = {}
     wanted = ""
@@ -83,7 +83,7 @@ class Study:
         return Ignored("the result of a launch")
 
     def make_model(self, hp):
-        """Returns the compiled model of hyperparameters."""
+        """Returns the compiled model for hyperparameters."""
         model = self.build.build(hp) if hasattr(self.build, "build") else self.build(hp)
         replaced = {k: v for k, v in (vars(self).get("compile") or {}).items() if v is not None}
         if replaced:
@@ -92,7 +92,7 @@ class Study:
         return model
 
     def make_callbacks(self, hp):
-        """Returns the callbacks of hyperparameters."""
+        """Returns the callbacks for hyperparameters."""
         make = vars(self).get("callbacks")
         return list(make(hp) or []) if make else []
 
@@ -153,7 +153,7 @@ class Hyperparameters(dict):
 
 
 class Ignored:
-    """What a file declares and no builder needs: whatever is done with it gives it again."""
+    """Something that a file declares and no builder needs: any use of it returns it again."""
 
     def __init__(self, name):
         self.named = name
@@ -175,7 +175,7 @@ class Ignored:
 
 
 class Data(Ignored):
-    """Any description of data: its parts are those of the trial."""
+    """Stands in for any description of data, and loads the parts of the trial's data."""
 
     def again(self, *arguments, **options):
         return self
@@ -187,7 +187,7 @@ class Data(Ignored):
 
 
 def output(units, activation, loss, metrics):
-    """Returns the last layer, loss and metrics that fit the targets."""
+    """Returns the output for targets: the last layer, the loss and the metrics."""
     layer = functools.partial(keras.layers.Dense, units, activation=activation)
     return SimpleNamespace(
         units=units, activation=activation, loss=loss, metrics=list(metrics), layer=layer

@@ -4,10 +4,10 @@
     python retrain.py               # exits with 0 if all is as recorded, bit for bit, else with 1
     python retrain.py model.keras   # saves the model of the best epoch, too
 
-The values of the trial follow; below, the training. The study's own files are in `code/`, its data
-without the test part in `data.npz`, and what came of the trial in `record.json`. kerastudy itself
-need not be installed: `kerastudy.py` stands in for it. Files that the study's code reads by
-relative paths are read from the folder that you are in.
+The values of the trial come first, then the training. The study's own files are in `code/`, its
+data without the test part in `data.npz`, and the recorded results in `record.json`. kerastudy
+itself need not be installed: `kerastudy.py` stands in for it. Relative paths in the study's code
+start from the folder in which you run this script.
 """
 
 import argparse
@@ -28,11 +28,11 @@ EPOCHS = 1
 BATCH_SIZE = 32
 CLASS_WEIGHT = None
 OBJECTIVE = ""
-# How it was run: the bits depend on it, on the versions above, and on the kind of processor.
+# How the trial was run. The bits depend on this, on the versions above, and on the processor.
 THREADS = 1
 ENVIRONMENT = {}
 KERAS = {}
-# In the folder `code`.
+# How to load the study from the folder `code`.
 CODE = {}
 # The training -----------------------------------------------------------------------------------
 
@@ -41,7 +41,7 @@ parser.add_argument("model", nargs="?", help="a .keras file to save the best epo
 parser.add_argument("--epochs", type=int, help="train only the first epochs")
 asked = parser.parse_args()
 
-# Read when TensorFlow is imported.
+# TensorFlow reads these variables when it is imported.
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(THREADS), **ENVIRONMENT})
 
 import keras
@@ -49,7 +49,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-# Operations whose results do not vary, with the threads of the study: they change bits.
+# Operations must not vary between runs. The number of threads changes bits: it is the study's.
 tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_intra_op_parallelism_threads(THREADS)
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -59,7 +59,7 @@ context.context()._config.graph_options.rewrite_options.memory_optimization = 1 
 for name, value in KERAS.items():
     getattr(keras.config, f"set_{name}")(value)
 
-# The stand-in; kerastudy may be installed too.
+# This imports the stand-in, even if kerastudy is installed, too.
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import kerastudy
@@ -68,17 +68,17 @@ RECORD = json.loads((HERE / "record.json").read_text(encoding="utf-8"))
 
 
 def epoch_seed(epoch, position):
-    """The seed that an epoch has for its random generator at a position."""
+    """Returns the seed that an epoch has for the random generator at a position."""
     return np.random.SeedSequence([3, SEED, epoch, position]).generate_state(1)[0]
 
 
 def order_of(epoch, samples):
-    """The order of the training samples in an epoch."""
+    """Returns the order of the training samples in an epoch."""
     return np.random.default_rng([2, SEED, epoch]).permutation(samples)
 
 
 def batches_of(arrays, order):
-    """A data set of arrays in batches, in the order that a function gives at each beginning."""
+    """Returns a data set with batches of arrays; `order` gives the order of each pass over it."""
     samples = len(keras.tree.flatten(arrays)[0])
 
     def batch(rows):
@@ -100,7 +100,7 @@ def batches_of(arrays, order):
 
 
 def sha256_of(arrays):
-    """SHA-256 over the types, shapes and bytes of arrays."""
+    """Returns the SHA-256 of the types, shapes and bytes of arrays."""
     sha256 = hashlib.sha256()
     for array in arrays:
         sha256.update(f"{array.dtype.name}{array.shape};".encode())
@@ -117,7 +117,7 @@ class Begin(keras.callbacks.Callback):
         self.epoch = epoch + 1
         variables = self.model.non_trainable_variables
         states = [each for each in variables if each.name == "seed_generator_state"]
-        for position, state in enumerate(states):  # as of dropout layers
+        for position, state in enumerate(states):  # such as those of dropout layers
             state.assign([epoch_seed(self.epoch, position), 0])
         random.seed(int(epoch_seed(self.epoch, 2**32 - 1)))
         np.random.seed(epoch_seed(self.epoch, 2**32 - 2))
@@ -142,12 +142,12 @@ class Compare(keras.callbacks.Callback):
         print(f"epoch {self.epoch}: {OBJECTIVE} {found.get(OBJECTIVE)}, {told}", flush=True)
         if self.epoch == RECORD["best_epoch"]:
             self.best = self.model.get_weights()
-        # The trial may have been ended early.
+        # The trial may have ended early.
         if self.epoch in (RECORD["trained_epochs"], asked.epochs):
             self.model.stop_training = True
 
 
-keras.utils.set_random_seed(0)  # for what the study's file makes when it is loaded
+keras.utils.set_random_seed(0)  # for random draws while the study's file is loaded
 study = kerastudy.load_study(**CODE)
 
 keras.utils.set_random_seed(SEED)
@@ -155,7 +155,7 @@ hp = kerastudy.Hyperparameters(HYPERPARAMETERS, TRIAL)
 model = study.make_model(hp)
 callbacks = study.make_callbacks(hp)
 
-# Floats as `fit` reads them.
+# Floats get the type in which `fit` reads them.
 train, validation = keras.tree.map_structure(
     lambda a: a.astype(keras.config.floatx()) if a.dtype.kind == "f" else a,
     (kerastudy.load_data("train"), kerastudy.load_data("validation")),
