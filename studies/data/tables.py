@@ -397,7 +397,7 @@ def _refusal(source: str, refused: Mapping[str, str]) -> DataError:
 
 
 def _float32(series: Any) -> np.ndarray:
-    """Returns numbers as float32, with NaN for missing ones. Raises ValueError for other values."""
+    """Returns a column as float32, with NaN for gaps. Raises ValueError, with the reason, if it can't."""
     try:
         values = numbers_of(series)
     except (TypeError, ValueError):

@@ -121,7 +121,7 @@ def is_text(array: np.ndarray) -> bool:
 def is_portable(dtype: np.dtype) -> bool:
     """Returns whether values of a dtype have the same bytes on every machine, except byte order.
 
-    Long doubles do not: depending on the platform they have 64, 80 or 128 bits, with random
+    Long doubles do not: depending on the platform they have 64, 80 or 128 bits, with arbitrary
     padding.
     """
     # The character is compared: where a long double has 64 bits, its dtype equals float64.
