@@ -233,12 +233,12 @@ def batches(
 
     Args:
         train: A function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
-            It is called for each epoch. If it has a parameter ``seed``, it gets
-            ``kerastudy.epoch_seed(seed of the trial, epoch)``: if shuffling and all other
-            randomness depend on that alone, trials can be resumed and reproduced to the bit.
-            Python's, numpy's and TensorFlow's global generators are seeded with it too, even
-            without such a parameter. Instead of a function, a `tf.data.Dataset` or `PyDataset`
-            itself, which is read again for each epoch.
+            It is called for each epoch. If it has a parameter
+            ``seed``, it gets ``kerastudy.epoch_seed(seed of the trial, epoch)``: if shuffling and
+            all other randomness depend on that alone, trials can be resumed and reproduced to the
+            bit. Python's, numpy's and TensorFlow's global generators are seeded with it too, even
+            without such a parameter. A `tf.data.Dataset` or `PyDataset` itself is taken too, and
+            read again for each epoch.
         validation: As `train`, but the same at each reading: a function gets no seed.
         test: As `validation`, or None for no test part.
         steps_per_epoch: The number of batches that an epoch reads, from the beginning each time;

@@ -60,8 +60,8 @@ class DescribedData(ABC):
         """Loads the data once for all processes that share a folder, which no others use.
 
         Returns:
-            The data, with arrays in memory that the processes share. `load` returns the same
-            object.
+            The data, with arrays in memory that the processes share. From now on, `load` returns
+            the same object.
 
         Raises:
             DataError: The data can't be read, or no study can be run on it.
@@ -134,7 +134,7 @@ class Dataset(DescribedData):
         return make_folds(self.read, self.options, how, folder)
 
     def at(self, place: Path, target: str) -> Dataset | None:
-        """Returns the description of another file or folder, or None if it can't be read."""
+        """Returns the description of another file or folder; None if that is of another kind."""
         if not isinstance(self.read, Reader) or not self.read.takes(place):
             return None
         text, read = f"{self.text} from {str(place)!r}", self.read.at(place, target)

@@ -145,7 +145,7 @@ class _Seen:
         return "columns" if array.ndim <= 2 else "arrays"
 
     def original(self, name: str, rows: np.ndarray) -> np.ndarray:
-        """Returns samples of an input before preprocessing; as they are if it is no scaling."""
+        """Returns samples of an input with the scaling undone; unchanged if there was none."""
         prepared = self.preparation.prepared.get(name)
         return rows if prepared is None else prepared.undone(rows)
 
@@ -523,7 +523,7 @@ def _drawn(
 
 
 def _numbers(seen: _Seen, name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Returns samples as columns of numbers, after the columns' names, some of them empty."""
+    """Returns the columns' names, some of them empty, and samples as columns of numbers."""
     own = _own_name(name)
     if is_text(rows):
         from sklearn.feature_extraction.text import HashingVectorizer

@@ -380,7 +380,7 @@ class Prepared:
     loss: float = 0.0
 
     def undone(self, rows: np.ndarray) -> np.ndarray:
-        """Returns samples as they were before preprocessing; as they are if it is no scaling."""
+        """Returns samples with their scaling undone; unchanged if they were not scaled."""
         if not self.scalings:
             return rows
         values = rows.reshape(len(rows), -1).astype(np.float64)
@@ -531,7 +531,7 @@ class FittedTable:
 
     @property
     def names(self) -> list[str]:
-        """The names of the values in a row that a model takes, by their columns."""
+        """The names of the values in a row that a model takes, after the columns they come from."""
         return [
             *(column.name for column in self.numbers),
             *(f"missing {column.name}" for column in self.indicated),

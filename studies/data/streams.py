@@ -218,7 +218,7 @@ class Source:
         origin: The function, or the data itself.
         steps: The number of batches in a reading, at least 1; None: all.
         seeded: Whether the function takes the seed of each reading.
-        targets: Whether batches have targets; None: those that are tuples have.
+        targets: Whether batches have targets; None: those that are tuples do.
     """
 
     part: str
@@ -307,7 +307,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
 
 
 def batches_kind(thing: object) -> str:
-    """Returns the kind of data in batches: a `GENERATOR` if it is neither of the other two."""
+    """Returns the kind of data in batches: `TF_DATA`, `PY_DATASET`, or else `GENERATOR`."""
     for parent in type(thing).__mro__:
         # The names of classes are compared, as in Keras: describing data must not import
         # TensorFlow.
@@ -367,8 +367,8 @@ class Reading:
     """One reading of a source, by the adapter that `model.fit` uses for such data.
 
     A caller begins, iterates and ends it, once. It raises whatever the user's function, or Keras,
-    raises. `batches` is the number of batches, if the data says it; `endless`, whether the data
-    says that it has no end.
+    raises. `batches` is the number of batches, or None if unknown. `endless` is whether the data is
+    known to have no end.
     """
 
     def __init__(

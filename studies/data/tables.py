@@ -69,8 +69,8 @@ def table(
     The study's data is one array with a row for each sample: numbers scaled to mean 0 and standard
     deviation 1, booleans as 0 and 1, and categories one-hot. A missing number or boolean becomes
     the mean, and a further column is 1 for it. Means, deviations and categories are those of the
-    trial's training part; in cross-validation, of its fold's. The registered model takes the
-    columns of the table.
+    trial's training part; in cross-validation, of the training part of its fold. The registered
+    model takes the columns of the table.
 
     Values may be missing, except in the target. Free text is refused, with advice. If there is a
     column of dates, no validation row is earlier than a training row, and no test row earlier than
@@ -371,7 +371,7 @@ def _dates_of(series: Any) -> Any:
 
 
 def _losses(values: Mapping[str, np.ndarray], table: Any) -> Iterator[str]:
-    """Yields a warning for each column whose values change too much when Keras reads float32."""
+    """Yields a warning for each column whose values change too much when read as float32."""
     for name, rounded in values.items():
         if rounded.dtype != np.float32:
             continue
@@ -397,7 +397,7 @@ def _refusal(source: str, refused: Mapping[str, str]) -> DataError:
 
 
 def _float32(series: Any) -> np.ndarray:
-    """Returns a column as float32, with NaN for gaps. Raises ValueError, with the reason, if it can't."""
+    """Returns a column as float32, with NaN for gaps, or raises ValueError with the reason."""
     try:
         values = numbers_of(series)
     except (TypeError, ValueError):

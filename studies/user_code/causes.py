@@ -130,5 +130,5 @@ def is_users(file: str) -> bool:
 
 
 def is_ours(file: Path) -> bool:
-    """Returns whether a file is kerastudy's own; those of the catalog are, too."""
+    """Returns whether a file is kerastudy's own, which includes the files of the catalog."""
     return file == OURS / "kerastudy.py" or any(file.is_relative_to(OURS / name) for name in NAMES)

@@ -287,7 +287,7 @@ class _TextLoader(SourceLoader):
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
-        # Python, and with it TensorFlow's AutoGraph, reads a function's text there.
+        # Python, and with it TensorFlow's AutoGraph, reads a function's text from this cache.
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
     def get_filename(self, fullname: str) -> str:

@@ -165,7 +165,7 @@ class Divided:
     class_names: ClassNames
 
     def sealed(self, parts: Mapping[str, Part]) -> Splits:
-        """Seals parts after preprocessing, which is fitted on their "train".
+        """Preprocesses parts, with a fit on their "train" part, and seals them.
 
         There must be a validation part: if none is given, it is the first training sample.
         """

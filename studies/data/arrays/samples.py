@@ -446,7 +446,7 @@ def numbered(
     if isinstance(pool.y, dict):
         names = {key: own for key, (_, own) in by_key.items() if own} or class_names
     elif not isinstance(pool.y, tuple):
-        # Targets in a tuple have no names to keep the names of their classes by.
+        # Targets in a tuple have no names, so the names of their classes would have no keys.
         labels, own = by_key[""]
         names = own or class_names
         if class_names:
