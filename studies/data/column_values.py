@@ -16,7 +16,7 @@ MISSING = ""
 
 
 def numbers_of(column: Any) -> np.ndarray:
-    """Returns a column of numbers or booleans as float64, of shape (n,); NaN where one is missing.
+    """Returns a column of numbers or booleans as float64, of shape (n,), with NaN for missing ones.
 
     Raises ValueError or TypeError if it holds something else.
     """
@@ -30,11 +30,11 @@ def numbers_of(column: Any) -> np.ndarray:
 
 
 def texts_of(column: Any) -> np.ndarray:
-    """Returns a column as texts, of shape (n,), dtype object; empty where one is missing."""
+    """Returns a column as texts, of shape (n,) and dtype object, with "" for missing ones."""
     import pandas as pd
 
     codes, kinds = pd.factorize(pd.Series(column).astype(object))
-    # A code of -1 takes the last text.
+    # Missing values have the code -1, which takes the last text.
     texts: np.ndarray = np.array([*map(_text, kinds.tolist()), MISSING], dtype=object)[codes]
     return texts
 
@@ -67,7 +67,7 @@ def model_columns(model: Any, table: Any) -> dict[str, Any]:
 
 
 def takes_columns(model: Any) -> bool:
-    """Returns whether a Keras model has an input of one number or text for each column."""
+    """Returns whether a Keras model takes columns: named inputs of one number or text each."""
     inputs = getattr(model, "input", None)
     return isinstance(inputs, Mapping) and all(
         tuple(tensor.shape[1:]) == (1,) for tensor in inputs.values()
@@ -75,7 +75,7 @@ def takes_columns(model: Any) -> bool:
 
 
 def _text(value: object) -> str:
-    """Returns the text of a category: 3 for 3.0, as pandas reads a column of 3 with gaps."""
+    """Returns a category's text: "3" for 3.0, as pandas reads whole numbers with gaps as floats."""
     return (
         str(int(value))
         if isinstance(value, float | np.floating) and value.is_integer()

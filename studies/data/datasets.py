@@ -8,7 +8,7 @@ datasets.table("houses.csv", target="price")
 datasets.table(df, target="price")
 datasets.batches(make_training, make_validation)
 
-Data sets by name come with scikit-learn, but for MNIST and Fashion-MNIST.
+The named data sets come with scikit-learn, except MNIST and Fashion-MNIST, which Keras downloads.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 DATA_VARIABLE: Final = "KERASTUDY_DATA"
-"""The environment variable with a file to read instead of a download."""
+"""The environment variable that names a file to read instead of a download."""
 
 _CLOTHES: Final = (
     *("T-shirt", "trouser", "pullover", "dress", "coat"),
@@ -97,10 +97,10 @@ def arrays(
         x: Samples, of shape (n, ...): a numpy array, a pandas DataFrame, nested lists, or anything
             else that `np.asarray` turns into an array of numbers or texts. For a model of several
             inputs: a dict of these by the inputs' names, or a tuple of arrays in their order.
-        y: Targets, of shape (n, ...); for a model of several outputs, several likewise. One array
-            is classes if it is booleans, integers from 0 up, floats that are all 0 or 1, or
-            one-hot rows; texts are classes too, numbered in their order as LabelEncoder does;
-            anything else makes a regression. None: there are no targets, as for an autoencoder
+        y: Targets, of shape (n, ...); for a model of several outputs, a dict or a tuple as for `x`.
+            One array is classes if it is booleans, integers from 0 up, floats that are all 0 or 1,
+            or one-hot rows. Texts are classes too, numbered in sorted order as LabelEncoder does.
+            Anything else makes a regression. None: there are no targets, as for an autoencoder
             whose training step compares samples with themselves; ready-made parts are then (x,
             None).
         sample_weight: How much each sample counts, of shape (n,), or each step of its targets, of
@@ -109,20 +109,20 @@ def arrays(
             validation, and the model's `weighted_metrics`, but not its `metrics`.
         validation: Share in (0, 1) of all samples, count of samples, or a ready-made part:
             (x, y), or (x, y, sample_weight). Without weights its samples count alike.
-        test: Likewise; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: if y is classes,
-            in one array. Of several targets by name, the name of the targets that count.
+        test: As `validation`; None or 0: no test part.
+        stratify: Whether each part gets the classes in equal proportions; None: yes, if y is one
+            array of classes. If y is a dict, the name of the targets to stratify by.
         preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone is fitted
             on the training part's x alone, and applied to all parts. It gets samples of rank 3 and
-            more flattened, and its results are converted to float32; see
-            `preprocessing.fit_and_apply`. For several inputs by name, a dict, such as
-            {"tabular": "standardize"}; the others stay as they are. The registered model takes
-            samples as you pass them here: scalings, by these names or by scikit-learn's
-            StandardScaler and similar classes, become layers of it.
+            more flattened, and its results are converted to float32. For several inputs by name, a
+            dict, such as {"tabular": "standardize"}; inputs that it lacks stay as they are. The
+            registered model takes samples as you pass them here: "standardize", "minmax", and
+            scikit-learn's StandardScaler and similar classes become layers of it.
         class_names: The names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them;
             kept with the registered model. Targets that are texts need none.
-        rule: Of made data: the function of x, before preprocessing, that gives the targets without
-            noise. The report draws it next to what the champion found, if a sample is one number.
+        rule: For made data, the function that gives the targets without noise, from x before
+            preprocessing. If a sample is one number, the report draws the rule next to the
+            champion's predictions.
         seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records.
 
@@ -185,7 +185,7 @@ def npz(
     call, options = call_and_options(npz, locals(), validation=share)
     file = absolute_path(path)
     if test is None:
-        # The checks come before, as validation=0.9 is fine if the file has a test part.
+        # Set after the checks, as validation=0.9 is fine if the file has a test part.
         options = replace(options, test=DEFAULT_SHARE)
     read = partial(_read_npz, file, own)
     return Dataset(name or file.stem, str(file), call, options, read)
@@ -228,25 +228,26 @@ def batches(
 ) -> StreamedDataset:
     """Describes data that comes in batches: tf.data, a `keras.utils.PyDataset`, a generator.
 
-    `model.fit` trains on it, in the order in which it comes. Batches are (x, y) or
-    (x, y, sample_weight), or x alone, as large as they are: such a study has no batch size.
+    `model.fit` trains on it, in the order in which it comes. Batches are (x, y),
+    (x, y, sample_weight), or x alone. They keep their size, so such a study has no batch size.
 
     Args:
         train: A function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
-            It is called for each epoch. If it has a parameter ``seed``, it gets
-            ``kerastudy.epoch_seed(seed of the trial, epoch)``: if shuffling and all other
-            randomness depend on that alone, trials can be resumed and reproduced to the bit.
-            Python's, numpy's and TensorFlow's global generators are seeded with it too, even
-            without such a parameter. Or a `tf.data.Dataset` or `PyDataset` itself, which is read
-            again for each epoch.
-        validation: Likewise, but always the same: without a seed.
-        test: Likewise, or None for no test part.
-        steps_per_epoch: Batches that an epoch reads, from the beginning each time; None: all. Data
-            without end needs it.
-        validation_steps: Likewise for the validation data.
+            It is called for each epoch. If it has a parameter
+            ``seed``, it gets ``kerastudy.epoch_seed(seed of the trial, epoch)``: if shuffling and
+            all other randomness depend on that alone, trials can be resumed and reproduced to the
+            bit. Python's, numpy's and TensorFlow's global generators are seeded with it too, even
+            without such a parameter. A `tf.data.Dataset` or `PyDataset` itself is taken too, and
+            read again for each epoch.
+        validation: As `train`, but the same at each reading: a function gets no seed.
+        test: As `validation`, or None for no test part.
+        steps_per_epoch: The number of batches that an epoch reads, from the beginning each time;
+            None: all. Endless data needs it.
+        validation_steps: The same for the validation data.
         targets: Whether batches have targets. False: a batch is samples alone, such as (anchor,
-            positive, negative), for a model with its own training step. None: tuples have them;
-            three arrays of one shape and type are refused, as they may be either.
+            positive, negative), for a model with its own training step. None: batches that are
+            tuples have targets; three arrays of one shape and type are refused, as they may be
+            samples alone or (x, y, sample_weight).
         name: Name in records.
 
     Raises:
@@ -366,8 +367,8 @@ def diabetes(
 def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
     """Describes MNIST: 70,000 images of handwritten digits, of 28 by 28 pixels.
 
-    Source: https://keras.io/api/datasets/mnist/ (LeCun et al. 1998), which downloads 11 MB to
-    `~/.keras/datasets` when it is loaded for the first time. Where there is no network, the
+    Source: https://keras.io/api/datasets/mnist/ (LeCun et al. 1998). Keras downloads 11 MB to
+    `~/.keras/datasets` when the data is loaded for the first time. Where there is no network, the
     environment variable KERASTUDY_DATA names an npz file to read instead, as `npz` does: with
     arrays x_train, y_train, x_test and y_test. The same images give the same digest either way.
 
@@ -390,7 +391,7 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
 def fashion_mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
     """Describes Fashion-MNIST: 70,000 images of clothes in ten classes, of 28 by 28 pixels.
 
-    Source: https://keras.io/api/datasets/fashion_mnist/ (Xiao et al. 2017, arXiv:1708.07747), which
+    Source: https://keras.io/api/datasets/fashion_mnist/ (Xiao et al. 2017, arXiv:1708.07747). Keras
     downloads 30 MB. All else is as for `mnist`: shapes, parts, and a file where there is no
     network.
 
@@ -457,8 +458,8 @@ def _download(name: str) -> Contents:
 def replaced_data(spelled: str, own: object) -> Dataset:
     """Returns the description of a file, or folder, in place of a study's own data.
 
-    Tables, images and texts are read and split as the study's own, if these are such too. The text
-    is that of `files.spelled`, for example of ``--data``.
+    If the study's own data is of the same kind (table, images or texts), the new data is read and
+    split in the same way. `spelled` is a text of `files.spelled`, such as the value of ``--data``.
     """
     path, _, target = spelled.partition(TARGET)
     place = absolute_path(path)

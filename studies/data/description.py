@@ -1,6 +1,6 @@
 """Descriptions of data: nothing is read before it is loaded.
 
-A kind of data implements `DescribedData` and `LoadedData`; nothing else asks of which kind data is.
+Each kind of data implements `DescribedData` and `LoadedData`; no other code asks for the kind.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class DescribedData(ABC):
         source: Where the data comes from: "scikit-learn digits", "arrays in memory",
             "keras.datasets.mnist", or the absolute path of a file.
         text: The call that describes it, as `repr` shows it.
-        in_batches: Whether it has its own batches, which may draw random numbers when it is loaded.
+        in_batches: Whether the data comes in batches; loading such data may draw random numbers.
     """
 
     name: str
@@ -46,7 +46,7 @@ class DescribedData(ABC):
     in_batches: ClassVar[bool] = False
 
     def load(self) -> LoadedData:
-        """Reads and checks the data, the first time only: all of it, or its first batches.
+        """Reads and checks the data at the first call: all of it, or its first batches.
 
         Returns:
             The data: the same object at every call.
@@ -57,11 +57,11 @@ class DescribedData(ABC):
         return self._loaded
 
     def load_shared(self, folder: Path) -> LoadedData:
-        """Loads the data once for all processes that share a folder, theirs alone.
+        """Loads the data once for all processes that share a folder, which no others use.
 
         Returns:
-            The data, arrays in memory that the processes share: the same object at every call of
-            `load`.
+            The data, with arrays in memory that the processes share. From now on, `load` returns
+            the same object.
 
         Raises:
             DataError: The data can't be read, or no study can be run on it.
@@ -77,7 +77,8 @@ class DescribedData(ABC):
 
         Args:
             how: How to split.
-            folder: A folder of processes that share the data, theirs alone; None: they share none.
+            folder: The folder of the processes that share the data, which no others use; None: no
+                processes share the data.
 
         Raises:
             DataError: The data can't be read, or can't be split so.
@@ -87,11 +88,11 @@ class DescribedData(ABC):
 
     @abstractmethod
     def _read(self) -> Any:
-        """Reads the facts of the data, which other processes may get pickled."""
+        """Reads the data and returns its facts, which may be pickled for other processes."""
 
     @abstractmethod
     def _with(self, facts: Any) -> LoadedData:
-        """Returns the data of the facts that `_read` returned in some process."""
+        """Returns the data that belongs to facts, which `_read` of any process returned."""
 
     @cached_property
     def _facts(self) -> Any:
@@ -106,7 +107,7 @@ class DescribedData(ABC):
         return {k: v for k, v in vars(self).items() if k not in ("_facts", "_loaded")}
 
     def __repr__(self) -> str:
-        """Returns the call that describes this data, arrays by dtype and shape."""
+        """Returns the call that describes this data, with arrays as dtype and shape."""
         return self.text
 
 
@@ -133,7 +134,7 @@ class Dataset(DescribedData):
         return make_folds(self.read, self.options, how, folder)
 
     def at(self, place: Path, target: str) -> Dataset | None:
-        """Returns the description of another file or folder, or None if it can't be read alike."""
+        """Returns the description of another file or folder; None if that is of another kind."""
         if not isinstance(self.read, Reader) or not self.read.takes(place):
             return None
         text, read = f"{self.text} from {str(place)!r}", self.read.at(place, target)
@@ -150,7 +151,7 @@ class Dataset(DescribedData):
 
 
 class Reader(ABC):
-    """Reads a kind of files or folders, and others of the kind in the same way."""
+    """Reads a file or folder of some kind, and others of that kind in the same way."""
 
     @abstractmethod
     def __call__(self) -> Contents:
@@ -168,9 +169,9 @@ class Reader(ABC):
 def call_and_options(
     function: Callable[..., object], arguments: Mapping[str, Any], **changes: object
 ) -> tuple[str, Options]:
-    """Returns the call of a function of `datasets`, and its options of splits, checked.
+    """Returns the text of a call of a `datasets` function, and the checked options of its splits.
 
-    `changes` replace some of these. Raises DataError if one is wrong.
+    `changes` replace some options. Raises DataError if an option is wrong.
     """
     names = signature(check_options).parameters
     options = {name: value for name, value in arguments.items() if name in names}
@@ -178,9 +179,9 @@ def call_and_options(
 
 
 def call_text(function: Callable[..., object], arguments: Mapping[str, object]) -> str:
-    """Returns the call of a function of `datasets`, arrays by dtype and shape, for `repr`.
+    """Returns the text of a call of a `datasets` function, arrays as dtype and shape, for `repr`.
 
-    Arguments that are their defaults are left out.
+    Arguments that equal their defaults are left out.
     """
     texts = []
     for name, parameter in signature(function).parameters.items():

@@ -22,29 +22,30 @@ _TABLE: Final = re.compile(r"\.(parquet|[ct]sv(\.(gz|zip|bz2|xz))?)$", re.IGNORE
 
 
 def is_data(path: str) -> bool:
-    """Returns whether a path names a data file that can be read, or a folder, by its name."""
+    """Returns whether a path is a folder, or has the name of a data file that can be read."""
     return is_table(path) or path.lower().endswith(".npz") or Path(path).is_dir()
 
 
 def is_table(path: str | Path) -> bool:
-    """Returns whether a path names a file that is a table, by its ending."""
+    """Returns whether a path has the ending of a table, and is no folder."""
     return _TABLE.search(str(path)) is not None and not Path(path).is_dir()
 
 
 def name_of(path: Path) -> str:
-    """Returns a file's name without the ending of tables."""
+    """Returns a file's name without the ending of a table, such as .csv.gz."""
     return _TABLE.sub("", path.name)
 
 
 def has_header(source: object) -> bool:
-    """Returns whether a source is a file whose first row names the columns, which people count."""
+    """Returns whether a source is a file with a header line, which people count as a row."""
     return isinstance(source, Path) and source.suffix.lower() != ".parquet"
 
 
 def spelled(path: str, target: str = "", recorded: str = "") -> str:
     """Returns a file, and the column to predict if it is a table, as one text for records.
 
-    Without a path it is the recorded text; with one, the recorded column if none is named.
+    Without a path, returns the recorded text. A path without a target gets the column of the
+    recorded text.
     """
     if not path:
         return recorded
@@ -78,7 +79,7 @@ def _check_file(path: Path) -> None:
 def read_arrays(
     path: Path, *, required: Collection[str], optional: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """Reads named arrays of an npz file, and no others: the optional ones if the file has them."""
+    """Reads the required arrays of an npz file, and those optional ones that the file has."""
     import numpy as np
 
     _check_file(path)
@@ -115,7 +116,7 @@ def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndar
         array = member(archive.zip, f"{name}.npy")
         array = archive[name] if array is None else array
         if not isinstance(array, np.ndarray):
-            # numpy returns the raw bytes of such a member.
+            # For a member that is no array, numpy returns the raw bytes.
             raise ValueError("it is no array.")
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         if "allow_pickle" in str(error) or "Python objects" in str(error):
@@ -130,10 +131,11 @@ def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndar
 def read_table(
     path: Path, *, missing: Collection[str] = (), texts: Collection[str] = (), **options: Any
 ) -> Any:
-    """Reads a Parquet file, or a CSV file, whatever is between its columns: ,;| or tabs.
+    """Reads a Parquet file, or a CSV file with columns separated by commas, semicolons, | or tabs.
 
     A CSV file is compressed if its name ends with .gz, .zip, .bz2 or .xz. `missing` are further
-    texts that stand for missing values, `texts` its columns to read as texts: "007" stays so.
+    texts that stand for missing values. `texts` are the columns to read as texts, so that "007"
+    stays "007".
     """
     import pandas as pd
 
@@ -145,7 +147,7 @@ def read_table(
         line = pd.read_csv(path, header=None, nrows=1, dtype=str, **one_cell).iloc[0, 0]
         between = max(",;\t|", key=line.count)
         options = {"na_values": list(missing) or None, "dtype": dict.fromkeys(texts, str)} | options
-        # With low memory, the type of a column may change within it.
+        # With low_memory, pandas may give the rows of one column different types.
         table = pd.read_csv(path, sep=between, low_memory=False, **options)
     except ImportError:
         raise DataError(
@@ -164,7 +166,7 @@ def read_table(
         raise DataError(f"{str(path)!r} can't be read: {reason:.300}", hint=hint) from None
     names = [name for name in next(csv.reader([line], delimiter=between)) if name]
     if twice := [name for name in names if names.count(name) > 1]:
-        # pandas would name the second one "area.1".
+        # pandas renames a second "area" to "area.1".
         raise DataError(f"{str(path)!r} has several columns named {twice[0]!r}. Rename them.")
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(

@@ -50,8 +50,8 @@ def images(
 ) -> Dataset:
     """Describes a folder of images, with a subfolder for each class, or for each part.
 
-    `keras.utils.image_dataset_from_directory` reads it: bmp, gif, jpeg and png files, also further
-    down, classes in the order of their names, resized. The loaded x is uint8 of shape
+    `keras.utils.image_dataset_from_directory` reads bmp, gif, jpeg and png files, also in deeper
+    folders, resizes them, and orders the classes by name. The loaded x is uint8 of shape
     (n, height, width, channels), from 0 to 255; the model scales it
     (`keras.layers.Rescaling(1 / 255)`), so that its champion takes images as they come. y is int64
     of shape (n,). Arrays of 256 MiB and more are in files that are mapped to memory, so that the
@@ -63,10 +63,10 @@ def images(
         image_size: Height and width to resize to.
         color_mode: "grayscale", "rgb" or "rgba": 1, 3 or 4 channels.
         interpolation: How to resize, such as "bilinear" or "nearest".
-        validation: Share in (0, 1) of all images, or count of images, if there is no such folder.
-        test: Likewise; None or 0: no test part.
+        validation: Share in (0, 1), or count, of images; ignored if there is a validation folder.
+        test: As `validation`; None or 0: no test part.
         stratify: Whether each part gets the classes in equal proportions; None: yes.
-        seed: What the splits are drawn with; from 0 to 2**32 - 1.
+        seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records; None: the folder's name.
 
     Raises:
@@ -107,13 +107,13 @@ def text(
         path: The folder; or a csv file, compressed or not, in UTF-8, or a Parquet file. A relative
             path starts from the current folder. A folder may have the subfolders train, validation
             and test, as that of `images`.
-        text: Of a table, the column of the texts.
-        target: Of a table, the column of the targets: texts and whole numbers from 0 up are
-            classes, other numbers make a regression.
-        validation: Share in (0, 1) of all texts, or count of texts, if there is no such folder.
-        test: Likewise; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: if there are some.
-        seed: What the splits are drawn with; from 0 to 2**32 - 1.
+        text: The column of the texts, if the file is a table.
+        target: The column of the targets, if the file is a table. Texts and whole numbers from 0 up
+            are classes, other numbers make a regression.
+        validation: Share in (0, 1), or count, of texts; ignored if there is a validation folder.
+        test: As `validation`; None or 0: no test part.
+        stratify: Whether each part gets the classes in equal proportions; None: yes, for classes.
+        seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records; None: the folder's or file's name without its ending.
 
     Raises:
@@ -131,7 +131,7 @@ def text(
     return Dataset(name or name_of(place), str(place), call, options, reader)
 
 
-# The function's parameter of the same name hides it.
+# In `text`, the parameter of the same name hides the function.
 _text = text
 
 
@@ -154,7 +154,7 @@ class Folder(Reader):
         classes = classes_in(places["train"])
         read: dict[str, Samples] = {}
         for part, place in places.items():
-            # Keras would read a part without its further classes.
+            # Keras numbers the classes of each part by itself: all parts must have the same ones.
             if (own := classes_in(place)) != classes:
                 raise DataError(
                     f"{str(place)!r} has the classes {', '.join(own)}, and "
@@ -164,7 +164,7 @@ class Folder(Reader):
             images = self.kind == "images"
             x, labels = read_images(place, self.options)[:2] if images else _read_texts(place)
             names = "{}" if part == "train" else f"{{}} of the {part} part"
-            # Names get their numbers later, in the same order.
+            # `numbered` numbers the names later, in the same order.
             y = np.array(classes, dtype=object)[labels]
             read[part] = check_samples(x, y, names=names)
         return Contents(replace(read.pop("train"), files=self.options), read)
@@ -178,13 +178,13 @@ class Folder(Reader):
 
 
 def folder_kind(folder: Path) -> Kind:
-    """Returns the kind of files further down: texts, if there are txt files and no images."""
+    """Returns the kind of files below a folder: texts if some are txt and none are images."""
     endings = {file.suffix.lower() for file in folder.rglob("*.*")}
     return "texts" if ".txt" in endings and endings.isdisjoint(ENDINGS["images"]) else "images"
 
 
 def folders_of_parts(folder: Path) -> dict[str, Path]:
-    """Returns the folder of each part: the folder itself as that to train on, if it has classes."""
+    """Returns the folder of each part; a folder of classes is itself that of the training part."""
     if not folder.is_dir():
         raise DataError(
             f"The folder {str(folder)!r} does not exist. Pass one with a subfolder for each class."
@@ -215,10 +215,10 @@ def classes_in(folder: Path) -> list[str]:
 def read_images(
     folder: Path, options: Mapping[str, Any], *, labelled: bool = True
 ) -> tuple[np.ndarray, np.ndarray, list[Path]]:
-    """Reads a folder of images; large ones go into a file that is mapped to memory.
+    """Reads a folder of images; a large array of them is in a file that is mapped to memory.
 
-    Returns uint8 of shape (n, height, width, channels); the number of each image's class, 0 if they
-    are not `labelled` by subfolders; and the files.
+    Returns the images as uint8 of shape (n, height, width, channels), the number of each image's
+    class, and the files. If the images are not `labelled` by subfolders, all class numbers are 0.
     """
     import tensorflow as tf
 
@@ -229,7 +229,7 @@ def read_images(
     labels: list[int] = []
     try:
         for image, label in pairs.as_numpy_iterator():
-            # Keras passes on floats: whole numbers take a quarter of the memory.
+            # Keras gives floats; as uint8 the images take a quarter of the memory.
             x[len(labels)] = image.clip(0, 255).round()
             labels.append(label)
     except tf.errors.OpError as error:
@@ -242,7 +242,7 @@ def read_images(
 
 
 def _read_texts(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Returns texts in bytes, of shape (n,), and the number of each one's class."""
+    """Returns a folder's texts as bytes, of shape (n,), and the number of each text's class."""
     read = _read_by_keras("texts", folder)
     texts, labels = zip(*read.as_numpy_iterator(), strict=True)
     return np.array(texts, dtype=object), np.array(labels, np.int64)
@@ -265,7 +265,7 @@ def _read_by_keras(
 
 
 def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the columns of texts, and of targets, of a table."""
+    """Returns a table's column of texts and its column of targets."""
     source = repr(str(file))
     table = read_table(file, texts=[text], keep_default_na=False, na_values={target: [""]})
     check_names(table, {"text": [text], "target": [target]}, source)

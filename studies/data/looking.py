@@ -1,4 +1,4 @@
-"""Looks for faults of data before a model is trained on it, and says them in sentences."""
+"""Looks for faults in data before a model is trained on it, and describes them in sentences."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from tracking.records.studies import (
 ByName = Mapping[str, np.ndarray]
 _QUICK_BYTES = 64 * 2**20
 _OFTEN = 0.01
-# From this share of training samples on, rows are alike by chance, as those of few categories.
+# If a larger share of training samples repeats others, rows are taken to be alike by chance.
 _ALIKE_ANYWAY = 0.1
 _UNBALANCED = 10
 _MUCH = 0.5
 _LISTED = 3
-# Samples of each part that a classifier sees: more take time, and differences too small for these
-# hardly matter.
+# The most and the fewest samples of each part that a classifier sees. More take time, and only show
+# differences that are too small to matter.
 _MOST_SAMPLES, _FEWEST_SAMPLES = 1_000, 20
 _MOST_FEATURES = 256
 _CLEAR, _CERTAIN = 0.01, 0.001
@@ -56,9 +56,9 @@ def look_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings:
 
 
 def glance_at(splits: LoadedData | FoldedSplits, name: str) -> DataFindings | None:
-    """Looks at data as far as that takes a few hundredths of a second.
+    """Runs the checks of data that take a few hundredths of a second at most.
 
-    Nothing can be said as quickly of data in batches: None.
+    Returns None for data in batches, which can't be checked that fast.
     """
     if splits.streams:
         return None
@@ -106,7 +106,7 @@ class _Seen:
     Attributes:
         x: The inputs of each part by their names.
         y: The targets of each part but the test part.
-        sizes: Samples of each part, as far as they are known.
+        sizes: The number of samples of each part for which it is known.
         preparation: How samples became a model's inputs.
         partial: Whether there are more samples than are looked at.
         folds: How many folds the training part is split into; 0: none.
@@ -139,13 +139,13 @@ class _Seen:
             return "columns"
         first = self.original(name, array[:1])[0]
         image = None if name in self.preparation.columns else image_of(first)
-        # Numbers below 0 are no pixels, but measurements by time, for example.
+        # An array with numbers below 0 is no image, but measurements over time, for example.
         if image is not None and image.min() >= 0:
             return "images"
         return "columns" if array.ndim <= 2 else "arrays"
 
     def original(self, name: str, rows: np.ndarray) -> np.ndarray:
-        """Returns samples of an input as they were before preprocessing, as far as it scales."""
+        """Returns samples of an input with the scaling undone; unchanged if there was none."""
         prepared = self.preparation.prepared.get(name)
         return rows if prepared is None else prepared.undone(rows)
 
@@ -206,7 +206,7 @@ def _seen_of(splits: LoadedData | FoldedSplits) -> _Seen:
 
 
 def _class_counts(seen: _Seen) -> Classes:
-    """Returns how many samples of each part have each class of each target that has classes."""
+    """Counts the samples of each class in each part, for each target that is classes."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
     names = seen.preparation.class_names
     for name in seen.y.get("train", {}):
@@ -230,7 +230,7 @@ def _shown(label: np.generic, names: Sequence[str]) -> str:
 
 
 def _inputs_of(seen: _Seen) -> dict[str, str]:
-    """Returns the kind of each input in words; of a table also what becomes of each column."""
+    """Returns the kind of each input in words; for a table, also the treatment of its columns."""
     table = seen.preparation.table
     if table is not None:
         return {"x": f"a table of {counted(len(table.columns), 'column')}", **table.treatments}
@@ -251,7 +251,8 @@ def _inputs_of(seen: _Seen) -> dict[str, str]:
 def _picture_of(seen: _Seen, classes: Classes) -> tuple[bytes, str]:
     """Returns the first samples of the training part as one PNG, of at most 10 by 10 images.
 
-    The PNG is empty if no input is images. With it comes the class of each row, or nothing.
+    The PNG is empty if no input is images. If samples have classes, each row of images is of one
+    class; their names are returned as one text.
     """
     name = next((each for each in seen.x["train"] if seen.kind(each) == "images"), None)
     if name is None:
@@ -283,7 +284,7 @@ def _picture_of(seen: _Seen, classes: Classes) -> tuple[bytes, str]:
 
 
 def _repeats(seen: _Seen) -> Iterator[DataFinding]:
-    """Yields samples that are in two parts, or twice in the training part."""
+    """Yields findings on samples that are in two parts, or twice in the training part."""
     bits = {part: marks(arrays) for part, arrays in seen.x.items()}
     train, within = len(bits["train"]), " of those that were looked at" if seen.partial else ""
     own = train - len(np.unique(bits["train"]))
@@ -329,7 +330,7 @@ def _repeats(seen: _Seen) -> Iterator[DataFinding]:
 
 
 def _class_findings(classes: Classes) -> Iterator[DataFinding]:
-    """Yields classes that a part lacks, and classes that are much rarer than others."""
+    """Yields findings on classes that a part lacks, and on classes much rarer than others."""
     for name, parts in classes.items():
         of = f" of {_own_name(name)}" if len(classes) > 1 else ""
         for part, counts in parts.items():
@@ -360,7 +361,7 @@ def _class_findings(classes: Classes) -> Iterator[DataFinding]:
 
 
 def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
-    """Yields columns that lack values, and columns of a single value."""
+    """Yields findings on columns that lack values, and on columns of a single value."""
     missing = _missing(seen)
     if missing:
         worst = sorted(missing, key=missing.__getitem__, reverse=True)
@@ -399,7 +400,7 @@ def _column_findings(seen: _Seen) -> Iterator[DataFinding]:
 
 
 def _missing(seen: _Seen) -> dict[str, float]:
-    """Returns the share of training samples that lack a value, of columns where some do."""
+    """Returns the share of training samples without a value, for each column that lacks some."""
     shares: dict[str, float] = {}
     table = seen.preparation.table
     for name, array in seen.x["train"].items():
@@ -414,7 +415,7 @@ def _missing(seen: _Seen) -> dict[str, float]:
 
 
 def _constant(seen: _Seen, arrays: str) -> Iterator[str]:
-    """Yields the columns of the training part's inputs, or targets, that have one value."""
+    """Yields the columns of the training part's inputs, or targets, that hold a single value."""
     for name, array in (seen.x if arrays == "x" else seen.y).get("train", {}).items():
         if is_text(array):
             if bool((array == array[:1]).all()):
@@ -430,8 +431,9 @@ class _Told(NamedTuple):
     """How well a classifier tells two samples apart.
 
     Attributes:
-        share: In how many pairs of one of each it knows which is which; 0.5 is chance.
-        p: How often chance does as well.
+        share: The share of pairs, one row of each sample, that the classifier assigns rightly; 0.5
+            is chance.
+        p: The probability that chance does as well.
     """
 
     share: float
@@ -439,11 +441,11 @@ class _Told(NamedTuple):
 
 
 def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
-    """Asks a classifier whether two samples, of shape (n, features), are of the same distribution.
+    """Tests by a classifier whether two samples, of shape (n, features), have one distribution.
 
-    It learns from half of the rows which sample they are from, and is judged on the other half, by
-    the test of Mann and Whitney on its scores. Lopez-Paz and Oquab, "Revisiting Classifier
-    Two-Sample Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
+    It learns from half of the rows which sample a row is from, and is judged on the other half, by
+    a Mann-Whitney test of its scores. Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample
+    Tests", ICLR 2017: https://arxiv.org/abs/1610.06545
     """
     from scipy.stats import mannwhitneyu
     from sklearn.ensemble import ExtraTreesClassifier
@@ -453,7 +455,7 @@ def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
     learnt, judged, answers, truth = train_test_split(
         rows, labels, test_size=0.5, stratify=labels, random_state=seed
     )
-    # Each split sees all features, so that relations of few among many are found.
+    # Each split considers all features, so that relations between a few of many are found.
     forest = ExtraTreesClassifier(min_samples_leaf=5, max_features=None, random_state=seed)
     scores = forest.fit(learnt, answers).predict_proba(judged)[:, 1]
     tested = mannwhitneyu(scores[truth == 1], scores[truth == 0], alternative="greater")
@@ -462,7 +464,7 @@ def told_apart(first: np.ndarray, second: np.ndarray, seed: int = 0) -> _Told:
 
 
 def _changed_parts(seen: _Seen) -> Iterator[DataFinding]:
-    """Yields whether the other parts look like the training part."""
+    """Yields findings on whether the other parts look like the training part."""
     for part in seen.x:
         samples = min(seen.count("train"), seen.count(part), _MOST_SAMPLES)
         if part == "train" or samples < _FEWEST_SAMPLES:
@@ -505,7 +507,7 @@ def _changed_parts(seen: _Seen) -> Iterator[DataFinding]:
 def _drawn(
     seen: _Seen, arrays: Mapping[str, ByName], part: str, samples: int
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Returns as many samples of the training part as of another one, and the columns' names."""
+    """Returns the columns' names, and as many samples of the training part as of another one."""
     names: list[str] = []
     columns: list[np.ndarray] = []
     for name, first in arrays["train"].items():
@@ -521,7 +523,7 @@ def _drawn(
 
 
 def _numbers(seen: _Seen, name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Returns samples as numbers, with the name of each, or an empty one."""
+    """Returns the columns' names, some of them empty, and samples as columns of numbers."""
     own = _own_name(name)
     if is_text(rows):
         from sklearn.feature_extraction.text import HashingVectorizer

@@ -1,10 +1,11 @@
-"""Preprocessing: fitted on the training samples alone, applied to all parts; samples before it.
+"""Preprocessing: fitted on the training samples alone, applied to all parts, and undone.
 
 words = ks.preprocessing.adapted(keras.layers.TextVectorization(max_tokens=5_000), data)
 
-The registered model takes samples before preprocessing, so scalings and tables become layers of it.
-A layer gets floats as float32 from Keras. So float32 is scaled here too, and both compute
-``x * scale + offset`` in float64, then round to float32.
+The registered model takes samples before preprocessing, so scalings and the treatment of tables
+become its layers. Keras passes floats to a layer as float32. So floats are rounded to float32
+before they are scaled here, too. Both compute ``x * scale + offset`` in float64, and round the
+result to float32.
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ __all__ = ["adapted"]
 _EXAMPLES = 5
 # The most numbers or texts in an example, which is kept as JSON.
 _MOST_VALUES = 10_000
-# The loss that is told, in units of a scaled feature, mostly its standard deviation.
+# A larger loss by float32 gets a warning. Its unit is that of a scaled feature, mostly the standard
+# deviation.
 _LARGEST_LOSS = 1e-3
-# So many categories of a column, the most frequent ones, get a value of their own.
+# The number of a column's categories, the most frequent ones, that get their own value.
 _MOST_CODED = 256
 _OTHER = "(other)"
 _SHOWN = 20
@@ -62,7 +64,7 @@ def __dir__() -> list[str]:
 
 @contextlib.contextmanager
 def building_for(splits: LoadedData | None) -> Iterator[None]:
-    """Lets builders that are called within get layers adapted to the data of their trial."""
+    """Makes `adapted` use the data of a trial in the builders that are called within."""
     token = _present.set(splits)
     try:
         yield
@@ -73,11 +75,11 @@ def building_for(splits: LoadedData | None) -> Iterator[None]:
 def adapted(
     layer: keras.layers.Layer, data: Dataset | Splits, *, of: str | int | None = None
 ) -> keras.layers.Layer:
-    """Returns a layer of Keras after `adapt` on samples of the training part.
+    """Returns a Keras layer after a call of its `adapt` on the samples of the training part.
 
-    It is for `TextVectorization`, `Normalization`, `StringLookup` and the like. The samples are
-    those of the training part of the trial that the model is built for: in cross-validation of its
-    fold, and of the file that replaces the study's data.
+    It is for `TextVectorization`, `Normalization`, `StringLookup` and the like. The training part
+    is that of the trial that the model is built for: in cross-validation, that of its fold; with a
+    file in place of the study's data, that of the file.
 
     Args:
         layer: A layer with a method `adapt`.
@@ -97,7 +99,7 @@ def adapted(
             model = keras.Sequential([keras.Input((), dtype="string"), words, ...])
         ```
     """
-    # They import this file.
+    # These modules import this one.
     from studies.data.arrays.parts import Splits
     from studies.data.description import DescribedData
 
@@ -128,12 +130,12 @@ class Preparation:
 
     Attributes:
         example: The first training samples; none if one is too large to be shown.
-        prepared: The preprocessing of samples, by the names of `structures.named_arrays`.
+        prepared: The preprocessing of inputs, by their names in `structures.named_arrays`.
         columns: Columns of inputs that were tables, by the same names.
         class_names: The names of the labels 0, 1, 2 and so on; empty if unknown. For several
-            targets, by their names in `y`.
-        table: The columns of a table, as they are fitted on its training part.
-        files: Of images and texts in files, how they are read, such as their size.
+            targets, a mapping by their names in `y`.
+        table: The columns of a table, as fitted on its training part; None if the data is no table.
+        files: How images or texts are read from files, such as the size of images.
     """
 
     example: Arrays | None = None
@@ -186,7 +188,7 @@ class Preparation:
 
 
 def examples_of(x: Arrays) -> Arrays | None:
-    """Returns copies of the first samples, as many as are small enough to be shown."""
+    """Returns copies of a few of the first samples, or None if one is too large to be shown."""
     values = sum(math.prod(array.shape[1:]) for array in entries(x).values())
     count = min(_EXAMPLES, _MOST_VALUES // max(1, values))
     copies: Arrays = map_arrays(lambda array: np.array(array[:count]), x)
@@ -198,8 +200,8 @@ def preprocessed_parts(
 ) -> tuple[str | None, dict[str, Any], dict[str, Prepared], FittedTable | None]:
     """Fits the preprocessing of a data set on its training samples, and applies it to all parts.
 
-    Returns its name in records; the samples; the preprocessing of each changed array by its name in
-    messages; of a table, what is fitted.
+    Returns the name of the preprocessing in records; the samples; the preprocessing of each changed
+    array, by the array's name in messages; and the fitted table, if the data is one.
     """
     if table is not None:
         fitted = fit_table(table, parts["train"])
@@ -234,7 +236,7 @@ def preprocessed_parts(
 
 
 def preprocessing_name(preprocess: object) -> str | None:
-    """Returns the name of the preprocessing in records: a transformer's with its parameters."""
+    """Returns the name of a preprocessing in records; that of a transformer has its parameters."""
     if isinstance(preprocess, Mapping):
         named = {name: preprocessing_name(each) for name, each in sorted(preprocess.items())}
         return ", ".join(f"{name}: {own}" for name, own in named.items() if own) or None
@@ -249,13 +251,13 @@ def preprocessing_name(preprocess: object) -> str | None:
 def _fit_and_apply(
     preprocess: object, parts: Mapping[str, np.ndarray], seed: int, what: str
 ) -> tuple[dict[str, np.ndarray], Prepared]:
-    """Fits a transformer on the training samples; returns all parts as float32, transformed.
+    """Fits a transformer on the training samples; returns all parts, transformed, as float32.
 
-    The transformer sees one row for each sample: samples of shape (n,) as (n, 1), of rank 3 and
-    more as (n, features), every pixel a feature of its own. The result gets the shape of a sample
-    back if the number of features is the same; else it stays (n, new features). A transformer that
-    only scales sees floats as Keras reads them, as float32. The seed is for a random transformer
-    without a seed of its own.
+    The transformer sees one row for each sample: (n, 1) for samples of shape (n,), and
+    (n, features) for samples of rank 3 and more, where every pixel is a feature. If the number of
+    features stays the same, the result gets the shape of the samples back; else it stays
+    (n, new features). A transformer that only scales sees floats rounded to float32, as Keras reads
+    them. The seed is for a random transformer that has none.
     """
     transformer = _transformer(preprocess, seed)
     name = str(preprocessing_name(preprocess))
@@ -281,7 +283,7 @@ def _scaled(scalings: tuple[Scaling, ...], rows: np.ndarray) -> np.ndarray:
 
 
 def _loss(rows: np.ndarray, scalings: tuple[Scaling, ...]) -> float:
-    """Returns the most by which reading floats as float32 moves the scaled values."""
+    """Returns the largest change of a scaled value that reading floats as float32 causes."""
     if rows.dtype.itemsize <= 4 or rows.dtype.kind != "f":
         return 0.0
     factors = np.prod([scaling.scale for scaling in scalings], axis=0)
@@ -365,11 +367,10 @@ class Prepared:
 
     Attributes:
         name: Its name in records.
-        scalings: The same for layers; empty if no layer can do it.
-        dtype: Of the samples before it.
-        shape: Of a sample before it.
-        loss: The most by which values moved because Keras reads floats as float32, in units of the
-            scaled values.
+        scalings: The preprocessing as scalings, for layers; empty if it is more than scaling.
+        dtype: The dtype of the samples before preprocessing.
+        shape: The shape of a sample before preprocessing.
+        loss: The largest change of a scaled value because Keras reads floats as float32.
     """
 
     name: str
@@ -379,7 +380,7 @@ class Prepared:
     loss: float = 0.0
 
     def undone(self, rows: np.ndarray) -> np.ndarray:
-        """Returns samples as they were before it, as far as it scales; others as they are."""
+        """Returns samples with their scaling undone; unchanged if they were not scaled."""
         if not self.scalings:
             return rows
         values = rows.reshape(len(rows), -1).astype(np.float64)
@@ -413,7 +414,7 @@ def _steps(transformer: Any) -> Sequence[Any] | None:
 
 
 def _scalings_of(transformer: Any) -> tuple[Scaling, ...]:
-    """Returns the scalings of a fitted transformer that `_can_be_scalings`, in their order."""
+    """Returns the scalings of a fitted transformer for which `_can_be_scalings`, in their order."""
     steps = _steps(transformer)
     if steps is not None:
         return tuple(scaling for step in steps for scaling in _scalings_of(step))
@@ -422,7 +423,7 @@ def _scalings_of(transformer: Any) -> tuple[Scaling, ...]:
     centre = transformer.mean_ if getattr(transformer, "with_mean", False) else None
     centre = transformer.center_ if getattr(transformer, "with_centering", False) else centre
     if hasattr(transformer, "min_"):
-        # MinMaxScaler has them as they are used.
+        # MinMaxScaler already has a factor and an addend.
         scale, offset = transformer.scale_, transformer.min_
     elif getattr(transformer, "scale_", None) is not None:
         scale = 1 / np.asarray(transformer.scale_, np.float64)
@@ -437,8 +438,8 @@ class Column:
 
     Attributes:
         name: Its name in the table.
-        kind: "number"; "boolean" for true and false, and numbers that are 0 and 1 alone;
-            "category" for texts; "dates", which order rows, and which no model takes.
+        kind: "number"; "boolean" for true and false, or numbers that are only 0 and 1; "category"
+            for texts; "dates", which may order rows, but which no model takes.
     """
 
     name: str
@@ -452,7 +453,7 @@ class TableColumns:
     Attributes:
         columns: The columns that a model learns from, in the order of the table.
         time: The column whose order the rows have, so that parts are split in time; or empty.
-        notes: For the user.
+        notes: Notes for the user.
     """
 
     columns: tuple[Column, ...]
@@ -466,11 +467,11 @@ class FittedColumn(Column):
 
     Attributes:
         scale, offset: A factor and an addend that bring numbers to mean 0 and deviation 1.
-        fill: The value of a missing number after that: the mean.
-        gaps: Whether numbers are missing in the training part, so that a further one says where.
-        vocabulary: The texts of a category that get a 1 of their own; the empty one is a missing
+        fill: What a missing number becomes after scaling: the mean.
+        gaps: Whether numbers are missing in the training part, so that a further input says where.
+        vocabulary: The texts of a category that get their own input; the empty text is a missing
             category.
-        rare: How many texts are too rare for that.
+        rare: How many texts are too rare to get an input.
     """
 
     scale: float = 1.0
@@ -496,16 +497,17 @@ class FittedColumn(Column):
 class FittedTable:
     """The columns of a table, with their statistics in the training part.
 
-    A model takes one array of a row: numbers to mean 0 and deviation 1, booleans as 0 and 1; then 1
-    for each missing one of them; then a 1 among 0 for each category. An unknown category is all 0,
-    as a column that is never 1 in training would keep its random weights.
-    `saved_models.served` makes Keras's own layers of the same, to the bit, for the
-    registered model: in training they would run in each step.
+    A model takes each row as one array: first the numbers, scaled to mean 0 and deviation 1, and
+    the booleans as 0 and 1; then, for each of these columns with gaps, 1 where the value is
+    missing; then the categories, one-hot. An unknown category is all 0, since an input that is
+    never 1 in training would keep its random weights. For the registered model,
+    `saved_models.served` makes Keras layers that compute the same, to the bit. In training, such
+    layers would run in each step.
 
     Attributes:
-        columns: In the order of the table.
+        columns: The columns, in the order of the table.
         time: The column whose order the rows have; or empty.
-        notes: For the user.
+        notes: Notes for the user.
     """
 
     columns: tuple[FittedColumn, ...]
@@ -519,7 +521,7 @@ class FittedTable:
 
     @property
     def indicated(self) -> list[FittedColumn]:
-        """The numbers that are missing in the training part: the next values of a row."""
+        """The columns of numbers with gaps in the training part: the next values of a row."""
         return [column for column in self.numbers if column.gaps]
 
     @property
@@ -529,7 +531,7 @@ class FittedTable:
 
     @property
     def names(self) -> list[str]:
-        """The column's name of each value of a row that a model takes."""
+        """The names of the values in a row that a model takes, after the columns they come from."""
         return [
             *(column.name for column in self.numbers),
             *(f"missing {column.name}" for column in self.indicated),
@@ -554,9 +556,9 @@ class FittedTable:
         return rows
 
     def columns_in(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the columns, by name, of rows that `apply` returned: numbers, or NaN, and texts.
+        """Returns rows of `apply` as columns of the table, by name: numbers, with NaN, and texts.
 
-        Missing numbers of a column that has none in the training part appear as its mean.
+        If a column has no gaps in the training part, its missing numbers appear as its mean.
         """
         columns = {}
         place = iter(rows.T)
@@ -573,7 +575,7 @@ class FittedTable:
 
     @property
     def treatments(self) -> dict[str, str]:
-        """How columns are treated, by their names, columns with one treatment together."""
+        """How columns are treated, by their names; columns with one treatment share an entry."""
         alike: dict[str, list[str]] = {}
         for column in self.columns:
             alike.setdefault(column.treatment, []).append(column.name)
@@ -597,7 +599,7 @@ def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
     own = (column.name, column.kind)
     if column.kind == "category":
-        # Equally frequent texts count in the order of the alphabet.
+        # Of equally frequent texts, those that come first in the alphabet are preferred.
         frequent = sorted(Counter(values.tolist()).items(), key=lambda each: (-each[1], each[0]))
         vocabulary = tuple(sorted(text for text, _ in frequent[:_MOST_CODED]))
         return FittedColumn(*own, vocabulary=vocabulary, rare=len(frequent[_MOST_CODED:]))
@@ -606,6 +608,6 @@ def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
     mean, deviation = (known.mean(), known.std()) if known.size else (0.0, 0.0)
     if column.kind == "boolean":
         return FittedColumn(*own, fill=float(mean), gaps=bool(missing.any()))
-    # A constant column becomes 0, as by scikit-learn's StandardScaler.
+    # A constant column becomes 0, as with scikit-learn's StandardScaler.
     scale = 1 / float(deviation) if deviation > 0 else 1.0
     return FittedColumn(*own, scale, -float(mean) * scale, gaps=bool(missing.any()))

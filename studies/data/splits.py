@@ -48,7 +48,7 @@ Indices = tuple[np.ndarray, np.ndarray]
 Make = Callable[[int], Splits]
 """Makes the data of a fold, or of `ALL_FOLDS`."""
 
-# The most bytes of folds in memory, in a process that shares none; larger arrays are in files.
+# The most bytes of folds that a process keeps in memory; arrays in files don't count.
 _KEPT_BYTES = 256 * 2**20
 
 
@@ -57,13 +57,13 @@ def __dir__() -> list[str]:
 
 
 def stratified(folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Folds with the classes in equal proportions.
+    """Makes folds with the classes in equal proportions.
 
     They are those of ``StratifiedKFold(folds, shuffle=True, random_state=seed)``.
 
     Args:
-        folds: At least 2, and no more than samples of the rarest class.
-        seed: What they are drawn with, 0 to 2**32 - 1.
+        folds: At least 2, and at most the number of samples of the rarest class.
+        seed: The seed that the folds are drawn with, 0 to 2**32 - 1.
 
     Example:
         >>> ks.splits.stratified(5)
@@ -73,7 +73,7 @@ def stratified(folds: int = 5, *, seed: int = 0) -> CrossValidation:
 
 
 def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Folds that are drawn at random, whatever the classes.
+    """Makes folds that are drawn at random, whatever the classes.
 
     They are those of ``KFold(folds, shuffle=True, random_state=seed)``.
     """
@@ -81,22 +81,23 @@ def k_fold(folds: int = 5, *, seed: int = 0) -> CrossValidation:
 
 
 def grouped(groups: ArrayLike, folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Folds that share no group, such as a patient or a machine.
+    """Makes folds that share no group, such as a patient or a machine.
 
     They are those of ``StratifiedGroupKFold(folds, shuffle=True, random_state=seed)`` for classes,
-    else of ``GroupKFold(folds)``. The test part must be ready-made, or there must be none: drawn at
-    random, it would share groups with the rest.
+    else of ``GroupKFold(folds)``. There must be a ready-made test part, or none: a part drawn at
+    random would share groups with the rest.
 
     Args:
-        groups: The group of each sample of `x`, and then of a ready-made validation part.
-        folds: At least 2, and no more than groups.
-        seed: What they are drawn with, where there are classes.
+        groups: The group of each sample of `x`, then of each sample of a ready-made validation
+            part.
+        folds: At least 2, and at most the number of groups.
+        seed: The seed that the folds are drawn with, if there are classes.
     """
     return CrossValidation("grouped", folds, seed, groups=np.array(groups))
 
 
 def repeated(folds: int = 5, times: int = 2, *, seed: int = 0) -> CrossValidation:
-    """Folds that are drawn several times, which makes the mean of a trial more certain.
+    """Makes folds that are drawn several times, so that the mean of a trial is more certain.
 
     They are those of ``RepeatedStratifiedKFold(n_splits=folds, n_repeats=times,
     random_state=seed)`` for classes, else of ``RepeatedKFold``.
@@ -111,23 +112,23 @@ def forward(
     test_size: int | None = None,
     max_train_size: int | None = None,
 ) -> CrossValidation:
-    """Folds of a time series: each is validated on samples that follow those it is trained on.
+    """Makes folds of a time series, whose validation samples follow their training samples.
 
-    They are those of ``TimeSeriesSplit(folds, …)``. The samples must be in the order of time. The
-    test part must be ready-made, such as the last samples, or there must be none.
+    They are those of ``TimeSeriesSplit(folds, …)``. The samples must be in the order of time. There
+    must be a ready-made test part, such as the last samples, or none.
 
     Args:
         folds: At least 2.
         gap: Samples left out between the training and the validation part of a fold.
         test_size: Validation samples of each fold; None: samples / (folds + 1).
-        max_train_size: The most training samples of a fold; None: all before.
+        max_train_size: The most training samples of a fold; None: all earlier samples.
     """
     order = {"gap": gap, "test_size": test_size, "max_train_size": max_train_size}
     return CrossValidation("forward", folds, order=order)
 
 
 def check_cross_validation(value: object) -> CrossValidation | None:
-    """Returns how to split; a number of folds is stratified where there are classes.
+    """Returns how to split, or None; a number of folds is stratified if there are classes.
 
     Raises:
         DataError: If it is something else, or there are less than 2 folds.
@@ -144,7 +145,7 @@ def check_cross_validation(value: object) -> CrossValidation | None:
 
 
 def read_spelled(text: str) -> CrossValidation | None:
-    """Returns the folds that `repr` has spelled; None for groups, which it lacks, and no text."""
+    """Returns the `CrossValidation` with this `repr`; None for one with groups, or for no text."""
     if not text or text.startswith("splits.grouped"):
         return None
     if text.isdigit():
@@ -163,11 +164,11 @@ class CrossValidation:
     """How samples are split into folds. Made by the functions above.
 
     Attributes:
-        name: The function's name; empty for a number of folds, which is all that was asked for.
+        name: The name of the function that made it; empty if the user gave only a number of folds.
         folds: Parts that the samples are split into, at least 2.
-        seed: What the folds are drawn with, 0 to 2**32 - 1.
+        seed: The seed that the folds are drawn with, 0 to 2**32 - 1.
         times: How often all samples are split anew, at least 1.
-        groups: The group of each sample, for folds that share none; else None.
+        groups: The group of each sample, for folds that share no group; else None.
         order: The options of scikit-learn's `TimeSeriesSplit`, for folds in the order of time.
     """
 
@@ -203,12 +204,12 @@ class CrossValidation:
 
     @property
     def trainings(self) -> int:
-        """Trainings of each trial: a fold each."""
+        """The number of trainings of each trial, one for each fold."""
         return self.folds * self.times
 
     @property
     def drawn_test(self) -> str:
-        """Why the test part can't be drawn at random from the same samples, or empty."""
+        """Why the test part can't be drawn at random from the same samples; empty if it can."""
         reasons = {
             "grouped": "some groups would be in both",
             "forward": "some of its samples would be earlier than those trained on",
@@ -218,7 +219,7 @@ class CrossValidation:
     def indices(
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
     ) -> tuple[Indices, ...]:
-        """Returns the samples of each fold; labels are their classes, if the targets are such."""
+        """Returns the samples of each fold; `labels` are their classes, or None without classes."""
         if samples < self.folds:
             raise DataError(
                 f"{samples} samples can't be split into {self.folds} folds. Pass fewer folds, or "
@@ -276,12 +277,14 @@ class CrossValidation:
 
 @dataclass(frozen=True, eq=False)
 class FoldedSplits:
-    """The data of a cross-validated study, described as `LoadedData` is; `of` makes a fold.
+    """The data of a cross-validated study. It is described as `LoadedData` is; `of` makes a fold.
 
     Attributes:
-        folds: How many there are.
-        digests: "train": of all samples that are split; "validation": of all folds; "test".
-        sizes: Numbers of samples: all that are split, all that are validated on, the test part's.
+        folds: The number of folds.
+        digests: The SHA-256 of all samples that are split ("train"), of all folds ("validation"),
+            and of the test part ("test").
+        sizes: The numbers of samples that are split, that are validated on, and in the test part,
+            by the same names.
         details: Shapes, types, classes, preprocessing; sizes and digest of each fold.
         make: Makes a fold.
     """
@@ -311,8 +314,8 @@ class FoldedSplits:
     def of(self, fold: int | None) -> Splits:
         """Returns the data of a fold, counted from 0: its training and its validation part.
 
-        For `ALL_FOLDS` all samples to train on, with the test part; the validation part is the
-        first of them, since there must be one.
+        For `ALL_FOLDS`, all samples are the training part, and the test part comes with it. The
+        first sample is the validation part, since there must be one.
         """
         if fold is None or not ALL_FOLDS <= fold < self.folds:
             raise InternalError(f"The data has folds 0 to {self.folds - 1}, and no {fold!r}.")
@@ -330,7 +333,7 @@ class FoldedSplits:
 
 
 def _bytes_of(splits: Splits) -> int:
-    """Returns the size of the arrays in memory; others are mapped from files."""
+    """Returns the bytes of the arrays in memory, without those that are mapped from files."""
     arrays = [*splits.train.named.values(), *splits.validation.named.values()]
     return sum(array.nbytes for array in arrays if file_of(array) is None)
 
@@ -340,9 +343,9 @@ def make_folds(
 ) -> FoldedSplits:
     """Splits all samples but the test part into folds; the arrays are copies.
 
-    The share for validation is not drawn. A ready-made validation part follows the other samples.
-    The test part is that of the data without folds. Raises DataError if no study can be run on the
-    data. Processes that share a folder make each fold once, and map it to memory.
+    The share for validation is ignored. A ready-made validation part is appended to the other
+    samples. The test part is the same as without folds. Raises DataError if no study can be run on
+    the data. Processes that share a folder make each fold once, and map it to memory.
     """
     if folder is None:
         return _folded(*_folds_of(read(), options, how))
@@ -368,7 +371,7 @@ def _gone(fold: int) -> Splits:
 
 
 def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
-    """Makes each fold once, and returns the data; `validated` samples are in validation parts."""
+    """Makes each fold once, and returns the data; `validated` counts the validation samples."""
     folds = []
     for fold in range(count):
         splits = make(fold)
@@ -385,7 +388,7 @@ def _folded(count: int, validated: int, make: Make) -> FoldedSplits:
 
 
 def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tuple[int, int, Make]:
-    """Returns the number of folds, of samples that are validated on, and the maker of a fold."""
+    """Returns the number of folds, the number of validation samples, and the maker of a fold."""
     in_time = contents.pool.in_time
     if in_time and not how.name:
         how = forward(how.folds)

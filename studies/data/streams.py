@@ -1,7 +1,8 @@
 """Streams: data that is read batch by batch, in the order in which it comes.
 
-A source gives the batches of a part, again and again: a function that returns a `tf.data.Dataset`,
-a `keras.utils.PyDataset` or an iterable of batches; or one of the first two itself.
+A source gives the batches of a part at each reading. It is a function that returns a
+`tf.data.Dataset`, a `keras.utils.PyDataset` or an iterable of batches; or one of the first two
+itself.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from studies.libraries.tensorflow_parts import is_dataset, seeded
 TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"
 GENERATOR = "Python generator"
-# The data of a training depends on the trial; the first batches that are profiled do not.
+# Training data depends on the trial's seed; the batches to profile are read with this seed.
 PROFILE_SEED = 0
 
 Batch = tuple[Arrays, ...]
@@ -55,19 +56,19 @@ _EFFECTS = {
     "test": "",
 }
 _MORE_CLASSES = 2**12
-# Limits of reading ahead, as a data set may be large, or slow to make.
+# Limits of what is read before training, as data may be large, or slow to make.
 _MOST_BATCHES = 128
 _MOST_BYTES = 32 * 2**20
 # Limits of the samples to look at.
 _MOST_SAMPLES, _MOST_SEEN_BYTES = 5_000, 64 * 2**20
-# So many batches are read twice, to see whether they are the same.
+# The number of batches that are read twice, to see whether they are the same.
 _BATCHES_READ_AGAIN = 3
 _NAMES = ("x", "y", "sample_weight")
 _BATCH_IT = (
     "It seems to come sample by sample. Put samples together into batches: by batch(32) of a "
     "tf.data.Dataset; a generator yields arrays whose first axis counts samples."
 )
-# What to do, by parts of Keras's and TensorFlow's messages for generators.
+# Advice for errors of generators, by a fragment of Keras's or TensorFlow's message.
 _HINTS = {
     "must be at least rank 1": _BATCH_IT,
     "`output_signature` must contain": "A generator gives several inputs as a tuple or a dict of "
@@ -132,7 +133,7 @@ class StreamedSplits(LoadedData):
 
     @property
     def batch_size(self) -> int:
-        """Samples of the first training batch."""
+        """The number of samples in the first training batch."""
         return len(self.train.at_hand)
 
     @property
@@ -142,7 +143,7 @@ class StreamedSplits(LoadedData):
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """The parts, with the test part: whoever reads its targets must say so, as `evaluate`."""
+        """All parts; a reader of the test part's targets must record it, as `evaluate` does."""
         return self._parts()
 
     def describe(self) -> dict[str, Any]:
@@ -167,16 +168,16 @@ class Stream:
 
     @property
     def samples(self) -> int | None:
-        """The number of samples, if the part was read to its end."""
+        """The number of samples; None if the part was not read to its end."""
         return self.profile.samples
 
     @property
     def targets_digest(self) -> str:
-        """The digest of the whole part: its targets alone are unknown."""
+        """The digest of the whole part, since its targets alone have none."""
         return self.profile.digest
 
     def first(self, count: int) -> Part:
-        """Returns a part of its first samples, at most the first batch."""
+        """Returns a part of the first `count` samples, at most those of the first batch."""
         return self.profile.head.first(count)
 
     @property
@@ -214,10 +215,10 @@ class Source:
 
     Attributes:
         part: "train", "validation" or "test".
-        origin: The function, or the object itself.
-        steps: Batches of a reading, at least 1; None: all.
+        origin: The function, or the data itself.
+        steps: The number of batches in a reading, at least 1; None: all.
         seeded: Whether the function takes the seed of each reading.
-        targets: Whether batches have targets; None: if they are tuples.
+        targets: Whether batches have targets; None: those that are tuples do.
     """
 
     part: str
@@ -259,7 +260,7 @@ class Source:
         return _as_generator(opened, self.steps)
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns the state to pickle; a `tf.data.Dataset` has none."""
+        """Returns the state to pickle; refuses a `tf.data.Dataset`, which can't be pickled."""
         if batches_kind(self.origin) == TF_DATA:
             raise DataError(
                 f"{self.part} is a {TF_DATA} itself, which can't be sent to another process. Pass "
@@ -285,13 +286,13 @@ def check_source(part: str, source: object, steps: int | None, targets: bool | N
 
 
 def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
-    """Returns whether a function takes the seed of the epoch; refuses one that needs more."""
+    """Returns whether a function takes the epoch's seed; refuses one that needs other arguments."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         # Some functions written in C have no signature.
         return False
-    # A partial function keeps its seed.
+    # A partial function that has a seed already keeps it.
     own = isinstance(function, partial) and "seed" in function.keywords
     seeded = part == "train" and "seed" in signature.parameters and not own
     try:
@@ -306,9 +307,10 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
 
 
 def batches_kind(thing: object) -> str:
-    """Returns the kind of a source."""
+    """Returns the kind of data in batches: `TF_DATA`, `PY_DATASET`, or else `GENERATOR`."""
     for parent in type(thing).__mro__:
-        # Names are compared, as Keras does: describing data must not import TensorFlow.
+        # The names of classes are compared, as in Keras: describing data must not import
+        # TensorFlow.
         if is_dataset(parent):
             return TF_DATA
         if is_batches(parent):
@@ -328,7 +330,7 @@ def _is_a_batch(thing: object) -> bool:
 
 
 def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
-    # Batches beyond the last would draw from global generators, if they were made.
+    # No batch after the last step is made, since it could draw from global generators.
     for batch in itertools.islice(batches, steps):
         yield tuple(batch) if isinstance(batch, list) else batch
 
@@ -337,9 +339,9 @@ def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
 def _drawing_with(seed: int) -> Iterator[None]:
     """Seeds the global generators as `keras.utils.set_random_seed` does.
 
-    So a shuffle without a seed, or a generator that draws from numpy, depends on the seed too. They
-    keep their new state, as batches are drawn later. Only TensorFlow's global seed is restored, as
-    models are traced with it.
+    So a shuffle without a seed, or a generator that draws from numpy, depends on the seed too.
+    Python's and numpy's generators keep their new state, as batches are drawn later. Only
+    TensorFlow's global seed is restored, as models are traced with it.
     """
     random.seed(seed)
     np.random.seed(seed)
@@ -362,10 +364,11 @@ def _quiet_keras() -> Iterator[None]:
 
 
 class Reading:
-    """One reading of a source, by the adapter that `model.fit` takes for such data.
+    """One reading of a source, by the adapter that `model.fit` uses for such data.
 
-    Once: begin, iterate, end. It raises whatever the user's function, or Keras, raises.
-    It knows the number of batches, and whether they have no end, if the data does.
+    A caller begins, iterates and ends it, once. It raises whatever the user's function, or Keras,
+    raises. `batches` is the number of batches, or None if unknown. `endless` is whether the data is
+    known to have no end.
     """
 
     def __init__(
@@ -377,7 +380,7 @@ class Reading:
         weights = None if class_weight is None else dict(class_weight)
         if weights is not None and self.kind == TF_DATA:
             # For a tf.data.Dataset, Keras looks weights up in a list that ends with the largest
-            # class that has one; later batches may have larger classes.
+            # class that has a weight; later batches may have larger classes.
             weights = {**dict.fromkeys(range(max(weights) + _MORE_CLASSES), 1.0), **weights}
         try:
             self._adapter = adapter_of(opened, weights)
@@ -423,17 +426,17 @@ def _is_infinite(opened: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """A source's digest and first batch, and how far it was read for them, before training.
+    """A source's digest and first batch, and how much was read for them before training.
 
     Attributes:
         kind: The kind of source, such as "tf.data.Dataset".
         head: The first batch.
-        digest: SHA-256 over the batches that were read; over the first batch's types and
-            shapes if a second reading gave others.
-        repeatable: Whether a second reading gave the same.
-        batches: Batches that were read.
-        samples: Samples of a reading; None if not all were read.
-        known_batches: Batches of a reading, if known before it is read, else None.
+        digest: SHA-256 over the batches that were read; over the types and shapes of the first
+            batch if a second reading gave other batches.
+        repeatable: Whether a second reading gave the same batches.
+        batches: The number of batches that were read.
+        samples: The number of samples in a reading; None if not all were read.
+        known_batches: The number of batches in a reading, if known beforehand; else None.
     """
 
     kind: str
@@ -456,7 +459,7 @@ class Profile:
 
     @property
     def digest_of(self) -> str:
-        """The coverage of the digest, for people to read."""
+        """What the digest covers, for people to read."""
         if not self.repeatable:
             return "types and shapes alone"
         batches = f"{self.batches} batch{'' if self.batches == 1 else 'es'}"
@@ -464,9 +467,9 @@ class Profile:
 
 
 def _profile_of(source: Source) -> Profile:
-    """Reads the first batches of a source, and the very first batches twice.
+    """Profiles a source: reads its first batches, and the very first ones of them twice.
 
-    Raises DataError if it raises, gives unusable batches, or has no end.
+    Raises DataError if the source raises, gives unusable batches, or has no end.
     """
     try:
         return _profiled(source)
@@ -540,7 +543,7 @@ def _checked_batches(reading: Reading, source: Source) -> Generator[tuple[Batch,
                 )
             yield _checked((batch,) if alone else batch, of), alone
     except BaseException:
-        # The end stops its threads. The first error says more than one of the end.
+        # `end` stops the data's threads. The first error says more than one that `end` raises.
         with contextlib.suppress(Exception):
             reading.end()
         raise
@@ -556,7 +559,7 @@ def _are_alike(entries: Any) -> bool:
 
 
 def _checked(entries: tuple[Any, ...], of: str) -> Batch:
-    """Returns the arrays that a training step would get; refuses arrays of no use to any."""
+    """Returns a batch's arrays as a training step gets them; refuses those that no step can use."""
     if len(entries) not in (1, 2, 3):
         raise DataError(
             "A batch must be (x, y), (x, y, sample_weight) or (x,). Received: "
@@ -603,7 +606,7 @@ def _named(batch: Batch) -> dict[str, np.ndarray]:
 
 
 def _part_of(batch: Batch, alone: bool) -> Part:
-    """Returns a batch as a part, without weights by outputs."""
+    """Returns a batch as a part; weights are left out if each output has its own."""
     x, y, weights, *_ = (*batch, (), ())
     return Part(x, y, weights if isinstance(weights, np.ndarray) else None, alone)
 
@@ -617,9 +620,9 @@ def _capital(text: str) -> str:
 
 
 def first_samples(stream: Stream) -> tuple[Part, bool]:
-    """Reads the first samples of a part to look at, and whether these are all.
+    """Returns the first samples of a part, to look at, and whether these are all samples.
 
-    Without weights: at least a batch, at most about 5,000 or 64 MiB.
+    Reads at least one batch, and stops after about 5,000 samples or 64 MiB. Weights are left out.
     """
     source, parts = stream.source, []
     samples, size, ended = 0, 0, True

@@ -22,18 +22,18 @@ from studies.data.description import Dataset, Reader, call_and_options
 from studies.data.files import absolute_path, has_header, is_table, name_of, read_table
 from studies.data.preprocessing import Column, TableColumns
 
-# A table is split in time by itself if no date is of more than this share of its rows.
+# By default, a table with dates is split in time if no date is in more than this share of rows.
 _MOST_OF_A_DATE = 0.25
 _MOST_LEVELS: Final = 10_000
-# Up to so many different texts are categories, however few rows there are.
+# A column with at most this many different texts is a category, however few rows there are.
 _FEW_LEVELS: Final = 30
 _LONG_TEXT: Final = 50
 _BEGUN: Final = 30
 _SHOWN: Final = 5
-# The loss of a value by float32, in standard deviations.
+# The most that float32 may move a value without a warning, in standard deviations.
 _LARGEST_LOSS: Final = 1e-3
 _LARGEST: Final = float(np.finfo(np.float32).max)
-# A year of two digits only beside two digits of month and day: 1.10.22 may be a version.
+# A year may have two digits if month and day have two as well: 1.10.22 may be a version.
 _DATE: Final = re.compile(
     r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d\d[-/.]\d\d[-/.]\d\d)([T ].*)?"
 )
@@ -44,8 +44,8 @@ _KINDS: Final[Mapping[str, Any]] = {
     "categorical": "category",
     **dict.fromkeys(("datetime64", "datetime", "date", "period"), "dates"),
 }
-# Whole numbers 0, 1, 2 and so on are classes if there are at most so many, and so many rows of each
-# on average.
+# Whole numbers 0, 1, 2 and so on are classes if there are at most this many, and on average at
+# least this many rows of each.
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
 
 
@@ -66,36 +66,36 @@ def table(
 ) -> Dataset:
     """Describes a table: columns of numbers, booleans and categories, and one to predict.
 
-    The study's data is one array of a row for each sample: numbers to mean 0 and standard deviation
-    1, booleans as 0 and 1, a missing one as the mean and with a further column that is 1, and
-    categories one-hot. Means, deviations and categories are those of the training part of the
-    trial, in cross-validation of its fold. The registered model takes the columns of the table.
+    The study's data is one array with a row for each sample: numbers scaled to mean 0 and standard
+    deviation 1, booleans as 0 and 1, and categories one-hot. A missing number or boolean becomes
+    the mean, and a further column is 1 for it. Means, deviations and categories are those of the
+    trial's training part; in cross-validation, of the training part of its fold. The registered
+    model takes the columns of the table.
 
-    Values may be missing, except in the target. Free text is refused, with what to do. Where there
-    is a column of dates, the validation part is not earlier than the training part, nor the test
-    part than these: what comes next can only be predicted from what was before. Models see no
-    dates.
+    Values may be missing, except in the target. Free text is refused, with advice. If there is a
+    column of dates, no validation row is earlier than a training row, and no test row earlier than
+    either: what comes next can only be predicted from what was before. Models see no dates.
 
     Args:
         source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a
             DataFrame of pandas, whose index is ignored, and which must not change before the data
             is loaded. A relative path starts from the current folder; `~` is the home folder.
         target: The column to predict. Texts and booleans are classes, numbered in their order, with
-            their names kept; so are whole numbers 0, 1, 2 and so on without a gap; all others are
-            quantities.
+            their names kept; so are whole numbers 0, 1, 2 and so on without a gap. Other numbers
+            are quantities.
         drop: Columns to leave out, such as identifiers.
         categories: Columns that are categories though they hold numbers, such as postal codes.
         missing: Further texts of a CSV file that stand for missing values, such as "?". Empty
-            cells, "NA", "NaN", "null" and "None" do anyway.
-        classes: Whether the target is classes; None: see there.
+            cells, "NA", "NaN", "null" and "None" always do.
+        classes: Whether the target is classes; None: as described for `target`.
         time: The column of dates, or of numbers, by whose order parts are split; None: the first
             column of dates without a gap, if there is one; False: parts are drawn at random.
         validation: Share in (0, 1) of all rows, count of rows, or another table of the same
             columns.
-        test: Likewise; None or 0: no test part.
-        stratify: Whether each part gets the classes in equal proportions; None: if there are some,
-            and parts are drawn at random.
-        seed: What the splits are drawn with; from 0 to 2**32 - 1.
+        test: As `validation`; None or 0: no test part.
+        stratify: Whether each part gets the classes in equal proportions; None: yes, if there are
+            classes and parts are drawn at random.
+        seed: The seed of the splits, from 0 to 2**32 - 1.
         name: Name in records; None: the file's name without its ending, or "table".
 
     Raises:
@@ -113,7 +113,7 @@ def table(
     sizes: dict[str, Any] = {"validation": validation, "test": test}
     for part, size in sizes.items():
         if is_frame(size) or isinstance(size, str | PathLike | tuple):
-            # The ready-made part replaces any size.
+            # The size is not used, as the ready-made part replaces it.
             ready[part], sizes[part] = _place_of(part, size), 1
     text, options = call_and_options(table, arguments, **sizes)
     if classes is not None:
@@ -161,7 +161,7 @@ def _place_of(setting: str, source: Any) -> Any:
 class Table(Reader):
     """Reads a table: a path, or a DataFrame, with the options of `datasets.table`.
 
-    `ready` are sources of ready-made parts, by their names.
+    `ready` has the sources of ready-made parts, by the names of the parts.
     """
 
     source: Any
@@ -183,7 +183,7 @@ class Table(Reader):
         return replace(self, source=place, target=target or self.target)
 
     def contents_of(self, frame: Any) -> Contents:
-        """Returns the contents where the table is read already."""
+        """Returns the contents of a table that has been read."""
         called = _called(self.source)
         named = {"target": [self.target], "drop": self.drop, "categories": self.categories}
         check_names(frame, {**named, "time": [self.time] if self.time else []}, called)
@@ -233,7 +233,7 @@ class Table(Reader):
         """Returns the column whose order the rows get, or an empty text."""
         if self.time is not None:
             return self.time or ""
-        # Where one date is of many rows, it says little of their order.
+        # A date that many rows share says little about their order.
         most = len(frame) * _MOST_OF_A_DATE
         whole = (name for name in dates if frame[name].notna().all())
         return next((n for n in whole if frame[n].value_counts().iloc[0] <= most), "")
@@ -247,7 +247,7 @@ class Table(Reader):
         return note + (unseen if dates else "")
 
     def _order(self, frame: Any, time: str, called: str) -> np.ndarray:
-        """Returns the rows in the order of time."""
+        """Returns the indices of the rows, in the order of time."""
         try:
             values = numbers_of(frame[time])
         except (TypeError, ValueError):
@@ -274,7 +274,7 @@ def _called(source: Any, part: str = "") -> str:
 
 
 def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -> None:
-    """Checks that a DataFrame has the columns that options name, and different names for all."""
+    """Checks that a DataFrame's column names differ, and include those that options name."""
     names = list(table.columns)
     strange = [name for name in names if not isinstance(name, str) or not name]
     if strange:
@@ -298,7 +298,7 @@ def check_names(table: Any, named: Mapping[str, Collection[str]], source: str) -
 def table_columns(
     table: Any, categories: Collection[str] = ()
 ) -> tuple[list[Column], dict[str, str]]:
-    """Returns the usable columns of a DataFrame without the target, and why others are none.
+    """Returns the usable columns of a DataFrame without the target, and why others can't be used.
 
     `categories` are the columns that are categories whatever they hold.
     """
@@ -319,10 +319,10 @@ def table_columns(
 
 
 def _values_of(table: Any, columns: Collection[Column], source: str) -> dict[str, np.ndarray]:
-    """Returns the values of columns of a DataFrame, by name, of shape (n,).
+    """Returns the values of a DataFrame's columns by name, each of shape (n,).
 
-    They are texts, "" where one is missing; and float32, NaN where one is missing. Raises DataError
-    if the table lacks a column, or one holds something else.
+    Categories are texts, with "" for missing ones. Other columns are float32, with NaN for missing
+    values. Raises DataError if the table lacks a column, or a column holds something else.
     """
     missing = [column.name for column in columns if column.name not in table.columns]
     if missing:
@@ -340,10 +340,11 @@ def _values_of(table: Any, columns: Collection[Column], source: str) -> dict[str
 
 
 def _dates_of(series: Any) -> Any:
-    """Returns a column of dates as datetimes of pandas, NaT where one is missing.
+    """Returns a column of dates as datetimes of pandas, with NaT for missing ones.
 
-    Texts may begin with the day, the month or the year. Where they leave open whether the month
-    comes before the day, the order of the rows decides. Raises ValueError if some are no dates.
+    Texts may begin with the day, the month or the year. If it is unclear whether the month or the
+    day comes first, the reading that puts the rows in order counts. Raises ValueError if a value is
+    no date.
     """
     import pandas as pd
 
@@ -370,7 +371,7 @@ def _dates_of(series: Any) -> Any:
 
 
 def _losses(values: Mapping[str, np.ndarray], table: Any) -> Iterator[str]:
-    """Yields a warning for each column that loses differences as float32, as Keras reads it."""
+    """Yields a warning for each column whose values change too much when read as float32."""
     for name, rounded in values.items():
         if rounded.dtype != np.float32:
             continue
@@ -396,7 +397,7 @@ def _refusal(source: str, refused: Mapping[str, str]) -> DataError:
 
 
 def _float32(series: Any) -> np.ndarray:
-    """Returns a column of numbers, NaN where one is missing. Raises ValueError with the reason."""
+    """Returns a column as float32, with NaN for gaps, or raises ValueError with the reason."""
     try:
         values = numbers_of(series)
     except (TypeError, ValueError):
@@ -463,8 +464,8 @@ def _check_category(texts: np.ndarray, *, asked: bool) -> None:
 def _read_target(series: Any, classes: bool | None, source: str, *, header: bool) -> np.ndarray:
     """Returns targets of shape (n,): texts and int64 are classes, float64 is a quantity.
 
-    Where `classes` is None, texts and booleans are classes, and whole numbers from 0 up without a
-    gap. Raises DataError if values are missing, or are no targets.
+    If `classes` is None, classes are texts, booleans, and whole numbers from 0 up without a gap.
+    Raises DataError if values are missing, or are no targets.
     """
     import pandas as pd
     from pandas.api import types
@@ -501,7 +502,7 @@ def _read_target(series: Any, classes: bool | None, source: str, *, header: bool
 
 
 def check_complete(series: Any, source: str, *, header: bool) -> None:
-    """Checks that no target is missing; a header is the first row of a file, as people count."""
+    """Checks that no target is missing; messages count a file's header as its first row."""
     missing = series.isna().to_numpy()
     if not missing.any():
         return
@@ -514,9 +515,9 @@ def check_complete(series: Any, source: str, *, header: bool) -> None:
 
 
 def _read_alike(series: Any, like: np.ndarray, source: str, *, header: bool) -> np.ndarray:
-    """Returns the targets of another table, such as a test part's, which must be `like` the first.
+    """Returns the targets of another table, such as a test part's, in the dtype of `like`.
 
-    Raises DataError if values are missing, or are no such targets.
+    Raises DataError if values are missing, or don't fit `like`, the targets of the first table.
     """
     called = f"The target {series.name!r} of {source}"
     targets = _read_target(series, like.dtype.kind == "O", source, header=header)

@@ -21,15 +21,15 @@ _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 _CATALOG = Path(__file__).parents[1] / "catalog"
 LIBRARIES: Final = frozenset(("site-packages", "dist-packages"))
 """Folders of installed packages."""
-# Python's own, and TensorFlow's, which this module does not import.
+# The names of Python's error, and of TensorFlow's, which this module does not import.
 _OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}
 
 
 def explain(error: BaseException, build: Any = None) -> str:
     """Returns an error's message, its innermost cause, and the line of the user's code.
 
-    Such as ``ValueError: too wide (my_study.py, line 12)``. If no line of the user's code is in the
-    traceback, the builder is named.
+    An example: ``ValueError: too wide (my_study.py, line 12)``. If no line of the user's code is in
+    the traceback, the builder is named.
     """
     errors = list(_chain(error))
     text = describe(error)
@@ -47,22 +47,22 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Returns whether it is one of ``keras_tuner.errors`` that ends a search."""
+    """Returns whether an error is Keras Tuner's ``FatalError``, which ends a search."""
     return _is(error, "keras_tuner", "FatalError")
 
 
 def fatal(error: BaseException) -> BuilderError:
-    """Returns the error for one of ``keras_tuner.errors`` that ends a search."""
+    """Returns the study's error for Keras Tuner's ``FatalError``, which ends a search."""
     return BuilderError(f"The study's code ended the search: {explain(error)}.")
 
 
 def gives_up_trial(error: BaseException) -> bool:
-    """Returns whether it is the one of ``keras_tuner.errors`` that ends a trial on purpose."""
+    """Returns whether an error is Keras Tuner's ``FailedTrialError``, which gives up a trial."""
     return _is(error, "keras_tuner", "FailedTrialError")
 
 
 def prunes_trial(error: BaseException) -> bool:
-    """Returns whether it is Optuna's ``TrialPruned``."""
+    """Returns whether an error is Optuna's ``TrialPruned``."""
     return _is(error, "optuna", "TrialPruned")
 
 
@@ -85,10 +85,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _place_of(error: BaseException) -> str:
-    """Returns the innermost line of the user's code in the traceback, or nothing."""
+    """Returns the innermost line of the user's code in the traceback, or an empty text."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [(frame.filename, frame.lineno or 0) for frame in frames]
-    # The message has places of rewritten functions, and of operations in graphs.
+    # The message names the lines of functions that AutoGraph rewrote, and of operations in graphs.
     places += [(file, int(line)) for file, line in _PLACE.findall(str(error))]
     own = [(file, line) for file, line in places if is_users(file)]
     return f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else ""
@@ -107,13 +107,13 @@ def builder_function(build: Any) -> Any:
         build = build.func
     if inspect.isroutine(build):
         return inspect.unwrap(build)
-    # From the class: Keras Tuner puts its own function into each HyperModel.
+    # The class has the user's function: Keras Tuner puts its own into each HyperModel object.
     return getattr(type(build), "build", None) or type(build).__call__
 
 
 @cache
 def is_users(file: str) -> bool:
-    """Returns whether a file is of a user, or of the catalog: no library's and none of ours."""
+    """Returns whether a file is a user's or the catalog's, not a library's or kerastudy's own."""
     path = Path(file)
     if file.startswith("<") or path.name.startswith("__autograph_generated_file"):
         return False
@@ -130,5 +130,5 @@ def is_users(file: str) -> bool:
 
 
 def is_ours(file: Path) -> bool:
-    """Returns whether a file is kerastudy's own, one of the catalog included."""
+    """Returns whether a file is kerastudy's own, which includes the files of the catalog."""
     return file == OURS / "kerastudy.py" or any(file.is_relative_to(OURS / name) for name in NAMES)

@@ -1,4 +1,4 @@
-"""From a target to its study.
+"""Loads the study that a target names.
 
 Files are loaded by their path, under a module name of ours, so that a user's ``studies/`` folder
 and ours don't collide.
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
     """Runs a study file, or a script up to its search, and returns the study.
 
-    Raises StudyFileError if the file does not parse, raises, or has no study; or several, and the
-    target does not name one.
+    Raises StudyFileError if the file does not parse, raises, or has no study, or if it has several
+    and the target names none of them.
     """
     path, target = Path(target.path), with_source(target)
     source = target.source
@@ -86,7 +86,7 @@ def with_source(target: Target) -> Target:
 def with_modules(target: Target) -> Target:
     """Returns a target with the present texts of its file and of its own modules.
 
-    So it can be loaded where these files do not exist.
+    So the study can be loaded where these files do not exist.
     """
     target, path = with_source(target), Path(target.path)
     assert target.source is not None
@@ -98,8 +98,8 @@ def with_modules(target: Target) -> Target:
 def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     """Returns the code of a study that was made in this process.
 
-    It is its file's text; in a notebook, that of the cell that defines its builder. The study may
-    be launched under another name than the defined one.
+    The code is the text of the study's file or, in a notebook, of the cell that defines its
+    builder. `defined_name` is the study's name in that text; a launch may use another one.
     """
     function = builder_function(study.build)
     try:
@@ -107,7 +107,7 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     except (TypeError, OSError):
         path = Path()
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    # The script that launches is where the study is defined, even if it imports its builder.
+    # The study is defined in the script that launches it, even if the script imports its builder.
     if main and Path(main).suffix == ".py" and defines_studies(Path(main)):
         path = Path(main)
     if path.is_file():
@@ -145,13 +145,14 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     # Pickles and keras.saving look modules up by name.
     sys.modules[name] = module
     if target.source is not None:
-        # Python and TensorFlow's AutoGraph read a function's text here: it must be the running one.
+        # Python and TensorFlow's AutoGraph read a function's text here: it must be the text that
+        # runs.
         linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
     file = Loading(module, target.variable, target.study_name)
     try:
         import_from(path.parent)
         import_texts(target.modules)
-        # The file may be in a package with the name of ours.
+        # The file may be in a package that is named like one of ours.
         add_packages_of(path.parent.parent)
         searched = libraries_searched(path, source, module.__package__ or "", target.modules)
         program = as_program(module, path) if searched else nullcontext()
@@ -162,7 +163,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A script may fail after its search, whose results it lacks here.
+        # A script may fail after its search, which gives no results here.
         named = bool(file.passed_over) and target.variable in vars(module)
         if file.search is None and not named:
             raise StudyFileError(_where_raised(path, error)) from None
@@ -182,16 +183,15 @@ def _where_raised(path: Path, error: BaseException) -> str:
 def import_from(folder: Path) -> None:
     """Lets a study file import modules next to it.
 
-    The folder goes to the end of the path: a file there with the name of a module of ours or of a
-    library must not replace that. If the folder has packages with the names of ours, they are found
-    after ours.
+    The folder goes to the end of the path, so that no file there replaces a module of ours, or of a
+    library, with the same name. Packages there that are named like ours are found after ours.
     """
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 
 def _package_of(path: Path) -> str:
-    """Returns the package of a file, and makes it importable; empty if there is none."""
+    """Returns the package that a file is in, and makes it importable; empty if it is in none."""
     root = path.parent
     while (root / "__init__.py").is_file() and root.name.isidentifier():
         root = root.parent
@@ -248,9 +248,9 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
 
 
 class StudyLaunched(BaseException):
-    """The launch of the study, or the search, that a file is being loaded for raises it.
+    """Ends the loading of a file at the launch of the wanted study, or at the wanted search.
 
-    Not an `Exception`, so that the file's own ``except Exception`` lets it pass.
+    It is no `Exception`, so that the file's own ``except Exception`` lets it pass.
     """
 
 
@@ -258,11 +258,12 @@ class StudyLaunched(BaseException):
 class Loading:
     """A file that is being loaded, for the study of a variable or of a name.
 
-    If both are empty, it is the first that the file launches, or the first search of a script.
+    If both are empty, the study is the first that the file launches, or that of a script's first
+    search.
 
     Attributes:
-        search: The script's search, if the study is that of a search.
-        passed_over: Searches of something else, which were skipped.
+        search: The script's search that defines the study; None if no search does.
+        passed_over: Searches that do not define the study, which were skipped.
     """
 
     module: ModuleType
@@ -283,17 +284,17 @@ class Loading:
         return self.study_name in [each.name for each in defined]
 
     def searched(self, search: Search) -> None:
-        """Takes a script's search, if it is the wanted one, which ends the loading."""
+        """Ends the loading if a script's search is the wanted one; else skips the search."""
         named = vars(self.module).get(self.variable)
         if self.variable and not any(named is each for each in (search.owner, search.function)):
             self.passed_over.append(search)
             return
-        # A script that catches everything may search again.
+        # A script that catches every exception may search again: its first search counts.
         self.search = self.search or search
         raise StudyLaunched
 
 
-# Innermost last: a file may load another one.
+# The innermost file is the last, as a file may load another one.
 _files: Final[list[Loading]] = []
 
 
@@ -310,7 +311,7 @@ def loading(file: Loading) -> Iterator[None]:
 def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
     """Returns what `Study.launch` returns in a file that is only being loaded; else None.
 
-    Raises StudyLaunched if it is the wanted study: the rest of the file need not run.
+    Raises StudyLaunched if the study is the wanted one, as the rest of the file need not run.
     """
     if not _files:
         return None
@@ -340,7 +341,7 @@ class _NotLaunched:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        # Python's own protocols ask for such names, to see what this can do.
+        # Python asks for such names to see which protocols an object supports.
         if name.startswith("__"):
             raise AttributeError(name)
         return self
@@ -357,11 +358,12 @@ class _NotLaunched:
     def __len__(self) -> int:
         return 0
 
-    # Numbers are printed as percentages and differences, which print in the same way.
+    # Scripts print percentages and differences of numbers, so these operations return the same
+    # object.
     __call__ = __getitem__ = _same
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
     __truediv__ = __rtruediv__ = __neg__ = __abs__ = __round__ = _same
-    # A study or a branch that depends on it would differ from the one that was launched.
+    # A study, or a branch, that depends on a missing result could differ from the launched one.
     __bool__ = __float__ = __int__ = __index__ = __array__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _refuse
     __eq__ = _refuse

@@ -22,16 +22,16 @@ NAMES: Final = ("search_spaces", "studies", "tracking")
 OURS: Final = Path(__file__).resolve().parents[2]
 _ABSENT: Final = object()
 
-# By the name of a module of ours: the user's folders and files of the same name.
+# The user's folders and files that are named like a module of ours, by its name.
 _theirs: Final[dict[str, list[Path]]] = {}
-# The modules of those files, once they have run.
+# The modules that have run from such files, by file.
 _loaded: Final[dict[Path, ModuleType]] = {}
-# Entries of the path.
+# The entries of `sys.path` that have been searched.
 _looked_into: Final[set[str]] = set()
 
 
 def give_way() -> None:
-    """Makes packages on the path with the names of ours importable; also when the path changes."""
+    """Makes packages on the path that are named like ours importable, even if the path changes."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     for name in NAMES:
@@ -39,9 +39,9 @@ def give_way() -> None:
 
 
 def add_packages_of(root: Path) -> None:
-    """Makes a folder's packages with the names of ours importable.
+    """Makes a folder's packages that are named like ours importable.
 
-    Not those of another installation of kerastudy.
+    Packages of another installation of kerastudy are left out.
     """
     if not (root / "studies" / "user_code" / Path(__file__).name).is_file():
         for name in NAMES:
@@ -57,7 +57,7 @@ def places_of(name: str) -> list[Path]:
 
 
 def put_behind(imported: Mapping[str, ModuleType]) -> None:
-    """Puts a user's modules, imported before ours, after those that have replaced them."""
+    """Puts a user's modules that were imported before ours behind ours, which replaced them."""
     for name, module in imported.items():
         origin = None if module.__spec__ is None else module.__spec__.origin
         if not _is_ours(name):
@@ -83,7 +83,7 @@ def _add(name: str, place: Path) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of packages that both a user and we have."""
+    """Finds the modules of packages that have the same name in a user's code and in ours."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -103,10 +103,10 @@ class _Finder(MetaPathFinder):
                     run(module)
                     _let_in(module)
 
-                # Each spec has a loader of its own.
+                # Each spec has its own loader, so this changes no other import.
                 ours.loader.exec_module = run_and_let_in  # type: ignore[method-assign]
             return ours
-        # As Python does: a package runs before its modules.
+        # The user's package runs before its modules, as always in Python.
         for _ in _modules(package):
             pass
         folders = [str(place) for place in _theirs[package] if place.is_dir()]
@@ -118,7 +118,7 @@ class _Shared(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         dunder = name.startswith("__") and name.endswith("__")
-        # Python imports a module of ours when there is no such name.
+        # For the name of a module of ours this raises: Python then imports that module.
         if not dunder and not _is_ours(f"{self.__name__}.{name}"):
             for theirs in _modules(self.__name__):
                 value = getattr(theirs, name, _ABSENT)
@@ -127,7 +127,7 @@ class _Shared(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Python sets each module in its package; theirs belong into the user's package."""
+        """Sets a name; a user's module, which Python sets on import, goes to the user's package."""
         if isinstance(value, ModuleType) and not _is_ours(f"{self.__name__}.{name}"):
             file = Path(getattr(value, "__file__", None) or "")
             for place in _theirs.get(self.__name__, ()):
@@ -139,15 +139,15 @@ class _Shared(ModuleType):
 
 
 def _let_in(module: ModuleType) -> None:
-    """Adds the names that only the user's module defines to a module of ours."""
+    """Adds to a module of ours the names that only the user's module defines."""
     module.__class__ = _Shared
     if not hasattr(module, "__path__"):
-        # The user's may be a package, but ours is none, and has no modules.
+        # The user's may be a package, whose modules need this; ours is none, and has no modules.
         module.__path__ = []
 
 
 def _modules(name: str) -> Iterator[ModuleType]:
-    """Yields the user's modules of a name; runs those that did not run yet."""
+    """Yields the user's modules with this name, and runs those that have not run yet."""
     _follow_path()
     for place in _theirs.get(name, ()):
         file = place / "__init__.py" if place.is_dir() else place
@@ -158,7 +158,7 @@ def _modules(name: str) -> Iterator[ModuleType]:
 
 
 def _follow_path() -> None:
-    """Searches the folders that are on the path now."""
+    """Searches the folders that are new on the path."""
     for entry in sys.path:
         if entry not in _looked_into:
             _looked_into.add(entry)
@@ -200,7 +200,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _place_of_ours(name: str) -> Path:
-    """Returns the folder of a package of ours; of a module, its path without the suffix."""
+    """Returns the folder of a package of ours, or a module's path without its suffix."""
     return OURS.joinpath(*name.split("."))
 
 

@@ -1,6 +1,6 @@
 """Scripts for Keras Tuner or Optuna, launched as they stand.
 
-A script runs, as by ``python tune.py``, up to its ``tuner.search(…)`` or ``study.optimize(…)``.
+A script runs, as with ``python tune.py``, up to its ``tuner.search(…)`` or ``study.optimize(…)``.
 That call has everything that a study needs, as real objects: the builder with its data, or the
 objective function; the engine with its settings; the budget. The call itself is not carried out.
 """
@@ -40,14 +40,14 @@ from tracking.records import Objective
 _MAIN: Final = "__main__"
 # A script may set no number of trials: only its timeout, or Ctrl-C, then ends it.
 _WITHOUT_END: Final = 10_000
-# Arguments of a search that the study takes over, or that only change its output.
+# Arguments of a search that need no note: the study takes them over, or they only change output.
 _TAKEN: Final = frozenset(
     """x y sample_weight validation_data validation_split steps_per_epoch validation_steps epochs
     batch_size callbacks class_weight verbose""".split()
 )
-# A study does by itself what these callbacks do.
+# Callbacks that are left out, as a study does the same by itself.
 _KEPT: Final = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard")
-# Engines that stand for samplers of Optuna's with a state of their own.
+# The engines that stand in for those Optuna samplers that keep a state.
 _BY_NAME: Final = {"QMCSampler": "optuna:quasi-random", "BruteForceSampler": "optuna:grid"}
 
 
@@ -61,9 +61,10 @@ class ScriptStudy(NamedTuple):
 def libraries_searched(
     path: Path, source: str, package: str, texts: Mapping[str, str]
 ) -> frozenset[str]:
-    """Returns the libraries by which a script searches; none for a study file.
+    """Returns the libraries that a script searches with; none for a study file.
 
-    A study file, or a module of its own, imports kerastudy. `texts` replace those of modules.
+    A study file, or one of its own modules, imports kerastudy. `texts` replace the texts of
+    modules, by file.
     """
     names = set(imported_names(source, package))
     if "kerastudy" not in names:
@@ -74,11 +75,11 @@ def libraries_searched(
 
 @contextlib.contextmanager
 def as_program(module: ModuleType, path: Path) -> Iterator[None]:
-    """Makes a module the program's within, as ``python script.py`` does, without its arguments.
+    """Makes a module the main program within, as ``python script.py`` does, without arguments.
 
-    What it prints is not shown, as each worker prints it, and plots open no windows. Later the
+    Its output is not shown, as each worker would show it, and plots open no windows. Afterwards the
     module has its own name again, and so have its classes and functions, which are pickled and
-    saved by it.
+    saved by that name.
     """
     name, main, arguments = module.__name__, sys.modules[_MAIN], sys.argv
     plots = os.environ.get("MPLBACKEND")
@@ -107,16 +108,17 @@ def study_of_search(path: Path, variable: str, search: Search) -> ScriptStudy:
 
 
 def is_objective(value: object) -> bool:
-    """Returns whether a variable of a file may be an objective: a function, or called like one."""
+    """Returns whether a variable of a file may be an objective: a function or a callable object."""
     return callable(value) and not inspect.isclass(value) and not isinstance(value, StudyDefinition)
 
 
 def study_of_objective(
     path: Path, variable: str, function: Any, searches: Sequence[Search]
 ) -> StudyDefinition:
-    """Returns the study of an objective function that its file gives to no search itself.
+    """Returns the study of an objective function that no search in its file gets.
 
-    Its direction is that of the file's searches, such as one of another object of its class.
+    The study has the direction that the file's searches share, such as a search by another object
+    of the function's class.
     """
     optunas = [each.owner for each in searches if each.library == OPTUNA]
     directions = {each.direction.name.lower() for each in optunas if len(each.directions) == 1}
@@ -190,7 +192,7 @@ def _of_optuna(name: str, search: Search) -> ScriptStudy:
 
 
 def _sampler(sampler: Any) -> tuple[str, dict[str, Any], list[str]]:
-    """Returns the engine for one of Optuna's samplers, its settings, and ignored ones."""
+    """Returns the engine for one of Optuna's samplers, its settings, and notes on ignored ones."""
     kind = type(sampler).__name__
     if kind in _BY_NAME:
         return _BY_NAME[kind], {}, [f"settings of the {kind}; {_BY_NAME[kind]} has none"]
@@ -258,7 +260,7 @@ def _of_keras_tuner(name: str, search: Search) -> ScriptStudy:
 
 
 def _check_tuner(tuner: Any) -> None:
-    """Refuses a tuner that trains its trials in another way."""
+    """Refuses a tuner that trains no Keras models, or trains them by its own `run_trial`."""
     kind = type(tuner)
     if not hasattr(tuner, "executions_per_trial"):
         raise StudyFileError(
@@ -274,7 +276,7 @@ def _check_tuner(tuner: Any) -> None:
 
 
 def _of_fit(name: str, search: Search, usual: int) -> int:
-    """Returns a setting of the search, else the default of the HyperModel's own fit or Keras's."""
+    """Returns a setting of the search, else the default of the HyperModel's `fit`, else `usual`."""
     fit = getattr(type(search.function), "fit", None)
     own = inspect.signature(fit).parameters.get(name) if callable(fit) else None
     default = own.default if own is not None and isinstance(own.default, int) else usual
@@ -283,7 +285,7 @@ def _of_fit(name: str, search: Search, usual: int) -> int:
 
 
 def _trials(oracle: Any, epochs: int) -> int:
-    """Returns how many trials a tuner makes: Hyperband and a grid know by themselves."""
+    """Returns how many trials a tuner makes: Hyperband computes it, others may have a limit."""
     if hasattr(oracle, "hyperband_iterations"):
         rounds: float = oracle.hyperband_iterations
         once = hyperband_trials(epochs, oracle.factor)
@@ -301,7 +303,7 @@ def _objective(objective: Any) -> Objective:
 
 
 def _tailoring(oracle: Any, declared: Any) -> Tailoring:
-    """Returns what leaves all but the given hyperparameters at their defaults, if that is asked."""
+    """Returns a tailoring to the declared hyperparameters, if the tuner tunes no others."""
     if oracle.tune_new_entries or declared is None:
         return Tailoring()
     varied = [each.name for each in declared.space if type(each).__name__ != "Fixed"]
@@ -309,7 +311,7 @@ def _tailoring(oracle: Any, declared: Any) -> Tailoring:
 
 
 def _callbacks(given: Any) -> tuple[CallbackBuilder | None, list[str]]:
-    """Returns what makes new callbacks for each trial, and the names of those left out."""
+    """Returns a function that copies callbacks for each trial, and the names of those left out."""
     used = [each for each in given if _name_of(each) not in _KEPT]
     kept = [_name_of(each) for each in given if _name_of(each) in _KEPT]
     # Keras Tuner copies them for each trial, too.
@@ -362,7 +364,7 @@ def _data(given: Mapping[str, Any]) -> datasets.Dataset | datasets.StreamedDatas
 
 
 def _as_in_keras(given: Any) -> Any:
-    """Returns an array, or several in a dict or a tuple; for Keras a list of arrays is several."""
+    """Returns one array, or several in a dict or tuple; a list of arrays is several for Keras."""
     if given is None or hasattr(given, "shape"):
         return given
     if isinstance(given, Mapping):

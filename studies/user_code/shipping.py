@@ -37,11 +37,11 @@ _STUDY = "study"
 
 @dataclass(frozen=True)
 class ShippedStudy:
-    """A study in a folder, with its arrays, while workers need it; and its code.
+    """A study that is in a folder, with its arrays, while workers need it; and the study's code.
 
     Attributes:
-        modules: Texts of the study's own modules by their files, which need not exist; none if
-            the files are used.
+        modules: Texts of the study's own modules by their files, which need not exist; empty if the
+            files themselves are used.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ def ship(
 ) -> ShippedStudy:
     """Writes a study into an empty folder, for processes of this machine.
 
-    If it can't be sent, the message says what else a person can do.
+    If the study can't be sent, the message ends with `otherwise`, which says what else to do.
     """
     try:
         pickled, files = _pickle(study, folder)
@@ -97,7 +97,7 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
             import_from(Path(entry))
         import_texts(shipped.modules)
         for name, lines in sources.items():
-            # Python, and with it TensorFlow's AutoGraph, reads a function's text there.
+            # Python, and with it TensorFlow's AutoGraph, reads a function's text from this cache.
             linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
         try:
             study = MappingUnpickler(stream, shipped.folder, "c").load()
@@ -120,15 +120,15 @@ def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
     cells = {
         name: entry[2]
         for name, entry in linecache.cache.items()
-        # Others are files: they have a time of change, or are not read yet.
+        # Other entries are files: they have a modification time, or have not been read yet.
         if name in files and len(entry) == 4 and entry[1] is None
     }
     return {**cells, **({code.path: code.source.splitlines(True)} if code.path else {})}
 
 
 def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
-    """Returns a study by value, and the names of the files of the functions in it."""
-    # Late: few studies are sent.
+    """Returns a study, pickled by value, and the names of the files of the functions in it."""
+    # The import is late, as few studies are sent.
     from cloudpickle import Pickler
 
     files: set[str] = set()
@@ -139,11 +139,11 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
         return marshal.loads, (marshal.dumps(code),)
 
     def reduced_function(function: Any) -> Any:
-        """Returns how to make a `tf.function` again, which may have been called here."""
+        """Returns how to make a `tf.function` again, even if it has been called here."""
         return untraced(function).__reduce_ex__(pickle.HIGHEST_PROTOCOL)
 
     class Writer(Pickler):  # type: ignore[misc]
-        """Pickles all but large arrays."""
+        """Pickles everything but large arrays."""
 
         # cloudpickle leaves out the names of files, by which TensorFlow's AutoGraph finds the text
         # of a function.
@@ -154,7 +154,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
         arrays: dict[int, tuple[str, np.ndarray]]
 
         def persistent_id(self, thing: object) -> str | None:
-            """Returns the name of an array's file; None: pickle it."""
+            """Returns the name of a large array's file, or None for a thing to pickle."""
             if batches_kind(thing) == TF_DATA:
                 raise DataError(
                     "A tf.data.Dataset that was made outside of the functions that use it can't "
@@ -167,7 +167,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
                 return None
             if id(thing) not in self.arrays:
                 name = _saved(thing, folder / f"sent-{len(self.arrays)}.npy")
-                # Kept, so that no other array gets its id.
+                # The array is kept, so that no other array gets its id.
                 self.arrays[id(thing)] = name, thing
             return self.arrays[id(thing)][0]
 
@@ -179,7 +179,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
 
 
 def _saved(array: np.ndarray, file: Path) -> str:
-    """Returns the file of an array; writes it if there is none."""
+    """Returns the file of an array, and writes one if there is none."""
     own = file_of(array)
     if own is not None:
         return str(own.absolute())

@@ -71,7 +71,7 @@ _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a 
 
 
 def _no_target(text: str, path: str, file: Path, command: str) -> str:
-    """Returns the reason why there is no such target, with the nearest one."""
+    """Returns the reason why a text names no target, with the nearest target if there is one."""
     hint = _HINTS.get(file.suffix.lower(), "").format(command=command)
     if not text:
         return f"The target is empty. {_A_TARGET}"
@@ -87,7 +87,7 @@ def _no_target(text: str, path: str, file: Path, command: str) -> str:
     if not file.suffix and os.sep not in path:
         known = suggestion(text, catalog_names())
         return f"There is no study {text!r} in the catalog, and no such file. {known}"
-    # All files share the ending, which would make all names similar.
+    # Names are compared without the ending, which all files share.
     neighbours = [each.stem for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
     near = get_close_matches(file.stem, neighbours, n=1, cutoff=0.7)
     meant = f" Did you mean {str(file.with_name(near[0] + '.py'))!r}?" if near else ""

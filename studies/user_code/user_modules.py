@@ -2,8 +2,8 @@
 
 They are found by reading the imports of each file, also within functions and branches. So the same
 files give the same modules in every process, whatever it has imported or run. Imports by computed
-names are not found. Their recorded texts can be imported instead of the files; the git commit of
-the code is recorded too.
+names are not found. The recorded texts of the modules can be imported instead of the files; the git
+commit of the code is recorded too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from studies.user_code.causes import LIBRARIES, is_ours
 from studies.user_code.same_names import NAMES, places_of
 from tracking.records import CodeDescription
 
-# Python's own modules. It may be installed below a folder that is a repository, such as a home.
+# The folders of Python's own modules. They may be in a repository, such as a user's home folder.
 _PYTHONS = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
 _BY_NAME = ("import_module", "__import__")
 
@@ -46,9 +46,9 @@ def own_modules(
 ) -> dict[str, str]:
     """Returns the texts of all modules that a study file imports, by their paths from its folder.
 
-    Only those in the file's folder or its repository that are not installed there, in a virtual
-    environment or in site-packages. The file's imports have run, or are on the path; for a notebook
-    it would lie in its folder. `texts`, by file, replace those in the files.
+    Own modules are in the file's folder or its repository, but not in a virtual environment or in
+    site-packages there. The file's imports have run, or are on the path. For a notebook, `path` is
+    a file in its folder that need not exist. `texts`, by file, replace those in the files.
     """
     roots = _roots(path)
     replacements = {os.path.realpath(file): text for file, text in (texts or {}).items()}
@@ -100,7 +100,7 @@ def imported_names(source: str, package: str = "", *, parents: bool = True) -> l
             )
             add(base)
             for alias in node.names:
-                # It may be a module of that package.
+                # The imported name may be a module of that package.
                 add(f"{base}.{alias.name}".strip("."))
         elif isinstance(node, ast.Call) and node.args:
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
@@ -111,9 +111,9 @@ def imported_names(source: str, package: str = "", *, parents: bool = True) -> l
 
 
 def imported_modules(folder: Path) -> dict[str, str]:
-    """Returns the texts of the own modules that this process has imported, for a notebook.
+    """Returns the texts of a notebook's own modules, as far as this process has imported them.
 
-    A cell may import modules for other cells, whose text is unknown here.
+    A cell may import modules for other cells, and the text of other cells is unknown here.
     """
     notebook = folder / "notebook.ipynb"
     roots = _roots(notebook)
@@ -129,9 +129,9 @@ def imported_modules(folder: Path) -> dict[str, str]:
 
 
 def _resolved(name: str, folder: Path) -> Iterator[_Found]:
-    """Yields the files of a module's name: as imported, or as it would be."""
+    """Yields the files that a module was imported from, or that an import would take."""
     parent, _, _ = name.rpartition(".")
-    # A user's package or module with the name of one of ours.
+    # A user's package or module may be named like one of ours.
     for place in places_of(name):
         theirs = place / "__init__.py" if place.is_dir() else place
         if theirs.is_file():
@@ -152,7 +152,7 @@ def _resolved(name: str, folder: Path) -> Iterator[_Found]:
 def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
     """Finds a module that is not imported, without running its packages.
 
-    Returns its file, if it has one, and where its own modules are, if it is a package.
+    Returns its file, if it has one, and the folders of its modules, if it is a package.
     """
     parent = name.rpartition(".")[0]
     places: list[str] = [*sys.path, str(folder)]
@@ -162,7 +162,7 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
         places = [*within, *map(str, places_of(parent))]
     namespace: list[str] = []
     for place in places:
-        # `PathFinder` would need the parents of namespace packages to be imported.
+        # `PathFinder` works only if the parents of namespace packages have been imported.
         finder: Any = pkgutil.get_importer(place)
         spec = None if finder is None else finder.find_spec(name)
         if spec is not None and spec.loader is not None:
@@ -173,7 +173,7 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
 
 
 class _Roots(NamedTuple):
-    """A study's folder, and the folders of its own modules: that, and its repository."""
+    """A study's folder, and the folders of its own modules: that folder and its repository."""
 
     folder: Path
     roots: list[Path]
@@ -196,7 +196,7 @@ def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
         return None
     if any(resolved.is_relative_to(place) for place in _PYTHONS):
         return None
-    # A link's own place counts before that of its file.
+    # The place of a link counts before that of the file that it leads to.
     for each in (Path(os.path.abspath(file)), resolved):
         for folder, own in roots:
             if any(each.is_relative_to(r) and not _is_installed(each, r) for r in own):
@@ -229,12 +229,12 @@ def place_of(path: Path, place: str) -> Path:
 
 
 def text_of(path: Path, place: str) -> str | None:
-    """Returns its present text, or None if it can't be read."""
+    """Returns the present text of a file that `own_modules` found; None if it can't be read."""
     return _text(place_of(path, place))
 
 
 def import_texts(texts: Mapping[str, str]) -> None:
-    """Gives modules imported from now on other texts than their files, which need not exist."""
+    """Makes imports from now on run these texts instead of the files, which need not exist."""
     if texts:
         sys.meta_path.insert(0, _Finder(texts))
 
@@ -265,7 +265,7 @@ class _Finder(MetaPathFinder):
         return None
 
     def _is_namespace(self, folder: Path) -> bool:
-        """Returns whether modules with recorded texts are in a folder without a file of its own."""
+        """Returns whether a folder, which need not exist, contains modules with recorded texts."""
         inside = os.path.join(os.path.realpath(folder), "")
         return any(file.startswith(inside) for file in self._texts)
 
@@ -287,7 +287,7 @@ class _TextLoader(SourceLoader):
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text
-        # Python, and with it TensorFlow's AutoGraph, reads a function's text there.
+        # Python, and with it TensorFlow's AutoGraph, reads a function's text from this cache.
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
     def get_filename(self, fullname: str) -> str:
@@ -302,9 +302,9 @@ _SECONDS = 10.0
 
 
 def commit_of(code: CodeDescription) -> dict[str, str]:
-    """Returns the commit of a study's code, and whether it is dirty; empty texts if there is none.
+    """Returns the commit of a study's code, and whether the code is dirty; empty texts if unknown.
 
-    It is dirty if a tracked file has changed, or if git does not track one of the study's own
+    The code is dirty if a tracked file has changed, or if git does not track one of the study's own
     files. Other untracked files, such as a store, don't count.
     """
     unknown = {"commit": "", "dirty": ""}
@@ -326,7 +326,7 @@ def commit_of(code: CodeDescription) -> dict[str, str]:
 
 def _asked(git: str, folder: Path, *arguments: str) -> str | None:
     """Returns git's output; None if it fails."""
-    # The first option: a repository's settings may name a program for git to run.
+    # A repository may name a program for git to run in `core.fsmonitor`, which is switched off.
     command = [git, "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(

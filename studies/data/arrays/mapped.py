@@ -1,7 +1,7 @@
 """Arrays in files that are mapped to memory: too large for a process, or shared by several.
 
 The system reads their pages when they are used and drops them when it needs memory, so a data set
-may be larger than memory. Otherwise they are arrays like others.
+may be larger than memory. In all other ways they are ordinary arrays.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ _LOADING = "lock"
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
     """Makes a folder for arrays, on a disk if possible; the caller removes it.
 
-    It is in ``TMPDIR``, else in ``/var/tmp``, which unlike ``/tmp`` is not in memory
-    (https://systemd.io/TEMPORARY_DIRECTORIES/), else where Python puts temporary files. Folders of
-    processes that were killed are removed from there.
+    It is in ``TMPDIR`` if that is set, else in ``/var/tmp`` if that is usable, else where Python
+    puts temporary files. Unlike ``/tmp``, ``/var/tmp`` is not in memory
+    (https://systemd.io/TEMPORARY_DIRECTORIES/). Folders that killed processes left in the same
+    place are removed.
     """
     large = Path("/var/tmp")
     usable = "TMPDIR" not in os.environ and large.is_dir() and os.access(large, os.W_OK)
@@ -85,19 +86,19 @@ def _remove_abandoned(place: Path) -> None:
     for folder in place.glob(f"{_PREFIX}*"):
         lock = FileLock(folder / _LOCK)
         if not Path(lock.lock_file).exists():
-            # Its process is about to make the lock.
+            # The folder's process is about to make the lock.
             continue
         try:
             with lock.acquire(timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
         except (Timeout, OSError):
-            # Its process lives, or belongs to another user.
+            # The folder's process still runs, or belongs to another user.
             continue
 
 
 @contextlib.contextmanager
 def large_arrays_in(folder: Path) -> Iterator[None]:
-    """Puts large arrays into a folder, instead of one that this process removes at its end."""
+    """Puts large arrays that are made within into a folder, not into this process's own."""
     token = _folder.set(folder)
     try:
         yield
@@ -106,7 +107,7 @@ def large_arrays_in(folder: Path) -> Iterator[None]:
 
 
 def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """Returns a copy of an array's rows, by default of all: in a file if it is large."""
+    """Returns a copy of some rows of an array, or of all; a large copy is in a file."""
     count = len(array) if rows is None else len(rows)
     # Arrays of Python's texts can't be mapped.
     if array.dtype.hasobject or count * (array.nbytes // len(array)) < _LARGE_BYTES:
@@ -118,14 +119,14 @@ def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
 
 
 def allocated(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Returns a new array to fill: in a file if it is large."""
+    """Returns a new array to fill; a large one is in a file."""
     if math.prod(shape) * dtype.itemsize < _LARGE_BYTES:
         return np.empty(shape, dtype)
     return np.lib.format.open_memmap(_new_file(), mode="w+", dtype=dtype, shape=shape)
 
 
 def member(archive: ZipFile, name: str) -> np.ndarray | None:
-    """Returns a large array of an npz file; None if it is not large."""
+    """Returns an array of an npz file, mapped to memory; None if the array is small or absent."""
     entry = archive.NameToInfo.get(name)
     if entry is None or entry.file_size < _LARGE_BYTES:
         return None
@@ -143,7 +144,7 @@ def blocks(array: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def file_of(array: np.ndarray) -> Path | None:
-    """Returns the file of `numpy.save` that an array is mapped from as a whole, or None."""
+    """Returns the npy file whose whole content an array maps to memory, or None."""
     file = array.filename if isinstance(array, np.memmap) else None
     if file is None or not str(file).endswith(".npy"):
         return None
@@ -168,7 +169,7 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def shared(load: Callable[[], _Thing], folder: Path) -> _Thing:
-    """Loads data in the first process that needs it, and maps it to memory in all.
+    """Loads data in the first process that needs it, and maps its arrays to memory in each process.
 
     The system keeps the pages of a file in memory once for all processes, and drops unused ones
     when it needs memory. If `load` raises, the next process that needs the data loads it.
@@ -186,7 +187,7 @@ def shared(load: Callable[[], _Thing], folder: Path) -> _Thing:
 
 
 class _Writer(pickle.Pickler):
-    """Pickles all but arrays, which it writes to files of their own."""
+    """Pickles everything but arrays, and writes each array to its own file."""
 
     def __init__(self, stream: IO[bytes], folder: Path) -> None:
         super().__init__(stream)
@@ -194,7 +195,7 @@ class _Writer(pickle.Pickler):
         self._arrays = 0
 
     def persistent_id(self, thing: object) -> str | None:
-        """Returns the name of an array's file; None: pickle it."""
+        """Returns the name of an array's file, or None for a thing to pickle."""
         # Python's texts can't be mapped: pickle them.
         if not isinstance(thing, np.ndarray) or thing.dtype.hasobject:
             return None
@@ -203,15 +204,15 @@ class _Writer(pickle.Pickler):
             return file.name
         name = f"{self._arrays}.npy"
         self._arrays += 1
-        # numpy aligns what it saves to 64 bytes, as TensorFlow wants it.
+        # numpy aligns saved arrays to 64 bytes, as TensorFlow wants.
         np.save(self._folder / name, thing)
         return name
 
 
 class MappingUnpickler(pickle.Unpickler):
-    """Reads what another process of the same launch wrote, its arrays mapped to memory.
+    """Unpickles what another process of the same launch wrote, and maps its arrays to memory.
 
-    They are read only in the mode "r", and copied on write in the mode "c".
+    The arrays are read-only in the mode "r", and copied on write in the mode "c".
     """
 
     def __init__(self, stream: IO[bytes], folder: Path, mode: Literal["r", "c"]) -> None:

@@ -1,4 +1,4 @@
-"""Divides samples into parts: the options, the parts themselves, checks, preprocessing, seal."""
+"""Divides samples into parts: checks options, splits, preprocesses, and seals the test part."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def check_options(
     preprocess: object = None,
     class_names: object = None,
 ) -> Options:
-    """Checks the options of `datasets.arrays` without the data, and makes plain numbers of them.
+    """Checks the options of `datasets.arrays`, without the data, and returns them as plain values.
 
     Raises DataError if one is wrong, or if the shares leave nothing to train on.
     """
@@ -99,7 +99,7 @@ def check_options(
 def _check_size(name: str, value: object) -> Size:
     if isinstance(value, tuple | list) and len(value) in (2, 3):
         return ReadyMade(*value)
-    # True and False are no numbers: validation=True would mean one sample.
+    # Booleans are refused: validation=True would otherwise mean one sample.
     if checks.is_whole(value) and value > 0:
         return int(value)
     if checks.is_real(value) and 0 < value < 1:
@@ -130,7 +130,7 @@ def _check_preprocess(value: object) -> object:
 
 
 def _check_class_names(value: object) -> tuple[str, ...]:
-    # A fitted label encoder of scikit-learn has these.
+    # A fitted LabelEncoder of scikit-learn has its names in `classes_`.
     value = getattr(value, "classes_", value)
     if value is None:
         return ()
@@ -148,7 +148,7 @@ def _check_class_names(value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """The samples of a source to train on and to split, and its own "validation" and "test"."""
+    """A source's samples to split, and the "validation" and "test" parts that it comes with."""
 
     pool: Samples
     ready: Mapping[str, Samples] = field(default_factory=dict)
@@ -156,7 +156,7 @@ class Contents:
 
 @dataclass(frozen=True, eq=False)
 class Divided:
-    """Parts before preprocessing, and all else that splits need; the arrays are copies."""
+    """Parts before preprocessing, and all that `sealed` needs besides; the arrays are copies."""
 
     parts: Mapping[str, Part]
     pool: Samples
@@ -165,14 +165,14 @@ class Divided:
     class_names: ClassNames
 
     def sealed(self, parts: Mapping[str, Part]) -> Splits:
-        """Preprocesses parts, fitted on their "train", and seals them.
+        """Preprocesses parts, with a fit on their "train" part, and seals them.
 
-        Without a validation part the first training sample is one, as there must be one.
+        There must be a validation part: if none is given, it is the first training sample.
         """
         table = self.pool.table
         x: dict[str, Any] = {name: part.x for name, part in parts.items()}
         if table is not None:
-            # `Part` has sorted the columns; the table's order counts.
+            # `Part` has sorted the columns: restore the table's order.
             x["train"] = {column.name: x["train"][column.name] for column in table.columns}
         example = examples_of(x["train"])
         options = self.options
@@ -187,13 +187,13 @@ class Divided:
 
 
 def make_splits(contents: Contents, options: Options) -> Splits:
-    """Splits, preprocesses and seals. Raises DataError if no study can be run on the data."""
+    """Splits, preprocesses and seals data. Raises DataError if no study can be run on it."""
     divided = divide(contents, options)
     return divided.sealed(divided.parts)
 
 
 def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divided:
-    """Takes the parts: of the contents, else of the options, else drawn.
+    """Takes ready-made parts from the contents or the options, and splits off the others.
 
     For folds no validation part is drawn, and the classes of the training part are not checked.
     """
@@ -220,7 +220,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
         named = replace(pool, y_name=entry_name(pool.y_name, options.stratify))
     indices = split_indices(named, sizes, strata, options.seed)
     if labels is not None and not folds:
-        # A random split, or one of small classes, may leave the training part without a class.
+        # A split may leave the training part with a single class.
         how = ", split in time (time=False draws it at random)," if pool.in_time else ""
         check_several_classes(labels[indices["train"]], f"The training part{how} of {pool.y_name}")
     # Parts are copies, as the user may change the arrays later.
@@ -234,7 +234,7 @@ def divide(contents: Contents, options: Options, *, folds: bool = False) -> Divi
 
 def _part(samples: Samples, chosen: np.ndarray | None = None) -> Part:
     """Returns a copy of some samples, or of all."""
-    # Keras passes on one array without targets as it is, and would take a tuple for (x, y).
+    # Without targets, Keras passes one array on as it is, but takes a tuple of arrays for (x, y).
     alone = isinstance(samples.y, tuple) and not samples.y and not isinstance(samples.x, tuple)
     weights = samples.sample_weight
     if weights is not None:
@@ -253,9 +253,9 @@ def split_indices(
     """Draws parts from samples; returns the indices of "train" and of each part of `sizes`.
 
     A size is a count, or a share of all samples, rounded to the nearest count. Without sizes all
-    samples are the training part, in their own order. With labels, a class for each sample, all
-    parts get the same proportions. Of samples in the order of time, the first part of `sizes` gets
-    the last ones, and so on.
+    samples are the training part, in their own order. With labels, which are the samples' classes,
+    all parts get the classes in the same proportions. If samples are in the order of time, the
+    first part of `sizes` gets the latest ones, the next part those before, and so on.
 
     The parts are disjoint and make up all samples. They, and the order within them, depend on the
     arguments alone: scikit-learn's `train_test_split` draws with numpy's RandomState, whose numbers
@@ -301,11 +301,11 @@ def _draw(
 def _holding_each_class(
     rest: np.ndarray, part: np.ndarray, labels: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a split in which either side has a sample of each class.
+    """Returns a split in which both sides have a sample of each class.
 
-    scikit-learn may round a rare class's share to none. A side that lacks a class gets a sample of
-    it in exchange for one of its largest class. Each side must have room for each class, and each
-    class two samples.
+    scikit-learn may round the share of a rare class to 0 samples. A side that lacks a class swaps a
+    sample of its own largest class for a sample of the missing class. Each side must have room for
+    each class, and each class must have two samples.
     """
     random = np.random.RandomState(seed)
     sides = [rest.copy(), part.copy()]

@@ -37,8 +37,8 @@ class LoadedData(ABC):
     Attributes:
         train: The samples to train on.
         validation: The samples by which epochs and trials are compared.
-        classes: Number of classes (distinct labels, or the columns of one-hot rows); None if the
-            targets are not classes, or several.
+        classes: Number of classes (distinct labels, or the columns of one-hot rows); None if there
+            are several targets, or they are no classes.
         preprocessing: Name of the preprocessing that was fitted on `train`; None if there is none.
         preparation: How samples became a model's inputs.
     """
@@ -50,13 +50,13 @@ class LoadedData(ABC):
     classes: int | None = None
     preprocessing: str | None = None
     preparation: Preparation = field(default_factory=Preparation)
-    # Other kinds of data have folds, or batches.
+    # `FoldedSplits` alone has folds.
     folds: ClassVar[int] = 0
 
     @property
     @abstractmethod
     def unfit(self) -> str:
-        """Why the compiled trainer can't train on this data, or empty."""
+        """Why the compiled trainer can't train on this data; empty if it can."""
 
     @property
     def warnings(self) -> list[str]:
@@ -65,7 +65,7 @@ class LoadedData(ABC):
 
     @property
     def batch_size(self) -> int | None:
-        """Samples of a batch, if the data has its own batches; else None."""
+        """The number of samples in a batch, if the data comes in batches; else None."""
         return None
 
     @property
@@ -75,14 +75,14 @@ class LoadedData(ABC):
 
     @property
     def arrays(self) -> Splits:
-        """The same data, if it is arrays: callers ask `streams` before."""
+        """The data itself, if it is arrays; callers check `streams` first."""
         raise InternalError("The data comes in batches, and is read as arrays.")
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """SHA-256 of "train", "validation" and, where there is one, "test".
+        """The SHA-256 of each part: "train", "validation" and, if there is one, "test".
 
-        They are of dtypes, shapes and values, the same on every machine.
+        They cover dtypes, shapes and values, and are the same on every machine.
         """
         return MappingProxyType(dict(self._digests))
 
@@ -93,16 +93,16 @@ class LoadedData(ABC):
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """Samples of each part whose number is known."""
+        """The number of samples of each part for which it is known."""
         return {n: part.samples for n, part in self._parts().items() if part.samples is not None}
 
     @property
     def whole(self) -> Self:
-        """All samples but the test part, to train on: the data itself, which has no folds."""
+        """All samples to train on, and the test part; without folds, the data itself."""
         return self
 
     def of(self, fold: int | None) -> Self:
-        """Returns the data of a fold: the data itself, which has no folds."""
+        """Returns the data of a fold; without folds, the data itself."""
         return self
 
     def unseal_test(self) -> Part | Stream:
@@ -160,14 +160,15 @@ class Splits(LoadedData):
 
     @property
     def unfit(self) -> str:
-        """Why the compiled trainer can't train on this data, or empty."""
+        """Why the compiled trainer can't train on this data; empty if it can."""
         texts = any(is_text(array) for array in named_arrays(self.train.x, "x").values())
         return "the samples are texts" if texts else ""
 
     def unseal_test_inputs(self) -> Arrays | None:
-        """Returns the inputs of the test part, without its targets; None if there is none.
+        """Returns the inputs of the test part, without its targets; None if there is no test part.
 
-        To see whether they are in another part too, or come from elsewhere: see decision 44.
+        They show whether test samples are in another part too, or from another distribution: see
+        decision 44.
         """
         return None if self._test is None else self._test.x
 
@@ -206,12 +207,14 @@ class Part:
     Attributes:
         x: Samples: an array of shape (n, ...), or several such arrays, for a model of several
             inputs: a dict by name, or a tuple.
-        y: Targets, likewise; `y[i]` belongs to `x[i]`. An empty tuple: there are none.
-        sample_weight: How much each sample counts, of shape (n,) or, for each step of a sequence,
-            (n, steps); None: all alike.
-        alone: Whether a training step gets samples without targets as they are; else in a tuple.
-        groups: The group of each sample, whole numbers of shape (n,), where samples are not
-            independent: those of a patient, copies. None: all are independent, or not known.
+        y: Targets, in the same forms; `y[i]` belongs to `x[i]`. An empty tuple if there are none.
+        sample_weight: How much each sample counts, of shape (n,), or each step of a sequence, of
+            shape (n, steps). None: all count alike.
+        alone: Whether a training step gets samples that have no targets as they are, not in a
+            tuple.
+        groups: The group of each sample, as whole numbers of shape (n,). The samples of a group
+            depend on each other, such as those of a patient, or copies. None: all samples are
+            independent, as far as is known.
     """
 
     x: Arrays
@@ -236,17 +239,17 @@ class Part:
         return f"Part({', '.join(arrays)})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickles by the constructor: numpy alone would unpickle writable arrays."""
+        """Pickles the part as a call of its constructor, as numpy unpickles writable arrays."""
         return Part, (self.x, self.y, self.sample_weight, self.alone, self.groups)
 
     @property
     def has_targets(self) -> bool:
-        """Whether there are any."""
+        """Whether the samples have targets."""
         return not isinstance(self.y, tuple) or bool(self.y)
 
     @property
     def at_hand(self) -> Part:
-        """The samples in memory: all."""
+        """The samples in memory: the whole part."""
         return self
 
     @property
@@ -256,14 +259,14 @@ class Part:
 
     @property
     def grouped(self) -> Part:
-        """The part with its groups: copies of a sample are one, unless its groups are known."""
+        """The part with groups: the known ones, else a group for all copies of a sample."""
         if self.groups is not None:
             return self
         arrays = {name: each for name, each in self.named.items() if name != "sample_weight"}
         return replace(self, groups=copies_in(arrays))
 
     def first(self, count: int) -> Part:
-        """Returns a part of its first samples, of all if there are fewer."""
+        """Returns a part of the first `count` samples, or of all if there are fewer."""
         arrays = {n: map_arrays(lambda a: a[:count], value) for n, value in self._arrays().items()}
         groups = None if self.groups is None else self.groups[:count]
         return Part(**arrays, alone=self.alone, groups=groups)
@@ -312,9 +315,9 @@ def _closed(array: np.ndarray) -> np.ndarray:
 
 
 def joined(first: Part, second: Part) -> Part:
-    """Returns the samples of two parts, those of the first one first.
+    """Returns one part with the samples of both, those of the first part first.
 
-    Where one of them alone has weights, the samples of the other one count 1.
+    If only one of them has weights, each sample of the other gets the weight 1.
     """
     weights = [part.sample_weight for part in (first, second)]
     known = next((each for each in weights if each is not None), None)
@@ -328,6 +331,6 @@ def joined(first: Part, second: Part) -> Part:
 
 
 def concatenated(*pieces: Arrays) -> Arrays:
-    """Returns the samples of several arrays, or structures of arrays, in their order."""
+    """Returns several arrays, or structures of arrays, joined along the axis of samples."""
     arrays: Arrays = map_arrays(lambda *each: np.concatenate(each), *pieces)
     return arrays

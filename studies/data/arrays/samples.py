@@ -32,14 +32,15 @@ ClassNames = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Checked samples with their targets, and their names in messages.
+    """Checked samples and their targets, with the names that messages use for both.
 
-    Finite numbers, or texts, of shape (n, ...), n > 0. Without targets `y` is an empty tuple.
+    The arrays hold finite numbers, or texts, and have the shape (n, ...), n > 0. Without targets
+    `y` is an empty tuple.
 
     Attributes:
         columns: Names and types of the columns of inputs that were tables.
-        table: Of a table, whose `x` is its columns: texts, and numbers of which missing ones are
-            NaN.
+        table: The columns of a table, or None. The `x` of a table has an array for each column:
+            texts, or numbers with NaN for missing ones.
         files: How samples are read from files, for the registered model.
     """
 
@@ -58,22 +59,22 @@ class Samples:
 
     @property
     def in_time(self) -> bool:
-        """Whether they are in the order of time, so that parts are not drawn at random."""
+        """Whether the samples are in the order of time, so that parts are not drawn at random."""
         return self.table is not None and bool(self.table.time)
 
 
 def check_samples(x: object, y: object, sample_weight: object = None, names: str = "{}") -> Samples:
     """Turns a user's data into checked arrays, copied only if necessary.
 
-    Several arrays come in a dict or a tuple. Without targets `y` is None. `names` makes the names
-    in messages of "x", "y" and "sample_weight". Raises DataError for
-    arrays that are not numbers, empty, of differing lengths, or not finite; and for weights that
-    are negative, all 0, or of another shape.
+    Several arrays come in a dict or a tuple. Without targets `y` is None. `names` is a format that
+    turns "x", "y" and "sample_weight" into their names in messages. Raises DataError for arrays
+    that are empty, not finite, of differing lengths, or neither numbers nor texts; and for weights
+    that are negative, all 0, or of another shape.
     """
     x_name, y_name, weight_name = map(names.format, ("x", "y", "sample_weight"))
     inputs = as_arrays(x, x_name)
     targets: Arrays = () if y is None else as_arrays(y, y_name)
-    # Columns go by the name of an input in all parts.
+    # The keys of columns are the same in all parts: "x", or "x['image']" and so on.
     samples = Samples(inputs, targets, x_name, y_name, columns=_columns_of(x, "x"))
     arrays = named_arrays(inputs, x_name) | named_arrays(targets, y_name)
     for name, array in arrays.items():
@@ -143,7 +144,8 @@ def check_some_weight(weights: np.ndarray | None, name: str) -> None:
 def as_arrays(value: object, name: str) -> Arrays:
     """Turns a user's data into one or several arrays of numbers or texts, sorted by name.
 
-    Raises DataError if one is neither, or empty; if a name is no text; or if there is none.
+    Raises DataError for an array that is empty or of another kind, for a name that is no text, and
+    for an empty dict.
     """
     arrays = several(value)
     if arrays is None:
@@ -168,8 +170,8 @@ def as_arrays(value: object, name: str) -> Arrays:
 def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
     """Turns a user's data into an array of numbers, or texts, of shape (n, ...), n > 0.
 
-    The dtype stays that of the input, in the machine's byte order, as TensorFlow takes no other. It
-    is copied only if necessary. Raises DataError for anything else.
+    The array keeps the dtype of the data, but in the machine's byte order, since TensorFlow takes
+    no other. Data is copied only if necessary. Raises DataError for data of any other kind.
     """
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         # np.asarray would drop the mask, and return the masked values.
@@ -239,9 +241,9 @@ def is_frame(value: object) -> bool:
 
 
 def _columns_of(value: object, name: str) -> dict[str, Columns]:
-    """Returns names and types of the columns of each table, by the names of `named_arrays`.
+    """Returns the names and types of each table's columns, by the table's name in `named_arrays`.
 
-    Tables whose columns are not named by different texts are left out.
+    Tables whose column names are not texts, or not all different, are left out.
     """
     arrays = several(value)
     inputs: dict[str, Any] = named_arrays(value if arrays is None else arrays, name)  # type: ignore[arg-type]
@@ -255,7 +257,7 @@ def _columns_of(value: object, name: str) -> dict[str, Columns]:
 
 def _table_array(table: Any, name: str) -> np.ndarray | None:
     """Returns a table of numbers and booleans as an array of one type; None for other columns."""
-    # Extension types of pandas (Int64, boolean) name numpy's type.
+    # pandas's extension types (Int64, boolean) have numpy's type as `numpy_dtype`.
     types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
     if not all(isinstance(each, np.dtype) and each.kind in "biuf" for each in types):
         return None
@@ -272,7 +274,7 @@ def _table_array(table: Any, name: str) -> np.ndarray | None:
 
 
 def _as_texts(array: np.ndarray, name: str) -> np.ndarray:
-    """Returns texts as TensorFlow takes them: Python's, or numpy's with a fixed length.
+    """Returns texts as TensorFlow takes them: Python strings, or numpy's strings of a fixed length.
 
     Bytes are read as UTF-8. Raises DataError if some entries are no texts, or no UTF-8.
     """
@@ -299,7 +301,7 @@ def _as_texts(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def by_rule(rule: Callable[[Any], Any], x: Any) -> np.ndarray:
-    """Returns the targets of samples by a rule, a number each."""
+    """Returns the target that a rule gives each sample, as one number."""
     try:
         targets = np.asarray(rule(x), dtype=np.float64)
     except Exception as error:
@@ -317,8 +319,9 @@ def class_labels(y: np.ndarray) -> np.ndarray | None:
 
     Classes are: booleans and integers from 0 up, of shape (n,) or (n, 1); floats of those shapes
     that are all 0 or 1; rows of shape (n, k) that are one-hot, of any dtype. Negative integers are
-    not (Keras's sparse losses need labels from 0 up): they count as targets of a regression.
-    So are integers in (n, k) that are not one-hot: several values for each sample.
+    no classes, since Keras's sparse losses need labels from 0 up: they count as targets of a
+    regression. So do integers of shape (n, k) that are not one-hot, which are several values for
+    each sample.
     """
     values = _column(y)
     if values.ndim == 1:
@@ -333,11 +336,11 @@ def class_labels(y: np.ndarray) -> np.ndarray | None:
 def labels_of(
     samples: Samples, stratify: bool | str | None
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Returns the classes of samples, and the labels to stratify splits by; or None.
+    """Returns the class of each sample, and the labels to stratify splits by; each may be None.
 
-    Several targets make no classes together. Splits are stratified by the classes, or by those of
-    the named targets; samples in the order of time are not. Raises DataError if there are no such
-    labels, or several for each sample.
+    Several targets together are no classes. Splits are stratified by the classes, or by those of
+    the named targets; samples in the order of time are not stratified. Raises DataError if there
+    are no labels to stratify by, or several for each sample.
     """
     labels = class_labels(samples.y) if isinstance(samples.y, np.ndarray) else None
     if stratify is False or samples.in_time:
@@ -374,8 +377,8 @@ def _target(samples: Samples, stratify: bool | str) -> tuple[np.ndarray, str]:
 def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -> int:
     """Returns the number of classes: the columns of one-hot rows, else the distinct labels.
 
-    Labels with gaps (1, 2, 5) count as so many classes as occur in any part. Raises DataError if
-    the targets of a part are no classes.
+    Labels with gaps, such as 1, 2 and 5, are as many classes as occur in all parts together. Raises
+    DataError if the targets of a part are no classes.
     """
     everywhere = [labels]
     assert isinstance(pool.y, np.ndarray), "several targets have no labels"
@@ -393,7 +396,7 @@ def count_classes(pool: Samples, labels: np.ndarray, ready: Iterable[Samples]) -
 
 
 def check_several_classes(labels: np.ndarray | None, y_name: str) -> None:
-    """Refuses targets of a single class: any model predicts it."""
+    """Refuses targets that are all of one class, since there is nothing to learn."""
     if labels is not None and bool((labels == labels[0]).all()):
         raise DataError(
             f"{y_name} holds one class only: {labels[0].item()}, in all {len(labels)} samples. "
@@ -415,7 +418,7 @@ def check_class_counts(labels: np.ndarray, least: int, y_name: str, of: str, hin
 
 
 def _column(y: np.ndarray) -> np.ndarray:
-    """Returns (n, 1) as (n,): Keras treats both as one value for each sample."""
+    """Returns targets of shape (n, 1) as (n,): for Keras, both are one value for each sample."""
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
@@ -428,7 +431,8 @@ def numbered(
 ) -> tuple[Samples, dict[str, Samples], ClassNames]:
     """Numbers the labels that are texts, in all parts, as scikit-learn's LabelEncoder does.
 
-    Returns the samples, and the names of the classes, for several targets by their names.
+    Returns the pool, the ready-made parts, and the names of the classes; for several targets, the
+    class names by target.
     """
     parts = {"": pool, **ready}
     by_key = {
@@ -442,7 +446,7 @@ def numbered(
     if isinstance(pool.y, dict):
         names = {key: own for key, (_, own) in by_key.items() if own} or class_names
     elif not isinstance(pool.y, tuple):
-        # A tuple's targets without names have no names for their classes either.
+        # Targets in a tuple have no names, so the names of their classes would have no keys.
         labels, own = by_key[""]
         names = own or class_names
         if class_names:

@@ -1,7 +1,7 @@
-"""One array, or several, for a model with one or several inputs or outputs; and their digests.
+"""Arrays of a model's inputs or outputs, one or several, and their digests.
 
-Several arrays are a dict by name, as Keras names inputs and outputs, or a tuple in their order.
-A list is one array, as `np.asarray` makes it.
+Several arrays are a dict by the names of Keras's inputs or outputs, or a tuple in their order. A
+list is one array, the result of `np.asarray`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Columns = tuple[tuple[str, str], ...]
 _SMALLEST_SIDE = 8
 _MASK = 2**64 - 1
 _ODD = 0x9E3779B97F4A7C15
-# So many samples are counted to see how often values of a column repeat.
+# The most samples in which the repeated values of a column are counted.
 _COUNTED = 1000
 
 
@@ -37,21 +37,21 @@ def entries(arrays: Any) -> dict[Any, Any]:
 
 
 def rebuilt(like: Arrays, values: Iterable[Any]) -> Any:
-    """Returns values in the structure of some arrays, whose order they have."""
+    """Returns values in the structure of `like`; they must be in its order."""
     if isinstance(like, dict):
         return dict(zip(like, values, strict=True))
     return tuple(values) if isinstance(like, tuple) else next(iter(values))
 
 
 def map_arrays(function: Callable[..., Any], *arrays: Arrays) -> Any:
-    """Applies a function to each array, or to the arrays of several structures with one key."""
+    """Applies a function to each array; of several structures, to the arrays with the same key."""
     return rebuilt(arrays[0], map(function, *(entries(each).values() for each in arrays)))
 
 
 def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
-    """Returns arrays by their names in messages and digests, in their order.
+    """Returns arrays by the names that messages and digests use, in the arrays' order.
 
-    That is "x" for a single one, else "x['image']" or "x[0]" and so on.
+    A single array is "x"; several are "x['image']" and so on, or "x[0]" and so on.
     """
     if isinstance(arrays, dict | tuple):
         return {entry_name(name, key): array for key, array in entries(arrays).items()}
@@ -59,7 +59,7 @@ def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
 
 
 def entry_name(name: str, key: str | int) -> str:
-    """Returns the name of one of several arrays: "x['image'] of the training part"."""
+    """Returns the name of one of several arrays, such as "x['image'] of the training part"."""
     first, of, rest = name.partition(" of ")
     return f"{first}[{key!r}]{of}{rest}"
 
@@ -79,7 +79,7 @@ def described(arrays: Arrays) -> str:
 
 
 def several(value: object) -> dict[Any, object] | tuple[object, ...] | None:
-    """Returns a user's several arrays, or None if the value makes one array.
+    """Returns the entries of a value that holds several arrays, or None if it is one array.
 
     Several arrays are a dict, or a tuple whose entries are arrays (a numpy array, a pandas
     DataFrame, a tensor). A tuple of numbers, or of lists of them, is data.
@@ -92,10 +92,11 @@ def several(value: object) -> dict[Any, object] | tuple[object, ...] | None:
 
 
 def image_of(values: np.ndarray) -> np.ndarray | None:
-    """Returns a sample as an image of shape (height, width, channels), or None if it is none.
+    """Returns a sample as an image of shape (height, width, channels), or None if it is no image.
 
-    Images are arrays of shape (height, width) of at least 8 by 8, with 1, 3 or 4 channels if they
-    have any; and rows of pixels: a square number of values from 0 to 1, or of unsigned integers.
+    Images are arrays of at least 8 by 8, of shape (height, width) or (height, width, channels) with
+    1, 3 or 4 channels. A row is an image if it has a square number of values, which are unsigned
+    integers or from 0 to 1.
     """
     if values.dtype.kind not in "biuf":
         return None
@@ -111,27 +112,28 @@ def image_of(values: np.ndarray) -> np.ndarray | None:
 
 
 def is_text(array: np.ndarray) -> bool:
-    """Returns whether an array holds texts: of numpy's own type, or Python's as objects."""
+    """Returns whether an array holds texts, of numpy's types or as Python objects."""
     if array.dtype.kind != "O":
         return array.dtype.kind in "UST"
     return isinstance(next(iter(array.ravel()[:1]), None), str | bytes)
 
 
 def is_portable(dtype: np.dtype) -> bool:
-    """Returns whether a dtype has the same bytes on every machine, except for their order.
+    """Returns whether values of a dtype have the same bytes on every machine, except byte order.
 
-    Long doubles do not: they have 64, 80 or 128 bits, by platform, with padding of no fixed value.
+    Long doubles do not: depending on the platform they have 64, 80 or 128 bits, with arbitrary
+    padding.
     """
-    # The character tells: where a long double has 64 bits, its dtype equals portable float64.
+    # The character is compared: where a long double has 64 bits, its dtype equals float64.
     return dtype.kind in "biu" or (dtype.kind in "fc" and dtype.char not in "gG")
 
 
 def array_digest(array: np.ndarray) -> str:
     """Returns the SHA-256 of an array's dtype, shape and values, the same on every machine.
 
-    It depends neither on the memory layout nor on the byte order, that of texts not on their dtype.
-    Raises DataError for Python objects, records and long doubles, whose bytes depend on the
-    machine. https://csrc.nist.gov/pubs/fips/180-4/upd1/final
+    The digest depends neither on memory layout nor on byte order; the digest of texts does not
+    depend on their dtype either. Raises DataError for Python objects, records and long doubles,
+    whose bytes depend on the machine. https://csrc.nist.gov/pubs/fips/180-4/upd1/final
     """
     array = np.asarray(array)
     if is_text(array):
@@ -166,14 +168,14 @@ def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
 
     The groups are whole numbers of shape (samples,), equal for copies. Weights may differ.
 
-    A table of few columns repeats by chance: two patients of the same age and sex are two. If at
-    least one pair of equal rows were to be expected of columns that are independent of each other,
-    repeated samples are no copies.
+    Rows of a few columns may be equal by chance: two patients of the same age and sex are two
+    people. If independent columns with these values are expected to give at least one pair of equal
+    rows, repeated samples don't count as copies.
     """
     kinds, firsts, groups = np.unique(marks(arrays), return_index=True, return_inverse=True)
     if len(kinds) == len(groups):
         return None
-    # Copies say nothing of how often different samples have the same value.
+    # Copies don't show how often different samples share a value: each sample counts once.
     different = {name: array[np.sort(firsts)[:_COUNTED]] for name, array in arrays.items()}
     if _repeats_by_chance(different, len(groups)):
         return None
@@ -181,14 +183,14 @@ def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> bool:
-    """Returns whether chance alone would make a pair of samples equal."""
+    """Returns whether chance alone is expected to make at least one pair of samples equal."""
     import pandas as pd
 
     expected, columns = samples * (samples - 1) / 2, set[bytes]()
     for array in different.values():
         for column in array.reshape(len(array), -1).T:
             codes = pd.factorize(column, use_na_sentinel=False)[0]
-            # The columns of a one-hot yes and no say the same.
+            # Columns with the same codes, such as one-hot yes and no, count once.
             if codes.tobytes() not in columns:
                 columns.add(codes.tobytes())
                 counts = np.bincount(codes)
@@ -200,7 +202,7 @@ def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> boo
 
 
 def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Returns 64 bits for each sample, the same for samples that are the same in all arrays."""
+    """Returns a 64-bit hash of each sample, equal for samples that are equal in all arrays."""
     total = np.zeros(len(next(iter(arrays.values()))), np.uint64)
     for place, array in enumerate(arrays.values(), start=1):
         own = _of_texts(array) if is_text(array) else _of_numbers(array)
@@ -232,7 +234,7 @@ def _of_text(text: object) -> int:
 
 
 def _mixed(words: np.ndarray) -> np.ndarray:
-    """Returns 64 bits that all depend on all bits of a word: the end of SplitMix64.
+    """Returns words whose every bit depends on all bits of the input: the last step of SplitMix64.
 
     https://doi.org/10.1145/2714064.2660195
     """
