@@ -152,7 +152,7 @@ class Checkpoints:
         return ""
 
     def _give_up(self, reason: str) -> None:
-        """Keeps no state: if the training is interrupted, it starts again, to the same bits."""
+        """Keeps no more states: an interrupted training then starts again, to the same bits."""
         number = self._task.spec.number
         _log.info(
             "trial %d is trained from its first epoch if it is interrupted: %s", number, reason

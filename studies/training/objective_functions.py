@@ -50,7 +50,7 @@ class Returned(NamedTuple):
 
 
 class _Reached(BaseException):
-    """Ends a function at its first training; not an `Exception`, which it may catch."""
+    """Stops a function at its first training; no `Exception`, as the function may catch those."""
 
 
 def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Returned:
@@ -118,7 +118,7 @@ class TracedObjective:
 
 
 def check_returned(study: str, returned: Any) -> None:
-    """Raises BuilderError for a model, or several objectives: no hyperparameters mend that."""
+    """Raises BuilderError for a model or several values, which no hyperparameters can mend."""
     import keras
 
     if isinstance(returned, keras.Model):

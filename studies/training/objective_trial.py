@@ -151,7 +151,7 @@ class _Call:
         return self._with_weights(result, following.measured.model, kept)
 
     def _with_weights(self, result: TrialResult, model: keras.Model, kept: Kept) -> TrialResult:
-        """Writes the weights of the value, if they may stay; returns the result with digests."""
+        """Writes the weights that have the value, if they may stay; returns the new result."""
         weights = BestWeights(model)
         weights.take_copy(kept.weights)
         result = replace(result, weights_sha256=weights.sha256)
@@ -166,7 +166,7 @@ class _Call:
         return f"the objective function trains {models} models, so none alone has its value"
 
     def _all_weights(self) -> str:
-        """Returns a digest of the weights of all models, to compare; empty without any."""
+        """Returns a digest of all models' weights, for comparisons; empty without models."""
         digests = self._following.digests
         return hashlib.sha256(";".join(digests).encode()).hexdigest() if digests else ""
 
