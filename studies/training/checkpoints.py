@@ -74,7 +74,7 @@ class Checkpoints:
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # Their state is neither in the weights nor in the model's own optimizer.
+        # Such layers' and optimizers' state is in neither the weights nor the model's optimizer.
         resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         self._identity = identity_of(task.spec)
         self._path = task.state if resumable else None

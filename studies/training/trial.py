@@ -76,7 +76,7 @@ def run_trial(
     If `data` makes each trial's data, the result has the digests and class weights of that data.
     Otherwise the class weights of the spec are used. A trial is infeasible if its builder raises,
     if its data can't be made, or if its training raises or diverges before an epoch has a value. If
-    that happens later, the trial keeps its best epoch.
+    the training fails later, the trial keeps its best epoch.
 
     Raises ObjectiveError if the model does not log the objective, StudyError if a checkpoint can't
     be written, and whatever `on_epoch` raises.
@@ -201,7 +201,7 @@ class _Run:
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
     def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
-        """Trains a model, from its first epoch or from a state; False if nothing was left to do."""
+        """Trains a model from its first epoch or from a state; returns False if it was done."""
         build = self.study.build
         if state is not None:
             if not watch.resume_from(state):
@@ -451,8 +451,7 @@ class Watch:
     def fail(self, reason: str, raised: str = "") -> None:
         """Ends the training for a reason: the trial keeps its best epoch, or is infeasible without.
 
-        If the trainer concludes, the trial has no best epoch before the outcome, unless it
-        diverged.
+        If the trainer concludes, no epoch counts before the outcome, unless the training diverged.
         """
         self._raised = raised
         if self.best is None or (self._concludes and not self._diverged):

@@ -209,7 +209,7 @@ class Made(NamedTuple):
 
 
 class MadeData:
-    """Makes the data of each trial; keeps the last data sets, by the values that they read.
+    """Makes the data of each trial; keeps the last data sets, by the values of `hp` that were read.
 
     The function of the data is called under the study's seed, and should depend on `hp` alone. The
     study's `data`, its `class_weight`, or both may be functions of `hp`.

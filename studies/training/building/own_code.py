@@ -93,7 +93,7 @@ def loading_warnings(model: keras.Model) -> list[str]:
 def _named_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
     """Yields a description's own objects: the name that Keras looks up, and the name in code.
 
-    A lambda has the name of its layer.
+    For a lambda, the first is the name of its layer.
     """
     if isinstance(part, Mapping):
         kind, inner = part.get("class_name"), part.get("config")

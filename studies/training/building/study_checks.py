@@ -237,8 +237,8 @@ class _Loss:
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
     """Raises BuilderError with all mistakes if outputs and losses don't fit the targets.
 
-    Only mistakes that are certain are refused: with these, Keras raises during a trial, or trains
-    silently and uselessly. A user's own losses, and subclasses of models and layers, are not
+    Only mistakes that are certain are refused: with such a mistake, Keras raises during a trial, or
+    trains silently and uselessly. A user's own losses, and subclasses of models and layers, are not
     checked. Each of several outputs is checked separately; they are paired with targets and losses
     as Keras pairs them (`CompileLoss` in keras/src/trainers/compile_utils.py), and unclear cases
     are left out.

@@ -192,9 +192,9 @@ class ChosenPrograms:
     def for_training(self) -> Program:
         """Lends the model the program that trains now; returns the program.
 
-        Raises ChangedModelError if its structure is another than before an interruption. Raises
-        TypeError, as `fit` does, if a callback compiled the model and made no function for its
-        training step.
+        Raises ChangedModelError if the model's structure is another than before an interruption.
+        Raises TypeError, as `fit` does, if a callback compiled the model and made no function for
+        its training step.
         """
         function = self._model.train_function
         if function is None:

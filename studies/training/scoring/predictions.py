@@ -1,6 +1,6 @@
 """A model's predictions of the validation data, counted, with the worst-classified samples.
 
-The data is read in slices, so that large data's predictions and batches are not all in memory.
+The data is read in slices, so predictions and batches of large data are never all in memory.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class _OfNumbers:
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
-        # The counter of its two classes; None once it has other targets, or no probabilities.
+        # The counter of two classes; None once a target is not 0 or 1, or a prediction not between.
         self._classes: _OfClasses | None = _OfClasses(splits, output, 2, "binary")
 
     def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:
@@ -295,7 +295,7 @@ def _by_name(names: Sequence[str], each: Any) -> Mapping[str, Any]:
 def _pictured(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:
     """Returns a preprocessed sample in a form for people, with its scalings undone.
 
-    The form is a PNG file for an image, or else the values by column, with 6 digits.
+    Images become a PNG file, other samples a row of values by column, in 6 digits.
     """
     png, row = b"", {}
     arrays = named_arrays(sample, "x")
