@@ -181,7 +181,7 @@ def last_state(
     splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
-    """Restores a new model from the last state of its trial, or of the trial that it continues.
+    """Restores a new model from its trial's last state, or that of the trial it continues.
 
     If the newest state can't be used, the one before it is used, and a message says what that
     costs. Returns None if neither can be used: the model may have been changed then, and the
@@ -310,7 +310,7 @@ class BestWeights:
         assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.restore()
-        # If HDF5 can't close a file, the process crashes when it ends.
+        # If HDF5 can't close a file on a full disk, the process crashes when it ends.
         if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with replacing(path) as partial:

@@ -38,7 +38,7 @@ def has_own_steps(model: keras.Model) -> bool:
 
 
 def class_overrides(model: keras.Model, name: str) -> bool:
-    """Returns whether a model's class has its own method of a name."""
+    """Returns whether a model's class overrides Keras's method of a name."""
     import keras
 
     base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
@@ -111,7 +111,7 @@ def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
 
 
 def terminating(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
-    """Returns whether a training ends at the first batch after which its loss is not finite."""
+    """Returns whether callbacks end a training as soon as its loss after a batch is not finite."""
     import keras
 
     return any(type(callback) is keras.callbacks.TerminateOnNaN for callback in callbacks)
@@ -257,7 +257,7 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns a model's optimizers besides the one of `compile`, as in adversarial models."""
+    """Returns a model's optimizers besides the one given to `compile`, as in adversarial models."""
     import keras
 
     own = getattr(model, "optimizer", None)

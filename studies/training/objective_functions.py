@@ -54,7 +54,7 @@ class _Reached(BaseException):
 
 
 def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Returned:
-    """Runs an objective function until it would train a model; its errors are passed on."""
+    """Runs an objective function up to its first training of a model; passes its errors on."""
     import keras
 
     fits: list[FirstFit] = []

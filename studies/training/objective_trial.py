@@ -172,7 +172,7 @@ class _Call:
 
 
 def _number(returned: Any) -> float | None:
-    """Returns a returned value, or the only one in a list, as a float, as Optuna does; or None."""
+    """Returns a number, or the only number in a list, as a float, as Optuna does; else None."""
     if isinstance(returned, list | tuple) and len(returned) == 1:
         returned = returned[0]
     if returned is None or isinstance(returned, str):
@@ -201,7 +201,7 @@ class Following:
         self.digests: list[str] = []  # Digests of each model's weights after each training.
         self.data = FitDigests()  # Digests of the data of its first training.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
-        # The trained models, held weakly, as those of many folds take memory; and their epochs.
+        # The trained models, held weakly, as models of many folds take memory, and their epochs.
         self._models: list[weakref.ref[Any]] = []
         self._epochs: list[int] = []
 

@@ -1,4 +1,4 @@
-"""The structure of a model: what decides its traced graph, as a key to compare.
+"""The structure of a model: everything that decides its traced graph, as a key to compare.
 
 It covers everything reachable from the model: attributes of layers, optimizer, losses and metrics,
 and the graph that connects them. Classes and functions of libraries count by name, and are never
@@ -35,7 +35,7 @@ _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code
 _ATOMS = (bool, int, float, complex, str, bytes)
 # Methods of Keras's classes that have run before a model is traced, so they don't matter.
 _BEFORE_TRAINING = ("__init__", "build", "get_config", "from_config")
-# Attributes by which code reaches what it does not name.
+# Attributes by which code can reach objects that it does not name.
 _BACK_DOORS = frozenset(
     {*_BEFORE_TRAINING, "__dict__", "__globals__", "__builtins__", "__subclasses__"}
 )
@@ -408,7 +408,7 @@ class Structure:
         return any(getattr(room, kind.__name__, None) is kind for room in rooms)
 
     def _is_of_initial_values(self, holder: Any, keras_own: bool, name: str, item: Any) -> bool:
-        """Returns whether an attribute decides only initial values, which each trial sets."""
+        """Returns whether an attribute decides initial values, which a program gets each time."""
         initializer = self._keras.initializers.Initializer
         if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
             return library_of(type(item)) == "keras"

@@ -60,7 +60,7 @@ class TrainingState:
 
 
 def identity_of(spec: TrialSpec) -> str:
-    """Returns a key that is equal for trainings if one can resume the other.
+    """Returns a key that two trainings share if one can resume the other.
 
     It covers the spec without its number, its attempt and its epochs, but with the number that the
     builder sees.

@@ -94,8 +94,8 @@ class _Run:
     reports: Reports
     trainer: Trainer
     started: float
-    unfit: str = ""  # Why `model.fit` must train it, or empty.
-    stateless: bool = False  # Whether it is trained from its first epoch, and keeps no states.
+    unfit: str = ""  # Why `model.fit` must train the model, or empty.
+    stateless: bool = False  # Whether the trial starts at its first epoch and keeps no states.
 
     def result(self) -> TrialResult:
         """Runs the trial, and runs it again if it must start again."""
@@ -397,7 +397,7 @@ class Watch:
 
     def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Reports an epoch and applies the decision on it; returns False to end the training."""
-        # The trial that this one continues has reported it already.
+        # The trial that this one continues has reported this epoch already.
         reported = epoch <= self.spec.initial_epoch
         decision = "continue" if reported else self._tell(self._result_of(epoch, metrics))
         wrong = self._not_finite(metrics)

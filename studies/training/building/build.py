@@ -309,7 +309,7 @@ def made_data(study: StudyDefinition) -> MadeData | None:
 
 
 def splits_for(data: AnyData, hp: Any) -> LoadedData:
-    """Returns the data that a trial is trained on, its classes weighted if `data` makes it."""
+    """Returns the data that a trial is trained on, with weighted classes if `data` makes it."""
     if not isinstance(data, MadeData):
         return data
     data_of_trial = data.of(hp)

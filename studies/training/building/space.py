@@ -1,4 +1,4 @@
-"""A study's space: declared, or found by tracing its builder; then tailored."""
+"""Finds a study's space, by its declaration or by tracing its builder, and tailors it."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _with_declared(
 
 
 def _is_the_last(error: Exception) -> bool:
-    """Returns whether an exception ends tracing, as other values would raise it too."""
+    """Returns whether an exception ends tracing because other values would raise it too."""
     return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
 
 

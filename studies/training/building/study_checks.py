@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 _SAMPLES = 4
-# Points of the space to check whether other hyperparameters fail like the default ones.
+# Points of the space at which other hyperparameters are tried if the default ones fail.
 _OTHER_PLACES = (0.25, 0.75)
 
 
@@ -447,7 +447,7 @@ def _is_of_keras(thing: object) -> bool:
 
 
 def _same_shape(targets: Shape, output: Shape) -> bool:
-    """Returns whether Keras treats two shapes as equal: one may have another last axis of 1."""
+    """Returns whether Keras treats two shapes as equal: one may have an extra last axis of 1."""
     if len(targets) == len(output) + 1 and targets[-1] == 1:
         targets = targets[:-1]
     elif len(output) == len(targets) + 1 and output[-1] == 1:

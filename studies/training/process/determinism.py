@@ -189,7 +189,7 @@ def is_seed_state(variable: Any) -> bool:
 
 
 class SeedStates:
-    """Finds the seed generators of a training that are not the model's, but of losses and metrics.
+    """Finds the seed generators in a training's losses and metrics, which are not the model's own.
 
     It searches again for each epoch if callbacks may change what the model reaches.
     """
@@ -224,7 +224,7 @@ _changed: Final[dict[str, str | None]] = {}
 
 
 def remember_settings() -> None:
-    """Remembers the present settings: each trial begins with them."""
+    """Remembers the present settings, with which each later trial begins."""
     _changed.clear()
     _remembered.clear()
     _remembered.update({name: get() for name, (get, _) in _settings().items()})

@@ -18,7 +18,7 @@ import psutil
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
 _VARIABLES = (
-    # oneDNN changes the order of convolutions and matrix products, and its instructions.
+    # oneDNN changes the instructions, and the order of sums, of convolutions and matrix products.
     "TF_ENABLE_ONEDNN_OPTS",
     "ONEDNN_MAX_CPU_ISA",
     "DNNL_MAX_CPU_ISA",

@@ -1,10 +1,11 @@
 """The state of the user's own code, which is set back before each fit.
 
-The result of a fit may depend only on its spec. So nothing that a fit changes in a study file, or
-in a module that it imports, may last: a `keras.Variable`, a random generator, a callback that all
-trials share, a list, a class's counter. Everything that the study's functions can reach through the
-user's own code is noted once, by reference. Whatever differs later is set back in place. Only
-generators, variables and small arrays are copied; larger arrays and collections count as data.
+The result of a fit may depend only on its spec. So no change that a fit makes in a study file, or
+in a module that the file imports, may last: to a `keras.Variable`, a random generator, a callback
+that all trials share, a list, a class's counter. Everything that the study's functions can reach
+through the user's own code is noted once, by reference. Whatever differs later is set back in
+place. Only generators, variables and small arrays are copied; larger arrays and collections count
+as data.
 """
 
 from __future__ import annotations
@@ -231,7 +232,7 @@ def _is_own_class(kind: type) -> bool:
 
 
 def _named(space: Any) -> dict[str, Any]:
-    """Returns the values in a module's globals or in a class by name, without Python's own."""
+    """Returns a module's globals or a class's attributes by name, without Python's own."""
     names = space if isinstance(space, dict) else vars(space)
     return {k: v for k, v in names.items() if not (k.startswith("__") and k.endswith("__"))}
 

@@ -97,7 +97,7 @@ class CompiledTrainer:
         return other
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """Trains by programs, or by `model.fit`; in the mode "compiled" only by programs."""
+        """Trains by programs or, unless the mode is "compiled", by `model.fit`."""
         model = training.model
         reason = "" if self._mode == "plain" else training.unfit or self._unfit
         if self._mode != "plain" and not reason:

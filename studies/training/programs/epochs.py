@@ -134,8 +134,8 @@ def _trace(
     names = set(model.get_metrics_result())
 
     # The function of a batch returns the logs, as in `fit`. It is not merged into the loop, so
-    # TensorFlow optimizes it by itself: within a loop it fuses fewer operations, such as those of a
-    # swish, which changes the last bits.
+    # TensorFlow optimizes it separately. Within a loop, TensorFlow fuses fewer operations, such as
+    # those of a swish, which changes the last bits.
     def one_batch(*arguments: Any) -> Any:
         *arrays, start, end = arguments
         # The shape that TensorFlow knows in `fit`.

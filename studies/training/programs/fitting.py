@@ -127,7 +127,7 @@ class Chosen(NamedTuple):
 
 
 class ChosenPrograms:
-    """The programs of one training. The context's end gives the model its own variables back.
+    """The programs of one training. Leaving the context gives the model its own variables back.
 
     `fit` traces a step when the function that Keras made for it is first called. So what callbacks
     change in a model counts for the training step only after `make_train_function(force=True)` or
@@ -190,7 +190,7 @@ class ChosenPrograms:
         return SeedStates(self._model, changes=self._own_callbacks, structure=self.structure)
 
     def for_training(self) -> Program:
-        """Lends the model the program that trains now; returns the program.
+        """Gives the model the variables of the program that trains now; returns the program.
 
         Raises ChangedModelError if the model's structure is another than before an interruption.
         Raises TypeError, as `fit` does, if a callback compiled the model and made no function for
@@ -207,7 +207,7 @@ class ChosenPrograms:
         return self._lend(self._training[1])
 
     def for_validation(self) -> Program:
-        """Lends the model the program that validates now; returns the program."""
+        """Gives the model the variables of the program that validates now; returns the program."""
         # `evaluate` also begins with this.
         self._model.make_test_function()
         function = self._model.test_function

@@ -137,7 +137,7 @@ def _of_function(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) ->
 
 
 def _loss(model: keras.Model, metric: str, y: Any, y_pred: Any, weights: Any) -> Scored:
-    """Scores the samples of a loss: of all outputs together, or of one."""
+    """Scores samples by a loss: that of all outputs together, or that of one output."""
     if not has_made_losses(model):
         make_losses(model, y, y_pred, weights)
     of_outputs: list[Any] = []

@@ -311,7 +311,7 @@ class ScoreRecorder:
     def _scores(
         self, splits: LoadedData, best: BestEpoch, weights: BestWeights
     ) -> list[SampleScores]:
-        """Returns the scores of the best epoch, and of others if they can be made."""
+        """Returns the scores of the best epoch, and those of other epochs if they can be made."""
         if weights.copy is None:
             raise NotScoredError("the weights of its best epoch are not known")
         weights.restore()
