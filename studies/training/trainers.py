@@ -1,4 +1,4 @@
-"""Trainers: their protocol, `model.fit`, and the own `fit` of a Keras Tuner HyperModel."""
+"""Trainers: their protocol; `model.fit`; the own `fit` of a Keras Tuner HyperModel."""
 
 from __future__ import annotations
 

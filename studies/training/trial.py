@@ -1,4 +1,4 @@
-"""Runs a trial: builds the model, follows its training epoch by epoch, keeps the best epoch."""
+"""Runs a trial: builds the model, follows its training epoch by epoch, keeps the best one."""
 
 from __future__ import annotations
 
