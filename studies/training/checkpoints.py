@@ -167,7 +167,7 @@ def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 def cannot_write(path: Path, error: OSError) -> StudyError:
     """Returns the error for a checkpoint that can't be written.
 
-    It is not the trial's fault: the study stops, and resumes the trial when it is launched again.
+    The trial is not at fault: the study stops, and resumes the trial when it is launched again.
     """
     return StudyError(
         f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "

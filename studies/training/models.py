@@ -247,7 +247,7 @@ def parameters_of(model: keras.Model) -> int:
 def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the recurrent layers that keep their state between batches (``stateful=True``).
 
-    Their states are no weights, nor any variables of the model.
+    Their states are neither weights nor other variables of the model.
     """
     return [
         layer

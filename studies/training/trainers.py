@@ -99,7 +99,7 @@ class Trainer(Protocol):
 
     @property
     def used(self) -> tuple[str, str]:
-        """The trainer used last, such as "plain", and why not the faster one, or an empty text."""
+        """The name of the trainer used last, such as "plain"; why it was not the faster one."""
         ...
 
     @property
@@ -119,8 +119,8 @@ class Trainer(Protocol):
         """Trains until the spec's epochs are done, `on_epoch` says stop, or a callback does.
 
         Returns metrics that count in place of every epoch's, if the training concludes. Raises
-        NotTrainedError if it must start again, with `training.unfit` set; ChangedModelError if it
-        must start again from its first epoch.
+        NotTrainedError if the training must start again, with `training.unfit` set, and
+        ChangedModelError if it must start again from its first epoch.
         """
         ...
 

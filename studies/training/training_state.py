@@ -312,7 +312,7 @@ def _reset_each_epoch(model: keras.Model) -> set[int]:
             continue
         inner = getattr(metric, "metrics", None)
         if inner:
-            # This metric only holds others.
+            # This metric only holds other metrics.
             waiting += inner
         else:
             variables |= {id(variable) for variable in metric.variables}

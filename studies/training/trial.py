@@ -201,7 +201,7 @@ class _Run:
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
     def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
-        """Trains a model from its first epoch or from a state; returns False if it was done."""
+        """Trains a model from its first epoch or a state; returns False if no epoch was left."""
         build = self.study.build
         if state is not None:
             if not watch.resume_from(state):
@@ -449,7 +449,7 @@ class Watch:
             self.weights.take()
 
     def fail(self, reason: str, raised: str = "") -> None:
-        """Ends the training for a reason: the trial keeps its best epoch, or is infeasible without.
+        """Ends the training for a reason; without a best epoch, makes the trial infeasible.
 
         If the trainer concludes, no epoch counts before the outcome, unless the training diverged.
         """

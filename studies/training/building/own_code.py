@@ -1,8 +1,8 @@
 """A model's own code: its layers, losses and functions that are not Keras's, pickled by value.
 
-Keras saves only their names, and loads them if they have been registered. So a registered model
-contains them as cloudpickle writes them, with all that they use of the user's modules. Python of
-the same version reads them, without the study's file and its data.
+Keras saves only their names, and loads them only if they are registered with Keras. So a model in
+MLflow's registry contains them as cloudpickle writes them, with all that they use of the user's
+modules. Python of the same version reads them, without the study's file and its data.
 """
 
 from __future__ import annotations

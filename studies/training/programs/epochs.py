@@ -138,7 +138,7 @@ def _trace(
     # those of a swish, which changes the last bits.
     def one_batch(*arguments: Any) -> Any:
         *arrays, start, end = arguments
-        # The shape that TensorFlow knows in `fit`.
+        # This gives TensorFlow the shape that it knows in `fit`.
         flat = [
             tf.ensure_shape(array, [size_known, *array.shape[1:]])
             for array in batch(arrays, start, end)

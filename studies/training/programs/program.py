@@ -272,9 +272,9 @@ class Programs:
         return self._made
 
     def program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
-        """Returns a program that serves a model, traced now if needed.
+        """Returns a program that can train a model; traces a new one if needed.
 
-        Raises NotCompilableError if none can.
+        Raises NotCompilableError if no program can train the model exactly.
         """
         if structure.state:
             raise NotCompilableError(f"the model holds {structure.state}")
