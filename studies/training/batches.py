@@ -1,13 +1,13 @@
 """Training data in the order of each epoch, and validation data, as `tf.data` pipelines.
 
-`model.fit` on arrays builds a new pipeline for each epoch, and for each validation; these are built
-once, and give the same batches. Measured on digits (1,078 samples of 64 features, batches of 32):
-17 ms an epoch against 59 ms for indices gathered batch by batch, and validation in 4 ms against 70
-ms.
+`model.fit` on arrays builds a new pipeline for each epoch and each validation. The pipelines here
+are built once, and give the same batches. Measured on digits (1,078 samples of 64 features, batches
+of 32), an epoch takes 17 ms, against 59 ms if indices are gathered batch by batch, and a validation
+4 ms, against 70 ms.
 
 Data that comes in batches is read again for each epoch. Keras accepts a `DataAdapter` as its data
-(`get_data_adapter`), and gets an iterator from it when an epoch begins: the one of that epoch's
-data. So a single call of `fit` trains on the data of every epoch.
+(`get_data_adapter`), and gets an iterator over an epoch's data from it when the epoch begins. So a
+single call of `fit` trains on the data of every epoch.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
 
 
 _Epoch = Callable[[], "tf.data.Dataset"]
-# Up to this size, an epoch's data is reordered at once; larger data, batch by batch.
+# An epoch's data of up to this size is reordered at once, larger data batch by batch.
 _LARGEST_WHOLE_EPOCH = 64 * 2**20
 
 
 class Batches:
-    """Batches of a study's data: training in the order of each epoch, validation unchanged.
+    """Batches of a study's data: training data in each epoch's order, validation data unchanged.
 
-    Trials share them: a trial's batches depend only on `set_epoch`. The training pipeline is
-    endless, and neither has a known length, for which Keras would make two new iterators an epoch
-    (10 ms). Use them with the numbers of steps.
+    Trials share the object: their batches depend only on `set_epoch`. Unless `ends`, the training
+    pipeline is endless and neither pipeline has a known length, for which Keras would make two new
+    iterators per epoch (10 ms). So Keras needs the numbers of steps.
 
     Args:
         splits: The data.
         batch_size: Samples per batch, at least 1; the last batch may be smaller.
-        ends: Whether the pipelines end with an epoch and have a length: for a model that is called
-            for several steps at once, which may be more than an epoch has left.
+        ends: Whether the pipelines end with an epoch and have a length. A model that is called for
+            several steps at once needs that, as an epoch may have fewer steps left.
     """
 
     def __init__(self, splits: Splits, batch_size: int, *, ends: bool = False) -> None:
@@ -75,7 +75,7 @@ class Batches:
         with tf.device("CPU"):
             data = tf.nest.map_structure(as_tensor, data)
             epoch = make(data, self._samples, self._order, batch_size)
-            # The data is read again for each epoch, in its order.
+            # Each epoch reads the data again, in the epoch's order.
             epochs = tf.data.Dataset.range(1) if ends else tf.data.Dataset.counter()
             training = epochs.flat_map(lambda _: epoch())
             if ends:
@@ -105,10 +105,10 @@ class Batches:
 
 
 def as_keras_reads(arrays: Arrays) -> Any:
-    """Returns arrays in the type in which `model.fit` passes them on, in the same structure.
+    """Returns arrays of the type that `model.fit` passes to a step, in the same structure.
 
-    Keras converts arrays of floats to its own float type (`keras.config.floatx`), and leaves
-    other types alone. Texts become tensors, as it takes no arrays of them.
+    Keras converts arrays of floats to its own float type (`keras.config.floatx`), and leaves other
+    types alone. Texts become tensors, as Keras takes no arrays of texts.
     """
     import keras
 
@@ -126,8 +126,8 @@ def as_keras_reads(arrays: Arrays) -> Any:
 def packed(part: Part) -> Any:
     """Returns a part as `model.fit` passes it to a training step: all samples in one batch.
 
-    That is (x, y), or (x, y, sample_weight), with the same weights for each output; without targets
-    x, or (x,).
+    A part with targets becomes (x, y) or (x, y, sample_weight), with the same weights for each
+    output. A part without targets becomes x or (x,).
     """
     if not part.has_targets:
         x = as_keras_reads(part.x)
@@ -140,10 +140,10 @@ def packed(part: Part) -> Any:
 
 
 def known_size(samples: int, batch_size: int) -> int | None:
-    """Returns the size of a batch if TensorFlow knows it in `model.fit` on arrays.
+    """Returns the batch size if TensorFlow knows it in `model.fit` on arrays; else None.
 
-    It does if all batches are equal. TensorFlow compiles a known size to other instructions, and so
-    to other bits.
+    TensorFlow knows it if all batches have the same size. It compiles a known size to other
+    instructions, which give other bits.
     """
     return None if samples % batch_size else batch_size
 
@@ -185,7 +185,7 @@ def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) ->
     if known is not None:
         return dataset
     rest = tf.data.Dataset.from_tensors(tf.nest.map_structure(lambda a: a[full:], arrays))
-    # Joined, their size is unknown to TensorFlow, as in `fit` on arrays.
+    # TensorFlow does not know the batch size of joined data sets, as in `fit` on arrays.
     return dataset.concatenate(rest)
 
 
@@ -201,41 +201,41 @@ def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def as_tensor(array: np.ndarray) -> tf.Tensor:
-    """Returns the tensor of an array.
+    """Returns an array as a tensor.
 
-    Numbers that are mapped as a whole from a file of `numpy.save` are not copied, except to a
-    device with its own memory.
+    An array of numbers that maps a whole file of `numpy.save` is not copied, except to a device
+    with its own memory.
     """
     import tensorflow as tf
 
     mapped = _mapped_again(array)
     if mapped is None:
         return tf.constant(array)
-    # It goes to TensorFlow's default device; on a CPU this copies nothing.
+    # `identity` moves the tensor to TensorFlow's default device; on a CPU it copies nothing.
     return tf.identity(tf.experimental.dlpack.from_dlpack(mapped.__dlpack__()))
 
 
 def _mapped_again(array: np.ndarray) -> np.ndarray | None:
-    """Returns an array mapped to memory so that TensorFlow can use it without a copy.
+    """Maps an array's file again, so that TensorFlow need not copy it; returns None if it must.
 
-    TensorFlow takes no read-only array. This one is copied on write, which never happens.
+    TensorFlow takes no read-only array. The new one is copied on write, but nothing writes to it.
     """
     file = file_of(array)
-    # TensorFlow has texts in another form: they are copied.
+    # TensorFlow stores texts in another form, so it must copy them.
     if file is None or is_text(array):
         return None
     return np.asarray(np.load(file, mmap_mode="c"))
 
 
-# Keras uses the first epoch's number of batches for all later ones, unless it gets a number. It
-# never reaches this one: an epoch ends with its data.
+# Keras uses the first epoch's number of batches for all later epochs, unless it gets a number. It
+# never reaches this number: an epoch ends with its data.
 _UNTIL_THE_END = 2**62
 
 
 class StreamedBatches:
-    """Training and validation data for `model.fit`, as `Batches` are for arrays.
+    """Data in batches for `model.fit`, for training and validation, as `Batches` is for arrays.
 
-    An epoch ends with its data: no numbers of steps are needed.
+    An epoch ends with its data, so Keras needs no numbers of steps.
     """
 
     training_steps = None
@@ -253,23 +253,23 @@ class StreamedBatches:
         self._seed = epoch_seed(seed, epoch)
 
     def ended(self, step: int) -> bool:
-        """Returns whether the present epoch has no batch of this number, counted from 0.
+        """Returns whether the present epoch ends before the batch of a number, counted from 0.
 
-        Keras uses the first epoch's number of batches for all later ones. And it notices the end of
-        data by running one more step, in which TensorFlow runs whatever needs no data, such as the
-        count of a mean.
+        Keras uses the first epoch's number of batches for all later epochs. Also, it notices the
+        end of data only by running one more step, in which TensorFlow runs whatever needs no data,
+        such as the count of a mean.
         """
         batches: int | None = self.training.batches
         return batches is not None and step >= batches
 
     def correct(self, params: dict[str, Any]) -> None:
-        """Sets the number of steps for callbacks to Keras's number."""
+        """Sets the number of steps that callbacks see to the known number of batches, or None."""
         params["steps"] = self._steps
 
     def close(self) -> None:
         """Ends readings that a training left unfinished, and their threads."""
         for adapter in (self.training, self.validation):
-            # The training's own error says more.
+            # An error here would hide the training's own error, which says more.
             with contextlib.suppress(Exception):
                 adapter.on_epoch_end()
 
@@ -298,7 +298,7 @@ def _adapter(
 
         @property
         def num_batches(self) -> int:
-            # A training epoch may have a batch more or less than another.
+            # Training epochs may differ in their number of batches.
             some = source.part == "train" and source.steps is None
             return _UNTIL_THE_END if some else known_batches or _UNTIL_THE_END
 
@@ -319,12 +319,12 @@ def _adapter(
                     f"{known_batches} must be read. Give each epoch as many, or pass a smaller "
                     "number as steps_per_epoch or validation_steps."
                 )
-            # An error after the reading has begun would leave its threads.
+            # This comes first, so that `on_epoch_end` ends the threads if `begin` raises.
             self._within_epoch = self._unread = True
             self._reading.begin()
 
         def on_epoch_end(self) -> None:
-            # Keras calls it before the first epoch too, and before each validation.
+            # Keras also calls this method before the first epoch and before each validation.
             if self._reading is None or not self._within_epoch:
                 return
             self._within_epoch = False

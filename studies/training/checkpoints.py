@@ -54,13 +54,13 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-# The share of a training's time that may go into its states. Not each short epoch gets one: a kill
-# then costs a part of a second.
+# The share of a training's time that may be spent on writing states. So not every short epoch gets
+# a state, and a kill costs a part of a second.
 _SHARE = 0.03
 
 
 class Checkpoints:
-    """Keeps the state of a training, unless its trainer concludes: then it can't be resumed."""
+    """Keeps the state of a training, unless it can't be resumed because its trainer concludes."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Checkpoints:
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # Such layers and optimizers keep a state beside the weights and the model's optimizer.
+        # Such layers' and optimizers' state is in neither the weights nor the model's optimizer.
         resumable = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         self._identity = identity_of(task.spec)
         self._path = task.state if resumable else None
@@ -87,7 +87,7 @@ class Checkpoints:
     def after_epoch(
         self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
     ) -> None:
-        """Writes the state after an epoch; `last` if the training ends with it.
+        """Writes the state after an epoch; `last` says whether the training ends with it.
 
         Raises StudyError if it can't be written.
         """
@@ -152,7 +152,7 @@ class Checkpoints:
         return ""
 
     def _give_up(self, reason: str) -> None:
-        """Keeps no state: if the training is interrupted, it starts again, to the same bits."""
+        """Keeps no more states: an interrupted training then starts again, to the same bits."""
         number = self._task.spec.number
         _log.info(
             "trial %d is trained from its first epoch if it is interrupted: %s", number, reason
@@ -167,7 +167,7 @@ def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 def cannot_write(path: Path, error: OSError) -> StudyError:
     """Returns the error for a checkpoint that can't be written.
 
-    It is not the trial's fault: the study stops, and resumes the trial when it is launched again.
+    The trial is not at fault: the study stops, and resumes the trial when it is launched again.
     """
     return StudyError(
         f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "
@@ -181,11 +181,11 @@ def last_state(
     splits: LoadedData,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
-    """Restores a new model from the last state of its trial, or of the trial that it continues.
+    """Restores a new model from its trial's last state, or that of the trial it continues.
 
-    If the newest state can't be used, the one before is; a message says what that costs. None if
-    neither can: then the model may have been changed, and the training starts from its first epoch,
-    to the same bits.
+    If the newest state can't be used, the one before it is used, and a message says what that
+    costs. Returns None if neither can be used: the model may have been changed then, and the
+    training starts from its first epoch, to the same bits.
     """
     unfit = ""
     for path, own in _states(task):
@@ -196,7 +196,7 @@ def last_state(
             why = str(error) if isinstance(error, StateError) else describe(error)
             unfit = unfit or why
             if own:
-                # It would replace a sound one when the next one is written.
+                # When the next state is written, this one would replace a sound earlier one.
                 path.unlink(missing_ok=True)
             continue
         if unfit:
@@ -215,7 +215,7 @@ def _states(task: TrialTask) -> Iterator[tuple[Path, bool]]:
 
 
 def _tell(task: TrialTask, unfit: str, how: str) -> None:
-    """Logs the cost of a state that can't be used."""
+    """Logs that the newest state can't be used, and how the trial goes on without it."""
     number = task.spec.number
     _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
 
@@ -250,7 +250,7 @@ def _restored(
 def restoring(
     callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
 ) -> keras.callbacks.Callback:
-    """Returns a callback that sets the others to captured states, once they have begun."""
+    """Returns a callback that sets others to captured states when the training begins."""
     import keras
 
     class Restoring(keras.callbacks.Callback):  # type: ignore[misc]
@@ -263,8 +263,8 @@ def restoring(
 class BestWeights:
     """A copy of a model's weights and optimizer state after its best epoch so far.
 
-    In memory until the trial ends: an epoch of a small model takes less time than writing a file,
-    and most best epochs are soon surpassed.
+    It stays in memory until the trial ends: an epoch of a small model takes less time than writing
+    a file, and most best epochs are soon surpassed.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -282,7 +282,7 @@ class BestWeights:
         return self._sha256
 
     def forget(self) -> None:
-        """Drops the copy: the weights of the best epoch are not the model's."""
+        """Drops the copy, as the model does not have the best epoch's weights."""
         self.copy, self._sha256, self._restored = None, "", False
 
     def take(self) -> None:
@@ -290,7 +290,7 @@ class BestWeights:
         self.take_copy(copy_of(self._model))
 
     def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
-        """Takes an earlier copy, as `copy_of` returned it, with its digest if that is known."""
+        """Keeps an earlier result of `copy_of`, with its digest if that is known."""
         self.copy, self._sha256, self._restored = copy, sha256, False
         self._weights = len(self._model.weights)
 
@@ -304,13 +304,13 @@ class BestWeights:
     def write(self, path: Path) -> str:
         """Writes the copy, whole or not at all, and returns the digest of the file's content.
 
-        The model has its values afterwards, unless it fails: with an OSError, or what Keras raises
-        for a model that can't be saved.
+        The model has the copy's values afterwards. Raises OSError, or what Keras raises for a model
+        that can't be saved.
         """
         assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.restore()
-        # If HDF5 can't close a file, the process crashes when it ends.
+        # If HDF5 can't close a file on a full disk, the process crashes when it ends.
         if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with replacing(path) as partial:

@@ -1,4 +1,4 @@
-"""Facts about Keras models and callbacks; a model's variables: made ahead, read, set."""
+"""Facts about Keras models and callbacks; functions to make, read and set variables."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def has_own_steps(model: keras.Model) -> bool:
 
 
 def class_overrides(model: keras.Model, name: str) -> bool:
-    """Returns whether a model's class has its own method of a name."""
+    """Returns whether a model's class overrides Keras's method of a name."""
     import keras
 
     base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
@@ -54,10 +54,10 @@ def single_output(model: keras.Model) -> Any:
 
 
 def named_outputs(model: keras.Model) -> dict[str, Any]:
-    """Returns the symbolic outputs of a model by the names of targets and losses.
+    """Returns a model's symbolic outputs by the names that its targets and losses have too.
 
-    Outputs in a dict have its keys, in their order; others have the names of their layers, as in
-    Keras. Empty if a model's outputs can't be named so.
+    Outputs in a dict are named by its keys, in the keys' order; others by their layers, as in
+    Keras. Returns an empty dict if the outputs can't be named in this way.
     """
     output = _declared_output(model)
     if isinstance(output, list | tuple):
@@ -87,7 +87,7 @@ def _is_comparable(output: Any) -> bool:
 def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
     """Returns logs as numbers; a metric with a value per class becomes name_0, name_1 and so on.
 
-    One with a single value, as F1Score of one output, keeps its name.
+    A metric with a single value, such as F1Score of one output, keeps its name.
     """
     numbers: dict[str, float] = {}
     for name, value in logs.items():
@@ -100,7 +100,7 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
 
 
 def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
-    """Returns whether callbacks may change more of a model than its variables: the user's may."""
+    """Returns whether callbacks may change more than a model's variables, as the user's may."""
     import keras
 
     return any(
@@ -111,7 +111,7 @@ def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
 
 
 def terminating(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
-    """Returns whether a training ends at the first batch after which its loss is not finite."""
+    """Returns whether callbacks end a training as soon as its loss after a batch is not finite."""
     import keras
 
     return any(type(callback) is keras.callbacks.TerminateOnNaN for callback in callbacks)
@@ -128,12 +128,13 @@ def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
 
 
 def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
-    """Makes the variables that `fit` would make first; returns the structure before that.
+    """Makes the variables that `fit` makes in its first step; returns the structure before.
 
-    Variables of the model, its loss or metrics made while TensorFlow traces the training step make
-    it trace twice: a quarter of a second for a small model. Here a validation step that changes no
-    variable makes them. A model with its own steps is skipped, as these may do anything. The
-    structure is that before the user's code was called; None if none was.
+    If variables of the model, its loss or metrics are made while TensorFlow traces the training
+    step, it traces twice, which costs a quarter of a second for a small model. Here a validation
+    step makes them, and changes no variable. A model with its own steps is skipped, as these may do
+    anything. The structure is that before the user's code was called; None if none of it was
+    called.
     """
     import keras
     import tensorflow as tf
@@ -143,14 +144,14 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
     _build_sequential(model, splits)
     before = Structure(model)
     if model.built and before.of_libraries:
-        # Only code of Keras's is called, which keeps its state in Keras variables.
+        # Only Keras's own code is called, which keeps its state in Keras variables.
         samples = packed(splits.train.first(fixed_batch_size(model) or 1))
         # Regularizers read the variables from the scope.
         with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
             model.test_step(tf.nest.map_structure(as_tensor, samples))
     else:
-        # Keras itself makes them without any values elsewhere (`_symbolic_build`). It takes three
-        # times as long.
+        # Elsewhere Keras itself makes variables in this way, without any values
+        # (`_symbolic_build`). It takes three times as long.
         call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -160,13 +161,13 @@ def make_variables(model: keras.Model, splits: LoadedData) -> Structure | None:
 def make_weights(model: keras.Model, splits: LoadedData) -> None:
     """Makes the weights of a model that is built when it is first called.
 
-    Sublayers that a `build` makes draw their seeds then. So every training begins with it
+    Sublayers that are made in a `build` draw their seeds there. So every training begins with this
     (docs/reproducing.md).
     """
     if not has_own_steps(model):
         _build_sequential(model, splits)
         if not model.built:
-            # The first batch calls it too: `build` makes no variables of a subclass's layers.
+            # Call it as the first batch does: `build` makes no variables of a subclass's layers.
             model(as_keras_reads(splits.train.first(1).x))
 
 
@@ -178,7 +179,8 @@ def build_variables(model: keras.Model, splits: LoadedData) -> None:
         try:
             model(as_keras_reads(splits.train.first(1).x))
         except Exception:
-            # Its training step calls its parts, and never itself: they make their variables.
+            # The training step calls the model's parts, not the model, so they make their
+            # variables.
             if not model.weights:
                 model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
     # A LossScaleOptimizer that is built again has more variables.
@@ -187,7 +189,7 @@ def build_variables(model: keras.Model, splits: LoadedData) -> None:
 
 
 def _build_sequential(model: keras.Model, splits: LoadedData) -> None:
-    """Builds a Sequential model, not by a call: that would fix its batch size."""
+    """Builds a Sequential model, but not by a call, which would fix its batch size."""
     import keras
 
     x = splits.train.first(1).x
@@ -210,7 +212,7 @@ def _symbolic(data: Any, model: keras.Model) -> Any:
 
 @contextlib.contextmanager
 def replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Replaces a method of all Keras models."""
+    """Replaces a method of all Keras models while the context lasts."""
     import keras
 
     owner = next(kind for kind in keras.Model.__mro__ if name in vars(kind))
@@ -226,8 +228,8 @@ def replaced_method(name: str, function: Callable[..., Any]) -> Iterator[None]:
 def as_built(model: keras.Model) -> Iterator[None]:
     """Makes Keras save and load the weights of a model that is never called.
 
-    Its training step calls its parts, as in a variational autoencoder. So the parts have weights,
-    but Keras treats the whole as not built.
+    The training step of such a model calls its parts, as in a variational autoencoder. So the parts
+    have weights, but Keras treats the whole model as not built.
     """
     before = model.built
     model.built = before or bool(model.weights)
@@ -245,7 +247,7 @@ def parameters_of(model: keras.Model) -> int:
 def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the recurrent layers that keep their state between batches (``stateful=True``).
 
-    Their states are no weights, nor any variables of the model.
+    Their states are neither weights nor other variables of the model.
     """
     return [
         layer
@@ -255,7 +257,7 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns a model's optimizers besides the one of `compile`, as in adversarial models."""
+    """Returns a model's optimizers besides the one given to `compile`, as in adversarial models."""
     import keras
 
     own = getattr(model, "optimizer", None)
@@ -267,7 +269,7 @@ def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
 
 def saved_variables(model: keras.Model) -> list[keras.Variable]:
     """Returns the variables in `save_weights`: the weights, then the optimizer's."""
-    # A HyperModel with its own `fit` may leave its model without one.
+    # A HyperModel with its own `fit` may leave its model without an optimizer.
     optimizer = getattr(model, "optimizer", None)
     return [*model.weights, *(optimizer.variables if optimizer is not None else [])]
 

@@ -1,9 +1,9 @@
-"""A study's objective function: up to its first `fit`, and every `fit` that it calls.
+"""Runs a study's objective function up to its first `fit`, or watches every `fit` that it calls.
 
-Run up to its first training, its space is found without training, and the model of a trial is
-built again. To watch its trainings, Keras's own methods are replaced while the function runs. They
-do the same: the callbacks that are added read the logs and change nothing, so a training gets the
-same bits.
+A run up to the first training finds the function's space, or builds a trial's model again, without
+training. To watch trainings, Keras's own methods are replaced while the function runs. The
+replacements do the same: the callbacks that they add read the logs and change nothing, so a
+training gives the same bits.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     import keras
 
 
-# A function that trains no Keras model runs as a whole each time.
+# A function that trains no Keras model runs to its end each time.
 _MOST_WHOLE_RUNS = 30
 
 
 class FirstFit(NamedTuple):
-    """The first training of a function, before it begins."""
+    """The first training of a function, which is about to begin."""
 
     model: keras.Model
     arguments: Mapping[str, Any]  # The arguments of `fit`, by name.
@@ -50,11 +50,11 @@ class Returned(NamedTuple):
 
 
 class _Reached(BaseException):
-    """Ends a function at its first training; not an `Exception`, which it may catch."""
+    """Stops a function at its first training; no `Exception`, as the function may catch those."""
 
 
 def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Returned:
-    """Runs an objective function until it would train a model; its errors are passed on."""
+    """Runs an objective function up to its first training of a model; passes its errors on."""
     import keras
 
     fits: list[FirstFit] = []
@@ -96,10 +96,11 @@ class TracedObjective:
         self._first = True
 
     def __call__(self, trial: Any) -> None:
-        """Runs it up to its first training.
+        """Runs the function up to its first training.
 
-        Raises LimitReachedError if it has run as a whole so often that more would take too long,
-        and BuilderError if it returns what no value of hyperparameters mends.
+        Raises LimitReachedError if the function has run to its end so often that one more run might
+        take too long. Raises BuilderError if it returns something that is wrong for all
+        hyperparameters.
         """
         if self._whole >= _MOST_WHOLE_RUNS:
             raise LimitReachedError
@@ -117,7 +118,7 @@ class TracedObjective:
 
 
 def check_returned(study: str, returned: Any) -> None:
-    """Raises BuilderError for a model, or several objectives: no hyperparameters mend that."""
+    """Raises BuilderError for a model or several values, which no hyperparameters can mend."""
     import keras
 
     if isinstance(returned, keras.Model):
@@ -134,7 +135,7 @@ def check_returned(study: str, returned: Any) -> None:
 
 
 def model_of(study: str, function: Callable[[Any], Any], hp: Hyperparameters) -> FirstFit:
-    """Returns the model that an objective function trains first, and how; BuilderError if none."""
+    """Returns the first training of an objective function; raises BuilderError if it has none."""
     first = up_to_first_fit(function, hp)
     if isinstance(first, Returned):
         raise BuilderError(
@@ -194,7 +195,7 @@ def _as_json(value: Any) -> Any:
     except (TypeError, ValueError):
         pass
     try:
-        # It may be a number of numpy's.
+        # It may be one of numpy's numbers.
         return json.loads(json.dumps(value.item(), allow_nan=False))
     except (AttributeError, TypeError, ValueError):
         return repr(value)[:1000]
@@ -208,7 +209,7 @@ class Watcher(Protocol):
         ...
 
     def epoch_ended(self, model: keras.Model, logs: Mapping[str, float]) -> None:
-        """Takes an epoch. An error that it raises ends the training."""
+        """Takes the logs of an epoch. An error raised here ends the training."""
         ...
 
     def fit_ended(self, model: keras.Model) -> None:
@@ -222,7 +223,7 @@ class Watcher(Protocol):
 
 @contextlib.contextmanager
 def watched(watcher: Watcher) -> Iterator[None]:
-    """Reports every training within to a watcher, and shows no progress bars."""
+    """Reports every training within the context to a watcher, and shows no progress bars."""
     import keras
 
     fit, evaluate = keras.Model.fit, keras.Model.evaluate
@@ -235,7 +236,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
         try:
             call = signature.bind(model, *arguments, **keywords)
         except TypeError:
-            # Keras's own message tells of wrong arguments.
+            # Keras's own message explains wrong arguments.
             return fit(model, *arguments, **keywords)
         first, last = _watching(watcher)
         call.arguments["callbacks"] = _around(call.arguments.get("callbacks"), model, first, last)
@@ -245,7 +246,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
         try:
             history = fit(*call.args, **call.kwargs)
         except BaseException:
-            # A callback of the user's that raises, as pruning ones do, hides the epoch's end.
+            # If a user's callback raises, as pruning ones do, `last` has not seen the epoch's end.
             last.report()
             raise
         finally:
@@ -256,7 +257,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
     @functools.wraps(evaluate)
     def measuring(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
         measured = evaluate(model, *arguments, **keywords)
-        # Within a training, Keras validates by this method.
+        # During a training, Keras itself calls this method to validate.
         if not trains:
             watcher.evaluated(model, _by_name(measured))
         return measured
@@ -266,11 +267,11 @@ def watched(watcher: Watcher) -> Iterator[None]:
 
 
 def _around(callbacks: Any, model: keras.Model, first: Any, last: Any) -> Any:
-    """Returns callbacks with one before and one after them."""
+    """Returns callbacks with `first` before and `last` after them."""
     import keras
 
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        # Keras uses the list unchanged: its callbacks have their model already.
+        # Keras uses a CallbackList unchanged: the callbacks in it already have their model.
         for callback in (first, last):
             callback.set_model(model)
         callbacks.callbacks.insert(0, first)
@@ -280,17 +281,17 @@ def _around(callbacks: Any, model: keras.Model, first: Any, last: Any) -> Any:
 
 
 def _watching(watcher: Watcher) -> tuple[Any, Any]:
-    """Returns the first and the last callback of a training: its logs, with all entries."""
+    """Returns a training's first and last callback, which report its logs to a watcher."""
     import keras
 
     class Noting(keras.callbacks.Callback):  # type: ignore[misc]
-        """Sees the logs before the user's callbacks, which may raise."""
+        """Sees the logs before the user's callbacks run, as these may raise."""
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
             last.noted = logs or {}
 
     class Reporting(keras.callbacks.Callback):  # type: ignore[misc]
-        """Sees them after the user's callbacks, which may add entries."""
+        """Reports the logs after the user's callbacks ran, as these may add entries."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -309,14 +310,14 @@ def _watching(watcher: Watcher) -> tuple[Any, Any]:
 
 
 def _by_name(measured: Any) -> dict[str, float]:
-    """Returns the metrics of `model.evaluate`, by names that may be just numbers."""
+    """Returns the metrics of `model.evaluate` by name, or by number if they have no names."""
     if isinstance(measured, Mapping):
         return scalars(measured)
     values = measured if isinstance(measured, list | tuple) else [measured]
     return scalars({str(place): value for place, value in enumerate(values)})
 
 
-# Only rows at equal distances count in larger arrays: a digest then takes 0.1 s, not 1 s.
+# A digest of a larger array covers only rows at equal distances: it takes 0.1 s, not 1 s.
 _MOST_BYTES: Final = 2**26
 
 
@@ -324,7 +325,7 @@ class FitDigests(NamedTuple):
     """Digests of the data of a training."""
 
     data: str = ""  # The digest of all data; empty if it isn't in arrays.
-    # The digest of the targets that validate; empty if there are none, or they are unknown.
+    # The digest of the validation targets; empty if there are none, or they are unknown.
     validation: str = ""
 
 
@@ -333,7 +334,7 @@ def fit_digests(arguments: Mapping[str, Any]) -> FitDigests:
     try:
         return _digests(arguments)
     except Exception:
-        # People may pass anything to fit that Keras takes.
+        # Users may pass `fit` anything that Keras takes.
         return FitDigests()
 
 
@@ -375,12 +376,12 @@ def _array_digest(array: np.ndarray) -> str:
     return array_digest(array) if step <= 1 else f"{array.shape} {array_digest(array[::step])}"
 
 
-# Evaluated in batches of another size, a value differs in its last digits.
+# A value differs in its last digits if it is evaluated in batches of another size.
 _TOLERANCE = 1e-6
 
 
 class Kept(NamedTuple):
-    """Weights of a model, and the epoch that they are of."""
+    """A model's weights, and the epoch after which it had them."""
 
     epoch: int
     weights: Sequence[np.ndarray]
@@ -392,11 +393,11 @@ class _Best(NamedTuple):
 
 
 class MeasuredWeights:
-    """Copies of a model's weights after the epochs that were best by a metric so far.
+    """Copies of a model's weights after the epoch that was best so far, by each metric.
 
     A function may return the best value of a metric over the epochs of its training, what
-    `model.evaluate` measured afterwards, or any other number. The direction of the objective is
-    that of metrics of unknown direction.
+    `model.evaluate` measured afterwards, or any other number. A metric of unknown direction has the
+    objective's direction.
     """
 
     def __init__(self, model: keras.Model, objective: Objective) -> None:
@@ -407,7 +408,7 @@ class MeasuredWeights:
         self._evaluated: list[float] = []
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Takes the model's weights after an epoch, if they are the best by a metric."""
+        """Copies the model's weights after an epoch, if they are the best by a metric."""
         self._last, self._evaluated = epoch, []
         validated = [name for name in metrics if name.startswith("val_")]
         kept: Kept | None = None
@@ -421,22 +422,22 @@ class MeasuredWeights:
             self._best[name] = _Best(now, kept)
 
     def evaluated(self, measured: Mapping[str, float]) -> None:
-        """Takes metrics that were measured after a training."""
+        """Notes metrics that were measured after a training."""
         self._evaluated += measured.values()
 
     def of(self, value: float) -> Kept:
-        """Returns the weights of a value.
+        """Returns the weights that have a value.
 
-        The present weights, if they were evaluated to that value; else those of the epoch after
-        which a metric was best and had that value; else the present weights.
+        Those are the present weights if an evaluation gave the value; else the weights after an
+        epoch that was the best by a metric with this value; else the present weights.
         """
         final = copy_of(self.model)
         if not any(_same(value, each) for each in self._evaluated):
             for best in self._best.values():
                 if _same(value, best.measured.value):
                     return best.kept
-        # A callback may have restored the weights of an earlier epoch; the optimizer's state,
-        # which comes after them, stays.
+        # A callback may have restored an earlier epoch's weights, but not the optimizer's state,
+        # which comes after the weights in a copy.
         count = len(self.model.weights)
         for best in self._best.values():
             if _equal(best.kept.weights[:count], final[:count]):

@@ -45,14 +45,14 @@ if TYPE_CHECKING:
 def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
     """Runs a trial: calls the study's objective function under the trial's seed.
 
-    Its epochs are those of every `model.fit` that it calls, counted on for each model from one
-    training to the next. The metrics of a second model are called ``fit_2/…``. What the function
-    reports is the metric ``value``, at its own steps; the returned number comes last, and is the
-    trial's value.
+    The trial's epochs are those of every `model.fit` that the function calls. A model's count of
+    epochs goes on from one training to the next. The metrics of a second model are called
+    ``fit_2/…``. What the function reports is the metric ``value``, at its own steps; the returned
+    number comes last, and is the trial's value.
 
-    The trial is infeasible if the function raises, or returns no finite number; pruned, without a
-    value, if it raises ``optuna.TrialPruned``. Raises BuilderError if it returns several numbers,
-    or a model.
+    The trial is infeasible if the function raises, or returns no finite number. It is pruned,
+    without a value, if the function raises ``optuna.TrialPruned``. Raises BuilderError if the
+    function returns several numbers, or a model.
     """
     started, spec = time.monotonic(), task.spec
     following = Following(spec, on_epoch)
@@ -60,7 +60,7 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     trial = ObjectiveTrial(task.space, spec.values, number=spec.built_as, report=following.report)
     ended = _Call(study, task, following).result(trial)
     if following.error is not None:
-        # The function may have caught it.
+        # The function may have caught this error.
         raise following.error
     models = f", {following.models} models" if following.models > 1 else ""
     return replace(
@@ -151,7 +151,7 @@ class _Call:
         return self._with_weights(result, following.measured.model, kept)
 
     def _with_weights(self, result: TrialResult, model: keras.Model, kept: Kept) -> TrialResult:
-        """Writes the weights of the value, if they may stay; returns the result with digests."""
+        """Writes the weights that have the value, if they may stay; returns the new result."""
         weights = BestWeights(model)
         weights.take_copy(kept.weights)
         result = replace(result, weights_sha256=weights.sha256)
@@ -166,13 +166,13 @@ class _Call:
         return f"the objective function trains {models} models, so none alone has its value"
 
     def _all_weights(self) -> str:
-        """Returns a digest of the weights of all models, to compare; empty without any."""
+        """Returns a digest of all models' weights, for comparisons; empty without models."""
         digests = self._following.digests
         return hashlib.sha256(";".join(digests).encode()).hexdigest() if digests else ""
 
 
 def _number(returned: Any) -> float | None:
-    """Returns a number as Optuna reads it, also one alone in a list; else None."""
+    """Returns a number, or the only number in a list, as a float, as Optuna does; else None."""
     if isinstance(returned, list | tuple) and len(returned) == 1:
         returned = returned[0]
     if returned is None or isinstance(returned, str):
@@ -184,44 +184,44 @@ def _number(returned: Any) -> float | None:
 
 
 class FunctionEnded(BaseException):
-    """Ends a function before its end; not an `Exception`, which it may catch."""
+    """Stops a function early. It is no `Exception`, as the function may catch those."""
 
 
 class Following:
-    """Follows one call of an objective function; the `Watcher` of its trainings."""
+    """Follows one call of an objective function, as the `Watcher` of its trainings."""
 
     def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
-        self.error: Exception | None = None  # The error of reporting, which is not the function's.
+        self.error: Exception | None = None  # The error of reporting, not of the function.
         self.ended: TrialState | None = None  # The state in which the study ended it.
         self.metrics: dict[int, Mapping[str, float]] = {}  # The metrics of its trainings by epoch.
         self.reported: dict[int, float] = {}  # The reported values, by step from 1.
-        # Weights of the only model that is trained; None once there is another.
+        # The weights of the only model trained so far; None once there is another.
         self.measured: MeasuredWeights | None = None
         self.parameters = 0  # Scalar weights of the last model.
         self.digests: list[str] = []  # Digests of each model's weights after each training.
         self.data = FitDigests()  # Digests of the data of its first training.
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
-        # Models are held weakly, as those of folds take memory. Beside them: their epochs.
+        # The trained models, held weakly, as models of many folds take memory, and their epochs.
         self._models: list[weakref.ref[Any]] = []
         self._epochs: list[int] = []
 
     @property
     def models(self) -> int:
-        """How many models it trained."""
+        """The number of models that the function trained."""
         return len(self._models)
 
     @property
     def length(self) -> int:
-        """The epochs of its longest training; without any, the steps that it reported."""
+        """The most epochs of any model; without a training, the last step that was reported."""
         return max(self._epochs, default=0) or max(self.reported, default=0)
 
     @property
     def epochs(self) -> int:
-        """The epochs of all of its trainings."""
+        """The epochs of all trainings together."""
         return sum(self._epochs)
 
     def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
-        """Takes the model of a training that begins."""
+        """Notes the model of a training that begins."""
         if not self._models:
             self.data = fit_digests(arguments)
         if self._number_of(model):
@@ -232,7 +232,7 @@ class Following:
         self.measured = MeasuredWeights(model, self._spec.objective) if only else None
 
     def epoch_ended(self, model: keras.Model, logs: Mapping[str, float]) -> None:
-        """Takes an epoch of a training."""
+        """Notes the metrics of an epoch of a training."""
         number = self._number_of(model)
         self._epochs[number - 1] += 1
         epoch = self._epochs[number - 1]
@@ -242,28 +242,28 @@ class Following:
         metrics = {f"{prefix}{name}": value for name, value in logs.items()}
         self.metrics[epoch] = {**self.metrics.get(epoch, {}), **metrics}
         if self._tell(epoch, metrics):
-            # Its time is over: its pruner gets nothing but reported values.
+            # The trial's time is over: the pruner itself decides only on reported values.
             self._end("pruned")
 
     def fit_ended(self, model: keras.Model) -> None:
-        """Takes the model of a training that has ended."""
+        """Notes the weights of a model whose training has ended."""
         self.parameters = parameters_of(model)
         self.digests.append(weights_digest([weight.numpy() for weight in model.weights]))
 
     def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
-        """Takes the metrics that `model.evaluate` returned."""
+        """Notes the metrics that `model.evaluate` returned."""
         if self.measured is not None and self.measured.model is model:
             self.measured.evaluated(measured)
 
     def report(self, value: float, step: int) -> bool:
-        """Takes a value that the function reports at a step from 0; returns whether to prune."""
+        """Notes a value that was reported at a step, from 0; returns whether to prune."""
         self.reported[step + 1] = value
         return self._tell(step + 1, {VALUE: value})
 
     def conclude(self, value: float) -> int:
         """Reports the value that the function returned; returns its step.
 
-        That is the last one, or a further one if the last has another value.
+        The step is the last one, or a further one if another value was reported at the last.
         """
         last = max([*self._epochs, *self.reported, 1])
         if self.reported.get(last) == value:
@@ -272,7 +272,7 @@ class Following:
         try:
             self._tell(last, {VALUE: value})
         except FunctionEnded:
-            # The function has ended already.
+            # Nothing is left to end: the function has returned.
             self.ended = None
         return last
 

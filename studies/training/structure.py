@@ -1,11 +1,12 @@
-"""The structure of a model: what decides its traced graph, as a key to compare.
+"""The structure of a model: everything that decides its traced graph, as a key to compare.
 
 It covers everything reachable from the model: attributes of layers, optimizer, losses and metrics,
 and the graph that connects them. Classes and functions of libraries count by name, and are never
-read. Of the user's own, everything that their behaviour may depend on is read: code, constants,
-closures, and the globals that they name. If they name anything else than constants, objects that
-can be read, and what is pure, the structure is unique. It omits what a program gets for each trial:
-the values of variables, and lifted numbers.
+read. Of the user's own classes and functions, everything that their behaviour may depend on is
+read: code, constants, closures, and the globals that they name. If they name anything that is
+neither constant, nor readable, nor pure, the structure is unique: it is equal to no other. A
+structure omits the values that a program gets for each trial: those of variables, and lifted
+numbers.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ from studies.user_code import is_users
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 _ATOMS = (bool, int, float, complex, str, bytes)
-# Methods of Keras's classes that have run before a model is traced: they count for nothing.
+# Methods of Keras's classes that have run before a model is traced, so they don't matter.
 _BEFORE_TRAINING = ("__init__", "build", "get_config", "from_config")
-# Attributes by which code reaches what it does not name.
+# Attributes by which code can reach objects that it does not name.
 _BACK_DOORS = frozenset(
     {*_BEFORE_TRAINING, "__dict__", "__globals__", "__builtins__", "__subclasses__"}
 )
 _ABOUT_CLASSES = ("_abc_impl", "__annotate_func__", "__dataclass_params__")
 _SLOTS = types.MemberDescriptorType | types.GetSetDescriptorType
-# Numbers for unreadable objects.
+# Numbers that make the keys of unique structures differ.
 _own = itertools.count()
 
 
@@ -48,7 +49,7 @@ class _Named(NamedTuple):
     field: int
 
 
-# Objects that consist of a few others, or of their text.
+# The parts of objects that consist of a few others, or of their text.
 _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     (types.MethodType, lambda method: (method.__func__, method.__self__)),
     (functools.partial, lambda partial: (partial.func, partial.args, partial.keywords)),
@@ -116,10 +117,10 @@ class Structure:
         self.others = others  # Other objects that were read.
         self.of_libraries = True  # Whether all code is that of libraries.
         self.reason = ""  # Why the structure is unique.
-        self.state = ""  # Something with state that a program can't get.
+        self.state = ""  # Something with state that a program can't take over.
         self._keras = keras
         self._digest = hashlib.sha256()
-        # Attributes that decide initial values, unless code that runs later reads them.
+        # Attributes that decide initial values, and attributes that the user's code reads later.
         self._initial: set[str] = set()
         self._read: set[str] = set()
         self._places: dict[int, int] = {}
@@ -154,12 +155,12 @@ class Structure:
         self.reason = self.reason or why
 
     def _impure(self, name: str) -> None:
-        """Notes that own code may read something that is no part of the digest."""
+        """Notes that the user's code may read something that is not in the digest."""
         self.of_libraries = False
         self._unreadable(f"code that uses {name}")
 
     def _token(self, value: Any) -> object:
-        """Returns a simple value itself, and for others a place in the queue."""
+        """Returns a simple value itself; queues another object, and returns its place."""
         if value is None or value is Ellipsis or value is NotImplemented:
             return value
         kind = type(value)
@@ -198,7 +199,7 @@ class Structure:
                 self._unreadable(f"a set of objects ({value!r:.60})")
             items = sorted(value, key=repr)
         self._write("collection", self._kind(type(value)), [self._token(item) for item in items])
-        # A library's collections hold only bookkeeping there.
+        # In a library's collections, attributes hold only bookkeeping.
         if is_own(module_of(type(value))):
             self._visit_attributes(value)
 
@@ -224,7 +225,7 @@ class Structure:
             self._impure(f"{module_of(value)}.{name}")
 
     def _kind(self, kind: type) -> object:
-        """Returns the representation of an object's class: a library's name, else its content."""
+        """Returns what stands for a class: its name if it is a library's, else its content."""
         if is_own(module_of(kind)):
             return self._token(kind)
         if library_of(kind) not in PLAIN_CLASSES:
@@ -250,7 +251,7 @@ class Structure:
         self._write(*(self._kind(base) for base in kind.__mro__[1:]))
         unread = {*_ABOUT_CLASSES, *(_BEFORE_TRAINING if is_of_keras(kind) else ())}
         for name, item in vars(kind).items():
-            # Python's own notes of a class, such as its fields, and slots are left out.
+            # Slots, and Python's own notes about a class, such as its fields, are left out.
             is_pythons_note = name.startswith("__") and isinstance(item, dict | tuple)
             if not (is_pythons_note or name in unread or isinstance(item, _SLOTS)):
                 self._write(name, self._token(item))
@@ -262,7 +263,7 @@ class Structure:
         reads = reads_of(code) if is_own(origin_of(function)) else Reads()
         held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-        # The class of a method, for `super()`, is read with its objects.
+        # The class of a method, which `super()` needs, is read with the objects of the class.
         held += [_content_of(cell) for name, cell in cells if name != "__class__"]
         held += function.__dict__.values()
         names = sorted(reads.globals)
@@ -275,16 +276,16 @@ class Structure:
                 self._impure(f"the attribute {name!r}")
 
     def _visit_held(self, held: Iterable[Any], attributes: frozenset[str], seen: set[int]) -> None:
-        """Reads the objects that a function names; in a module, the attributes that it names."""
+        """Reads the objects that a function names; of a module, the attributes that it names."""
         for value in held:
             if not isinstance(value, types.ModuleType):
                 self._write(self._token(value))
                 own = isinstance(value, type) and is_own(module_of(value))
                 if own and is_of_keras(value):
-                    # The function may make an object.
+                    # The function may make an object of the class.
                     self._impure(f"the class {value.__qualname__}")
                 continue
-            # TensorFlow loads some modules late, and puts others in their place.
+            # TensorFlow loads some modules late; until then, other objects stand for them.
             module = sys.modules.get(value.__name__, value)
             self._write("module", module.__name__)
             if id(module) in seen:
@@ -355,7 +356,7 @@ class Structure:
                 self._unreadable(f"an object of the class {kind.__module__}.{kind.__qualname__}")
 
     def _holder_of(self, value: object) -> str:
-        """Returns the layer of a value, as a part of a sentence; or empty."""
+        """Returns a phrase that names the layer that holds a value, or an empty text."""
         for holder in self._alive:
             if isinstance(holder, self._keras.layers.Layer):
                 for _, item in attributes_of(holder):
@@ -407,11 +408,11 @@ class Structure:
         return any(getattr(room, kind.__name__, None) is kind for room in rooms)
 
     def _is_of_initial_values(self, holder: Any, keras_own: bool, name: str, item: Any) -> bool:
-        """Returns whether an attribute decides initial values, which a program gets."""
+        """Returns whether an attribute decides initial values, which a program gets each time."""
         initializer = self._keras.initializers.Initializer
         if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
             return library_of(type(item)) == "keras"
-        # Initializers that are visited make no layer's weights: their seeds count.
+        # An initializer that is visited makes no layer's weights, so its seed counts.
         return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
 
 
@@ -428,7 +429,7 @@ _VISITORS: tuple[tuple[Any, Callable[[Structure, Any], None]], ...] = (
 
 
 def attributes_of(value: Any) -> list[tuple[str, Any]]:
-    """Returns the attributes of an object itself, by name."""
+    """Returns the names and values of an object's attributes, without those of its class."""
     attributes = list(getattr(value, "__dict__", {}).items())
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
@@ -446,7 +447,7 @@ def _content_of(cell: types.CellType) -> Any:
 
 
 def _is_number(item: Any) -> bool:
-    """Returns whether an attribute is a Python float, or one as a tensor (as in Keras's L1)."""
+    """Returns whether an attribute is a float, in Python or in a tensor (as in Keras's L1)."""
     import tensorflow as tf
 
     if type(item) is float:
@@ -456,8 +457,8 @@ def _is_number(item: Any) -> bool:
 
 # Libraries whose objects show their state in attributes.
 _FOLLOWED = ("keras", "tensorflow")
-# Modules whose classes and functions read nothing but their arguments. What TensorFlow's do shows
-# in the graph, which is checked for state.
+# Modules whose classes and functions read nothing but their arguments. State that TensorFlow's
+# functions use shows in the graph, which is checked for it.
 _PURE = frozenset(
     """
     keras.src.activations keras.src.backend keras.src.constraints keras.src.dtype_policies
@@ -498,12 +499,12 @@ _PURE_OF = {
 LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
 """Libraries some of whose names are pure."""
 PLAIN_CLASSES = (*_FOLLOWED, "builtins", "abc", "collections", "enum", "numbers", "typing", "numpy")
-"""Libraries whose objects hide no state, nor do objects of subclasses of their classes."""
+"""Libraries whose classes hide no state in their objects, nor in those of subclasses."""
 _LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
 
 
 class Reads(NamedTuple):
-    """The names of globals, and of attributes, that code reads, with inner functions."""
+    """The names of the globals and attributes that code and its inner functions read."""
 
     globals: frozenset[str] = frozenset()
     attributes: frozenset[str] = frozenset()
@@ -547,9 +548,9 @@ def is_own(module: str) -> bool:
 
 
 def origin_of(thing: Any) -> str:
-    """Returns the name of the module whose code a class or a function is.
+    """Returns the name of the module that has the code of a class or a function.
 
-    Decorators give their functions the names of what they decorate.
+    `module_of` may differ: decorators give their functions the names of what they decorate.
     """
     if isinstance(thing, types.FunctionType):
         return str(thing.__globals__.get("__name__", ""))
@@ -557,7 +558,7 @@ def origin_of(thing: Any) -> str:
 
 
 def is_wrapper(thing: Any) -> bool:
-    """Returns whether a function was made of others, by Python's decorators or by Keras's."""
+    """Returns whether a decorator of Python or Keras made a function from another one."""
     if not isinstance(thing, types.FunctionType):
         return False
     named: Any = sys.modules.get(module_of(thing))
@@ -568,12 +569,12 @@ def is_wrapper(thing: Any) -> bool:
 
 
 def is_followed(thing: Any) -> bool:
-    """Returns whether a class or a function shows its state in attributes, for all we know."""
+    """Returns whether a class or a function is expected to show its state in attributes."""
     return library_of(thing) in _FOLLOWED or is_own(module_of(thing))
 
 
 def is_of_keras(kind: type) -> bool:
-    """Returns whether objects of a class are Keras's or TensorFlow's, perhaps of an own kind."""
+    """Returns whether a class is Keras's or TensorFlow's, or a subclass of such a class."""
     return any(library_of(base) in _FOLLOWED for base in kind.__mro__)
 
 

@@ -49,7 +49,7 @@ class Training:
     spec: TrialSpec
     callbacks: Sequence[keras.callbacks.Callback]  # The user's own, new for this trial.
     hp: Hyperparameters
-    initial_epoch: int = 0  # Epochs that the model was trained before.
+    initial_epoch: int = 0  # The number of epochs trained before.
     unfit: str = ""  # Why `model.fit` must train the model, or empty.
     traced: Sequence[str] = ()  # What the steps were traced for before an interruption.
     validates: bool = True  # Whether there is validation data; if not, `model.fit` trains.
@@ -58,7 +58,8 @@ class Training:
 class NotTrainedError(InternalError):
     """A training failed where `model.fit` might succeed.
 
-    Its text says how. Model and callbacks must be built again, and trained by `model.fit`.
+    The error's text says how it failed. Model and callbacks must be built again, and trained by
+    `model.fit`.
     """
 
 
@@ -98,7 +99,7 @@ class Trainer(Protocol):
 
     @property
     def used(self) -> tuple[str, str]:
-        """The trainer used last, such as "plain", and why not the faster one, or an empty text."""
+        """The name of the trainer used last, such as "plain"; why it was not the faster one."""
         ...
 
     @property
@@ -118,14 +119,14 @@ class Trainer(Protocol):
         """Trains until the spec's epochs are done, `on_epoch` says stop, or a callback does.
 
         Returns metrics that count in place of every epoch's, if the training concludes. Raises
-        NotTrainedError if it must start again, with `training.unfit` set; ChangedModelError if it
-        must start again from its first epoch.
+        NotTrainedError if the training must start again, with `training.unfit` set, and
+        ChangedModelError if it must start again from its first epoch.
         """
         ...
 
 
 def check_traced_alike(traced: Sequence[str], structure: Structure) -> None:
-    """Raises ChangedModelError if a step is traced for something else than before."""
+    """Raises ChangedModelError if a step is traced for another structure than before."""
     if traced and structure.traced not in traced:
         raise ChangedModelError("a callback changed the model at an earlier epoch")
 
@@ -155,7 +156,7 @@ class PlainTrainer:
         self.traced = ()
         batches = self._batches_of(training)
         with contextlib.closing(batches), warnings.catch_warnings():
-            # Keras warns that it can't shuffle a tf.data.Dataset: the order is ours.
+            # Keras warns that it can't shuffle a tf.data.Dataset, which is shuffled already.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
             # A user's training step may end its own validation early; ours does not.
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
@@ -174,7 +175,7 @@ class PlainTrainer:
                     _begin_epochs(batches, training),
                     *([self._noting(training)] if may_change_model(training.callbacks) else []),
                     *training.callbacks,
-                    # It comes last, to see the entries that the user's callbacks add.
+                    # This callback comes last, to see the entries that the user's callbacks add.
                     end_epochs(on_epoch),
                 ],
             )
@@ -184,7 +185,7 @@ class PlainTrainer:
         import keras
 
         model, trainer = training.model, self
-        # By step: the function, and what it was traced for.
+        # For each step, its function and the structure that it was traced for.
         noted: dict[int, tuple[Any, str]] = {}
 
         def note(step: int, function: Any) -> None:
@@ -224,10 +225,10 @@ class PlainTrainer:
 
 
 def _make_variables(training: Training) -> None:
-    """Makes the variables of loss, metrics and optimizer, if no code of the user can notice.
+    """Makes the variables of loss, metrics and optimizer, if none of the user's code can notice.
 
-    A user's code may count its calls, and callbacks may see variables. A failure need not mean that
-    `fit` fails, as a loss may need several samples.
+    The user's code may count its calls, and callbacks may see variables. A failure here need not
+    mean that `fit` fails: a loss may need several samples.
     """
     if may_change_model(training.callbacks) or not Structure(training.model).of_libraries:
         return
@@ -247,7 +248,7 @@ def _begin_epochs(
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def set_params(self, params: dict[str, Any]) -> None:
-            # The user's callbacks get the same object after this one.
+            # The user's callbacks get the same dict after this callback.
             batches.correct(params)
             super().set_params(params)
 
@@ -257,7 +258,7 @@ def _begin_epochs(
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             if batches.ended(batch):
-                # Keras raises it at the end of data too.
+                # Keras itself raises this at the end of data.
                 raise StopIteration
 
     return BeginEpochs()
@@ -275,7 +276,7 @@ def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
     return EndEpochs()
 
 
-_SAMPLES = 8  # Samples to rehearse with.
+_SAMPLES = 8  # The number of samples to rehearse with.
 _OTHERS = (
     "the HyperModel's fit trained other models than the given one, so no weights are known to have "
     "this value. Train the given model, with the given callbacks, to get a checkpoint"
@@ -302,9 +303,9 @@ def has_own_fit(build: object) -> bool:
 class HyperModelTrainer:
     """Trains by a Keras Tuner HyperModel's own `fit`, on arrays.
 
-    Keras Tuner's contract (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): it is
-    called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and returns the history of
-    `model.fit`, or a number or a dict of metrics that is the trial's outcome.
+    Keras Tuner's contract (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): the
+    method is called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and returns the
+    history of `model.fit`, or a number or a dict of metrics that is the trial's outcome.
 
     All random states are set before, so shuffling depends on the trial's seed. A training can't be
     resumed between epochs.
@@ -364,7 +365,8 @@ class HyperModelTrainer:
         if value is not None and measured is not None:
             has_value = math.isclose(measured, value, rel_tol=_TOLERANCE)
         else:
-            # Only these weights can have a metric of the user's own.
+            # A metric of the user's own can't be measured again. Only the final weights can have
+            # its value if it is the last epoch's, or if nothing else was trained.
             has_value = value == last or (not others and len(fitted) <= 1)
         if has_value:
             return ""
@@ -400,8 +402,8 @@ class HyperModelTrainer:
                     warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
                     return self._fit(hp, model, part.x, _targets(part), **keywords)
             except TypeError as error:
-                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)` tunes it: leave it out. Python
-                # raises before anything is trained.
+                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)` sets a keyword twice: leave it
+                # out. Python raises this error before anything is trained.
                 twice = _GIVEN_TWICE.search(str(error))
                 if twice is None or twice[1] not in keywords:
                     raise
@@ -433,7 +435,7 @@ def rehearse(
     tf.config.run_functions_eagerly(True)
     try:
         with warnings.catch_warnings():
-            # TensorFlow warns that it does not apply to tf.data.
+            # TensorFlow warns that eager running does not apply to tf.data.
             warnings.filterwarnings("ignore", message=".*run_functions_eagerly.*")
             outcome = trainer.train(training, on_epoch)
     finally:
@@ -459,7 +461,7 @@ def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
 
 @contextlib.contextmanager
 def _fitted_models() -> Iterator[list[keras.Model]]:
-    """Collects the models whose `fit` is called within, one for each call."""
+    """Collects the models whose `fit` is called within the context, one for each call."""
     import keras
 
     fitted: list[keras.Model] = []

@@ -1,10 +1,10 @@
-"""The state of a training after an epoch, in a file, to resume from bit for bit.
+"""The state of a training after an epoch, in a file from which it resumes bit for bit.
 
-A safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header; reading it
-runs no code. It holds the weights and the optimizer's variables after the last epoch and after the
-best one, the metrics of every epoch, the state of the callbacks, and variables of losses and
-metrics if they can be identified reliably. Random states are not in it: they are functions of the
-trial's seed and the epoch.
+It is a safetensors file (https://huggingface.co/docs/safetensors) of arrays and a JSON header;
+reading it runs no code. It holds the weights and the optimizer's variables after the last epoch and
+after the best one, the metrics of every epoch, the state of the callbacks, and variables of losses
+and metrics if they can be identified reliably. Random states are not in it: they are functions of
+the trial's seed and the epoch.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class TrainingState:
     best_weights: Sequence[np.ndarray]  # The same after the best epoch.
     callbacks: Sequence[Mapping[str, Any]] = ()
     stopped: bool = False  # Whether a callback ended the training with the last epoch.
-    trainer: tuple[str, str] = ("", "")  # Its name, and why not the faster one.
+    trainer: tuple[str, str] = ("", "")  # The trainer's name, and why it is not the faster one.
     beyond: Sequence[np.ndarray] = ()  # Variables beyond the weights.
     beyond_names: Sequence[str] = ()
     traced: tuple[str, ...] = ()  # What the training and the validation step were traced for.
 
 
 def identity_of(spec: TrialSpec) -> str:
-    """Returns a key that is equal for trainings if one can resume the other.
+    """Returns a key that two trainings share if one can resume the other.
 
     It covers the spec without its number, its attempt and its epochs, but with the number that the
     builder sees.
@@ -92,7 +92,7 @@ def write_state(path: Path, state: TrainingState) -> None:
         return value
 
     callbacks = [plain(dict(captured)) for captured in state.callbacks]
-    # After a best epoch both are the same arrays, which are written once.
+    # After the best epoch, its weights and the last ones are the same arrays, written once.
     best_is_last = state.best_weights is state.last
     arrays |= {f"beyond/{i}": _in_order(array) for i, array in enumerate(state.beyond)}
     for part in ("last",) if best_is_last else ("last", "best_weights"):
@@ -189,7 +189,7 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-# Callbacks of Keras's whose files, or functions, can't be saved.
+# Keras's callbacks whose files or functions can't be saved.
 _UNKNOWN = frozenset(
     {"BackupAndRestore", "CSVLogger", "LambdaCallback", "RemoteMonitor", "SwapEMAWeights",
      "TensorBoard"}
@@ -198,14 +198,14 @@ _OPERATION = "keras.ops"
 
 
 class CallbackStateError(InternalError):
-    """A callback keeps something that can't be saved; names it."""
+    """A callback keeps something that can't be saved; the error's text names it."""
 
 
 def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
-    """Returns the state of each callback: its attributes, arrays copied.
+    """Returns the state of each callback: its attributes, with copies of arrays.
 
-    Anything but numbers, texts, arrays and containers of them raises CallbackStateError. Functions
-    are ignored in Keras's own callbacks, which never change them.
+    Raises CallbackStateError for anything but numbers, texts, arrays and containers of these.
+    Functions are ignored in Keras's own callbacks, which never change them.
     """
     return [_captured(callback) for callback in callbacks]
 
@@ -221,7 +221,8 @@ def restore(
             if isinstance(value, Mapping) and set(value) == {_OPERATION}:
                 setattr(callback, name, getattr(keras.ops, value[_OPERATION]))
             else:
-                # It is copied, as the callback changes objects that the state still needs.
+                # The value is copied, as the callback may change objects that the state still
+                # needs.
                 setattr(callback, name, _copied(value, callback, name))
 
 
@@ -278,15 +279,15 @@ class Beyond(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """The identity of the variables: places, types and shapes."""
+        """Texts that identify the variables: paths, types and shapes."""
         return [f"{v.path} {v.dtype} {tuple(v.shape)}" for v in self.variables]
 
 
 def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Beyond:
     """Finds the variables of a training beyond its weights.
 
-    Left out are the model's own seed generators, which are set for each epoch, and the metrics of
-    Keras's that are reset for each.
+    It leaves out the model's own seed generators, which are set for each epoch, and those metrics
+    of Keras that are reset for each epoch.
     """
     structure = structure or Structure(model)
     if structure.state:
@@ -297,7 +298,7 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Be
     saved |= _reset_each_epoch(model)
     others = [variable for variable in structure.variables if id(variable) not in saved]
     if others and structure.reason:
-        # Their order may differ next time.
+        # The variables' order may differ next time.
         return Beyond((), f"the model holds {structure.reason}, and variables beyond its weights")
     return Beyond(others)
 
@@ -311,7 +312,7 @@ def _reset_each_epoch(model: keras.Model) -> set[int]:
             continue
         inner = getattr(metric, "metrics", None)
         if inner:
-            # This metric only holds others.
+            # This metric only holds other metrics.
             waiting += inner
         else:
             variables |= {id(variable) for variable in metric.variables}

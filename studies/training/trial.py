@@ -73,10 +73,10 @@ def run_trial(
 ) -> TrialResult:
     """Runs a trial.
 
-    If `data` makes the data of each trial, the result has its digests and class weights. Else the
-    classes of the spec are weighted here. A trial is infeasible if its builder raises, if its data
-    can't be made, or if its training raises or diverges before an epoch has a value. After that it
-    keeps its best epoch.
+    If `data` makes each trial's data, the result has the digests and class weights of that data.
+    Otherwise the class weights of the spec are used. A trial is infeasible if its builder raises,
+    if its data can't be made, or if its training raises or diverges before an epoch has a value. If
+    the training fails later, the trial keeps its best epoch.
 
     Raises ObjectiveError if the model does not log the objective, StudyError if a checkpoint can't
     be written, and whatever `on_epoch` raises.
@@ -94,11 +94,11 @@ class _Run:
     reports: Reports
     trainer: Trainer
     started: float
-    unfit: str = ""  # Why `model.fit` must train it, or empty.
-    stateless: bool = False  # Whether it is trained from its first epoch, and keeps no states.
+    unfit: str = ""  # Why `model.fit` must train the model, or empty.
+    stateless: bool = False  # Whether the trial starts at its first epoch and keeps no states.
 
     def result(self) -> TrialResult:
-        """Runs the trial, again if it must start again."""
+        """Runs the trial, and runs it again if it must start again."""
         number, self.stateless = self.task.spec.number, self.trainer.concludes
         changed = False
         try:
@@ -157,10 +157,10 @@ class _Run:
             if not self.stateless:
                 state = last_state(task, model, splits, callbacks)
                 if state is None and (task.origin is not None or spec.attempt > 1):
-                    # The attempt to restore one may have changed the model.
+                    # The attempt to restore a state may have changed the model.
                     model, callbacks = _build(self.study, hp, spec, splits)
         except Exception as error:
-            # The builder may fail for these values alone: the default ones were checked before.
+            # The builder may fail only for these values: the default ones were checked before.
             if is_fatal(error):
                 raise fatal(error) from None
             if isinstance(error, BuilderError):
@@ -187,7 +187,7 @@ class _Run:
         )
         trained = self._train(training, watch, state)
         if self.reports.error is not None:
-            # The training may have caught it.
+            # The training may have caught this error.
             raise self.reports.error
         result = watch.result(parameters_of(model))
         kept = result.best is not None and task.may_stay(result.best)
@@ -201,7 +201,7 @@ class _Run:
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
     def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
-        """Trains a model, from its first epoch or from a state; False if nothing was left to do."""
+        """Trains a model from its first epoch or a state; returns False if no epoch was left."""
         build = self.study.build
         if state is not None:
             if not watch.resume_from(state):
@@ -268,7 +268,7 @@ def _build(
             try:
                 make_weights(model, splits)
             except Exception:
-                # A model that can't be called so: `fit` shows whether it can be trained.
+                # The model can't be called with a sample: `fit` shows whether it can be trained.
                 _log.debug("the model can't be called with a sample", exc_info=True)
                 begin_trial(spec.seed)
                 model = build_model(study, hp, splits)
@@ -281,14 +281,14 @@ def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
 
 
 def tell_once(number: int, what: str) -> None:
-    """Shows the traceback of an error, the first time."""
+    """Logs the traceback of an error when it first occurs."""
     if what not in _told:
         _told.add(what)
         _log.warning("trial %d raised", number, exc_info=True)
 
 
 def mistake_of(error: Exception, build: Any) -> str:
-    """Returns the error, if it may be a mistake in the study's code."""
+    """Returns the text of an error that may be a mistake in the study's code; else nothing."""
     if isinstance(error, BuilderError):
         return str(error)
     return "" if out_of_memory(error) or gives_up_trial(error) else explain(error, build)
@@ -298,7 +298,7 @@ OnEpochResult = Callable[[EpochResult], Decision]
 
 
 class Reports:
-    """Reports epochs, and keeps errors of reporting, which are not the training's."""
+    """Reports epochs, and keeps an error of reporting apart from the training's own errors."""
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch
@@ -307,7 +307,7 @@ class Reports:
         self.error: Exception | None = None
 
     def begin_again(self) -> None:
-        """Makes it repeat the decisions on epochs that were reported before."""
+        """Makes further calls repeat the decisions on epochs that were already reported."""
         self._known = dict(self._decided)
 
     def __call__(self, epoch: EpochResult) -> Decision:
@@ -323,9 +323,9 @@ class Reports:
 
 
 class Watch:
-    """Follows one training. After the answer to an epoch it calls `then` with it.
+    """Follows one training, and calls `then` after the decision on each epoch.
 
-    If its trainer concludes, the training may return its outcome at the end: epochs may then lack
+    If the trainer concludes, the training may return its outcome at the end, and epochs may lack
     the objective.
     """
 
@@ -356,20 +356,20 @@ class Watch:
         self._diverged = False
 
     def resume_from(self, state: TrainingState) -> bool:
-        """Resumes a training where it stopped; False if it has ended."""
+        """Takes over the epochs of a state; returns whether the training goes on after them."""
         self.best = state.best
         self.weights.take_copy(state.best_weights, state.weights_sha256)
         last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
             self._epochs.append(metrics)
             # The training continued after earlier epochs, so a pruner that knows more by now can't
-            # stop it there: best epoch and weights are those after the last epoch.
+            # stop it there: the best epoch and the weights are those after the last epoch.
             if not self._decided(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs
 
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Takes an epoch; False ends the training."""
+        """Takes the metrics of an epoch; returns False to end the training."""
         goes_on = self._take_epoch(epoch, metrics)
         self._then(epoch, metrics)
         return goes_on
@@ -390,14 +390,14 @@ class Watch:
             if whole or best is None or now.rank(objective) < best.rank(objective):
                 self._take(now)
         goes_on = self._decided(epoch, metrics)
-        # A cut training is resumed; an ended one may be continued by another trial.
+        # An interrupted training can be resumed, and another trial may continue an ended one.
         ends = not goes_on or epoch == self.spec.epochs
         self._checkpoints.after_epoch(self._epochs, self.best, last=ends)
         return goes_on
 
     def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
-        """Reports an epoch, and takes the decision; False ends the training."""
-        # The trial that this one continues has reported it already.
+        """Reports an epoch and applies the decision on it; returns False to end the training."""
+        # The trial that this one continues has reported this epoch already.
         reported = epoch <= self.spec.initial_epoch
         decision = "continue" if reported else self._tell(self._result_of(epoch, metrics))
         wrong = self._not_finite(metrics)
@@ -415,11 +415,11 @@ class Watch:
         return decision == "continue"
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
-        """Takes the outcome that a training returns: it counts instead of epochs."""
+        """Takes the outcome that a training returns, which counts instead of its epochs."""
         if self.state != "complete":
             return
         if self._diverged:
-            # The outcome is of a training beyond the epoch that the trial ends with.
+            # The outcome is that of a training that went on after the trial's last epoch.
             self._give_up(self._reason)
             return
         metric = self.spec.objective.metric
@@ -441,7 +441,7 @@ class Watch:
         self._take(BestEpoch(len(self._epochs), metrics[metric], metrics))
 
     def _take(self, best: BestEpoch) -> None:
-        """Takes the best epoch so far, with the weights if the model has them."""
+        """Notes the best epoch so far, and copies its weights if the model has them."""
         self.best, self.unsaved = best, self._trainer.unsaved
         if self.unsaved:
             self.weights.forget()
@@ -449,9 +449,9 @@ class Watch:
             self.weights.take()
 
     def fail(self, reason: str, raised: str = "") -> None:
-        """Ends the training for a reason: with its best epoch, or infeasible if it has none.
+        """Ends the training for a reason; without a best epoch, makes the trial infeasible.
 
-        A training that concludes has none before its end: its outcome counts instead of epochs.
+        If the trainer concludes, no epoch counts before the outcome, unless the training diverged.
         """
         self._raised = raised
         if self.best is None or (self._concludes and not self._diverged):

@@ -1,4 +1,4 @@
-"""Models, callbacks and data made of hyperparameters; which way metrics get better."""
+"""Makes models, callbacks and data from hyperparameters; finds the direction of metrics."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def build_model(
 ) -> keras.Model:
     """Calls the study's builder, for the data of a trial; an error of the builder is passed on.
 
-    Raises BuilderError if it returns no Keras model, reads a name that the space lacks, or returns
-    an uncompiled model that no overridden `fit` trains.
+    Raises BuilderError if the builder returns no Keras model, reads a name that the space lacks, or
+    returns an uncompiled model that no overridden `fit` trains.
     """
     try:
         with noting_environment(), building_for(splits):
@@ -82,7 +82,7 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
 
 
 def _why_no_model(returned: Any) -> str:
-    """Returns a guess why a builder returns something else."""
+    """Returns a guess at why a builder returns no model."""
     if returned is None:
         return "Does it return the model?"
     if isinstance(returned, numbers.Real):
@@ -114,7 +114,7 @@ def _new(value: Any) -> Any:
 
 
 def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
-    """Returns the function that builds a model: of a Keras Tuner HyperModel, its method."""
+    """Returns the function that builds a model; for a Keras Tuner HyperModel, its method."""
     method = getattr(build, "build", None)
     return method if callable(method) else build  # type: ignore[no-any-return]
 
@@ -136,13 +136,13 @@ def build_callbacks(
 
 
 def check_logged(metric: str, logged: set[str]) -> None:
-    """Raises ObjectiveError, with the logged metrics, if an objective is not among them."""
+    """Raises ObjectiveError, which names the logged metrics, if a metric is not among them."""
     if metric not in logged:
         raise unknown_metric(metric, logged)
 
 
 def settled(objective: str | Objective, model: keras.Model | None) -> Objective:
-    """Returns an objective with its direction, by its name or a model that has measured a batch.
+    """Returns an objective with its direction, if need be by a model that has measured a batch.
 
     Raises ObjectiveError if neither the name nor the metric's object shows the direction.
     """
@@ -155,10 +155,10 @@ def settled(objective: str | Objective, model: keras.Model | None) -> Objective:
 
 
 def _direction(name: str, model: keras.Model) -> Direction | None:
-    """Returns the direction of a metric, by its logged name.
+    """Returns the direction of the metric that is logged under a name; None if unknown.
 
-    Keras logs a metric under its name, after that of its output if there are several, and before a
-    number if two have the same name.
+    Keras logs a metric under its name. It puts the output's name before that if there are several
+    outputs, and a number after it if two metrics have the same name.
     """
     logged = name.removeprefix("val_")
     outputs = list(getattr(model, "output_names", None) or ())
@@ -182,7 +182,7 @@ def _direction_of(metric: Any) -> Direction | None:
             direction = known_direction(snake_case(kind.__name__))
             if direction is not None:
                 return direction
-    # A user may name Keras's function: MeanMetricWrapper(keras.losses.mse, "error").
+    # A user may give Keras's function another name: MeanMetricWrapper(keras.losses.mse, "error").
     with contextlib.suppress(Exception):
         function = metric.get_config()["fn"]
         if function.get("module", "").partition(".")[0] in ("keras", "builtins"):
@@ -191,17 +191,17 @@ def _direction_of(metric: Any) -> Direction | None:
 
 
 def snake_case(name: str) -> str:
-    """Returns Keras's name for a class: of a metric by default, of a loss for its function."""
+    """Returns a class's name as Keras writes it for a metric by default, or a loss's function."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 DATA_SETS_KEPT = 4
-"""In each process, as each takes memory."""
+"""The number of data sets kept in each process, as each takes memory."""
 
 
 class Made(NamedTuple):
-    """The data made for a trial, without the weights of its classes, and these."""
+    """The data made for a trial, not yet weighted by class, and the class weights."""
 
     data: DescribedData
     splits: LoadedData
@@ -209,10 +209,10 @@ class Made(NamedTuple):
 
 
 class MadeData:
-    """Makes the data of each trial; keeps the last data sets, by the values that were read.
+    """Makes the data of each trial; keeps the last data sets, by the values of `hp` that were read.
 
-    Its function is called under the study's seed: it should depend on `hp` alone. The study's
-    `data`, its `class_weight`, both or neither are functions of `hp`.
+    The function of the data is called under the study's seed, and should depend on `hp` alone. The
+    study's `data`, its `class_weight`, or both may be functions of `hp`.
     """
 
     def __init__(self, study: StudyDefinition) -> None:
@@ -221,7 +221,7 @@ class MadeData:
         self._streamed: bool | None = None
 
     def described(self, hp: Any) -> DescribedData:
-        """Returns the description of the data; `hp` is read as if it were made each time."""
+        """Returns the data's description; reads `hp` as if the data were made each time."""
         study = self._study
         if isinstance(study.data, DescribedData):
             return study.data
@@ -236,7 +236,7 @@ class MadeData:
             with noting_environment():
                 made: object = study.data(recorded)  # type: ignore[arg-type, misc]
         finally:
-            # The function is called for some trials only.
+            # The function runs for some trials only, so its settings must not last.
             restore_settings()
         if not isinstance(made, DescribedData):
             raise BuilderError(
@@ -249,15 +249,16 @@ class MadeData:
         return made
 
     def weights_of(self, hp: Any) -> Any:
-        """Returns the class weights of hyperparameters, as the study gives them."""
+        """Returns the class weights for hyperparameters, as the study gives them."""
         class_weight = self._study.class_weight
         return check_class_weight(class_weight(hp)) if callable(class_weight) else class_weight
 
     def of(self, hp: Any) -> Made:
-        """Returns the data of hyperparameters, and its class weights.
+        """Returns the data for hyperparameters, and its class weights.
 
-        Raises what the functions raise, a DataError if the data can't be loaded, and a StudyError
-        if it is no data, of another kind than before, or does not suit the class weights.
+        Raises what the study's functions raise, a DataError if the data can't be loaded, and a
+        StudyError if they return no data or another kind of data than before, or if the class
+        weights do not suit the data.
         """
         data = self.described(hp)
         streamed = data.in_batches
@@ -308,7 +309,7 @@ def made_data(study: StudyDefinition) -> MadeData | None:
 
 
 def splits_for(data: AnyData, hp: Any) -> LoadedData:
-    """Returns the data that a trial is trained on, its classes weighted if `data` makes it."""
+    """Returns the data that a trial is trained on, with weighted classes if `data` makes it."""
     if not isinstance(data, MadeData):
         return data
     data_of_trial = data.of(hp)

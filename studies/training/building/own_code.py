@@ -1,8 +1,8 @@
 """A model's own code: its layers, losses and functions that are not Keras's, pickled by value.
 
-Keras saves only their names, and loads them if they have been registered. So a registered model
-contains them as cloudpickle writes them, with all that they use of the user's modules. Python of
-the same version reads them, without the study's file and its data.
+Keras saves only their names, and loads them only if they are registered with Keras. So a model in
+MLflow's registry contains them as cloudpickle writes them, with all that they use of the user's
+modules. Python of the same version reads them, without the study's file and its data.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class OwnCode(NamedTuple):
 
     pickled: bytes = b""  # The objects by the names that Keras looks for; empty without any.
     missing: tuple[str, ...] = ()  # Layers and their parts that can't be included, and why.
-    missing_compiled: tuple[str, ...] = ()  # Likewise, for the arguments of compile.
+    missing_compiled: tuple[str, ...] = ()  # The same for the arguments of compile.
 
 
 def own_code(model: keras.Model) -> OwnCode:
-    """Returns the code of the own objects of a model that Keras can save."""
+    """Returns the code of the user's own objects in a model that Keras can save."""
     import keras
 
     config = keras.saving.serialize_keras_object(model)
@@ -91,9 +91,9 @@ def loading_warnings(model: keras.Model) -> list[str]:
 
 
 def _named_in(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
-    """Yields own objects in Keras's description: names that Keras looks up, and names in code.
+    """Yields a description's own objects: the name that Keras looks up, and the name in code.
 
-    For a lambda, the name of its layer.
+    For a lambda, the first is the name of its layer.
     """
     if isinstance(part, Mapping):
         kind, inner = part.get("class_name"), part.get("config")
@@ -119,7 +119,7 @@ def _is_keras(part: Mapping[str, Any]) -> bool:
 
 
 def _held_by(model: keras.Model) -> dict[str, Any]:
-    """Returns the functions, and the classes of the objects, that a model holds, by their names."""
+    """Returns, by name, the functions that a model holds and the classes of its objects."""
     named: dict[str, Any] = {}
     compiled = compile_arguments(model) if model.compiled else {}
     waiting: list[Any] = [model, compiled]
@@ -145,7 +145,7 @@ def _held_by(model: keras.Model) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _users_modules_by_value() -> Iterator[None]:
-    """Lets cloudpickle include code of the user's modules, instead of their names."""
+    """Makes cloudpickle include the code of the user's modules, not just their names."""
     import cloudpickle
 
     modules = [

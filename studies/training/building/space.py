@@ -1,4 +1,4 @@
-"""A study's space: declared, or found by tracing its builder; then tailored."""
+"""Finds a study's space, by its declaration or by tracing its builder, and tailors it."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ def resolve_space(
     """Returns a study with its final space.
 
     Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. A few samples
-    of the data serve to trace a HyperModel's own `fit`. An objective function has no data, and is
-    traced as such. Raises BuilderError if the builder can't be traced, or the default values make
-    no data.
+    of the data serve to trace a HyperModel's own `fit`. An objective function has no data: `traced`
+    is traced instead of a builder. Raises BuilderError if the builder can't be traced, or the
+    default values make no data.
     """
     assert data is not None or traced is not None, "one of them is traced"
     build = _traced(study, data) if data is not None else traced
     # With --only, other hyperparameters never vary, even if they are declared later.
     joins = study.tailoring.only is None
-    # Optuna's examples call Keras's clear_session in each build, which makes Python check all its
-    # objects: a quarter of a second, except for frozen ones.
+    # Optuna's examples call Keras's clear_session in each build. That makes Python check all its
+    # objects for a quarter of a second, but not frozen ones.
     gc.freeze()
     try:
         if study.space is not None:
@@ -144,7 +144,7 @@ def _with_declared(
 
 
 def _is_the_last(error: Exception) -> bool:
-    """Returns whether an exception ends tracing, as other values would raise it too."""
+    """Returns whether an exception ends tracing because other values would raise it too."""
     return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
 
 

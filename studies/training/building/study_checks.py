@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 
 
 _SAMPLES = 4
-# Points of the space to check whether other hyperparameters fail like the default ones.
+# Points of the space at which other hyperparameters are tried if the default ones fail.
 _OTHER_PLACES = (0.25, 0.75)
 
 
 class Checked(NamedTuple):
     """The outcome of checking a study's default hyperparameters."""
 
-    warnings: list[str]  # A builder that raises is one: other hyperparameters may suit it.
+    warnings: list[str]  # Also if the builder raises: other hyperparameters may suit it.
     objective: Objective  # The objective with its direction.
     model_bytes: int = 0  # The size of the weights, as floats of 32 bits; 0 without a model.
 
@@ -64,7 +64,7 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
 
     So mistakes are reported before anything is written. Raises BuilderError if the builder returns
     no compiled model, or reads what the space lacks; if output layer, loss and targets can't fit;
-    or if the study's trainer is "compiled" and the model or its callbacks can't be. Raises
+    or if the study's trainer is "compiled" and the model or its callbacks can't be compiled. Raises
     ObjectiveError if the model does not log the objective, or its direction is unknown.
     """
     assert study.space is not None, "a session resolves the study's space"
@@ -121,7 +121,7 @@ def _try_model(
     """Trains a model for one batch, and validates it; returns the names of its metrics.
 
     It runs the steps untraced: tracing, as in `fit`, would take longer than all the rest. A failure
-    counts only if `fit`, with another model, fails too.
+    counts only if `fit` fails too, with a new model.
     """
     try:
         return _step_once(model, splits)
@@ -161,9 +161,9 @@ def _samples(model: keras.Model, splits: LoadedData) -> list[tuple[Any, ...]]:
 
 
 def _failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str) -> str:
-    """Returns the message for default hyperparameters that fail, if others may not.
+    """Returns the warning that the default hyperparameters fail, if others may succeed.
 
-    If others fail alike, it is a mistake in the study's code, and a BuilderError is raised.
+    Raises BuilderError if others fail alike: then it is a mistake in the study's code.
     """
     if is_fatal(error):
         raise fatal(error)
@@ -193,7 +193,7 @@ def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
 
 
 def _raised(study: StudyDefinition, data: AnyData, hp: Hyperparameters) -> str:
-    """Builds and tries a model; returns the error, or None."""
+    """Builds and tries a model; returns the text of its error, or nothing."""
     try:
         splits = splits_for(data, hp)
         begin_trial(study.seed)
@@ -237,16 +237,18 @@ class _Loss:
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
     """Raises BuilderError with all mistakes if outputs and losses don't fit the targets.
 
-    Only certain mistakes are refused: Keras would raise during a trial, or train silently and
-    uselessly. A user's own losses, and subclasses of models and layers, are not checked. Each of
-    several outputs is checked separately; they are paired with targets and losses as Keras pairs
-    them (`CompileLoss` in keras/src/trainers/compile_utils.py), and unclear cases are left out.
+    Only mistakes that are certain are refused: with such a mistake, Keras raises during a trial, or
+    trains silently and uselessly. A user's own losses, and subclasses of models and layers, are not
+    checked. Each of several outputs is checked separately; they are paired with targets and losses
+    as Keras pairs them (`CompileLoss` in keras/src/trainers/compile_utils.py), and unclear cases
+    are left out.
 
     Sources: https://keras.io/api/losses/probabilistic_losses/ and
     https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
     `losses.loss.squeeze_or_expand_to_same_rank` for which shapes it takes as the same.
 
-    All targets are checked, as few may be wrong. The model raises what it raises when it is built.
+    All targets are checked, as only a few may be wrong. An error of building the model is passed
+    on.
     """
     if not _is_of_keras(model):
         return
@@ -262,7 +264,7 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
 
 
 def check_weighted(model: keras.Model, part: Part) -> None:
-    """Checks that a model can weight the targets of several outputs.
+    """Raises BuilderError if Keras can't weight the samples of a model with several outputs.
 
     Keras looks for an output's weights at the place of the output (`CompileLoss.call`).
     """
@@ -415,7 +417,7 @@ def _crossentropy(targets: Shape, output: Shape) -> str:
 
 
 def _activation(output: Any) -> str:
-    """Returns "softmax" (over the last axis), "sigmoid", "linear" (any number), or else nothing."""
+    """Returns the activation: "softmax" (over the last axis), "sigmoid", "linear", or nothing."""
     import keras
 
     layer = made_by(output)
@@ -445,7 +447,7 @@ def _is_of_keras(thing: object) -> bool:
 
 
 def _same_shape(targets: Shape, output: Shape) -> bool:
-    """Returns whether Keras treats two shapes as equal: one may have another last axis of 1."""
+    """Returns whether Keras treats two shapes as equal: one may have an extra last axis of 1."""
     if len(targets) == len(output) + 1 and targets[-1] == 1:
         targets = targets[:-1]
     elif len(output) == len(targets) + 1 and output[-1] == 1:
@@ -454,7 +456,7 @@ def _same_shape(targets: Shape, output: Shape) -> bool:
 
 
 def _agree(targets: Shape, output: Shape) -> bool:
-    """Returns whether shapes are equal, without batch sizes and unknown axes."""
+    """Returns whether shapes are equal in all known axes after the first."""
     return len(targets) == len(output) and all(
         one == other or other is None for one, other in zip(targets[1:], output[1:], strict=True)
     )

@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-# Seeds that were set since TensorFlow last dropped its kernels, and how many there may be.
+# The seeds set since TensorFlow last dropped its kernels, and the largest number of them.
 _seeds_set: Final[list[int]] = []
 _MOST_SEEDS = 50
 
 
 def prepare_environment(threads: int) -> None:
-    """Sets the variables that TensorFlow reads when it is imported. Call it before that."""
+    """Sets environment variables that TensorFlow reads on import. Call it before the import."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # One of several workers must not take the whole GPU. Untested, as there was no GPU.
+    # One of several workers must not take the whole GPU. Not tested, as no GPU was available.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 
 def configure_tensorflow(threads: int | None) -> int:
-    """Makes TensorFlow deterministic in this process, and sets its threads; returns them.
+    """Makes TensorFlow deterministic in this process, and sets its number of threads; returns it.
 
-    None takes the threads that TensorFlow uses already, or 1. Raises StudyError if it was used in
-    this process before, with other threads.
+    `threads` None means the number that TensorFlow uses already, or 1. Raises StudyError if
+    TensorFlow already runs in this process with another number.
     """
     import keras
     import tensorflow as tf
@@ -71,11 +71,11 @@ def configure_tensorflow(threads: int | None) -> int:
 
 
 def change_threads(before: int, threads: int) -> None:
-    """Sets the threads of a process that was prepared and configured for others."""
+    """Changes the number of threads of a process that was configured for `before` threads."""
     if threads == before:
         return
     configure_tensorflow(threads)
-    # The user may have set it.
+    # Another value is the user's own.
     if os.environ.get("OMP_NUM_THREADS") == str(before):
         from threadpoolctl import threadpool_limits
 
@@ -85,9 +85,9 @@ def change_threads(before: int, threads: int) -> None:
 
 
 def begin_trial(seed: int) -> None:
-    """Sets random states, numbers of names, settings and the user's state as at the beginning."""
-    # Names of layers become names of metrics of models with several outputs: 'dense_7' would
-    # differ from trial to trial.
+    """Resets random states, Keras's name counters, settings and the user's state for a trial."""
+    # Models with several outputs name metrics after layers. Without this, a name such as 'dense_7'
+    # would differ from trial to trial.
     keras_parts.begin_anew()
     restore_settings()
     users_state.set_back()
@@ -97,15 +97,15 @@ def begin_trial(seed: int) -> None:
 def _set_random_seed(seed: int) -> None:
     """Works as `keras.utils.set_random_seed`, but keeps TensorFlow's kernels if possible.
 
-    Setting the seed makes TensorFlow drop all its kernels, with optimized programs (0.2 s for a
+    Setting the seed makes TensorFlow drop all its kernels and its optimized programs (0.2 s for a
     small one), because kernels that draw random numbers keep their state. But the seed is a part of
-    them: only a seed that was used before meets such a kernel.
+    such a kernel, so only a seed that was used before finds one with an old state.
     """
     import keras
 
-    # TensorFlow shortens seeds so (tensorflow/python/framework/random_seed.py).
+    # TensorFlow shortens seeds in this way (tensorflow/python/framework/random_seed.py).
     was_set = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
-    # Drop them from time to time: kernels of deleted models are kept too.
+    # Drop the kernels from time to time: those of deleted models stay too.
     if was_set or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
         _seeds_set.clear()
         keras.utils.set_random_seed(seed)
@@ -113,14 +113,14 @@ def _set_random_seed(seed: int) -> None:
 
 
 def _is_set_quietly(seed: int) -> bool:
-    """Sets all seeds and keeps TensorFlow's kernels; returns whether it can."""
+    """Tries to set all seeds without dropping TensorFlow's kernels; returns whether it did."""
     import random
 
     import numpy as np
 
     try:
         if not _seeds_set or tensorflow_parts.global_seed() != _seeds_set[-1]:
-            # Others have set one since.
+            # Other code has set a seed since.
             return False
         keras_parts.set_global_seed(seed)
         tensorflow_parts.set_global_seed(seed)
@@ -157,9 +157,9 @@ def set_global_random_states(states: tuple[Any, ...]) -> None:
 
 
 def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()) -> None:
-    """Sets seed generators to a function of the trial's seed and the epoch, counted from 1.
+    """Sets random states to functions of the trial's seed and the epoch, counted from 1.
 
-    Those of the model come first, then the others.
+    The model's seed generators come first, then the `others`.
     """
     import random
 
@@ -178,7 +178,7 @@ def seed_generator_states(model: object) -> list[Any]:
 
 
 def other_states(model: object, variables: Iterable[Any]) -> list[Any]:
-    """Returns the states of seed generators that a training reaches besides the model's own."""
+    """Returns those of `variables` that hold states of seed generators that are not the model's."""
     own = {id(state) for state in seed_generator_states(model)}
     return [state for state in variables if is_seed_state(state) and id(state) not in own]
 
@@ -189,20 +189,20 @@ def is_seed_state(variable: Any) -> bool:
 
 
 class SeedStates:
-    """Finds the seed generators of a training besides the model's own: of losses and metrics.
+    """Finds the seed generators in a training's losses and metrics, which are not the model's own.
 
-    Again for each epoch if callbacks may change what the model reaches.
+    It searches again for each epoch if callbacks may change what the model reaches.
     """
 
     def __init__(
         self, model: keras.Model, *, changes: bool, structure: Structure | None = None
     ) -> None:
         self._model, self._changes, self._structure = model, changes, structure
-        # A loss may make generators when it is first called: read again before epoch 2.
+        # A loss may make generators when it is first called, so the second epoch searches again.
         self._readings = 2 if structure is None else 0
 
     def others(self) -> list[Any]:
-        """Returns the variables that hold their states, in an order that the structure fixes."""
+        """Returns the generators' state variables, in an order that the structure fixes."""
         structure = self._structure
         if structure is None or (
             (self._changes or self._readings > 0) and not structure.of_libraries
@@ -219,19 +219,19 @@ class SeedStates:
 
 
 _remembered: Final[dict[str, Any]] = {}
-# Environment variables that builders changed, with former values; None: they were not set.
+# The former values of environment variables that builders changed; None if one was not set.
 _changed: Final[dict[str, str | None]] = {}
 
 
 def remember_settings() -> None:
-    """Remembers the present settings: each trial begins with them."""
+    """Remembers the present settings, with which each later trial begins."""
     _changed.clear()
     _remembered.clear()
     _remembered.update({name: get() for name, (get, _) in _settings().items()})
 
 
 def restore_settings() -> None:
-    """Restores settings that changed since `remember_settings`; does nothing without it."""
+    """Restores changed environment variables, and the settings of `remember_settings` if any."""
     for name, value in _changed.items():
         if value is None:
             os.environ.pop(name, None)
@@ -262,13 +262,13 @@ def keeping_settings() -> Iterator[None]:
 
 
 def present_settings() -> tuple[tuple[str, object], ...]:
-    """Returns the present settings, to compare."""
+    """Returns the present settings in a form that can be compared."""
     return tuple((name, _comparable(get())) for name, (get, _) in _settings().items())
 
 
 @contextlib.contextmanager
 def noting_environment() -> Iterator[None]:
-    """Notes which environment variables change within, for `restore_settings`."""
+    """Notes which environment variables change within the context, for `restore_settings`."""
     before = dict(os.environ)
     try:
         yield
@@ -280,7 +280,7 @@ def noting_environment() -> Iterator[None]:
 
 
 def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
-    """Returns functions to read and to set each setting."""
+    """Returns, by name, the functions that read and set each setting."""
     import keras
     import tensorflow as tf
 

@@ -1,8 +1,8 @@
 """The environment that a trial's bits depend on besides its spec and code.
 
-Versions, the processor and its instructions, the settings of Keras, and the environment variables
-that change what TensorFlow computes. Only variables in a list are read: others hold passwords, such
-as Terraform's ``TF_VAR_…``.
+It consists of versions, the processor and its instructions, Keras's settings, and the environment
+variables that change what TensorFlow computes. Only listed variables are read: others may hold
+passwords, as Terraform's ``TF_VAR_…`` do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import psutil
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
 _VARIABLES = (
-    # oneDNN changes the order of convolutions and matrix products, and its instructions.
+    # oneDNN changes the instructions, and the order of sums, of convolutions and matrix products.
     "TF_ENABLE_ONEDNN_OPTS",
     "ONEDNN_MAX_CPU_ISA",
     "DNNL_MAX_CPU_ISA",
@@ -44,7 +44,7 @@ _VARIABLES = (
     "NVIDIA_TF32_OVERRIDE",
     "CUBLAS_WORKSPACE_CONFIG",
 )
-# Instructions that kernels are chosen by, as Linux names them, of Intel, AMD and ARM.
+# The CPU instructions that decide the choice of kernels, by Linux's names (Intel, AMD, ARM).
 _INSTRUCTIONS = ("avx", "fma", "f16c", "amx", "asimd", "sve", "sme", "bf16", "i8mm", "fphp")
 
 _WIDEST = ("amx", "avx512", "avx2", "avx", "sve", "asimd")
@@ -75,9 +75,10 @@ def deciding_variables() -> dict[str, str | None]:
 
 
 def hardware_class() -> str:
-    """Returns the class of this machine's hardware: within one, the same spec gives the same bits.
+    """Returns this machine's class of hardware. Within a class, the same spec gives the same bits.
 
-    The GPU's model; else the processor's family and the widest instructions that it has.
+    The class is the GPU's model or, without a GPU, the processor's family and its widest
+    instructions.
     """
     import tensorflow as tf
 
@@ -90,7 +91,7 @@ def hardware_class() -> str:
 
 
 def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Returns the differences of a recorded environment and the present one.
+    """Returns the differences between a recorded environment and the present one.
 
     Entries that were not recorded are ignored.
     """
@@ -112,7 +113,7 @@ def _keras_settings() -> str:
 
 
 def _device() -> str:
-    """Returns the device of the trials, which decides the bits as much as versions do."""
+    """Returns the name of the device that trains, which decides bits as versions do."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -154,16 +155,16 @@ _PEAK = "5"
 
 
 class PeakMemory:
-    """Measures from the time when it is made."""
+    """Measures the peak memory of this process since the object was made."""
 
     def __init__(self) -> None:
-        # Otherwise it is the peak of the process, or its memory when the trial ends.
+        # If this fails, `size` is the peak since the process began, or its present memory.
         with contextlib.suppress(OSError):
             _RESET.write_text(_PEAK)
 
     @property
     def size(self) -> int:
-        """The peak in bytes since then; 0 if unknown."""
+        """The peak in bytes since the object was made; 0 if unknown."""
         try:
             for line in _STATUS.read_text().splitlines():
                 if line.startswith("VmHWM:"):

@@ -1,10 +1,11 @@
-"""State of the user's own code, which is set back before each fit.
+"""The state of the user's own code, which is set back before each fit.
 
-A fit is a function of its spec. So what a fit changes in a study file, or in a module that it
-imports, may not last: a `keras.Variable`, a generator of random numbers, a callback that all trials
-share, a list, a class's counter. Everything that the study's functions can reach through the user's
-own code is noted once, by reference, and what differs later is set back in place. Only generators,
-variables and small arrays are copied; larger arrays and collections count as data.
+The result of a fit may depend only on its spec. So no change that a fit makes in a study file, or
+in a module that the file imports, may last: to a `keras.Variable`, a random generator, a callback
+that all trials share, a list, a class's counter. Everything that the study's functions can reach
+through the user's own code is noted once, by reference. Whatever differs later is set back in
+place. Only generators, variables and small arrays are copied; larger arrays and collections count
+as data.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _LARGE = 2**20
 _MANY = 10_000
 _MOST_OBJECTS = 200_000
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
-# Objects that hold others, and never change.
+# The parts of objects that hold others and never change.
 _PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
     types.MethodType: lambda method: (method.__func__, method.__self__),
     functools.partial: lambda partial: (partial.func, partial.args, partial.keywords),
@@ -44,7 +45,7 @@ _PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
     tuple: iter,
     frozenset: iter,
 }
-# Objects that hold others and change, and how they are copied.
+# How objects that hold others and may change are copied.
 _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
     OrderedDict: dict,
     dict: dict,
@@ -54,7 +55,7 @@ _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
 }
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 STATE: Final = "state that fits change, set back before each fit: "
-"""How the line that names such state begins."""
+"""The beginning of the log message that names such state."""
 
 _active: Final[list[UsersState]] = []
 _told: Final[set[str]] = set()
@@ -70,12 +71,12 @@ class _Noted(NamedTuple):
 
 
 class UsersState:
-    """The present state that some objects of a user's can reach."""
+    """The state that some of the user's objects can reach, as it was when this object was made."""
 
     def __init__(self, *roots: object) -> None:
         self._noted: list[_Noted] = []
         self._modules = set(sys.modules)
-        # Objects by id. They are kept, so that no other object gets an id.
+        # The visited objects by id. They are kept alive, so that no id is used again.
         self._seen: dict[int, object] = {}
         self._waiting = deque(("", root) for root in roots)
         while self._waiting and len(self._seen) < _MOST_OBJECTS:
@@ -100,14 +101,14 @@ class UsersState:
         """Sets everything back; returns the names of the state that had changed."""
         names: list[str] = []
         for each in self._noted:
-            # Whatever an object of the user's raises, its study continues.
+            # The study continues, whatever the user's object raises.
             with contextlib.suppress(Exception):
                 changes = _changes(each)
                 if changes:
                     each.write(each.before)
                     names += changes
         for name in set(sys.modules) - self._modules:
-            # A fit has imported it: the next one runs it again.
+            # A fit has imported this module: the next fit imports it anew.
             with contextlib.suppress(Exception):
                 if _is_own(vars(sys.modules[name])):
                     del sys.modules[name]
@@ -138,7 +139,7 @@ class UsersState:
                 name, next(parts(value) for k, parts in _PARTS.items() if isinstance(value, k))
             )
         elif not self._visit_values(name, value):
-            # The base's methods copy it: those of a subclass may count their calls.
+            # The base class's methods copy the collection: a subclass's may count their calls.
             kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
             if kind is not None and len(value) <= _MANY:
                 copied = functools.partial(_COLLECTIONS[kind], value)
@@ -176,7 +177,7 @@ class UsersState:
         return where
 
     def _visit_values(self, name: str, value: Any) -> bool:
-        """Notes an array, a variable or a generator; returns whether it is one."""
+        """Notes a value that is an array, a variable or a generator; returns whether it is."""
         import keras
         import tensorflow as tf
 
@@ -200,7 +201,7 @@ class UsersState:
 
 @contextlib.contextmanager
 def setting_back(state: UsersState) -> Iterator[None]:
-    """Lets `set_back` set back this state within."""
+    """Makes `set_back` set this state back while the context lasts."""
     _active.append(state)
     try:
         yield
@@ -226,12 +227,12 @@ def _is_own_class(kind: type) -> bool:
     if not kind.__flags__ & _HEAP_TYPE:
         return False
     module = sys.modules.get(kind.__module__)
-    # A class that was sent to this process has the name of its script.
+    # A class that was sent to this process names its script as its module.
     return kind.__module__ == "__main__" or module is None or _is_own(vars(module))
 
 
 def _named(space: Any) -> dict[str, Any]:
-    """Returns the names in a module's globals or in a class, without Python's own."""
+    """Returns a module's globals or a class's attributes by name, without Python's own."""
     names = space if isinstance(space, dict) else vars(space)
     return {k: v for k, v in names.items() if not (k.startswith("__") and k.endswith("__"))}
 
@@ -246,7 +247,7 @@ def _name(space: Any, before: Mapping[str, Any], named: Any = _named) -> None:
 
 
 def _slots_of(value: object) -> list[str]:
-    """Returns the names that the own classes of an object keep in slots."""
+    """Returns the names of an object's slots."""
     return [
         name
         for kind in type(value).__mro__
@@ -279,7 +280,7 @@ def _into_cell(cell: types.CellType, before: Sequence[Any]) -> None:
 
 
 def _changes(noted: _Noted) -> list[str]:
-    """Returns the names of changed state: the globals, if a module is noted."""
+    """Returns the names of what changed in noted state: of each global if it is a module's."""
     before, now = noted.before, noted.read()
     if isinstance(before, np.ndarray):
         return [] if before.tobytes() == now.tobytes() else [noted.name]
@@ -294,6 +295,6 @@ def _changes(noted: _Noted) -> list[str]:
 
 
 def _same(before: Any, now: Any) -> bool:
-    """Returns whether these are one object, or equal simple values."""
+    """Returns whether two values are one object, or equal simple values."""
     atoms = type(before) is type(now) and isinstance(before, _ATOMS)
     return before is now or (atoms and bool(before == now))

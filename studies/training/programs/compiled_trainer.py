@@ -1,7 +1,7 @@
 """The compiled trainer: whole epochs in one TensorFlow function, traced once for each structure.
 
 It does what `model.fit` does (keras/src/backend/tensorflow/trainer.py), with all batches of an
-epoch in one call. The plain trainer trains what it can't do exactly.
+epoch in one call. It leaves what it can't do exactly to the plain trainer.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ _DATA_SETS_KEPT = 2
 class CompiledTrainer:
     """Trains by programs.
 
-    Mode "auto" leaves to the plain trainer what can't be compiled exactly; "compiled" raises
-    BuilderError for it; "plain" leaves all to the plain trainer. The `kept` programs used last
-    stay. `unfit` says why no program can train models of the study, or is empty.
+    A model that can't be compiled exactly goes to the plain trainer in the mode "auto", and raises
+    BuilderError in the mode "compiled". In the mode "plain", all models go to the plain trainer.
+    The last `kept` programs that were used are kept. `unfit` says why no program can train models
+    of the study, or is empty.
     """
 
     concludes = False
@@ -96,7 +97,7 @@ class CompiledTrainer:
         return other
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """Trains by programs, or by `model.fit`; in the mode "compiled" only by programs."""
+        """Trains by programs or, unless the mode is "compiled", by `model.fit`."""
         model = training.model
         reason = "" if self._mode == "plain" else training.unfit or self._unfit
         if self._mode != "plain" and not reason:
@@ -120,8 +121,8 @@ class CompiledTrainer:
     def _train(self, training: Training, on_epoch: OnEpoch) -> str:
         """Trains by programs; returns why that can't be done exactly, or nothing.
 
-        In the mode "auto" that is whatever is raised, in any epoch: `model.fit` shows whether the
-        model or the program is wrong. The mode "compiled" allows no other way.
+        In the mode "auto", any error in any epoch is such a reason: `model.fit` then shows whether
+        the model or the program is wrong. In the mode "compiled", most errors are passed on.
         """
         try:
             self._train_compiled(training, on_epoch)
@@ -131,7 +132,7 @@ class CompiledTrainer:
             raise
         except Exception as error:
             if isinstance(error, MissingPartError):
-                # It is missing for as long as this process lives.
+                # The part stays missing for as long as this process lives.
                 self._unfit = str(error)
             elif self._mode == "compiled":
                 raise
@@ -156,11 +157,11 @@ class CompiledTrainer:
                 fit(training, lending, arrays, on_epoch)
         finally:
             self._present = None
-            # Callbacks that evaluate trace them with the program's variables.
+            # Callbacks that evaluate may have traced these functions with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
-        """Chooses a program for the present model; checks one that was traced for another trial."""
+        """Chooses a program for the present model; may check it if another trial's was traced."""
         spec = training.spec
         structure = self._structure_of(training.model, training.splits.arrays)
         program = self._program(training.model, structure, arrays.signature(spec.batch_size))
@@ -195,7 +196,7 @@ class CompiledTrainer:
         return ""
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
-        """Returns the structure of a model; makes the variables that `fit` would make first."""
+        """Makes the variables that `fit` makes in its first step; returns the model's structure."""
         before = make_variables(model, splits)
         structure = Structure(model, present_settings())
         if before is not None:
@@ -243,7 +244,7 @@ _BATCH_METHODS = (
     "on_test_batch_end",
 )
 
-# Methods of `fit` that a program replaces.
+# Methods that a program replaces: `fit`, and methods that `fit` calls.
 _PARTS_OF_FIT = ("fit", "evaluate", "make_train_function", "make_test_function", "reset_metrics")
 
 
@@ -265,7 +266,7 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
     config, traced = keras.config, (model.train_function, model.test_function)
     reasons = {
         f"{type(model).__name__} decides itself which metrics it logs": logs_of_its_own(model),
-        # `fit` would continue with the functions traced then.
+        # `fit` would continue with the functions that were traced by the builder.
         "the model was trained or evaluated by its builder": any(traced),
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
         "the model is compiled by XLA (jit_compile)": model.jit_compile,
@@ -281,9 +282,9 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
 
 
 def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
-    """Returns the class of the first callback that does something at each batch, or nothing.
+    """Returns the class name of the first callback that acts on batches, or an empty text.
 
-    Callbacks whose effect follows from the epoch are ignored.
+    Callbacks whose effect can be derived after an epoch are ignored.
     """
     import keras
 
@@ -302,10 +303,11 @@ BATCHES = 3
 
 
 def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
-    """Compares a few batches by a program with the model's own steps; returns the difference.
+    """Compares a program with the model's own steps on a few batches; returns the difference.
 
-    First with the model's untraced steps. If these give other bits, as TensorFlow then fuses less,
-    with functions that Keras traces again. The model is restored afterwards.
+    The model's steps run untraced first. As TensorFlow then fuses fewer operations, they may give
+    other bits. If so, functions that Keras traces anew are compared. The model is restored
+    afterwards.
     """
     model, spec, program = training.model, training.spec, chosen.program
     epoch = training.initial_epoch + 1
@@ -335,7 +337,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
                 except Exception:
                     if steps is _by_fit:
                         raise
-                    # Some code runs in graphs alone.
+                    # Some code runs only in graphs.
                     continue
                 if by_model == by_program:
                     program.checked.passed(spec.values)
@@ -349,7 +351,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
 
 
 def _few(order: np.ndarray, size: int) -> np.ndarray:
-    """Returns samples for a few batches; the last is smaller if the last of an epoch is."""
+    """Returns the order for a few batches, of which the last is as small as an epoch's last."""
     full = len(order) // size
     return order[: min(full, BATCHES) * size + len(order) % size]
 
@@ -384,7 +386,7 @@ def _by_fit(
             (arrays.packed(batch_arrays), len(order), True),
             (arrays.packed(part, training=False), len(part[0]), False),
         ):
-            # The size that TensorFlow knows in `fit` on all samples.
+            # TensorFlow must know the batch size here only if it knows it in `fit` on all samples.
             whole = len((arrays.training if is_training else arrays.validation)[0])
             batches = in_batches(data, samples, size, known_size(whole, size))
             make = model.make_train_function if is_training else model.make_test_function

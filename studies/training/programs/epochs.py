@@ -1,8 +1,8 @@
 """An epoch, and a validation, as one TensorFlow function each.
 
 They run the model's own `train_step` and `test_step`, batch by batch, as `model.fit` does on
-arrays. TensorFlow optimizes a step by the shapes that it knows, so it gets exactly those shapes of
-batches and variables that it knows in `fit`.
+arrays. How TensorFlow optimizes a step depends on the shapes that it knows, so it gets exactly the
+shapes of batches and variables that it knows in `fit`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from studies.data import Part, Splits
 
-# Batches for each turn of the loop, to share the loop's own work (some 20 microseconds).
+# Batches per turn of the loop, which share the cost of a turn (some 20 microseconds).
 _BATCHES_PER_TURN = 4
 _SINGLE_THREADED = "SINGLE_THREADED_EXECUTOR"
 
@@ -51,20 +51,20 @@ class Signature:
     training: BatchLayout
     validation: BatchLayout
     batch_size: int
-    # Samples of a batch, if TensorFlow knows them.
+    # The number of samples in a batch, if TensorFlow knows it.
     training_size: int | None
     validation_size: int | None
 
 
 class Arrays:
-    """All arrays that `fit` passes on for training, and for validation, as flat tensors."""
+    """The arrays that `fit` passes on, as flat lists of tensors for training and validation."""
 
     def __init__(self, splits: Splits) -> None:
         self.training, self._training = _laid_out(splits.train)
         self.validation, self._validation = _laid_out(splits.validation)
 
     def signature(self, batch_size: int) -> Signature:
-        """Returns the signature of the data in batches."""
+        """Returns the signature of the data in batches of a size."""
         sizes = [
             known_size(arrays[0].shape[0], batch_size)
             for arrays in (self.training, self.validation)
@@ -90,7 +90,7 @@ def _laid_out(part: Part) -> tuple[list[tf.Tensor], BatchLayout]:
 
 
 def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
-    """Traces the function of an epoch: of `Arrays.training`, and the order, an int64."""
+    """Traces an epoch's function, whose arguments are `Arrays.training` and the order (int64)."""
     import tensorflow as tf
 
     def batch(arguments: Sequence[Any], start: Any, end: Any) -> list[Any]:
@@ -105,7 +105,7 @@ def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
 
 
 def trace_validation(model: keras.Model, signature: Signature) -> Loop:
-    """Traces the function of a validation: of `Arrays.validation`."""
+    """Traces a validation's function, whose arguments are `Arrays.validation`."""
 
     def batch(arrays: Sequence[Any], start: Any, end: Any) -> list[Any]:
         return [array[start:end] for array in arrays]
@@ -134,11 +134,11 @@ def _trace(
     names = set(model.get_metrics_result())
 
     # The function of a batch returns the logs, as in `fit`. It is not merged into the loop, so
-    # TensorFlow optimizes it by itself: within a loop it fuses fewer operations, such as those of a
-    # swish, which changes the last bits.
+    # TensorFlow optimizes it separately. Within a loop, TensorFlow fuses fewer operations, such as
+    # those of a swish, which changes the last bits.
     def one_batch(*arguments: Any) -> Any:
         *arrays, start, end = arguments
-        # The shape that TensorFlow knows in `fit`.
+        # This gives TensorFlow the shape that it knows in `fit`.
         flat = [
             tf.ensure_shape(array, [size_known, *array.shape[1:]])
             for array in batch(arrays, start, end)
@@ -164,7 +164,7 @@ class OtherLogsError(InternalError):
 
 
 def in_order(permutation: np.ndarray) -> tf.Tensor:
-    """Returns the order of an epoch for the function of an epoch."""
+    """Returns a permutation as the order that the function of an epoch takes."""
     import tensorflow as tf
 
     return tf.constant(permutation.astype(np.int64, copy=False))
@@ -173,8 +173,8 @@ def in_order(permutation: np.ndarray) -> tf.Tensor:
 class Loop:
     """Calls the function of a batch until the arrays end, and returns the last logs.
 
-    The function takes arrays, a begin and an end. The last array has a row for each sample. The
-    executor is TensorFlow's for a step; empty for its default.
+    The function takes the arrays, and the start and end of a batch. The last array has a row for
+    each sample.
     """
 
     def __init__(self, step: Any, specs: Sequence[tf.TensorSpec], size: int) -> None:
@@ -223,7 +223,8 @@ class Loop:
         def some_steps(start: Any, logs: Any) -> Any:
             for _ in range(batches):
                 end = tf.minimum(start + self._size, samples)
-                # Not the loop: it would be a function that calls functions.
+                # The executor is set only for the step, as the loop is a function that calls
+                # functions.
                 with calling_functions(self._executor):
                     logs = self.step(*arrays, start, end)
                 start = end
@@ -233,10 +234,10 @@ class Loop:
 
 
 def _quickest_executor(step: Any) -> str:
-    """Returns TensorFlow's executor that runs a step with the least overhead.
+    """Returns the executor of TensorFlow that runs a step fastest; empty for the default one.
 
-    The single-threaded one runs operations in a fixed order, which saves the planning. It would
-    wait forever for a function that the step calls. On a GPU it is untested.
+    The single-threaded one runs operations in a fixed order, which saves the planning. But it waits
+    forever if the step calls a function, and it is untested on a GPU.
     """
     import tensorflow as tf
 

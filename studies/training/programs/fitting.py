@@ -1,4 +1,4 @@
-"""The loop of `model.fit` (keras/src/backend/tensorflow/trainer.py), with an epoch per call."""
+"""The loop of `model.fit` (keras/src/backend/tensorflow/trainer.py), with one call per epoch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fit(training: Training, chosen: ChosenPrograms, arrays: Arrays, on_epoch: On
     model, spec = training.model, training.spec
     samples = int(arrays.training[0].shape[0])
     callbacks = keras.callbacks.CallbackList(
-        # It comes last, to see the entries that the user's callbacks add to the logs.
+        # `end_epochs` comes last, to see the entries that the user's callbacks add to the logs.
         [*training.callbacks, end_epochs(on_epoch)],
         add_history=True,
         add_progbar=False,
@@ -42,7 +42,7 @@ def fit(training: Training, chosen: ChosenPrograms, arrays: Arrays, on_epoch: On
     callbacks.on_train_begin()
     logs: dict[str, Any] | None = None
     seeds: SeedStates | None = None
-    # Few callbacks act when a validation begins, and lending takes time.
+    # Few callbacks act when a validation begins, and giving the variables back takes time.
     begin_tests = any(overrides(each, "on_test_begin") for each in training.callbacks)
     for epoch in range(training.initial_epoch, spec.epochs):
         model.reset_metrics()
@@ -71,13 +71,13 @@ def _train_epoch(
     order: np.ndarray,
     callbacks: keras.callbacks.CallbackList,
 ) -> None:
-    """Trains an epoch at once, or batch by batch if `fit` would end it before its last one."""
+    """Trains an epoch at once, or batch by batch if `fit` would end it before its last batch."""
     model, size = training.model, training.spec.batch_size
-    # `fit` checks it after each batch.
+    # `fit` checks `stop_training` after each batch. If it is set now, `fit` trains just one.
     if not model.stop_training:
         before = program.values() if terminating(training.callbacks) else None
         logs = program.train_epoch(arrays.training, in_order(order))
-        # The loss is a mean over the batches so far: finite at the end, it was so after each.
+        # The loss is a mean over the batches so far: if it is finite now, it was after each batch.
         if before is None or np.isfinite(float(logs["loss"])):
             return
         program.set_values(before)
@@ -98,7 +98,7 @@ def _number(value: Any) -> Any:
     try:
         return float(value)
     except (TypeError, ValueError):
-        # A metric with a value per class.
+        # The metric has a value for each class.
         return value.numpy()
 
 
@@ -127,14 +127,14 @@ class Chosen(NamedTuple):
 
 
 class ChosenPrograms:
-    """The programs of one training. As a context, it lends them, and takes them back.
+    """The programs of one training. Leaving the context gives the model its own variables back.
 
-    `fit` traces a step when its function is first called after it was made. So changes of callbacks
-    to a model count for the training step after `make_train_function(force=True)` or `compile`, and
-    for the validation step after `compile` only.
+    `fit` traces a step when the function that Keras made for it is first called. So what callbacks
+    change in a model counts for the training step only after `make_train_function(force=True)` or
+    `compile`, and for the validation step only after `compile`.
 
-    The user's own callbacks may predict or evaluate, which TensorFlow traces with the model's
-    variables of that moment. So the model has its own variables whenever they are called.
+    The user's own callbacks may predict or evaluate, which TensorFlow traces with the variables
+    that the model has then. So the model has its own variables whenever such callbacks are called.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class ChosenPrograms:
     ) -> None:
         self._model, self._choose, self._before = model, choose, before
         self._own_callbacks = own_callbacks
-        # The function of each step that Keras made, and what was chosen for it.
+        # For each step, the function that Keras made and the program chosen for it.
         self._training: tuple[object, Chosen] | None = None
         self._validating: tuple[object, Chosen] | None = None
         self._lent: Chosen | None = None
@@ -158,7 +158,7 @@ class ChosenPrograms:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Takes the programs back."""
+        """Gives the model its own variables back."""
         self._take_back()
 
     @property
@@ -176,25 +176,25 @@ class ChosenPrograms:
 
     @property
     def structure(self) -> Structure | None:
-        """The structure of the model, once it is known, if no callback may change it."""
+        """The model's structure, if it is known by now and no callback may change it."""
         return self.present[0].structure if self.present and not self._own_callbacks else None
 
     def seed_states(self) -> SeedStates:
         """Returns the seed generators of the training, before its first epoch begins.
 
-        Callbacks that may change the model do so before `fit` makes variables, in its first step.
-        Without such callbacks the program is chosen now.
+        Callbacks may change the model until `fit` makes variables, in its first step. If no
+        callback may change the model, the program is chosen here.
         """
         if not self._own_callbacks:
             self.for_training()
         return SeedStates(self._model, changes=self._own_callbacks, structure=self.structure)
 
     def for_training(self) -> Program:
-        """Returns the program that trains now, lent to the model.
+        """Gives the model the variables of the program that trains now; returns the program.
 
-        Raises ChangedModelError if it is of another structure than before an interruption, and
-        TypeError, as `fit` does, if a callback compiled the model and made no function for its
-        training step.
+        Raises ChangedModelError if the model's structure is another than before an interruption.
+        Raises TypeError, as `fit` does, if a callback compiled the model and made no function for
+        its training step.
         """
         function = self._model.train_function
         if function is None:
@@ -207,8 +207,8 @@ class ChosenPrograms:
         return self._lend(self._training[1])
 
     def for_validation(self) -> Program:
-        """Returns the program that validates now, lent to the model."""
-        # `evaluate` does so first.
+        """Gives the model the variables of the program that validates now; returns the program."""
+        # `evaluate` also begins with this.
         self._model.make_test_function()
         function = self._model.test_function
         if self._validating is None or self._validating[0] is not function:
@@ -228,7 +228,7 @@ class ChosenPrograms:
         return chosen
 
     def before_callbacks(self) -> None:
-        """Gives the model its own variables, with the present values."""
+        """Gives the model its own variables back if the user's callbacks may see them."""
         if self._own_callbacks:
             self._take_back()
 

@@ -1,10 +1,11 @@
 """Numbers that a compiled program reads from variables, so that it serves other models.
 
 A dropout rate or an L2 factor is a Python float, which TensorFlow writes into the graph. While a
-program is traced, a `Lifted` number replaces it. As a tensor, it is the value of a variable.
-Arithmetic makes another lifted number (1 / (1 - rate) is computed in Python, in double precision,
-again for each trial). If Python code needs a decision (``rate > 0``) or the plain number, the
-answer becomes a condition: the program serves only trials whose numbers meet all of its conditions.
+program is traced, a `Lifted` number replaces it. Converted to a tensor, it is the value of a
+variable. Arithmetic with it gives another lifted number: Python computes 1 / (1 - rate), in double
+precision, anew for each trial. If Python code needs a decision (``rate > 0``) or the plain number,
+the answer becomes a condition: the program serves only trials whose numbers meet all of its
+conditions.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Record:
         return answer
 
     def demand_value(self, position: int) -> None:
-        """Restricts the program to trials with the same value there."""
+        """Restricts the program to trials with the same number at a position."""
         self.demand(lambda values: values[position])
 
 
@@ -90,7 +91,7 @@ class Lifted:
         self._slots: dict[Any, int] = {}
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
-        """Returns the value of a variable to TensorFlow."""
+        """Returns the number as a tensor: the value of a variable."""
         import tensorflow as tf
 
         dtype = tf.as_dtype(dtype or tf.float32)
@@ -131,7 +132,7 @@ class Lifted:
         return self._record.demand(self._formula)  # type: ignore[no-any-return]
 
     def __bool__(self) -> bool:
-        """Returns whether it is not 0."""
+        """Returns whether the number is not 0."""
         mine = self._formula
         return self._record.demand(lambda values: bool(mine(values)))  # type: ignore[no-any-return]
 
@@ -175,7 +176,8 @@ numbers.Real.register(Lifted)
 def lifted(sources: Sequence[LiftedNumber], exact: frozenset[int]) -> Iterator[Record]:
     """Replaces a model's numbers by lifted ones, while it is traced.
 
-    Those at the exact positions stay: a program then serves only trials with the same values there.
+    The numbers at the `exact` positions stay. So the program serves only trials that have the same
+    numbers there.
     """
     record = Record([source.value for source in sources])
     originals = [getattr(source.owner, source.attribute) for source in sources]

@@ -1,9 +1,9 @@
-"""Programs: traced once for a structure, used for every trial with it.
+"""Programs: each is traced once for a structure of models, and used for all trials with it.
 
-A program owns variables, and two functions that train and validate on them. During a trial, the
-Keras variables of the model hold those of the program, set to the model's values: callbacks and
-checkpoints see them. At the end the model gets its own variables back, with the trained values. So
-no model ever holds anything of another trial.
+A program owns variables, and two functions that train and validate on them. While it is lent to a
+trial's model, the model's Keras variables hold the program's variables, set to the model's values,
+so callbacks and checkpoints see the values. At the end the model gets its own variables back, with
+the trained values. So no model ever holds anything of another trial.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class NotCompilableError(InternalError):
-    """A model can't be trained exactly by a program; says why."""
+    """A model can't be trained exactly by a program; the error's text says why."""
 
 
 class Program:
@@ -68,7 +68,7 @@ class Program:
     def _trace_exactly(
         self, model: keras.Model, structure: Structure, signature: Signature
     ) -> None:
-        """Traces; numbers that cannot be lifted exactly stay in the graph."""
+        """Traces the program; leaves numbers that cannot be lifted exactly in the graph."""
         everything = frozenset(range(len(structure.numbers)))
         exact: frozenset[int] = frozenset()
         while True:
@@ -77,7 +77,7 @@ class Program:
             except NotCompilableError:
                 raise
             except Exception:
-                # Some code can't handle a lifted number; or the model is wrong.
+                # Either some code can't handle a lifted number, or the model is wrong.
                 if exact == everything:
                     raise
                 exact = everything
@@ -134,12 +134,12 @@ class Program:
         return record
 
     def serves(self, structure: Structure) -> bool:
-        """Returns whether the program can be used for the numbers of another trial."""
+        """Returns whether another trial, with its numbers, can use the program."""
         return all(condition.holds(structure.values) for condition in self._record.conditions)
 
     @contextlib.contextmanager
     def lent(self, structure: Structure) -> Iterator[None]:
-        """Lends the program's variables to a model of the structure that it was traced for."""
+        """Puts the program's variables into a model of its structure while the context lasts."""
         for slot in self._record.slots:
             slot.assign(structure.values)
         with self._lent(structure.variables):
@@ -161,27 +161,27 @@ class Program:
                     hold_value(variable, value)
 
     def values(self) -> list[tf.Tensor]:
-        """Returns the values of its variables."""
+        """Returns the values of the program's variables."""
         return [variable.read_value() for variable in self._storage]
 
     def set_values(self, values: Sequence[tf.Tensor]) -> None:
-        """Sets its variables to the values that `values` returned."""
+        """Sets the program's variables to the values that `values` returned."""
         for variable, value in zip(self._storage, values, strict=True):
             variable.assign(value)
 
     def train_epoch(self, arrays: Sequence[tf.Tensor], order: tf.Tensor) -> dict[str, Any]:
-        """Trains an epoch; returns the last training step's logs, if they count."""
+        """Trains an epoch; returns the logs of its last training step."""
         with self._noting():
             return self._epoch(*arrays, order)
 
     def validate(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
-        """Validates; returns the last step's logs, if they count."""
+        """Validates; returns the logs of the last validation step."""
         with self._noting():
             return self._validation(*arrays)
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:
-        """Notes an error: no other trial should use such a program."""
+        """Marks the program as broken if it raises, so that no other trial uses it."""
         try:
             yield
         except Exception:
@@ -195,7 +195,7 @@ def _close(loops: list[Loop]) -> None:
 
 
 def _drawn() -> tuple[object, ...]:
-    """Returns a value that changes if Python's or numpy's global generator was drawn from."""
+    """Returns a value that changes with each draw from Python's or numpy's global generator."""
     state: Any = np.random.get_state()
     return random.getstate(), state[1].tobytes(), state[2:]
 
@@ -219,27 +219,27 @@ def _like(variable: keras.Variable) -> tf.Variable:
 class Checked:
     """The trials that a program was checked with."""
 
-    # The hyperparameters of the traced trial; None if it is not used yet.
+    # The hyperparameters of the trial that the program was traced for; None before its first use.
     first: Mapping[str, Any] | None = None
     # Hyperparameters that had another value in a checked trial.
     names: set[str] = field(default_factory=set)
     trials: int = 0
 
     def new(self, values: Mapping[str, Any]) -> set[str]:
-        """Returns the hyperparameters that differ from the traced trial for the first time."""
+        """Returns the hyperparameters that differ from the traced trial's for the first time."""
         if self.first is None:
             return set()
         names = {*self.first, *values}
         return {n for n in names if self.first.get(n) != values.get(n)} - self.names
 
     def passed(self, values: Mapping[str, Any]) -> None:
-        """Notes the hyperparameters of a trial for which it was right."""
+        """Notes a trial, by its hyperparameters, for which the program was right."""
         self.names |= self.new(values)
         self.trials += 1
 
 
 def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
-    """Returns whether to check a program before a trial uses it; notes the trial if not."""
+    """Returns whether to check a program before a trial uses it; notes its first trial."""
     if checked.first is None:
         checked.first = dict(values)
         return False
@@ -250,7 +250,7 @@ _REFUSALS_KEPT = 1000
 
 
 class Programs:
-    """The programs used last, by structure."""
+    """The programs that were used last, by structure."""
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
@@ -259,22 +259,22 @@ class Programs:
         self._made = 0
 
     def __len__(self) -> int:
-        """Returns how many are kept."""
+        """Returns the number of kept programs."""
         return len(self._programs)
 
     def __iter__(self) -> Iterator[Program]:
-        """Yields the kept ones, least recently used first."""
+        """Yields the kept programs, the least recently used first."""
         return iter(self._programs.values())
 
     @property
     def made(self) -> int:
-        """How many were traced so far."""
+        """The number of programs traced so far."""
         return self._made
 
     def program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
-        """Returns a program that serves a model, traced now if needed.
+        """Returns a program that can train a model; traces a new one if needed.
 
-        Raises NotCompilableError if none can.
+        Raises NotCompilableError if no program can train the model exactly.
         """
         if structure.state:
             raise NotCompilableError(f"the model holds {structure.state}")
@@ -300,7 +300,7 @@ class Programs:
         return program
 
     def refuse(self, key: object, reason: str) -> None:
-        """Lends no more programs to models of a structure, alone or with the signature of data."""
+        """Refuses further programs for a structure, or for a structure with a data signature."""
         self._refused[key] = reason
         while len(self._refused) > _REFUSALS_KEPT:
             self._refused.popitem(last=False)
@@ -308,7 +308,7 @@ class Programs:
             del self._programs[place]
 
     def refuse_broken(self, reason: str) -> None:
-        """Lends no more programs to models whose program raised when it was run."""
+        """Refuses further programs for each structure whose program raised when it was run."""
         for (key, _), program in list(self._programs.items()):
             if program.broken:
                 self.refuse(key, reason)
@@ -340,7 +340,7 @@ _CALLS = frozenset({"While", "If", "PartitionedCall", "StatefulPartitionedCall",
 
 
 def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
-    """Returns an operation whose state is in no variable, or that leaves TensorFlow; else empty."""
+    """Returns an operation that leaves TensorFlow or has state outside of variables, or nothing."""
     # Calls of functions, by name; their bodies are checked separately.
     called = {f.signature.name for f in function.graph.as_graph_def().library.function}
     for nodes in _functions(function):
@@ -356,7 +356,7 @@ def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
 def random_operation(model: keras.Model) -> str:
     """Returns an operation of a trained model's steps that draws random numbers by itself.
 
-    ``tf.random.normal`` and similar functions keep a state from call to call in no variable.
+    ``tf.random.normal`` and similar functions keep a state between calls, and no variable holds it.
     """
     if model.run_eagerly:
         return "what runs eagerly"
@@ -399,9 +399,9 @@ def place_of_captured(loop: Loop, handles: Collection[int]) -> str:
 def entangled(function: tf.types.experimental.ConcreteFunction) -> set[int]:
     """Finds the slots of numbers that change how TensorFlow optimizes the graph around them.
 
-    TensorFlow merges a constant with another next to it, (x * 0.5) * 1.25 to x * 0.625, which
-    rounds otherwise (constant folding, in tensorflow/core/grappler/optimizers). So a number next to
-    a constant, as in a dropout after a rescaling, must be a constant.
+    TensorFlow merges neighbouring constants: (x * 0.5) * 1.25 becomes x * 0.625, which rounds
+    differently (constant folding, in tensorflow/core/grappler/optimizers). So a number next to a
+    constant, as in a dropout after a rescaling, must stay a constant.
     """
     slots: set[int] = set()
     for nodes in _functions(function):
@@ -432,7 +432,7 @@ class _Neighbours:
                 if node.op in _CALLS:
                     return True
                 if node.op in _PASSING or self._is_constant(user):
-                    # A value computed from constants alone would be a constant itself.
+                    # With a constant for the number, this node's value would be constant too.
                     if user not in seen:
                         seen.add(user)
                         waiting.append(user)
@@ -441,7 +441,7 @@ class _Neighbours:
         return False
 
     def _merges(self, user: str, number: str) -> bool:
-        """Returns whether an operation on the number and a tensor has a similar one next to it."""
+        """Returns whether TensorFlow might merge an operation on a number with one next to it."""
         node = self._nodes[user]
         for family in (_PRODUCTS, _SUMS):
             if node.op not in family:
@@ -489,7 +489,7 @@ class _Neighbours:
     def _is_constant(self, name: str) -> bool:
         """Returns whether a node is computed from constants and lifted numbers alone."""
         if name not in self._constant:
-            # A loop of nodes leads back to this one while it is checked.
+            # Nodes may form a loop that leads back to this one while it is checked.
             self._constant[name] = False
             node = self._nodes.get(name)
             if node is not None:
@@ -507,7 +507,7 @@ class _Neighbours:
 
 
 def _functions(function: Any) -> Iterator[Mapping[str, Any]]:
-    """Yields the nodes of a graph and of every function in it, by name."""
+    """Yields the nodes by name, first those of a graph, then those of each function in it."""
     definition = function.graph.as_graph_def()
     yield {node.name: node for node in definition.node}
     for inner in definition.library.function:
@@ -529,5 +529,5 @@ def _lifted_number(name: str) -> int | None:
 
 
 def _place(name: str) -> str:
-    """Returns the layer's part of an operation's name."""
+    """Returns the part of an operation's name that names the layer."""
     return name.rpartition("/")[0] or name

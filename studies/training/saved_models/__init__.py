@@ -1,1 +1,1 @@
-"""A trial's best weights as a model of MLflow."""
+"""A trial's best weights as an MLflow model."""

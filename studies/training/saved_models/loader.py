@@ -1,7 +1,7 @@
 """Loads a registered model that Keras and MLflow can't load by themselves.
 
-This file is copied into the model's folder, where MLflow runs it: it needs only Keras. It takes
-tables by the names of their columns, of any types.
+This file is copied into the model's folder, where MLflow runs it, so it needs only Keras. The
+loaded model finds the columns of tables by name, whatever their types.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 CODE = "code"
-"""The folder that MLflow puts on the path: it has no code of the user."""
+"""The folder that MLflow puts on Python's path. It has none of the user's code."""
 OWN_CODE = "own_code"
 """The folder with the user's classes and functions, and facts about them."""
 
@@ -40,7 +40,8 @@ class ServedModel:
             params: None.
 
         Returns:
-            A table with the same index for a table and a model of one output; else arrays.
+            A table with the same index, if `data` is a table and the model has one output;
+            else arrays.
         """
         if hasattr(data, "columns") and self._takes_columns():
             return self._predicted_columns(data)
@@ -72,7 +73,7 @@ class ServedModel:
 
 
 def _as_read(data: Any) -> Any:
-    """Returns data as Keras reads it: it takes no arrays of texts."""
+    """Returns data as Keras takes it, with tensors in place of arrays of texts."""
     if isinstance(data, Mapping):
         return {name: _as_read(each) for name, each in data.items()}
     if getattr(getattr(data, "dtype", None), "kind", "") not in ("U", "O"):
@@ -83,10 +84,10 @@ def _as_read(data: Any) -> Any:
 
 
 def load_keras_model(folder: str | Path) -> Any:
-    """Returns the Keras model of a folder that MLflow saved it in.
+    """Loads a Keras model from the folder that MLflow saved it in.
 
-    The code of its own layers, losses and metrics was saved with it. If its loss or metrics could
-    not be saved, it is not compiled.
+    The code of the model's own layers, losses and metrics was saved with it. If its loss or metrics
+    could not be saved, the model is not compiled.
     """
     import keras
 
@@ -110,7 +111,7 @@ def can_not_be_loaded(folder: Path) -> bool:
 
 
 def _load_pyfunc(path: str) -> ServedModel:
-    """`mlflow.pyfunc.load_model` calls it."""
+    """Loads a model for `mlflow.pyfunc.load_model`, which calls this function."""
     return ServedModel(load_keras_model(path))
 
 
@@ -123,9 +124,9 @@ def _contents(folder: Path) -> dict[str, Any]:
 def put_into(
     saved: Any, folder: Path, pickled: bytes, *, missing: Sequence[str], compiles: bool
 ) -> None:
-    """Makes this file load a model that MLflow has saved, with its `own_code`.
+    """Makes this file the loader of a model that MLflow has saved, and adds its `own_code`.
 
-    Before the model's description (`mlflow.models.Model`) is written to the folder.
+    Call it before the model's description (`mlflow.models.Model`) is written to the folder.
     """
     from studies.data import column_values as values
 
@@ -142,4 +143,4 @@ def put_into(
 
 
 MODULE, VALUES = "_kerastudy_champion", "_kerastudy_values"
-"""The names of this file, and of `values` of tables, in a model's folder."""
+"""The names of this file, and of `studies.data.column_values`, in a model's folder."""

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
     from studies.definition import StudyDefinition
 
-# Samples of an objective function's data: for the signature, and to make variables.
+# The number of an objective function's samples that serve to make signature and variables.
 _SAMPLES = 32
 _REQUIREMENTS = ("keras", "tensorflow", "numpy", "cloudpickle")
 
@@ -64,10 +64,10 @@ def save_champion(
 ) -> dict[str, float]:
     """Rebuilds a trial's model with its best weights and saves it into a new folder for MLflow.
 
-    It is saved with fixed requirements. Validation data is evaluated, training data gives the
-    signature. What the model predicts of the validation data is saved in `predictions_beside` the
-    folder, if that can be counted. Returns the validation metrics, named as in training
-    (``val_loss``, …): none of a model that is not compiled.
+    The model is saved with fixed requirements, and with a signature made from training data. Its
+    predictions of the validation data are saved in `predictions_beside` the folder, if they can be
+    counted. Returns the validation metrics, named as in training (``val_loss``, …); none if the
+    model is not compiled.
     """
     with _saving(spec, checkpoint):
         model = rebuilt(study, space, splits, spec, checkpoint)
@@ -133,15 +133,15 @@ def _predictions(
         predictions = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
         return "" if predictions is None else to_json(predictions)
     except Exception:
-        # A model may predict in its own way, or can't. It is registered all the same.
+        # A model may predict in its own way, or not at all. It is registered nevertheless.
         return ""
 
 
 def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> None:
-    """Saves a trained model into a new folder for MLflow, to take samples before preprocessing.
+    """Saves a trained model that takes samples before preprocessing into a new folder for MLflow.
 
-    The code of its own layers and losses is saved with it. Raises StudyError if its preprocessing
-    can't be added to it exactly.
+    The code of the model's own layers and losses is saved with it. Raises StudyError if the
+    preprocessing can't be added to the model exactly.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
@@ -171,7 +171,7 @@ def save_for_mlflow(model: keras.Model, splits: LoadedData, folder: Path) -> Non
     code = own_code(served)
     texts = any(is_text(array) for array in named_arrays(x, "x").values())
     if table is not None or texts or any(code):
-        # `save_model` takes signatures of tensors alone.
+        # `save_model` takes only signatures of tensors.
         saved.signature = table or signature
         loader.put_into(
             saved, folder, code.pickled, missing=code.missing, compiles=not code.missing_compiled
@@ -227,7 +227,7 @@ def _first_batch(batches: Any) -> Any:
 
 
 def _first(samples: Any) -> Any:
-    """Returns the first samples, as one array, or several by name or in order."""
+    """Returns the first samples, in one array or in several arrays by name or in order."""
     if isinstance(samples, Mapping):
         return {name: _first(each) for name, each in samples.items()}
     if isinstance(samples, list | tuple) and hasattr(samples[0], "shape") and samples[0].shape:
@@ -243,7 +243,7 @@ class Refitted:
     steps: int  # The steps of an epoch.
     steps_before: int  # The steps of an epoch in the trial, without the validation data.
     samples: int
-    # Callbacks that it was trained without, as they watch validation data.
+    # The callbacks that were left out, as they watch validation data.
     left_out: tuple[str, ...]
 
 
@@ -252,13 +252,14 @@ def refit(
 ) -> tuple[keras.Model, Splits, Refitted]:
     """Trains a trial's model on training and validation data together, by `model.fit`.
 
-    For the trial's best number of epochs, with its seed: each sample is seen as often as in the
-    trial, so an epoch has more steps, in proportion to the data. (Keeping the number of steps
+    The training has the trial's seed and best number of epochs. Each sample is seen as often as in
+    the trial, so an epoch has more steps, in proportion to the data. (Keeping the number of steps
     instead would show each sample less often than was found best.) Samples of the training part
     come first; `permutation` orders each epoch. The preprocessing stays that of the trial, fitted
     on its training part.
 
-    `splits` has classes without weights, `spec` the weights; `epochs` is the trial's best epoch.
+    The classes in `splits` have no weights; those in `spec` are used. `epochs` is the trial's best
+    epoch.
     """
     if splits.streams:
         raise StudyError(

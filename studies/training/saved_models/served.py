@@ -1,4 +1,4 @@
-"""The registered model of a study: it takes samples before preprocessing. And its signature.
+"""The registered model of a study, which takes samples before preprocessing; its signature.
 
 Preprocessing becomes Keras's own layers, so that the model loads without kerastudy. They give the
 same bits as `studies.data.preprocessing`.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Layers on a GPU, and compiled ones, may round differently.
 _TOLERANCE = 1e-6
-# The types of MLflow by those of pandas, in small letters.
+# MLflow's types by the names of pandas's types, in small letters.
 _COLUMN_TYPES: Final = {
     "bool": "boolean",
     "boolean": "boolean",
@@ -48,12 +48,12 @@ _COLUMN_TYPES: Final = {
 def served_model(model: keras.Model, x: Arrays, preparation: Preparation) -> keras.Model:
     """Returns a trained model with the preprocessing of its samples as its first layers.
 
-    `x` has the first training samples after preprocessing, `preparation` an example before it. The
-    new model shares the layers.
+    `x` has the first training samples after preprocessing, and `preparation` has examples from
+    before it. The new model shares the trained model's layers.
 
-    Returns the model itself without preprocessing; else one of the same class if it can be made. It
-    is compiled in the same way, unless the model has its own steps. Refuses layers that give other
-    samples than those the model was trained on.
+    Without preprocessing, returns the model itself. Else, the new model has the same class if
+    possible. It is compiled in the same way, unless it lacks the trained model's own steps. Raises
+    StudyError if its first layers give other samples than those that the model was trained on.
     """
     import keras
 
@@ -89,7 +89,7 @@ class _Before:
         self.scaled: dict[str, Any] = {}
 
     def input(self, tensor: Any, name: str) -> Any:
-        """Returns an input that replaces one of the model's own."""
+        """Returns an input that replaces one of the model's inputs."""
         import keras
 
         prepared = self._prepared.get(name)
@@ -98,8 +98,8 @@ class _Before:
         shape = tuple(tensor.shape[1:])
         if len(shape) == len(prepared.shape) or None in shape:
             shape = prepared.shape
-        # Keras reads floats as float32. Don't cut integers, or fractions given for them, to other
-        # integers.
+        # Keras reads floats as float32. As float64, integers, or fractions given for them, are not
+        # cut to other integers.
         dtype = "float32" if np.dtype(prepared.dtype).kind == "f" else "float64"
         return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
 
@@ -129,7 +129,7 @@ class _Before:
 
 
 def _free(like: str, taken: set[str]) -> str:
-    """Returns a layer's name like another one that is not taken, and takes it."""
+    """Returns a layer's name, made from `like`, that is not taken yet, and marks it as taken."""
     name, number = like, 1
     while name in taken:
         name, number = f"{like}_{number}", number + 1
@@ -163,7 +163,7 @@ def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model
     inputs = tree.map_structure(input_of, model.input)
     compiled, model.compiled = model.compiled, False
     try:
-        # Keras would compile it from a description of the model.
+        # If the model were compiled, Keras would compile the clone from the model's description.
         served = keras.models.clone_model(model, inputs, lambda layer: layer, called)
     finally:
         model.compiled = compiled
@@ -171,7 +171,7 @@ def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model
 
 
 def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
-    """Returns a model that calls another one, whose graph is unknown."""
+    """Returns a model that calls the given model, whose graph is unknown."""
     import keras
 
     keys = ["samples"] if isinstance(x, np.ndarray) else [f"input_{i}" for i in range(len(x))]
@@ -190,7 +190,7 @@ def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
 
 
 def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
-    """Returns the names of a model's inputs in messages, in their order."""
+    """Returns the names that messages use for a model's inputs, in the inputs' order."""
     from keras import tree
 
     if isinstance(x, np.ndarray):
@@ -203,7 +203,7 @@ def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
 
 
 def _check(before: _Before, preparation: Preparation, x: Arrays) -> None:
-    """Refuses layers whose output differs from the preprocessed samples."""
+    """Raises StudyError if the layers' output differs from the preprocessed samples."""
     import keras
 
     if preparation.example is None:
@@ -243,7 +243,8 @@ def _on_columns(
     }
     row = _row(inputs, table, names_taken)
     with warnings.catch_warnings():
-        # Keras's names can't be those of all columns. The keys are, and they count.
+        # Not all columns' names can be names of Keras's inputs. So the keys, which count, are the
+        # columns' names.
         warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
         if preparation.example is not None:
             layers = keras.Model(inputs, row)
@@ -257,7 +258,7 @@ def _on_columns(
 
 
 def _of_row(model: keras.Model, row: Any) -> Any:
-    """Returns a model's output for a row, without its optimizer, which the new model has."""
+    """Returns a model's output for a row, without including the optimizer where possible."""
     import keras
 
     if type(model) is keras.Sequential:
@@ -340,7 +341,8 @@ def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignatu
 def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSignature:
     """Returns the signature of a model that takes the columns of a table as they are.
 
-    Numbers may be of any type: MLflow refuses whole ones where it expects others, and the reverse.
+    Columns may have any type, as MLflow refuses whole numbers where it expects floats, and the
+    reverse.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -351,7 +353,7 @@ def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSig
 
 
 def example_of(model: keras.Model, preparation: Preparation) -> Any:
-    """Returns samples for `mlflow.models`; None if there are none."""
+    """Returns samples as the input example of a model of MLflow; None if there are none."""
     x = preparation.example
     if preparation.table is not None:
         import pandas as pd
@@ -375,7 +377,7 @@ def _spec(array: np.ndarray, prepared: Prepared | None, name: str | None) -> Ten
 
     if prepared is not None and prepared.scalings:
         return TensorSpec(np.dtype(prepared.dtype), (-1, *prepared.shape), name)
-    # MLflow knows texts of any length alone.
+    # MLflow has no types for texts of a fixed length.
     dtype = np.dtype(str) if array.dtype.kind == "U" else array.dtype
     return TensorSpec(dtype, (-1, *array.shape[1:]), name)
 

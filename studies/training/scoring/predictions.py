@@ -1,6 +1,6 @@
 """A model's predictions of the validation data, counted, with the worst-classified samples.
 
-Read in slices, so that neither predictions nor batches of large data are held at once.
+The data is read in slices, so predictions and batches of large data are never all in memory.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SLICE = 2**14
 _LARGEST_SIDE = 256
 _MOST_COLUMNS = 100
 _LONGEST_TEXT = 200
-# The name of the output of a model that has just one.
+# The name that stands for the output of a model with just one.
 _ONLY = ""
 # Samples; targets and predictions by the name of their output.
 _Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
@@ -58,9 +58,9 @@ def validation_predictions(
 ) -> ValidationPredictions | None:
     """Returns a model's predictions of the validation data.
 
-    The value has no run and epoch yet. It is of the first output, and holds the values of others.
-    Outputs that are neither a class for each sample nor a number are left out; None if all are.
-    `rule` is the function that made the targets.
+    The result has no run and no epoch yet. It is that of the first output, and holds the results of
+    the others. Outputs that give neither a class nor a number for each sample are left out; None if
+    all are left out. `rule` is the function that made the targets.
     """
     counting: dict[str, _OfClasses | _OfNumbers] = {}
     start = 0
@@ -82,7 +82,7 @@ def validation_predictions(
 
 
 def _slices(model: keras.Model, splits: LoadedData, batch_size: int) -> Iterator[_Slice]:
-    """Yields samples, and targets and predictions of each output."""
+    """Yields samples with the targets and predictions of each output."""
     if splits.streams:
         yield from _read_batches(model, splits)
         return
@@ -148,9 +148,9 @@ class _OfClasses:
         self._worst: list[tuple[float, int, WorstSample]] = []
 
     def add(self, start: int, x: Arrays, y: np.ndarray, probabilities: np.ndarray) -> bool:
-        """Adds a slice of the data, at least a sample; returns whether the targets can be counted.
+        """Adds a slice of at least one sample; returns whether its targets can be counted.
 
-        `start` is the number of samples before it.
+        `start` is the number of samples before the slice.
         """
         labels, classes = class_labels(y), self._counts.shape[1]
         columns = y.shape[1] if y.ndim == 2 else 1
@@ -214,11 +214,11 @@ class _OfNumbers:
         self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
-        # Its classes, while all targets are 0 or 1, and all predictions probabilities.
+        # The counter of two classes; None once a target is not 0 or 1, or a prediction not between.
         self._classes: _OfClasses | None = _OfClasses(splits, output, 2, "binary")
 
     def add(self, start: int, x: Arrays, y: np.ndarray, predicted: np.ndarray) -> bool:
-        """Adds a slice of the data."""
+        """Adds a slice of the data; returns whether its targets can be counted."""
         if y.size != len(y) or y.dtype.kind not in "biuf":
             return False
         true, predicted = y.reshape(-1).astype(np.float64), predicted.reshape(-1)
@@ -293,9 +293,9 @@ def _by_name(names: Sequence[str], each: Any) -> Mapping[str, Any]:
 
 
 def _pictured(sample: Arrays, preparation: Preparation) -> tuple[bytes, dict[str, float | str]]:
-    """Returns a sample after preprocessing as people look at it: scalings are undone.
+    """Returns a preprocessed sample in a form for people, with its scalings undone.
 
-    A PNG file, or nothing; and the values by column, in 6 digits, if it is no image.
+    Images become a PNG file, other samples a row of values by column, in 6 digits.
     """
     png, row = b"", {}
     arrays = named_arrays(sample, "x")

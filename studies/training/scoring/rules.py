@@ -1,7 +1,7 @@
 """How the samples of each objective are scored, from predictions that were made once.
 
-A mean over samples is scored by the function that Keras takes the mean of. Of what is no mean, such
-as AUC or F1, a sample has what a formula of `tracking.scores` adds up.
+If an objective is a mean over samples, a sample's score is the value that Keras averages. For other
+objectives, such as AUC or F1, it is the counts that a formula of `tracking.scores` adds up.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ONE_NUMBER = "returns one number for a batch, not one for each sample"
 
 
 class NotScoredError(InternalError):
-    """The samples of an objective can't be scored; says why."""
+    """The samples of an objective can't be scored; the error's text says why."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def rule_of(model: keras.Model, metric: str, y: Any, y_pred: Any) -> Rule:
     if metric == "val_loss":
         return Rule("mean", partial(_loss, model, metric), constant=partial(_penalties, model))
     if metric.endswith("_loss"):
-        # It reads the size of a batch off its shape, which is unknown unless all batches are equal.
+        # Keras takes a batch's size from its shape, which is unknown unless all batches are equal.
         return Rule("mean", partial(_loss, model, metric), equal_batches=True)
     raise NotScoredError(f"the model was not compiled with {metric.removeprefix('val_')}")
 
@@ -130,14 +130,14 @@ def _of_function(metric: Any, y: Any, y_pred: Any, weight: np.ndarray | None) ->
         raise NotScoredError(f"{metric.name} {_ONE_NUMBER}")
     mask = mask_of(y_pred)
     if mask is not None:
-        # `MeanMetricWrapper.update_state` does so.
+        # `MeanMetricWrapper.update_state` applies the mask in the same way.
         mask = np.asarray(mask).astype(values.dtype)
         weight = mask if weight is None else np.multiply(*_same_rank(mask, weight))
     return _samplewise(values, weight)
 
 
 def _loss(model: keras.Model, metric: str, y: Any, y_pred: Any, weights: Any) -> Scored:
-    """Scores the samples of a loss: of all outputs together, or of one."""
+    """Scores samples by a loss: that of all outputs together, or that of one output."""
     if not has_made_losses(model):
         make_losses(model, y, y_pred, weights)
     of_outputs: list[Any] = []
@@ -161,7 +161,7 @@ def _loss(model: keras.Model, metric: str, y: Any, y_pred: Any, weights: Any) ->
 def _unreduced(
     loss: keras.losses.Loss, y: Any, y_pred: Any, weights: Any = None
 ) -> keras.KerasTensor:
-    """Returns the loss of each sample, of shape (n,), as Keras weights them."""
+    """Returns the loss of each sample, in the shape (n,), with Keras's weights."""
     import keras
 
     reduction = loss.reduction
@@ -182,7 +182,7 @@ def _unreduced(
 
 
 def _penalties(model: keras.Model) -> float:
-    """Returns the penalties of regularizers."""
+    """Returns the sum of the regularizers' penalties."""
     penalties = [
         float(np.sum(variable.regularizer(variable)))
         for variable in model.trainable_variables
@@ -210,7 +210,7 @@ def _samplewise(values: np.ndarray, weights: np.ndarray | None) -> Scored:
 
 
 def _same_rank(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns two arrays of the same rank, if one has a last axis of length 1 more."""
+    """Gives two arrays the same rank if one has an additional last axis of length 1."""
     if one.ndim == other.ndim + 1 and one.shape[-1] == 1:
         return one, other[..., None]
     if other.ndim == one.ndim + 1 and other.shape[-1] == 1:
@@ -258,7 +258,7 @@ def _counting(metric: Any, index: int) -> tuple[ScoreKind, _Score, Mapping[str, 
 
 
 def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray | None) -> Scored:
-    """Counts targets and predictions of the metric's precision and of the same shape."""
+    """Counts targets and predictions, in the metric's precision and in the same shape."""
     numbers = [np.asarray(each).astype(metric.dtype) for each in (y, y_pred)]
     target, predictions = _same_rank(*numbers)
     if target.shape != predictions.shape:
@@ -271,7 +271,7 @@ def _counted(metric: Any, count: _Count, y: Any, y_pred: Any, weight: np.ndarray
 
 
 def _hits(metric: Any, target: np.ndarray, made: np.ndarray, *, of_predicted: bool) -> np.ndarray:
-    """Counts the true positives of each sample, and its other predictions or misses."""
+    """Counts each sample's true positives, and its false positives or misses."""
     positive, predicted = target.astype(bool), made > metric.thresholds[0]
     if metric.class_id is not None:
         positive = positive[..., metric.class_id]
@@ -284,7 +284,7 @@ def _hits(metric: Any, target: np.ndarray, made: np.ndarray, *, of_predicted: bo
 def _hits_by_class(
     threshold: float | None, target: np.ndarray, predictions: np.ndarray
 ) -> np.ndarray:
-    """Counts the predictions of each sample by class: for F1 and F-beta."""
+    """Counts each sample's hits, false positives and misses by class, for F1 and F-beta."""
     if threshold is None:
         highest = predictions.max(axis=-1, keepdims=True)
         predicted = (predictions >= highest) & (np.abs(predictions) > 1e-9)
@@ -295,7 +295,7 @@ def _hits_by_class(
 
 
 class _Squares:
-    """Squares targets and errors of each sample: for R2."""
+    """Squares each sample's targets and errors, for R2."""
 
     def __init__(self) -> None:
         self._center: np.ndarray | None = None
@@ -303,7 +303,7 @@ class _Squares:
     def __call__(self, target: np.ndarray, made: np.ndarray) -> np.ndarray:
         target, made = target.astype(np.float64), made.astype(np.float64)
         if self._center is None:
-            # R2 does not depend on it, and squares of large numbers would lose digits.
+            # R2 does not depend on the center, but squares of large numbers would lose digits.
             self._center = target.mean(axis=0)
         centered = target - self._center
         return np.stack([centered, centered**2, (target - made) ** 2], axis=1)
@@ -317,7 +317,7 @@ def _bins(metric: Any, target: np.ndarray, predictions: np.ndarray) -> np.ndarra
 
         predictions = np.asarray(keras.activations.sigmoid(predictions))
     if evenly:
-        # Keras computes the bins so, in the same precision.
+        # Keras computes the bins in this way, in the same precision.
         predictions = np.clip(predictions, 0, 1)
         steps = np.asarray(len(thresholds) - 1, predictions.dtype)
         above = np.maximum(np.ceil(predictions * steps) - 1, 0).astype(np.int64) + 1

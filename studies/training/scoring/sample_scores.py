@@ -1,4 +1,4 @@
-"""Scores of samples: of the validation part, recorded after a training; of the sealed test part."""
+"""Scores of the validation samples, recorded after a training, and of the sealed test part."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ if TYPE_CHECKING:
     from studies.data import LoadedData
 
 
-# Sums over other batches round otherwise: a relative tolerance, and one for objectives near 0.
+# The relative and the absolute tolerance (for values near 0), as sums over other batches round
+# differently.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-6
 # Bytes that the outputs of all layers may take.
 _MEMORY = 64 * 2**20
-# How much more than its input the layers of a model of unknown shapes hold.
+# The assumed ratio of all layers' outputs to the input, for a model of unknown shapes.
 _UNKNOWN = 64
 
 
@@ -56,15 +57,15 @@ def sample_scores(
     """Returns the objective of each validation sample.
 
     The model is called in large batches, outside of TensorFlow functions; its metrics, seeds and
-    losses may be other ones afterwards.
+    losses may differ afterwards.
 
-    Other data than the validation part goes in its place. `recorded` is the value that Keras
-    computed; None: the scores are not compared.
+    To score other data, put it in the place of the validation part. `recorded` is the value that
+    Keras computed; if it is None, the scores are not compared.
 
     Raises NotScoredError if single samples can't be scored, or if the scores contradict the
-    recorded value by more than 0.01 % of it (and 0.000001). By one sample more for an accuracy or a
-    count: a tie may be decided otherwise in another batch. By 0.1 % of 1 - R2 more for R2, which
-    Keras computes in single precision.
+    recorded value by more than 0.01 % of it (and 0.000001). The tolerance is one sample larger for
+    an accuracy or a count, as ties may be decided differently in another batch. It is 0.1 % of 1 -
+    R2 larger for R2, which Keras computes in single precision.
     """
     scores = scores_by_metric(model, splits, {metric: recorded}, epoch, batch_size)[metric]
     if isinstance(scores, NotScoredError):
@@ -79,7 +80,7 @@ def scores_by_metric(
     epoch: int,
     batch_size: int,
 ) -> dict[str, SampleScores | NotScoredError]:
-    """Returns the result or the error of `sample_scores` by metric; predicts once."""
+    """Returns the result or the error of `sample_scores` for each metric; predicts just once."""
     if stateful_layers(model):
         raise NotScoredError("its layers keep their state between batches")
     rules: dict[str, Rule] = {}
@@ -154,9 +155,9 @@ def _predicted(
 ) -> Iterator[tuple[Any, Any, Any]]:
     """Yields targets, predictions and weights of the validation samples, many at a time.
 
-    A call of the model itself needs no TensorFlow function. `model.predict` would trace one for
-    each trial: 0.1 s for a small dense model, whose 2,000 samples take 4 ms so. Measured on one
-    core; in slices of 32 samples it would be 60 ms.
+    The model is called directly, which needs no TensorFlow function. `model.predict` would trace
+    one for each trial, which takes 0.1 s for a small dense model. Direct calls take 4 ms for 2,000
+    samples, and 60 ms in slices of 32 samples (measured on one core).
     """
     import keras
 
@@ -190,7 +191,7 @@ def _slices(model: keras.Model, part: Part, batch_size: int) -> Iterator[Any]:
 
 
 def _between(part: Part, start: int, end: int) -> Part:
-    """Returns a part of a part's samples."""
+    """Returns the samples of a part from `start` up to `end`, as a part."""
 
     def cut(array: np.ndarray) -> np.ndarray:
         return array[start:end]
@@ -202,7 +203,7 @@ def _between(part: Part, start: int, end: int) -> Part:
 def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:
     """Returns how many samples to predict at once, so that all layers' outputs fit in memory.
 
-    The number is a multiple of the batch size, if it is more.
+    A number above the batch size is a multiple of it.
     """
     import tensorflow as tf
 
@@ -222,7 +223,7 @@ def _samples_at_once(model: keras.Model, x: Any, batch_size: int) -> int:
 
 
 def _outputs_of(layer: keras.layers.Layer) -> list[Any]:
-    """Returns symbolic outputs of a layer; none if it was never called with such."""
+    """Returns a layer's symbolic outputs; none if it was never called with symbolic inputs."""
     import keras
 
     try:
@@ -235,7 +236,7 @@ _log = logging.getLogger(__name__)
 # Bytes that the weights of all epochs may take until the training ends.
 _MOST_WEIGHTS = 128 * 2**20
 # With so few validation samples the second best epoch is scored too. The choice of the epoch then
-# counts for much, and their prediction takes one batch.
+# matters much, and predicting the samples takes one batch.
 _FEW_SAMPLES = 256
 
 
@@ -248,7 +249,7 @@ class ScoreRecorder:
 
     def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:
         self._task, self._model = task, model
-        # By epoch: the weights after it, and its metrics.
+        # For each epoch, the weights after it and its metrics.
         self._epochs: dict[int, tuple[Sequence[np.ndarray], BestEpoch]] = {}
         self._why_not_every = ""
         self._every = task.scores_of == "every"
@@ -256,7 +257,7 @@ class ScoreRecorder:
         self._follows = task.scores is not None and (self._every or 0 < samples <= _FEW_SAMPLES)
 
     def take(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Copies the weights after an epoch: after each, or after the best two."""
+        """Copies the weights after an epoch, if all are scored or it is one of the best two."""
         value = metrics.get(self._task.spec.objective.metric)
         if not self._follows or value is None or self._why_not_every:
             return
@@ -290,7 +291,7 @@ class ScoreRecorder:
         path = self._task.scores
         if path is None or result.best is None or result.state not in ("complete", "pruned"):
             return result
-        # An earlier attempt may have written one.
+        # An earlier attempt may have written a file.
         path.unlink(missing_ok=True)
         try:
             scores = self._scores(splits, result.best, weights)
@@ -310,7 +311,7 @@ class ScoreRecorder:
     def _scores(
         self, splits: LoadedData, best: BestEpoch, weights: BestWeights
     ) -> list[SampleScores]:
-        """Returns the scores of the best epoch, and of others if they can be made."""
+        """Returns the scores of the best epoch, and those of other epochs if they can be made."""
         if weights.copy is None:
             raise NotScoredError("the weights of its best epoch are not known")
         weights.restore()
@@ -336,7 +337,7 @@ class ScoreRecorder:
         return []
 
     def _present(self, splits: LoadedData, measured: BestEpoch) -> SampleScores:
-        """Returns the scores of the model's present weights, of an epoch."""
+        """Returns the scores of the model's present weights, which are those of an epoch."""
         spec = self._task.spec
         return sample_scores(
             self._model,
@@ -402,8 +403,8 @@ def evaluate_test_part(model: keras.Model, splits: LoadedData, batch_size: int) 
 def _interval(scores: SampleScores, accuracy: float | None) -> tuple[float, float]:
     """Returns the 95 % interval of a value, by bootstrap percentiles of the samples or groups.
 
-    That of an accuracy is Clopper's and Pearson's, for as many independent samples as vary like the
-    resamples: percentiles have no width where all samples agree.
+    An accuracy gets the interval of Clopper and Pearson, for the number of independent samples that
+    would vary like the resamples, because percentiles have no width where all samples agree.
     """
     counts = resample_counts(scores.places, _RESAMPLES, _SEED)
     values = np.concatenate([scores.of_resamples(each) for each in counts])
