@@ -1,4 +1,4 @@
-"""What the record of a study says about its search, and what to search next."""
+"""Diagnoses a study's search by its record, and suggests the next launch."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The objective of each validation sample, from which the choice of a trial is corrected."""
+"""The scores of single validation samples, which correct the best value for its choice."""
 
 import lazy_loader
 
