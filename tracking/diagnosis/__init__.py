@@ -1,4 +1,4 @@
-"""Diagnoses a study's search by its record, and suggests the next launch."""
+"""What the record of a study says about its search, and what to search next."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The scores of single validation samples, which correct the best value for its choice."""
+"""The objective of each validation sample, from which the choice of a trial is corrected."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Corrections and intervals of a study's best value, computed from scores alone."""
+"""How far to believe a study's best value: corrections and intervals, from scores alone."""
 
 import lazy_loader
 
