@@ -40,7 +40,7 @@ _ROWS_SHOWN = 20
 
 @dataclasses.dataclass(frozen=True)
 class _Recorded:
-    """The arguments of commands that run a recorded study's code: the study, its store, and so on."""
+    """The arguments that commands share which run a recorded study's code."""
 
     study: str
     engine: str | None

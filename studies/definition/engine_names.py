@@ -1,9 +1,9 @@
 """Names of engines and pruners, with settings; names for objects of Optuna and Keras Tuner.
 
 Settings are a part of the name: ``optuna:tpe,n_startup_trials=20``. So another setting makes
-another engine, whose trials are recorded apart and can be compared. Launches make new engines all
-the time, so only the kind and the settings of a user's object count. Nothing here imports an
-engine.
+another engine, whose trials are recorded apart and can be compared. Each trial and each launch
+makes a new engine, so only the kind and the settings of a user's object count. Nothing here imports
+an engine.
 """
 
 from __future__ import annotations

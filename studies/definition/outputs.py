@@ -86,7 +86,7 @@ def binary() -> Output:
     """Fits targets that are 0 or 1, of shape (n,) or (n, 1).
 
     The layer has one unit with a sigmoid: the probability of 1. The metric "accuracy" takes a
-    probability of 0.5 or more for a 1. Targets may also be probabilities between 0 and 1.
+    probability above 0.5 for a 1. Targets may also be probabilities between 0 and 1.
 
     Example:
         >>> ks.outputs.binary().loss

@@ -128,7 +128,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """Returns the study with the settings that a launch replaces."""
+        """Returns the study with some of its settings replaced by a launch's settings."""
         for name, value in overrides.items():
             if name not in OVERRIDABLE:
                 hint = suggestion(name, OVERRIDABLE)
@@ -160,7 +160,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
             except DataError as error:
                 raise StudyError(str(error)) from None
         engine = replaced.get("engine")
-        # The pruner in the study's file is for another engine: Hyperband stops trials itself.
+        # The pruner in the study's file is for the file's engine. Hyperband stops trials itself.
         if isinstance(engine, str) and split_options(engine)[0] == HYPERBAND:
             replaced.setdefault("pruner", "none")
         return dataclasses.replace(self, **replaced)

@@ -43,7 +43,7 @@ class CurveCheck:
     """A check of the curves of the best trials.
 
     Attributes:
-        epochs: How many epochs a curve needs to count. At least three trials must have so many.
+        epochs: The fewest epochs of a curve that counts. Three trials must have such a curve.
         measure: Returns how strongly a trial shows the fault, or None if it doesn't.
         always: Whether all best trials must show the fault; otherwise more than half.
         sentence: The finding. `{those}` is how many of the best trials show the fault; `{typical}`,

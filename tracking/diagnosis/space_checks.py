@@ -242,8 +242,8 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
     low, high, up = float(parameter.low), float(parameter.high), way == "upper"
     factor = min(math.sqrt(high / low), _LARGEST_FACTOR) if parameter.scale != "linear" else 0.0
     if parameter.scale == "reverse_log":
-        # The sum low + high stays, and the upper end comes nearer to it: 0.01 to 0.99 becomes
-        # 0.001 to 0.999. The lower end is never widened, and need not be.
+        # The sum low + high stays, and both ends move outwards: 0.01 to 0.99 becomes 0.001 to
+        # 0.999. If trials crowd at the lower end, the range is not widened, and need not be.
         nearer = float(f"{low / factor:.2g}")
         return _spelled(parameter, nearer, low + high - nearer) if up else ""
     share = isinstance(parameter, Float) and not factor and low >= 0 and high <= 1
@@ -259,7 +259,7 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
             by = float(parameter.step or 0) * count if stepped else (high - low) / 2
             end = float(f"{high + by if up else low - by:.12g}")
         if not stepped:
-            # A share, such as a dropout rate, grows by half of the rest.
+            # A share, such as a dropout rate, grows by at most half of its distance from 1.
             if share and up and end > (high + 1) / 2:
                 # The distance from 1 is rounded, not the end itself.
                 end = 1 - float(f"{(1 - high) / 2:.2g}")

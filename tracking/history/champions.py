@@ -87,7 +87,7 @@ def _recorded(
 
 
 def set_promotion(history: StudyHistory, reason: str) -> None:
-    """Records why the present champion was chosen. If empty, launches choose it again."""
+    """Records why the present champion was chosen; without a reason, launches choose again."""
     if history.registered is not None:
         with history.writing() as journal:
             journal.set_reason(history.registered.number, reason)

@@ -201,8 +201,8 @@ def study_names(store: Store) -> list[str]:
 def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
     """Reads a study, under one of its engines.
 
-    Without an engine, the one with the best trial counts, or the one that was launched last if no
-    trial has a value.
+    If `engine` is None, it is the engine with the best trial, or the one that was launched last if
+    no trial has a value.
 
     Raises:
         StudyNotFoundError: If there is no such study, or it was not launched with this engine.
@@ -262,7 +262,7 @@ def read_source(history: StudyHistory, digest: str) -> str:
 
 
 def read_code(history: StudyHistory, digest: str) -> CodeDescription:
-    """Returns the code with a digest that trials ran from.
+    """Returns the code that trials ran from, by its digest.
 
     If a module's text is missing or damaged, `texts` lacks it. If the study file's is, `source` is
     empty.

@@ -337,7 +337,7 @@ class StudyPlots:
         return self._shown(charts.optimization_history(self._data))
 
     def learning_curves(self) -> alt.LayerChart:
-        """Returns the curves of the best trials, all others behind."""
+        """Returns the curves of the best trials, with all other curves behind them."""
         return self._shown(charts.learning_curves(self._data))
 
     def parallel_coordinates(self) -> alt.LayerChart:

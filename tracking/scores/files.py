@@ -148,7 +148,7 @@ class KeptScores:
 
     def __init__(self, most: int = _MOST_BYTES) -> None:
         self._most = most
-        # The best trial first.
+        # Each entry has a trial's rank and the size of its file. The best trial comes first.
         self._kept: list[tuple[Rank, int]] = []
         self._bytes = 0
         self._dropped: set[int] = set()

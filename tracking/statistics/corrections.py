@@ -86,8 +86,8 @@ def corrected(
         variances *= count / (count - 1)
         limits = candidates[first].fewest, candidates[first].most
         half = values >= np.median(values) if direction == "max" else values <= np.median(values)
-        # The better half alone also counts, since trials that learned nothing may vary less over
-        # groups; and so do all trials, since the best ones may hardly vary.
+        # The smaller number counts: trials that learned nothing may vary less over groups, and
+        # the best trials may hardly vary.
         independent = min(
             independent_samples(values[some], variances[some], *limits)
             for some in (half, np.full(len(values), True))

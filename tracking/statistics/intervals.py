@@ -21,7 +21,7 @@ _AGREED = 1e-9
 # This many agreeing groups are added to the groups of a part; see `crossed_share`.
 _AGREEING = 0.5
 _RESAMPLES = 2000
-# See `heavy_tails`.
+# The share of the squared deviations from which on `heavy_tails` warns.
 _HEAVY = 0.4
 # If a mean is this many standard errors from 0, the scale hardly matters.
 _FAR = 4
@@ -136,7 +136,7 @@ def share_bounds(
 def independent_samples(
     values: np.ndarray, variances: np.ndarray, fewest: float, most: float
 ) -> float:
-    """Returns the number of independent samples whose shares vary as much as some shares.
+    """Returns the number of independent samples whose share varies as much as `values`.
 
     The variances are summed over the models, as a single model near 1 may have no error, and so no
     variance. `values` are the shares of one or more models on the same samples, and `variances` are
