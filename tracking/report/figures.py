@@ -150,7 +150,7 @@ def _belief(data: StudyData) -> Iterator[Figure]:
 
 
 def _diagnosed(data: StudyData) -> Section:
-    """Returns the section of the diagnosis, with a chart for each finding that is not just good."""
+    """Returns the section of the diagnosis: good findings in a sentence, others with charts."""
     text = "The checks of Google's Deep Learning Tuning Playbook, on this record."
     figures, undrawn, good = [], [], []
     for place, finding in enumerate(data.diagnosis.findings):

@@ -20,7 +20,7 @@ from tracking.report.trial_data import (
 
 _MOST_AXES = 12
 _MOST_LINES = 400
-# Names of axes are horizontal if their number times the longest one's letters is less.
+# Names of axes are horizontal if their number times the longest name's length is below this.
 _LEVEL_LETTERS = 115
 # The height at which a trial's line crosses the axis of a hyperparameter that is not active.
 _OFF = -0.12
@@ -102,7 +102,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         {
             "axis": objective.metric,
             "unit": 1 - part,
-            # A sort key's sort key is the value.
+            # A maximized value is negated for its key, and negated again here.
             "text": number(objective.sort_key(low + part * (high - low)), 3),
         }
         for part in (0.0, 0.5, 1.0)

@@ -55,7 +55,7 @@ _STYLED = {
     theme.ORANGE: "var(--best)",
 }
 _OPTIONS = {
-    # Vega interprets expressions: the page's policy forbids to evaluate them as code.
+    # Vega interprets expressions: the page's policy forbids evaluating them as code.
     "ast": True,
     "mode": "vega-lite",
     "renderer": "svg",
@@ -260,7 +260,7 @@ def vega_library() -> str:
 
 
 def _policy(*scripts: str) -> str:
-    """Returns the page's content security policy: only its own scripts run, no network is used."""
+    """Returns the content security policy: only the page's scripts run, and no network is used."""
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (

@@ -145,7 +145,7 @@ def objective_scale(values: Sequence[float | None], objective: Objective) -> alt
     keys = sorted(objective.sort_key(value) for value in values if value is not None)
     if not keys:
         return alt.Scale(domain=[0, 1])
-    # A sort key's sort key is the value.
+    # A maximized value is negated for its key, and negated again here.
     low, high = sorted(map(objective.sort_key, (keys[0], keys[-1])))
     if low == high:
         pad = abs(low) * 0.05 or 0.5
