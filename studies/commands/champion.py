@@ -1,4 +1,4 @@
-"""The champion: ``kerastudy reproduce``, ``confirm``, ``evaluate``, ``predict``, ``promote``."""
+"""``kerastudy predict``, ``evaluate``, ``promote``, ``reproduce`` and ``confirm``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ROWS_SHOWN = 20
 
 @dataclasses.dataclass(frozen=True)
 class _Recorded:
-    """The study that a command names, with the options of commands that train its trials again."""
+    """The arguments that commands share which run a recorded study's code."""
 
     study: str
     engine: str | None
@@ -50,7 +50,7 @@ class _Recorded:
     as_json: bool
 
     def history(self) -> StudyHistory:
-        """Reads the study, unless its code is not trusted."""
+        """Reads the study. If the store is somebody else's, the user must trust it."""
         from studies.commands.records import history_of
 
         check_trusted(self.store, self.trust)
@@ -58,7 +58,7 @@ class _Recorded:
 
 
 def _of_a_trial(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options of `_Recorded` to a command, which gets one."""
+    """Adds the options of `_Recorded` to a command, and passes them as one `_Recorded`."""
 
     @functools.wraps(command)
     def of_recorded(**arguments: Any) -> None:
@@ -133,7 +133,7 @@ def predict_command(
     check_trusted(store, trust)
     history = history_of(study, None, store)
     with waiting("loading TensorFlow and the model"):
-        # The user trusts the store.
+        # `check_trusted` has checked that the user trusts the store.
         predictions = predict_file(history, samples, probabilities, alias, trust=True)
     columns, files = predictions.columns, predictions.files
     count = len(next(iter(columns.values())))
@@ -154,7 +154,7 @@ def predict_command(
 
 
 def _first_rows(table: pd.DataFrame) -> str:
-    """Returns the first rows of a table, as wide as a terminal; probabilities by class."""
+    """Returns the first rows of a table as text. Columns of probabilities have the class's name."""
     named = table.rename(columns=lambda name: name.removeprefix("probability_"))
     shown = "{:.4g}" if list(named) == list(table) else "{:.3f}"
     first = named.head(_ROWS_SHOWN)
@@ -286,7 +286,7 @@ def promote_command(recorded: _Recorded, trial: int | None, reason: str, refit: 
 
 
 def promotion_text(promotion: Promotion) -> str:
-    """Returns what was registered as text, of at most 80 columns."""
+    """Returns the registered models as text, of at most 80 columns."""
     from search_spaces.texts import counted
 
     trial, how, lines = f"trial {promotion.trial}", promotion.how, []

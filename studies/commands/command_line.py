@@ -1,4 +1,4 @@
-"""The command ``kerastudy``, and the common parts of its commands: options, errors, trust."""
+"""The command ``kerastudy``, and the common parts of its subcommands: options, errors, trust."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def trust_option(command: _Command) -> _Command:
 class Group(click.Group):
     """Loads a command's module when it is called, so that ``--help`` stays fast."""
 
-    # Sections of the help, in the order in which one uses the commands, by the commands' modules.
+    # The sections of the help: the names of commands by module, in the order of their use.
     _sections: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "Launch": {"start": "new", "launch": "launch", "champion": "reproduce confirm"},
         "Look": {"start": "data", "look": "list show compare diagnose", "pages": "report ui"},
@@ -86,7 +86,7 @@ class Group(click.Group):
     }
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Returns the names of the commands, in the order in which one uses them."""
+        """Returns the names of the commands, in the order of their use."""
         return list(self._modules)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -99,7 +99,7 @@ class Group(click.Group):
                 formatter.write_dl([(c.name or "", c.get_short_help_str(room)) for c in commands])
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Returns a command."""
+        """Returns a command by its name, or None."""
         import importlib
 
         if name not in self._modules:
@@ -111,7 +111,7 @@ class Group(click.Group):
     def resolve_command(
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Finds the command by name; suggests one for a mistyped name."""
+        """Finds the command that the arguments name. For a mistyped name, suggests another one."""
         name = arguments[0]
         if name not in self._modules and not name.startswith("-"):
             from search_spaces.errors import suggestion
@@ -123,7 +123,7 @@ class Group(click.Group):
 class Sectioned(click.Command):
     """A command whose help shows its options in sections.
 
-    ``sections`` has the names of the options' values by title; all others are in the last
+    ``sections`` has the parameter names of the options by title. All other options are in the last
     section.
     """
 
@@ -176,7 +176,7 @@ def kerastudy() -> None:
 
 
 def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Makes a command print each error as one line, and exit with 2; or with 130 on Ctrl-C."""
+    """Makes a command print an error as one line and exit with 2, and exit with 130 on Ctrl-C."""
 
     @functools.wraps(command)
     def told(*arguments: Any, **options: Any) -> None:
@@ -189,7 +189,7 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
         except KerastudyError as error:
             _fail(str(error))
         except KeyboardInterrupt as error:
-            # Here: click would drop its text.
+            # The exception is handled here, since click drops its text.
             _interrupted(str(error))
 
     return told
@@ -203,7 +203,7 @@ def check_trusted(store: Path | None, trust: bool) -> None:
     from tracking.store.trust import facts_fault, is_store
 
     root = real_folder(store if store is not None else default_store_path())
-    # One of a newer version is refused first.
+    # A store of a newer version is refused before the question.
     facts_fault(root)
     reason = trusting.stranger(root) if is_store(root) else ""
     if not reason:
@@ -214,19 +214,19 @@ def check_trusted(store: Path | None, trust: bool) -> None:
             raise StoreError(f"{text} If you trust it, give --trust.")
         if not click.confirm(f"{text} Do you trust it?", err=True):
             raise StoreError("Nothing was run.")
-    # If it can't be written, the next command asks again.
+    # If the answer can't be recorded, the next command asks again.
     with contextlib.suppress(OSError):
         trusting.trust(root)
 
 
 def tell(text: str) -> None:
-    """Prints lines for people; characters in them that control a terminal are escaped."""
+    """Prints lines for people, and escapes characters that control a terminal."""
     click.echo("\n".join(map(printable, text.split("\n"))))
 
 
 def print_json(document: object) -> None:
     """Prints one JSON document on standard output."""
-    # JSON has no infinity: print null.
+    # JSON has no infinity, so null takes its place.
     text = json.dumps(_without_infinities(document), indent=2, ensure_ascii=False)
     click.echo(text)
 
@@ -243,7 +243,7 @@ def _without_infinities(value: Any) -> Any:
 
 def _fail(message: str) -> None:
     line = f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}"
-    # A terminal would break the line within words.
+    # The line is wrapped here, as a terminal breaks it within words.
     lines = wrapped(line, indent=0) if sys.stderr.isatty() else [printable(line)]
     click.echo("\n".join(lines), err=True)
     sys.exit(EXIT_WRONG_USE)
@@ -275,7 +275,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         _interrupted()
     except BrokenPipeError:
-        # `kerastudy show digits | head`: the reader has ended, which is no error.
+        # In `kerastudy show digits | head` the reader may end first, which is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _OF_TRIALS = ("script", "keras")
 _FORMATS = (*_OF_TRIALS, "csv", "parquet", "tensorboard", "optuna")
-# Options that only some formats take.
+# The formats that take each of these options; all formats take the other options.
 _OPTIONS = {
     "trial": _OF_TRIALS,
     "data": _OF_TRIALS,
@@ -147,7 +147,7 @@ def _in_json(value: Any) -> Any:
 
 
 def _lines(export: Any) -> list[str]:
-    """Returns lines for people: the written file or folder, and what to do with it."""
+    """Returns lines for people: the written file or folder, and the command that uses it."""
     kind = type(export).__name__
     paths = {"ScriptExport": "script", "TensorBoardExport": "folder"}
     path: Path = getattr(export, paths.get(kind, "file"))

@@ -1,4 +1,4 @@
-"""Order in the store: ``kerastudy rename``, ``delete`` and ``doctor``."""
+"""Keeps a store in order: ``kerastudy rename``, ``delete`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _diagnosis_text(diagnosis: Diagnosis) -> str:
     mended = f", {faults - left} mended" if faults > left else ""
     lines.append(f"{faults or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
     if not sys.stdout.isatty():
-        # Programs get a line for each finding.
+        # Lines are not wrapped, so that programs can read them.
         return "\n".join(map(printable, lines))
     return "\n".join(part for line in lines for part in wrapped(line, indent=10))
 

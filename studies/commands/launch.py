@@ -42,7 +42,7 @@ _SETTINGS: Final[dict[str, Setting]] = {
     if setting.section
 }
 _TYPES: Final = {"int": int, "float": float}
-# The names of the options' values by section. The first ones of a section are no settings.
+# The parameter names of the options by section; options that are no settings come first.
 _SECTIONS: Final = {
     section: [*others, *(name for name, it in _SETTINGS.items() if it.section == section)]
     for section, others in (
@@ -57,7 +57,7 @@ _SECTIONS: Final = {
 
 
 def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds an option for each setting that has a section. Its value is None if it is left out."""
+    """Adds an option for each setting that has a section. An option left out has the value None."""
     fields = {field.name: field for kind in _KINDS for field in dataclasses.fields(kind)}
     for name, setting in reversed(_SETTINGS.items()):
         attributes: dict[str, Any]
@@ -176,7 +176,7 @@ def launch_command(
             tell(definition_text(description))
         return
     try:
-        # What code of the user's prints in this process is no result.
+        # The user's code may print in this process, and standard output is for results.
         with contextlib.redirect_stdout(sys.stderr):
             history = launch_target(resolved, options, overrides=overrides, data=data)
     except KeyboardInterrupt:
@@ -197,20 +197,20 @@ def _tell_how_to_resume() -> None:
     between = " "
     if sys.stderr.isatty():
         line, between = "\n".join(wrapped(line, indent=2)), "\n  "
-    # The terminal may have hung up. A command to copy is not broken into lines.
+    # The terminal may have hung up. The command is not wrapped, so that people can copy it.
     with contextlib.suppress(OSError):
         click.echo(f"{line}{between}{shlex.join(['kerastudy', *sys.argv[1:]])}", err=True)
 
 
 def _options_of(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options that a class declares, without those that were left out."""
+    """Returns the values of the options that a class declares and the user gave."""
     return {name: settings[name] for name in settings_of(kind) if settings.get(name) is not None}
 
 
 def launch_options(
     settings: Mapping[str, Any], *, store: Path | None, progress: bool
 ) -> LaunchOptions:
-    """Returns the options of a launch, checked."""
+    """Returns the checked options of a launch."""
     from search_spaces.errors import StudyError
 
     options, of_ray = _options_of(LaunchOptions, settings), _options_of(RayOptions, settings)
@@ -225,7 +225,7 @@ def launch_options(
 
 
 def overrides_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of the study that a launch replaces, checked before it is loaded."""
+    """Returns the study's settings that a launch replaces. They are checked before it is loaded."""
     from search_spaces.errors import StudyError
 
     overrides = {**_options_of(RecordedSettings, settings), **_options_of(StudySettings, settings)}
@@ -246,7 +246,7 @@ def seconds_of(option: str, text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        # A dependency of MLflow, which the launch needs anyway.
+        # The launch needs pandas anyway: it is a dependency of MLflow.
         import pandas as pd
 
         try:

@@ -68,7 +68,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
 
 def _catalog() -> Iterator[str]:
-    """Yields the ready studies by chapter, a line each, and how to start."""
+    """Yields lines on the studies of the catalog, by chapter, and the command to start with."""
     from studies.catalog import COURSE
     from studies.lines import width, wrapped
     from studies.user_code import catalog_questions
@@ -105,7 +105,7 @@ def _list_text(documents: list[dict[str, Any]]) -> list[str]:
 
 
 def _ago(milliseconds: int) -> str:
-    """Returns the age of a time, which is in milliseconds since the epoch (Unix time)."""
+    """Returns how long ago a time was, given in milliseconds of Unix time."""
     if not milliseconds:
         return ""
     seconds = time.time() - milliseconds / 1000
@@ -116,7 +116,7 @@ def _ago(milliseconds: int) -> str:
 
 
 def _documents(store: Store) -> list[dict[str, Any]]:
-    """Returns an entry for each study."""
+    """Returns a JSON document for each study of a store."""
     from collections import Counter
 
     from search_spaces.errors import TrackingError
@@ -128,11 +128,11 @@ def _documents(store: Store) -> list[dict[str, Any]]:
         try:
             engines = find_engines(store, name)
         except TrackingError as error:
-            # List the others nevertheless.
+            # The list shows the fault, and goes on with the other studies.
             documents.append({"study": name, "fault": str(error)})
             continue
         if not engines:
-            # Its process was killed while making it.
+            # The process was killed while it made this study.
             continue
         history = best_of_engines(engines)
         best, trials = history.best, [trial for each in engines for trial in each.trials]
@@ -362,7 +362,7 @@ def diagnose_command(study: str, engine: str | None, store: Path | None, as_json
     if not sys.stdout.isatty():
         tell(text)
         return
-    # It knows what a terminal can show, and NO_COLOR.
+    # rich knows which colours the terminal can show, and respects NO_COLOR.
     from rich.console import Console
     from rich.text import Text
 

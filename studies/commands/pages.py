@@ -1,4 +1,4 @@
-"""Pages to look at: ``kerastudy report``, ``ui`` and ``push``."""
+"""Makes pages for the browser: ``kerastudy report``, ``ui`` and ``push``."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def report_command(
     from tracking.store.folder import default_store_path
 
     if output is not None:
-        # A report is made again and again: it replaces the former one.
+        # A new report replaces the former one, as reports are made again and again.
         output = file_for(output, "", force=True)
     histories = histories_of(studies, engines, store)
     page = output or Path("comparison.html").absolute()
@@ -106,7 +106,7 @@ def report_command(
         webbrowser.open(page.as_uri())
 
 
-# Studies whose addresses are printed if none is named, the last changed first.
+# If no study is named, the addresses of this many studies are printed, the latest first.
 _SHOWN = 10
 
 
@@ -179,7 +179,7 @@ def ui_command(
 
     stopped = threading.Event()
     click.echo("starting MLflow's server …", err=True)
-    # Around all of it: what starts the server must also end it.
+    # Ctrl-C is caught before the server starts, so that it always ends the server too.
     with (
         catching_interrupts(stopped.set),
         contextlib.suppress(KeyboardInterrupt),
@@ -216,9 +216,10 @@ def ui_command(
 def _pages(
     store: Store, folders: Sequence[Path], place: Place, view: str
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Brings MLflow up to date with studies.
+    """Brings MLflow up to date with studies, and returns addresses of pages.
 
-    Returns the addresses of the views of the last one, and of a view of each by its name.
+    The first dictionary has the address of each view of the last study; the second has the address
+    of one view of each study.
     """
     from tracking.journal import JournalReader
     from tracking.mlflow.exports import read_notes
@@ -232,7 +233,7 @@ def _pages(
     for folder in folders[:_SHOWN]:
         experiment, _ = read_notes(folder)
         if experiment:
-            # A click in MLflow's own list leads to the side of traces.
+            # The address is needed, since a click in MLflow's own list opens the page of traces.
             name = JournalReader(folder).header().name
             studies[name] = place.study_page(experiment, view)
             views = {each: place.study_page(experiment, each) for each in VIEWS}

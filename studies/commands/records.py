@@ -1,4 +1,4 @@
-"""The study that a command's arguments name; studies and trials as JSON documents."""
+"""Reads the study that a command's arguments name; writes studies and trials as JSON documents."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def store_of(store: Path | None) -> Store:
 def histories_of(
     studies: Sequence[str], engines: Sequence[str], store: Path | None
 ) -> list[StudyHistory]:
-    """Reads the studies that a command names, each under each of its engines."""
+    """Reads the studies that a command names, each under each engine that it names."""
     names: Sequence[str | None] = engines or (None,)
     return [history_of(study, engine, store) for study in studies for engine in names]
 
 
 def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
-    """Returns the file that replaces a study's data, as `spelled` spells it, or empty."""
-    # Commands that look at the record do without numpy.
+    """Returns the file that replaces a study's data, as `spelled` writes it, or an empty text."""
+    # The import is here, as it imports numpy, which commands that read the record don't need.
     from studies.data import is_table, spelled
 
     if column is not None and (data is None or not is_table(str(data))):
@@ -62,7 +62,7 @@ def data_to_use(data: Path | None, column: str | None, hint: str = "") -> str:
 
 def study_document(history: StudyHistory) -> dict[str, Any]:
     """Returns a study as a JSON document."""
-    # It imports numpy, which errors of commands need not wait for.
+    # The import is here, as it imports numpy: errors of commands appear sooner without it.
     from tracking.diagnosis.value_checks import answers
 
     description, best = history.description, history.best

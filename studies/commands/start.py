@@ -1,4 +1,4 @@
-"""Before a study: ``kerastudy new`` and ``kerastudy data``."""
+"""Prepares a study: ``kerastudy new`` and ``kerastudy data``."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def new_command(
 
 
 def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | None, str | None, Any]:
-    """Asks for the options that were left out."""
+    """Asks the user for the options that were left out, and returns all three."""
     from studies.data import is_table
     from studies.starting import columns, read_samples
 
@@ -153,7 +153,8 @@ def data_command(
     from studies.exporting import file_for, written
     from studies.user_code import catalog_names, resolve_target
 
-    # Data without a study. A folder may have the name of a study.
+    # The target may be data without a study. A study of the catalog comes before a folder of its
+    # name.
     alone = (
         data is None and target not in catalog_names() and is_data(str(Path(target).expanduser()))
     )
@@ -162,7 +163,7 @@ def data_command(
     if output is not None:
         output = file_for(output, "", force=True)
     other = data_to_use(data, column)
-    # Prints of the user's code are no result.
+    # The user's code may print, and standard output is for results.
     with contextlib.redirect_stdout(sys.stderr):
         if found_target is None:
             recorded: list[str] = []

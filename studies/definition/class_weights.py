@@ -1,7 +1,7 @@
 """Class weights: how much the samples of each class count in training, as in `model.fit`.
 
-They become sample weights, for the training part alone, as in Keras. Keras takes either
-class weights or sample weights, and class weights for a single output only; so does this.
+As in Keras, they become sample weights of the training part alone, they can't be combined with
+sample weights of the data, and the model must have a single output.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labe
 
 BALANCED = "balanced"
 
-# Trainers keep data by its object, so all trials with the same weights must get the same object.
-# A study whose weights depend on hyperparameters has many of them.
+# Trainers recognize data by its object, so trials with the same weights must get the same object.
+# If weights depend on hyperparameters, a study has many such objects: only the latest are kept.
 _MOST_WEIGHTS = 4
 _weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
 _weighted = WeakKeyDictionary()
 
 
 def check_class_weight(value: object) -> Mapping[int, float] | str | None:
-    """Checks class weights without the data."""
+    """Checks class weights without data, and returns them with whole-number classes."""
     if value is None or (isinstance(value, str) and value == BALANCED):
         return value
     if not isinstance(value, Mapping) or not value:
@@ -51,10 +51,10 @@ def check_class_weight(value: object) -> Mapping[int, float] | str | None:
 def resolve_class_weight(
     class_weight: Mapping[int, float] | str | None, splits: LoadedData
 ) -> dict[int, float] | None:
-    """Returns class weights as numbers, checked against their data.
+    """Returns class weights as numbers, and checks them against the data.
 
-    "balanced" is computed from the training part, as scikit-learn does: samples / (classes
-    * samples of the class).
+    The weights of "balanced" come from the training part, as in scikit-learn: samples / (classes *
+    samples of the class).
     """
     if class_weight is None:
         return None
@@ -87,10 +87,10 @@ def resolve_class_weight(
 
 
 def _of_stream(class_weight: Mapping[int, float] | str, stream: Stream) -> dict[int, float]:
-    """Returns class weights for data that is read batch by batch, whose classes are not all known.
+    """Returns class weights for data in batches, of which not all classes are known.
 
-    Each class up to the largest one gets a weight: for a `tf.data.Dataset`, Keras knows no weight
-    of a class above the largest key.
+    Each class up to the largest known one gets a weight: for a `tf.data.Dataset`, Keras has no
+    weight for a class above the largest key.
     """
     profile = stream.profile
     labels, y = _labels(profile.head), profile.head.y
@@ -122,9 +122,9 @@ def _both(class_weight: Mapping[int, float] | str) -> StudyError:
 def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | None) -> LoadedData:
     """Returns data whose training samples have the weights of their classes.
 
-    The digests stay those of the data: class weights are recorded next to them. Data that is read
-    batch by batch does not change: its trainer weights each batch.
-    The same arguments give the same object.
+    The digests of the data stay the same: class weights are recorded next to them. Data that is
+    read batch by batch does not change: the trainer weights each batch. The same arguments give the
+    same object.
     """
     if class_weight is None or splits.streams:
         return splits

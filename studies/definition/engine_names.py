@@ -1,9 +1,9 @@
-"""Names of engines and pruners, with their settings; objects of Optuna and Keras Tuner as names.
+"""Names of engines and pruners, with settings; names for objects of Optuna and Keras Tuner.
 
 Settings are a part of the name: ``optuna:tpe,n_startup_trials=20``. So another setting makes
-another engine, with its own trials in the record, to compare with the others. Each trial and each
-launch makes a new engine, so of an object only its kind and its settings count. Nothing here
-imports an engine.
+another engine, whose trials are recorded apart and can be compared. Each trial and each launch
+makes a new engine, so only the kind and the settings of a user's object count. Nothing here imports
+an engine.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ALIASES: Final = {
     "optuna:qmc": "optuna:quasi-random",
     "optuna:halton": "optuna:quasi-random",
     "optuna:cmaes": "optuna:cma-es",
-    # It learns from past trials in any study, as Optuna's default does.
+    # The Bayesian tuner serves any study and learns from past trials, as Optuna's default does.
     "keras-tuner": "keras-tuner:bayesian",
     "keras-tuner:bayesian-optimization": "keras-tuner:bayesian",
     "keras-tuner:bayesianoptimization": "keras-tuner:bayesian",
@@ -65,7 +65,7 @@ def check_engine(engine: object) -> str:
 
 
 def check_pruner(pruner: object) -> str:
-    """Returns a pruner's name; settings may follow it: ``"median,n_warmup_steps=3"``."""
+    """Returns a pruner's full name. Settings may follow it: ``"median,n_warmup_steps=3"``."""
     if pruner is None:
         return "none"
     if isinstance(pruner, str):
@@ -77,15 +77,15 @@ def check_pruner(pruner: object) -> str:
 
 
 def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
-    """Returns the number of trials of one full round of Hyperband's brackets.
+    """Returns the number of trials in one full round of Hyperband's brackets.
 
-    A trial that continues another counts as one. The sizes are those of Keras Tuner's
+    A trial that continues another trial also counts. The sizes are those of Keras Tuner's
     ``HyperbandOracle``, after Li et al., "Hyperband: A Novel Bandit-Based Approach to
     Hyperparameter Optimization" (https://jmlr.org/papers/v18/16-558.html).
 
     Args:
         epochs: The most epochs that a trial trains, at least 1.
-        factor: How many times fewer trials each rung has than the one below, at least 2.
+        factor: How many times fewer trials a rung has than the rung below it, at least 2.
     """
     brackets, left = 0, float(epochs)
     while left >= 1:
@@ -100,7 +100,7 @@ def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
 
 
 _WORDS: Final = {"True": True, "False": False, "None": None}
-# Settings are a part of a folder's name.
+# Settings are a part of a folder's name, so that their values must be plain words.
 _PLAIN: Final = re.compile(r"[\w.+-]*")
 _TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
 # Bounds that Optuna and scikit-learn check only during a study, or never.
@@ -124,7 +124,7 @@ def split_options(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def with_options(name: str, options: Mapping[str, Any]) -> str:
-    """Returns the name of an engine or a pruner with settings, in its one spelling."""
+    """Returns the name of an engine or a pruner with its settings, always in the same spelling."""
     spelled = {
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in sorted(options.items())
@@ -133,7 +133,7 @@ def with_options(name: str, options: Mapping[str, Any]) -> str:
 
 
 def _parsed(text: str) -> tuple[str, Any]:
-    """Returns name and value of a setting; a value is read as JSON, or as a word."""
+    """Returns the name and the value of a setting. The value is read as JSON, or else as a word."""
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name or not value:
         raise EngineError(
@@ -150,7 +150,7 @@ def _parsed(text: str) -> tuple[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Returns a setting's value if a name can hold it."""
+    """Returns a setting's value, or refuses it if a name can't contain it."""
     setting = f"The setting {name!r} of an engine or a pruner"
     if isinstance(value, float) and not math.isfinite(value):
         raise EngineError.of_setting(setting, "finite", value)
@@ -163,7 +163,7 @@ def _plain(name: str, value: Any) -> Any:
 def check_options(who: str, types: Mapping[str, str], options: Mapping[str, Any]) -> None:
     """Checks the settings of an engine or a pruner.
 
-    `types` has the names of the types of each setting, such as "int | None".
+    `types` has the types of each setting, by its name, such as "int | None".
     """
     for name, value in options.items():
         if name not in types:
@@ -197,7 +197,7 @@ _PRUNER_CLASSES: Final = {
     "PatientPruner": "patient",
     "NopPruner": "none",
 }
-# Settings whose defaults of a name differ from those of the class.
+# Settings that a name always states, since the name's defaults differ from the class's.
 _ALWAYS: Final = {"successive-halving": ("min_resource", "reduction_factor")}
 _ORACLES: Final = {
     "RandomSearch": "keras-tuner:random",
@@ -209,15 +209,16 @@ _ORACLE_SETTINGS: Final = ("num_initial_points", "alpha", "beta", "factor")
 
 
 def name_of_object(setting: str, value: Any, epochs: int) -> str:
-    """Returns the name, with settings, of an engine or a pruner that is an object or a class.
+    """Returns the name, with settings, for an engine or a pruner that is an object or a class.
 
     Args:
         setting: ``"engine"`` or ``"pruner"``.
-        value: Such as ``optuna.samplers.TPESampler(multivariate=True)``.
-        epochs: Those of the study, which Hyperband's oracle must train too.
+        value: The object or class, such as ``optuna.samplers.TPESampler(multivariate=True)``.
+        epochs: The epochs of the study. A Hyperband oracle must have the same number.
 
     Raises:
-        EngineError: If it is another kind of object, or its settings are not numbers and words.
+        EngineError: If there is no name for such an object, or its settings are not numbers and
+            words.
     """
     kind = value if inspect.isclass(value) else type(value)
     library = kind.__module__.partition(".")[0]
@@ -255,7 +256,7 @@ def _name_of_optunas(setting: str, name: str, value: Any) -> str:
 
 
 def _name_of_patient(value: Any) -> str:
-    """Returns the name of a patient pruner, with its settings and its median pruner's."""
+    """Returns the name of a patient pruner, with its own settings and its median pruner's."""
     from studies.libraries.optuna_parts import attribute
 
     median = None if inspect.isclass(value) else attribute(value, "wrapped_pruner")

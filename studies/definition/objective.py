@@ -1,7 +1,7 @@
-"""The objective of a study, and which way is better; objectives that are functions.
+"""The objective of a study and its direction; objective functions.
 
-A function ``objective(trial)``, as Optuna's are, loads its data, builds and trains its models, and
-returns a number. So its study has no data, no builder and no settings of a training.
+An objective function ``objective(trial)``, as in Optuna, loads its data, builds and trains its
+models, and returns a number. So its study has no data, no builder and no settings of a training.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tracking.records import Direction, Objective, RecordedSettings
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition
 
-# Names under which Keras 3 logs its own metrics and losses (https://keras.io/api/metrics/),
-# by the direction in which they get better. Counts such as true positives depend on the number
-# of samples alone, so their direction holds too.
+# These are the names under which Keras 3 logs its own metrics and losses
+# (https://keras.io/api/metrics/), by the direction in which they get better. Counts such as true
+# positives have a direction too, since all trials count the same samples.
 _MAX = frozenset(
     """accuracy acc binary_accuracy categorical_accuracy sparse_categorical_accuracy
     top_k_categorical_accuracy sparse_top_k_categorical_accuracy auc precision recall f1_score
@@ -42,12 +42,12 @@ _MIN = frozenset(
 def make_objective(objective: str | Objective) -> str | Objective:
     """Returns an objective with its direction, or the name if its direction is unknown.
 
-    The direction is known for the metrics that Keras has. It is never guessed from a part of a
-    name, which would minimize `val_f1_score`. For other names, the metric's object gives it once a
-    model is built.
+    The direction is known for Keras's own metrics. It is never guessed from a part of a name, since
+    a guess may be wrong. For other names, the metric's object gives the direction once a model is
+    built.
     """
     if not isinstance(objective, (str, Objective)):
-        # keras_tuner.Objective, without importing Keras Tuner for it.
+        # A keras_tuner.Objective has these attributes; Keras Tuner need not be imported.
         name, direction = getattr(objective, "name", None), getattr(objective, "direction", None)
         if isinstance(name, str) and isinstance(direction, str):
             objective = Objective(name, direction)
@@ -62,13 +62,13 @@ def make_objective(objective: str | Objective) -> str | Objective:
         raise ObjectiveError.of_setting(
             "objective", "the name of a metric, such as 'val_accuracy', or an Objective", objective
         )
-    # Keras numbers a second metric of one class: auc, auc_1.
+    # Keras adds a number to the name of a second metric of the same class: auc, auc_1.
     direction = known_direction(re.sub(r"_\d+$", "", objective.removeprefix("val_")))
     return objective if direction is None else Objective(objective, direction)
 
 
 def known_direction(name: str) -> Direction | None:
-    """Returns which way one of Keras's metrics gets better, by its usual name; None for others."""
+    """Returns the direction of a Keras metric, by its usual name; None for other metrics."""
     if name in _MAX:
         return "max"
     return "min" if name in _MIN else None
@@ -94,10 +94,10 @@ def unknown_metric(metric: str, logged: Collection[str]) -> ObjectiveError:
 
 
 VALUE: Final = "value"
-"""The record's name of the number that an objective function returns; Optuna's word."""
+"""The record's name, as in Optuna, for the number that an objective function returns."""
 
 PRUNER: Final = "median"
-"""The default pruner of a study with an objective function: Optuna's default."""
+"""The default pruner of a study with an objective function, as in Optuna."""
 
 _DIRECTIONS: Final[Mapping[str, Direction]] = {
     "maximize": "max",
@@ -111,9 +111,9 @@ _OF_BUILDERS: Final = (
 
 
 def check_objective_study(study: StudyDefinition) -> Objective:
-    """Checks a study with an objective function; returns the objective.
+    """Checks a study with an objective function, and returns its objective.
 
-    Its direction is minimize by default, as in Optuna.
+    The default direction is to minimize, as in Optuna.
     """
     function = study.objective_function
     if not callable(function) or inspect.isclass(function):
@@ -123,7 +123,7 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     _check_takes_a_trial(function)
     for name in _OF_BUILDERS:
         value = getattr(study, name)
-        # `dataclasses.replace` gives the function, which stands for the builder, again.
+        # `dataclasses.replace` passes `build` again, which is then the objective function.
         if value is not None and value is not function:
             raise StudyError(
                 f"The study {study.name!r} has an objective_function, which does everything "
@@ -160,7 +160,7 @@ def check_objective_study(study: StudyDefinition) -> Objective:
 
 
 def _check_takes_a_trial(function: Any) -> None:
-    # A function of C has no signature.
+    # A function written in C may have no signature.
     with contextlib.suppress(ValueError):
         signature = inspect.signature(function)
         try:
@@ -174,7 +174,7 @@ def _check_takes_a_trial(function: Any) -> None:
 
 
 def direction_of(value: object) -> Direction:
-    """Returns a direction; Optuna's own ``StudyDirection`` is taken too."""
+    """Returns a direction by its name, or by Optuna's ``StudyDirection``."""
     text = value if isinstance(value, str) else getattr(value, "name", None)
     direction = _DIRECTIONS.get(text.lower()) if isinstance(text, str) else None
     if direction is None:
@@ -198,7 +198,7 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
 
 
 def no_data(study: str) -> str:
-    """Returns the message for what needs a study's data."""
+    """Returns the message for an operation that needs data, on a study without data."""
     return (
         f"The study {study!r} has no data of its own: its objective_function loads it. For what "
         "needs data (a test part, scores of samples, training on more of it), launch a study with "

@@ -1,4 +1,4 @@
-"""Outputs: the last layer, the loss and the metrics that fit a kind of target.
+"""Outputs: the last layer, the loss and the metrics that fit a kind of targets.
 
     output = ks.outputs.classes(10)
 
@@ -15,9 +15,9 @@
 | a one-hot row of k | `one_hot(k)` | k units, softmax | categorical crossentropy |
 | k numbers | `regression(k)` | k units, linear | mean squared error, or another |
 
-Sources: https://keras.io/api/losses/probabilistic_losses/ says which shape of target each
-crossentropy takes; https://keras.io/api/layers/activations/, that softmax makes a distribution
-over the units, and sigmoid a probability of one.
+Sources: https://keras.io/api/losses/probabilistic_losses/ says which shape of targets each
+crossentropy takes. https://keras.io/api/layers/activations/ says that softmax gives a distribution
+over the units, and sigmoid a probability for a single unit.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def __dir__() -> list[str]:
 
 @dataclass(frozen=True)
 class Output:
-    """The last layer, loss and metrics for a kind of targets. Make one by a function here.
+    """The last layer, loss and metrics for a kind of targets. A function of this module makes it.
 
-    It holds no layer, so that one object serves all trials: each call of `layer` makes a new one.
+    All trials can use the same object: each call of `layer` makes a new layer.
 
     Attributes:
-        units: Units of the last layer, at least 1.
-        activation: Its activation, by its Keras name.
-        loss: For `compile`: a Keras name, or anything else that `compile` takes.
+        units: The number of units of the last layer, at least 1.
+        activation: The Keras name of the layer's activation.
+        loss: The loss for `compile`: a Keras name, or anything else that `compile` takes.
     """
 
     units: int
@@ -58,7 +58,7 @@ class Output:
 
     @property
     def metrics(self) -> list[str]:
-        """Keras names of the usual metrics, for `compile`: a new list, to be added to."""
+        """Keras names of the usual metrics, for `compile`. The list is new: you can add to it."""
         return list(self._metrics)
 
     def layer(self, **options: Any) -> keras.layers.Dense:
@@ -68,9 +68,9 @@ class Output:
             **options: Other arguments of `Dense`, such as ``kernel_initializer`` or ``name``.
 
         Raises:
-            StudyError: If they contain ``units`` or ``activation``, which follow from the target.
+            StudyError: If they contain ``units`` or ``activation``, which follow from the targets.
         """
-        # Late: importing kerastudy must not import Keras.
+        # The import is here, as importing kerastudy must not import Keras.
         import keras
 
         for name in ("units", "activation"):
@@ -85,8 +85,8 @@ class Output:
 def binary() -> Output:
     """Fits targets that are 0 or 1, of shape (n,) or (n, 1).
 
-    One unit with a sigmoid: the probability of 1. The metric "accuracy" counts it as 1 from 0.5
-    on. Probabilities between 0 and 1 may be targets as well.
+    The layer has one unit with a sigmoid: the probability of 1. The metric "accuracy" takes a
+    probability above 0.5 for a 1. Targets may also be probabilities between 0 and 1.
 
     Example:
         >>> ks.outputs.binary().loss
@@ -99,10 +99,10 @@ def classes(count: int) -> Output:
     """Fits targets that are labels, whole numbers from 0 to ``count`` - 1, of shape (n,) or (n, 1).
 
     Args:
-        count: How many classes there are, at least 2.
+        count: The number of classes, at least 2.
 
     Raises:
-        StudyError: If it is not a whole number of at least 2.
+        StudyError: If ``count`` is not a whole number of at least 2.
 
     Example:
         >>> ks.outputs.classes(10).units, ks.outputs.classes(10).activation
@@ -116,10 +116,10 @@ def one_hot(count: int) -> Output:
     """Fits targets that are one-hot rows, or rows of probabilities, of shape (n, ``count``).
 
     Args:
-        count: How many classes there are, at least 2.
+        count: The number of classes, at least 2.
 
     Raises:
-        StudyError: If it is not a whole number of at least 2.
+        StudyError: If ``count`` is not a whole number of at least 2.
 
     Example:
         >>> ks.outputs.one_hot(3).loss
@@ -137,9 +137,9 @@ def regression(
 ) -> Output:
     """Fits targets that are numbers, of shape (n, ``count``), or (n,) if it is 1.
 
-    Linear units. The mean squared error is least at the mean of the targets, the mean absolute
-    error at their median, which outliers hardly move; Huber's (1964, "Robust Estimation of a
-    Location Parameter") is squared for small errors and absolute for large ones.
+    The units are linear. The mean squared error is least at the mean of the targets, the mean
+    absolute error at their median, which outliers hardly move. Huber's loss (1964, "Robust
+    Estimation of a Location Parameter") is squared for small errors and absolute for large ones.
 
     Args:
         count: How many numbers a target has, at least 1.

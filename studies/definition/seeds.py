@@ -1,8 +1,8 @@
 """Every random choice of a study, as a function of its seed.
 
 No generator continues from trial to trial: epoch 3 of trial 7 depends only on the study's seed and
-these two numbers. So a resumed study proposes and trains what an uninterrupted one would, and one
-trial can be run again alone.
+these two numbers. So a resumed study proposes and trains the same as an uninterrupted one, and a
+single trial can be run again.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ _PURPOSES = {
 
 
 def trial_seed(study_seed: int, number: int, repeat: int = 0) -> int:
-    """Returns the seed of a trial, or of one of its repeats (from 0), 0 to 2**32 - 1."""
+    """Returns the seed of a trial, or of a repeat (counted from 0): a number below 2**32."""
     return _derive("trial", study_seed, number, *([repeat] if repeat else []))
 
 
 def sampler_seed(study_seed: int, number: int) -> int:
-    """Returns the seed that the engine's sampler gets for a trial, 0 to 2**32 - 1."""
+    """Returns the seed that the engine's sampler gets for a trial: a number below 2**32."""
     return _derive("sampler", study_seed, number)
 
 
 def race_seed(study_seed: int, place: int) -> int:
-    """Returns a new seed, from 0, of the race that `kerastudy confirm` runs, 0 to 2**32 - 1."""
+    """Returns the new seed at a place (from 0) of the race that `kerastudy confirm` runs."""
     return _derive("race", study_seed, place)
 
 
 def confirmation_seed(study_seed: int, place: int) -> int:
-    """Returns a new seed, from 0, of trainings that the test part is read with, 0 to 2**32 - 1."""
+    """Returns the new seed at a place (from 0) of the trainings for the test part."""
     return _derive("confirmation", study_seed, place)
 
 
 def fold_seed(seed: int, fold: int) -> int:
-    """Returns the seed of a fold, from 0, that is trained under a new seed, 0 to 2**32 - 1."""
+    """Returns the seed of a fold (counted from 0) in a training under a new seed."""
     return _derive("fold", seed, fold)
 
 
 def epoch_seed(seed: int, epoch: int, position: int = 0) -> int:
-    """Returns the seed of an epoch (from 1) of a trial, for its ``position``-th generator.
+    """Returns the seed of the ``position``-th generator in an epoch (counted from 1) of a trial.
 
     Example:
         >>> ks.epoch_seed(7, epoch=1) == ks.epoch_seed(7, epoch=2)
@@ -64,12 +64,12 @@ def permutation(seed: int, epoch: int, samples: int) -> np.ndarray:
 
     Args:
         seed: The trial's seed.
-        epoch: Counted from 1.
-        samples: Number of training samples.
+        epoch: The epoch, counted from 1.
+        samples: The number of training samples.
 
     Returns:
-        Indices, int64 of shape ``(samples,)``. Training on ``x[p], y[p]`` with
-        ``shuffle=False`` is what a trial does in this epoch.
+        Indices ``p``, int64 of shape ``(samples,)``. In this epoch a trial trains on ``x[p], y[p]``
+        with ``shuffle=False``.
 
     Example:
         >>> ks.permutation(0, 1, 5).tolist()
@@ -84,11 +84,11 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
     """Returns the states of all seed generators that a model's training draws from.
 
     Args:
-        model: Built and compiled.
+        model: A model that is built and compiled.
 
     Returns:
-        The states of its layers first, then those of its loss, metrics and functions. Before each
-        epoch the i-th is set to ``[epoch_seed(seed, epoch, i), 0]``.
+        The states of generators in layers first, then in the loss, metrics and functions. Before
+        each epoch a trial sets the i-th state to ``[epoch_seed(seed, epoch, i), 0]``.
     """
     from studies.training import SeedStates, seed_generator_states
 

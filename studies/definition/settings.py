@@ -1,8 +1,7 @@
-"""The settings of a study that are recorded in another form, and those of a launch; each once.
+"""Declares the settings of a launch, and the settings of a study that are recorded in another form.
 
-`tracking.records.settings` says what a declaration holds and what comes of it, and declares the
-settings that are recorded as they are. Nothing here imports a library, so that ``kerastudy launch
---help`` is quick.
+`tracking.records.settings` explains declarations, and declares the settings that are recorded as
+they are. Nothing here imports a library, so that ``kerastudy launch --help`` is quick.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from tracking.records import Objective
 
 Builder = Any
-"""A function of the hyperparameters, or an object with such a method `build`."""
+"""A function of the hyperparameters, or an object whose method `build` is such a function."""
 CallbackBuilder = Callable[["Hyperparameters"], Sequence[Any]]
 DataBuilder = Callable[["Hyperparameters"], "DescribedData"]
 ClassWeights = Mapping[int, float] | str | None
@@ -48,10 +47,10 @@ ExecutorName = Literal["in-process", "worker", "ray"]
 AtTheEnd = Literal["finish", "cut"]
 """Whether to finish or to cut running trials when a study's budget is spent."""
 Verify = Literal["full", "some", "off"]
-"""How much of a best trial `model.fit` trains again before it is registered."""
+"""How much of the best trial is trained again by `model.fit` before it is registered."""
 
 OF_A_STUDY: Final = "study:"
-"""Before the name of the study whose best trials another one starts with."""
+"""The prefix of a study's name, for a study that starts with the other study's best trials."""
 COMPILED: Final = ("optimizer", "loss", "metrics")
 """The arguments of `model.compile` that a study may replace."""
 
@@ -80,7 +79,7 @@ def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
     expected = "a function of hp that returns a list of new callbacks"
     if not callable(value):
         raise error.of_setting(name, expected, value, "They keep state: trials can't share them.")
-    # Some objects tell nothing of their parameters.
+    # Some callable objects have no signature.
     with contextlib.suppress(ValueError):
         signature = inspect.signature(value)
         try:
@@ -96,7 +95,7 @@ def _callbacks(name: str, value: Any, *, error: checks.Error) -> Any:
 def check_initial(
     name: str, value: Any, *, error: checks.Error = StudyError
 ) -> tuple[dict[str, Any], ...] | str:
-    """Returns the values of a study's first trials, or the file or study that has them."""
+    """Checks the values of a study's first trials, or the name of the file or study with them."""
     if isinstance(value, (str, os.PathLike)) and os.fspath(value) not in ("", OF_A_STUDY):
         return str(os.fspath(value))
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -128,7 +127,7 @@ def _as_declared() -> Tailoring:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudySettings:
-    """The settings of a study that its record holds in another form. `Study` describes them."""
+    """The settings of a study that are recorded in another form. `Study` describes them."""
 
     name: str = field(
         kw_only=False,
@@ -217,13 +216,13 @@ class StudySettings:
     )
 
 
-# A Ray of this machine alone.
+# The address that means a Ray cluster of this machine alone.
 LOCAL: Final = "local"
 _HOST_AND_PORT: Final = re.compile(r"[^\s/]+:(\d+)")
 
 
 def check_address(name: str, value: Any, *, error: checks.Error = StudyError) -> str:
-    """Returns the address of a Ray cluster, without asking whether there is one."""
+    """Returns the address of a Ray cluster after checking its form; it contacts no cluster."""
     if isinstance(value, str):
         match = _HOST_AND_PORT.fullmatch(value)
         if value in ("auto", LOCAL) or (match and 0 < int(match[1]) < 2**16):
@@ -248,15 +247,16 @@ class RayOptions:
     """A Ray cluster, and the resources of each trial on it.
 
     Attributes:
-        address: Where the cluster is: ``"auto"`` for the one that this machine belongs to, or
-            ``"HOST:PORT"`` of its head. None: ``RAY_ADDRESS``, or else a Ray of this machine alone
-            that starts and ends with the launch.
-        cpus_per_trial: CPUs that Ray reserves for a trial, above 0; None: as many as the study has
-            threads.
-        gpus_per_trial: GPUs, or a share of one such as 0.5; None: 1 if the cluster has GPUs.
+        address: The address of the cluster: ``"auto"`` for the cluster that this machine belongs
+            to, or ``"HOST:PORT"`` of the cluster's head. By default it is ``RAY_ADDRESS``. Without
+            that, Ray starts on this machine alone, and ends with the launch.
+        cpus_per_trial: The CPUs that Ray reserves for a trial, above 0. By default they are the
+            threads of a trial.
+        gpus_per_trial: The GPUs that Ray reserves for a trial, or a share of one, such as 0.5. By
+            default it is 1 if the cluster has GPUs.
 
     Raises:
-        StudyError: If one is not as described.
+        StudyError: If an option is not valid.
     """
 
     address: str | None = setting(
@@ -285,7 +285,7 @@ class RayOptions:
 
     @property
     def place(self) -> str:
-        """The address, that of ``RAY_ADDRESS``, or ``"local"``."""
+        """The address of the cluster: the option, ``RAY_ADDRESS``, or ``"local"``."""
         return self.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
@@ -296,7 +296,7 @@ def _ray(name: str, value: Any, *, error: checks.Error) -> RayOptions:
 
 
 def check_workers(workers: int | None, executor: str | None) -> None:
-    """Refuses a number of workers that is none, or that the executor can't have."""
+    """Refuses a number of workers that is not valid, or that the executor can't have."""
     if workers is not None:
         checks.whole_number("workers", workers, StudyError)
         if executor == "in-process":
@@ -395,7 +395,7 @@ class LaunchOptions:
         return default_store_path() if self.store is None else Path(self.store)
 
     def runs_in(self, otherwise: ExecutorName) -> ExecutorName:
-        """Returns where trials run; ``otherwise`` where no option says so."""
+        """Returns the executor that the options choose, or ``otherwise`` if they choose none."""
         if self.executor is not None:
             return self.executor
         if self.ray is not None:

@@ -1,6 +1,6 @@
 """A study's definition as a value: data, builder, space, objective, engine, budget, seed.
 
-Everything below a launch sees this. Users hold a `Study`, which can also be launched.
+The code that runs a study uses this class. Users have a `Study`, which can also be launched.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
         check_settings(self)
         if self.objective_function is not None:
             self._replace("objective", check_objective_study(self))
-            # What the code of the study is, and what errors name.
+            # The function takes the builder's place: as the study's code, and in errors.
             self._replace("build", self.objective_function)
         else:
             check_no_objective_settings(self)
@@ -88,7 +88,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
             )
         if isinstance(self.data, DescribedData) and self.data.in_batches:
             self._check_no_batch_size()
-        # An objective function reads its epochs and its batch size itself.
+        # An objective function decides on its epochs and its batch size itself.
         if self.space is None or self.objective_function is not None:
             return
         for name in ("epochs", "batch_size"):
@@ -124,11 +124,11 @@ class StudyDefinition(RecordedSettings, StudySettings):
         return dataclasses.replace(self, space=space, tailoring=Tailoring())
 
     def with_objective(self, objective: Objective) -> Self:
-        """Returns the study with its objective's direction, found by a model."""
+        """Returns the study with an objective whose direction a model has shown."""
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """Returns the study with some settings replaced by those of a launch."""
+        """Returns the study with some of its settings replaced by a launch's settings."""
         for name, value in overrides.items():
             if name not in OVERRIDABLE:
                 hint = suggestion(name, OVERRIDABLE)
@@ -160,7 +160,7 @@ class StudyDefinition(RecordedSettings, StudySettings):
             except DataError as error:
                 raise StudyError(str(error)) from None
         engine = replaced.get("engine")
-        # The file's pruner is for the file's engine; Hyperband stops trials itself.
+        # The pruner in the study's file is for the file's engine. Hyperband stops trials itself.
         if isinstance(engine, str) and split_options(engine)[0] == HYPERBAND:
             replaced.setdefault("pruner", "none")
         return dataclasses.replace(self, **replaced)
@@ -197,7 +197,7 @@ def cross_validation_of(study: StudyDefinition) -> CrossValidation | None:
 
 
 def check_no_own_fit(study: StudyDefinition) -> None:
-    """Refuses a HyperModel that trains by itself: it may need validation data of its own."""
+    """Refuses folds for a HyperModel with its own fit, which may need its own validation data."""
     if study.cross_validation is not None:
         _refuse("its HyperModel has its own fit", "Leave the fit out: then model.fit trains it")
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from studies.results.study_results import StudyResults, Trial
 
 _SHOWN = 5
-"""Trials in the table of a study."""
+"""The number of trials in the table of a study."""
 
 
 def study_markup(results: StudyResults) -> str:
-    """Returns a study's summary and its best trials."""
+    """Returns a study's summary and its best trials, as HTML."""
     summary = summary_of(results, verdict=results.verdict)
     facts = {"study": results.name, **{fact.name: fact.text for fact in summary.facts}}
     heading, rows = summary.best_trials(_SHOWN)
@@ -27,7 +27,7 @@ def study_markup(results: StudyResults) -> str:
 
 
 def definition_markup(study: StudyDefinition) -> str:
-    """Returns a study's settings and its search space."""
+    """Returns a study's settings and its search space, as HTML."""
     heading = f"<p>{escape(repr(study).strip('<>'))}</p>"
     if study.space is None:
         return heading
@@ -35,7 +35,7 @@ def definition_markup(study: StudyDefinition) -> str:
 
 
 def trial_markup(trial: Trial) -> str:
-    """Returns a trial's result and hyperparameters."""
+    """Returns a trial's result and hyperparameters, as HTML."""
     heading = f"<p>{escape(repr(trial).strip('<>'))}</p>"
     if trial.reason:
         heading += f"<p>{escape(trial.reason)}</p>"

@@ -1,4 +1,4 @@
-"""Loads the models of trials, with their own layers and losses; samples as they take them."""
+"""Loads the models of trials, with users' own layers and losses; prepares samples for models."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ def load_model(
 ) -> keras.Model:
     """Loads the registered model of a study, with its best weights.
 
-    It takes samples as they were passed to the study. The code of its own layers, losses and
-    metrics is saved with it, so the study's file is not needed. A model that Keras can't save
-    safely, such as one with a lambda in a `Lambda` layer, is rebuilt from the recorded text of the
-    study's file, which reads its data for that.
+    The model takes samples as they were passed to the study. The code of the user's own layers,
+    losses and metrics is saved with the model, so the study's file is not needed. A model that
+    Keras can't save safely, such as one with a lambda in a `Lambda` layer, is rebuilt from the
+    recorded text of the study's file. This reads the study's data.
 
     Args:
         study: The study's name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
-        alias: ``"refit"``: the model that was trained on validation data too.
+        alias: ``"champion"``, or ``"refit"`` for the model that was trained on validation data too.
 
     Returns:
-        The model, compiled if it could be saved so.
+        The model. It is compiled if Keras could save it compiled.
 
     Raises:
         TrackingError: If there is no such store or study.
-        StudyError: If it has no registered model, or that can't be loaded; or if the store is
-            somebody else's and not trusted.
+        StudyError: If the study has no registered model, if the model can't be loaded, or if the
+            store is somebody else's and not trusted.
     """
     history = read_study(existing_store(store), study)
     return load_champion(history, trust=trust, alias=alias)
 
 
 def existing_store(store: str | Path | Store | None) -> Store:
-    """Opens a store that must exist."""
+    """Opens a store, or raises StudyNotFoundError if there is none."""
     if isinstance(store, Store):
         return store
     path = Path(store) if store is not None else default_store_path()
@@ -97,7 +97,7 @@ def _registered(history: StudyHistory, alias: str) -> Champion:
 
 def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
     """Loads the registered model of a study."""
-    # Late: it imports Keras.
+    # The import is here, as it imports Keras.
     from studies.training.saved_models import loader
 
     store, study = history.store, history.description.name
@@ -134,8 +134,8 @@ def load_trial_model(
 ) -> keras.Model:
     """Loads the model of a trial, with the weights of its best epoch.
 
-    The champion's is the registered one. Any other is built again, by the study of this process or
-    by the recorded text of its file.
+    The champion's model is the registered model. Any other model is built again, by the study of
+    this process, or else from the recorded text of the study's file.
     """
     if history.is_champion(trial):
         return load_champion(history, trust=trust)
@@ -147,7 +147,7 @@ def load_trial_model(
 def _rebuilt(
     history: StudyHistory, trial: TrialRecord, definition: StudyDefinition | None
 ) -> keras.Model:
-    """Returns the model of a trial, made by its study's builder."""
+    """Builds the model of a trial by the study's builder, and loads its best weights."""
     from studies.training import (
         begin_trial,
         build_model,
@@ -206,7 +206,7 @@ def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) 
 
 
 def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition:
-    """Returns the study by the recorded text of its file."""
+    """Returns the study from the recorded text of its file."""
     description = history.description
     code = description.code
     source = read_source(history, trial.code_digest) or code.source
@@ -223,7 +223,7 @@ def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition
 
 
 def samples_for(model: keras.Model, x: Any, study: str) -> Any:
-    """Returns samples as the model takes them."""
+    """Returns samples in the form that the model takes."""
     from studies.data import takes_columns
 
     if isinstance(x, str | Path):
@@ -245,13 +245,13 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
         if x.dtype.kind == "U":
             import tensorflow as tf
 
-            # Keras takes texts as tensors alone.
+            # Keras takes texts only as tensors.
             return tf.constant(x)
     return x
 
 
 def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
-    """Returns the columns of a table as a model takes them that has an input for each."""
+    """Returns a table's columns in the form that a model with an input for each one takes."""
     from studies.data import model_columns
 
     if not all(np.ndim(table[name]) and len(table[name]) for name in table):
@@ -268,10 +268,10 @@ def columns_for(model: keras.Model, table: Any, called: str) -> dict[str, Any]:
 
 
 def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:
-    """Refuses an array that Keras can't take for samples of a shape."""
+    """Refuses an array that Keras can't take as samples of the shape `taken`."""
     if shape[:1] == (0,):
         raise DataError("There are no samples: the array is empty.")
-    # Keras adds a last axis.
+    # Keras adds a last axis of size 1 if it is missing.
     sizes = (*shape, 1) if len(shape) == len(taken) and taken[-1:] == (1,) else shape
     if len(sizes) == len(taken) + 1 and sizes_agree(sizes[1:], taken):
         return
@@ -282,5 +282,8 @@ def _check_shape(shape: tuple[int, ...], taken: tuple[int | None, ...]) -> None:
 
 
 def sizes_agree(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
-    """Returns whether an array's sizes are those wanted, where None is any; both of one length."""
+    """Returns whether sizes agree with the wanted ones, where None allows any size.
+
+    Both must have the same length.
+    """
     return all(size in (None, taken_size) for size, taken_size in zip(taken, shape, strict=True))

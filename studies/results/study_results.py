@@ -1,4 +1,4 @@
-"""A recorded study and its trials, with what users do with them."""
+"""A recorded study and its trials, as users read, plot, load, rename and delete them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class StudyResults(StudyHistory):
-    """What came of a study under one engine.
+    """The results of a study under one engine.
 
     Example:
         ```python
@@ -47,8 +47,8 @@ class StudyResults(StudyHistory):
         ```
 
     Attributes:
-        definition: The study of this process, if it was launched here; a model of a trial is then
-            built by it.
+        definition: The study of this process that was launched, or None. Its builder then builds
+            the models of trials.
     """
 
     trials: tuple[Trial, ...]
@@ -56,7 +56,7 @@ class StudyResults(StudyHistory):
 
     @classmethod
     def of(cls, history: StudyHistory, definition: StudyDefinition | None = None) -> StudyResults:
-        """Returns a recorded study as users see it."""
+        """Returns the results of a recorded study."""
         values = {each.name: getattr(history, each.name) for each in fields(StudyHistory)}
         values["trials"] = tuple(trial_of(trial) for trial in history.trials)
         results = cls(**values, definition=definition)
@@ -71,14 +71,14 @@ class StudyResults(StudyHistory):
 
     @property
     def best(self) -> TrialWithResult | None:
-        """The trial with the best validation epoch, without those that `model.fit` contradicts."""
+        """The best trial with a value that `model.fit` doesn't contradict."""
         best = super().best
         assert best is None or isinstance(best, TrialWithResult)
         return best
 
     @property
     def best_trial(self) -> TrialWithResult | None:
-        """The same as `best`, by Optuna's name."""
+        """The same as `best`, under the name that Optuna uses."""
         return self.best
 
     @property
@@ -100,7 +100,7 @@ class StudyResults(StudyHistory):
     def corrected(self) -> Corrected | None:
         """The best value, corrected for being the best of many, with its interval.
 
-        None if it can't be: ``history.verdict.unknown`` says why.
+        None if it can't be corrected: ``history.verdict.unknown`` says why.
         """
         return self.verdict.corrected
 
@@ -113,22 +113,22 @@ class StudyResults(StudyHistory):
         """Returns a trial by number.
 
         Raises:
-            StudyNotFoundError: If there is none.
+            StudyNotFoundError: If no trial has the number.
         """
         trial = super().trial(number)
         assert isinstance(trial, Trial)
         return trial
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Returns a row for each trial; see `trials_table` for the columns."""
+        """Returns a table with a row for each trial; `trials_table` describes the columns."""
         return trials_table(self)
 
     def trials_dataframe(self) -> pd.DataFrame:
-        """Returns the same as `to_dataframe`, by Optuna's name."""
+        """Returns the same as `to_dataframe`, under the name that Optuna uses."""
         return self.to_dataframe()
 
     def report(self) -> Path:
-        """Writes the study's report, one HTML file, as ``kerastudy report``; returns its path."""
+        """Writes the study's report, as ``kerastudy report`` does; returns the path of the file."""
         from tracking.report.page import write_report
 
         return write_report(self, default_store_path().absolute())
@@ -139,27 +139,27 @@ class StudyResults(StudyHistory):
 
     @cached_property
     def plot(self) -> StudyPlots:
-        """Its charts, by Vega-Altair: ``history.plot.history()`` and others."""
+        """The study's charts, by Vega-Altair: ``history.plot.history()`` and others."""
         from tracking.report.figures import StudyPlots
 
         return StudyPlots(self)
 
     def load_model(self, *, trust: bool = False) -> keras.Model:
-        """Loads the registered model, the champion; see `load_model`."""
+        """Loads the registered model, the champion; see `kerastudy.load_model`."""
         return load_champion(self, trust=trust)
 
     def predict(self, x: Any, **options: Any) -> Any:
         """Returns the champion's outputs for samples.
 
         Args:
-            x: Samples, as they were passed to the study: without preprocessing. For a study on a
-                table a DataFrame, or a dict of columns.
-            **options: Of `keras.Model.predict`, such as ``batch_size``.
+            x: Samples, as they were passed to the study: without preprocessing. A study on a table
+                takes a DataFrame, or a dict of columns.
+            **options: Arguments of `keras.Model.predict`, such as ``batch_size``.
 
         Raises:
-            StudyError: If the study has no registered model, or that can't be loaded.
-            DataError: If the model can't take the samples: they have another shape, or a table
-                lacks a column, or has no numbers in one.
+            StudyError: If the study has no registered model, or the model can't be loaded.
+            DataError: If the model can't take the samples: their shape is wrong, or a table lacks a
+                column, or has a column without numbers.
         """
         samples = samples_for(self._champion, x, self.name)
         try:
@@ -180,12 +180,12 @@ class StudyResults(StudyHistory):
 def read_study(
     name: str, *, store: str | Path | Store | None = None, engine: str | None = None
 ) -> StudyResults:
-    """Reads what is recorded of a study.
+    """Reads the results of a study from its record.
 
     Args:
         name: The study's name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: Which of its engines; None for the one with the best trial of all.
+        engine: The engine to read; None for the engine with the best trial.
 
     Raises:
         StudyNotFoundError: If there is no such store or study, or it was not launched with this
@@ -195,7 +195,7 @@ def read_study(
 
 
 def list_studies(store: str | Path | Store | None = None) -> list[str]:
-    """Returns the names of a store's studies, the one launched last first.
+    """Returns the names of a store's studies; the study that was launched last comes first.
 
     Args:
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
@@ -215,54 +215,54 @@ class Trial(TrialRecord):
     """A trial of a study: its hyperparameters, its value, its curve, its model.
 
     Attributes:
-        results: The study that it belongs to.
+        results: The study of the trial.
     """
 
     results: StudyResults = field(default=None, compare=False)  # type: ignore[assignment]
 
     @property
     def seed(self) -> int:
-        """The seed of its initial weights, its shuffling and its dropout masks."""
+        """The seed of the trial's initial weights, shuffling and dropout masks."""
         return self.spec.seed
 
     @property
     def reason(self) -> str:
-        """Why it is infeasible or ended early, or empty."""
+        """Why the trial is infeasible or ended early, or empty."""
         return "" if self.result is None else self.result.reason
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Every metric of its best epoch; empty if it has none."""
+        """All metrics of the best epoch; empty without a best epoch."""
         return {} if self.best is None else self.best.metrics
 
     @property
     def duration(self) -> timedelta | None:
-        """How long its training took, if that has ended."""
+        """The time that the training took, or None if it has not ended."""
         return None if self.result is None else timedelta(seconds=self.result.seconds)
 
     @property
     def user_attrs(self) -> Mapping[str, Any]:
-        """What an objective function noted by ``trial.set_user_attr``."""
+        """The notes that an objective function made by ``trial.set_user_attr``."""
         return {} if self.result is None else self.result.user_attrs
 
     @property
     def curve(self) -> pd.DataFrame:
-        """Every metric (a column each) of every epoch (a row each, counted from 1)."""
+        """All metrics as a table: a row for each epoch, from 1 on, and a column for each metric."""
         import pandas as pd
 
         curve = pd.DataFrame.from_dict(self.results.curve(self), orient="index")
         return curve.rename_axis("epoch").sort_index(axis="columns")
 
     def load_model(self, *, trust: bool = False) -> keras.Model:
-        """Loads its model with the weights of its best epoch.
+        """Loads the trial's model with the weights of its best epoch.
 
-        It takes samples as they were passed to the study.
+        The model takes samples as they were passed to the study.
 
         Args:
             trust: Whether to run the code in a store that this user did not make.
 
         Raises:
-            StudyError: If its checkpoint is not kept, or if the model can't be built again.
+            StudyError: If the trial's checkpoint is not kept, or the model can't be built again.
         """
         from studies.results.models import load_trial_model
 
@@ -280,7 +280,7 @@ class TrialWithResult(Trial, EndedTrial):
 
 
 def trial_of(record: TrialRecord) -> Trial:
-    """Returns a recorded trial as users see it. Its `results` come later."""
+    """Returns a trial of a recorded one. `StudyResults.of` sets its `results`."""
     values = {each.name: getattr(record, each.name) for each in fields(TrialRecord)}
     return TrialWithResult(**values) if isinstance(record, EndedTrial) else Trial(**values)
 
@@ -291,15 +291,15 @@ def diagnose(
     store: str | Path | Store | None = None,
     engine: str | None = None,
 ) -> Diagnosis:
-    """Reads Google's Deep Learning Tuning Playbook off a study's record. Nothing is trained.
+    """Checks a study's record by Google's Deep Learning Tuning Playbook. Nothing is trained.
 
     Args:
-        study: The study's name, or what `read_study` or `Study.launch` returned.
+        study: The study's name, or the study as `read_study` or `Study.launch` returned it.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        engine: Which of its engines; None for the one with the best trial of all.
+        engine: The engine to read; None for the engine with the best trial.
 
     Returns:
-        Its findings, each with its evidence, and the launch that should follow.
+        The findings, each with its evidence, and the launch that should follow.
 
     Raises:
         StudyNotFoundError: If there is no such store or study, or it was not launched with this
@@ -324,7 +324,7 @@ def diagnose(
 def delete_study(study: str, *, store: str | Path | Store | None = None) -> None:
     """Deletes a study for ever: its trials, checkpoints, artifacts and registered model.
 
-    It does not ask. What was exported, and a copy on an MLflow server, stays.
+    It does not ask first. Exported files, and a copy on an MLflow server, stay.
 
     Args:
         study: The study's name.
@@ -332,7 +332,7 @@ def delete_study(study: str, *, store: str | Path | Store | None = None) -> None
 
     Raises:
         StudyNotFoundError: If there is no such store or study.
-        StoreError: If a process runs the study, or its files can't be removed.
+        StoreError: If a process runs the study, or the study's files can't be removed.
     """
     opened = existing_store(store)
     size = record.study_size(opened, study)
@@ -346,12 +346,12 @@ def rename_study(study: str, to: str, *, store: str | Path | Store | None = None
 
     Args:
         study: The present name.
-        to: The new one.
+        to: The new name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
 
     Raises:
         StudyNotFoundError: If there is no such store or study.
-        StudyNameError: If the new name can't be one, or is taken.
+        StudyNameError: If the new name is not valid, or is taken.
         StoreError: If a process runs the study.
     """
     renamed = record.rename_study(read_record(existing_store(store), study), to)

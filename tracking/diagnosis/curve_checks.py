@@ -1,8 +1,8 @@
-"""The checks of curves: trainings that are too short or too long, that over- or underfit.
+"""The checks of learning curves: trainings are too short or too long, overfit, or underfit.
 
-Each is a row of `CURVE_CHECKS`: what a trial must show, how many of the best trials must show it,
-and what is said then. All of the best tenth of trials count that nothing stopped on their way:
-`EarlyStopping` of the study's own is part of its training.
+Each check is a row of `CURVE_CHECKS`, which says when a trial shows the fault, how many of the best
+trials must show it, and the texts of the finding. The best trials are the best tenth of those that
+were not cut short. A trial that ended by the study's own `EarlyStopping` was not cut short.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ class CurveCheck:
     """A check of the curves of the best trials.
 
     Attributes:
-        epochs: How many epochs a curve needs, of three trials at least.
-        measure: How far a trial shows it; None if it does not.
-        always: Whether all of them must show it; else more than half.
-        sentence: The finding: `{those}` are so many of the best, `{typical}`, `{largest}` and
-            `{first}` their measures, `{turn}` the median best epoch, `{epochs}` the longest.
-        follows: The advice, and what it changes, from the longest training and the largest measure.
-        fitted: Whether it needs the objective on training data too.
+        epochs: The fewest epochs of a curve that counts. Three trials must have such a curve.
+        measure: Returns how strongly a trial shows the fault, or None if it doesn't.
+        always: Whether all best trials must show the fault; otherwise more than half.
+        sentence: The finding. `{those}` is how many of the best trials show the fault; `{typical}`,
+            `{largest}` and `{first}` are the median, largest and best trial's measure; `{turn}` is
+            the median best epoch; `{epochs}` the epochs of the longest training.
+        follows: Returns the advice, and its changes to the next launch, from the epochs of the
+            longest training and the largest measure.
+        fitted: Whether the check also needs the objective on training data.
     """
 
     name: str
@@ -63,7 +65,7 @@ class CurveCheck:
     fitted: bool = False
 
     def __call__(self, study: DiagnosedStudy) -> Finding | None:
-        """Returns the finding on the best trials that have enough epochs, or None."""
+        """Returns the finding, or None. Only the best trials with enough epochs count."""
         curves = [
             curve
             for curve in study.top_curves
@@ -117,9 +119,9 @@ class CurveCheck:
 def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns the gain of a trial in its last quarter, if it trained all of its epochs.
 
-    The gain over its best before must exceed the noise from epoch to epoch, and 2 % of all that it
-    improved (a rule of thumb). Otherwise the best epoch of a converged training, which is any of
-    the later ones, would count.
+    The gain is over the best of the epochs before. It must exceed the noise from epoch to epoch,
+    and 2 % of the trial's whole improvement (a rule of thumb): any of the later epochs of a
+    converged training may be the best by chance.
     """
     start = math.ceil(len(curve.losses) * _LAST_QUARTER)
     if curve.best < start or curve.ended_itself:
@@ -129,10 +131,11 @@ def _late_gain(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
-    """Returns the epoch from which a trial is as good as at its best, if that is far from its end.
+    """Returns the first epoch that is as good as the best one, if it is in the first quarter.
 
-    It is as good within 2 % of all that it improved, or within the noise from epoch to epoch. The
-    first quarter is far from the end; the playbook's tenth of a short training is no epoch.
+    An epoch is as good if the difference is below 2 % of the trial's whole improvement, or below
+    the noise from epoch to epoch. The playbook says a tenth, but a tenth of a short training is
+    less than an epoch. Trials that overfit don't count.
     """
     near = max(curve.noise, _GAIN * curve.gained)
     place = int((curve.losses <= curve.losses[curve.best] + near).argmax())
@@ -143,15 +146,16 @@ def _saturated(study: DiagnosedStudy, curve: Curve) -> float | None:
 def _turned(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns by how much a trial's objective gets worse after its best epoch, if it overfits.
 
-    By more than three times the noise from epoch to epoch and 5 % of all that it had improved, on
-    the mean of the last epochs, while training data is fitted better still (rules of thumb).
+    It overfits, by rules of thumb, if the mean of the last epochs is worse by more than three times
+    the noise from epoch to epoch, and by more than 5 % of the whole improvement, while the
+    objective on training data does not get worse.
     """
     after = len(curve.losses) - 1 - curve.best
     rise = _end(curve.losses) - float(curve.losses[curve.best])
     enough = max(3 * curve.noise, _RISE * curve.gained)
     if after < max(2, len(curve.losses) // 5) or rise <= enough:
         return None
-    # Whatever gets worse on training data too does not overfit.
+    # A trial that gets worse on training data too does not overfit.
     fitted = curve.training
     return rise if fitted is None or _end(fitted) <= float(fitted[curve.best]) else None
 
@@ -159,13 +163,14 @@ def _turned(study: DiagnosedStudy, curve: Curve) -> float | None:
 def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
     """Returns the best objective of a trial on training data, if it underfits.
 
-    Poor is, by a rule of thumb, an accuracy below 0.9, or a loss above half of that in the first
-    epoch. No scale says what is poor for another objective that is maximized.
+    It underfits if training data is fitted poorly, and no better than validation data. By a rule of
+    thumb an accuracy below 0.9 is poor, and a loss above half of the first epoch's. Other
+    objectives that are maximized have no scale that says what is poor.
     """
     accuracy = "accuracy" in study.objective.metric.split("_")
     if curve.training is None or (not accuracy and study.objective.direction == "max"):
         return None
-    # At its best: what fits its training data later does not underfit.
+    # The best epoch on training data counts: a trial that fits the data later does not underfit.
     fit, first = float(curve.training.min()), float(curve.training[0])
     no_gap = fit >= float(curve.losses[curve.best]) - curve.noise
     poor = 1 + fit > _POOR_ERROR if accuracy else first > 0 and fit > _POOR_SHARE * first
@@ -173,7 +178,7 @@ def _underfits(study: DiagnosedStudy, curve: Curve) -> float | None:
 
 
 def _end(losses: Array) -> float:
-    """Returns the mean of the last epochs: two, or a tenth of all."""
+    """Returns the mean of the last tenth of the epochs, of at least two epochs."""
     return float(losses[-max(2, len(losses) // 10) :].mean())
 
 
@@ -235,7 +240,7 @@ CURVE_CHECKS: Final = (
         "improved by {typical} (median).",
         follows=_longer,
     ),
-    # The same, "Examining the training curves": "Problematic overfitting occurs when the
+    # The playbook, "Examining the training curves": "Problematic overfitting occurs when the
     # validation error starts increasing at some point during training."
     CurveCheck(
         "overfitting",
@@ -248,7 +253,7 @@ CURVE_CHECKS: Final = (
         "at the end.",
         follows=_regularize,
     ),
-    # Goodfellow, Bengio and Courville 2016, Deep Learning, 5.2: a model underfits that does not
+    # Goodfellow, Bengio and Courville 2016, Deep Learning, 5.2: a model underfits if it does not
     # obtain a sufficiently low error on the training set.
     CurveCheck(
         "underfitting",
@@ -262,7 +267,7 @@ CURVE_CHECKS: Final = (
         follows=_enlarge,
         fitted=True,
     ),
-    # The playbook again: "if the best step is always during the first 10% of training, then the
+    # The playbook: "if the best step is always during the first 10% of training, then the
     # maximum number of steps is way too high".
     CurveCheck(
         "too long",

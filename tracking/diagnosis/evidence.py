@@ -28,8 +28,8 @@ Severity = Literal["problem", "hint", "ok"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("problem", "hint", "ok")
 
 Chart = Literal["history", "curves", "slice", "intervals"]
-"""The chart that shows a finding: the best so far, the curves of its trials, the trials by its
-hyperparameter, or its rows with their intervals."""
+"""The chart of a finding: the best value so far, the curves of the finding's trials, the trials by
+the finding's hyperparameter, or the finding's rows with their intervals."""
 
 _FEWEST_TOP, _MOST_TOP = 3, 10
 _LEAST_EPOCHS = 4
@@ -39,12 +39,12 @@ _MOST_DRAWS = 4_000_000
 
 @dataclass(frozen=True)
 class Changes:
-    """What a finding changes in the next launch.
+    """The changes that a finding suggests for the next launch.
 
     Attributes:
-        ranges: Domains by name, in the text form of ``--set``.
+        ranges: New domains by hyperparameter, in the text form of ``--set``.
         settings: Settings of the launch by name, such as ``epochs``.
-        resumes: Whether they are for the present study, launched again, not for another one.
+        resumes: Whether to launch the same study again with the changes, not a new study.
     """
 
     ranges: Mapping[str, str] = field(default_factory=dict)
@@ -54,23 +54,24 @@ class Changes:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found in the record of a study.
+    """A finding of a check in the record of a study.
 
     Attributes:
-        check: The check: ``"boundary"``, ``"sufficiency"``, ``"isolation"`` and so on.
+        check: The name of the check: ``"boundary"``, ``"sufficiency"``, ``"isolation"`` and so on.
         severity: ``"problem"``: the study answers another question, or none, until it is mended;
             ``"hint"``: the next study can be better; ``"ok"``: nothing to do.
         title: The finding in a few words.
         verdict: The finding in one sentence, with its figures.
         advice: What to do, in a sentence; may be empty.
-        command: The command that does it; empty if it takes an edit. Checks leave it out, or name
-            the verb of another command than ``launch``; `diagnose` writes it in full.
+        command: The command that follows the advice; empty if the study's code must be edited. A
+            check leaves it empty, or sets only a verb other than ``launch``; `diagnose` writes the
+            whole command.
         evidence: The figures, by name.
-        parameter: The hyperparameter that it is about, or empty.
-        changes: What it changes in the next launch.
-        chart: The chart that shows it.
-        trials: The trials that this chart shows before all others.
-        rows: Of a chart of intervals: ``place``, ``value``, ``low`` and ``high`` of each.
+        parameter: The hyperparameter of the finding, or empty.
+        changes: The changes that the finding suggests for the next launch.
+        chart: The chart that shows the finding.
+        trials: The trials that this chart shows in front of all others.
+        rows: The rows of a chart of intervals, with ``place``, ``value``, ``low`` and ``high``.
     """
 
     check: str
@@ -88,11 +89,11 @@ class Finding:
 
 
 class TooThinError(InternalError):
-    """The record is too thin for a check; says what is missing."""
+    """The record is too thin for a check. The message says what is missing."""
 
 
 class Noise(NamedTuple):
-    """How far a trial's value varies for other reasons than its hyperparameters."""
+    """The size and the source of differences between values that hyperparameters don't cause."""
 
     value: float
     source: str
@@ -100,9 +101,9 @@ class Noise(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """A trial by epoch: the objective, and its counterpart on training data if it was recorded.
+    """A trial's curves: the objective by epoch, and its counterpart on training data if recorded.
 
-    All losses are lower the better: an objective that is maximized is negated.
+    A lower loss is always better: an objective that is maximized is negated.
     """
 
     trial: EndedTrial
@@ -112,25 +113,26 @@ class Curve:
 
     @property
     def best(self) -> int:
-        """The place of the best epoch; the first one of several."""
+        """The index of the best epoch; of several best epochs, the first."""
         return int(np.argmin(self.losses))
 
     @property
     def gained(self) -> float:
-        """How far the objective got better, from the first epoch to the best."""
+        """The improvement of the objective from the first epoch to the best."""
         return float(self.losses[0] - self.losses[self.best])
 
     @property
     def ended_itself(self) -> bool:
-        """Whether its own callbacks, such as `EarlyStopping`, ended it before its last epoch."""
+        """Whether the study's own callbacks, such as `EarlyStopping`, ended the training early."""
         return self.trial.result.epochs < self.trial.spec.epochs
 
     @property
     def noise(self) -> float:
-        """The noise from epoch to epoch in its later half, apart from its trend.
+        """The noise from epoch to epoch in the later half of the curve, without its trend.
 
-        The median absolute deviation of the differences between neighbours, as a standard deviation
-        (times 1.4826), by the square root of 2, as a difference has the noise of two epochs.
+        The median absolute deviation of the differences between neighbouring epochs, times 1.4826,
+        estimates their standard deviation. It is divided by the square root of 2, since a
+        difference has the noise of two epochs.
         """
         late = np.diff(self.losses[-max(4, len(self.losses) // 2) :])
         deviation = float(np.median(np.abs(late - np.median(late))))
@@ -150,12 +152,12 @@ class DiagnosedStudy:
 
     @cached_property
     def ranked(self) -> list[EndedTrial]:
-        """The trials with a value that `model.fit` does not contradict, best first."""
+        """The trials with a finite value that `model.fit` doesn't contradict, best first."""
         return [trial for trial in self.history.holding if math.isfinite(self.loss(trial))]
 
     @cached_property
     def losses(self) -> Array:
-        """Their values, negated if the objective is maximized: ascending."""
+        """The values of the ranked trials, negated if the objective is maximized, so ascending."""
         return np.array([self.loss(trial) for trial in self.ranked], dtype=np.float64)
 
     def loss(self, trial: EndedTrial) -> float:
@@ -163,8 +165,8 @@ class DiagnosedStudy:
         return math.inf if trial.value is None else self.objective.sort_key(trial.value)
 
     def value(self, loss: float) -> float:
-        """Returns the objective of a loss."""
-        # Twice negated it is the value again.
+        """Returns the objective's value for a loss."""
+        # A maximized value is negated for its loss, and negated again here.
         return self.objective.sort_key(loss)
 
     @cached_property
@@ -188,11 +190,11 @@ class DiagnosedStudy:
         return [each for each in self.varying if isinstance(each, Float | Int)]
 
     def top(self, trials: list[EndedTrial]) -> list[EndedTrial]:
-        """Returns the best tenth of trials, which are sorted: 3 to 10 of them."""
+        """Returns the best tenth of sorted trials, but at least 3 and at most 10."""
         return trials[: min(max(round(len(trials) / 10), _FEWEST_TOP), _MOST_TOP)]
 
     def check_trials(self, least: int, trials: Sequence[EndedTrial] | None = None) -> None:
-        """Raises `TooThinError` if too few trials have a value."""
+        """Raises `TooThinError` if fewer than `least` trials have a value."""
         count = len(self.ranked if trials is None else trials)
         if count < least:
             raise TooThinError(
@@ -205,9 +207,9 @@ class DiagnosedStudy:
         return training_metric(self.objective, self.ranked)
 
     def _curves(self, trials: Sequence[EndedTrial]) -> list[Curve]:
-        """Returns trials by epoch; those with less than four finite epochs are left out.
+        """Returns the curves of trials that have at least four epochs with a finite value.
 
-        A trial that continues another one has the epochs of that one, too.
+        The curve of a trial that continues another trial includes the other trial's epochs.
         """
         before = {trial.number: trial.spec.goes_on_from for trial in self.history.ended}
         numbers = {number for trial in trials for number in _lineage(trial.number, before)}
@@ -221,11 +223,11 @@ class DiagnosedStudy:
         for trial in trials:
             values = _whole(trial.number, objective, before)
             epochs = sorted(epoch for epoch, value in values.items() if math.isfinite(value))
-            # Values by fold, or of a function's own steps, are no curve of a training.
+            # Values that belong to no epoch, such as those of an objective function, are no curve.
             if len(epochs) < _LEAST_EPOCHS or trial.result.of_no_epoch:
                 continue
             fit = _whole(trial.number, training, before)
-            # A damaged epoch leaves a gap, which no check may read.
+            # If an epoch lacks a finite value on training data, no check may use these values.
             whole = bool(fit) and all(math.isfinite(fit.get(e, math.nan)) for e in epochs)
             curves.append(
                 Curve(
@@ -239,21 +241,21 @@ class DiagnosedStudy:
 
     @cached_property
     def top_curves(self) -> list[Curve]:
-        """The curves of the best trials that were not stopped on their way."""
+        """The curves of the best trials that were not cut short."""
         whole = [trial for trial in self.ranked if not trial.cut_short]
         longest = max((trial.spec.epochs for trial in whole), default=0)
         if "epochs" not in self.history.description.space:
-            # Rungs of Hyperband train a part of them.
+            # Early rungs of Hyperband train fewer epochs, so that their trials are not complete.
             whole = [trial for trial in whole if trial.spec.epochs == longest]
         return self._curves(self.top(whole))
 
     @cached_property
     def noise(self) -> Noise | None:
-        """How far values vary by seed if that is recorded, else by validation sample.
+        """The noise of values by seed, if it is recorded, otherwise by validation sample.
 
-        By seed: the pooled standard deviation of repeats, or folds, by the square root of their
-        number, as a value is their mean; or that of the trainings of a confirmation. By sample: see
-        `standard_error`.
+        The noise by seed is the pooled standard deviation of repeats or folds, divided by the
+        square root of their number, since a value is their mean. Without repeats it is the standard
+        deviation of a confirmation's trainings. The noise by sample is `standard_error`.
         """
         spreads = [t.result.spread for t in self.ranked if t.result.spread is not None]
         repeats = max(self.history.description.trainings, 1)
@@ -271,11 +273,12 @@ class DiagnosedStudy:
 
     @cached_property
     def standard_error(self) -> float | None:
-        """The standard error of the best value by validation sample; None if it is not known.
+        """The standard error of the best value over validation samples; None if it is not known.
 
-        By bootstrap of its scores of samples, where they are recorded (Efron and Tibshirani 1993,
-        An Introduction to the Bootstrap, 6). Else, for an accuracy, that of a share of n
-        independent samples, sqrt(p (1 - p) / n) (Wasserman, All of Statistics, 6.3).
+        If scores of samples are recorded, it comes from their bootstrap (Efron and Tibshirani 1993,
+        An Introduction to the Bootstrap, 6). Otherwise, for an accuracy, it is the standard error
+        of a share of n independent samples, sqrt(p (1 - p) / n) (Wasserman, All of Statistics,
+        6.3).
         """
         if not self.ranked:
             return None
@@ -284,7 +287,7 @@ class DiagnosedStudy:
             scores = best_scores(scores_of(self.history, best), best.epoch or 1)
             samples = len(scores)
             random = np.random.default_rng(0)
-            # Fewer for many samples, of which each weighs less.
+            # Many samples need fewer resamples, since each sample weighs less.
             amount = min(_RESAMPLES, max(20, _MOST_DRAWS // samples))
             counts = random.multinomial(samples, np.full(samples, 1 / samples), amount)
             return float(scores.of_resamples(counts.astype(np.float32)).std(ddof=1))
@@ -296,10 +299,10 @@ class DiagnosedStudy:
 
     @cached_property
     def worth(self) -> Noise:
-        """The smallest gain worth having.
+        """The smallest gain that is worth having.
 
-        The noise of a value; without one, a twentieth of the way from the median to the best value:
-        a rule of thumb.
+        It is the noise of a value. If that is unknown, it is, by a rule of thumb, a twentieth of
+        the difference between the median and the best value.
         """
         if self.noise is not None and self.noise.value > 0:
             return self.noise
@@ -308,19 +311,20 @@ class DiagnosedStudy:
 
 
 def training_metric(objective: Objective, trials: Sequence[EndedTrial]) -> str:
-    """Returns an objective's counterpart on training data, or empty if no trial recorded it."""
+    """Returns the name of an objective's counterpart on training data; empty if not recorded."""
     name = objective.metric.removeprefix("val_")
     recorded = any(trial.best and name in trial.best.metrics for trial in trials)
     return name if name != objective.metric and recorded else ""
 
 
 def weights_of_best(total: int, draws: int) -> Array:
-    """Returns the chance of each value, from the best on, to be the best of some that are drawn.
+    """Returns the chance of each sorted value, best first, to be the best of `draws` drawn values.
 
-    Their sum with the sorted values is the mean of the best of `draws` distinct values: an unbiased
-    estimate of what a search of so many trials finds, and the limit of a bootstrap of infinitely
-    many resamples (Dodge et al. 2019, "Show Your Work", arXiv:1909.03004; without replacement: Tang
-    et al. 2020, arXiv:2004.13705).
+    Values are drawn without replacement. The sum of the values, weighted by these chances, is the
+    mean of the best of `draws` values. It is an unbiased estimate of the best value that a search
+    of so many trials finds, and the limit of a bootstrap of infinitely many resamples (Dodge et al.
+    2019, "Show Your Work", arXiv:1909.03004; without replacement: Tang et al. 2020,
+    arXiv:2004.13705).
     """
     weights = np.zeros(total)
     weight = draws / total
@@ -332,17 +336,17 @@ def weights_of_best(total: int, draws: int) -> Array:
 
 
 def expected_best(losses: Array, draws: int) -> float:
-    """Returns the mean of the lowest of some distinct losses that are drawn."""
+    """Returns the mean of the lowest of `draws` losses, drawn without replacement."""
     return float(np.sort(losses) @ weights_of_best(len(losses), draws))
 
 
 def of_best(amount: int, best: int) -> str:
-    """Returns a number among the best ones: ``4 of the best 5``, ``all of the best 5``."""
+    """Returns a text such as ``4 of the best 5`` or ``all of the best 5``."""
     return f"{'all' if amount == best else amount} of the best {best}"
 
 
 def difference(value: float) -> str:
-    """Returns a difference or a spread as people read it: a number to two digits."""
+    """Returns a difference or a spread as a text with two significant digits."""
     return f"{value:.2g}"
 
 
@@ -359,7 +363,7 @@ def _whole(
     curves: Mapping[int, Mapping[int, float]],
     before: Mapping[int, int | None],
 ) -> dict[int, float]:
-    """Returns a trial by epoch, with the epochs of the trials that it continues."""
+    """Returns a trial's values by epoch, including the epochs of the trials that it continues."""
     epochs: dict[int, float] = {}
     for trial in _lineage(number, before):
         epochs = {**curves.get(trial, {}), **epochs}

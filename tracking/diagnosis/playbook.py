@@ -1,4 +1,4 @@
-"""Diagnoses a study: the table of checks, which runs on a study's record."""
+"""Diagnoses a study: runs the table of checks on its record, and suggests the next launch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tracking.history.study_history import StudyHistory
 
 
 class Check(NamedTuple):
-    """A check of a study's record, and the chart that shows what it finds.
+    """A check of a study's record, and the chart that shows its finding.
 
-    It runs for the study, or for each of some hyperparameters.
+    It runs once for the study, or once for each of the hyperparameters that `each` returns.
     """
 
     name: str
@@ -44,7 +44,7 @@ _NONE_SCIENTIFIC: Final = (
 
 
 class Unchecked(NamedTuple):
-    """A check that the record is too thin for: what is missing, in a sentence."""
+    """A check that did not run, since the record is too thin; the reason says what is missing."""
 
     check: str
     reason: str
@@ -53,14 +53,14 @@ class Unchecked(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the record of a study says about its search.
+    """The diagnosis of a study's search, by its record.
 
     Attributes:
         history: The study.
-        findings: What was found, the most severe first.
-        unchecked: The checks that the record is too thin for.
+        findings: The findings, the most severe first.
+        unchecked: The checks that did not run, since the record is too thin.
         next: The launch that should follow.
-        command: Its command; empty if nothing asks for a launch.
+        command: The command of this launch; empty if no finding asks for a launch.
     """
 
     history: StudyHistory
@@ -81,9 +81,9 @@ class Diagnosis:
 
 
 def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
-    """Runs all checks on a study's record. Nothing is trained, and nothing written.
+    """Runs all checks on a study's record. Nothing is trained, and nothing is written.
 
-    Commands name the store, but for the folder that they are `without`.
+    The commands name the store's folder unless it is `without`.
     """
     study = DiagnosedStudy(history)
     findings: list[Finding] = []
@@ -113,7 +113,7 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
 
 
 def _command(history: StudyHistory, finding: Finding, root: Path | None) -> str:
-    """Returns the command that follows from a finding; empty if it takes an edit."""
+    """Returns the command that follows from a finding; empty if the study's code must be edited."""
     if finding.command:
         several = len(history.engines) > 1
         return shell_command(finding.command, history.description, store=root, several=several)
@@ -158,13 +158,15 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class NextLaunch:
-    """What should be launched after a study.
+    """The launch that should follow a study.
 
     Attributes:
-        name: The study that it makes; the present one's name if it only resumes.
-        tailoring: What it changes in the space of the study's file, with what the present launch
-            had changed; `space` is the space that this makes.
-        reasons: What changes, and why: names and sentences; none if nothing asks for a launch.
+        name: The name of the next study; the present name if the launch only resumes the study.
+        tailoring: The changes to the space of the study's file, including the changes of the
+            present launch.
+        space: The space with these changes.
+        settings: The settings that the launch changes, by name.
+        reasons: The name of each change, and a sentence why; empty if no finding asks for a launch.
     """
 
     name: str
@@ -174,14 +176,14 @@ class NextLaunch:
     reasons: Sequence[tuple[str, str]] = ()
 
     def command(self, history: StudyHistory, store: Path | None) -> str:
-        """Returns the command, for a shell; of a study in a notebook, the call in Python.
+        """Returns the command for a shell, or the Python call for a study of a notebook.
 
-        Without a store, the command need not name it.
+        The command names the store unless `store` is None.
         """
         description = history.description
         settings = dict(self.settings)
         if description.cross_validation.isdigit():
-            # A launch may have set it; else the file sets the same.
+            # The present launch may have set the folds. If the file did, the option does no harm.
             settings["cross_validation"] = int(description.cross_validation)
         if description.code.path:
             options = _options(self.tailoring, settings)
@@ -195,10 +197,10 @@ class NextLaunch:
 
 
 def next_launch(history: StudyHistory, findings: Sequence[Finding]) -> NextLaunch:
-    """Returns the launch that follows from findings, the most severe first.
+    """Returns the launch that follows from findings, which are sorted by severity.
 
-    What changes the space or a setting that trials depend on makes another study, which is called
-    like the present one, with a number. If nothing does, more trials go on with the present one.
+    A change of the space, or of a setting that trials depend on, makes another study. It has the
+    present study's name with a number. Without such a change, the present study goes on.
     """
     description = history.description
     ranges: dict[str, str] = {}
@@ -223,13 +225,13 @@ def next_launch(history: StudyHistory, findings: Sequence[Finding]) -> NextLaunc
 
 
 def _following(name: str) -> str:
-    """Returns the name of the study after one: digits, digits-2, digits-3."""
+    """Returns the name of the next study: digits-2 after digits, digits-3 after digits-2."""
     base, _, number = name.rpartition("-")
     return f"{base}-{int(number) + 1}" if base and number.isdecimal() else f"{name}-2"
 
 
 def _fits(space: SearchSpace, ranges: Mapping[str, str]) -> bool:
-    """Returns whether a space can be changed so: a named child may never become active."""
+    """Returns whether a space can have these ranges. It can't if a child never becomes active."""
     try:
         Tailoring(ranges=ranges).apply(space)
     except SearchSpaceError:
@@ -240,14 +242,14 @@ def _fits(space: SearchSpace, ranges: Mapping[str, str]) -> bool:
 def _onto(
     before: Mapping[str, Any], ranges: Mapping[str, str], space: SearchSpace, changed: SearchSpace
 ) -> Tailoring:
-    """Returns further ranges on top of what the present launch changed before, as recorded.
+    """Returns the recorded changes of the present launch, with further ranges added.
 
-    That launch made the space, which the further ranges change.
+    The changes `before` led to `space`; the further ranges lead from there to `changed`.
     """
     if not before:
         return Tailoring(ranges=dict(ranges))
     only, former = Tailoring.from_dict(before)
-    # A child whose parent is fixed elsewhere now is gone, or fixed at what it reads then.
+    # If a parent is now fixed, a child is gone or fixed: the child's former range no longer fits.
     former = {
         name: text
         for name, text in former.items()
@@ -260,7 +262,7 @@ def _onto(
 
 
 def _options(tailoring: Tailoring, settings: Mapping[str, Any]) -> Sequence[str]:
-    """Returns options of ``launch``, each quoted for a shell."""
+    """Returns the options of ``kerastudy launch``, quoted for a shell."""
     options = [f"--only {shlex.quote(name)}" for name in tailoring.only or ()]
     options += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in tailoring.ranges.items()]
     for name, value in settings.items():

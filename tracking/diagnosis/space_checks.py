@@ -1,4 +1,4 @@
-"""The checks of the space: do the best trials crowd at an end, and where do trials fail?"""
+"""The checks of the space: do the best trials crowd at an end of a range, where do trials fail?"""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     cluster towards the edge of a search space (in some dimension), then the search space boundaries
     might need to be expanded".
 
-    The rule: at least half of the best tenth of trials (3 to 10 of them) lie in the last tenth of
-    the range in its sampling scale, or at the last value of a short grid; so many would rarely lie
-    there by chance (binomial, below 1 %); and in the half of the range next to the end, trials get
-    better towards it (Spearman's rank correlation, one-sided, 5 %). The last keeps a sampler's own
-    preference for a region from counting as evidence. A tenth of the range holds too few of less
-    than fifty trials to tell: then it is the last fifth.
+    The best trials, a tenth of all (3 to 10 trials), crowd at an end if three things are true:
+    at least half of them lie in the last tenth of the range in its sampling scale, or at the last
+    value of a short grid; the chance that so many lie there is below 1 % (binomial); and in the
+    half of the range next to the end, trials get better towards it (Spearman's rank correlation,
+    one-sided, 5 %). The third condition keeps a sampler's preference for a region from counting as
+    evidence. With fewer than fifty trials, the last fifth counts instead of the last tenth, which
+    then holds too few trials.
     """
     name = parameter.name
     active = [t for t in study.ranked if parameter.contains(t.params.get(name))]
@@ -48,7 +49,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     units = np.array([parameter.to_unit(trial.params[name]) for trial in active])
     losses = np.array([study.loss(trial) for trial in active])
     best, edge = len(study.top(active)), _EDGE if len(active) >= _MANY_TRIALS else _EDGE_OF_FEW
-    # A short grid has more than that in its last value.
+    # The last value of a short grid takes more of the range than that.
     width = max(edge, 1 / parameter.count) if parameter.count else edge
     if crowding := _crowded(1 - units, losses, best, width):
         domain, way, end = wider(parameter, "upper"), "upper", parameter.high
@@ -85,9 +86,10 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
 
 
 def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
-    """Returns the number of the best trials that crowd at an end, or 0.
+    """Returns how many of the best trials crowd at an end of a range, or 0 if they don't.
 
-    Distances are those of trials from that end, the best trial first; a width is that of the end.
+    `distances` are the distances of trials from this end, the best trial first. The end is the part
+    of the range with a distance up to `width`.
     """
     from scipy import special
 
@@ -97,7 +99,7 @@ def _crowded(distances: Array, losses: Array, best: int, width: float) -> int:
     near = distances <= 0.5
     if np.ptp(distances[near]) == 0 or np.ptp(losses[near]) == 0:
         return 0
-    # Spearman's; `scipy.stats` takes half a second to import.
+    # This is Spearman's correlation: importing `scipy.stats` for it takes half a second.
     correlation = float(np.corrcoef(_ranks(distances[near]), _ranks(losses[near]))[0, 1])
     return crowding if correlation * math.sqrt(int(near.sum()) - 1) >= _SIGNIFICANT else 0
 
@@ -111,8 +113,8 @@ def _ranks(values: Array) -> Array:
 class _Region(NamedTuple):
     """A part of a hyperparameter's domain in which trials fail.
 
-    ``chance`` is how likely so many would be in it by chance, ``rest`` what is left of the domain,
-    in the text form of `--set`, or empty.
+    ``chance`` is the probability that so many failures are in the region by chance. ``rest`` is the
+    rest of the domain, in the text form of `--set`, or empty.
     """
 
     parameter: Parameter
@@ -131,9 +133,10 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
     avoid sampling such points [...]. In some cases, a large number of infeasible points can
     indicate a bug in the training code."
 
-    Very large is, by a rule of thumb, a fifth of the trials, and at least two. The finding names
-    the part of a range, or the value of a choice, in which failures gather most surely (Fisher's
-    exact test, at 1 % over all hyperparameters), if most trials there failed.
+    A fraction is very large, by a rule of thumb, if it is a fifth of the trials and at least two.
+    The finding names the part of a range, or the value of a choice, in which failures gather most
+    significantly (Fisher's exact test, at 1 % over all hyperparameters), if at least 70 % of the
+    trials there failed.
     """
     ended, failed = [*study.ranked, *study.infeasible], study.infeasible
     if len(failed) < _LEAST_FAILED or len(failed) < _MANY_FAILED * len(ended):
@@ -173,7 +176,7 @@ def infeasible_share(study: DiagnosedStudy) -> Finding | None:
 
 
 def _where(study: DiagnosedStudy, ended: list[EndedTrial]) -> _Region | None:
-    """Returns the part of one hyperparameter's domain in which failures gather, if there is one."""
+    """Returns the part of one hyperparameter's domain in which failures gather, or None."""
     regions = [
         region
         for parameter in study.varying
@@ -195,7 +198,7 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
 
     def region(text: str, inside: int, inside_it: int, rest: str) -> Iterator[_Region]:
         if inside >= _LEAST_FAILED and inside >= _PURE * inside_it:
-            # It takes half a second to import.
+            # The import is here, as it takes half a second.
             from scipy import stats
 
             chance = float(stats.hypergeom.sf(inside - 1, total, marked, inside_it))
@@ -216,7 +219,7 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
     before = 0
     for place in range(1, total):
         before += placed[place - 1][1]
-        # A region begins and ends at failing trials: other places are never better.
+        # A cut is worth trying only between a failed trial and one that didn't fail.
         if units[place] == units[place - 1] or placed[place][1] == placed[place - 1][1]:
             continue
         cut = (units[place - 1] + units[place]) / 2
@@ -225,22 +228,22 @@ def _regions(parameter: Parameter, ended: list[EndedTrial]) -> Iterator[_Region]
         yield from region(f"is below {limit}", before, place, part(parameter, cut, 1.0))
 
 
-# The playbook gives no amount. By a rule of thumb a range grows by half of itself in its sampling
-# scale, and by a factor of ten at most.
+# The playbook doesn't say how far to widen a range. By a rule of thumb, it grows by half of its
+# length in the sampling scale, and by a factor of ten at most.
 _LARGEST_FACTOR: Final = 10.0
 _COUNTS: Final = ("epochs", "batch_size")
 
 
 def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
-    """Returns a wider domain; empty if nothing lies beyond its end.
+    """Returns a domain that is wider at one end, or an empty text if nothing lies beyond it.
 
-    A rate of 0 has no other side, a share no more than 1; a grid keeps its steps.
+    A rate doesn't go below 0, and a share not above 1. A grid keeps its steps.
     """
     low, high, up = float(parameter.low), float(parameter.high), way == "upper"
     factor = min(math.sqrt(high / low), _LARGEST_FACTOR) if parameter.scale != "linear" else 0.0
     if parameter.scale == "reverse_log":
-        # What counts is the distance from low + high, which stays: 0.01 to 0.99 becomes 0.001 to
-        # 0.999. Downwards that distance can't double, and it need not.
+        # The sum low + high stays, and both ends move outwards: 0.01 to 0.99 becomes 0.001 to
+        # 0.999. If trials crowd at the lower end, the range is not widened, and need not be.
         nearer = float(f"{low / factor:.2g}")
         return _spelled(parameter, nearer, low + high - nearer) if up else ""
     share = isinstance(parameter, Float) and not factor and low >= 0 and high <= 1
@@ -256,9 +259,9 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
             by = float(parameter.step or 0) * count if stepped else (high - low) / 2
             end = float(f"{high + by if up else low - by:.12g}")
         if not stepped:
-            # A share, such as a dropout rate, grows by half of the rest.
+            # A share, such as a dropout rate, grows by at most half of its distance from 1.
             if share and up and end > (high + 1) / 2:
-                # The digits that count are those of the rest.
+                # The distance from 1 is rounded, not the end itself.
                 end = 1 - float(f"{(1 - high) / 2:.2g}")
                 return _spelled(parameter, low, end, digits=12) if high < 1 else ""
             end = max(end, least)
@@ -269,9 +272,9 @@ def wider(parameter: Float | Int, way: Literal["lower", "upper"]) -> str:
 
 
 def part(parameter: Float | Int, low_unit: float, high_unit: float) -> str:
-    """Returns the part of a domain between two places in its sampling scale; empty if it is all."""
+    """Returns the domain between two places in the sampling scale; empty if it is not smaller."""
     low, high = parameter.low, parameter.high
-    # Outwards, so that no good value is cut off.
+    # Ends are rounded outwards, so that no good value is cut off.
     if low_unit > 0:
         low = max(_rounded(parameter, parameter.from_unit(low_unit), ROUND_FLOOR), low)
     if high_unit < 1:
@@ -288,7 +291,7 @@ def _rounded(parameter: Float | Int, value: float, rounding: str) -> float:
 
 
 def _spelled(parameter: Float | Int, low: float, high: float, digits: int = 2) -> str:
-    """Returns a range in the text form of `--set`; empty if it is the present one, or none."""
+    """Returns a range in the text form of `--set`; empty if it is the present one, or not valid."""
     if isinstance(parameter, Int):
         low, high = round(low), round(high)
     elif parameter.count is None:
@@ -300,5 +303,5 @@ def _spelled(parameter: Float | Int, low: float, high: float, digits: int = 2) -
     try:
         return spell_domain(read_domain(parameter, f"{low!r}..{high!r}:{parameter.scale}"))
     except SearchSpaceError:
-        # Beyond what a range can be.
+        # The parameter can't have such a range.
         return ""

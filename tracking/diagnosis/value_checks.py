@@ -1,7 +1,7 @@
-"""The checks of values: are trials enough, do they differ by more than noise, what decides them?
+"""The checks of trials' values: sufficiency, trial variance, and isolation.
 
-Sufficiency, trial variance, and isolation: what a scientific hyperparameter does once the nuisance
-ones are tuned.
+Are there enough trials? Do they differ by more than noise? Which value of a scientific
+hyperparameter is best, once the nuisance hyperparameters are tuned?
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ _MOST_LISTED: Final = 7
 
 
 def sufficiency(study: DiagnosedStudy) -> Finding:
-    """Finds whether twice the trials would be worth it.
+    """Finds whether twice as many trials are worth their cost.
 
     Deep Learning Tuning Playbook, "Not sampling enough points in the search space": one should get
-    "a sense of how many points are in the 'good' region of the search space". Good are the trials
-    that are as good as the best one but for noise.
+    "a sense of how many points are in the 'good' region of the search space". Here a trial is good
+    if only noise separates it from the best one.
 
-    The mean of the best of k of the trials, over all samples of k of them, is what a search of k
-    trials would have found. What the last doubling brought, from half of
-    the trials to all, is the most that the next one can be expected to bring, since gains shrink.
-    If it is no more than the noise, the search is long enough. For a sampler that learns, the order
-    of the trials matters too; this mean forgets it.
+    A search of k trials finds, on average, the mean of the best value over all samples of k of the
+    trials. The gain of this mean from half of the trials to all is the most that the next doubling
+    can be expected to bring, since gains shrink. If it is no more than the noise, the search is
+    long enough. For a sampler that learns, the order of the trials matters too; this mean ignores
+    the order.
     """
     losses = study.losses
     total = len(losses)
@@ -82,18 +82,18 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
 
 
 def trial_variance(study: DiagnosedStudy) -> Finding:
-    """Compares the differences between trials with what seeds, or samples, make of one.
+    """Compares the differences between trials with the noise of seeds, or of samples.
 
     Deep Learning Tuning Playbook, "Determining whether to adopt a training pipeline change or
     hyperparameter configuration": "often the trial variance alone can produce statistically
     significant differences between two different trained models that use the same hyperparameter
     settings".
 
-    With repeats, one-way analysis of variance over the trials (Fisher 1925; F at 95 %) decides
-    whether hyperparameters matter at all. Without, for accuracies, the standard error by validation
-    sample: values of trials on the same samples vary less, as they depend on each other, so
-    hyperparameters can't be told from noise if the standard deviation of all values is below one
-    standard error.
+    With repeats, a one-way analysis of variance over the trials (Fisher 1925; F at 95 %) decides
+    whether hyperparameters matter at all. Without repeats, the standard deviation of all values is
+    compared with the noise of one value: if it is smaller, the effect of hyperparameters can't be
+    distinguished from noise. One standard error over samples is enough for that: values of trials
+    on the same samples depend on each other, and vary less.
     """
     study.check_trials(_LEAST_TO_COMPARE)
     noise, description = study.noise, study.history.description
@@ -145,14 +145,14 @@ def trial_variance(study: DiagnosedStudy) -> Finding:
 
 
 def _others(near: int) -> str:
-    """Returns the number of trials near the best one, with the verb."""
+    """Returns the subject and verb of a sentence on the other trials near the best one."""
     if near == 1:
         return "no other trial is"
     return f"{counted(near - 1, 'other trial')} {'is' if near == 2 else 'are'}"
 
 
 def _noise_rows(study: DiagnosedStudy, noise: Noise) -> list[dict[str, Any]]:
-    """Returns the best trials, each with the noise on both sides."""
+    """Returns the chart's rows: the best trials, with an interval of the noise on both sides."""
     rows = []
     for trial in study.ranked[:_SHOWN]:
         low, high = (study.value(study.loss(trial)) + by for by in (-noise.value, noise.value))
@@ -163,7 +163,7 @@ def _noise_rows(study: DiagnosedStudy, noise: Noise) -> list[dict[str, Any]]:
 
 
 def _differ(study: DiagnosedStudy) -> bool:
-    """Returns whether repeated trials differ by more than their seeds, by analysis of variance."""
+    """Returns whether repeated trials differ by more than seeds do, by an analysis of variance."""
     from scipy import special
 
     groups = [
@@ -187,10 +187,10 @@ class _Isolated(NamedTuple):
     """The trials with one value, or one bucket of values, of a hyperparameter.
 
     Attributes:
-        losses: The losses of its trials, the best first.
-        expected: The mean of the best of `draws` of them.
-        error: Its standard error, by the jackknife over the trials.
-        freedom: Its degrees of freedom.
+        losses: The losses of these trials, the best first.
+        expected: The mean of the best of some of the trials, drawn at random.
+        error: The standard error of `expected`, by the jackknife over the trials.
+        freedom: The degrees of freedom of `error`.
     """
 
     label: str
@@ -201,20 +201,21 @@ class _Isolated(NamedTuple):
 
 
 def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
-    """Compares the values of a scientific hyperparameter, each at its best nuisance values.
+    """Compares the values of a scientific hyperparameter, each with its best nuisance values.
 
     Deep Learning Tuning Playbook, "Detecting whether a change is useful with isolation plots": one
     compares "the best trial across some (or all) of the nuisance hyperparameters" for each value;
     a continuous hyperparameter is put into buckets.
 
-    The best of more trials is better by itself, so each value stands by the mean of the best of the
-    same number of trials: a third of the fewest that a value has (`weights_of_best`). This mean is
-    a U-statistic; its standard error is the jackknife's, which is not too small on average (Efron
-    and Stein 1981, "The Jackknife Estimate of Variance"), where a bootstrap's is, so close to a
-    maximum. A difference is clear if its interval leaves out 0: Student's t, degrees of freedom
-    by Satterthwaite, at 95 % over all comparisons with the best value (Bonferroni). Where a value
-    does not matter, 2 to 6 % of simulated studies find a difference. The interval is over the
-    search of the nuisance hyperparameters, not over seeds: confirm what is close.
+    The best of many trials tends to be better than the best of few. So values are compared by the
+    mean of the best of the same number of trials (`weights_of_best`), a third of the number that
+    the rarest value has. This mean is a U-statistic. Its standard error is the jackknife's, which
+    is not too small on average (Efron and Stein 1981, "The Jackknife Estimate of Variance"); a
+    bootstrap's is, so close to a maximum. A difference is clear if its interval leaves out 0. The
+    interval is Student's, with Satterthwaite's degrees of freedom, at 95 % over all comparisons
+    with the best value (Bonferroni). If a hyperparameter does not matter, 2 to 6 % of simulated
+    studies find a difference. The interval covers the search of the nuisance hyperparameters, not
+    seeds: confirm values that are close.
     """
     groups = _groups(study, parameter)
     if len(groups) < 2:
@@ -260,9 +261,9 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
 
 
 def answers(history: StudyHistory) -> Mapping[str, str]:
-    """Returns the effect of each scientific hyperparameter, as a sentence with intervals, by name.
+    """Returns a sentence with intervals on the effect of each scientific hyperparameter, by name.
 
-    Those with too few trials are left out.
+    Hyperparameters with too few trials are left out.
     """
     study, sentences = DiagnosedStudy(history), {}
     for parameter in study.scientific:
@@ -272,7 +273,7 @@ def answers(history: StudyHistory) -> Mapping[str, str]:
 
 
 def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, Array]:
-    """Returns the losses of trials by value, or by quarter of a range, where trials are enough."""
+    """Returns the losses of trials by value, or by quarter of a range, if trials are enough."""
     name, count = parameter.name, parameter.count
     buckets = (count is None or count > _MOST_VALUES) and not isinstance(parameter, Listed)
     groups: dict[str, list[float]] = {}
@@ -294,11 +295,11 @@ def _groups(study: DiagnosedStudy, parameter: Parameter) -> dict[str, Array]:
 
 
 def _isolated(label: str, losses: Array, draws: int) -> _Isolated:
-    """Isolates a value: its best, with the jackknife's standard error."""
+    """Returns the expected best of a value's trials, with the jackknife's standard error."""
     ordered = np.sort(losses)
     total = len(ordered)
     weights = weights_of_best(total - 1, draws)
-    # Leave out each value in turn: those before it stay, those after it move up.
+    # Each loss is left out in turn: the losses before it keep their ranks, the others move up.
     before = np.concatenate([[0.0], np.cumsum(ordered[:-1] * weights)])
     after = np.concatenate([np.cumsum((ordered[1:] * weights)[::-1])[::-1], [0.0]])
     without = before + after
@@ -308,7 +309,7 @@ def _isolated(label: str, losses: Array, draws: int) -> _Isolated:
 
 
 def _half_width(level: float, *isolated: _Isolated) -> float:
-    """Returns half the width of the interval of one value, or of the difference of two."""
+    """Returns half the width of the interval of one value, or of two values' difference."""
     from scipy import special
 
     variances = [each.error**2 for each in isolated]
@@ -320,7 +321,7 @@ def _half_width(level: float, *isolated: _Isolated) -> float:
 
 
 def _left(parameter: Parameter, worse: Sequence[str]) -> str:
-    """Returns the values that are left in the next study, in the text form of `--set`."""
+    """Returns the values that the next study should keep, in the text form of `--set`."""
     if not worse or not isinstance(parameter, Listed):
         return ""
     left = [value for value in parameter.values if readable(parameter.opened(value)) not in worse]
@@ -336,7 +337,7 @@ def _title(name: str, best: str, worse: Sequence[str], *, whole: bool) -> str:
 
 
 def _verdict(best: str, gaps: Mapping[str, float], halves: Mapping[str, float], draws: int) -> str:
-    """Returns by how much the best value leads, apart by whether the lead is clear."""
+    """Returns a sentence on the lead of the best value: first the clear leads, then the others."""
     worse, close = (
         [
             f"{label} by {difference(gap)} ± {difference(halves[label])}"
@@ -356,7 +357,7 @@ def _verdict(best: str, gaps: Mapping[str, float], halves: Mapping[str, float], 
 
 
 def _row(study: DiagnosedStudy, isolated: _Isolated) -> Mapping[str, Any]:
-    """Returns a value's row in the chart: its interval, of the search of nuisance values."""
+    """Returns a value's row in the chart, with the interval over the search of nuisance values."""
     half = _half_width(_LEVEL, isolated)
     ends = (isolated.expected - half, isolated.expected + half)
     low, high = sorted(map(study.value, ends))

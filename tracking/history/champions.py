@@ -1,4 +1,4 @@
-"""The champion of a study: its saved model and predictions; the scores of validation samples."""
+"""The saved model and predictions of a study's champion, and the validation scores of trials."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ _LONGEST_TEXT: Final = 8000
 def register_champion(
     history: StudyHistory, trial: EndedTrial, saved: Path, reason: str = ""
 ) -> str:
-    """Records the model that `mlflow.keras.save_model` wrote as the study's champion.
+    """Records a trial's model as the study's champion; `mlflow.keras.save_model` wrote it.
 
-    Call it only while holding the study. The folder `saved` is moved to the study's. `reason` is
-    why it was chosen; empty: as it is the best. Returns the model's address in the store's MLflow,
-    ``models:/NAME@champion``; where another model has the name, MLflow has it as ``NAME (2)``.
+    Call it only while this process holds the study. The folder `saved` is moved into the study's
+    folder. `reason` is why the trial was chosen; it is empty for the best trial. Returns the
+    model's address in the store's MLflow, ``models:/NAME@champion``. If another model has the name
+    there, MLflow has this one as ``NAME (2)``.
     """
     _, best = trial.best_training
     facts = {"epoch": best.epoch, "value": best.value}
@@ -40,7 +41,7 @@ def register_champion(
 def register_refit(
     history: StudyHistory, trial: EndedTrial, saved: Path, epochs: int, samples: int
 ) -> str:
-    """Records a model that was trained on training and validation data as the study's refit.
+    """Records as the study's refit a model that was trained on training and validation data.
 
     Returns its address, ``models:/NAME@refit``, as `register_champion` does.
     """
@@ -56,8 +57,8 @@ def _recorded(
     reason: str,
 ) -> str:
     former = history.journal.champions(alias)
-    # The files are whole before the record names them; a process that is killed leaves a folder
-    # that the next registration removes.
+    # The record names the files only when they are complete. If the process is killed before, the
+    # next registration removes the folder that it left.
     place = Path(_FOLDER, f"{alias}-{uuid.uuid4().hex[:8]}")
     folder = history.folder / place
     folder.parent.mkdir(exist_ok=True)
@@ -86,14 +87,14 @@ def _recorded(
 
 
 def set_promotion(history: StudyHistory, reason: str) -> None:
-    """Records why the present champion was chosen; empty: launches choose it again."""
+    """Records why the present champion was chosen; without a reason, launches choose again."""
     if history.registered is not None:
         with history.writing() as journal:
             journal.set_reason(history.registered.number, reason)
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
-    """Records whether plain `model.fit` verified a trial, and returns the trial with it."""
+    """Records whether plain `model.fit` verified a trial, and returns the updated trial."""
     text = text[:_LONGEST_TEXT]
     with history.writing() as journal:
         journal.set_verified(trial.uuid, text)
@@ -108,12 +109,12 @@ def withdraw_champion(history: StudyHistory) -> None:
 
 
 def champion_fault(history: StudyHistory) -> str:
-    """Returns the fault of the files of a study's champion, or an empty text."""
+    """Returns what is wrong with the files of a study's champion, or an empty text."""
     return "" if history.registered is None else model_fault(history.registered)
 
 
 def model_fault(champion: Champion) -> str:
-    """Returns the fault of the files of a saved model, or an empty text."""
+    """Returns what is wrong with the files of a saved model, or an empty text."""
     folder = champion.folder
     saved = sorted(folder.rglob("*.keras"))
     if not (folder / "MLmodel").is_file() or not saved:
@@ -121,7 +122,7 @@ def model_fault(champion: Champion) -> str:
     for path in saved:
         try:
             with zipfile.ZipFile(path) as archive:
-                # The archive has checksums.
+                # This compares the files in the archive with their checksums.
                 damaged = archive.testzip()
         except (zipfile.BadZipFile, zlib.error, OSError) as error:
             damaged = str(error)
@@ -134,11 +135,12 @@ def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
     """Returns the scores of all trials that have them.
 
     Returns:
-        By trial number: the scores of the best epoch, or of each epoch if the study kept those.
-        A repeated trial has one entry, the average of its trainings at their best epochs. A
+        The scores by trial number, after the best epoch, or after each epoch if the study kept
+        these. A repeated trial has one entry, the average of its trainings at their best epochs. A
         cross-validated trial has the out-of-fold scores of all samples, after each epoch that all
-        folds have; if samples are split several times, those of the first time. Left out are trials
-        without a value, with one that `model.fit` contradicts, or with missing or damaged files.
+        folds have. If the samples are split into folds several times, the first split counts. The
+        result leaves out trials without a value, with a value that `model.fit` contradicts, or
+        with missing or damaged files.
     """
     scores: dict[int, list[SampleScores]] = {}
     for trial in history.top(len(history.trials)):
@@ -150,10 +152,10 @@ def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
 
 
 def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
-    """Returns the scores of one trial, as `trial_scores` does.
+    """Returns the scores of one trial; see `trial_scores`.
 
     Raises:
-        ScoresError: If they, or those of one of its trainings, are missing or damaged.
+        ScoresError: If scores of the trial, or of one of its trainings, are missing or damaged.
     """
     result = trial.result
     if not result.repeats:
@@ -173,7 +175,7 @@ def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
 
 
 def _of_folds(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
-    """Returns the pooled scores of a cross-validated trial by epoch."""
+    """Returns the scores of a cross-validated trial, pooled over its folds, for each epoch."""
     count = folds_of_one_drawing(history)
     folds = [
         {
@@ -191,7 +193,7 @@ def _of_folds(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
 
 
 def folds_of_one_drawing(history: StudyHistory) -> int:
-    """Returns the number of folds in which each sample is validated once."""
+    """Returns how many of the first folds together validate each sample once."""
     data = history.description.data
     left = data.sizes.get("validation", 0)
     for place, fold in enumerate(data.details.get("folds", ()), start=1):
@@ -202,7 +204,7 @@ def folds_of_one_drawing(history: StudyHistory) -> int:
 
 
 def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
-    """Returns the scores of one epoch among those of a training."""
+    """Returns the scores after one epoch, from the scores of a training."""
     for each in scores:
         if each.epoch == epoch:
             return each
@@ -212,7 +214,7 @@ def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
 def read_validation_predictions(history: StudyHistory) -> ValidationPredictions | None:
     """Returns the champion's predictions of the validation data.
 
-    None if there is no champion, or if its outputs are of no known kind.
+    Returns None if there is no champion, or if kerastudy doesn't know its kind of outputs.
     """
     registered = history.registered
     if registered is None or not registered.predictions:

@@ -11,7 +11,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription, TrialRecord
 
 _USUAL: Final = "optuna:tpe"
-# Ready studies, which are launched by their names.
+# The studies in this folder are launched by their names.
 _CATALOG: Final = Path(__file__).parents[2] / "studies" / "catalog"
 
 
@@ -25,8 +25,8 @@ def shell_command(
 ) -> str:
     """Returns a command on a study, to copy into a shell.
 
-    `options` are quoted. With `store` None the command need not name it; with `several` engines of
-    the study it must name the engine.
+    `options` must be quoted already. The command names the store unless `store` is None, and the
+    engine if the study has `several`.
     """
     words = [f"kerastudy {verb} {shlex.quote(description.name)}", options]
     words.append(f"--engine {shlex.quote(description.engine)}" if several else "")
@@ -41,7 +41,7 @@ def launch_command(
     *,
     store: Path | None = None,
 ) -> str:
-    """Returns the command that launches a study again, or another one of its file, as `name`."""
+    """Returns the command that launches a study, or a variant of it, under a name."""
     code = description.code
     words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
     words.append("" if name == (code.study_name or name) else f"--name {shlex.quote(name)}")
@@ -54,7 +54,7 @@ def launch_command(
 
 
 def data_command(description: StudyDescription, store: Path | None = None) -> str:
-    """Returns the command that looks at a study's data; for a notebook, in Python."""
+    """Returns the command that checks a study's data, or the Python call for a notebook's study."""
     if not description.code.path:
         return "print(kerastudy.check_data(study))"
     words = [f"kerastudy data {shlex.quote(target_of(description))}"]
@@ -64,20 +64,20 @@ def data_command(description: StudyDescription, store: Path | None = None) -> st
 
 
 def _data_options(description: StudyDescription) -> list[str]:
-    """Returns the options by which a study was launched on other data than its file's."""
-    # `studies.data.datasets` spells it so: the column to predict follows the file.
+    """Returns the options that name a study's data, if they aren't the data of its file."""
+    # `studies.data.datasets` writes the column to predict after the file.
     file, _, column = description.data.override.partition("?target=")
     options = [f"--data {shlex.quote(file)}"] if file else []
     return [*options, f"--target {shlex.quote(column)}"] if column else options
 
 
 def target_of(description: StudyDescription) -> str:
-    """Returns a study's target on the command line: its file, or its name in the catalog."""
+    """Returns the name of a study on the command line: its file, or its name in the catalog."""
     code = description.code
     path = Path(code.path)
     if path.parent == _CATALOG:
         return path.stem.replace("_", "-")
-    # A path is short in the folder that the study was launched in.
+    # In the folder that the study was launched in, a relative path suffices.
     if code.folder and path.is_relative_to(code.folder) and Path(code.folder) == Path.cwd():
         path = path.relative_to(code.folder)
     return f"{path}:{code.variable}" if code.variable not in ("", "study") else str(path)
@@ -92,7 +92,7 @@ def reproduce_command(
 
 
 def again_command(history: StudyHistory, trial: TrialRecord, without: Path | None = None) -> str:
-    """Returns the command that reproduces a trial; it need not name the folder `without`."""
+    """Returns the command that reproduces a trial. It names the store unless it is `without`."""
     store = None if history.store.root == without else history.store.root
     several = len(history.engines) > 1
     return reproduce_command(history.description, trial.number, store, several=several)

@@ -1,19 +1,20 @@
-"""Compares studies, or one study's engines: how good, how soon, and where in the space.
+"""Compares studies, or one study's engines, by best values, costs, and regions of top trials.
 
-Epochs are counted where they were trained: a trial that continues another counts from its initial
-epoch, and a repeated trial counts with all of its trainings. Seconds are seconds of training,
-summed over trials, not elapsed time: more workers don't make a study cheaper. A
-trial costs all of its epochs and seconds whether it ends complete, pruned or infeasible.
+Each trial counts with the epochs that it trained itself: a trial that continues another counts from
+its initial epoch, and a repeated trial counts with all of its trainings. Seconds are seconds of
+training, summed over trials, not elapsed time: more workers don't make a study cheaper. A trial
+costs all of its epochs and seconds, whether it is complete, pruned or infeasible.
 
-A region is the part of one hyperparameter that a study's top trials use: for numbers the interval
-from their lowest to their highest value, for choices the set of their values. Two regions overlap
-by their Jaccard index, the size of their intersection by that of their union: 0 if they are
-disjoint, 1 if they are the same. With more than two studies it is the mean over all pairs.
+A region is the part of one hyperparameter's domain that a study's top trials use: for numbers the
+interval from their lowest to their highest value, for choices the set of their values. The overlap
+of two regions is their Jaccard index, the size of their intersection divided by the size of their
+union: 0 if they are disjoint, 1 if they are the same. The overlap of more than two studies is the
+mean over all pairs.
 
 Intervals are measured in the sampling scale, as `Parameter.to_unit` does: on a log scale 1e-4 to
-1e-3 is as long as 1e-2 to 1e-1. Where studies declare different ranges, it is measured in the range
-that holds them all; where they declare different scales, linearly. An int, or a value of a grid,
-counts with its share of the range: half a step to either side.
+1e-3 is as long as 1e-2 to 1e-1. If studies declare different ranges, the scale covers the range
+that contains all of them. If they declare different scales, it is linear. An integer, or a value
+of a grid, stands for the interval of half a step to either side.
 """
 
 from __future__ import annotations
@@ -39,15 +40,16 @@ _Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Reached:
-    """The cost until the first trial whose value is at least as good as a target.
+    """The cost of reaching a target: of all trials up to the first one that is as good or better.
 
-    Trials are taken in the order in which they were proposed; that trial is counted whole.
+    Trials are taken in the order in which they were proposed; the last one counts with all epochs.
+    The costs are None if no trial reached the target.
 
     Attributes:
-        target: The value.
-        trials: Trials until then, that one included; None, as the others, if none reached it.
-        epochs: Epochs that these trials trained.
-        seconds: Seconds that they trained.
+        target: The value to reach.
+        trials: The number of these trials.
+        epochs: The epochs that they trained.
+        seconds: The seconds that they trained.
     """
 
     target: float
@@ -61,12 +63,12 @@ class Standing:
     """The standing of a study under one engine.
 
     Attributes:
-        label: Its name in this comparison.
+        label: The study's name in this comparison.
         history: The study.
-        best: Its best trial, if any has a value.
-        epochs: Epochs trained in all.
-        seconds: Seconds of training in all.
-        reached: The cost of each target.
+        best: Its best trial, or None if no trial has a value.
+        epochs: The total number of epochs trained.
+        seconds: The total seconds of training.
+        reached: The cost of reaching each target.
     """
 
     label: str
@@ -84,11 +86,12 @@ class ParameterOverlap:
     Attributes:
         name: The hyperparameter.
         numeric: Whether the regions are intervals.
-        regions: For each study `(lowest, highest)` of a number, or the values of a choice in the
-            order in which they are declared; empty where no top trial has a value.
-        overlap: From 0 to 1, over the studies whose top trials have values of it; None if there is
-            nothing to compare: there are fewer than two such studies, all declare the same single
-            value, or it is a number here and a choice there.
+        regions: For each study, `(lowest, highest)` of a number, or the values of a choice in
+            declared order; empty if no top trial has a value of the hyperparameter.
+        overlap: The overlap, from 0 to 1, of the studies whose top trials have values of the
+            hyperparameter. None if there is nothing to compare: there are fewer than two such
+            studies, all declare the same single value, or the hyperparameter is a number in one
+            study and a choice in another.
     """
 
     name: str
@@ -102,15 +105,15 @@ class Comparison:
     """Studies side by side.
 
     Attributes:
-        objective: What all of them optimize.
+        objective: The objective of all studies.
         standings: The studies, in the order in which they were given.
-        targets: Values to reach, the easiest first.
+        targets: The values to reach, the easiest first.
         top: How many of each study's best trials make its top region.
-        parameters: The top regions in each hyperparameter that all studies have, and their overlap,
-            if comparable.
+        parameters: The top regions and their overlap in each hyperparameter that all studies have
+            and that can be compared.
         overlap: The mean of the parameters' overlaps, from 0 (disjoint) to 1 (the same regions);
             None if there is nothing to compare.
-        notes: What to keep in mind, in sentences.
+        notes: Warnings about differences between the studies, in sentences.
     """
 
     objective: Objective
@@ -128,16 +131,16 @@ def compare(
     """Compares studies, or one study's engines.
 
     Args:
-        histories: Two or more.
+        histories: Two or more studies, or a study under two or more engines.
         reach: Values of the objective to reach. By default: the worst of the studies' best values,
             which all of them reach; the median of all trials' values; and the middle between the
             two.
-        top: How many of each study's best trials make its top region, at least 1. Left out: a fifth
-            of the trials that have a value, from 3 to 10. The study with the fewest decides for
-            all, as more trials occupy more.
+        top: How many of each study's best trials make its top region, at least 1. By default a
+            fifth of the trials with a value in the study that has the fewest, from 3 to 10. The
+            number is the same for all studies, as more trials make a larger region.
 
     Raises:
-        ComparisonError: If there are fewer than two, or the same twice; if their objectives or
+        ComparisonError: If there are fewer than two histories, or one twice; if their objectives or
             directions differ; if a value to reach is not finite, or `top` is below 1.
     """
     _check(histories, reach, top)
@@ -155,7 +158,7 @@ def compare(
         )
         for label, history, best in zip(_labels(histories), histories, bests, strict=True)
     )
-    # A study without a value has no top region, and does not decide on those of the others.
+    # A study without a value has no top region, and doesn't count when `top` is chosen.
     fewest = min((len(best) for best in bests if best), default=0)
     usual = min(max(fewest // 5, _LEAST_TOP), _MOST_TOP)
     count = min(usual if top is None else top, fewest)
@@ -201,7 +204,7 @@ def _check(histories: Sequence[StudyHistory], reach: Sequence[float], top: int |
 def _overlaps(
     histories: Sequence[StudyHistory], regions: Sequence[Sequence[TrialRecord]]
 ) -> tuple[ParameterOverlap, ...]:
-    """The overlaps of the hyperparameters that all studies have and that can be compared."""
+    """Returns the overlaps in all hyperparameters that the studies share and that compare."""
     spaces = [history.description.space for history in histories]
     overlaps = []
     for name in spaces[0].names:
@@ -215,7 +218,7 @@ def _overlaps(
 
 
 def _labels(histories: Sequence[StudyHistory]) -> list[str]:
-    """Names by which the studies differ: those of the studies, of the engines, or both."""
+    """Returns a distinct label for each study: its name, its engine, or both."""
     names = [history.description.name for history in histories]
     engines = [history.description.engine for history in histories]
     if len(set(names)) == len(names):
@@ -294,7 +297,7 @@ def _notes(standings: Sequence[Standing]) -> list[str]:
 def overlap_of(
     parameters: Sequence[Parameter], values: Sequence[Sequence[Any]]
 ) -> ParameterOverlap:
-    """Compares studies' top trials in one hyperparameter."""
+    """Returns the overlap of studies' top trials in one hyperparameter."""
     name = parameters[0].name
     if any(isinstance(parameter, Float | Int) for parameter in parameters):
         numeric = [parameter for parameter in parameters if _is_numeric(parameter)]
@@ -322,13 +325,13 @@ def _is_numeric(parameter: Parameter) -> TypeGuard[Float | Int | Fixed]:
 def _intervals(
     parameters: Sequence[Float | Int | Fixed], extents: Sequence[tuple[Any, ...]]
 ) -> list[_Interval]:
-    """The regions that there are, in units of the range that holds all studies' ranges."""
+    """Returns the nonempty regions, as parts of the range that contains all studies' ranges."""
     ranged = [p for p in parameters if isinstance(p, Float | Int)]
     scales = {parameter.scale for parameter in ranged}
     widened = [_widened(p, *e) for p, e in zip(parameters, extents, strict=True) if e]
     whole = [*widened, *(_widened(each, each.low, each.high) for each in ranged)]
     low, high = min(first for first, _ in whole), max(last for _, last in whole)
-    # A value fixed at zero, say, has no place on another study's log scale.
+    # A value fixed at zero, for example, has no place on another study's log scale.
     scale: Scale = scales.pop() if len(scales) == 1 and low > 0 else "linear"
     return [
         (value_to_unit(first, low, high, scale), value_to_unit(last, low, high, scale))
@@ -337,13 +340,13 @@ def _intervals(
 
 
 def _widened(parameter: Float | Int | Fixed, low: float, high: float) -> _Interval:
-    """From half a step below to half a step above, for what has steps."""
+    """Returns an interval, widened by half a step on either side if the parameter has steps."""
     if isinstance(parameter, Fixed):
         step: float = 1 if isinstance(parameter.value, int) else 0
     else:
         step = parameter.step or 0
         if parameter.scale == "log" and step > 1:
-            # Here a step is a ratio. (An Int without one goes by ones all the same.)
+            # A step on a log scale is a ratio. (An Int without a step still has steps of one.)
             half = math.sqrt(step)
             return low / half, high * half
     return low - step / 2, high + step / 2
@@ -353,7 +356,7 @@ def _of_intervals(one: _Interval, other: _Interval) -> float:
     shared = max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
     together = (one[1] - one[0]) + (other[1] - other[0]) - shared
     if together <= 0.0:
-        # Two points, which have no length.
+        # Both intervals are points, which have no length.
         return float(one == other)
     return min(shared / together, 1.0)
 

@@ -1,4 +1,4 @@
-"""A study as recorded: read from its journal, with its code; renamed, and deleted."""
+"""Reads studies and their code from journals; renames and deletes studies."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from tracking.store.study_locks import forget_holder
 ALIAS = "champion"
 """The alias of the champion among the versions of a study's registered model."""
 REFIT = "refit"
-"""The alias of the champion's configuration, trained on validation data too."""
+"""The alias of the model with the champion's configuration, trained on validation data too."""
 CONFIRMED = "it won under new seeds"
-"""Why the winner of `kerastudy confirm` is the champion."""
+"""The recorded reason if the champion is the winner of `kerastudy confirm`."""
 PROMOTED = "promoted"
-"""Why a trial that a person promoted is the champion; the person's words may follow."""
+"""The recorded reason if a person promoted the champion; the person's words may follow."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,23 +45,23 @@ class StudyHistory:
     """A study under one engine, as recorded.
 
     Attributes:
-        store: Where it is.
+        store: The store that the study is in.
         folder: The study's folder.
-        description: Its definition.
+        description: The study's definition.
         engines: All engines that the study was launched with, the latest last.
-        search: The number of the study under this engine, in its journal.
+        search: The journal's number of the study under this engine.
         status: RUNNING, FINISHED, KILLED (interrupted) or FAILED. A killed process leaves RUNNING.
-        trials: Its trials by number, each as of its last attempt.
+        trials: The last attempt at each trial, by trial number.
         registered: The saved model that is the study's champion, perhaps of another engine.
-        ended_by: Why its last launch ended, in one word: ``"trials"`` (all done), ``"space"``
+        ended_by: Why the last launch ended, in one word: ``"trials"`` (all done), ``"space"``
             (everything was tried), ``"timeout"``, ``"stop_at"``, ``"patience"``, ``"interrupt"`` or
             ``"error"``; empty while it runs, or if it was killed.
-        stopped: The same, for people to read.
-        keeps: The smallest number of checkpoints that a launch kept, those of the best trials.
-            None: all.
-        server: The MLflow server that gets a copy, or empty.
-        superseded: How many finished trainings of infeasible trials were repeated, and no longer
-            count as infeasible.
+        stopped: Why the last launch ended, in words for people.
+        keeps: How many of the best trials keep their checkpoints: the smallest number of all
+            launches. None: all trials keep them.
+        server: The MLflow server that gets a copy of the study, or empty.
+        superseded: How many infeasible attempts at trials were followed by another attempt, which
+            counts instead.
         recorded_correction: The correction of the best value, as JSON, or empty.
     """
 
@@ -81,7 +81,7 @@ class StudyHistory:
     recorded_correction: str = ""
 
     def __repr__(self) -> str:
-        """Returns one line: its name, engine, trials and best trial."""
+        """Returns one line: the study's name, engine, number of trials and best trial."""
         name, engine = self.description.name, self.description.engine
         text = f"<study {name!r} ({engine}): {len(self.trials)} trials"
         return f"{text}>" if self.best is None else f"{text}, best {self.best!r}>"
@@ -98,31 +98,31 @@ class StudyHistory:
 
     @property
     def best(self) -> EndedTrial | None:
-        """The trial with the best validation epoch, without those that `model.fit` contradicts."""
+        """The best trial with a value that `model.fit` doesn't contradict."""
         return next(iter(self.top(1)), None)
 
     @property
     def champion(self) -> EndedTrial | None:
-        """The trial behind the registered champion, if it is one of this engine."""
+        """The trial of the registered champion, if it is a trial of this engine."""
         return next((trial for trial in self.ended if self.is_champion(trial)), None)
 
     def is_champion(self, trial: TrialRecord) -> bool:
-        """Returns whether a trial is the one behind the registered champion."""
+        """Returns whether the registered champion is the model of a trial."""
         return self.registered is not None and trial.uuid == self.registered.trial
 
     @property
     def promoted(self) -> str:
-        """Why the champion was chosen, if not as the best."""
+        """Why the champion was chosen, or empty if it was chosen as the best trial."""
         return "" if self.registered is None else self.registered.reason
 
     @property
     def champion_engine(self) -> str:
-        """The engine that proposed the champion, or empty."""
+        """The engine that proposed the champion, or empty without a champion."""
         return "" if self.registered is None else self.registered.engine
 
     @property
     def champion_address(self) -> str:
-        """The champion's address in MLflow's registry, or empty."""
+        """The champion's address in MLflow's registry, or empty without a champion."""
         return f"models:/{self.description.name}@{ALIAS}" if self.registered is not None else ""
 
     @property
@@ -132,12 +132,12 @@ class StudyHistory:
         return next((trial for trial in self.ended if trial.number == number), None)
 
     def top(self, count: int) -> list[EndedTrial]:
-        """Returns the best trials, best first, without those that `model.fit` contradicts."""
+        """Returns the best trials that `model.fit` doesn't contradict, best first."""
         return self.holding[:count]
 
     @cached_property
     def holding(self) -> list[EndedTrial]:
-        """The trials with a value, best first, without those that `model.fit` contradicts."""
+        """The trials with a value that `model.fit` doesn't contradict, best first."""
         return [trial for trial in self._ranked if trial.holds]
 
     @cached_property
@@ -154,7 +154,7 @@ class StudyHistory:
         """Returns a trial by number.
 
         Raises:
-            StudyNotFoundError: If there is none.
+            StudyNotFoundError: If no trial has the number.
         """
         for trial in self.trials:
             if trial.number == number:
@@ -166,20 +166,20 @@ class StudyHistory:
 
     @cached_property
     def files(self) -> StudyFiles:
-        """The folder of its trials' checkpoints and states."""
+        """The files of the trials: checkpoints, states, and scores."""
         return files_of(self.folder, self.description.engine)
 
     @property
     def journal(self) -> JournalReader:
-        """Reads the study's journal."""
+        """A reader of the study's journal."""
         return JournalReader(self.folder)
 
     def writing(self) -> Journal:
-        """Opens the journal for writing, while this process holds the study."""
+        """Opens the journal for writing. This process must hold the study."""
         return Journal(self.folder, self.search, self.description)
 
     def checkpoint(self, trial: TrialRecord) -> Path | None:
-        """Returns the path of a trial's best weights, or None if they are not kept."""
+        """Returns the path of a trial's best weights, or None if the study does not keep them."""
         repeat = trial.checkpoint_of if isinstance(trial, EndedTrial) else 0
         path = self.files.checkpoint(trial.number, repeat)
         return path if path.exists() else None
@@ -194,19 +194,19 @@ class StudyHistory:
 
 
 def study_names(store: Store) -> list[str]:
-    """Returns the names of the store's studies, the one launched last first."""
+    """Returns the names of the store's studies; the study that was launched last comes first."""
     return [header.name for _, header in store.studies()]
 
 
 def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
     """Reads a study, under one of its engines.
 
-    By default that is the engine with the best trial of all, or the one that was launched last, if
-    none has a value.
+    If `engine` is None, it is the engine with the best trial, or the one that was launched last if
+    no trial has a value.
 
     Raises:
         StudyNotFoundError: If there is no such study, or it was not launched with this engine.
-        StoreError: If its journal can't be read.
+        StoreError: If the study's journal can't be read.
     """
     return best_of_engines(read_engines(store, name, engine))
 
@@ -218,9 +218,9 @@ def best_of_engines(histories: Sequence[StudyHistory]) -> StudyHistory:
 
 
 def read_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
-    """Reads a study under each of its engines, or one; the one that was launched last first.
+    """Reads a study under each of its engines, or under one.
 
-    Raises what `read_study` raises.
+    The engine that was launched last comes first. Raises the same errors as `read_study`.
     """
     histories = find_engines(store, name, engine)
     if not histories:
@@ -232,13 +232,13 @@ def read_engines(store: Store, name: str, engine: str | None = None) -> list[Stu
 
 
 def find_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
-    """Does what `read_engines` does, but returns an empty list if there is no such study."""
+    """Works as `read_engines`, but returns an empty list if there is no such study."""
     folder = store.folder_of(name)
     return [] if folder is None else histories_in(store, folder, engine)
 
 
 def histories_in(store: Store, folder: Path, engine: str | None = None) -> list[StudyHistory]:
-    """Reads the study in a folder under each of its engines, or one; the last launched first."""
+    """Reads the study in a folder under each of its engines, or under one; see `read_engines`."""
     with JournalReader(folder).held_open() as journal:
         header = journal.header()
         searches = journal.searches(engine)
@@ -252,7 +252,7 @@ def histories_in(store: Store, folder: Path, engine: str | None = None) -> list[
 
 
 def refreshed(history: StudyHistory) -> StudyHistory:
-    """Returns a study as it stands now."""
+    """Reads a study again, as it is recorded now."""
     return histories_in(history.store, history.folder, history.description.engine)[0]
 
 
@@ -264,14 +264,15 @@ def read_source(history: StudyHistory, digest: str) -> str:
 def read_code(history: StudyHistory, digest: str) -> CodeDescription:
     """Returns the code that trials ran from, by its digest.
 
-    Missing or damaged texts of modules are left out; that of the file itself is then empty.
+    If a module's text is missing or damaged, `texts` lacks it. If the study file's is, `source` is
+    empty.
     """
     code = replace(history.description.code, source="", texts={}, modules=None)
     if not digest:
         return replace(code, digest="", source_digest="")
     own, modules = digest, dict[str, str]()
     manifest = _sound(history.journal.code([digest])).get(digest, "")
-    # The digest of code that imports modules is that of its manifest.
+    # If the code imports modules, its digest is the digest of a manifest that lists them.
     try:
         fields = json.loads(manifest)
         own, modules = str(fields["source"]), dict(fields["modules"])
@@ -289,7 +290,7 @@ def read_code(history: StudyHistory, digest: str) -> CodeDescription:
 
 
 def _sound(texts: Mapping[str, str]) -> dict[str, str]:
-    """Returns the texts that have their digests: a damaged one counts as missing."""
+    """Returns the texts that match their digests. A damaged text counts as missing."""
     return {
         digest: text
         for digest, text in texts.items()
@@ -300,7 +301,7 @@ def _sound(texts: Mapping[str, str]) -> dict[str, str]:
 def _history(
     store: Store, journal: JournalReader, header: Header, champion: Champion | None, search: Search
 ) -> StudyHistory:
-    """Reads the trials of a study under one of its engines."""
+    """Returns a study under one of its engines, with the trials from the journal."""
     trials, superseded = latest_attempts(journal.attempts(search.id))
     description = with_joined(search.description, trials)
     if description.discovered:
@@ -325,12 +326,12 @@ def _history(
 
 
 def rename_study(history: StudyHistory, to: str) -> StudyHistory:
-    """Renames a study, and its folder if it has the study's name; returns it as recorded now.
+    """Renames a study, and its folder if that has the study's name; returns the renamed study.
 
-    Launched from its file, it resumes under ``--name`` with the new name.
+    To resume the study from its file, launch the file with ``--name`` and the new name.
 
     Raises:
-        StudyNameError: If the new name can't be one, or is taken by a study of the store.
+        StudyNameError: If the new name is not valid, or a study of the store has it.
         StoreLockedError: If a process runs the study.
     """
     store, former, to = history.store, history.description.name, check_study_name(to)
@@ -341,7 +342,7 @@ def rename_study(history: StudyHistory, to: str) -> StudyHistory:
             journal.rename(to)
         folder = history.folder
         if folder.name == former and not (store.root / to).exists():
-            # The name in the journal counts: a folder that keeps its name does no harm.
+            # The name in the journal counts, so it does no harm if the folder keeps its old name.
             with contextlib.suppress(OSError):
                 os.rename(folder, folder := store.root / to)
                 forget_holder(folder)
@@ -350,13 +351,13 @@ def rename_study(history: StudyHistory, to: str) -> StudyHistory:
 
 @dataclass(frozen=True)
 class StudySize:
-    """The size of a study in a store."""
+    """The size of a study: its trials, and the bytes of its files."""
 
     name: str
     folder: Path
-    trials: int  # Their number.
-    bytes: int  # Of its files.
-    server: str  # The MLflow server that has a copy, or empty.
+    trials: int  # The number of trials.
+    bytes: int  # The size of all files.
+    server: str  # The MLflow server that has a copy of the study, or empty.
 
 
 def study_size(store: Store, name: str) -> StudySize:
@@ -379,10 +380,10 @@ def delete_study(
     size: StudySize,
     forgetting: Callable[[Store, StudySize], contextlib.AbstractContextManager[None]],
 ) -> None:
-    """Deletes a study's folder for ever. Raises StoreLockedError if a process runs it.
+    """Deletes a study's folder for ever. Raises StoreLockedError if a process runs the study.
 
-    `forgetting` is entered while the study is held, and left when it is no study any more. The
-    folder gets another name first, so that a process that is killed leaves no half study.
+    The folder is renamed before it is deleted, so that a killed process leaves no half study. The
+    context `forgetting` is entered before the folder is renamed, and left right after.
     """
     with store.lock_study(size.folder, size.name):
         doomed = size.folder.with_name(f"deleted-{uuid.uuid4().hex[:8]}-{size.folder.name}")

@@ -1,4 +1,4 @@
-"""A study's trials: ranked, completed, as a table; their curves by epoch; why they ended."""
+"""A study's trials: their ranks, values, reasons and curves, and a table of them."""
 
 from __future__ import annotations
 
@@ -37,10 +37,7 @@ _COLUMNS = ("number", "state", "value", "epoch", "epochs", "started", "seconds",
 
 
 def latest_attempts(attempts: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
-    """Returns the last attempt at each trial, by number.
-
-    Also how many trials were infeasible in an attempt before.
-    """
+    """Returns the last attempt at each trial, and the number of infeasible attempts before."""
     latest: dict[int, TrialRecord] = {}
     superseded = 0
     for trial in attempts:
@@ -53,7 +50,7 @@ def latest_attempts(attempts: Iterable[TrialRecord]) -> tuple[list[TrialRecord],
 def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTrial]:
     """Returns the trials that have a value, best first.
 
-    A trial counts with its best validation epoch, a pruned trial too. For ties see `Rank`.
+    A trial counts with its best validation epoch, even if it was pruned. `Rank` decides ties.
     """
     valued = [t for t in finished_trials(trials) if t.best is not None and t.state != "infeasible"]
     return sorted(valued, key=lambda trial: rank_of(trial, objective))
@@ -62,23 +59,26 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTri
 def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
     """Returns the rank of a trial that has a value."""
     assert trial.best is not None, "it has a value"
-    # A value of no epoch has no validation loss either: what is recorded is of one of its models.
+    # A value that belongs to no epoch has no validation loss: recorded metrics are of one model.
     best = trial.best if trial.epoch is not None else replace(trial.best, metrics={})
     return best.rank(objective, trial.number)
 
 
 def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> EndedTrial | None:
-    """Returns the best trial that `model.fit` does not contradict, or None; ignores None."""
+    """Returns the best of the trials that `model.fit` doesn't contradict, or None.
+
+    None among the trials is ignored.
+    """
     recorded = [trial for trial in trials if trial is not None]
     return next((trial for trial in ranked(recorded, objective) if trial.holds), None)
 
 
 def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
-    """Returns a study's definition with the space after its trials.
+    """Returns a study's definition with the space that it has after its trials.
 
     A space found by tracing a builder may lack hyperparameters of a branch that tracing did not
-    reach. Such a hyperparameter joins the space with the trial that declared it. It had its default
-    in that trial and in all before it.
+    reach. Such a hyperparameter joins the space when a trial declares it. It had its default in
+    that trial and in all earlier ones.
     """
     if not description.discovered:
         return description
@@ -90,20 +90,20 @@ def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) ->
 
 
 def joined(space: SearchSpace, parameters: Iterable[object]) -> SearchSpace:
-    """Returns a space with parameters, as `Parameter.to_dict` writes them, added or replaced."""
+    """Returns a space with parameters added or replaced; `Parameter.to_dict` wrote each of them."""
     further = [parameter_from_dict(each) for each in parameters]
     return space.with_parameters(*further) if further else space
 
 
 def completed(trial: _Trial, space: SearchSpace) -> _Trial:
-    """Returns a trial with its values of hyperparameters that joined the space after it began."""
+    """Returns a trial with values also for the hyperparameters that joined the space later."""
     if space.contains(trial.spec.values):
         return trial
     return replace(trial, spec=replace(trial.spec, values=complete(space, trial.spec.values)))
 
 
 class Reason(NamedTuple):
-    """A reason, without the epoch, and the numbers of the trials that ended for it."""
+    """Why some trials ended early: the kind, the text without an epoch, and the trials' numbers."""
 
     kind: Kind
     text: str
@@ -111,7 +111,7 @@ class Reason(NamedTuple):
 
 
 def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
-    """Returns the reasons of finished trials: infeasible ones first, then the most frequent."""
+    """Returns the reasons of finished trials: of infeasible ones first, then by frequency."""
     numbers: dict[tuple[Kind, str], list[int]] = {}
     for trial in finished_trials(trials):
         if not trial.result.reason:
@@ -124,7 +124,7 @@ def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
 
 
 def trials_table(history: StudyHistory) -> pd.DataFrame:
-    """Returns a study's trials as a table, a row for each, by number.
+    """Returns a table with a row for each trial of a study, by number.
 
     Columns are named as by Optuna's `Study.trials_dataframe`:
 
@@ -142,7 +142,7 @@ def trials_table(history: StudyHistory) -> pd.DataFrame:
     columns = [*_COLUMNS, *(f"params_{name}" for name in names), *sorted(metrics)]
     table = pd.DataFrame(rows, columns=columns)
     table["started"] = pd.to_datetime(table["started"], unit="ms", utc=True)
-    # Whole numbers that may be missing.
+    # "Int64" holds whole numbers that may be missing.
     return table.astype({"epoch": "Int64", "value": "float64", "seconds": "float64"})
 
 
@@ -171,32 +171,32 @@ Epochs = dict[int, dict[str, float]]
 
 
 def epoch_metrics(folder: Path, trial: TrialRecord) -> Epochs:
-    """Reads a trial's metrics by epoch; of one with several fits, their means.
+    """Reads a trial's metrics by epoch; if it has several fits, the means over the fits.
 
-    `folder` is the study's. Metrics that are not finite are left out.
+    `folder` is the study's folder. Metrics that are not finite are left out.
     """
     curves = JournalReader(folder).curves([trial.uuid])
     if trial.uuid in curves:
         return _finite(curves[trial.uuid])
     repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
     folds = any(each.fold is not None for each in repeats)
-    # The training on all folds is left out: it is not validated.
+    # `repeats` lacks the training on the data of all folds, which is not validated.
     of_fits = [curves[each.uuid] for each in repeats if each.uuid in curves]
     return _finite(mean_epochs(of_fits or list(curves.values()), len(of_fits) if folds else 0))
 
 
 def fit_metrics(folder: Path, fit: str) -> Epochs:
-    """Reads the metrics of a fit by epoch, those that are finite."""
+    """Reads the finite metrics of a fit by epoch."""
     return _finite(JournalReader(folder).curves([fit]).get(fit, {}))
 
 
 def metric_by_epoch(
     folder: Path, trials: Iterable[TrialRecord], metric: str
 ) -> dict[int, dict[int, float]]:
-    """Reads a metric by epoch, of trials by number.
+    """Reads one metric of trials: for each trial's number, the metric by epoch.
 
-    A repeated trial has the metric of its first repeat, a cross-validated one the mean over folds.
-    Values that are not finite are left out.
+    A repeated trial has the metric of its first repeat; a cross-validated one has the mean over
+    folds. Values that are not finite are left out.
     """
     chosen = list(trials)
     curves = JournalReader(folder).curves(each.uuid for each in chosen)
@@ -218,7 +218,7 @@ def metric_by_epoch(
 
 
 def mean_epochs(curves: Sequence[Mapping[int, Mapping[str, float]]], least: int) -> Epochs:
-    """Returns the mean metrics of fits at each epoch that at least so many of them have."""
+    """Returns the mean metrics of fits, at each epoch that at least `least` of the fits have."""
     by_epoch: dict[int, list[Mapping[str, float]]] = {}
     for curve in curves:
         for epoch, metrics in curve.items():
@@ -231,7 +231,7 @@ def mean_epochs(curves: Sequence[Mapping[int, Mapping[str, float]]], least: int)
 
 
 def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Returns the mean of each metric that all have."""
+    """Returns the mean of each metric that all dictionaries have."""
     names = [name for name in several[0] if all(name in metrics for metrics in several)]
     return {name: statistics.fmean(metrics[name] for metrics in several) for name in names}
 
@@ -239,7 +239,10 @@ def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def common_best(
     curves: Sequence[Mapping[int, Mapping[str, float]]], objective: Objective
 ) -> BestEpoch | None:
-    """Returns the epoch with the best mean over folds; None if none has a finite value in all."""
+    """Returns the epoch with the best mean over folds.
+
+    None if no epoch has a finite value in all folds.
+    """
     metric = objective.metric
     sound = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
     everywhere = sorted(set.intersection(*sound))
@@ -251,7 +254,7 @@ def common_best(
 
 
 def _sound(metrics: Mapping[str, float], metric: str) -> bool:
-    """Returns whether the training did not diverge in an epoch."""
+    """Returns whether an epoch has a finite metric, and no loss that is not finite."""
     watched = [metrics.get(name, 0.0) for name in ("loss", "val_loss")]
     return all(map(math.isfinite, [*watched, metrics.get(metric, math.nan)]))
 
@@ -265,9 +268,10 @@ def _finite(epochs: Mapping[int, Mapping[str, float]]) -> Epochs:
 
 
 class RecordedCurves:
-    """Reads the objective of recorded trials by epoch, all together when the first is asked for.
+    """Reads the objective of recorded trials by epoch. The first call reads all trials together.
 
-    A repeated trial has the curve of its first repeat, a cross-validated one the mean over folds.
+    A repeated trial has the curve of its first repeat; a cross-validated one has the mean over
+    folds.
     """
 
     def __init__(self, folder: Path, recorded: Iterable[TrialRecord]) -> None:
@@ -289,21 +293,21 @@ class RecordedCurves:
 
 
 def pruner_step(fold: int, epoch: int, longest: int) -> int:
-    """Returns the step of an epoch, so that all trials have the same samples at the same step.
+    """Returns a pruner's step for an epoch in a fold: all trials have the same fold at a step.
 
-    Folds count from 0, epochs from 1; the longest trial has so many epochs.
+    Folds count from 0, epochs from 1. `longest` is the number of epochs of the longest trial.
     """
     return fold * longest + epoch
 
 
 def mean_so_far(curves: Mapping[int, Mapping[int, float]], fold: int, epoch: int) -> float | None:
-    """Returns the mean at an epoch of the folds up to one; None if one of them lacks the epoch."""
+    """Returns the mean at an epoch of all folds up to `fold`, or None if a fold lacks the epoch."""
     values = [curves.get(each, {}).get(epoch, math.nan) for each in range(fold + 1)]
     return statistics.fmean(values) if all(map(math.isfinite, values)) else None
 
 
 class FoldCurves:
-    """Reads what pruners saw of cross-validated trials, by step: one fold after another."""
+    """Reads the values that pruners saw of cross-validated trials, by step: fold after fold."""
 
     def __init__(
         self,
@@ -317,7 +321,7 @@ class FoldCurves:
         self._curves = JournalReader(folder).curves(trials) if trials else {}
 
     def __call__(self, trial: TrialRecord) -> dict[int, float]:
-        """Returns the values that pruners saw of a trial."""
+        """Returns the values that pruners saw of a trial, by step."""
         folds = trial.result.repeats if isinstance(trial, EndedTrial) else ()
         curves = {
             fold: {
@@ -337,15 +341,15 @@ class FoldCurves:
 
 
 def sparkline_if_curve(values: Sequence[float], columns: int = 40) -> str:
-    """Returns a curve in one line, or nothing for a single value, which is no curve."""
+    """Returns a curve as a `sparkline`, or an empty text for a single value, which is no curve."""
     return sparkline(values, columns) if len(values) > 1 else ""
 
 
 def sparkline(values: Sequence[float], columns: int = 40) -> str:
-    """Returns a curve in one line, from its lowest to its highest value.
+    """Returns a curve as one line of bars, scaled from its lowest to its highest value.
 
-    A value that is not finite leaves a gap. A longer curve than the columns shows the mean of
-    neighbours.
+    A value that is not finite leaves a gap. If the curve has more values than there are columns,
+    each bar is the mean of neighbouring values.
     """
     size = max(1, math.ceil(len(values) / columns))
     means = []

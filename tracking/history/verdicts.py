@@ -21,25 +21,25 @@ from tracking.records.studies import DataFindings
 from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
 from tracking.store.folder import Store
 
-# Raise it if the same trials get another correction.
+# Raise this number if a change gives the same trials another correction.
 _VERSION = 2
-# Corrections that take less time than to record them are not.
+# A correction of fewer trials takes less time than recording it.
 _FEWEST_RECORDED = 2
 
 
 @dataclass(frozen=True, repr=False)
 class StudyVerdict:
-    """What is known of a study's best value, beyond the value.
+    """The verdict on a study's best value: how far to believe it.
 
     Attributes:
         metric: The objective's metric.
         reported: The best value, or None.
-        corrected: The best value, corrected for being the best of many; None if it can't be.
-        unknown: Why it can't be, and what to do; or empty.
+        corrected: The best value, corrected for being the best of many; None without a correction.
+        unknown: Why there is no correction, and what to do; or empty.
         confirmations: The outcomes of `kerastudy confirm`, the last one last.
-        ties: How many trials have the best value, if several do, and which is the best; a sentence.
-        looked: What was found in the study's data: problems come before the value. None if it was
-            not looked at.
+        ties: A sentence on how many trials share the best value, and which is the best; or empty.
+        looked: The findings in the study's data, or None if nobody looked at the data. Problems in
+            the data come before the value.
     """
 
     metric: str
@@ -51,7 +51,7 @@ class StudyVerdict:
     looked: DataFindings | None = None
 
     def __repr__(self) -> str:
-        """Returns one line: what to believe."""
+        """Returns the verdict in one line."""
         return f"<verdict: {self.text}>"
 
     @property
@@ -61,17 +61,17 @@ class StudyVerdict:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the last confirmation is of the present best value."""
+        """Whether the last confirmation is about the present best value."""
         return self.confirmation is not None and self.confirmation.reported == self.reported
 
     @property
     def flaws(self) -> tuple[str, ...]:
-        """What is grave in the study's data, in sentences."""
+        """The grave problems in the study's data, in sentences."""
         return () if self.looked is None else self.looked.problems
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:
-        """What to believe."""
+        """The verdict in sentences."""
         looked, facts = self.looked, (self.metric, self.reported, self.corrected)
         guess = None if looked is None else looked.guess
         verdict = verdict_sentences(
@@ -81,20 +81,20 @@ class StudyVerdict:
 
     @cached_property
     def grounds(self) -> tuple[str, ...]:
-        """What that rests on, in sentences."""
+        """The grounds of the verdict, in sentences."""
         confirmation = self.confirmation if self.is_confirmed else None
         return grounds(self.corrected, confirmation, confirmations=len(self.confirmations))
 
     @property
     def text(self) -> str:
-        """What to believe, in one line."""
+        """The verdict in one line."""
         return " ".join(self.sentences)
 
 
 def study_verdict(history: StudyHistory) -> StudyVerdict:
     """Returns the verdict on a study's best value under one engine.
 
-    The correction is computed, unless a launch recorded it for the same trials.
+    If a launch recorded the correction for the same trials, it is not computed again.
     """
     metric, best = history.description.objective.metric, history.best
     if best is None:
@@ -107,21 +107,21 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
 
 
 def verdict_by(history: StudyHistory, confirmation: Confirmation) -> StudyVerdict:
-    """Returns the verdict on a study that one confirmation gives."""
+    """Returns the verdict on a study by one confirmation alone."""
     metric, reported = confirmation.metric, confirmation.reported
     facts = (metric, reported, confirmation.corrected, "", (confirmation,))
     return StudyVerdict(*facts, _ties(history), looked_at(history))
 
 
 def looked_at(history: StudyHistory) -> DataFindings | None:
-    """Returns the recorded findings in a study's data, if they are on its present data."""
+    """Returns the recorded findings in a study's present data, or None."""
     findings = history.journal.findings(history.search)
     same = findings is not None and findings.digest == history.description.data.digest
     return findings if same else None
 
 
 def _ties(history: StudyHistory) -> str:
-    """Returns a sentence on several trials that share the best value, or an empty text."""
+    """Returns a sentence on the trials that share the best value; empty if only one has it."""
     trials, objective = history.top(len(history.trials)), history.description.objective
     tied = [rank_of(t, objective) for t in trials if t.value == trials[0].value]
     if len(tied) < 2:
@@ -131,9 +131,9 @@ def _ties(history: StudyHistory) -> str:
 
 
 def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> str:
-    """Returns the worth of a trial if the verdict is on another one, or an empty text.
+    """Returns sentences on a trial's worth, or an empty text if the verdict is on this trial.
 
-    A verdict is on the trial that won the confirmation of the best value, or else on the best.
+    If the best value is confirmed, a verdict is on the winner, otherwise on the best trial.
     """
     best, confirmation = history.best, verdict.confirmation if verdict.is_confirmed else None
     if not trial.holds:
@@ -147,9 +147,10 @@ def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> st
 
 
 def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, ...]:
-    """Returns the champion's trial, the reason, and its worth if the verdict is on another trial.
+    """Returns sentences on the champion: its trial, why it was chosen, and its worth.
 
-    Empty if none is registered.
+    The worth is left out if the verdict is on the champion. Without a champion, the result is
+    empty.
     """
     if history.registered is None:
         return ()
@@ -163,7 +164,8 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
 def record_corrected(history: StudyHistory) -> None:
     """Records a study's corrected value, with the trials that it depends on.
 
-    It takes seconds for thousands of trials. Readers compare the trials: it is never outdated.
+    Computing it takes seconds for thousands of trials. Readers compare the trials with the
+    recorded ones, so that they never use an outdated correction.
     """
     trials = history.top(len(history.trials))
     if len(trials) < _FEWEST_RECORDED or _recorded(history, trials) is not None:
@@ -179,14 +181,14 @@ def record_corrected(history: StudyHistory) -> None:
 def _recorded(
     history: StudyHistory, trials: Sequence[EndedTrial]
 ) -> tuple[Corrected | None, str] | None:
-    """Returns the recorded correction, or None if it is of other trials."""
+    """Returns the recorded correction, or None if it is missing, damaged, or of other trials."""
     try:
         fields = json.loads(history.recorded_correction)
         if fields["key"] != _key(history, trials):
             return None
         return _read(fields["corrected"]), str(fields["unknown"])
     except (ValueError, KeyError, TypeError):
-        # None is recorded, or a damaged one: it is computed again.
+        # No correction is recorded, or it is damaged: the caller computes it again.
         return None
 
 
@@ -197,7 +199,7 @@ def _read(fields: dict[str, Any] | None) -> Corrected | None:
 
 
 def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
-    """Returns a digest of what a correction depends on: trials, and the files of their scores."""
+    """Returns a digest of the trials and files of scores that a correction depends on."""
     folder, sizes = history.files.folder, []
     if folder.is_dir():
         with os.scandir(folder) as entries:
@@ -208,8 +210,8 @@ def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
 
 
 def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corrected | None, str]:
-    """Returns a study's corrected value, or None and why."""
-    # Late: a study without scores needs none of it.
+    """Returns a study's corrected value, or None and the reason."""
+    # The imports are here, since most callers have a recorded correction.
     from tracking.history.champions import trial_scores
     from tracking.statistics.corrections import corrected
 
@@ -224,7 +226,7 @@ def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corr
     except StatisticsError as error:
         return None, str(error)
     except (ArithmeticError, MemoryError, ValueError) as error:
-        # No launch fails for that.
+        # A launch must not fail because of its correction.
         return None, f"it could not be computed ({type(error).__name__}: {error})"
     missing = len(trials) - len(scores)
     if missing:
@@ -246,7 +248,7 @@ def _without_scores(best: EndedTrial, scored: int) -> str:
 
 @dataclass(frozen=True)
 class ConfirmationTraining:
-    """A training of a confirmation that has ended; its identity digests what it depends on."""
+    """An ended training of a confirmation. Its identity is a digest of all that it depends on."""
 
     identity: str
     result: TrialResult
@@ -254,7 +256,7 @@ class ConfirmationTraining:
 
 
 def read_confirmations(history: StudyHistory) -> list[Confirmation]:
-    """Returns the confirmations of a study under one engine that have ended, the oldest first."""
+    """Returns the ended confirmations of a study under one engine, the oldest first."""
     outcomes = [each.outcome for each in history.journal.confirmations(history.search)]
     # The study may have been renamed since.
     name = history.description.name
@@ -263,7 +265,7 @@ def read_confirmations(history: StudyHistory) -> list[Confirmation]:
 
 
 def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation | None]:
-    """Returns the latest confirmation of a plan, or ""; and its outcome if it ended."""
+    """Returns the uuid of the latest confirmation of a plan, or "", and its outcome if it ended."""
     for each in reversed(history.journal.confirmations(history.search)):
         if each.plan == plan:
             return each.uuid, each.outcome
@@ -271,7 +273,7 @@ def confirmation_of(history: StudyHistory, plan: str) -> tuple[str, Confirmation
 
 
 def read_trainings(history: StudyHistory) -> dict[str, ConfirmationTraining]:
-    """Returns the trainings of a study's confirmations that have ended, by their identities."""
+    """Returns the ended trainings of a study's confirmations, by identity."""
     journal, trainings = history.journal, {}
     for confirmation in journal.confirmations(history.search):
         for fit in journal.fits(confirmation=confirmation.uuid):

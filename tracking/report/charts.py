@@ -24,10 +24,10 @@ CONFIRMED, DEFAULT = "confirmed, test part", "default, test part"
 _COLORS = {REPORTED: theme.ORANGE, CONFIRMED: theme.GREEN, DEFAULT: theme.GREY}
 
 _MOST_LABELED = 25
-# Numbers in the colour of ink can be read on it, by light and in the dark: a contrast of 4.5.
+# Ink-coloured numbers stay readable on cells of this opacity, in light and dark: contrast 4.5.
 _DARKEST = 0.55
 _MOST_WORST = 18
-# Predictions are float32: points of a line miss it by less.
+# Predictions are float32: the correlation of points on an exact line may miss 1 by this much.
 _NOT_A_LINE = 1e-9
 _TARGET, _FOUND, _RULE = "target", "prediction", "true"
 
@@ -58,9 +58,10 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
 
 
 def learning_curves(data: StudyData, of: Collection[int] = ()) -> alt.LayerChart:
-    """Returns the curves of the top trials, the others behind, and the picked one in front.
+    """Returns all learning curves: the top trials before the others, the picked trial in front.
 
-    Trials given as `of` are in front instead, with their curves on training data dashed.
+    If `of` names trials, they take the place of the top trials, and dashed lines show their
+    curves on training data.
     """
     objective = data.history.description.objective
     top = [each.number for each in data.ranked[:_TOP] if each.state != "pruned"]
@@ -107,7 +108,7 @@ def learning_curves(data: StudyData, of: Collection[int] = ()) -> alt.LayerChart
 
 
 def one_curve(data: StudyData) -> alt.LayerChart:
-    """Returns the picked trial's curve, of training and validation data."""
+    """Returns the picked trial's curves on training data and on validation data."""
     names = {"value": data.history.description.objective.metric}
     if data.training_metric:
         names["training"] = data.training_metric
@@ -117,7 +118,8 @@ def one_curve(data: StudyData) -> alt.LayerChart:
     scale = alt.Scale(zero=False, nice=False)
     x = alt.X("epoch:Q", title="epoch", axis=theme.whole_axis(), scale=scale)
     best = (
-        # All points stay: repeated trainings have no best epoch, and a scale needs ends.
+        # Other epochs are transparent, not left out: a repeated trial has no best epoch, and the
+        # scale needs points.
         picked.mark_rule(color=theme.MUTED, strokeDash=[3, 3]).encode(
             x=x, opacity=alt.condition("datum.best", alt.value(1), alt.value(0))
         )
@@ -127,7 +129,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
         .mark_line(point=alt.OverlayMarkDef(size=22))
         .encode(
             x=x,
-            # A format of its own: where all values are the same, Vega's is for no digits.
+            # Vega's default format shows no digits if all values are the same.
             y=alt.Y(
                 f"{field}:Q",
                 title=None,
@@ -152,7 +154,7 @@ def one_curve(data: StudyData) -> alt.LayerChart:
 
 
 def belief(data: StudyData) -> alt.LayerChart:
-    """Returns the best value as reported, its intervals, and the values under new seeds."""
+    """Returns a chart of the reported best value, its intervals, and the values under new seeds."""
     verdict = data.verdict
     title = f"{verdict.metric}: reported and to expect"
     return intervals(_rows(verdict), verdict.metric, "belief", title, verdict.text)
@@ -161,7 +163,7 @@ def belief(data: StudyData) -> alt.LayerChart:
 def intervals(
     rows: Sequence[Mapping[str, Any]], metric: str, name: str, title: str, description: str
 ) -> alt.LayerChart:
-    """Returns values by place, each with its interval if it has one; those of a seed as rings.
+    """Returns values by place, with their intervals; a value of one seed is a ring.
 
     A row has a ``place`` and a ``value``; it may have ``low`` and ``high``, the ``interval`` in
     words, and a ``seed``.
@@ -172,7 +174,7 @@ def intervals(
         row[end] for row in shown for end in ("value", "low", "high") if row.get(end) is not None
     ]
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
-    # Vega would move the labels at both ends inwards.
+    # By default Vega moves the labels at both ends inwards.
     axis = alt.Axis(labelFlush=False)
     x = alt.X("value:Q", title=metric, scale=scale, axis=axis)
     low = alt.X("low:Q", title=metric, scale=scale, axis=axis)
@@ -225,7 +227,8 @@ def _row(place: str, interval: Interval) -> dict[str, Any]:
 def _seeded(
     place: str, values: Sequence[float | None], seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
-    # Infeasible trainings have no value, and are left out of those on the test part.
+    # An infeasible training has no value. The values on the test part leave it out, so that they
+    # may be fewer than the seeds.
     names = seeds if len(seeds) == len(values) else [0] * len(values)
     return [
         {"place": place, "value": value, "seed": str(seed or "new")}
@@ -235,9 +238,9 @@ def _seeded(
 
 
 def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
-    """Returns the samples by true and predicted class, coloured by their share of the class.
+    """Returns the samples by true and predicted class, coloured by their share of the true class.
 
-    The suffix ends its name, of the second output and others.
+    The suffix tells the charts of a model's further outputs apart by name.
     """
     names = _distinct(output.class_names)
     rows = [
@@ -266,7 +269,7 @@ def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.Lay
     cells = base.mark_rect(cornerRadius=2).encode(
         color=alt.condition("datum.right", alt.value(theme.BLUE), alt.value(theme.ORANGE)),
         opacity=alt.Opacity(
-            # Mistakes are few; by a root they can be seen.
+            # Mistakes are few: a square root scale makes them visible.
             "share:Q",
             scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0.02, _DARKEST]),
             legend=None,
@@ -286,9 +289,10 @@ def confusion_matrix(output: ValidationPredictions, suffix: str = "") -> alt.Lay
 
 
 def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
-    """Returns predictions and targets.
+    """Returns a chart of predictions and targets.
 
-    By the only feature, with the rule that made the targets; else the predictions by their targets.
+    If the data have one feature, it is the horizontal axis, and the chart shows the rule that made
+    the targets, if it is known. Otherwise the targets are the horizontal axis.
     """
     of_feature = bool(output.feature)
     places = output.feature or output.truth
@@ -320,12 +324,12 @@ def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
         drawn: alt.Chart = of(kind).mark_point(filled=True, size=28, opacity=0.6)
         return drawn
 
-    # A prediction on the line of the targets themselves is right.
+    # The dashed line shows where a prediction equals its target.
     layers = [of(_TARGET).mark_line(strokeWidth=1.2, strokeDash=[4, 3]), points(_FOUND)]
     if of_feature:
         layers = [points(_TARGET), of(_FOUND).mark_line(strokeWidth=2.5)]
     if output.rule:
-        # The rule is dashed and in front, so that both are seen where they agree.
+        # The rule is dashed and in front, so that the prediction is visible where they agree.
         layers.append(of(_RULE).mark_line(strokeWidth=2.5, strokeDash=[6, 5]))
     return theme.finished(
         theme.layers(*layers),
@@ -339,7 +343,7 @@ def targets(output: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
 
 
 def equations(output: ValidationPredictions) -> str:
-    """Returns the line that was found, and the true one; empty if the predictions are no line."""
+    """Returns the equations of the predictions and of the rule; empty if no line fits the first."""
     lines = {"Found": output.predicted, "True": output.rule}
     texts = [
         f"{name}: {equation}."
@@ -350,7 +354,7 @@ def equations(output: ValidationPredictions) -> str:
 
 
 def _equation(x: Sequence[float], y: Sequence[float], name: str) -> str:
-    """Returns the equation of the line that points are on; empty if they are on none."""
+    """Returns the equation of the line on which all points lie, or an empty text without one."""
     if len(y) < 3 or min(len(set(x)), len(set(y))) < 3 or 1 - abs(correlation(x, y)) > _NOT_A_LINE:
         return ""
     slope, intercept = linear_regression(x, y)
@@ -359,7 +363,7 @@ def _equation(x: Sequence[float], y: Sequence[float], name: str) -> str:
 
 
 def worst_samples(output: ValidationPredictions) -> list[dict[str, Any]]:
-    """Returns the misclassified samples as texts, the worst first: an image each, or a row."""
+    """Returns the facts of misclassified samples as texts, the worst first."""
     names = output.class_names
     wrong = [each for each in output.worst if each.true != each.predicted][:_MOST_WORST]
     return [

@@ -31,7 +31,7 @@ _MARKS = {
     "interrupted": "squares",
     "running": "diamonds",
 }
-# How to read the chart of a finding, where it does not say so itself.
+# Sentences that explain a finding's chart, for the charts that don't explain themselves.
 _READ = {
     "curves": "Blue: validation; dashed: training.",
     "intervals": "A line is an interval around each value.",
@@ -40,12 +40,12 @@ _READ = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart on a page, with what it shows and how to read it.
+    """A chart on a page, with an explanation.
 
     Attributes:
-        small: Whether it stands in a row with others.
-        mark: A word before its heading, such as "problem", or empty.
-        command: What to copy into a shell, or empty.
+        small: Whether the chart shares a row with others.
+        mark: A word before the heading, such as "problem", or empty.
+        command: A command to copy into a shell, or empty.
     """
 
     chart: alt.LayerChart
@@ -60,11 +60,11 @@ class Section:
     """A part of a page.
 
     Attributes:
-        text: What precedes its figures.
-        examples: Samples that the champion classifies worst, shown after them.
-        findings: What was found in the data or the record, shown before them.
-        picture: Samples, as a PNG in base64; or empty.
-        caption: What the picture shows.
+        text: The text before the figures.
+        examples: The samples that the champion classifies worst, shown after the figures.
+        findings: Findings in the data or the record, shown before the figures.
+        picture: A picture of samples, as a PNG in base64; or empty.
+        caption: The caption of the picture.
     """
 
     heading: str
@@ -77,7 +77,7 @@ class Section:
 
 
 def sections(data: StudyData) -> list[Section]:
-    """Returns the charts of a study that have something to show, by section."""
+    """Returns the sections of a study's page that have something to show."""
     diagnosed = _diagnosed(data)
     parts = [
         Section("How much of it to believe", tuple(_belief(data))),
@@ -98,7 +98,7 @@ def sections(data: StudyData) -> list[Section]:
         parts.append(Section(heading, figures, text, charts.worst_samples(output)))
     if data.looked is not None:
         parts.append(_of_data(data.looked, data.data_command))
-    # All findings may be good ones, which stand in its text.
+    # If all findings are good ones, the section has a text alone, and stays.
     whole = diagnosed if data.diagnosis.findings else None
     return [each for each in parts if each.figures or each.findings or each is whole]
 
@@ -122,7 +122,7 @@ def _of_data(looked: DataFindings, command: str) -> Section:
 
 
 def tables(data: StudyData) -> dict[str, Columns]:
-    """Returns the tables that charts name."""
+    """Returns the data tables that charts refer to, by name."""
     return {
         "trials": data.trials,
         "curves": data.curves,
@@ -150,7 +150,7 @@ def _belief(data: StudyData) -> Iterator[Figure]:
 
 
 def _diagnosed(data: StudyData) -> Section:
-    """Returns the findings of the diagnosis, each that is no mere "ok" with its chart."""
+    """Returns the section of the diagnosis: good findings in a sentence, others with charts."""
     text = "The checks of Google's Deep Learning Tuning Playbook, on this record."
     figures, undrawn, good = [], [], []
     for place, finding in enumerate(data.diagnosis.findings):
@@ -174,7 +174,7 @@ def _diagnosed(data: StudyData) -> Section:
 
 
 def _chart(data: StudyData, finding: Finding) -> alt.LayerChart | None:
-    """Returns the chart that shows a finding; None if the study has nothing to draw in it."""
+    """Returns the chart that shows a finding, or None if the study has no data for the chart."""
     metric = data.history.description.objective.metric
     axis = next((each for each in data.axes if each.name == finding.parameter), None)
     if finding.chart == "intervals" and finding.rows:
@@ -227,7 +227,7 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
 
 
 def _marks(data: StudyData) -> str:
-    """Returns a legend of the marks in slices, and a note if trials are too few."""
+    """Returns a legend of the marks in slices, and a note if the trials are too few to rank."""
     states = set(data.trials.get("state", ()))
     marks = [f"{mark} are {state}" for state, mark in _MARKS.items() if state in states]
     if not marks or not data.axes:
@@ -238,13 +238,13 @@ def _marks(data: StudyData) -> str:
 
 
 def _far_off(data: StudyData, values: Sequence[float | None]) -> str:
-    """Returns a note if a scale does not reach to all values."""
+    """Returns a note if the scale leaves out far-off values, or an empty text."""
     scale = theme.objective_scale(values, data.history.description.objective).to_dict()
     return " Values that are far off stand at the edge." if scale.get("clamp") else ""
 
 
 def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
-    # The first output has the names that it has if a model has one alone.
+    # The charts of the first output have the same names as those of a model with one output.
     suffix = f"_{place + 1}" if place else ""
     if output.confusion:
         yield Figure(
@@ -262,7 +262,7 @@ def _champion(output: ValidationPredictions, place: int) -> Iterator[Figure]:
 
 
 def _training(data: StudyData) -> Iterator[Figure]:
-    # A value that an objective function returns at the end has no curve.
+    # An objective function that only returns a value has no curve.
     of_function = data.history.description.objective_function
     if data.has_curves or (data.curves["trial"] and not of_function):
         yield Figure(
@@ -279,15 +279,15 @@ _SHOWN_BY_ALTAIR = "default"
 class NotebookChart(alt.LayerChart):
     """A chart that a notebook shows as SVG.
 
-    Altair itself would load Vega from a server at each look at the notebook. It does if the user
-    chooses a renderer, such as ``altair.renderers.enable("html")``: then charts have tooltips.
+    Altair's default renderer loads Vega from a server whenever the notebook is opened. A renderer
+    that the user chooses, such as ``altair.renderers.enable("html")``, shows tooltips too.
     """
 
     @classmethod
     def of(cls, chart: alt.LayerChart) -> NotebookChart:
-        """Returns a chart that shows itself so."""
+        """Returns a copy of a chart that a notebook shows as SVG."""
         copy: Any = chart.copy(deep=False)
-        # Altair's own assignments are properties of the chart.
+        # Altair turns a plain assignment into a property of the chart.
         object.__setattr__(copy, "__class__", cls)
         assert isinstance(copy, cls), "it is one now"
         return copy
@@ -299,7 +299,7 @@ class NotebookChart(alt.LayerChart):
         import vl_convert
 
         drawn = drawable(self.to_dict())
-        # The look of reports. Altair's own is in "view", what the user sets in others.
+        # The chart looks as in reports. "view" has Altair's defaults; all else the user has set.
         own = {name: each for name, each in drawn.get("config", {}).items() if name != "view"}
         drawn["config"] = {**theme.config(), "background": "white", "padding": 12, **own}
         picture = vl_convert.vegalite_to_svg(drawn)
@@ -307,10 +307,10 @@ class NotebookChart(alt.LayerChart):
 
 
 class StudyPlots:
-    """The charts of a study, each a Vega-Altair chart: a notebook shows it, ``save`` writes it.
+    """The charts of a study, as Vega-Altair charts: a notebook shows them, ``save`` writes them.
 
-    A notebook shows pictures, which need no network. With ``altair.renderers.enable("html")`` they
-    have tooltips, and their scripts come from a server.
+    A notebook shows pictures, which need no network. With ``altair.renderers.enable("html")`` it
+    shows charts with tooltips, and loads their scripts from a server.
 
     Example:
         ```python
@@ -329,7 +329,7 @@ class StudyPlots:
         return f"<plots of {self._read.history.description.name!r}: {names}>"
 
     def belief(self) -> alt.LayerChart:
-        """Returns the best value as reported, corrected, and confirmed."""
+        """Returns the best value: as reported, corrected, and confirmed."""
         return self._shown(charts.belief(self._data))
 
     def history(self) -> alt.LayerChart:
@@ -337,7 +337,7 @@ class StudyPlots:
         return self._shown(charts.optimization_history(self._data))
 
     def learning_curves(self) -> alt.LayerChart:
-        """Returns the curves of the best trials, all others behind."""
+        """Returns the curves of the best trials, with all other curves behind them."""
         return self._shown(charts.learning_curves(self._data))
 
     def parallel_coordinates(self) -> alt.LayerChart:
@@ -348,7 +348,7 @@ class StudyPlots:
         """Returns the importance of each hyperparameter, by Optuna's fANOVA.
 
         Raises:
-            StudyError: If there are too few trials for it, or all have the same value.
+            StudyError: If too few trials have a value, or all have the same value.
         """
         if not self._data.importances:
             raise StudyError(
@@ -369,7 +369,7 @@ class StudyPlots:
         """Returns the objective over two hyperparameters.
 
         Raises:
-            StudyError: As for `slice`.
+            StudyError: If one of the names is of no hyperparameter that varies.
         """
         return self._shown(
             hyperparameter_charts.contour(self._data, self._axis(first), self._axis(second))
@@ -378,10 +378,10 @@ class StudyPlots:
     def predictions(self) -> alt.LayerChart:
         """Returns the champion's predictions of the validation part, against the truth.
 
-        Classes are shown as the confusion matrix.
+        The chart of a classifier is its confusion matrix.
 
         Raises:
-            StudyError: If that is not recorded.
+            StudyError: If no predictions are recorded.
         """
         output = self._data.predictions
         if output is None or not (output.confusion or output.truth):

@@ -20,28 +20,29 @@ from tracking.report.trial_data import (
 
 _MOST_AXES = 12
 _MOST_LINES = 400
-# Names of axes are level up to this many letters, if each were as long as the longest.
+# Names of axes are horizontal if their number times the longest name's length is below this.
 _LEVEL_LETTERS = 115
-# A trial's line passes the axis of a hyperparameter that is not active here.
+# The height at which a trial's line crosses the axis of a hyperparameter that is not active.
 _OFF = -0.12
 _CELLS = 40
 _BANDS = 9
 _LEAST_POINTS = 12
-# The width of the kernel in the sampling scales, and the least weight near a cell.
+# The kernel's width in the sampling scales, and the weight that a cell needs to be drawn.
 _KERNEL = 0.07
 _NEAR = 0.2
 
 
 def parallel_axes(data: StudyData) -> list[HyperparameterAxis]:
-    """Returns the axes that parallel coordinates show, the most important last."""
+    """Returns the axes of the parallel coordinates, the most important last."""
     return list(reversed(data.by_importance()[:_MOST_AXES]))
 
 
 def parallel_rows(data: StudyData) -> Columns:
     """Returns a row for each trial and axis: ``trial``, ``axis``, ``at``, ``unit`` and ``tier``.
 
-    ``at`` is the value, ``unit`` its place in the sampling scale, from 0 to 1; below 0 where not
-    active. More than 400 trials are thinned: the best quarter and each n-th of the others stay.
+    ``at`` is the value, and ``unit`` its place in the sampling scale, from 0 to 1, or below 0 if
+    the hyperparameter is not active. Of more than 400 trials about 400 stay: the best 100, and
+    every n-th of the others.
     """
     objective = data.history.description.objective
     chosen = data.ranked
@@ -74,13 +75,13 @@ def parallel_rows(data: StudyData) -> Columns:
 
 
 def _keys(data: StudyData) -> list[float]:
-    """Returns the sort keys of the trials with a value: the best first, which are lowest."""
+    """Returns the sort keys of the trials with a value, ascending: the lowest key is the best."""
     key = data.history.description.objective.sort_key
     return [key(trial.value) for trial in data.ranked if trial.value is not None]
 
 
 def _ends(data: StudyData) -> tuple[float, float]:
-    """Returns the ends of the objective's axis; far-off values stand at its edge."""
+    """Returns the sort keys at the ends of the objective's axis, without far-off values."""
     keys = _keys(data)
     best, end = theme.visible_ends(keys) if keys else (0.0, 0.0)
     return (best, end) if end > best else (best, best + 1.0)
@@ -101,7 +102,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         {
             "axis": objective.metric,
             "unit": 1 - part,
-            # Twice negated it is the value again.
+            # A maximized value is negated for its key, and negated again here.
             "text": number(objective.sort_key(low + part * (high - low)), 3),
         }
         for part in (0.0, 0.5, 1.0)
@@ -192,7 +193,7 @@ def importance(data: StudyData) -> alt.LayerChart:
             "share:Q",
             title="share of importance",
             axis=alt.Axis(format=".0%", grid=True, tickCount=6),
-            # Room for the text of the longest one.
+            # The longest bar leaves room for its text.
             scale=alt.Scale(domain=[0, 1.15 * max(shares.values(), default=1.0)], nice=False),
         ),
         y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
@@ -219,7 +220,7 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
     further: dict[str, Any] = {}
     if not axis.numeric:
-        # Side by side, so that they don't hide each other.
+        # Points of a choice stand side by side, so that they don't hide each other.
         further = {"xOffset": alt.XOffset("spread:Q", scale=alt.Scale(domain=[-0.2, 1.2]))}
     active = theme.chart().transform_filter(f"isValid(datum.{axis.drawn})")
     active = active.transform_calculate(spread="(datum.trial * 0.618034) % 1")
@@ -238,9 +239,10 @@ def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.Layer
 def contour(
     data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
 ) -> alt.LayerChart:
-    """Returns the objective over two hyperparameters; between trials, where both are numbers.
+    """Returns the objective over two hyperparameters.
 
-    That is a mean of the trials nearby, with Gaussian weights (Nadaraya-Watson).
+    If both are numbers, a coloured ground shows the mean of the trials nearby, with Gaussian
+    weights (Nadaraya-Watson).
     """
     objective = data.history.description.objective
     colors = _contour_colors(data)
@@ -281,7 +283,7 @@ def contour(
 
 
 def _contour_colors(data: StudyData) -> alt.Color:
-    """Returns the colour of the objective, in bands; the best band is yellow."""
+    """Returns the colours of the objective's values, in bands; the best band is yellow."""
     objective = data.history.description.objective
     keys = _keys(data)
     best, usual = keys[0], keys[int(0.9 * (len(keys) - 1))]
@@ -304,7 +306,7 @@ def _contour_colors(data: StudyData) -> alt.Color:
 def _cells(
     data: StudyData, first: HyperparameterAxis, second: HyperparameterAxis
 ) -> list[dict[str, Any]]:
-    """Returns cells with the mean objective of the trials nearby; none where there are none."""
+    """Returns the cells that have trials nearby, with the mean objective of these trials."""
     if not (isinstance(first.parameter, Float | Int) and isinstance(second.parameter, Float | Int)):
         return []
     import numpy as np

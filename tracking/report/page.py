@@ -1,6 +1,6 @@
-"""The pages of a study, and of several studies or engines side by side.
+"""The page of a study, and the page that compares studies or engines.
 
-Each is one HTML file with all of its data, charts and scripts.
+A page is one HTML file with all of its data, charts and scripts.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from tracking.summary import Fact, cost_text, overlap_row, standing_facts
 
 _ASSETS = Path(__file__).parent / "assets"
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
-# Rows of the table of trials on paper; the style sheet knows them too.
+# A printed page shows this many rows of the table of trials; the style sheet repeats the number.
 _PRINTED = 50
-# Letters of texts that are not wrapped there, where a page has room for the columns.
+# In a table of at most _MOST_WHOLE columns, texts of at most _WHOLE letters are not wrapped.
 _WHOLE, _MOST_WHOLE = 14, 20
-# Neutral colours of charts, which the page's style gives other values in the dark.
+# The page's style gives these colours of charts other values in dark mode.
 _STYLED = {
     theme.INK: "var(--ink)",
     theme.MUTED: "var(--muted)",
@@ -55,18 +55,18 @@ _STYLED = {
     theme.ORANGE: "var(--best)",
 }
 _OPTIONS = {
-    # Expressions are interpreted, not evaluated as code, which the page's policy forbids.
+    # Vega interprets expressions: the page's policy forbids evaluating them as code.
     "ast": True,
     "mode": "vega-lite",
     "renderer": "svg",
-    # The page has its own, which know its colours.
+    # The page has its own menu and tooltips, in its own colours.
     "actions": False,
     "tooltip": {"theme": "custom"},
 }
 
 
 def study_page(history: StudyHistory, without: Path | None = None) -> str:
-    """Returns the page of a study, as HTML; commands need not name the store's folder `without`."""
+    """Returns a study's page as HTML. Commands on it name the store's folder if not `without`."""
     data = StudyData(history, without)
     description, shown = history.description, sections(data)
     charts = [figure.chart for section in shown for figure in section.figures]
@@ -135,7 +135,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
 
 
 def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
-    """Returns a row for each ended trial: its study, value, and what had been spent by then.
+    """Returns a row for each trial: its study, its value, and the cost of all trials up to it.
 
     Columns: ``study``, ``trial``, ``count`` (of trials), ``seconds`` (of training), ``value``,
     ``best_so_far``, ``state``.
@@ -160,7 +160,7 @@ def _progress(comparison: Comparison, studies: Sequence[StudyData]) -> Columns:
 
 
 def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> alt.LayerChart:
-    """Returns the best value so far of each study, by trials or by seconds of training."""
+    """Returns a chart of each study's best value so far, by trials or by seconds of training."""
     objective = comparison.objective
     scale = theme.objective_scale(rows["best_so_far"], objective)
     y = alt.Y("best_so_far:Q", title=f"best {objective.metric} so far", scale=scale)
@@ -188,7 +188,7 @@ def _best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> 
 
 
 def _standings(comparison: Comparison) -> list[list[str]]:
-    """Returns the facts of all studies, in rows that begin with their names."""
+    """Returns a row for each fact: its name, then its text for each study."""
     columns = [
         [
             *standing_facts(each),
@@ -218,8 +218,8 @@ def _render(
 ) -> str:
     """Returns a page made of a template, which escapes all values.
 
-    Each chart stands in the place with its name, with the tables that it names. The page's script
-    needs to know the further values, the template shows all others.
+    The page draws each chart in the element that has its name, from the tables `named`. The page's
+    script reads the values in `further`; the template shows all other values.
     """
     library, script = vega_library(), (_ASSETS / "page.js").read_text(encoding="utf-8")
     document = {
@@ -245,7 +245,7 @@ def _render(
 
 
 def templates() -> jinja2.Environment:
-    """Returns the templates of pages, which escape all values."""
+    """Returns the environment of the pages' templates, which escape all values."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
     )
@@ -260,7 +260,7 @@ def vega_library() -> str:
 
 
 def _policy(*scripts: str) -> str:
-    """Returns the page's policy: its own scripts and no other, and nothing from any network."""
+    """Returns the content security policy: only the page's scripts run, and no network is used."""
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (
@@ -270,7 +270,7 @@ def _policy(*scripts: str) -> str:
 
 
 def _embedded(document: Any) -> str:
-    """Returns a document as JSON that can't end the script element that it stands in."""
+    """Returns a document as JSON without ``<``, so that it can't end its script element."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for color, style in _STYLED.items():
         text = text.replace(f'"{color}"', f'"{style}"')
@@ -278,7 +278,7 @@ def _embedded(document: Any) -> str:
 
 
 def _specification(chart: alt.LayerChart) -> dict[str, Any]:
-    """Returns a chart in Vega-Lite for the page, which gives it its width and its data."""
+    """Returns a chart in Vega-Lite. The page's script adds the width and the data."""
     specification: dict[str, Any] = drawable(chart.to_dict(validate=False))
     for name in ("title", "config", "name", "description"):
         specification.pop(name, None)
@@ -330,7 +330,7 @@ def trial_params(data: StudyData) -> list[tuple[str, str]]:
 
 
 def _following(data: StudyData) -> list[str]:
-    """Returns the suggestions of the diagnosis."""
+    """Returns the suggestions of the diagnosis, or a sentence that there are none."""
     asks = [
         f"{each.title}. {each.advice}".rstrip()
         for each in data.diagnosis.findings
@@ -345,7 +345,7 @@ def _following(data: StudyData) -> list[str]:
 
 
 def _commands(data: StudyData) -> list[tuple[str, str]]:
-    """Returns each command with its purpose, the launch that the diagnosis suggests first."""
+    """Returns the purpose and text of each command; a launch by the diagnosis comes first."""
     look, *others = data.summary.commands
     commands = [(each.purpose, each.text) for each in others if each.name != "report"]
     if data.diagnosis.command:
@@ -359,7 +359,7 @@ def _commands(data: StudyData) -> list[tuple[str, str]]:
 
 
 def _around_number(data: StudyData) -> tuple[str, str]:
-    """Returns the parts of the reproducing command before and after a trial's number."""
+    """Returns the two parts of the command `reproduce`: before and after the trial's number."""
     description, several = data.history.description, data.several
     command = commands.reproduce_command(description, "\0", data.root, several=several)
     before, _, after = command.partition("\0")
@@ -372,7 +372,7 @@ def table_columns(data: StudyData) -> list[str]:
 
 
 def table_rows(data: StudyData) -> Iterator[list[str]]:
-    """Yields a row of texts for each trial, the best first; empty where there is nothing."""
+    """Yields a row of texts for each trial, the best first. A text is empty without a value."""
     cells = _cells(data)
     valued = {trial.number for trial in data.ranked}
     others = (trial for trial in data.history.trials if trial.number not in valued)
@@ -381,7 +381,7 @@ def table_rows(data: StudyData) -> Iterator[list[str]]:
 
 
 def _cells(data: StudyData) -> list[tuple[str, Callable[[TrialRecord], str]]]:
-    """Returns the columns of the table of trials: a name, and the text of a trial."""
+    """Returns the columns of the table of trials: a name, and a function from a trial to a text."""
     description, trials = data.history.description, data.history.trials
     gaps = dict(zip(data.trials.get("trial", ()), data.trials.get("gap", ()), strict=True))
 
@@ -420,7 +420,7 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Returns the last sections of the page: a heading, a sentence, and texts by name."""
+    """Returns the last sections of the page. Each has a heading, a sentence, and texts by name."""
     description, trials = data.history.description, data.history.trials
     recorded, of_function = description.data, description.objective_function
     best = data.ranked[0] if data.ranked else None
@@ -483,7 +483,7 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
 
 
 def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Returns values as texts by name; what is missing is left out."""
+    """Returns the names and texts of values, without missing values and empty texts."""
     return [
         (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for name, value in values.items()
@@ -499,14 +499,14 @@ FILE_NAME = "report.html"
 
 
 def write_report(history: StudyHistory, without: Path | None = None) -> Path:
-    """Writes a study's page, where commands need not name a folder `without`; returns its path."""
+    """Writes a study's page and returns its path; for `without` see `study_page`."""
     file = history.folder / FILE_NAME
     write_atomically(file, study_page(history, without))
     return file
 
 
 def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
-    """Writes a page with studies, or engines of one, side by side.
+    """Writes a page that compares studies, or one study's engines.
 
     Raises:
         ComparisonError: If they can't be compared.

@@ -1,7 +1,7 @@
 """The look that all charts share: colours, fonts, scales of the objective, linked selections.
 
-Colours of marks are of the Okabe-Ito palette, which colour-blind people tell apart, and states have
-shapes too. Neutral colours are replaced in a page, which knows a dark mode.
+Marks have colours of the Okabe-Ito palette, which colour-blind people can tell apart, and each
+state also has a shape. A page replaces the neutral colours, since it has a dark mode.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLUE, ORANGE, GREEN, PURPLE, GREY, SKY = (
 )
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#e69f00", SKY)
 
-# State, colour, shape: in the order of legends.
+# Each row has a state, its colour and its shape. Legends keep this order.
 _STATES = (
     ("complete", BLUE, "circle"),
     ("pruned", GREY, "triangle-down"),
@@ -40,7 +40,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJ
 
 
 def layers(*drawn: alt.Chart) -> alt.LayerChart:
-    """Returns charts over each other, the last on top."""
+    """Returns a chart of several charts over each other, the last on top."""
     return alt.LayerChart(layer=list(drawn))
 
 
@@ -54,8 +54,8 @@ def finished(
 ) -> alt.LayerChart:
     """Returns a chart with its title, size and description, and the parameters that link it.
 
-    ``chosen`` maps trials to 1, and those not in it are faint; null chooses all. ``picked`` is the
-    number of the trial in focus. The description is for those who can't see the chart.
+    The parameter ``chosen`` maps chosen trials to 1, and all other trials are faint; null chooses
+    all. ``picked`` is the number of the trial in focus. Screen readers read the description.
     """
     parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
     linked: alt.LayerChart = drawn.add_params(*parameters).properties(
@@ -65,7 +65,7 @@ def finished(
 
 
 def brush(name: str) -> alt.Parameter:
-    """Returns the selection of an area, by dragging."""
+    """Returns a selection: dragging over an area of the chart selects it."""
     mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
     return alt.selection_interval(name=f"brush_{name}", encodings=["x", "y"], mark=mark)
 
@@ -78,16 +78,16 @@ def picked_ring(base: alt.Chart) -> alt.Chart:
 
 
 def faint(shown: float = 0.85, hidden: float = 0.07) -> Any:
-    """Returns the opacity of marks: less for trials that are not chosen."""
+    """Returns the opacity of marks: `shown` for chosen trials, `hidden` for all others."""
     return alt.condition(CHOSEN, alt.value(shown), alt.value(hidden))
 
 
 def scatter(
     data: StudyData, base: alt.Chart, name: str, *, size: int, legend: bool = True, **encoding: Any
 ) -> list[alt.Chart]:
-    """Returns a mark for each trial by its state, and a ring around the trial in focus.
+    """Returns charts with a mark for each trial, by state, and a ring around the trial in focus.
 
-    Trials without a value stand at the lower edge, with their reasons.
+    Trials without a value stand at the lower edge, and their tooltips say why.
     """
     present = set(data.trials.get("state", ()))
     names, colors, shapes = zip(*(each for each in _STATES if each[0] in present), strict=True)
@@ -119,7 +119,7 @@ def scatter(
 
 
 def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
-    """Returns the facts of a trial under the pointer."""
+    """Returns the lines of the tooltip of a trial under the pointer."""
     metric = data.history.description.objective.metric
     return [
         alt.Tooltip("trial:Q", title="trial"),
@@ -131,9 +131,9 @@ def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
 
 
 def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
-    """Returns the ends of an axis of ascending sort keys, the best first.
+    """Returns the ends of an axis for ascending sort keys.
 
-    What is far off stands at its edge.
+    The axis leaves out far-off keys, which charts draw at its edge.
     """
     best, worst, usual = keys[0], keys[-1], keys[int(0.9 * (len(keys) - 1))]
     far = worst - best > 6 * (usual - best) > 0
@@ -141,11 +141,11 @@ def visible_ends(keys: Sequence[float]) -> tuple[float, float]:
 
 
 def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:
-    """Returns the scale of objectives: far-off values are drawn at its edge, or on a log scale."""
+    """Returns the scale of objective values: logarithmic, or with far-off values at its edge."""
     keys = sorted(objective.sort_key(value) for value in values if value is not None)
     if not keys:
         return alt.Scale(domain=[0, 1])
-    # Twice negated it is the value again.
+    # A maximized value is negated for its key, and negated again here.
     low, high = sorted(map(objective.sort_key, (keys[0], keys[-1])))
     if low == high:
         pad = abs(low) * 0.05 or 0.5
@@ -159,21 +159,21 @@ def objective_scale(values: Sequence[float | None], objective: Objective) -> alt
 
 
 def whole_numbers(name: str, title: str, values: Sequence[int | None], first: int = 0) -> alt.X:
-    """Returns the horizontal channel of whole numbers: trials, epochs."""
+    """Returns the horizontal channel for whole numbers, such as trials or epochs."""
     numbers = [value for value in values if value is not None]
     scale = alt.Scale(domain=[first, max([first + 1, *numbers])], nice=False)
     return alt.X(f"{name}:Q", title=title, axis=whole_axis(labelFlush=False), scale=scale)
 
 
 def whole_axis(**further: Any) -> alt.Axis:
-    """Returns an axis with whole numbers alone."""
-    # Vega puts ticks at halves where there is room.
+    """Returns an axis that labels only whole numbers."""
+    # Vega also puts ticks at halves if there is room: they get no label.
     label = "datum.value % 1 ? '' : datum.label"
     return alt.Axis(tickMinStep=1, format="d", labelExpr=label, **further)
 
 
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
-    """Returns a chart with the rows of its named tables, to show it by itself."""
+    """Returns a chart that contains the rows of its named tables, so that it needs no page."""
     filled: alt.LayerChart = drawn.copy(deep=False)
     filled.layer = [each.copy(deep=False) for each in drawn.layer]
     for each in (filled, *filled.layer):
@@ -183,7 +183,7 @@ def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.Layer
 
 
 def config() -> dict[str, Any]:
-    """Returns the look of all charts, as Vega-Lite's config."""
+    """Returns Vega-Lite's config for all charts."""
     text = {"font": FONT, "fontSize": 12, "color": MUTED}
     axis = {
         "labelFont": FONT,

@@ -29,27 +29,30 @@ from tracking.records.studies import DataFindings
 from tracking.summary import Summary, summary_of
 
 Columns = dict[str, list[Any]]
-"""Values by column, all of one length."""
+"""A table as lists of values by column, all of the same length."""
 
-# The points of all curves together, which are more than half of a large page.
+# The most points of all curves together: they take more than half of a large page.
 _MOST_POINTS = 24_000
 
 
 @dataclass(frozen=True)
 class StudyData:
-    """What charts and tables show of a study; commands need not name the folder `without`."""
+    """The data of a study for charts and tables.
+
+    Commands leave out the store's folder if it is `without`.
+    """
 
     history: StudyHistory
     without: Path | None = None
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """What the record says about the search."""
+        """The diagnosis of the search, by its record."""
         return diagnose(self.history, self.without)
 
     @cached_property
     def summary(self) -> Summary:
-        """What is said of the study everywhere."""
+        """The summary of the study, the same as on the command line and in MLflow."""
         return summary_of(self.history, self.without, self.verdict)
 
     @cached_property
@@ -59,7 +62,7 @@ class StudyData:
 
     @cached_property
     def importances(self) -> Mapping[str, float]:
-        """The importance of hyperparameters by name, the largest first."""
+        """The importance of each hyperparameter by name, the largest first."""
         return importances(self.axes, self.ranked)
 
     @cached_property
@@ -69,29 +72,29 @@ class StudyData:
 
     @cached_property
     def verdict(self) -> StudyVerdict:
-        """How much of the best value to believe."""
+        """The verdict on the best value."""
         return study_verdict(self.history)
 
     @cached_property
     def predictions(self) -> ValidationPredictions | None:
-        """What the champion predicts of the validation data, if it is a trial of this engine."""
+        """The champion's predictions of the validation data, if it is a trial of this engine."""
         of_champion = read_validation_predictions(self.history)
         return None if self.history.champion is None else of_champion
 
     @cached_property
     def looked(self) -> DataFindings | None:
-        """What was found in the data that the study has, if that is recorded."""
+        """The recorded findings in the study's data, or None."""
         return looked_at(self.history)
 
     @property
     def root(self) -> Path | None:
-        """The store's folder that commands must name."""
+        """The store's folder, or None if commands need not name it."""
         root = self.history.store.root
         return None if root == self.without else root
 
     @property
     def several(self) -> bool:
-        """Whether the study was launched with several engines, which commands must name."""
+        """Whether the study was launched with several engines, so that commands must name one."""
         return len(self.history.engines) > 1
 
     @property
@@ -106,7 +109,7 @@ class StudyData:
 
     @cached_property
     def headings(self) -> dict[str, str]:
-        """What the columns of tables are called whose names say less."""
+        """Headings of the columns whose names a reader would not understand, by column."""
         metric = self.history.description.objective.metric
         axes = {axis.field: axis.name for axis in self.axes}
         return {"value": metric, "training": self.training_metric, **axes}
@@ -121,8 +124,8 @@ class StudyData:
         """A row for each trial, by number.
 
         Columns: ``trial``, ``state``, ``value``, ``best_epoch``, ``rank`` (from 1),
-        ``best_so_far``, ``training`` and ``gap`` (at the best epoch; a positive gap says that
-        training is better), ``seconds``, ``reason``, and those of each axis.
+        ``best_so_far``, ``training`` and ``gap`` (both at the best epoch; the gap is positive if
+        training is better), ``seconds``, ``reason``, and the columns of each axis.
         """
         objective = self.history.description.objective
         ranks = {trial.number: place for place, trial in enumerate(self.ranked, start=1)}
@@ -161,16 +164,16 @@ class StudyData:
 
     @property
     def has_curves(self) -> bool:
-        """Whether any trial has the objective at several epochs."""
+        """Whether some trial has values of the objective at several epochs."""
         trials = self.curves["trial"]
         return len(set(trials)) < len(trials)
 
     @cached_property
     def curves(self) -> Columns:
-        """The objective by epoch, of validation and training data, a row for each trial and epoch.
+        """A row for each trial and epoch, with the objective on validation and training data.
 
-        Columns: ``trial``, ``epoch``, ``value``, ``training``, ``best`` (1 at the best epoch). Of
-        long curves some epochs are left out, never the best and the last one.
+        Columns: ``trial``, ``epoch``, ``value``, ``training``, ``best`` (1 at the best epoch). Long
+        curves leave out some epochs, but never the best and the last.
         """
         history = self.history
         ended = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
@@ -203,12 +206,12 @@ class StudyData:
 
 
 def columns_of(rows: list[dict[str, Any]]) -> Columns:
-    """Returns rows, which all have the same keys, as columns."""
+    """Returns a table's columns; all of its rows have the same keys."""
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
 def rows_of(columns: Columns) -> list[dict[str, Any]]:
-    """Returns columns as rows."""
+    """Returns a table's rows, each as values by column."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -217,11 +220,11 @@ _TITLE_LETTERS = 36
 _PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 FEWEST_TRIALS = 15
-"""With fewer trials the first one named is too often not the most important."""
-# Trees of 64 leaves: as right as deeper ones, and 2,000 trials take a second.
+"""With fewer trials, the hyperparameter ranked first is too often not the most important one."""
+# Trees with 64 leaves are as accurate as deeper ones, and take a second for 2,000 trials.
 _TREES, _DEPTH = 32, 6
 
-# No XML can hold them, an SVG neither: https://www.w3.org/TR/xml/#charsets
+# XML, and so SVG, can't contain these characters: https://www.w3.org/TR/xml/#charsets
 _UNDRAWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -230,8 +233,8 @@ class HyperparameterAxis:
     """The axis of a hyperparameter that varies.
 
     Attributes:
-        field: The column of its values, free of marks that mean something to Vega.
-        labels: Of a listed one: how its values are shown, in declared order; else empty.
+        field: The column of its values; the name has no characters that are special to Vega.
+        labels: The texts of a listed parameter's values, in declared order; empty for a range.
     """
 
     parameter: Parameter
@@ -245,16 +248,16 @@ class HyperparameterAxis:
 
     @property
     def drawn(self) -> str:
-        """The column that charts draw: of a range its place in the sampling scale."""
+        """The column that charts draw; for a range, the column of places in the sampling scale."""
         return f"{self.field}_unit" if self.numeric else self.field
 
     @property
     def numeric(self) -> bool:
-        """Whether its values are numbers of a range."""
+        """Whether the hyperparameter is a range of numbers."""
         return not self.labels
 
     def columns(self, values: Mapping[str, Any]) -> dict[str, float | str | None]:
-        """Returns the cells of a trial in its columns; None where it is not active."""
+        """Returns a trial's cells by column. They are None if the hyperparameter is not active."""
         unit = self.unit(values)
         value = None if unit is None else values[self.name]
         if isinstance(self.parameter, Listed):
@@ -262,26 +265,26 @@ class HyperparameterAxis:
         return {self.field: significant(value), self.drawn: unit}
 
     def unit(self, values: Mapping[str, Any]) -> float | None:
-        """Returns a trial's place in the sampling scale, from 0 to 1; None if not active."""
+        """Returns a value's place in the sampling scale, from 0 to 1, or None if not active."""
         value = values.get(self.name)
         held = self.name in values and self.parameter.contains(value)
         return round(self.parameter.to_unit(value), 4) if held else None
 
     def x(self) -> alt.X:
-        """Returns the horizontal channel."""
+        """Returns the encoding for a chart in which the axis is horizontal."""
         return alt.X(**self._channel(horizontal=True))
 
     def y(self) -> alt.Y:
-        """Returns the vertical channel."""
+        """Returns the encoding for a chart in which the axis is vertical."""
         return alt.Y(**self._channel(horizontal=False))
 
     def tooltip(self) -> alt.Tooltip:
-        """Returns its line in a tooltip."""
+        """Returns the hyperparameter's line in a tooltip."""
         kind: Any = "quantitative" if self.numeric else "nominal"
         return alt.Tooltip(field=self.field, type=kind, title=self.name)
 
     def _channel(self, *, horizontal: bool) -> dict[str, Any]:
-        # A longer one would leave the chart no room; the heading has all of it.
+        # A longer title leaves the chart no room; the chart's heading has the whole name.
         short = self.name
         if len(short) > _TITLE_LETTERS:
             short = f"{short[:_TITLE_LETTERS].rstrip()}…"
@@ -312,7 +315,7 @@ class HyperparameterAxis:
         }
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Returns places in the sampling scale, and the values there."""
+        """Returns each tick's place in the sampling scale, and the text of the value there."""
         if self.labels:
             ticks = [((i + 0.5) / len(self.labels), label) for i, label in enumerate(self.labels)]
             return ticks if len(ticks) <= _MOST_TICKS else [ticks[0], ticks[-1]]
@@ -321,7 +324,7 @@ class HyperparameterAxis:
         if parameter.scale == "log" and parameter.high / parameter.low >= 100:
             first = math.ceil(math.log10(parameter.low) - 1e-9)
             last = math.floor(math.log10(parameter.high) + 1e-9)
-            # At decades, which people look for.
+            # A log axis has its ticks at powers of ten, which people look for.
             values = [parameter.nearest(10.0**power) for power in range(first, last + 1)]
         else:
             values = [parameter.from_unit(place) for place in _PLACES]
@@ -342,7 +345,7 @@ def _labels(parameter: Parameter) -> tuple[str, ...]:
     if not isinstance(parameter, Listed):
         return ()
     labels = tuple(value_text(value) for value in parameter.values)
-    # The values 1 and "1" would have one label.
+    # The values 1 and "1" have the same text.
     return labels if len(set(labels)) == len(labels) else tuple(map(repr, parameter.values))
 
 
@@ -352,13 +355,14 @@ def importances(
     """Returns the share of each hyperparameter in the variance of the trials' values.
 
     fANOVA (Hutter, Hoos and Leyton-Brown, An efficient approach for assessing hyperparameter
-    importance, ICML 2014) takes a random forest's predictions apart into the hyperparameters' own
-    effects. The forest sees each in its sampling scale, and one that is not active at a value drawn
-    at random, as it makes no difference there. All trials with a value count, pruned ones too, each
-    with its best epoch. The same trials have the same importances.
+    importance, ICML 2014) splits the variance of a random forest's predictions into the effects of
+    single hyperparameters. The forest sees their places in the sampling scale. A hyperparameter
+    that is not active in a trial gets a random place there, as it makes no difference. All trials
+    with a value count with their best epoch, pruned trials too. The same trials always give the
+    same importances.
 
-    Shares add up to 1, the largest first. There are none with fewer than `FEWEST_TRIALS` with a
-    value, or where all have the same one.
+    The shares add up to 1, the largest first. The result is empty if fewer than `FEWEST_TRIALS`
+    trials have a value, or all have the same value.
     """
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -384,7 +388,7 @@ def importances(
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
         return {name: float(share) for name, share in shares.items()}
     except RuntimeError:
-        # Values that leave nothing to compare.
+        # Optuna raises this error if the values leave nothing to compare.
         return {}
     finally:
         optuna.logging.set_verbosity(verbosity)
@@ -393,7 +397,10 @@ def importances(
 def _place(
     axis: HyperparameterAxis, values: Mapping[str, Any], rng: np.random.Generator
 ) -> float | int:
-    """Returns a trial's place on an axis: in units, or the index of its choice."""
+    """Returns a trial's place in the sampling scale, or the index of its choice in a list.
+
+    The place is random if the hyperparameter is not active.
+    """
     parameter, unit = axis.parameter, axis.unit(values)
     if isinstance(parameter, Listed):
         held = unit is not None
@@ -414,11 +421,11 @@ def value_text(value: object) -> str:
 
 
 def drawable(value: Any, key: str = "") -> Any:
-    r"""Returns a chart's specification in which users' texts do no harm.
+    r"""Returns a part of a chart's specification in which users' texts do no harm.
 
-    Characters that no SVG can hold are escaped, as ``\x1b``: vl-convert ends the whole process at
-    one. So are backslashes in the titles of tooltips, which Vega-Lite writes into an expression.
-    A part of a specification stands under a key.
+    Characters that SVG can't contain are escaped, such as ``\x1b``: one of them makes vl-convert
+    end the whole process. Backslashes in titles of tooltips are escaped too, since Vega-Lite writes
+    these titles into an expression. `key` is the part's name in the specification.
     """
     if isinstance(value, str):
         return _UNDRAWABLE.sub(lambda match: ascii(match[0])[1:-1], value)

@@ -1,7 +1,8 @@
-"""Files of the scores of samples: one for each training, next to its checkpoint; some are kept.
+"""Files of sample scores: one for each training, next to its checkpoint.
 
-A safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header; reading it
-runs no code. Zeros and ones take a bit each, other numbers 16 bits where these suffice.
+A file is in the safetensors format (https://huggingface.co/docs/safetensors): it has arrays and a
+JSON header, and reading it runs no code. Zeros and ones take a bit each. Other numbers take 16 bits
+if that is precise enough. A study keeps the files of its best trials, up to a limit.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from tracking.records import Rank
 from tracking.scores.sample_scores import SampleScores
 from tracking.store.files import replacing
 
-# How much half precision may change the objective on all samples, relative to it.
+# The largest relative change of the objective on all samples that half precision may cause.
 _HALF = 1e-5
-# Bytes that the files of a study under one engine may take.
+# The most bytes that the files of a study under one engine may take.
 _MOST_BYTES: Final = 64 * 10**6
-# Averages and pooled scores are made when they are read.
+# Files don't hold averages and pooled scores: readers compute them.
 _LEFT_OUT = ("values", "weights", "members", "groups")
 
 
@@ -34,9 +35,9 @@ class ScoresError(InternalError):
 
 
 def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: str = "") -> None:
-    """Writes the scores of a training atomically: of its best epoch, or of each epoch.
+    """Writes the scores of a training atomically: after its best epoch, or after each epoch.
 
-    `weights_sha256` is the digest of the weights of its best epoch.
+    `weights_sha256` is the digest of the best epoch's weights.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
@@ -51,7 +52,7 @@ def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: 
         }
         arrays[f"{number}.values"], fields["bits"] = _packed(each)
         fields["shape"] = list(np.shape(each.values))
-        # Mostly the same in each epoch.
+        # Weights and groups are mostly the same in each epoch, so equal arrays are stored once.
         if each.weights is not None:
             weights = np.ascontiguousarray(each.weights, np.float32)
             fields["weights"] = _place(arrays, weights, f"{number}.weights")
@@ -65,15 +66,15 @@ def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: 
         try:
             save_file(arrays, partial, metadata=metadata)
         except SafetensorError as error:
-            # It raises this for a full disk.
+            # safetensors raises its own error if the disk is full.
             raise OSError(str(error)) from error
 
 
 def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
-    """Reads the scores of a training: of its best epoch, or of each epoch.
+    """Reads the scores of a training: after its best epoch, or after each epoch.
 
-    Raises ScoresError if the file is missing, damaged, or of other weights than `weights_sha256`;
-    if that is empty, of any.
+    Raises ScoresError if the file is missing or damaged, or if its scores belong to other weights
+    than `weights_sha256`. If that is empty, the weights are not compared.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -105,7 +106,7 @@ def _entry(arrays: Mapping[str, np.ndarray], number: int, fields: dict[str, Any]
 
 
 def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
-    """Returns values as they are written, and whether each is a bit."""
+    """Returns the values for the file, and whether each takes a single bit."""
     values = np.asarray(scores.values)
     if values.dtype.kind in "biuf" and bool(((values == 0) | (values == 1)).all()):
         return np.packbits(values.reshape(-1).astype(bool)), True
@@ -121,7 +122,7 @@ def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
 
 
 def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
-    """Adds an array to others, unless an equal one is among them; returns its name."""
+    """Adds an array unless there is an equal one of its kind; returns the name of either."""
     kind = name.partition(".")[2]
     for other, stored in arrays.items():
         if other.endswith(kind) and np.array_equal(stored, array):
@@ -140,14 +141,14 @@ def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 
 class KeptScores:
-    """Follows the files of scores of a study: as many of the best trials as the limit allows.
+    """Decides which trials of a study keep their scores: as many of the best as the limit allows.
 
-    Once dropped, scores stay so: trials that end later only take places.
+    Scores that were dropped don't come back: later trials can only displace others.
     """
 
     def __init__(self, most: int = _MOST_BYTES) -> None:
         self._most = most
-        # The best trial first.
+        # Each entry has a trial's rank and the size of its file. The best trial comes first.
         self._kept: list[tuple[Rank, int]] = []
         self._bytes = 0
         self._dropped: set[int] = set()
@@ -155,11 +156,11 @@ class KeptScores:
 
     @property
     def numbers(self) -> set[int]:
-        """The trials that keep theirs."""
+        """The numbers of the trials that keep their scores."""
         return {rank.number for rank, _ in self._kept}
 
     def add(self, rank: Rank, size: int) -> None:
-        """Adds a trial with a file of some bytes; none if it has no scores."""
+        """Adds a trial with the size of its file in bytes; without scores the size is 0."""
         if not size:
             return
         bisect.insort(self._kept, (rank, size))
@@ -170,12 +171,12 @@ class KeptScores:
             self._dropped.add(last.number)
 
     def dropped(self) -> set[int]:
-        """Returns the trials whose files must go, each once."""
+        """Returns the trials whose files must be deleted. Each trial is returned only once."""
         dropped, self._dropped = self._dropped, set()
         return dropped
 
     def told(self) -> str:
-        """Returns a line for the user, the first time that scores are dropped; else empty."""
+        """Returns a line for the user when scores are dropped for the first time, or empty."""
         if self._told or not self._dropped:
             return ""
         self._told = True

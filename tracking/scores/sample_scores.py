@@ -1,4 +1,4 @@
-"""The scores of samples after one epoch, and the objective of any resample of them."""
+"""The scores of single samples after an epoch, and the objective on any resample of them."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ ScoreKind = Literal[
     "mean", "root_mean", "precision", "recall", "f_beta", "r2", "auc", "average", "pooled"
 ]
 Settings = Mapping[str, Any]
-# Predictions that `auc` counts at once: 32 MiB of places, as much of weights.
+# The most predictions that `_auc` counts at once: 32 MiB of places, and 32 MiB of weights.
 _MOST_CELLS = 1 << 22
-# Pseudo-values of more groups are of several together.
+# If there are more groups than this, several of them share a pseudo-value.
 _MOST_PSEUDO_VALUES = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class SampleScores:
-    """The objective of each sample of a part of the data, after one epoch.
+    """The scores of single samples in a part of the data, after one epoch.
 
     Attributes:
         metric: The objective's metric, such as ``"val_accuracy"``.
-        kind: How the objective follows from the samples: ``"mean"`` of `values`; ``"root_mean"``,
-            its square root, as for `RootMeanSquaredError`; ``"average"`` of the objectives of
-            several trainings of the same samples; ``"pooled"`` of folds, one after another; others
-            by a formula below.
-        values: Shape (n,): 0 or 1 of each sample for an accuracy, or its loss. Other kinds have
-            (n, ...), as their formulas say; only the length of pooled scores counts.
+        kind: How the objective follows from the samples. ``"mean"`` is the mean of `values`;
+            ``"root_mean"`` is its square root, as for `RootMeanSquaredError`; ``"average"`` is the
+            mean objective of several trainings on the same samples; ``"pooled"`` is the mean
+            objective of folds, whose samples follow each other. Other kinds have a formula below.
+        values: For means, an array of shape (n,): each sample's hit, 0 or 1, or its loss. For other
+            kinds, an array of shape (n, ...) as the formula says. For pooled scores only the length
+            counts.
         epoch: The epoch, counted from 1.
         weights: Sample weights of shape (n,), or None.
-        constant: Added to the mean, such as penalties of regularizers in ``val_loss``.
+        constant: A number to add to the mean, such as penalties of regularizers in ``val_loss``.
         settings: Settings of the formula.
-        members: The trainings, or the folds, whose scores these are made of.
-        groups: Shape (n,): whole numbers, equal for samples that aren't independent: those of a
-            group, such as a patient, or copies of a sample. None: all are independent.
+        members: The scores of the trainings, or of the folds, that make these scores.
+        groups: Whole numbers of shape (n,), or None if all samples are independent. Samples that
+            depend on each other have the same number, such as samples of one patient, or copies.
     """
 
     metric: str
@@ -60,14 +61,14 @@ class SampleScores:
 
     @property
     def places(self) -> np.ndarray:
-        """The group of each sample, counted from 0; without groups, the place of the sample."""
+        """The group of each sample, counted from 0. Without groups, each sample is a group."""
         if self.groups is None:
             return np.arange(len(self))
         return np.unique(self.groups, return_inverse=True)[1]
 
     @property
     def weights_or_ones(self) -> np.ndarray:
-        """The weight of each sample, 1 where none is given; of shape (n,)."""
+        """The weight of each sample, of shape (n,). It is 1 if samples have no weights."""
         return np.ones(len(self)) if self.weights is None else np.asarray(self.weights, np.float64)
 
     @property
@@ -77,7 +78,7 @@ class SampleScores:
 
     @property
     def is_hits(self) -> bool:
-        """Whether each sample is right or wrong, in each training: zeros and ones."""
+        """Whether each sample has the score 0 or 1, for wrong or right, in each training."""
         if self.members:
             return all(member.is_hits for member in self.members)
         zeros_and_ones = bool(np.isin(self.values, (0, 1)).all())
@@ -85,12 +86,13 @@ class SampleScores:
 
     @property
     def fewest(self) -> float:
-        """The number of independent samples that these are worth at least, whatever their scores.
+        """The least number of independent samples with as much information, whatever the scores.
 
-        Groups that agree within are worth one sample each; samples with weights as many as vary
-        like them (L. Kish, Survey sampling, 1965, ch. 8). An area under a ROC curve is worth as
-        many as there are in the smaller class (Z. W. Birnbaum and O. M. Klose, Bounds for the
-        variance of the Mann-Whitney statistic, Annals of Mathematical Statistics 28, 1957).
+        A group whose samples all agree counts as one sample. Weighted samples count as the number
+        of unweighted ones whose mean varies as much (L. Kish, Survey sampling, 1965, ch. 8). An
+        area under a ROC curve counts as many as the smaller class has (Z. W. Birnbaum and O. M.
+        Klose, Bounds for the variance of the Mann-Whitney statistic, Annals of Mathematical
+        Statistics 28, 1957).
         """
         if self.kind == "pooled":
             return sum(each.fewest for each in self.members)
@@ -110,7 +112,7 @@ class SampleScores:
 
     @property
     def most(self) -> float:
-        """How many independent samples these are worth at most."""
+        """The greatest number of independent samples with as much information; see `fewest`."""
         if self.kind == "pooled":
             return sum(each.most for each in self.members)
         if self.kind == "average":
@@ -120,7 +122,7 @@ class SampleScores:
         return _as_many(self.weights_or_ones)
 
     def is_share(self, direction: Direction) -> bool:
-        """Whether the objective lies between 0 and 1: an accuracy, an area under a curve."""
+        """Whether the objective lies between 0 and 1, as an accuracy or an area under a curve."""
         if self.kind in {"average", "pooled"}:
             return all(member.is_share(direction) for member in self.members)
         if self.kind == "mean" and direction == "max":
@@ -130,15 +132,15 @@ class SampleScores:
 
     @property
     def is_nonnegative(self) -> bool:
-        """Whether the objective can't be below 0, as its samples are not."""
+        """Whether the objective can't be below 0, because no sample's score is."""
         if self.members:
             return all(member.is_nonnegative for member in self.members)
         return self.constant >= 0 and bool(np.min(self.values) >= 0)
 
     def of_resamples(self, counts: np.ndarray) -> np.ndarray:
-        """Returns the objective on resamples; NaN where no sample was drawn, at least of a mean.
+        """Returns the objective on each resample; a mean is NaN if no sample was drawn.
 
-        `counts` has the shape (resamples, n): how often each sample was drawn.
+        `counts` has the shape (resamples, n), and says how often each sample was drawn.
         """
         if self.kind == "average":
             return np.asarray(np.mean([each.of_resamples(counts) for each in self.members], 0))
@@ -159,18 +161,18 @@ class SampleScores:
         return np.asarray(np.sqrt(means) if self.kind == "root_mean" else means)
 
     def _of_folds(self, counts: np.ndarray) -> np.ndarray:
-        """Returns the mean of the folds' objectives, of folds of which a sample was drawn."""
+        """Returns the mean objective of the folds that have a drawn sample."""
         ends = np.cumsum([len(each) for each in self.members])
         parts = np.split(counts, ends[:-1], axis=1)
         of_folds = [fold.of_resamples(part) for fold, part in zip(self.members, parts, strict=True)]
         with warnings.catch_warnings():
-            # A resample without a value in any fold has no mean.
+            # numpy warns if a resample has no value in any fold: its mean is NaN.
             warnings.simplefilter("ignore", RuntimeWarning)
             return np.asarray(np.nanmean(of_folds, axis=0))
 
 
 def average(scores: Sequence[SampleScores]) -> SampleScores:
-    """Returns the scores of a trial that was trained several times: its value is their mean."""
+    """Returns the scores of a trial that was trained several times: the mean of its trainings."""
     first, members = scores[0], tuple(scores)
     if len(scores) == 1:
         return first
@@ -182,11 +184,12 @@ def average(scores: Sequence[SampleScores]) -> SampleScores:
 
 
 def pooled(folds: Sequence[SampleScores]) -> SampleScores:
-    """Returns the scores of a cross-validated trial after one epoch, of its folds in their order.
+    """Returns the scores of a cross-validated trial after one epoch: its folds one after another.
 
     The out-of-fold scores of all samples are pooled, as I. Tsamardinos, E. Greasidou and
-    G. Borboudakis do for the bootstrap bias correction (Machine Learning 107, 2018). They are a
-    mean over samples if the folds' are, and the folds are of the same size (but for one sample).
+    G. Borboudakis do for the bootstrap bias correction (Machine Learning 107, 2018). If the scores
+    of all folds are unweighted means, and their sizes differ by at most one sample, the pooled
+    scores are a mean too.
     """
     first, sizes = folds[0], [len(each) for each in folds]
     weighted = any(each.weights is not None for each in folds)
@@ -205,15 +208,15 @@ def pooled(folds: Sequence[SampleScores]) -> SampleScores:
 
 
 def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
-    """Returns scores of the same samples under several seeds: an array of shape (seeds, groups).
+    """Returns scores of the same samples under several seeds, as an array of shape (seeds, groups).
 
-    The means of its rows are the objectives. Each column is of an independent group of samples,
-    mostly of one sample; of many samples that are no plain mean, of up to 1,000 groups. An
-    objective that is a mean has what each group adds to it (W. G. Cochran, Sampling techniques,
-    1977, ch. 6: the variance is that of a ratio, and heavy samples that score as all others do add
-    nothing to it). Any other has the jackknife's pseudo-values, n·v - (n - 1)·v₋ᵢ, whose mean has
-    the objective's variance: J. Tukey, Bias and confidence in not-quite large samples, Annals of
-    Mathematical Statistics 29, 1958.
+    The mean of a row is the seed's objective. Each column belongs to an independent group of
+    samples, mostly of one sample. If the objective is a mean, an entry is the group's contribution
+    to it (W. G. Cochran, Sampling techniques, 1977, ch. 6: the variance is that of a ratio, and
+    heavy samples that score as all others do add nothing to it). Otherwise an entry is the
+    jackknife's pseudo-value, n·v - (n - 1)·v₋ᵢ, since the mean of these has the objective's
+    variance (J. Tukey, Bias and confidence in not-quite large samples, Annals of Mathematical
+    Statistics 29, 1958). Groups are then joined if there are more than 1,000.
     """
     return np.stack([_as_means(each) for each in scores])
 
@@ -242,17 +245,20 @@ def _by_group(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 
 def _as_many(weights: np.ndarray) -> float:
-    """Returns the number of samples of equal weights whose mean varies as much."""
+    """Returns the number of equally weighted samples whose mean varies as much."""
     squares = float((weights**2).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
-# Objectives that are no mean over samples, from what their samples add up to. Each formula is that
-# of Keras's metric of the same name (Keras 3.15), with sums in double precision.
+# The following functions compute objectives that are no mean over samples, from the sums of the
+# samples' values. The formulas are those of the metrics in Keras 3.15, with double precision.
 
 
 def _share(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
-    """Returns `Precision` or `Recall`; of samples: true positives, false positives or negatives."""
+    """Returns `Precision` or `Recall`.
+
+    A sample has its true positives, and its false positives or false negatives.
+    """
     return _ratio(sums[:, 0], sums[:, 0] + sums[:, 1])
 
 
@@ -283,8 +289,8 @@ def _f_beta(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndar
 def _r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
     """Returns `R2Score`.
 
-    A sample has, for each output, the target (less a number that is the same for all samples), its
-    square, and the squared error.
+    A sample has, for each output, the target (shifted by the same number in all samples), the
+    target's square, and the squared error.
 
     Settings: aggregation (None: `index` is the output).
     """
@@ -302,10 +308,12 @@ def _r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
 def _auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
     """Returns `AUC`, from predictions in the bins between its thresholds.
 
-    NaN for a ROC curve of one class alone. `codes` has the shape (n, predictions): of each
-    prediction, twice the number of thresholds below it, and one more if it should be positive;
-    `drawn` the shape (resamples, n): how much each sample counts. Settings: thresholds (their
-    number), curve, labels (whether each column has another curve).
+    The area under a ROC curve is NaN if one class is missing. `codes` has the shape (n,
+    predictions): each code is twice the number of thresholds below the prediction, plus one if the
+    prediction should be positive. `drawn` has the shape (resamples, n), and says how much each
+    sample counts.
+
+    Settings: thresholds (their number), curve, labels (whether each column has its own curve).
     """
     rows = max(1, _MOST_CELLS // codes.size)
     if len(drawn) > rows:
@@ -314,7 +322,7 @@ def _auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray
     bins = 2 * (settings["thresholds"] + 1)
     curves = codes.T if settings["labels"] else codes.reshape(1, -1)
     weights = drawn if settings["labels"] else np.repeat(drawn, codes.shape[1], axis=1)
-    # Other bins for each resample.
+    # Each resample has its own bins.
     first = bins * np.arange(len(drawn))[:, None]
     areas = np.empty((len(drawn), len(curves)))
     for column, curve in enumerate(curves):
@@ -323,15 +331,15 @@ def _auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray
         negative, positive = weighted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
         areas[:, column] = _areas(positive, negative, settings)
         if settings["curve"] == "ROC":
-            # Keras says 0 where a class is missing.
+            # Keras returns 0 if a class is missing.
             both = positive.any(axis=1) & negative.any(axis=1)
             areas[~both, column] = np.nan
     return np.asarray(areas.mean(axis=1))
 
 
 def _areas(positive: np.ndarray, negative: np.ndarray, settings: Settings) -> np.ndarray:
-    """Returns the areas under curves, by the counts between thresholds: shape (curves, bins)."""
-    # Above the first threshold, above the second, and so on.
+    """Returns the areas under curves, from counts between thresholds of shape (curves, bins)."""
+    # Column i counts the predictions above threshold i.
     tp = positive[:, ::-1].cumsum(axis=1)[:, -2::-1]
     fp = negative[:, ::-1].cumsum(axis=1)[:, -2::-1]
     fn = positive.sum(axis=1, keepdims=True) - tp
@@ -344,7 +352,7 @@ def _areas(positive: np.ndarray, negative: np.ndarray, settings: Settings) -> np
 
 
 def _interpolated(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
-    """Returns areas under precision-recall curves, interpolated as Davis & Goadrich 2006."""
+    """Returns the areas under precision-recall curves, interpolated as in Davis & Goadrich 2006."""
     predicted = tp + fp
     gained = tp[:, :-1] - tp[:, 1:]
     more = np.maximum(predicted[:, :-1] - predicted[:, 1:], 0)
@@ -358,13 +366,14 @@ def _interpolated(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Returns a quotient, 0 where it would divide by 0."""
+    """Returns a quotient, or 0 where the divisor is 0."""
     return np.asarray(
         np.divide(above, below, out=np.zeros_like(above, np.float64), where=below != 0)
     )
 
 
-# Scores by kind, from sums of shape (resamples, ...) and of weights, (resamples,).
+# The formula of each kind. It takes the sums of values, of shape (resamples, ...), the sums of
+# weights, of shape (resamples,), and the settings.
 _OF_SUMS: Final[Mapping[str, Callable[[np.ndarray, np.ndarray, Settings], np.ndarray]]] = {
     "precision": _share,
     "recall": _share,

@@ -1,4 +1,4 @@
-"""The value to expect: corrected for the choice without training, or confirmed under new seeds."""
+"""The value to expect: the best value corrected without training, or confirmed under new seeds."""
 
 from __future__ import annotations
 
@@ -34,30 +34,32 @@ def corrected(
 ) -> Corrected:
     """Corrects a study's best value by the bootstrap bias correction (BBC).
 
-    Each resample draws as many validation samples as there are, with replacement, chooses the
-    trial and epoch that are best on them, as a study does, and scores the choice on the samples
-    that were not drawn. I. Tsamardinos, E. Greasidou and G. Borboudakis, Bootstrapping the
-    out-of-sample predictions for efficient and accurate cross-validation, Machine Learning 107,
-    2018; among nine methods under automated selection it did best (arXiv 2406.08099). Where samples
-    are in groups, groups are drawn. Trials that tie on a resample are chosen by the earlier epoch,
-    then the lower number: their losses would be of the samples left out too.
+    Each resample draws as many validation samples as there are, with replacement. It chooses the
+    trial and epoch that are best on the drawn samples, as a study does, and scores the choice on
+    the samples that were not drawn. I. Tsamardinos, E. Greasidou and G. Borboudakis, Bootstrapping
+    the out-of-sample predictions for efficient and accurate cross-validation, Machine Learning 107,
+    2018; among nine methods under automated selection it did best (arXiv 2406.08099). If samples
+    are in groups, groups are drawn. Of trials that tie on a resample, the one with the earlier
+    epoch is chosen, then the lower number. Losses can't decide ties, as they also come from the
+    samples that were not drawn.
 
-    The estimate is the mean of these scores where each trial has those of its best epoch alone.
-    Where trials have the scores of several epochs, and the objective is a mean, the choice is made
-    on nine tenths of the samples and scored on the last tenth, each in turn, of many random orders.
-    A resample of the bootstrap chooses as badly as half the samples would, which makes its mean too
-    low by up to 0.7 points; see docs/decisions/0041-the-corrected-value.md.
+    If each trial has the scores of its best epoch alone, the estimate is the mean of the choices'
+    scores. If trials have the scores of several epochs, and the objective is a mean, the estimate
+    comes from many random orders of the samples instead: each tenth of an order scores the choice
+    that is made on the other nine tenths. The mean over bootstrap resamples is too low by up to 0.7
+    points then, as a resample chooses as badly as half of the samples; see
+    docs/decisions/0041-the-corrected-value.md.
 
-    The interval reaches from the lower bound of a fixed model with BBC's mean to the upper bound of
-    one with the reported value (where low is better, the other way round). The bounds are those of
-    `share_bounds` for values between 0 and 1, which have a width also where a trial has no error;
-    of `loss_interval` for others.
+    The interval reaches from the lower bound for a fixed model that has BBC's mean to the upper
+    bound for a fixed model that has the reported value. If low values are better, it is the other
+    way round. For values between 0 and 1 the bounds are those of `share_bounds`, whose interval has
+    a width even if a trial has no error; for other values they are those of `loss_interval`.
 
-    Two thousand trials of 10,000 samples take seconds: objectives of all trials on all resamples
-    are one product of matrices, in blocks.
+    Two thousand trials of 10,000 samples take seconds: the objectives of all trials on all
+    resamples are one product of matrices, computed in blocks.
 
-    `scores` has by trial number those after one epoch or several, all of the same samples;
-    `reported` is the study's best value, if a trial without scores may have it.
+    `scores` has, by trial number, the scores after one or several epochs, all on the same samples.
+    `reported` is the study's best value, which a trial without scores may have.
     """
     candidates, left_out = _candidates(scores)
     groups = candidates[0].places
@@ -80,18 +82,19 @@ def corrected(
         value = float(_resampled(candidates, tenths, direction)[0].mean())
     low, high = min(mean, value, best), max(mean, value, best)
     if all(each.is_share(direction) for each in candidates):
-        # Drawing n of n samples makes the variance smaller by (n - 1) / n.
+        # A bootstrap's variance is (n - 1) / n of the true one, and is corrected here.
         variances *= count / (count - 1)
         limits = candidates[first].fewest, candidates[first].most
         half = values >= np.median(values) if direction == "max" else values <= np.median(values)
-        # Trials that learned nothing may vary less by groups, and the best ones hardly at all.
+        # The smaller number counts: trials that learned nothing may vary less over groups, and
+        # the best trials may hardly vary.
         independent = min(
             independent_samples(values[some], variances[some], *limits)
             for some in (half, np.full(len(values), True))
         )
         low, high = share_bounds(low, high, independent)
     else:
-        # Two seeds that agree: the model is what it is, and only the samples may be others.
+        # The model is fixed, and only the samples vary: two equal seeds have no variance.
         best_scores = candidates[first]
         same = np.tile(score_matrix([best_scores]), (2, 1))
         fixed = loss_interval(same, nonnegative=best_scores.is_nonnegative)
@@ -110,18 +113,20 @@ def corrected(
 def confirmed_value(
     scores: Sequence[SampleScores], direction: Direction, *, level: float = _LEVEL
 ) -> tuple[Interval, str]:
-    """Returns the objective on new data and under new seeds, and a warning or an empty text.
+    """Returns the expected objective on new data under new seeds, and a warning or an empty text.
 
-    `scores` are those of a part that no choice was made on, under at least 2 fresh seeds.
+    `scores` come from trainings under at least 2 fresh seeds, on a part of the data that no choice
+    was made on.
     """
     matrix, first = score_matrix(scores), scores[0]
     if all(each.is_share(direction) for each in scores):
         value = float(np.mean([each.value for each in scores]))
-        # Several seeds are worth more, unless the few errors may be of light samples.
+        # Several seeds are worth more samples. With weights they may not be: the few errors may be
+        # errors on light samples.
         most = first.most * (len(scores) if first.weights is None else 1)
         return crossed_share(matrix, value, fewest=first.fewest, most=most, level=level), ""
     if first.kind == "r2":
-        # It is 1 at most: 1 - R2 is a loss.
+        # R2 is at most 1, so 1 - R2 is a loss.
         lost = loss_interval(1 - matrix, nonnegative=True, level=level)
         return Interval(1 - lost.value, 1 - lost.high, 1 - lost.low, level), ""
     nonnegative = all(each.is_nonnegative for each in scores)
@@ -133,8 +138,8 @@ def _resampled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses the best candidate on each resample.
 
-    Returns the objectives of the choices on the samples that were not drawn, where there is one;
-    and the variances of all candidates' objectives over the resamples.
+    Returns the finite objectives of the choices on the samples that were not drawn, and the
+    variance over the resamples of each candidate's objective.
     """
     values = np.array([each.value for each in candidates])
     sums, squares = np.zeros((2, len(candidates)))
@@ -163,10 +168,11 @@ def _resampled(
 
 
 def _counts_without_tenths(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Leaves out a tenth of the groups, each tenth in turn, of one random order after another.
+    """Yields counts, as `resample_counts` does, in which each row leaves out a tenth of the groups.
 
-    Yields as `resample_counts` does, ten rows at a time, `resamples` rounded up to tens: 0 for a
-    sample that is left out, 1 for any other. There must be 10 groups.
+    Each array has ten rows for the ten tenths of one random order: 0 for a sample that is left out,
+    1 for any other. The number of rows is `resamples`, rounded up to tens. There must be at least
+    10 groups.
     """
     generator, count = np.random.default_rng([seed, 10]), int(groups.max()) + 1
     for _ in range(0, resamples, 10):
@@ -179,7 +185,10 @@ def _counts_without_tenths(groups: np.ndarray, resamples: int, seed: int) -> Ite
 
 
 def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[SampleScores], int]:
-    """Returns scores with a finite value, ties won by the first; and how many trials have none."""
+    """Returns the scores with a finite value, and how many trials have none.
+
+    Of scores that tie, the first one wins: they are sorted by epoch, then by trial number.
+    """
     usable = {
         number: [each for each in of_trial if np.isfinite(each.value)]
         for number, of_trial in scores.items()
@@ -221,7 +230,7 @@ def _note(left_out: int) -> str:
 def _objectives(
     candidates: Sequence[SampleScores], counts: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the place of a block's first candidate, and the block's objectives on resamples."""
+    """Yields each block's objectives on resamples, with the index of its first candidate."""
     width = max(1, min(BLOCK // counts.shape[1], len(candidates)))
     for start in range(0, len(candidates), width):
         block = candidates[start : start + width]
@@ -232,9 +241,9 @@ def _objectives(
 
 
 def _means(block: Sequence[SampleScores], counts: np.ndarray) -> np.ndarray:
-    """Returns the objectives of scores that are means: one product of matrices for all.
+    """Returns the objectives of all scores that are means, by one product of matrices.
 
-    Sums of float32 are exact for accuracies up to 16 million samples, so equal ones stay equal.
+    For accuracies, sums in float32 are exact up to 16 million samples, so ties stay ties.
     """
     values = np.stack([np.asarray(each.values, np.float32) for each in block], axis=1)
     totals = counts.sum(axis=1, keepdims=True)

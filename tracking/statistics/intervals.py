@@ -1,7 +1,8 @@
-"""Intervals of values, and of a gain, on samples that no choice was made on.
+"""Intervals of values and gains, on samples that no choice was made on.
 
-Of a mean over seeds and samples first (`crossed`), then of shares such as accuracies, of losses, of
-a gain over the defaults; and their level after several readings of the same part.
+`crossed` has the variance of a mean over seeds and samples. The intervals of shares such as
+accuracies, of losses, and of a gain over the defaults follow from it. Their level depends on how
+often the same part was read.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from tracking.records.checks import Interval
 from tracking.records.studies import Direction
 
 _AGREED = 1e-9
-# Groups that are added to those of a part; see `crossed_share`.
+# This many agreeing groups are added to the groups of a part; see `crossed_share`.
 _AGREEING = 0.5
 _RESAMPLES = 2000
-# See `heavy_tails`.
+# The share of the squared deviations from which on `heavy_tails` warns.
 _HEAVY = 0.4
-# Standard errors from 0, from which on the scale hardly matters.
+# If a mean is this many standard errors from 0, the scale hardly matters.
 _FAR = 4
-# An interval that reaches further than this many times its value says nothing.
+# An interval whose bound is more than this many times its value says nothing.
 _MOST_TIMES = 100
 
 
 @dataclass(frozen=True)
 class Crossed:
-    """A mean over seeds and samples, with the variances that come of the seeds and the samples."""
+    """A mean over seeds and samples, and the parts of its variance that seeds and samples cause."""
 
     mean: float
     of_seeds: float
@@ -45,19 +46,19 @@ class Crossed:
 
     @property
     def freedom(self) -> float:
-        """Degrees of freedom of `variance`.
+        """The degrees of freedom of `variance`.
 
         F. E. Satterthwaite, An approximate distribution of estimates of variance components,
         Biometrics Bulletin 2, 1946.
         """
         if self.variance == 0:
             return float(self.samples - 1)
-        # Shares, as squares of small variances would underflow.
+        # These are shares of the variance, since squares of small variances underflow.
         seeds, samples = self.of_seeds / self.variance, self.of_samples / self.variance
         return 1 / (seeds**2 / (self.seeds - 1) + samples**2 / (self.samples - 1))
 
     def quantile(self, level: float) -> float:
-        """Returns the number of standard errors on either side of an interval."""
+        """Returns the half width of an interval, in standard errors."""
         from scipy.special import stdtrit
 
         _check_level(level)
@@ -67,11 +68,11 @@ class Crossed:
 def crossed(values: np.ndarray) -> Crossed:
     """Returns the mean of values under several seeds on the same samples, and its variance.
 
-    New seeds and new samples would both give another mean, so the variance adds two parts:
-    S²_seed / R + S²_sample / n, of the variances of the seeds' means and of the samples' means. A
-    variance over seeds alone claims far too much: the samples are the larger part in most studies.
-    X. Bouthillier et al., Accounting for variance in machine learning benchmarks, MLSys 2021.
-    What varies by seed and sample together is in both parts, so the sum is rather too large.
+    The mean changes with new seeds and with new samples, so its variance has two parts: S²_seed / R
+    + S²_sample / n, from the variance of the seeds' means and the variance of the samples' means. A
+    variance over seeds alone is far too small, since samples cause the larger part in most studies:
+    X. Bouthillier et al., Accounting for variance in machine learning benchmarks, MLSys 2021. The
+    interaction of seeds and samples is in both parts, so the sum is slightly too large.
 
     `values` has the shape (seeds, samples), at least 2 of each.
     """
@@ -87,7 +88,7 @@ def crossed(values: np.ndarray) -> Crossed:
 
 
 def _checked(values: np.ndarray) -> np.ndarray:
-    """Returns values of seeds and samples as float64; refuses too few, and what is no number."""
+    """Returns values of seeds and samples as float64; refuses too few, and NaN or infinity."""
     values = np.asarray(values, np.float64)
     if values.ndim != 2 or min(values.shape) < 2:
         raise StatisticsError(
@@ -107,17 +108,18 @@ def _check_level(level: float) -> None:
 def share_bounds(
     low: float, high: float, samples: float, *, level: float = 0.95, freedom: float = math.inf
 ) -> tuple[float, float]:
-    """Returns the bounds of a share that lies between two estimates of it.
+    """Returns the confidence bounds of a share, from a low and a high estimate of it.
 
     C. J. Clopper and E. S. Pearson, The use of confidence or fiducial limits illustrated in the
-    case of the binomial, Biometrika 26, 1934. Unlike a mean ± standard errors, or a bootstrap, it
-    has a width where all samples agree, and stays between 0 and 1. It holds for weighted, grouped
-    and other shares too, with the number of independent samples that would vary as much: E. L.
-    Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of
-    positive counts estimated from survey data, Survey Methodology 24, 1998.
+    case of the binomial, Biometrika 26, 1934. Unlike a mean ± standard errors, or a bootstrap, such
+    an interval has a width even if all samples agree, and stays between 0 and 1. It also holds for
+    weighted, grouped and other shares, if `samples` is the number of independent samples whose
+    share varies as much: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with
+    small expected number of positive counts estimated from survey data, Survey Methodology 24,
+    1998.
 
-    The lower bound is below `low`, the upper one above `high`. `samples` may be a fraction;
-    `freedom` has the degrees of freedom of the variance that it is from.
+    The lower bound is at most `low`, the upper one at least `high`. `samples` may be a fraction.
+    `freedom` is the number of degrees of freedom of the variance that `samples` comes from.
     """
     from scipy.special import betaincinv, stdtrit
 
@@ -134,17 +136,16 @@ def share_bounds(
 def independent_samples(
     values: np.ndarray, variances: np.ndarray, fewest: float, most: float
 ) -> float:
-    """Returns the number of independent samples that shares are worth.
+    """Returns the number of independent samples whose share varies as much as `values`.
 
-    The number is the one with the same variance, summed over the models: a single model near 1 may
-    have no error, and no variance.
-
-    `values` are shares of one model or several on the same samples, `variances` theirs. At least
-    `fewest`, and at most `most` samples are returned, as of `SampleScores`.
+    The variances are summed over the models, as a single model near 1 may have no error, and so no
+    variance. `values` are the shares of one or more models on the same samples, and `variances` are
+    the variances of these shares. The result is at least `fewest` and at most `most`, which come
+    from `SampleScores`.
     """
     variance = float(np.sum(variances))
     spread = float(np.sum(np.asarray(values) * (1 - np.asarray(values))))
-    # Rounding leaves a little of both where all samples agree.
+    # If all samples agree, rounding may still leave a small variance and spread.
     if variance <= 0 or spread < _AGREED:
         return fewest
     return min(max(spread / variance, fewest), most)
@@ -155,13 +156,13 @@ def crossed_share(
 ) -> Interval:
     """Returns the expected share of a configuration on new data and under new seeds.
 
-    A few groups say little of how much groups differ, least of all near 1, where most are right
-    throughout. So half a group more is counted, one that agrees within: without it, intervals of 12
-    groups held in 86 to 96 %, with it in 92 to 100 % of simulated studies. It hardly matters where
-    there are many groups, or samples.
+    A few groups say little about how much groups differ, above all near 1, where all samples of
+    most groups are right. So half of a group is added whose samples all agree. In simulated studies
+    with 12 groups, the intervals held in 86 to 96 % without it, and in 92 to 100 % with it. It
+    hardly matters if there are many groups or samples.
 
-    `values` are those of `crossed`, of a part that no choice was made on; `value` is the mean of
-    the seeds' shares.
+    `values` are the values that `crossed` takes, on a part that no choice was made on. `value` is
+    the mean of the seeds' shares.
     """
     mean = crossed(values)
     samples = independent_samples(np.array(value), np.array(mean.of_samples), fewest, most)
@@ -169,7 +170,7 @@ def crossed_share(
     if spread > _AGREED:
         of_samples = spread / samples
         of_samples += _AGREEING * (spread / fewest - of_samples) / fewest
-        # More samples don't make seeds agree.
+        # The variance of the seeds is added, as more samples don't make seeds agree.
         samples = spread / (of_samples + mean.of_seeds)
     low, high = share_bounds(value, value, samples, level=level, freedom=mean.freedom)
     return Interval(value, low, high, level)
@@ -186,15 +187,16 @@ def loss_interval(
     """Returns the expected loss of a configuration on new data and under new seeds.
 
     A mean of losses is skewed: a few samples hold much of it. So the interval is a bootstrap-t on
-    the log scale: each resample draws the samples with replacement, and the seeds from the normal
-    distribution that their variance says; its deviation from the mean is divided by its own
-    standard error, that of `crossed`; the quantiles of these take the
-    place of Student's. B. Efron and R. Tibshirani, An introduction to the bootstrap, 1993, ch. 12;
-    P. Hall, Theoretical comparison of bootstrap confidence intervals, Annals of Statistics 16,
-    1988. Where a loss is negative and the mean near 0, the scale is their own.
+    the log scale. Each resample draws samples with replacement, and seeds from a normal
+    distribution with the seeds' variance. The resample's deviation from the mean is divided by the
+    resample's own standard error, as `crossed` defines it. The quantiles of these quotients take
+    the place of Student's: B. Efron and R. Tibshirani, An introduction to the bootstrap, 1993, ch.
+    12; P. Hall, Theoretical comparison of bootstrap confidence intervals, Annals of Statistics 16,
+    1988. If a loss may be negative and the mean is near 0, the scale is linear.
 
-    `values` are those of `crossed`, of a part that no choice was made on. `nonnegative` is whether
-    the loss can't be below 0, though parts of its sum may be; None: if no value is.
+    `values` are the values that `crossed` takes, on a part that no choice was made on.
+    `nonnegative` is whether the loss can't be below 0, though single values may be; by default it
+    is whether no value is below 0.
     """
     _check_level(level)
     values = _checked(values)
@@ -240,12 +242,13 @@ def loss_interval(
 def heavy_tails(values: np.ndarray) -> str:
     """Returns a warning if a few samples decide a mean loss, or an empty text.
 
-    No interval of a mean holds where the largest of many losses decides it: new data may have a
-    larger one. Simulated with 360 samples, those of `loss_interval` that claim 95 % cover 94 to
-    95 % for exponential losses, cross-entropies and a log-normal distribution of spread 1; but 89 %
-    for spread 2, 87 % for Pareto's of tail 1.5, and 71 % for spread 3. The sign of these is that
-    one sample has more than two fifths of the sum of squared deviations: seldom for the former,
-    mostly for the last. Without a warning tails may still be heavy.
+    No interval of a mean holds if the largest of many losses decides the mean: new data may have a
+    larger one. In simulations with 360 samples, the 95 % intervals of `loss_interval` cover 94 to
+    95 % for exponential losses, cross-entropies and a log-normal distribution of spread 1. They
+    cover only 89 % for spread 2, 87 % for a Pareto distribution of tail 1.5, and 71 % for spread 3.
+    The warning appears if one sample has more than two fifths of the sum of squared deviations.
+    That is rare for the first distributions, and usual for the last one. Tails may be heavy even
+    without a warning.
     """
     per_sample = _checked(values).mean(axis=0)
     squares = (per_sample - per_sample.mean()) ** 2
@@ -266,21 +269,22 @@ def gain(
     *,
     hits: int = 0,
 ) -> Interval:
-    """Returns the winner's gain over the defaults: above 0 is better.
+    """Returns the winner's gain over the defaults, which is above 0 if the winner is better.
 
     Both were trained under the same seeds and scored on the same samples, so their differences vary
-    less than either: the variance is that of the differences, by `crossed`, and the interval is
-    Student's. About one tuned configuration in ten is worse than the default on new data:
-    Overtuning in hyperparameter optimization, PMLR 293. If the interval holds 0, no gain is shown.
+    less than the scores. The interval is Student's, with the variance of the differences by
+    `crossed`. About one tuned configuration in ten is worse than the default on new data:
+    Overtuning in hyperparameter optimization, PMLR 293. If the interval contains 0, no gain is
+    shown.
 
-    Hits get two more samples, one that only the winner has right and one that only the defaults
-    have right: else models that agree on all samples would have an interval without a width.
+    If scores are hits, two samples are added: one that only the winner has right, and one that only
+    the defaults have right. Without them, the interval has no width if the models agree everywhere.
     D. G. Bonett and R. M. Price, Adjusted Wald confidence interval for a difference of binomial
     proportions based on paired data, Journal of Educational and Behavioral Statistics 37, 2012.
 
-    `winner` and `default` have the shape (seeds, samples). `hits` is how many samples are each
-    right or wrong, so that a difference is -1, 0 or 1, though a column may be of several; 0: the
-    scores are no hits.
+    `winner` and `default` have the shape (seeds, columns); a column is a sample, or a group of
+    them. `hits` is the number of samples if each of them is right or wrong, so that a sample's
+    difference is -1, 0 or 1. It is 0 if the scores are no hits.
     """
     _check_level(level)
     winner, default = np.asarray(winner, np.float64), np.asarray(default, np.float64)
@@ -304,29 +308,29 @@ def gain(
 
 
 def level_of_reading(readings: int, level: float = 0.95) -> float:
-    """Returns the level of the interval at a reading: 1 - 0.05 / r at the r-th.
+    """Returns the level of the interval at a reading of a test part: 1 - 0.05 / r at the r-th.
 
-    Who reads a test part again may keep the better of two results. With Bonferroni's inequality,
-    each of r intervals is made so wide that all of them hold at `level`. O. J. Dunn, Multiple
-    comparisons among means, Journal of the American Statistical Association 56, 1961.
-    `readings` counts this one too.
+    People who read a test part again may keep the better of two results. So, by Bonferroni's
+    inequality, each of r intervals is wide enough that all of them together hold at `level`. O. J.
+    Dunn, Multiple comparisons among means, Journal of the American Statistical Association 56,
+    1961. `readings` includes the present one.
     """
     return 1 - (1 - level) / readings
 
 
-# Numbers in a block: 16 MiB of float32, twice as much while samples are drawn.
+# The numbers in a block: they take 16 MiB as float32, and twice as much during drawing.
 BLOCK = 1 << 22
 
 
 def resample_counts(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Draws groups of samples with replacement, as many as there are, again and again.
+    """Yields resamples: each draws as many groups of samples as there are, with replacement.
 
-    B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7, 1979. Of
-    samples that depend on each other the groups are what is drawn: A. C. Davison and D. V. Hinkley,
-    Bootstrap methods and their application, 1997, ch. 3.8.
+    B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7, 1979. Whole
+    groups are drawn, since samples in a group depend on each other: A. C. Davison and D. V.
+    Hinkley, Bootstrap methods and their application, 1997, ch. 3.8.
 
-    `groups` has the group of each sample, counted from 0. Yields arrays of shape (rows, samples)
-    and type float32, `resamples` rows in all: how often each sample was drawn.
+    `groups` has the group of each sample, counted from 0. The arrays have the shape (rows, samples)
+    and the type float32, with `resamples` rows in all. They say how often each sample was drawn.
     """
     generator, count = np.random.default_rng(seed), int(groups.max()) + 1
     rows = max(1, BLOCK // len(groups))

@@ -1,4 +1,4 @@
-"""The rounds of a race of the best trials under new seeds, and who stays in it."""
+"""The race of the best trials under new seeds: its rounds, and the trials that stay in it."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from tracking.records.studies import Direction
 
 @dataclass(frozen=True)
 class Round:
-    """A round of a race: the best trials so far, each under some further seeds."""
+    """A round of a race, which trains the best trials so far under some more seeds each."""
 
     racers: int
     seeds: int
 
     @property
     def trainings(self) -> int:
-        """The trainings of the round."""
+        """The number of trainings in the round."""
         return self.racers * self.seeds
 
 
 def rounds(top: int, seeds: int, budget: int) -> tuple[Round, ...]:
-    """Plans a race: each round halves the trials, until two are left for the rest of the budget.
+    """Plans a race: each round halves the trials, and the last two get the rest of the budget.
 
-    The best 8 of a study with a budget of 16 trainings: 8 trials under one new seed, the best 4
-    under another, the best 2 under two more. This is successive halving, over seeds: K. Jamieson
-    and A. Talwalkar, Non-stochastic best arm identification and hyperparameter optimization,
-    AISTATS 2016. Seeds are shared by all racers, and none is a trial's own, under which it was
-    chosen: X. Bouthillier et al., MLSys 2021.
-    Fewer than `top` trials start if `budget` trainings do not suffice for all; none is trained
+    For example, with 8 trials and a budget of 16 trainings, 8 trials train under one new seed, the
+    best 4 under another, and the best 2 under two more. This is successive halving, over seeds: K.
+    Jamieson and A. Talwalkar, Non-stochastic best arm identification and hyperparameter
+    optimization, AISTATS 2016. All racers share the seeds, and no seed is one under which a trial
+    was chosen: X. Bouthillier et al., MLSys 2021.
+
+    Fewer than `top` trials start if `budget` trainings don't suffice for all. No trial is trained
     under more than `seeds` new seeds.
     """
     while top > 1 and sum(each.trainings for each in _halving(top, seeds)) > budget:
@@ -47,9 +48,10 @@ def survivors(
 ) -> tuple[int, ...]:
     """Returns the trials that stay in a race, best first.
 
-    The mean over new seeds decides; the original value, which was chosen for being high, does not
-    count. Ties go to the earlier trial. A trial with an infeasible training is behind all without.
-    `values` has by trial number the objective under each new seed so far, None where infeasible.
+    The mean over new seeds decides. The original value does not count, as the trial was chosen for
+    it. Of trials that tie, the earlier one is better. A trial with an infeasible training comes
+    after all trials without one. `values` has, by trial number, the objective under each new seed
+    so far, or None for an infeasible training.
     """
     sign = -1 if direction == "max" else 1
 
@@ -63,7 +65,7 @@ def survivors(
 
 
 def _halving(top: int, seeds: int) -> list[Round]:
-    """Returns rounds of one seed each, down to two racers or the last seed."""
+    """Returns rounds of one seed each, until two racers or no seeds are left."""
     plan = [Round(top, 1)]
     while plan[-1].racers > 2 and len(plan) < seeds:
         plan.append(Round((plan[-1].racers + 1) // 2, 1))

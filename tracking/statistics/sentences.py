@@ -1,4 +1,4 @@
-"""The verdict on a study's choice in sentences: wherever it is shown, it is made here."""
+"""Writes the verdict on a study's choice in sentences, for all places that show it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tracking.records.checks import Confirmation, Corrected, Interval
 from tracking.records.studies import ConstantGuess, Direction
 
 _LEVEL = 0.95
-# Fixed notation between these two.
+# Numbers between these two have fixed notation.
 _SMALLEST, _LARGEST = 1e-4, 1e6
-# So many more decimals than the interval's width asks for, where a gain's bound would read 0.
+# A bound of a gain gets up to this many more decimals, if it reads 0 without them.
 _MORE = 3
-# A gain that is worth having; see `worth_having`.
+# These two decide whether a gain is worth having; see `worth_having`.
 _POINT, _TENTH = 0.01, 0.1
-# Accuracies: always answering one class scores the share of that class.
+# The value of these metrics for a model that always answers one class is the class's share.
 _ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
                "val_sparse_categorical_accuracy")  # fmt: skip
 
@@ -33,12 +33,12 @@ def verdict_sentences(
 ) -> tuple[str, ...]:
     """Returns the verdict: what was reported, what to expect, and whether tuning paid.
 
-    If always answering the most frequent class reaches the interval, the verdict says so.
+    If a model that always answers the most frequent class reaches the interval, the verdict says
+    so. Numbers are rounded to two significant digits of their interval's width.
 
-    Numbers have as many digits as the width of their interval gives a meaning: two of the width.
-
-    `unknown` is why there is no correction, without a period; `ties` a sentence on which of several
-    trials with the best value counts; `guess` the most frequent class of the validation samples.
+    `unknown` is why there is no correction, without a period. `ties` is a sentence on which of
+    several trials with the best value counts. `guess` is the most frequent class of the validation
+    samples.
 
     Example:
         >>> from tracking.records.checks import Corrected, Interval
@@ -63,7 +63,7 @@ def verdict_sentences(
         sentences.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
     else:
         sentences = [f"Reported {_reported(expected, reported)}.", ties, *_winner(confirmation)]
-        # A race on validation samples alone gives its winner no value of its own.
+        # Without a test part, a race gives its winner no expected value.
         whose = ""
         if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
             whose = f" of trial {confirmation.reported_trial}"
@@ -77,7 +77,7 @@ def verdict_sentences(
 def worth_sentences(
     trial: int, value: float, best: int, confirmation: Confirmation | None
 ) -> tuple[str, ...]:
-    """Returns sentences on a trial other than the verdict's best one, such as a promoted one."""
+    """Returns sentences on a trial that the verdict is not about, such as a promoted one."""
     text = f"{_called(trial)} has a validation value of {value:.4g}"
     if confirmation is None:
         return (f"{text}, not confirmed; the best is trial {best}.",)
@@ -95,7 +95,10 @@ def worth_sentences(
 def grounds(
     corrected: Corrected | None, confirmation: Confirmation | None, *, confirmations: int = 1
 ) -> tuple[str, ...]:
-    """Returns the verdict's grounds, in sentences, with the last of some confirmations."""
+    """Returns the verdict's grounds in sentences.
+
+    `confirmation` is the last one, and `confirmations` is the number of all.
+    """
     sentences = []
     if corrected is not None and (confirmation is None or confirmation.confirmed is None):
         choice = (
@@ -133,7 +136,7 @@ def grounds(
 def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
     """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``.
 
-    With `nonzero`, a bound that is not 0 does not read 0.
+    With `nonzero`, a small bound gets more decimals, so that it does not read 0.
     """
     shown = (interval.value, interval.low, interval.high)
     value, low, high = interval_numbers(interval, *shown, nonzero=nonzero)
@@ -141,12 +144,12 @@ def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
 
 
 def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) -> tuple[str, ...]:
-    """Returns values with the digits that an interval's width gives a meaning: two of the width."""
+    """Returns values as texts, rounded to two significant digits of the interval's width."""
     width = interval.high - interval.low
     bounds = [abs(v) for v in (interval.low, interval.high) if math.isfinite(v)]
     largest = max([*bounds, *(abs(v) for v in values if math.isfinite(v))], default=0.0)
     if not math.isfinite(width) or width <= 0:
-        # Four digits of the largest.
+        # Without a width, values have four significant digits of the largest one.
         width = largest / 100
     decimals = 1 - _magnitude(width)
     smallest = min((bound for bound in bounds if bound), default=0.0)
@@ -156,7 +159,7 @@ def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) 
 
 
 def _reached(metric: str, guess: ConstantGuess | None, value: Interval) -> str:
-    """Returns a clause if always answering one class reaches the lower bound, else nothing."""
+    """Returns a clause if always answering one class reaches the lower bound, or an empty text."""
     if guess is None or guess.share < value.low or metric not in _ACCURACIES:
         return ""
     share = interval_numbers(value, guess.share)[0]
@@ -164,13 +167,13 @@ def _reached(metric: str, guess: ConstantGuess | None, value: Interval) -> str:
 
 
 def _reported(expected: Interval, reported: float) -> str:
-    """Returns a value as it was reported: one that is not 0 doesn't read 0."""
+    """Returns the reported value as a text that does not read 0 unless the value is 0."""
     shown = interval_numbers(expected, reported)[0]
     return f"{reported:.2g}" if reported and not float(shown.replace(",", "")) else shown
 
 
 def _number(value: float, decimals: int, largest: float) -> str:
-    """Returns a number that is exact to so many decimals, fewer than 0 for large ones."""
+    """Returns a number rounded to some decimals; a negative number of decimals rounds to tens."""
     if not math.isfinite(value):
         return "unknown" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
     rounded = round(value, decimals) + 0.0
@@ -180,7 +183,7 @@ def _number(value: float, decimals: int, largest: float) -> str:
 
 
 def _magnitude(value: float) -> int:
-    """Returns the power of ten of the first digit: 0 for 1 to 9.99, -1 for 0.1."""
+    """Returns the power of ten of a number's first digit: 0 for 1 to 9.99, -1 for 0.1."""
     return math.floor(math.log10(abs(value))) if value else 0
 
 
@@ -223,10 +226,10 @@ def _gain(confirmation: Confirmation) -> list[str]:
 def worth_having(default: float, direction: Direction) -> float:
     """Returns the least gain over the default's value that is worth having.
 
-    A hundredth: of an accuracy, or another metric whose best is 1, one point, or a tenth of what
-    the default lacks if that is less; of a loss one percent of the default's. Accuracies that
-    differ by less than a point are taken for equal by A. Benavoli et al., Time for a change: a
-    tutorial for comparing multiple classifiers through Bayesian analysis, JMLR 18, 2017.
+    For an accuracy, or another metric whose best value is 1, it is 0.01, or a tenth of the
+    default's distance from 1 if that is less. For a loss it is one percent of the default's value.
+    A. Benavoli et al. also take accuracies for equal that differ by less than 0.01: Time for a
+    change: a tutorial for comparing multiple classifiers through Bayesian analysis, JMLR 18, 2017.
 
     Example:
         >>> worth_having(0.8, "max"), round(worth_having(0.99, "max"), 4), worth_having(0.5, "min")

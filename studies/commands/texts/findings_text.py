@@ -1,4 +1,4 @@
-"""Findings as text, the most severe first: in a study's record, and in its data."""
+"""Writes the findings in a study's record, or in its data, as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_ROWS: Final = 12
 _LONGEST_NAME: Final = 20
 _TOO_SHORT: Final = "the record is too short for advice: run more trials, or longer ones"
 COLORS: Final = {"problem": "bold red", "hint": "bold yellow", "ok": "green"}
-"""The colours of the words that begin a finding, on a terminal."""
+"""The colours, on a terminal, of the severities that begin findings."""
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:
@@ -35,7 +35,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
     for finding in diagnosis.findings:
         lines += ["", *_finding(finding)]
         if finding.command:
-            # A command stays on one line, to copy it.
+            # A command stays on one line, so that people can copy it.
             lines.append(f"{'':<{_INDENT}}{printable(finding.command)}")
     if diagnosis.unchecked:
         lines += ["", "not checked"]
@@ -49,7 +49,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
 def data_text(findings: DataFindings, recorded: Sequence[str] = ()) -> list[str]:
     """Returns the findings in a study's data, as lines.
 
-    The studies `recorded` have them in their records now.
+    `recorded` names the studies in whose records the findings are now.
     """
     sizes = ", ".join(f"{part} {size:,}" for part, size in findings.sizes.items())
     counts: dict[str, int] = {
@@ -73,7 +73,7 @@ def data_text(findings: DataFindings, recorded: Sequence[str] = ()) -> list[str]
 
 
 def _amounts(counts: Mapping[str, int]) -> str:
-    """Returns the number of findings by severity."""
+    """Returns the number of findings by severity, as text."""
     return ", ".join(
         f"{amount} {name}{'' if amount == 1 or name == 'ok' else 's'}"
         for name, amount in counts.items()

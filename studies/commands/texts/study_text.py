@@ -1,4 +1,4 @@
-"""A study as text: its summary, the best trials, its definition and commands; or its plan."""
+"""Writes a study as text: its results, or its plan before it is launched."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def study_text(
     top: int | None = None,
     every: bool = False,
 ) -> str:
-    """Returns a study as text: its summary, its trials, its definition, and what to do next.
+    """Returns a study as text: its summary, its trials, its definition, and commands to go on.
 
-    A launch knows curves and the verdict already. Shown are so many of the `top` trials, by default
-    as many of five as fit next to each other; or `every` trial.
+    A launch passes the curves and the verdict, which it knows already. The text has the `top` best
+    trials, or `every` trial. By default it has as many of the best five as fit next to each other.
     """
     summary = summary_of(history, default_store_path().absolute(), verdict)
     if curve is None:
@@ -43,7 +43,7 @@ def study_text(
     lines += all_wrapped(_lines(summary.definition))
     if history.best is not None:
         lines += _checkpoint(history, history.best)
-    # Commands stay on one line, to copy them.
+    # Commands stay on one line, so that people can copy them.
     return "\n".join([*lines, "", *(f"{c.name + ':':<10} {c.text}" for c in summary.commands)])
 
 
@@ -109,5 +109,5 @@ def _lines(facts: Iterable[Fact]) -> list[str]:
 def _checkpoint(history: StudyHistory, trial: EndedTrial) -> list[str]:
     if trial.result.unsaved:
         return all_wrapped([f"checkpoint none: {trial.result.unsaved}"])
-    # A path stays on one line, to copy it.
+    # A path stays on one line, so that people can copy it.
     return [f"checkpoint {printable(str(history.checkpoint(trial) or 'not kept'))}"]

@@ -1,4 +1,4 @@
-"""Tables that fit the terminal, drawn by rich, and values in words."""
+"""Draws tables that fit the terminal, by rich; writes values for people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BETWEEN = 2
 def table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, breaking: Collection[str] = ()
 ) -> list[str]:
-    """Returns rows as a table; if it is too wide, cells of the breaking columns are broken."""
+    """Returns a table as lines. If it is too wide, cells in the `breaking` columns are wrapped."""
     from rich.console import Console
     from rich.table import Table
 
@@ -24,7 +24,8 @@ def table(
     for row in rows:
         drawn.add_row(*map(printable, row))
     columns = terminal_columns()
-    # Names are text, whatever marks they hold; `tell` would escape codes of colors.
+    # Names may look like rich's markup, but are plain text. There are no colours, since `tell`
+    # escapes their codes.
     console = Console(color_system=None, highlight=False, markup=False, emoji=False, width=columns)
     with console.capture() as captured:
         console.print(drawn)
@@ -32,10 +33,10 @@ def table(
 
 
 def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> list[str]:
-    """Returns columns side by side, in as many tables below each other as they need.
+    """Returns columns as lines, in as many tables below each other as the columns need.
 
-    A column has its heading and cells; the first one begins each table. Cells that leave no room
-    are cut.
+    A column is a list of its heading and its cells. The first column begins each table. Cells that
+    are too wide are cut.
     """
     limit = terminal_columns()
     first = [cut(printable(cell), limit // 2) for cell in columns[0]]
@@ -56,10 +57,10 @@ def in_blocks(columns: Sequence[Sequence[str]], *, most: int | None = None) -> l
 
 
 def shown(value: object) -> str:
-    """Returns a value as a person reads it, and a terminal can show it."""
+    """Returns a value as text for a person, which is safe to print on a terminal."""
     return printable(readable(value, 6))
 
 
 def spelled(values: Mapping[str, Any]) -> str:
-    """Returns hyperparameters with their values."""
+    """Returns hyperparameters with their values, as text."""
     return ", ".join(f"{printable(name)} = {shown(value)}" for name, value in values.items())

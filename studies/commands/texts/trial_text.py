@@ -1,4 +1,4 @@
-"""Trials as text: side by side or one below the other, or one in full."""
+"""Writes trials as text: several in a table, or a single trial in full."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LONG_CURVE, _SHORT_CURVE = 60, 10
 
 
 def top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[str]:
-    """Returns the best trials: a row for each if all of it fits, else a column for each.
+    """Returns a table of the best trials: a row for each if rows fit, otherwise a column for each.
 
-    By default they are as many of the five best as fit next to each other.
+    By default it has as many of the five best as fit next to each other.
     """
     trials = history.top(count or 5)
     rows = _rows(history, trials, curve)
@@ -35,7 +35,7 @@ def top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[s
 
 
 def all_trials(history: StudyHistory, curve: Curve) -> list[str]:
-    """Returns a row for each trial, with the hyperparameters that fit."""
+    """Returns a table with a row for each trial, and with as many hyperparameters as fit."""
     columns = _transposed(_rows(history, history.trials, curve))
     names = len(history.description.space)
     fixed = fitting = len(columns) - names
@@ -50,7 +50,7 @@ def all_trials(history: StudyHistory, curve: Curve) -> list[str]:
 
 
 def full_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
-    """Returns a trial with each epoch's metrics as a JSON document."""
+    """Returns a trial as a JSON document, with the metrics of each epoch."""
     return {
         "study": history.description.name,
         "engine": history.description.engine,
@@ -60,7 +60,7 @@ def full_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
 
 
 def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
-    """Returns a trial as text: its outcome, hyperparameters, epochs, and how to run it again."""
+    """Returns a trial as text: its outcome, hyperparameters, epochs, and the command to rerun."""
     spec, metric = trial.spec, history.description.objective.metric
     epochs = history.curve(trial)
     lines = [f"trial      {trial.number} of {history.description.name}: {trial.state}"]
@@ -99,13 +99,13 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         checkpoint = history.checkpoint(trial)
         again = again_command(history, trial, default_store_path().absolute())
         text += ["", *([f"checkpoint {printable(str(checkpoint))}"] if checkpoint else [])]
-        # An interrupted trial is resumed by the next launch; there is no end to compare.
+        # An interrupted trial has no result to compare: the next launch resumes it.
         text += [] if trial.state == "interrupted" else [f"reproduce: {again}"]
     return "\n".join(text)
 
 
 def _rows(history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve) -> list[list[str]]:
-    """Returns the table of trials with their curves, if any trial has one."""
+    """Returns a row for each trial below a heading. If any trial has a curve, a column shows it."""
     heading, rows = trial_rows(history, trials)
     curves = [sparkline_if_curve([*curve(trial).values()], _SHORT_CURVE) for trial in trials]
     if any(curves):
@@ -166,7 +166,7 @@ def _trainings(result: TrialResult) -> list[str]:
 
 
 def _epochs(trial: TrialRecord, epochs: dict[int, dict[str, float]]) -> list[str]:
-    """Returns each epoch's metrics; the best epoch is marked."""
+    """Returns a table of each epoch's metrics, which marks the best epoch."""
     best = trial.epoch
     names = dict.fromkeys(name for metrics in epochs.values() for name in metrics)
     numbers = [f"{epoch}{' best' if epoch == best else ''}" for epoch in epochs]
