@@ -250,7 +250,7 @@ def _read_values(parameter: Parameter, text: str) -> list[Any]:
 
 
 def _read_listed(parameter: Listed, text: str) -> Any:
-    """Returns the value that a text means for a Choice, Boolean or Fixed: if possible its own."""
+    """Returns the value that a text means: one of the parameter's own if one is spelled so."""
     if parameter.objects:
         content = read_object(text)
         if content is not None:

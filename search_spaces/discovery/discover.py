@@ -155,7 +155,7 @@ def _traced(tracer: Tracer) -> _Traced | None:
 
 
 def _told_apart(name: str, tracer: Tracer, kept: Mapping[str, Condition]) -> bool:
-    """Returns whether at most one of the parameters that a name stands for is active at a time."""
+    """Returns whether no two parameters of one name are ever active together."""
     keys = [key for key in tracer.variants[name] if key in kept]
     if len(keys) < 2:
         return True

@@ -388,7 +388,7 @@ def read_test_part(done: Trainings, winner: int) -> tuple[TestReading | None, st
 
 
 def _scored(done: Trainings, trainings: Sequence[Training]) -> tuple[dict[int, TestScores], str]:
-    """Returns scores by the place of the seed; if a training has none, no scores and the reason."""
+    """Returns the scores in the order of the seeds; or none, and why one is missing."""
     scored: dict[int, TestScores] = {}
     for training in trainings:
         # The first scores of each trial are compared with Keras's value.

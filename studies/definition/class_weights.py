@@ -161,7 +161,7 @@ def _classes_of(splits: Splits, labels: np.ndarray) -> set[int]:
     assert isinstance(y, np.ndarray) and isinstance(y_validation, np.ndarray), "checked before"
     if y.ndim == 2 and y.shape[1] > 1:
         return set(range(y.shape[1]))
-    # A rare class may be in one part only. The test part stays sealed.
+    # Every part is read, as a rare class may be in only one, but for the sealed test part.
     of_validation = class_labels(y_validation)
     everywhere = labels if of_validation is None else np.concatenate([labels, of_validation])
     return set(map(int, np.unique(everywhere)))

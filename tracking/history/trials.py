@@ -180,7 +180,7 @@ def epoch_metrics(folder: Path, trial: TrialRecord) -> Epochs:
         return _finite(curves[trial.uuid])
     repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
     folds = any(each.fold is not None for each in repeats)
-    # `repeats` lacks the training on the data of all folds, which is not validated.
+    # The training on all folds has no validation, so `repeats` leaves it out.
     of_fits = [curves[each.uuid] for each in repeats if each.uuid in curves]
     return _finite(mean_epochs(of_fits or list(curves.values()), len(of_fits) if folds else 0))
 

@@ -164,7 +164,7 @@ class Exports:
             )
 
     def named(self, study: str, name: str) -> None:
-        """Notes new names of study and experiment; pages with the name are to be sent again."""
+        """Records a new name of the study and its experiment, so that its pages are sent again."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE destinations SET study = ?, name = ?, revision = 0 WHERE place = ?",

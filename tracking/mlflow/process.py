@@ -195,7 +195,7 @@ class _Follower:
             self._round()
 
     def _wait_for_end(self) -> None:
-        # The pipe ends when the launch closes it, or is killed.
+        # The launch closes the pipe when it ends, and the system does if it is killed.
         for line in sys.stdin:
             self._report = self._report or line == _REPORT_WANTED
         self._ended.set()

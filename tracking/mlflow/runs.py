@@ -1,4 +1,4 @@
-"""Runs at a destination, found and made by the journal's uuids; their params, metrics and tags."""
+"""Finds and makes MLflow's runs by the journal's uuids; writes their params, metrics and tags."""
 
 from __future__ import annotations
 

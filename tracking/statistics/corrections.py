@@ -94,7 +94,8 @@ def corrected(
         )
         low, high = share_bounds(low, high, independent)
     else:
-        # The model is fixed, and only the samples vary: two equal seeds have no variance.
+        # The model is fixed and only the samples vary: its scores, given as two seeds, add no
+        # variance of seeds.
         best_scores = candidates[first]
         same = np.tile(score_matrix([best_scores]), (2, 1))
         fixed = loss_interval(same, nonnegative=best_scores.is_nonnegative)

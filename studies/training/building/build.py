@@ -282,7 +282,7 @@ class MadeData:
             raise self.failed(error) from None
 
     def failed(self, error: Exception) -> StudyError:
-        """Returns the error for the data of the default hyperparameters."""
+        """Returns the error to raise if the default hyperparameters give no data."""
         if is_fatal(error):
             return fatal(error)
         if isinstance(error, StudyError):

@@ -1,4 +1,4 @@
-"""The environment that a trial's bits depend on besides its spec and code.
+"""The environment, on which a trial's exact values depend beside its spec and code.
 
 It consists of versions, the processor and its instructions, Keras's settings, and the environment
 variables that change what TensorFlow computes. Only listed variables are read: others may hold

@@ -71,7 +71,7 @@ def rule_of(model: keras.Model, metric: str, y: Any, y_pred: Any) -> Rule:
     if metric == "val_loss":
         return Rule("mean", partial(_loss, model, metric), constant=partial(_penalties, model))
     if metric.endswith("_loss"):
-        # Keras takes a batch's size from its shape, which is unknown unless all batches are equal.
+        # Keras reads a batch's size from its shape: unknown unless all batches have one size.
         return Rule("mean", partial(_loss, model, metric), equal_batches=True)
     raise NotScoredError(f"the model was not compiled with {metric.removeprefix('val_')}")
 
