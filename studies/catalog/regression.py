@@ -28,7 +28,7 @@ data = ks.datasets.diabetes(preprocess="standardize")
 
 def build(hp):
     """Returns a compiled network that predicts in the unit of the target."""
-    # Of the training part alone, and of these data: with other data, name them above as well.
+    # Of the training part of these data alone. For other data, change the data set above too.
     targets = data.load().train.y
     mean, deviation = float(targets.mean()), float(targets.std())
     loss = {
