@@ -470,8 +470,8 @@ def replaced_data(spelled: str, own: object) -> Dataset:
         if folder_kind(place) == "texts":
             return text(path)
         raise DataError(
-            f"{path!r} is a folder, and the study's own data is no folder of images, which would "
-            "tell their size. Describe it in the study file, by ks.datasets.images(folder, "
+            f"{path!r} is a folder, and the study's own data is no folder of images, so the size "
+            "of images is unknown. Describe it in the study file, by ks.datasets.images(folder, "
             "image_size=(64, 64)), or begin with kerastudy new my_study.py --data FOLDER."
         )
     if not is_table(path):

@@ -11,7 +11,6 @@ from .engine_names import hyperband_trials as hyperband_trials
 from .engine_names import name_of_object as name_of_object
 from .engine_names import split_options as split_options
 from .engine_names import with_options as with_options
-from .objective import direction_of as direction_of
 from .objective import known_direction as known_direction
 from .objective import no_data as no_data
 from .objective import unknown_direction as unknown_direction

@@ -260,8 +260,8 @@ def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
         return CompiledTrainer(study.trainer, unfit=unfit)  # type: ignore[arg-type]
     if study.trainer == "compiled":
         raise StudyError(
-            f"The study {study.name!r} cannot be compiled: its HyperModel trains by a fit of its "
-            "own. Use the trainer 'auto'."
+            f"The study {study.name!r} can't be compiled: its HyperModel overrides fit(). Use the "
+            "trainer 'auto'."
         )
     return HyperModelTrainer(study.build)
 

@@ -29,7 +29,6 @@ from .process.determinism import change_threads as change_threads
 from .process.determinism import configure_tensorflow as configure_tensorflow
 from .process.determinism import global_random_states as global_random_states
 from .process.determinism import keeping_settings as keeping_settings
-from .process.determinism import noting_environment as noting_environment
 from .process.determinism import prepare_environment as prepare_environment
 from .process.determinism import remember_settings as remember_settings
 from .process.determinism import restore_settings as restore_settings

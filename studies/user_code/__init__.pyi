@@ -1,4 +1,3 @@
-from .causes import builder_function as builder_function
 from .causes import explain as explain
 from .causes import fatal as fatal
 from .causes import gives_up_trial as gives_up_trial
