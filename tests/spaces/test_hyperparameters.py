@@ -42,7 +42,12 @@ def test_values_are_read_by_name_and_reading_is_recorded(hp: Hyperparameters) ->
         "[hidden=None])"
     )
     assert hp.read == frozenset()
-    assert (hp["l2"], hp.get("maybe", 5), hp.get("momentum"), hp.get("no", 3)) == (0.0, None, None, 3)
+    assert (hp["l2"], hp.get("maybe", 5), hp.get("momentum"), hp.get("no", 3)) == (
+        0.0,
+        None,
+        None,
+        3,
+    )
     with pytest.raises(ks.errors.HyperparameterError):
         hp["momentum"]
     assert hp.read == {"l2", "maybe", "momentum"}
@@ -101,7 +106,9 @@ def test_parameters_of_one_name_are_read_by_it() -> None:
     assert hp.values == hp.params == {"optimizer": "sgd", "rate": 2.1}
     assert (hp.read, hp.joined) == ({"optimizer", name}, ())
     hp = Hyperparameters(space, {"optimizer": "none"})
-    with pytest.raises(ks.errors.HyperparameterError, match=r"'optimizer' is 'adam'; .*'optimizer' is 'sgd'"):
+    with pytest.raises(
+        ks.errors.HyperparameterError, match=r"'optimizer' is 'adam'; .*'optimizer' is 'sgd'"
+    ):
         hp["rate"]
     # A third domain, which was not known, joins.
     assert hp.Float("rate", 5, 7, default=6) == 6

@@ -145,7 +145,9 @@ def test_a_coordinate_leads_into_the_domain_and_back(
 ) -> None:
     value = parameter.from_unit(unit)
     if isinstance(parameter, Float | Int):
-        assert sorted([value, parameter.from_unit(other)])[0] == parameter.from_unit(min(unit, other))
+        assert sorted([value, parameter.from_unit(other)])[0] == parameter.from_unit(
+            min(unit, other)
+        )
     assert parameter.reason_outside(value) is None
     assert 0.0 <= parameter.to_unit(value) <= 1.0
     again = parameter.from_unit(parameter.to_unit(value))
