@@ -12,9 +12,12 @@ from scripted import describe
 from tracking.journal import Journal
 from tracking.records import (
     BestEpoch,
+    Confirmation,
     EpochResult,
+    Interval,
     Objective,
     Proposal,
+    Racer,
     TrialRecord,
     TrialResult,
     TrialSpec,
@@ -112,6 +115,16 @@ def record_study(
         curve = [{objective.metric: each} for each in (worse, worse if value is None else value)]
         record_trial(journal, spec, curve, "infeasible" if value is None else "complete")
     return journal
+
+
+def record_confirmation(journal: Journal, study: str, race: Sequence[Racer]) -> None:
+    """Records a confirmation that has ended, by its race, the winner first."""
+    uuid = journal.begin_confirmation('{"options": {"top": 2}}')
+    outcome = Confirmation(
+        study, "optuna:tpe", uuid, "val_loss", "min", 1, 0.25, None, (1, 2), tuple(race), None,
+        race[0].trial, Interval(0.31, 0.2, 0.42), Interval(0.1, 0.05, 0.15),
+    )  # fmt: skip
+    journal.end_confirmation(uuid, outcome)
 
 
 def trial_record(
