@@ -35,6 +35,7 @@ TAILORED = [
 ]  # fmt: skip
 
 
+@pytest.mark.exhaustive
 def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -> None:
     """A dry run shows it; `show` tells why the study ended."""
     told = launch(folder, *TAILORED, "--dry-run", "--executor", "in-process")

@@ -103,8 +103,12 @@ class KillsOne:
             self._wait(handler, seconds)
 
 
-def test_a_study_is_that_of_this_process_though_a_worker_dies(tmp_path: Path, cluster: Any) -> None:
-    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed."""
+@pytest.mark.parametrize("dies", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_a_study_is_that_of_this_process(tmp_path: Path, cluster: Any, dies: bool) -> None:
+    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed.
+
+    Also if a worker dies in the second epoch of a trial.
+    """
     file, data = tmp_path / "study.py", tmp_path / "data.npz"
     x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
     np.savez(data, x_train=x, y_train=(x.sum(axis=1) > 0).astype("int64"))
@@ -121,9 +125,10 @@ def test_a_study_is_that_of_this_process_though_a_worker_dies(tmp_path: Path, cl
         killing = KillsOne(pool)
         options = LaunchOptions(store=tmp_path / "ray", **off)
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(pool, "wait", killing.wait)
+            if dies:
+                patched.setattr(pool, "wait", killing.wait)
             run_study(pool, options, progress=NoProgress())
-        assert killing.killed
+        assert killing.killed is dies
     run_study(here, LaunchOptions(store=tmp_path / "here", **off), progress=NoProgress())
     found, expected = (read_record(tmp_path / name, "작은 연구") for name in ("ray", "here"))
     for part in ("trials", "champion", "files"):
