@@ -94,9 +94,8 @@ def test_a_place_that_is_none_is_told(tmp_path: Path, function: Any, place: str,
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StoreError, match=said) as told:
         function(tmp_path / place)
-    assert str(tmp_path / "file") in str(told.value) or repr(str(tmp_path / place)) in str(
-        told.value
-    )
+    named = (str(tmp_path / "file"), repr(str(tmp_path / place)))
+    assert any(path in str(told.value) for path in named)
     assert contents(tmp_path).keys() == {"file"}
 
 
@@ -136,9 +135,8 @@ def test_a_store_that_cannot_be_made_or_written(open_to_all: Path) -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     told = run.stdout.splitlines()
     assert len(told) == 4
-    assert all(
-        "refused" in line and str(open_to_all) in line and "not writable" in line for line in told
-    )
+    assert all("refused" in line and str(open_to_all) in line for line in told)
+    assert all("not writable" in line for line in told[:3])
     assert contents(open_to_all) == before
 
 
