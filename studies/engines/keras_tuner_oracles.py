@@ -16,7 +16,7 @@ import json
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -31,8 +31,6 @@ from tracking.records import Objective
 
 _LISTED: Final = 10_000
 """The most untried configurations to choose from, once drawing at random finds none."""
-_LARGEST: Final = 1e100
-"""Larger values overflow in a Gaussian process, which squares and sums them."""
 _DRAWS: Final = 100_000
 """After this many draws without an untried one, a space that is not finite counts as exhausted."""
 
@@ -161,24 +159,14 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         return vectors
 
     def _as_bad_as_the_worst(self) -> dict[str, Any]:
-        """Returns the trials, in which infeasible ones have the worst value of all.
-
-        Values so large that their squares would overflow are clipped to just beyond the others.
-        """
+        """Returns the trials, in which infeasible ones have the worst value of all."""
         scores = [t.score for t in self.trials.values() if t.status == TrialStatus.COMPLETED]
-        low, high = _range_of_ordinary(scores)
-        worst = (
-            max(low, min(scores)) if self.objective.direction == "max" else min(high, max(scores))
-        )
-        trials = {}
+        worst = min(scores) if self.objective.direction == "max" else max(scores)
+        trials = dict(self.trials)
         for trial_id, trial in self.trials.items():
-            trials[trial_id] = trial
             if trial.status == TrialStatus.FAILED:
                 trials[trial_id] = copy.copy(trial)
                 trials[trial_id].status, trials[trial_id].score = TrialStatus.COMPLETED, worst
-            elif trial.status == TrialStatus.COMPLETED and not low <= trial.score <= high:
-                trials[trial_id] = copy.copy(trial)
-                trials[trial_id].score = min(max(trial.score, low), high)
         return trials
 
 
@@ -211,16 +199,6 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
             self.start_order.append(step)
             self._populate_next.append(step)
             yield values
-
-
-def _range_of_ordinary(scores: Sequence[float]) -> tuple[float, float]:
-    """Returns the bounds to which a Gaussian process clips scores: outside all ordinary ones."""
-    ordinary = [score for score in scores if abs(score) <= _LARGEST]
-    if len(ordinary) == len(scores):
-        return min(scores), max(scores)
-    low, high = min(ordinary, default=0.0), max(ordinary, default=0.0)
-    spread = (high - low) or 1.0
-    return low - spread, high + spread
 
 
 def _all_tried(space: SearchSpace, tried: set[str]) -> bool:

@@ -17,7 +17,7 @@ from search_spaces import SearchSpace
 from search_spaces.errors import EngineError, KerastudyError
 from studies.engines import Curve, Engine
 from studies.error_texts import describe
-from studies.running.budget import AwakeClock, Ending, reached
+from studies.running.budget import Clock, Ending, reached
 from studies.running.definitions import most_epochs
 from studies.running.trials import Running, StudyTrials
 from tracking.history.trials import best_trial, joined
@@ -51,7 +51,7 @@ class Proposals:
         curve: Curve,
         journal: Journal,
         trials: StudyTrials,
-        clock: AwakeClock,
+        clock: Clock,
         say: Callable[[str], None],
     ) -> None:
         self._engine_of, self._curve = engine_of, curve

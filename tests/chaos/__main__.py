@@ -45,7 +45,7 @@ def main() -> int:
 
 def run_simulated(folder: Path, seed: int, studies: int) -> int:
     """Runs studies under simulated faults, each under a seed of its own."""
-    from simulated_faults import campaigns, prepare
+    from faults import campaigns, prepare
 
     prepare(folder)
     began, happened, bad = time.monotonic(), Counter[str](), 0

@@ -227,9 +227,6 @@ def test_what_can_not_be_cross_validated(
 ) -> None:
     with pytest.raises(ks.errors.StudyError, match=told):
         study(made, **fields)
-
-
-def test_groups_are_not_given_at_launch_alone(made: dict[str, Any]) -> None:
     with pytest.raises(ks.errors.StudyError, match="Groups can't be given at launch alone"):
         study(made).with_overrides({"cross_validation": ks.splits.grouped([0, 1, 1])})
 

@@ -10,9 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from conformance.engine import EPOCHS, OBJECTIVE, Played
+from conformance.engine import SMALL, Played, make
 from conformance.models import SPACE, by_hand, make_spec, make_study, samples
-from keras_tuner_played import SMALL, make
 
 import kerastudy as ks
 from search_spaces import (
@@ -23,7 +22,7 @@ from search_spaces import (
     StudyError,
     private_parts,
 )
-from studies.engines import EngineSettings, keras_tuner_engine, optuna_engine
+from studies.engines import keras_tuner_engine
 from studies.libraries import keras_parts, keras_tuner_parts, optuna_parts, tensorflow_parts
 from studies.training import (
     CompiledTrainer,
@@ -225,17 +224,7 @@ OF_OPTUNA, OF_KERAS_TUNER = private_parts("optuna"), private_parts("keras-tuner"
 @pytest.mark.parametrize("part", OF_OPTUNA, ids=str)
 def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     take_away(part, monkeypatch)
-    engine = optuna_engine.OptunaEngine(
-        EngineSettings(
-            name="without",
-            engine="optuna:tpe",
-            pruner="median",
-            space=SMALL,
-            objective=OBJECTIVE,
-            epochs=EPOCHS,
-            seed=7,
-        )
-    )
+    engine = make("optuna:tpe", "median", SMALL)
     played = Played(engine)
     played.play(12, infeasible=[2, 3])
     # One that is told anew.
@@ -254,7 +243,7 @@ def test_an_oracle_that_lacks_it_is_refused(
     refused = []
     for engine in ("random", "bayesian", "grid", "hyperband"):
         try:
-            Played(make(engine, "none", SMALL)).play(2)
+            Played(make(f"keras-tuner:{engine}", "none", SMALL)).play(2)
         except EngineError as error:
             assert f"lacks {part}" in str(error)
             refused.append(engine)

@@ -271,13 +271,9 @@ class TrainerConformance:
 
     @pytest.mark.parametrize(
         "damaged",
-        [
-            # In the suite by a launch, see `test_killed_trials`.
-            pytest.param("newest", marks=pytest.mark.exhaustive),
-            "both",
-            "no newest",
-            pytest.param("another's", marks=pytest.mark.exhaustive),
-        ],
+        exhaustive_but(
+            ["newest", "both", "no newest"], ["newest", "both", "no newest", "another's"]
+        ),
     )
     def test_a_damaged_state_has_the_one_before_used_or_is_trained_again(
         self,
