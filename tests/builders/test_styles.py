@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builder_corpus import CORPUS, check_same_again, launch, run, session, without_tracing
+from builder_corpus import STYLES as FILE
+from builder_corpus import check_same_again, launch, run, session, without_tracing
 from in_mlflow import InMlflow
 from suite import exhaustive_but
 
@@ -19,9 +20,20 @@ from studies.commands import study_text
 from tracking.history import StudyHistory
 from tracking.records import TrialRecord
 
-STYLES = sorted(
-    path.stem for path in CORPUS.glob("*.py") if path.stem not in ("tiny_data", "ready_hypermodel")
-)
+STYLES = [
+    "plain",
+    "conditional_scopes",
+    "tuner_space",
+    "fit_tunes_epochs",
+    "fit_tunes_training",
+    "fit_returns_dict",
+    "fit_custom_loop",
+    "optuna_create_model",
+    "optuna_steps",
+    "several_domains",
+    "steps_of_parts",
+    "two_optimizers",
+]
 ENGINES = [
     "keras-tuner:random",
     "optuna:tpe",
@@ -104,7 +116,7 @@ def test_promoted_by_hyperband(style: str, store: Path, tmp_path: Path) -> None:
 )
 def test_launched_and_reproduced_in_a_new_process(style: str, store: Path) -> None:
     """Traced by TensorFlow, as all trials are but those of the other tests here."""
-    history = launch(CORPUS / f"{style}.py", "keras-tuner:random", store, trials=1)
+    history = launch(style, "keras-tuner:random", store, trials=1)
     again = reproduce(history)
     assert again.identical, again
     assert again.epochs == history.description.epochs
@@ -156,10 +168,10 @@ def test_what_a_builder_declares_beside_the_space() -> None:
 
 @pytest.mark.exhaustive
 def test_what_the_builder_never_reads(tmp_path: Path) -> None:
-    declared = 'space.Fixed("activation", "tanh")'
-    file = variant(tmp_path, "tuner_space", declared, f"{declared}\nspace.Boolean('idle')")
+    fixed = 'declared.Fixed("activation", "tanh")'
+    file = variant(tmp_path, fixed, f"{fixed}\ndeclared.Boolean('idle')")
     with without_tracing():
-        history = launch(file, "keras-tuner:random", tmp_path / "store", trials=1)
+        history = launch("tuner_space", "keras-tuner:random", tmp_path / "store", 1, file)
     in_mlflow = InMlflow(history)
     for trial in history.trials:
         params = in_mlflow.run(trial.uuid).data.params
@@ -192,21 +204,20 @@ class TestFit:
     def test_a_misspelled_objective_is_told_before_anything_is_trained(
         self, tmp_path: Path
     ) -> None:
-        file = variant(tmp_path, "fit_returns_dict", '"typical_error", "min"', '"typical", "min"')
+        file = variant(tmp_path, '"typical_error", "min"', '"typical", "min"')
         with (
             without_tracing(),
             pytest.raises(ObjectiveError, match=r"'typical'.*'typical_error'"),
         ):
-            launch(file, "keras-tuner:random", tmp_path / "store", trials=1)
+            launch("fit_returns_dict", "keras-tuner:random", tmp_path / "store", 1, file)
         assert not (tmp_path / "store").exists()
 
 
-def variant(folder: Path, style: str, old: str, new: str) -> Path:
-    """A copy of a style's file, with a part of its text replaced, beside its data."""
-    text = (CORPUS / f"{style}.py").read_text(encoding="utf-8")
+def variant(folder: Path, old: str, new: str) -> Path:
+    """A copy of the studies' file with a part of its text replaced."""
+    text = FILE.read_text(encoding="utf-8")
     assert text.count(old) == 1
-    (folder / "tiny_data.py").write_text((CORPUS / "tiny_data.py").read_text())
-    file = folder / f"{style}.py"
+    file = folder / "styles.py"
     file.write_text(text.replace(old, new), encoding="utf-8")
     return file
 
@@ -223,6 +234,6 @@ def test_the_number_of_a_trial_counts_for_its_champion(store: Path) -> None:
 @pytest.mark.exhaustive
 def test_a_ready_hypermodel(store: Path) -> None:
     with without_tracing():
-        history = launch(CORPUS / "ready_hypermodel.py", "keras-tuner:random", store, trials=1)
+        history = launch("ready_hypermodel", "keras-tuner:random", store, trials=1)
     assert history.counts()["complete"] == 1
     assert "num_residual_blocks" in history.description.space
