@@ -239,11 +239,12 @@ DRAWN: dict[str, Callable[[int], keras.Model]] = {
     "a Lambda": lambda seed: model(layers.Lambda(of_features(seed))),
     "a layer's own": lambda seed: model(layers.Lambda(of_a_dense(seed))),
     "a loss": of_a_loss,
+    "what is frozen": lambda seed: model(layers.Dense(4, trainable=seed == 1)),
 }
 
 
 @pytest.mark.parametrize("what", DRAWN)
-def test_what_is_drawn_while_it_trains_is_part_of_it(what: str) -> None:
+def test_what_is_drawn_while_it_trains_or_is_frozen_is_part_of_it(what: str) -> None:
     keys = [structure_of(lambda seed=seed: DRAWN[what](seed)).key for seed in (1, 2)]
     assert keys[0] != keys[1]
 
@@ -277,14 +278,6 @@ def test_trained_with_what_it_draws_itself(what: str) -> None:
         assert by_trainer(trainer, build, splits, spec) == by_hand(build, splits, spec)
 
 
-def test_what_is_frozen_is_another_structure() -> None:
-    keys = {
-        structure_of(lambda free=free: model(layers.Dense(4, trainable=free))).key
-        for free in (True, False, True)
-    }
-    assert len(keys) == 2
-
-
 def test_what_cannot_be_read_is_like_nothing_else() -> None:
     def make() -> keras.Model:
         made = model(layers.Dense(4))
@@ -310,21 +303,6 @@ def test_trained_with_what_it_reads_now(what: str) -> None:
     for value in (1.0, 3.0):
         change(value)
         assert by_trainer(trainer, build, splits, spec) == by_hand(build, splits, spec)
-
-
-@pytest.mark.exhaustive
-def test_programs_that_serve_one_trial_are_not_kept() -> None:
-    trainer, splits = CompiledTrainer("compiled"), samples()
-
-    def unreadable() -> keras.Model:
-        made = compiled(stack(layers.Dense(4)))
-        made.layers[0].kept = threading.Lock()
-        return made
-
-    by_trainer(trainer, lambda: compiled(stack(layers.Dense(4))), splits, spec_of(1))
-    for _ in range(2):
-        by_trainer(trainer, unreadable, splits, spec_of(1))
-    assert (trainer.programs.made, len(trainer.programs)) == (3, 1)
 
 
 costs = pd.DataFrame({"no": [0.0, 5.0], "yes": [1.0, 0.0]})
