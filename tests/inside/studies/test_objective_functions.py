@@ -208,11 +208,11 @@ BUILDER = {"objective_function": None, "build": small_model, "data": ks.datasets
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"build": small_model}, "and build, which is for builders"),
-        ({"epochs": 3}, "decides on its epochs itself"),
+        ({"build": small_model}, "so it takes no build"),
+        ({"epochs": 3}, "so it takes no epochs. Received: 3"),
         ({"objective": "val_accuracy"}, "direction='maximize' or 'minimize'"),
         ({"direction": "up"}, "direction must be 'maximize' or 'minimize'"),
-        ({"trainer": "compiled"}, "cannot be compiled"),
+        ({"trainer": "compiled"}, "so it takes no trainer"),
         ({"objective_function": 3}, "must be a function of a trial"),
         ({"engine": "keras-tuner:hyperband"}, "does so itself"),
         ({**BUILDER, "data": None}, "has no data"),
