@@ -188,23 +188,6 @@ def test_it_is_read_while_it_is_written(
         assert len(reader.attempts(journal.search, since=before)) == 1
 
 
-def test_numbers_of_epochs_never_come_again(tmp_path: Path) -> None:
-    """What an exporter has sent is known by the number of the last epoch."""
-    journal = begin(tmp_path)
-    spec = make_spec(0)
-    uuid = journal.begin_trial(spec, Proposal(0, spec.values), ENVIRONMENT)
-    journal.begin_fit(uuid, spec, only=True)
-    for epoch in (1, 2, 3):
-        journal.log_epoch(uuid, EpochResult(0, epoch, {"val_loss": 0.5}, 0.1))
-    journal.flush()
-    _, last = JournalReader(journal.folder).points(0)
-    journal.close()
-    again = begin(tmp_path)
-    uuid = record_trial(again, make_spec(0), losses(0.5, 0.4))
-    points, _ = JournalReader(again.folder).points(last)
-    assert [point.epoch for point in points[uuid]] == [1, 2]
-
-
 def test_a_clock_may_go_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Times in a journal don't, and the engine that was launched last is known all the same."""
     now = 2_000_000_000_000_000_000

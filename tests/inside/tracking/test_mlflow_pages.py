@@ -109,8 +109,12 @@ def test_what_the_views_name_is_what_a_run_has(shared_store: Store, name: str) -
     journal = Journal.begin(shared_store.new_folder(study), describe(**settings), ENVIRONMENT)
     spec = make_spec(values={name: 0.25}, objective=objective)
     metrics = [objective.metric, name, name + "2"]
-    record_trial(journal, spec, [dict.fromkeys(metrics, 0.5), dict.fromkeys(metrics, 0.75)])
+    curve = [dict.fromkeys(metrics, 0.5), dict.fromkeys(metrics, 0.75)]
+    record_trial(journal, spec, curve)
     history = read_study(shared_store, study)
+    # The record does not spell names as MLflow must.
+    assert history.trial(0).spec == spec
+    assert history.curve(history.trial(0)) == dict(enumerate(curve, start=1))
     shown = InMlflow(history)
     run = shown.run(history.trial(0).uuid)
     own = {each for each in run.data.metrics if not each.startswith("system/")}

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,13 @@ from stores import history_at, store_at
 from user_commands import environment, kerastudy_here
 
 import kerastudy as ks
-from search_spaces import SearchSpace, ServerAwayError, StoreError, TrackingError
+from search_spaces import (
+    SearchSpace,
+    ServerAwayError,
+    ServerRefusedError,
+    StoreError,
+    TrackingError,
+)
 from studies.executors import Handler
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
@@ -33,6 +40,7 @@ from tracking.mlflow import (
     open_client,
     process,
     server_of_environment,
+    serving,
 )
 from tracking.records import TrialResult, TrialTask
 
@@ -117,6 +125,20 @@ def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Pat
     assert "--again" in told.last
     kerastudy_here(tmp_path, *arguments, server.address, "--again")
     check_equal(server.client, history.folder)
+
+
+@pytest.mark.exhaustive
+def test_a_server_that_shows_the_store_itself_is_refused(tmp_path: Path) -> None:
+    """As `kerastudy ui` does: the study would be there twice."""
+    history = launch(tmp_path / "store", "itself", trials=2)
+    StudyExporter(history.store, history.folder).update(whole=True)
+    place = free_place()
+    with (
+        serving(history.store, place, threading.Event()),
+        pytest.raises(ServerRefusedError, match="shows this store"),
+    ):
+        StudyExporter(history.store, history.folder, place.address).update(whole=True)
+    check_equal(MlflowClient(history.store.mlflow_uri), history.folder)
 
 
 def test_a_trained_study_is_there_with_its_champion(
