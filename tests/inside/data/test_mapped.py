@@ -232,6 +232,7 @@ def test_tensors_of_mapped_arrays_are_no_copies_and_hold_the_same_values(tmp_pat
 def test_folds_are_read_from_their_repr(how: CrossValidation) -> None:
     again = read_spelled(repr(how))
     assert again is not None and vars(again) == vars(how)
+    assert repr(splits.forward(4, gap=7)) == "splits.forward(4, gap=7)"
 
 
 def test_another_file_is_read_and_split_as_the_studys_own(tmp_path: Path) -> None:

@@ -159,13 +159,8 @@ def test_it_goes_on_with_the_data_of_the_default_values_or_not_at_all(
 
 
 def test_batches_may_depend_on_hyperparameters_too(tmp_path: Path) -> None:
-    made = study(
-        data=lambda hp: batches(hp.Int("window", 3, 9)),
-        batch_size=32,
-        trainer="auto",
-        trials=2,
-        epochs=1,
-    )
+    options: Any = {"batch_size": 32, "trainer": "auto", "trials": 2, "epochs": 1}
+    made = study(data=lambda hp: batches(hp.Int("window", 3, 9)), **options)
     history = launch(tmp_path, made, verify="off")
     for trial in history.trials:
         assert trial.result is not None and trial.result.trainer == "plain"
