@@ -55,8 +55,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 (("--data", "images.npz"), "val_accuracy"),
                 (("--data", "two.npz"), "val_mean_absolute_error"),
                 (("--data", "one_hot.npz"), "val_accuracy"),
-                (("--data", "dates.csv", "--target", "a"), "val_mean_absolute_error"),
-                (("--data", "the houses.csv", "--target", "sold"), "val_accuracy"),
             )
         ),
     ],
