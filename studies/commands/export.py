@@ -23,11 +23,11 @@ from studies.commands.command_line import (
 from studies.lines import wrapped
 
 if TYPE_CHECKING:
-    from studies.exporting import KerasExport, ScriptExport, TableExport, TensorBoardExport
+    from studies.exporting import KerasExport, ScriptExport, TableExport
     from tracking.history.study_history import StudyHistory
 
 _OF_TRIALS = ("script", "keras")
-_FORMATS = (*_OF_TRIALS, "csv", "parquet", "tensorboard", "optuna")
+_FORMATS = (*_OF_TRIALS, "csv", "parquet", "optuna")
 # The formats that take each of these options; all formats take the other options.
 _OPTIONS = {
     "trial": _OF_TRIALS,
@@ -46,7 +46,7 @@ _OPTIONS = {
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="The file; for script and tensorboard the folder; - to print CSV.",
+    help="The file; for script the folder; - to print CSV.",
 )
 @click.option("--force", is_flag=True, help="Replace what --output names.")
 @click.option("--engine", help="One engine's trials.")
@@ -78,12 +78,11 @@ def export_command(
     """Write a trial as plain Keras, or a study for other tools.
 
     \b
-    script       the best trial, or --trial: the study's files, and plain Keras
-                 that ends with the same weights, without kerastudy
-    keras        its model as a .keras file
-    csv          a row for each trial; parquet: the same
-    tensorboard  event files with the HParams plugin's tables
-    optuna       a study in an Optuna storage for each engine, or an update
+    script   the best trial, or --trial: the study's files, and plain Keras that
+             ends with the same weights, without kerastudy
+    keras    its model as a .keras file
+    csv      a row for each trial; parquet: the same
+    optuna   a study in an Optuna storage for each engine, or an update
 
     \b
     kerastudy export digits --as script
@@ -125,9 +124,9 @@ def _written(
     output: Path | None,
     force: bool,
     data: str,
-) -> ScriptExport | KerasExport | TableExport | TensorBoardExport:
+) -> ScriptExport | KerasExport | TableExport:
     from studies.commands.records import history_of
-    from studies.exporting import export_keras, export_script, export_table, export_tensorboard
+    from studies.exporting import export_keras, export_script, export_table
     from studies.progress import showing, waiting
 
     if format_ in _OF_TRIALS:
@@ -137,8 +136,6 @@ def _written(
             return export(history, trial, output, force=force, data=data, progress=progress)
     histories = _histories(study, engine, store)
     with waiting("reading the trials"):
-        if format_ == "tensorboard":
-            return export_tensorboard(histories, output, force=force)
         return export_table(histories, format_, output, force=force)
 
 
@@ -149,16 +146,10 @@ def _in_json(value: Any) -> Any:
 def _lines(export: Any) -> list[str]:
     """Returns lines for people: the written file or folder, and the command that uses it."""
     kind = type(export).__name__
-    paths = {"ScriptExport": "script", "TensorBoardExport": "folder"}
-    path: Path = getattr(export, paths.get(kind, "file"))
+    path: Path = export.script if kind == "ScriptExport" else export.file
     shown = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-    if hasattr(export, "trial"):
-        lines = [f"{shown}: trial {export.trial} of {export.study}"]
-    else:
-        trials = export.rows if kind == "TableExport" else export.trials
-        lines = [f"{shown}: {counted(trials, 'trial')} of {export.study}"]
-    if kind == "TensorBoardExport":
-        lines.append(f"look at it with: tensorboard --logdir {shlex.quote(shown)}")
+    what = counted(export.rows, "trial") if kind == "TableExport" else f"trial {export.trial}"
+    lines = [f"{shown}: {what} of {export.study}"]
     if kind == "ScriptExport":
         outcome = "its first epoch was tried, and is as recorded"
         if export.differs:
