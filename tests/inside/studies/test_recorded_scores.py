@@ -191,20 +191,6 @@ def test_a_hypermodel_s_own_fit_has_scores(tmp_path: Path) -> None:
     assert result.state == "complete" and runner.scores.exists() and not result.unscored
 
 
-def drawing(hp: Any) -> keras.Model:
-    """A model that drops out while it is validated too."""
-
-    class Always(layers.Layer):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.dropout = layers.Dropout(0.5)
-
-        def call(self, x: Any) -> Any:
-            return self.dropout(x, training=True)
-
-    return compiled(stack(layers.Dense(8), Always()))
-
-
 def raising(hp: Any) -> keras.Model:
     """A model whose metric needs the graph of a step."""
 
@@ -221,7 +207,6 @@ def raising(hp: Any) -> keras.Model:
 @pytest.mark.parametrize(
     ("builder", "metric", "why"),
     [
-        (drawing, "val_loss", "the scores of its samples give val_loss"),
         (raising, "val_only_in_graphs", "its samples can't be scored: RuntimeError: not like this"),
         (build, "loss", "loss is no metric of the validation data"),
     ],
