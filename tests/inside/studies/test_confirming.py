@@ -393,8 +393,6 @@ def test_the_winner_is_the_champion(folder: Path, found: Confirmation, tmp_path:
     done = kerastudy_here(copied, "confirm", NAME, *SETTINGS)
     assert "its winner becomes the champion" in done.stderr
     check_champion(copied, found)
-    kerastudy_here(copied, "launch", "study.py:plain", *HERE)
-    assert history_in(copied).is_champion(history.trial(found.winner))
 
 
 @pytest.mark.exhaustive
