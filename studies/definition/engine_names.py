@@ -30,20 +30,8 @@ ENGINES: Final = (
 PRUNERS: Final = (
     *("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient"),
 )
-_ALIASES: Final = {
-    "optuna": "optuna:tpe",
-    "optuna:qmc": "optuna:quasi-random",
-    "optuna:halton": "optuna:quasi-random",
-    "optuna:cmaes": "optuna:cma-es",
-    # The Bayesian tuner serves any study and learns from past trials, as Optuna's default does.
-    "keras-tuner": "keras-tuner:bayesian",
-    "keras-tuner:bayesian-optimization": "keras-tuner:bayesian",
-    "keras-tuner:bayesianoptimization": "keras-tuner:bayesian",
-    "keras-tuner:random-search": "keras-tuner:random",
-    "keras-tuner:randomsearch": "keras-tuner:random",
-    "keras-tuner:grid-search": "keras-tuner:grid",
-    "keras-tuner:gridsearch": "keras-tuner:grid",
-}
+# The Bayesian tuner serves any study and learns from past trials, as Optuna's default does.
+_DEFAULTS: Final = {"optuna": "optuna:tpe", "keras-tuner": "keras-tuner:bayesian"}
 
 
 def check_engine(engine: object) -> str:
@@ -56,7 +44,7 @@ def check_engine(engine: object) -> str:
         name, options = split_options(engine)
         name = name.lower().replace("_", "-")
         for spelling in (name, f"optuna:{name}", f"keras-tuner:{name}"):
-            full = _ALIASES.get(spelling, spelling)
+            full = _DEFAULTS.get(spelling, spelling)
             if full in ENGINES:
                 return with_options(full, options)
     short = dict.fromkeys(name.partition(":")[2] for name in ENGINES)
@@ -103,7 +91,7 @@ _WORDS: Final = {"True": True, "False": False, "None": None}
 # Settings are a part of a folder's name, so that their values must be plain words.
 _PLAIN: Final = re.compile(r"[\w.+-]*")
 _TYPES: Final = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
-# Bounds that Optuna and scikit-learn check only during a study, or never.
+# Bounds that the libraries check only during a study, or never.
 _LEAST: Final = {
     "seed": 0,
     "n_startup_trials": 0,
@@ -114,6 +102,8 @@ _LEAST: Final = {
     "min_resource": 1,
     "max_resource": 1,
     "reduction_factor": 2,
+    "num_initial_points": 1,
+    "factor": 2,
 }
 
 
@@ -194,7 +184,6 @@ _PRUNER_CLASSES: Final = {
     "SuccessiveHalvingPruner": "successive-halving",
     "HyperbandPruner": "hyperband",
     "ThresholdPruner": "threshold",
-    "PatientPruner": "patient",
     "NopPruner": "none",
 }
 # Settings that a name always states, since the name's defaults differ from the class's.
@@ -240,8 +229,6 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
 def _name_of_optunas(setting: str, name: str, value: Any) -> str:
     from studies.libraries.optuna_parts import settings_of
 
-    if name == "patient":
-        return _name_of_patient(value)
     if inspect.isclass(value) and name not in _ALWAYS:
         return name
     value = value() if inspect.isclass(value) else value
@@ -253,22 +240,6 @@ def _name_of_optunas(setting: str, name: str, value: Any) -> str:
             hint=f"Give them after its name: {setting}={name + ',SETTING=VALUE'!r}.",
         )
     return with_options(name, {key: _plain(key, item) for key, item in settings.items()})
-
-
-def _name_of_patient(value: Any) -> str:
-    """Returns the name of a patient pruner, with its own settings and its median pruner's."""
-    from studies.libraries.optuna_parts import attribute
-
-    median = None if inspect.isclass(value) else attribute(value, "wrapped_pruner")
-    if type(median).__name__ != "MedianPruner":
-        raise EngineError(
-            "A PatientPruner is taken with a MedianPruner in it, as in "
-            "PatientPruner(MedianPruner(), patience=3)",
-            received=median,
-        )
-    own = {name: attribute(value, name) for name in ("patience", "min_delta")}
-    inner = split_options(_name_of_optunas("pruner", "median", median))[1]
-    return with_options("patient", {**inner, **own})
 
 
 def _name_of_oracle(name: str, value: Any, epochs: int) -> str:

@@ -15,7 +15,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import KerasTunerSpace, SearchSpace, SearchSpaceError
-from search_spaces.checks import whole_number
 from search_spaces.errors import EngineError
 from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
@@ -49,11 +48,11 @@ class KerasTunerEngine:
                 self._end(trial.result)
 
     def ask(
-        self, given: Mapping[str, Any] | None = None, known: int | None = None
+        self, choice: Mapping[str, Any] | None = None, known: int | None = None
     ) -> Proposal | None:
         number = self._trials.count
         trial_id = str(number)
-        declared = None if given is None else self._trials.declared(given)
+        declared = None if choice is None else self._trials.declared(choice)
         proposed = self._oracle.propose(trial_id, sampler_seed(self._seed, number), declared)
         if proposed is None:
             return None
@@ -146,15 +145,6 @@ def oracle_settings(engine: str) -> dict[str, str]:
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
         HYPERBAND: {"factor": "int"},
     }.get(engine, {})
-
-
-def check_settings(engine: str, options: Mapping[str, Any]) -> None:
-    """Raises EngineError if Keras Tuner would reject the value of a setting."""
-    for name, least in (("factor", 2), ("num_initial_points", 1)):
-        if options.get(name) is not None:
-            whole_number(
-                f"The setting {name!r} of {engine}", options[name], EngineError, least=least
-            )
 
 
 def _check_grid(space: SearchSpace) -> None:

@@ -56,7 +56,6 @@ study = ks.Study(
         {{"kind": kind, "size": kind / 2}},
         sample_weight=1.0 + kind,
         preprocess={{"tabular": "standardize"}},
-        stratify="kind",
     ),
     build=build,
     space=ks.SearchSpace(ks.learning_rate(1e-3, 0.1)),
@@ -86,7 +85,7 @@ def test_a_champion_of_several_inputs_predicts_by_name(tmp_path: Path) -> None:
     exec(DATA, names)
     x, kind = names["x"], names["kind"]
     y = {"kind": kind, "size": kind / 2}
-    data = ks.datasets.arrays(x, y, sample_weight=1.0 + kind, stratify="kind")
+    data = ks.datasets.arrays(x, y, sample_weight=1.0 + kind)
     raw = data.load().validation
     assert isinstance(raw.x, dict) and isinstance(raw.y, dict) and raw.sample_weight is not None
     mlflow.set_tracking_uri(launched["tracking_uri"])

@@ -238,7 +238,7 @@ def test_a_builder_that_needs_kerastudy_is_refused(folder: Path) -> None:
 # The scripts above are of builders for Keras Tuner and Optuna, too.
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
-    "style", ["optuna_class", "hypermodel", "tuner_space", "subclassed_model", "reading_values"]
+    "style", ["conditional_scopes", "several_domains", "tuner_space", "two_optimizers"]
 )
 def test_builders_of_other_styles_end_with_the_recorded_weights(style: str, tmp_path: Path) -> None:
     history = run(style, "random", tmp_path / "store", 1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import kerastudy as ks
@@ -36,16 +37,10 @@ def test_each_part_of_a_fit_counts() -> None:
     assert fit_digests({**given, "validation_data": (X + 1, Y)}).validation != digests.validation
 
 
-def test_a_share_for_validation_counts() -> None:
+def test_shares_structures_frames_and_tensors_count() -> None:
     first, second = (fit_digests({"x": X, "y": Y, "validation_split": s}) for s in (0.2, 0.5))
     assert first.data != second.data and first.validation != second.validation
     assert fit_digests({"x": X, "y": Y}).validation == ""
-
-
-def test_structures_frames_and_tensors_are_arrays() -> None:
-    import keras
-    import pandas as pd
-
     digests = fit_digests({"x": {"a": X, "b": [Y]}, "y": Y})
     assert digests.data != fit_digests({"x": {"a": X, "b": [Y + 1]}, "y": Y}).data
     assert fit_digests({"x": keras.ops.convert_to_tensor(X), "y": Y}).data
@@ -87,15 +82,3 @@ def test_other_validation_samples_are_warned_of_once() -> None:
     parts = ValidationParts([trial(0, "a")])
     assert "trial 1 was validated on other samples than trial 0" in parts.take(trial(1, "a", "w"))
     assert parts.take(trial(2, "a", "u")) == ""
-
-
-def test_other_training_data_than_before_is_warned_of() -> None:
-    before = [trial(0, "a"), trial(1, "a")]
-    parts = ValidationParts(before)
-    assert parts.take(trial(2, "a")) == ""
-    assert "trial 3 was trained on other data than the 2 trials before" in parts.take(trial(3, "b"))
-    assert parts.take(trial(4, "b")) == ""
-    # Where it depends on hyperparameters, or is not known, that says nothing.
-    assert ValidationParts([trial(0, "a"), trial(1, "b")]).take(trial(2, "c")) == ""
-    unknown = replace(trial(2, "a"), result=replace(trial(2, "a").result, data_digest=""))
-    assert ValidationParts(before).take(unknown) == ""

@@ -1,0 +1,99 @@
+"""The papers are right about files: decisions, the changelog, paths, the rooms."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DECISIONS = ROOT / "docs" / "decisions"
+FLOORS = ("search_spaces", "tracking", "studies")
+FOLDERS = (*FLOORS, "tests", "scripts", "docs", "examples", "benchmarks", "changes")
+PAPERS = ["README.md", "README.ko.md", "CONTRIBUTING.md", "examples/README.md"]
+PAPERS += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_tests_import_rooms() -> None:
+    """So that files can be moved; a module itself may be imported, to change a name in it."""
+    deep = []
+    for file in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(FLOORS):
+                path = ROOT / str(node.module).replace(".", "/")
+                is_room = _is_module(path) and len(path.relative_to(ROOT).parts) <= 2
+                if not is_room and not all(_is_module(path / name.name) for name in node.names):
+                    deep.append(f"{file.name}:{node.lineno} {node.module}")
+    assert deep == []
+
+
+def _is_module(path: Path) -> bool:
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def test_the_index_has_every_decision_under_a_number_of_its_own() -> None:
+    index = (DECISIONS / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"^- \[\d{4}\]\((\d{4}-[\w-]+\.md)\)", index, re.MULTILINE)
+    assert linked == sorted(file.name for file in DECISIONS.glob("[0-9]*.md"))
+    assert len({name[:4] for name in linked}) == len(linked)
+
+
+def test_fragments_are_of_a_known_type() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    known = "|".join(each["directory"] for each in settings["tool"]["towncrier"]["type"])
+    for file in (ROOT / "changes").iterdir():
+        assert file.name == "README.md" or re.fullmatch(rf"\+[\w-]+\.({known})\.md", file.name)
+
+
+def test_the_readmes_are_short() -> None:
+    for name in ("README.md", "README.ko.md"):
+        assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) < 120, name
+
+
+def test_scripts_run_the_one_test_command_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^python3 .* pytest -n auto$", readme, re.MULTILINE)
+    assert len(commands) == 1, "scripts/test and .ci/run look for it"
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for script in (ROOT / "scripts").iterdir():
+        assert os.access(script, os.X_OK), script
+        assert f"`scripts/{script.name}`" in contributing
+    for name in ("check", "docs", "test"):
+        assert f"scripts/{name}" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_paths_in_papers_exist(paper: str) -> None:
+    text = (ROOT / paper).read_text(encoding="utf-8")
+    named = set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w/.-]*)`", text))
+    named |= set(re.findall(r"\]\(([\w./-]+)\)", text))
+    folder = (ROOT / paper).parent
+    missing = [n for n in named if not (ROOT / n).exists() and not (folder / n).exists()]
+    assert missing == []
+
+
+def test_the_page_of_the_catalog_has_the_answers_of_its_studies() -> None:
+    page = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+    answers = dict(re.findall(r"^\| [^|]*\| `([\w-]+)` \|[^|]*\| (.*) \|$", page, re.MULTILINE))
+    for file in (ROOT / "studies" / "catalog").glob("[a-z]*.py"):
+        study = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        decimals = re.compile(r"\d+\.\d+")
+        answer = answers.pop(file.stem.replace("_", "-"))
+        assert set(decimals.findall(answer)) <= set(decimals.findall(study)), file.stem
+    assert not answers
+
+
+def test_the_page_shows_the_rooms_and_a_trials_way_as_they_are() -> None:
+    """Launches a study of one trial, and observes it."""
+    command = [sys.executable, ROOT / "scripts" / "architecture", "--check"]
+    check = subprocess.run(command, capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout + check.stderr
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = page.split("<!-- made: epoch -->")[1].split("<!-- end -->")[0].count("| `")
+    assert 0 < rows <= 10, "an epoch passes few files"
