@@ -53,9 +53,10 @@ def make_objective(objective: str | Objective) -> str | Objective:
             objective = Objective(name, direction)
     if isinstance(objective, Objective):
         if objective.direction not in ("max", "min"):
-            raise ObjectiveError(
-                "An objective's direction must be 'max' or 'min'. "
-                f"Received: {objective.direction!r} for {objective.metric!r}."
+            raise ObjectiveError.of_setting(
+                f"The direction of the objective {objective.metric!r}",
+                "'max' or 'min'",
+                objective.direction,
             )
         return objective
     if not isinstance(objective, str) or not objective.strip():
@@ -148,9 +149,9 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     objective = study.objective
     if not (objective == "val_loss" or getattr(objective, "metric", "") == VALUE):
         raise StudyError(
-            f"The value of the study {study.name!r} is what its objective_function returns. "
-            f"Received: objective={objective!r}. Leave it out; direction='maximize' or 'minimize' "
-            "says which way is better."
+            f"The objective of the study {study.name!r} is what its objective_function returns",
+            received=objective,
+            hint="Leave objective out; direction='maximize' or 'minimize' says which is better.",
         )
     if study.direction is not None:
         return Objective(VALUE, direction_of(study.direction))
@@ -176,8 +177,9 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
     for name in ("data", "build"):
         if getattr(study, name) is None:
             raise StudyError(
-                f"The study {study.name!r} has no {name}. Give data and build; or an "
-                "objective_function, which does everything itself and returns a number."
+                f"The study {study.name!r} has no {name}",
+                hint="Give data and build; or an objective_function, which does everything itself "
+                "and returns a number.",
             )
 
 
