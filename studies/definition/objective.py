@@ -136,11 +136,6 @@ def check_objective_study(study: StudyDefinition) -> Objective:
                 f"The objective_function of the study {study.name!r} decides on its {name} "
                 f"itself. Received: {name}={value!r}. Leave it out, or change the function."
             )
-    if study.trainer == "compiled":
-        raise StudyError(
-            f"The study {study.name!r} cannot be compiled: its objective_function trains its "
-            "models by itself. Use the trainer 'auto'."
-        )
     if split_options(study.engine)[0] == HYPERBAND:
         raise EngineError(
             f"{HYPERBAND} decides how many epochs a trial trains, and the objective_function of "

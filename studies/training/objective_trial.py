@@ -250,11 +250,6 @@ class Following:
         self.parameters = parameters_of(model)
         self.digests.append(weights_digest([weight.numpy() for weight in model.weights]))
 
-    def evaluated(self, model: keras.Model, measured: Mapping[str, float]) -> None:
-        """Notes the metrics that `model.evaluate` returned."""
-        if self.measured is not None and self.measured.model is model:
-            self.measured.evaluated(measured)
-
     def report(self, value: float, step: int) -> bool:
         """Notes a value that was reported at a step, from 0; returns whether to prune."""
         self.reported[step + 1] = value

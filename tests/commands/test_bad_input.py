@@ -255,11 +255,6 @@ CASES = {
         ["'learning_rat'", "learning_rate"],
         {"returned": "    hp['learning_rat']\n    return model\n"},
     ),
-    "has callbacks that can't be compiled": Case(
-        ["'blobs'", "LambdaCallback", "batches", "'auto'"],
-        {"seed": "    epochs=2,\n    callbacks=lambda hp: [__import__('keras').callbacks"
-         ".LambdaCallback(on_train_batch_end=print)],\n    trainer='compiled',"},
-    ),
     "has an empty space": Case(["empty"], {"space": "ks.SearchSpace()"}),
     "has no space": Case(["SearchSpace", "{}"], {"space": "{}"}),
     "has no trials": Case(["trials", "0"], {"trials": "trials=0"}),

@@ -32,7 +32,6 @@ from studies.training.models import (
     single_output,
 )
 from studies.training.process.determinism import begin_trial
-from studies.training.programs.compiled_trainer import CompiledTrainer, why_not
 from studies.training.trainers import has_own_fit, rehearse
 from studies.user_code import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective
@@ -40,7 +39,7 @@ from tracking.records import Objective
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import LoadedData, Part
+    from studies.data import LoadedData
     from studies.definition import StudyDefinition
 
     Shape = tuple[int | None, ...]
@@ -63,9 +62,8 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     """Builds the model of the default hyperparameters and trains it on a few samples.
 
     So mistakes are reported before anything is written. Raises BuilderError if the builder returns
-    no compiled model, or reads what the space lacks; if output layer, loss and targets can't fit;
-    or if the study's trainer is "compiled" and the model or its callbacks can't be compiled. Raises
-    ObjectiveError if the model does not log the objective, or its direction is unknown.
+    no compiled model, or reads what the space lacks, or if output layer, loss and targets can't
+    fit. Raises ObjectiveError if the model does not log the objective, or its direction is unknown.
     """
     assert study.space is not None, "a session resolves the study's space"
     hp = Hyperparameters(study.space, study.space.defaults())
@@ -79,16 +77,12 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     except Exception as error:
         warnings = [_failure(study, data, error, "the builder")]
         return Checked(warnings, settled(study.objective, None))
-    compiles = study.trainer == "compiled" and not has_own_fit(study.build)
-    if compiles:
-        _refuse(study, splits.unfit or why_not(model, callbacks))
     try:
         if has_own_fit(study.build):
             logged = rehearse(study, model, splits, hp)
         else:
             for part in (splits.train.at_hand, splits.validation.at_hand):
                 check_targets(model, part.x, part.y)
-                check_weighted(model, part)
             logged = _try_model(study, model, splits, hp)
     except StudyError:
         raise
@@ -99,20 +93,8 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
         named = study.objective
         check_logged(named.metric if isinstance(named, Objective) else named, logged)
     objective = settled(study.objective, model)
-    if compiles:
-        # Only tracing shows the state that a model holds.
-        _refuse(study, CompiledTrainer().why_not_traced(model, splits, study.batch_size))
     warnings = loading_warnings(model)
     return Checked(warnings, objective, 4 * parameters_of(model))
-
-
-def _refuse(study: StudyDefinition, reason: str) -> None:
-    """Raises BuilderError if there is a reason why a study cannot be compiled."""
-    if reason:
-        raise BuilderError(
-            f"The study {study.name!r} cannot be compiled: {reason}",
-            hint="Take that away, or use the trainer 'auto', which leaves it to model.fit.",
-        )
 
 
 def _try_model(
@@ -231,7 +213,6 @@ class _Loss:
     name: str
     from_logits: bool = False
     ignored: int | None = None  # The label that it leaves out.
-    dtype: str = "float32"  # The type in which it computes.
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
@@ -263,27 +244,10 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
             )
 
 
-def check_weighted(model: keras.Model, part: Part) -> None:
-    """Raises BuilderError if Keras can't weight the samples of a model with several outputs.
-
-    Keras looks for an output's weights at the place of the output (`CompileLoss.call`).
-    """
-    output = getattr(model, "output", None) if _is_of_keras(model) else None
-    several = isinstance(output, list | tuple | dict) and not isinstance(part.y, np.ndarray)
-    if part.sample_weight is None or not several:
-        return
-    if isinstance(part.y, dict) != isinstance(output, dict):
-        raise BuilderError(
-            "Keras can't weigh the samples of this model: its outputs are a "
-            f"{type(output).__name__}, and the targets a {type(part.y).__name__}. Give the model "
-            "its outputs as a dict by the names of the targets, or leave out sample_weight."
-        )
-
-
 def _problems(compared: Compared) -> list[str]:
     output, y = compared.output, compared.targets
     shape: Shape = tuple(output.shape)
-    loss = _loss(compared.loss, y.shape, shape)
+    loss = _loss(compared.loss)
     activation = _activation(output)
     if activation == "softmax" and shape[-1] == 1:
         return [
@@ -292,7 +256,7 @@ def _problems(compared: Compared) -> list[str]:
         ]
     if loss is None:
         return []
-    problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation, output.dtype)]
+    problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation)]
     # Check values only if the shapes are right.
     return problems if any(problems) else [_wrong_values(loss, y, shape)]
 
@@ -331,22 +295,13 @@ def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
     return ""
 
 
-def _wrong_kind(loss: _Loss, activation: str, dtype: str) -> str:
-    """Returns a message if probabilities are taken as logits, or the reverse; else nothing."""
-    if not loss.name.endswith("crossentropy"):
-        return ""
-    if activation == "linear" and not loss.from_logits:
+def _wrong_kind(loss: _Loss, activation: str) -> str:
+    """Returns a message if logits are taken as probabilities; else nothing."""
+    if activation == "linear" and loss.name.endswith("crossentropy") and not loss.from_logits:
         fitting = "sigmoid" if loss.name in _BINARY else "softmax"
         return (
             f"{loss.name} takes probabilities, and the last layer is linear: give it the "
             f"activation {fitting!r}, or the loss from_logits=True"
-        )
-    # Keras finds the logits before the activation by itself and warns, unless they were converted
-    # in between, as in mixed precision (`_get_logits` in its backend for TensorFlow).
-    if activation in ("softmax", "sigmoid") and loss.from_logits and dtype != loss.dtype:
-        return (
-            f"{loss.name} has from_logits=True, and the last layer's {activation} gives "
-            "probabilities: leave out one of the two"
         )
     return ""
 
@@ -382,13 +337,11 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
     return ""
 
 
-def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
+def _loss(compiled: Any) -> _Loss | None:
     """Returns the loss of `compile` if it is one of Keras's own losses."""
     import keras
 
     if isinstance(compiled, str):
-        if compiled.lower() in ("crossentropy", "ce"):
-            compiled = _crossentropy(targets, output)
         try:
             compiled = keras.losses.get(compiled)
         except ValueError:
@@ -403,17 +356,8 @@ def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
             if getattr(compiled, "axis", -1) != -1:
                 return None
             from_logits = bool(getattr(compiled, "from_logits", False))
-            return _Loss(name, from_logits, getattr(compiled, "ignore_class", None), compiled.dtype)
+            return _Loss(name, from_logits, getattr(compiled, "ignore_class", None))
     return None
-
-
-def _crossentropy(targets: Shape, output: Shape) -> str:
-    """Returns the loss that Keras takes for the name "crossentropy"."""
-    if output[-1] == 1:
-        return "binary_crossentropy"
-    if len(targets) < len(output) or targets[-1] == 1:
-        return _SPARSE
-    return "categorical_crossentropy"
 
 
 def _activation(output: Any) -> str:

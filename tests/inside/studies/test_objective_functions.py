@@ -214,7 +214,6 @@ def test_its_space_is_found_without_training() -> None:
         ({"epochs": 3}, "decides on its epochs itself"),
         ({"objective": "val_accuracy"}, "direction='maximize' or 'minimize'"),
         ({"direction": "up"}, "direction must be 'maximize' or 'minimize'"),
-        ({"trainer": "compiled"}, "cannot be compiled"),
         ({"objective_function": 3}, "must be a function of a trial"),
         ({"objective_function": lambda trial, x: 0.0}, "must take one argument"),
     ],

@@ -13,9 +13,8 @@ from keras import layers, losses
 from suite import exhaustive_but
 
 from search_spaces import BuilderError
-from studies.data import Part
 from studies.definition import Output, outputs
-from studies.training import check_targets, check_weighted
+from studies.training import check_targets
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(12, 2)
 LABELS = np.arange(12) % 3
@@ -165,32 +164,6 @@ def test_a_categorical_loss_of_one_unit_is_refused(loss: Any) -> None:
 def test_a_linear_output_is_no_probability(units: int, loss: Any, y: np.ndarray) -> None:
     with pytest.raises(BuilderError, match=r"last layer is linear.*from_logits=True"):
         check(dense(units), loss, y)
-
-
-@pytest.mark.parametrize(("units", "activation", "loss", "y"), [
-    (3, "softmax", losses.SparseCategoricalCrossentropy, LABELS),
-    (1, "sigmoid", losses.BinaryCrossentropy, ZERO_OR_ONE),
-])  # fmt: skip
-def test_probabilities_taken_as_logits_are_refused_where_keras_does_not_undo_it(
-    units: int, activation: str, loss: Any, y: np.ndarray
-) -> None:
-    """It does without mixed precision: the loss is then that of the logits, with a warning."""
-
-    def evaluated(from_logits: bool, precision: str) -> float:
-        kernel = keras.initializers.RandomNormal(stddev=2.0, seed=0)
-        last = layers.Dense(units, activation, kernel_initializer=kernel, dtype=precision)
-        model = sequential([last])
-        model.compile("sgd", loss(from_logits=from_logits), run_eagerly=True)
-        if precision == "float32" or not from_logits:
-            check_targets(model, X, y)
-        else:
-            with pytest.raises(BuilderError, match=f"from_logits=True.*{activation}"):
-                check_targets(model, X, y)
-        return float(model.evaluate(X, y.astype("float32"), verbose=0))
-
-    with pytest.warns(UserWarning, match="from_logits"):
-        assert evaluated(True, "float32") == evaluated(False, "float32")
-    assert abs(evaluated(True, "mixed_bfloat16") - evaluated(False, "mixed_bfloat16")) > 0.05
 
 
 @pytest.mark.parametrize(
@@ -374,16 +347,3 @@ def test_each_of_several_outputs_is_checked_with_its_own_targets(way: str) -> No
 )
 def test_outputs_whose_targets_or_losses_are_not_plain_are_left_alone(loss: Any, y: Any) -> None:
     check_targets(two_outputs(list, loss), X, y)
-
-
-def test_weights_that_keras_can_not_find_are_refused() -> None:
-    weights = np.ones(12)
-    losses_by_name = {"kind": KIND, "size": SIZE}
-    model = two_outputs(list, losses_by_name)
-    check_weighted(model, Part(X, BY_NAME))
-    check_weighted(model, Part(X, tuple(BY_NAME.values()), weights))
-    check_weighted(two_outputs(by_name, losses_by_name), Part(X, BY_NAME, weights))
-    with pytest.raises(BuilderError, match="outputs are a list, and the targets a dict"):
-        check_weighted(model, Part(X, BY_NAME, weights))
-    with pytest.raises(KeyError):
-        model.fit(X, BY_NAME, sample_weight=weights, verbose=0)
