@@ -231,11 +231,13 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
 
     config, traced = keras.config, (model.train_function, model.test_function)
     kind, watching = type(model).__name__, _watching_batches(callbacks)
-    parts = [p for p in _PARTS_OF_FIT if class_overrides(model, p) or p in vars(model)]
+    overridden = [name for name in _PARTS_OF_FIT if class_overrides(model, name)]
+    replaced = [name for name in _PARTS_OF_FIT if name in vars(model)]
     reasons = {
         f"the callback {watching} watches batches": watching,
         f"{kind} has its own training step or validation step": has_own_steps(model),
-        f"{kind} has its own {' and '.join(parts)}": parts,
+        f"{kind} has its own {' and '.join(overridden)}": overridden,
+        f"the model was given its own {' and '.join(replaced)}": replaced,
         f"{kind} decides itself which metrics it logs": logs_of_its_own(model),
         # `fit` would continue with the functions that were traced by the builder.
         "the model was trained or evaluated by its builder": any(traced),

@@ -56,20 +56,13 @@ def model() -> keras.Model:
     return made
 
 
-@pytest.mark.parametrize(
-    "texts",
-    [
-        pytest.param(TEXTS, id="U"),
-        pytest.param(TEXTS.astype(object), id="objects", marks=pytest.mark.exhaustive),
-    ],
-)
-def test_texts_are_trained_on_as_by_hand(texts: np.ndarray) -> None:
+def test_texts_are_trained_on_as_by_hand() -> None:
     configure_tensorflow(None)
-    splits = ks.datasets.arrays(texts, LABELS, validation=0.25, test=None).load()
+    splits = ks.datasets.arrays(TEXTS, LABELS, validation=0.25, test=None).load()
     trainer = CompiledTrainer("auto", unfit=splits.unfit)
     found = by_trainer(trainer, model, splits, spec_of(batch_size=8))
     assert trainer.used == ("plain", "the samples are texts")
-    spec, made, wanted = spec_of(batch_size=8), None, []
+    spec, wanted = spec_of(batch_size=8), []
     keras.utils.set_random_seed(spec.seed)
     made = model()
     validation = splits.validation
@@ -124,11 +117,8 @@ def test_a_study_of_texts_registers_a_model_that_takes_texts(launched: tuple[Pat
     assert history.best.result.trainer == "plain"
     assert history.is_champion(history.best)
     (file,) = (folder / "store").rglob("MLmodel")
-    registered = Model.load(str(file.parent))
-    assert registered.signature is not None and registered.metadata is not None
-    (told,) = registered.signature.inputs.to_dict()
+    (told,) = Model.load(str(file.parent)).signature.inputs.to_dict()  # type: ignore[union-attr]
     assert told["tensor-spec"] == {"dtype": "str", "shape": (-1,)}
-    assert registered.metadata["class_names"] == ["neg", "pos"]
     champion = ks.load_model("texts", store=folder / "store")
     assert champion.predict(tf.constant(TEXTS[:3]), verbose=0).shape == (3, 1)
 

@@ -191,25 +191,11 @@ def test_a_hypermodels_attributes_are_set_back(tmp_path: Path) -> None:
         assert [trial.result.model_parameters for trial in results.trials] == [6 + 1 + 1 + 1] * 3
 
 
-class Slotted:
-    __slots__ = ("__hidden", "count", "late")
-
-    def __init__(self) -> None:
-        self.count, self.__hidden = [1], 1
-
-    def hide(self, value: int) -> None:
-        self.__hidden = value
-
-    @property
-    def hidden(self) -> int:
-        return self.__hidden
-
-
 class Holder:
     shared = 1
 
     def __init__(self) -> None:
-        self.inner: dict[str, Any] = {"list": [1, [2]], "slotted": Slotted()}
+        self.inner: dict[str, Any] = {"list": [1, [2]]}
 
 
 HOLDER, VALUES = Holder(), {"array": np.arange(4.0), "more": (deque([1], 2), {1, 2})}
@@ -226,10 +212,6 @@ def changes(seen: list[int] = []) -> None:  # noqa: B006
     NUMBER, LATER = 2, True
     seen.append(1)
     HOLDER.inner["list"][1].append(3)
-    slotted = HOLDER.inner["slotted"]
-    slotted.count.append(2)
-    slotted.count, slotted.late = [3], 4
-    slotted.hide(5)
     HOLDER.other = Holder.shared = 5  # type: ignore[attr-defined]
     VALUES["array"][:] = 0.0
     VALUES["more"][0].append(2)
@@ -251,9 +233,7 @@ def draws() -> list[Any]:
 
 
 def as_text() -> str:
-    slotted = HOLDER.inner["slotted"]
     held = [HOLDER.inner, vars(HOLDER).keys(), Holder.shared, VALUES, TABLES, NUMBER]
-    held += [slotted.count, hasattr(slotted, "late"), slotted.hidden]
     held += [VARIABLES[0].numpy(), VARIABLES[1].numpy(), "LATER" in globals(), changes.__defaults__]
     return repr(held)
 
