@@ -225,14 +225,10 @@ def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
 
 
 _SAMPLES = 8  # The number of samples to rehearse with.
-_OTHERS = (
-    "the HyperModel's fit trained other models than the given one, so no weights are known to have "
-    "this value. Train the given model, with the given callbacks, to get a checkpoint"
-)
-_NOT_MEASURED = (
-    "the value that the HyperModel's fit returned was not measured with the final weights of the "
-    "model, so no weights are known to have it. Return the history, or a value measured with the "
-    "final weights, to get a checkpoint"
+_UNKNOWN_WEIGHTS = (
+    "the HyperModel's fit trained other models than the given one, or returned a value that was "
+    "not measured with the final weights of the model, so no weights are known to have it. Train "
+    "the given model with the given callbacks, and return the history, to get a checkpoint"
 )
 # A value differs in its last digits if it is evaluated in batches of another size.
 _TOLERANCE = 1e-4
@@ -298,33 +294,28 @@ class HyperModelTrainer:
             outcome = _outcome_of(returned, objective)
         if outcome is not None:
             changed = [array.tobytes() for array in copy_of(model)] != before
-            trained = changed or any(each is model for each in fitted)
-            self.unsaved = self._why_unsaved(training, fitted, outcome) if trained else _OTHERS
+            known = changed and self._has_value(training, fitted, outcome)
+            self.unsaved = "" if known else _UNKNOWN_WEIGHTS
         return outcome
 
-    def _why_unsaved(
+    def _has_value(
         self, training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
-    ) -> str:
-        """Returns why the builder's model, as `fit` left it, is not known to have the value."""
+    ) -> bool:
+        """Returns whether the builder's model, as `fit` left it, is known to have the value."""
         model, objective = training.model, training.spec.objective.metric
         last = self._last.get(objective)
         value, measured = outcome.get(objective, last), _measured(model, training).get(objective)
-        others = any(each is not model for each in fitted)
         if value is not None and measured is not None:
-            has_value = math.isclose(measured, value, rel_tol=_TOLERANCE)
-        else:
-            # A metric of the user's own can't be measured again. Only the final weights can have
-            # its value if it is the last epoch's, or if nothing else was trained.
-            has_value = value == last or (not others and len(fitted) <= 1)
-        if has_value:
-            return ""
-        return _OTHERS if others else _NOT_MEASURED
+            return math.isclose(measured, value, rel_tol=_TOLERANCE)
+        # A metric of the user's own can't be measured again. Only the final weights can have its
+        # value if it is the last epoch's, or if nothing else was trained.
+        return value == last or not fitted or (len(fitted) == 1 and fitted[0] is model)
 
     def _reporting(self, built: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
         """Returns a function that takes an epoch of any model that the `fit` trains."""
 
         def report(model: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
-            self.unsaved = "" if model is None or model is built else _OTHERS
+            self.unsaved = "" if model is None or model is built else _UNKNOWN_WEIGHTS
             if not self.unsaved:
                 self._last = metrics
             return on_epoch(epoch, metrics)

@@ -26,7 +26,6 @@ from studies.training.building.own_code import loading_warnings
 from studies.training.models import (
     fixed_batch_size,
     has_own_steps,
-    named_outputs,
     parameters_of,
     scalars,
     single_output,
@@ -220,9 +219,7 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
 
     Only mistakes that are certain are refused: with such a mistake, Keras raises during a trial, or
     trains silently and uselessly. A user's own losses, and subclasses of models and layers, are not
-    checked. Each of several outputs is checked separately; they are paired with targets and losses
-    as Keras pairs them (`CompileLoss` in keras/src/trainers/compile_utils.py), and unclear cases
-    are left out.
+    checked, nor are models with several outputs.
 
     Sources: https://keras.io/api/losses/probabilistic_losses/ and
     https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
@@ -235,19 +232,22 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
         return
     if not model.built:
         model(as_keras_reads(map_arrays(lambda array: array[:1], x)))
-    for compared in compared_outputs(model, y):
-        problems = [problem for problem in _problems(compared) if problem]
-        if problems:
-            raise BuilderError(
-                f"The model can't learn the targets{compared.name} of shape "
-                f"{compared.targets.shape}: {'; '.join(problems)}."
-            )
+    output = single_output(model)
+    if output is None or not isinstance(y, np.ndarray):
+        return
+    problems = [problem for problem in _problems(output, y, model.loss) if problem]
+    if problems:
+        raise BuilderError(
+            f"The model can't learn the targets of shape {y.shape}: {'; '.join(problems)}."
+        )
 
 
-def _problems(compared: Compared) -> list[str]:
-    output, y = compared.output, compared.targets
+def _problems(output: Any, y: np.ndarray, compiled: Any) -> list[str]:
     shape: Shape = tuple(output.shape)
-    loss = _loss(compared.loss)
+    if isinstance(compiled, list | tuple | dict) and len(compiled) == 1:
+        # One output may be given its loss in a list, or by the output's name.
+        compiled = next(iter(compiled.values() if isinstance(compiled, dict) else compiled))
+    loss = _loss(compiled)
     activation = _activation(output)
     if activation == "softmax" and shape[-1] == 1:
         return [
@@ -409,36 +409,3 @@ def _agree(targets: Shape, output: Shape) -> bool:
 def _number(value: Any) -> str:
     number = value.item()
     return str(int(number)) if number == int(number) else f"{number:g}"
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A symbolic output of rank 1 or more, its targets of shape (n, ...), and its loss."""
-
-    name: str  # " of the output 'name'", or nothing if there is only one.
-    output: Any
-    targets: np.ndarray
-    loss: Any
-
-
-def compared_outputs(model: keras.Model, y: Arrays) -> list[Compared]:
-    """Returns the outputs of a Sequential or Functional model with their targets and losses."""
-    loss = model.loss
-    if isinstance(y, np.ndarray):
-        output = single_output(model)
-        if isinstance(loss, list | tuple | dict) and len(loss) == 1:
-            # One output may be given its loss in a list, or by the output's name.
-            loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
-        return [] if output is None else [Compared("", output, y, loss)]
-    outputs = named_outputs(model)
-    # Targets in a tuple have the order of the outputs.
-    targets = dict(zip(outputs, y, strict=False)) if isinstance(y, tuple) else y
-    if len(targets) != len(y) or set(targets) != set(outputs):
-        return []
-    if isinstance(loss, list | tuple):
-        loss = dict(zip(outputs, loss, strict=False)) if len(loss) == len(outputs) else None
-    by_name = loss if isinstance(loss, Mapping) else dict.fromkeys(outputs, loss)
-    return [
-        Compared(f" of the output {name!r}", output, targets[name], by_name.get(name))
-        for name, output in outputs.items()
-    ]

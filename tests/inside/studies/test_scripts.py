@@ -108,12 +108,8 @@ def test_several_inputs_and_weights_are_split_alike(
     assert dict(splits.sizes) == {"train": 22, "validation": 10}
 
 
-# Without arguments, as a launch gives it none.
-MAIN = tuner_scripts.MAIN.replace("required=True", "default=80")
-
-
 def test_a_hypermodel_in_a_function_behind_a_main_guard(tmp_path: Path) -> None:
-    study, code = load(tmp_path, MAIN)
+    study, code = load(tmp_path, tuner_scripts.MAIN)
     assert (study.name, study.trials, study.epochs, study.repeats) == ("tune", 3, 2, 2)
     assert (study.batch_size, study.class_weight) == (16, {0: 1.0, 1: 2.0})
     assert study.build.classes == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,6 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, losses
-from suite import exhaustive_but
 
 from search_spaces import BuilderError
 from studies.definition import Output, outputs
@@ -287,63 +285,3 @@ def test_sequences_of_any_length_are_compared_in_what_is_known() -> None:
     check_targets(model, x, np.zeros((4, 5), int))
     with pytest.raises(BuilderError, match="one label for each output"):
         check_targets(model, x, np.zeros(4, int))
-
-
-KIND, SIZE = "sparse_categorical_crossentropy", "mse"
-BY_NAME = {"kind": LABELS, "size": NUMBERS}
-
-
-def by_name(outputs: list[Any]) -> dict[str, Any]:
-    """Declared in another order than that of the names."""
-    return dict(zip(["size", "kind"], outputs[::-1], strict=True))
-
-
-def two_outputs(structure: Any, loss: Any, kinds: int = 3, sizes: int = 1) -> keras.Model:
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((2,))
-    kind = layers.Dense(kinds, "softmax", name="kind")(inputs)
-    model = keras.Model(inputs, structure([kind, layers.Dense(sizes, name="size")(inputs)]))
-    model.compile("sgd", loss)
-    return model
-
-
-TARGETS: dict[str, Any] = {"dict": BY_NAME, "tuple": tuple(BY_NAME.values())}
-LOSSES: dict[str, Any] = {"dict": {"kind": KIND, "size": SIZE}, "list": [KIND, SIZE]}
-STRUCTURES: dict[str, Any] = {"list": list, "tuple": tuple, "by_name": by_name}
-WAYS = {
-    f"{y}-{loss}-{structure}": (STRUCTURES[structure], LOSSES[loss], TARGETS[y])
-    for y, loss, structure in itertools.product(TARGETS, LOSSES, STRUCTURES)
-}
-# Each way of each once.
-PAIRS = ["dict-dict-list", "tuple-list-tuple", "dict-list-by_name"]
-
-
-@pytest.mark.parametrize("way", exhaustive_but(PAIRS, WAYS))
-def test_each_of_several_outputs_is_checked_with_its_own_targets(way: str) -> None:
-    structure, loss, y = WAYS[way]
-    model = two_outputs(structure, loss)
-    check_targets(model, X, y)
-    # As Keras puts them together, too.
-    model.fit(X, y, verbose=0)
-    with pytest.raises(
-        BuilderError, match=r"of the output 'kind' of shape .*labels go from 0 to 2"
-    ):
-        check_targets(two_outputs(structure, loss, kinds=2), X, y)
-    with pytest.raises(BuilderError, match=r"of the output 'size' of shape .*number by number"):
-        check_targets(two_outputs(structure, loss, sizes=5), X, y)
-
-
-@pytest.mark.parametrize(
-    ("loss", "y"),
-    [
-        (KIND, LABELS),
-        ({"kind": KIND}, BY_NAME),
-        (KIND, (LABELS,)),
-        ([KIND], BY_NAME),
-        (None, BY_NAME),
-        ({"kind": KIND, "size": SIZE}, {"kind": LABELS, "other": NUMBERS}),
-    ],
-    ids=["one target", "one loss", "one in a tuple", "one in a list", "no loss", "other names"],
-)
-def test_outputs_whose_targets_or_losses_are_not_plain_are_left_alone(loss: Any, y: Any) -> None:
-    check_targets(two_outputs(list, loss), X, y)
