@@ -1,15 +1,12 @@
 """Scripts as people have them, in the style of the guides of Keras Tuner and Optuna, but tiny."""
 
 GUIDE = '''"""Hyperparameter tuning, as in the guide."""
-import os
 import numpy as np
 import keras
 from keras import layers
 import keras_tuner as kt
 
 keras.utils.set_random_seed(1)
-
-# The data: made images.
 rng = np.random.default_rng(0)
 x = rng.normal(size=(100, 4, 4))
 y = (x.mean(axis=(1, 2)) > 0).astype("int64")
@@ -18,17 +15,11 @@ x_train /= 2.0
 print("shapes", x_train.shape)
 
 
-def call_existing_code(units, activation, lr):
-    model = keras.Sequential([layers.Input((4, 4)), layers.Flatten()])
-    model.add(layers.Dense(units=units, activation=activation))
-    model.add(layers.Dense(2, activation="softmax"))
-    model.compile(keras.optimizers.Adam(lr), "sparse_categorical_crossentropy", ["accuracy"])
-    return model
-
-
 def build_model(hp):
-    units = hp.Int("units", min_value=8, max_value=16, step=8)
+    model = keras.Sequential([layers.Input((4, 4)), layers.Flatten()])
     activation = hp.Choice("activation", ["relu", "tanh"])
+    model.add(layers.Dense(hp.Int("units", min_value=8, max_value=16, step=8), activation))
+    model.add(layers.Dense(2, activation="softmax"))
     slow = hp.Boolean("slow")
     with hp.conditional_scope("slow", [True]):
         if slow:
@@ -36,21 +27,18 @@ def build_model(hp):
     with hp.conditional_scope("slow", [False]):
         if not slow:
             lr = hp.Float("lr", min_value=1e-4, max_value=1e-2, sampling="log")
-    return call_existing_code(units=units, activation=activation, lr=lr)
+    model.compile(keras.optimizers.Adam(lr), "sparse_categorical_crossentropy", ["accuracy"])
+    return model
 
 
-model = build_model(kt.HyperParameters())
-model.fit(x_train, y_train, epochs=1, verbose=0)
-
+build_model(kt.HyperParameters()).fit(x_train, y_train, epochs=1, verbose=0)
 tuner = kt.Hyperband(build_model, objective="val_accuracy", max_epochs=4, factor=2, seed=3,
                      directory="my_dir", project_name="intro_to_kt", overwrite=True)
 tuner.search_space_summary()
 stop_early = keras.callbacks.EarlyStopping(monitor="val_loss", patience=5)
 tuner.search(x_train, y_train, epochs=50, validation_split=0.25,
              callbacks=[stop_early, keras.callbacks.TensorBoard("logs")])
-
-best_hps = tuner.get_best_hyperparameters(num_trials=1)[0]
-tuner.hypermodel.build(best_hps).fit(x_train, y_train, epochs=50, validation_split=0.2)
+tuner.hypermodel.build(tuner.get_best_hyperparameters()[0]).fit(x_train, y_train, epochs=50)
 '''
 
 GRID = """import keras

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -71,11 +71,6 @@ def fit(training: Training, lending: Lending, arrays: Arrays, on_epoch: OnEpoch)
     callbacks.on_train_end(logs=logs)
 
 
-def _pythonify(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Returns values of metrics as numbers, sorted by name, as `evaluate` does."""
-    return {name: _number(logs[name]) for name in sorted(logs)}
-
-
 def _number(value: Any) -> Any:
     try:
         return float(value)
@@ -95,7 +90,8 @@ def _validate(
     program = lending.for_validation()
     model.reset_metrics()
     program.validate(arrays.validation)
-    logs = _pythonify(model.get_metrics_result())
+    results = model.get_metrics_result()
+    logs = {name: _number(results[name]) for name in sorted(results)}
     lending.before_callbacks()
     callbacks.on_test_end(logs)
     return {f"val_{name}": value for name, value in logs.items()}
