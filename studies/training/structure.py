@@ -120,6 +120,9 @@ class Structure:
         self.state = ""  # Something with state that a program can't take over.
         self._keras = keras
         self._digest = hashlib.sha256()
+        # Attributes that decide initial values, and attributes that the user's code reads later.
+        self._initial: set[str] = set()
+        self._read: set[str] = set()
         self._places: dict[int, int] = {}
         self._queue: deque[Any] = deque()
         # The objects stay alive, so that no id is reused.
@@ -128,6 +131,8 @@ class Structure:
             self._write(self._token(root))
         while self._queue:
             self._visit(self._queue.popleft())
+        for name in sorted(self._initial & self._read):
+            self._impure(f"the attribute {name!r}, which decides initial values")
         self.digest = self._digest.hexdigest()  # The digest of the readable parts.
         # Equal for models with the same traced graph, except for `numbers`.
         self.key = self.digest if not self.reason else f"own {next(_own)}"
@@ -264,6 +269,7 @@ class Structure:
         names = sorted(reads.globals)
         held += [values.get(name, vars(builtins).get(name)) for name in names]
         self._write(self._token(code), sorted(function.__dict__), len(held))
+        self._read.update(name.strip("_") for name in reads.attributes)
         self._visit_held(held, reads.attributes, set())
         if function.__name__ not in _BEFORE_TRAINING:
             for name in sorted(_BACK_DOORS.intersection(reads.attributes)):
@@ -369,6 +375,7 @@ class Structure:
             if self._passes_over(kind, name, item):
                 continue
             if self._is_of_initial_values(value, keras_own, name, item):
+                self._initial.add(name.strip("_"))
                 continue
             if name == keras_parts.STRATEGY and item is not None:
                 self._unreadable("a distribution strategy")
