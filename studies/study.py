@@ -118,8 +118,8 @@ class Study(StudyDefinition):
             ``class_weight="balanced"`` counts the samples of all folds.
         repeats: Trainings of each trial, at least 1, each under a seed of its own. A trial's value
             is then their mean.
-        timeout: Seconds, above 0, that a launch may take. Time in which the computer sleeps, or
-            the launch is stopped (SIGSTOP), does not count. None: no limit.
+        timeout: Seconds, above 0, that a launch may take. Time in which the computer sleeps
+            does not count. None: no limit.
         trial_timeout: Seconds, above 0, that a training may take. A longer training stops at the
             end of its epoch, and keeps its best epoch. If the epoch does not end, the worker
             process is ended, and the trial is infeasible.

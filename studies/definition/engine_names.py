@@ -194,7 +194,6 @@ _PRUNER_CLASSES: Final = {
     "SuccessiveHalvingPruner": "successive-halving",
     "HyperbandPruner": "hyperband",
     "ThresholdPruner": "threshold",
-    "PatientPruner": "patient",
     "NopPruner": "none",
 }
 # Settings that a name always states, since the name's defaults differ from the class's.
@@ -240,8 +239,6 @@ def name_of_object(setting: str, value: Any, epochs: int) -> str:
 def _name_of_optunas(setting: str, name: str, value: Any) -> str:
     from studies.libraries.optuna_parts import settings_of
 
-    if name == "patient":
-        return _name_of_patient(value)
     if inspect.isclass(value) and name not in _ALWAYS:
         return name
     value = value() if inspect.isclass(value) else value
@@ -253,22 +250,6 @@ def _name_of_optunas(setting: str, name: str, value: Any) -> str:
             hint=f"Give them after its name: {setting}={name + ',SETTING=VALUE'!r}.",
         )
     return with_options(name, {key: _plain(key, item) for key, item in settings.items()})
-
-
-def _name_of_patient(value: Any) -> str:
-    """Returns the name of a patient pruner, with its own settings and its median pruner's."""
-    from studies.libraries.optuna_parts import attribute
-
-    median = None if inspect.isclass(value) else attribute(value, "wrapped_pruner")
-    if type(median).__name__ != "MedianPruner":
-        raise EngineError(
-            "A PatientPruner is taken with a MedianPruner in it, as in "
-            "PatientPruner(MedianPruner(), patience=3)",
-            received=median,
-        )
-    own = {name: attribute(value, name) for name in ("patience", "min_delta")}
-    inner = split_options(_name_of_optunas("pruner", "median", median))[1]
-    return with_options("patient", {**inner, **own})
 
 
 def _name_of_oracle(name: str, value: Any, epochs: int) -> str:

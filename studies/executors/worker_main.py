@@ -2,17 +2,15 @@
 
 It is started by its path (``python -P worker_main.py``), never as a module and never by forking, so
 that neither its folder nor its parent's state affects the study's code. It opens no database. When
-its driver ends, a thread ends it; if C code lets no thread run, a watchdog process does.
+its driver ends, a thread ends it, as soon as C code lets the thread run.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib.util
 import os
 import pickle
-import select
 import shutil
 import signal
 import sys
@@ -33,8 +31,6 @@ ENDED = "ended\n"
 # These bytes were read from the driver after a line.
 _unread = bytearray()
 _STDIN = 0
-# The thread has so many seconds to end this process, before the watchdog does.
-_SECONDS_TO_END = 3.0
 # Removing a folder fails if a file is written into it meanwhile: it is tried so often.
 _REMOVALS = 20
 
@@ -48,7 +44,6 @@ def main() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     address, key, threads, folder, study = _read_line().split("\t")
     shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
-    _start_watchdog(shared)
     watcher = threading.Thread(target=_end_with_driver, args=(shared,), daemon=True)
     watcher.start()
     _import_kerastudy()
@@ -81,51 +76,6 @@ def _remove(shared: Path) -> None:
         shutil.rmtree(shared, ignore_errors=True)
         if not shared.exists():
             return
-
-
-def _start_watchdog(shared: Path) -> None:
-    """Starts a process that does what `_end_with_driver` does, if that thread can't run.
-
-    A thread needs the interpreter's lock, which a call into C code may hold for hours. The watchdog
-    is forked while this process has only one thread, which is cheap. It is no child of this
-    process, so that user code that waits for its children does not wait for the watchdog.
-    """
-    if sys.platform != "linux":
-        return
-    # The thread must suffice on an old system, or without room for another process.
-    with contextlib.suppress(OSError, AttributeError):
-        worker = os.pidfd_open(os.getpid())
-        child = os.fork()
-        if not child:
-            try:
-                if not os.fork():
-                    _watch(worker, shared)
-            finally:
-                os._exit(0)
-        os.waitpid(child, 0)
-        os.close(worker)
-
-
-def _watch(worker: int, shared: Path) -> None:
-    """Waits for the worker or its driver to end; if the driver ends first, ends the worker."""
-    # Stopping a service signals all of its processes, but the watchdog must outlive the worker.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Keep neither the worker's pipe nor its folder in use.
-    os.chdir("/")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    ends = select.poll()
-    ends.register(worker, select.POLLIN)
-    either = select.poll()
-    either.register(worker, select.POLLIN)
-    # Nothing is read from the driver here: poll reports that it has closed the connection.
-    either.register(_STDIN, 0)
-    ended = [descriptor for descriptor, _ in either.poll()]
-    if worker in ended or ends.poll(_SECONDS_TO_END * 1000):
-        return
-    signal.pidfd_send_signal(worker, signal.SIGKILL)
-    _remove(shared)
 
 
 def _read_line() -> str:
@@ -205,7 +155,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.training import begin_trial, change_threads, configure_tensorflow
 
     configure_tensorflow(message.threads)
-    # The launch, or a watchdog, removes this code. Files that the user's code writes stay.
+    # The launch, or the thread above, removes this code. Files that the user's code writes stay.
     write_generated_code_into(message.shared)
     # Random operations need a seed, at the top level of a study file too.
     begin_trial(0)

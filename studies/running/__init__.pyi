@@ -1,6 +1,4 @@
-from .budget import TICK as TICK
-from .budget import AwakeClock as AwakeClock
-from .budget import TimeLimit as TimeLimit
+from .budget import Clock as Clock
 from .definitions import differences as differences
 from .definitions import warnings_of as warnings_of
 from .driver import task_of as task_of
@@ -11,5 +9,4 @@ from .launch import run_study as run_study
 from .opening import server_for as server_for
 from .retention import Retention as Retention
 from .starting_values import read_rows as read_rows
-from .trials import Running as Running
 from .trials import ValidationParts as ValidationParts

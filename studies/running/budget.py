@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 from search_spaces.texts import duration
@@ -57,73 +56,28 @@ def reached(
 _EPOCHS_OF_GRACE = 2
 _SECONDS_OF_GRACE = 2.0
 _SECONDS_BETWEEN_LOOKS = 0.5
-TICK = 0.25
-# A tick takes longer on a busy machine, and much longer in a process that was stopped.
-_LONGEST_TICK = 1.0
-# So long after a stop, this process has read all messages that came before or during the stop.
-_SECONDS_TO_CATCH_UP = 4 * TICK
+# If two looks are further apart, this process was stopped or busy, and its workers perhaps stopped.
+_LONGEST_BETWEEN_LOOKS = 4 * _SECONDS_BETWEEN_LOOKS
 
 
-class AwakeClock:
-    """A context manager that counts the seconds in which this process runs.
+class Clock:
+    """Counts the seconds of a launch."""
 
-    The time of a stop (SIGSTOP, a closed lid) does not count, so that a stop cuts no trial: if a
-    tick takes more than a second too long, only its CPU time counts. A shorter stop looks like a
-    busy machine, and counts.
-    """
-
-    def __init__(
-        self,
-        now: Callable[[], float] = time.monotonic,
-        used: Callable[[], float] = time.process_time,
-    ) -> None:
-        self.seconds = 0.0
-        self._now, self._used = now, used
-        self._last, self._last_used = now(), used()
-        self._awake_since = -_SECONDS_TO_CATCH_UP
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
-
-    def __enter__(self) -> AwakeClock:
-        """Starts the clock."""
-        self._last, self._last_used = self._now(), self._used()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stops the clock."""
-        self._ended.set()
-        self._thread.join()
+    def __init__(self) -> None:
+        self._began = time.monotonic()
 
     @property
-    def caught_up(self) -> bool:
-        """Whether enough time has passed since a stop to read the messages that came by then."""
-        # The thread that ticks may not have run yet after a stop.
-        ticks = self._now() - self._last <= TICK + _LONGEST_TICK
-        return ticks and self.seconds - self._awake_since >= _SECONDS_TO_CATCH_UP
-
-    def tick(self) -> None:
-        """Counts the time since the last tick."""
-        now, used = self._now(), self._used()
-        passed = now - self._last
-        # A long call that lets no other thread run is no stop: it uses CPU time.
-        awake = min(passed, max(TICK, used - self._last_used))
-        if passed - awake > _LONGEST_TICK:
-            self._awake_since = self.seconds + awake
-            passed = awake
-        self.seconds += passed
-        self._last, self._last_used = now, used
-
-    def _run(self) -> None:
-        while not self._ended.wait(TICK):
-            self.tick()
+    def seconds(self) -> float:
+        """The seconds since the launch began."""
+        return time.monotonic() - self._began
 
 
 class TimeLimit:
     """Cuts trainings whose time is up."""
 
-    def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
+    def __init__(self, seconds: float | None, clock: Clock) -> None:
         self._seconds, self._clock = seconds, clock
+        self._looked = clock.seconds
         # Trials in `_ending` end after their present epoch. The processes of trials in `_hanging`
         # were ended.
         self._ending: set[int] = set()
@@ -141,16 +95,19 @@ class TimeLimit:
             return True
         return False
 
-    def hanging(self, trainings: Iterable[Running]) -> list[int]:
+    def hanging(self, trainings: Collection[Running]) -> list[int]:
         """Returns the numbers of trials whose time is up and whose present epoch takes too long."""
         numbers: list[int] = []
-        # After a stop of this process, messages of these trainings may not be read yet.
-        if self._seconds is None or not self._clock.caught_up:
+        now = self._clock.seconds
+        since, self._looked = now - self._looked, now
+        if self._seconds is None:
             return numbers
+        if since > _LONGEST_BETWEEN_LOOKS:
+            for running in trainings:
+                running.postpone(since)
         for running in trainings:
             grace = running.longest_epoch * _EPOCHS_OF_GRACE + _SECONDS_OF_GRACE
-            waited = self._clock.seconds - running.last_epoch
-            hangs = not running.longest_epoch or waited > grace
+            hangs = not running.longest_epoch or now - running.last_epoch > grace
             if self._is_up(running) and hangs and running.trial.number not in self._hanging:
                 numbers.append(running.trial.number)
         return numbers

@@ -17,7 +17,7 @@ from studies.definition import AtTheEnd, trial_seed
 from studies.engines import Curve
 from studies.executors import Executor, Job, Jobs, result_of_lost, run_jobs, spec_of
 from studies.progress import Progress
-from studies.running.budget import INTERRUPTED, AwakeClock, Ending, TimeLimit
+from studies.running.budget import INTERRUPTED, Clock, Ending, TimeLimit
 from studies.running.definitions import joinable
 from studies.running.proposals import EngineOf, Proposals
 from studies.running.retention import Retention
@@ -73,7 +73,7 @@ class Driver(Jobs):
         self._lost: dict[int, int] = {}
         # These results are not in the record yet.
         self._results: list[TrialResult] = []
-        self._clock = AwakeClock()
+        self._clock = Clock()
         self._time_limit = TimeLimit(description.trial_timeout, self._clock)
         self.seconds = self._time_limit.seconds_to_wait
         self._first_trials = FirstTrials(description, recorded)
@@ -93,8 +93,7 @@ class Driver(Jobs):
             self._description, finished, self._description.trials, self._best_shown()
         )
         try:
-            with self._clock:
-                run_jobs(self._executor, self, self._progress)
+            run_jobs(self._executor, self, self._progress)
             self._proposals.tell_all()
         except BaseException:
             # The next launch ends trials that can't be ended now.

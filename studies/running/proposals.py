@@ -17,7 +17,7 @@ from search_spaces import SearchSpace
 from search_spaces.errors import EngineError, KerastudyError
 from studies.engines import Curve, Engine
 from studies.error_texts import describe
-from studies.running.budget import AwakeClock, Ending, reached
+from studies.running.budget import Clock, Ending, reached
 from studies.running.definitions import most_epochs
 from studies.running.trials import Running, StudyTrials
 from tracking.history.trials import best_trial, joined
@@ -51,7 +51,7 @@ class Proposals:
         curve: Curve,
         journal: Journal,
         trials: StudyTrials,
-        clock: AwakeClock,
+        clock: Clock,
         say: Callable[[str], None],
     ) -> None:
         self._engine_of, self._curve = engine_of, curve
@@ -129,8 +129,8 @@ class Proposals:
 
     def _ask(self, number: int) -> Proposal | None:
         with _naming("engine", "when it was asked for a trial"):
-            given = self.description.first_values(number)
-            return self.engine.ask(given, self._next if self._lag else None)
+            choice = self.description.first_values(number)
+            return self.engine.ask(choice, self._next if self._lag else None)
 
     def _lacks(self, number: int) -> bool:
         """Returns whether the engine needs more results before it proposes this trial."""

@@ -50,6 +50,11 @@ class Running:
         """Notes that the fit has not begun yet."""
         self.began = self.last_epoch = now
 
+    def postpone(self, seconds: float) -> None:
+        """Does not count some seconds, in which the fit may have been stopped."""
+        self.began += seconds
+        self.last_epoch += seconds
+
     def take_epoch(self, epoch: EpochResult, now: float) -> None:
         """Takes an epoch that has ended."""
         self.epochs.append(epoch)
@@ -265,10 +270,6 @@ class FirstTrials:
         )
 
 
-# If so many trials have equal data, the data does not depend on hyperparameters.
-_ALIKE = 2
-
-
 class ValidationParts:
     """Follows the validation parts of trials, if their data depends on hyperparameters.
 
@@ -276,59 +277,32 @@ class ValidationParts:
     """
 
     def __init__(self, recorded: Iterable[TrialRecord]) -> None:
+        # The first trial that was validated on each part, by the part's digest. It is empty if all
+        # trials have the study's own data.
         self._first: dict[str, int] = {}
         self._told = False
-        # The trials of an objective function in earlier launches, by the digest of their data.
-        self._before: dict[str, list[int]] = {}
         for trial in recorded:
             if isinstance(trial, EndedTrial):
                 self._note(trial)
-                if trial.result.trainer == "objective" and trial.result.data_digest:
-                    self._before.setdefault(trial.result.data_digest, []).append(trial.number)
-
-    @property
-    def count(self) -> int:
-        """The number of different validation parts; 0 if all trials have the study's own data."""
-        return len(self._first)
 
     def take(self, trial: EndedTrial) -> str:
         """Takes an ended trial; returns a warning, once, if its value can't be compared."""
         self._note(trial)
-        if self._told:
-            return ""
-        self._told = self.count > 1
-        if trial.result.trainer == "objective":
-            return self._of_objective(trial)
-        if not self._told:
-            return ""
-        first, other = list(self._first.values())[:2]
-        return (
-            f"warning: trial {other} was validated on other samples than trial {first}, as the "
-            "data depends on hyperparameters: their values do not compare. Give all trials the "
-            "same validation targets, by validation=(x, y)."
-        )
-
-    def _of_objective(self, trial: EndedTrial) -> str:
-        """Returns a warning on a trial of an objective function, which loads its data itself."""
-        if self._told:
-            first, other = list(self._first.values())[:2]
-            return (
-                f"warning: trial {other} was validated on other samples than trial {first}: the "
-                "data has changed, or the objective function draws the samples by chance. Their "
-                "values do not compare. Split the data by a fixed seed, such as random_state=0."
-            )
-        before, now = self._before, trial.result.data_digest
-        if len(before) != 1 or not now or now in before:
-            return ""
-        # Trials of different hyperparameters had the same data, so another cause changed it.
-        (numbers,) = before.values()
-        if len(numbers) < _ALIKE:
+        if self._told or len(self._first) < 2:
             return ""
         self._told = True
+        first, other = list(self._first.values())[:2]
+        why, what_to_do = (
+            "as the data depends on hyperparameters",
+            "Give all trials the same validation targets, by validation=(x, y).",
+        )
+        if trial.result.trainer == "objective":
+            # An objective function loads its data itself.
+            why = "as the data has changed, or the objective function draws the samples by chance"
+            what_to_do = "Split the data by a fixed seed, such as random_state=0."
         return (
-            f"warning: trial {trial.number} was trained on other data than the {len(numbers)} "
-            "trials before this launch: their values may not compare. To start a new study, give "
-            "another name with --name."
+            f"warning: trial {other} was validated on other samples than trial {first}, {why}: "
+            f"their values do not compare. {what_to_do}"
         )
 
     def _note(self, trial: EndedTrial) -> None:

@@ -53,7 +53,7 @@ def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) ->
     assert not alive
 
 
-# A terminal sends Ctrl-C to all of them too: see `test_signals`.
+# A terminal sends Ctrl-C to all of them too: see below.
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_to_all_of_its_processes_costs_no_trial(
@@ -130,19 +130,3 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     arguments += ["--executor", "in-process", "--verify", "off", "--json"]
     resumed = as_json(kerastudy_here(tmp_path, *arguments))
     assert resumed["trials"]["complete"] == 3
-
-
-# Trials that are stopped at once are in `test_stopping`, signals to a launch in `test_signals`.
-@pytest.mark.exhaustive
-def test_twice_stops_at_once_and_loses_nothing_that_was_done(tmp_path: Path) -> None:
-    write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
-    create_store(tmp_path / "kerastudy-store")
-    process, said = launched(tmp_path)
-    process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGINT)
-    rest = said.read()
-    assert process.wait() == 130, rest
-    assert "Traceback" not in rest
-    assert not [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]
-    shown = as_json(kerastudy_here(tmp_path, "show", "작은 연구", "--json"))
-    assert shown["trials"]["running"] == 0

@@ -1,91 +1,196 @@
-"""Faults at each step of what a driver writes.
+"""Studies on simulated workers where everything fails that can.
+
+Workers die, fall silent and send late, or send twice; nodes are lost; the driver is killed or
+interrupted at a step of what it writes, the power fails, or its writes are refused, and it is
+launched again. The driver, the engine and the store are real. Each launch is a forked process, with
+a clock of its own: the same plan does the same again.
 
 A program of its own, so that what it forks from has Optuna in memory, TensorFlow not, and no
-database open. It reads plans, a line each, and answers each with a line:
+database open. It reads orders, a line each, and answers each with a line:
 
-    echo '{"folder": "/tmp/x", "fault": "kill", "part": "all", "settings": {…}, "every": true}' |
-        python tests/support/faults.py /tmp/y
-
-What a process that is killed at a step leaves is the folder as other processes see it at that
-moment: a copy is taken, and launched in. Being killed just after a step leaves the same as just
-before the next, so there is a copy before each step and one after the last. Processes that are
-really killed are in `test_driver` and in `tests/chaos`. Writes are refused in processes that are
-forked for one refusal each.
+    echo '{"folder": "/tmp/x", "seeds": [6]}' | python tests/support/faults.py /tmp/y
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
 import re
 import shutil
+import signal
 import sys
+import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+from unittest import mock
 
-import scripted
 import study_record
-from scripted import ScriptedExecutor, describe, run_study
+from scripted import (
+    ScriptedExecutor,
+    describe,
+    loss,
+    run_study,
+    save_made_up_model,
+    write_checkpoint,
+)
+from unbroken import broken, interrupted
 from write_steps import NEEDS_NO_ROOM, Steps
 
-import kerastudy as ks
+from benchmarks.many_workers.cluster import Faults, SimulatedCluster, Training
 from search_spaces import SearchSpace
 from studies.commands import telling_errors
 from studies.progress import NoProgress
-from tracking.records import TrialSpec
+from tracking.records import TrialResult, TrialSpec
+from tracking.store import create_store
 
-# "kill" leaves what a killed process would; "kill twice" has the launch after that killed too, at
-# a step that is drawn; "power" leaves what a power failure may: the journal lacks what it was told
-# last. The others refuse every write from there on.
-Fault = Literal["kill", "kill twice", "power", "full", "read-only"]
-# Where: in making the store, in a launch in a store that is there, in the trials of that launch.
-Part = Literal["store", "all", "trials"]
+# "power" kills too, and then the journal lacks what it was told last. "full" and "read-only" refuse
+# every write from there on.
+Fault = Literal["kill", "power", "interrupt", "interrupt twice", "full", "read-only"]
+NAME = "faults"
+# A launch that is interrupted over and over comes to an end.
+_MOST_FAULTS = 3
 
 
 class Executor(ScriptedExecutor):
     """Saves a champion too, without a model in it."""
 
     def save_champion(
-        self,
-        spec: TrialSpec,
-        checkpoint: Path,
-        space: SearchSpace,
-        folder: Path,
-        weights_sha256: str = "",
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        from mlflow.models import Model
-
-        folder.mkdir()
-        (folder / "weights").write_bytes(checkpoint.read_bytes())
-        Model().save(str(folder / "MLmodel"))
-        return {}
+        return save_made_up_model(folder, checkpoint)
 
 
-def launch(root: Path, settings: Mapping[str, Any]) -> int:
-    """Launches the study as the command does; returns the exit code."""
-    workers = settings.get("workers", 1)
-    executor = Executor(
-        describe(name="faults", keep=1, **{k: v for k, v in settings.items() if k in _SETTINGS}),
-        workers=workers,
-        infeasible=set(settings.get("infeasible", ())),
-        joined={n: [ks.Float("late", 0.0, 1.0)] for n in settings.get("joins", ())},
+class Workers(SimulatedCluster):
+    """Workers whose trainings leave what real ones do."""
+
+    def is_infeasible(self, spec: TrialSpec) -> bool:
+        return bool(spec.values["units"] > 58)
+
+    def ended(self, training: Training, result: TrialResult) -> TrialResult:
+        task, spec = training.task, training.spec
+        if self.is_infeasible(spec):
+            reason = "the builder raised ValueError: no"
+            return TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat)
+        digest = ""
+        if result.state != "interrupted" and result.best and task.may_stay(result.best):
+            digest = write_checkpoint(task.checkpoint, spec)
+        return replace(
+            result,
+            weights_sha256=hashlib.sha256(f"{result.best}".encode()).hexdigest(),
+            checkpoint_sha256=digest,
+            unsaved="",
+            trainer="plain",
+        )
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        return save_made_up_model(folder, checkpoint)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study, and what happens to it.
+
+    Attributes:
+        seed: All else follows from it.
+        settings: Of the study.
+        workers: How many there are, so many on a node.
+        faults: Of workers and nodes.
+        of_driver: What happens to each launch's driver, and after what share of its steps.
+    """
+
+    seed: int
+    settings: dict[str, Any]
+    workers: int = 1
+    on_node: int = 1
+    faults: Faults = field(default_factory=Faults)
+    of_driver: tuple[tuple[Fault, float], ...] = ()
+
+    @classmethod
+    def of(cls, seed: int) -> Plan:
+        """Draws one."""
+        drawn = random.Random(seed)
+        workers = drawn.choice([1, 2, 3, 4, 6, 9])
+        settings: dict[str, Any] = {
+            "trials": drawn.randint(4, 14),
+            "epochs": drawn.randint(1, 4),
+            "keep": drawn.choice([1, 3, None]),
+            "pruner": drawn.choice(["none", "median,n_startup_trials=2", "successive-halving"]),
+            "engine": drawn.choice(["optuna:tpe", "optuna:tpe", "optuna:random"]),
+            "deterministic": drawn.random() < 0.7,
+        }
+        kind = drawn.random()
+        if kind < 0.15:
+            settings |= {"repeats": 2, "trials": drawn.randint(2, 5)}
+        elif kind < 0.3:
+            settings |= {"folds": 2, "cross_validation": "2", "trials": drawn.randint(2, 5)}
+        rates = Faults(
+            dies=drawn.choice([0.0, 0.1, 0.3]),
+            silent=drawn.choice([0.0, 0.1, 0.3]),
+            twice=drawn.choice([0.0, 0.2, 0.5]),
+            nodes=drawn.choice([0.0, 60.0, 240.0]),
+            noticed=drawn.choice([0.0, 1.0, 10.0]),
+            replaced=drawn.choice([0.0, 5.0, 100.0]),
+            late=drawn.choice([0.5, 20.0, 200.0]),
+        )
+        kinds: list[Fault] = ["kill", "kill", "interrupt", "interrupt twice", "full", "read-only"]
+        count = drawn.randint(0, _MOST_FAULTS)
+        on_node = drawn.randint(1, 4)
+        of_driver = tuple((drawn.choice(kinds), drawn.random()) for _ in range(count))
+        return cls(seed, settings, workers, on_node, rates, of_driver)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the study is promised to be the same on any clock."""
+        return bool(self.settings["deterministic"]) or self.workers == 1
+
+
+@dataclass
+class StepsOfDriver(Steps):
+    """Does something to this process at a step of what it writes."""
+
+    to_driver: Fault | None = None
+
+    def step(self, what: str, error: Any) -> None:
+        number = len(self.seen)
+        if number == self.at and self.to_driver in ("kill", "power"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        interrupts = {"interrupt": (self.at,), "interrupt twice": (self.at, self.at + 3)}
+        if number in interrupts.get(self.to_driver or "", ()):
+            signal.raise_signal(signal.SIGINT)
+        super().step(what, error)
+
+
+def launch(plan: Plan, root: Path, *, disturbed: bool, seed: int) -> int:
+    """Launches a study as the command does; returns the exit code."""
+    description = describe(**{"name": NAME, "keep": 1, "seed": plan.seed, **plan.settings})
+    workers = Workers(
+        description,
+        plan.workers,
+        lambda spec, epoch: {"loss": loss(spec, epoch) / 2, "val_loss": loss(spec, epoch)},
+        faults=plan.faults if disturbed else Faults(),
+        seed=seed,
+        on_node=plan.on_node,
+        spent=lambda: 0.0,
     )
     run = telling_errors(
-        lambda: run_study(executor, store=root, progress=NoProgress(), workers=workers)
+        lambda: run_study(
+            workers, store=root, progress=NoProgress(), workers=plan.workers, report=False
+        )
     )
-    try:
-        run()
-    except SystemExit as error:
-        return int(str(error.code))
+    with mock.patch.object(time, "monotonic", workers.now):
+        try:
+            run()
+        except SystemExit as error:
+            return int(str(error.code))
     return 0
-
-
-_SETTINGS = ("trials", "epochs", "pruner", "repeats", "discovered", "seed", "deterministic")
 
 
 def in_child(action: Callable[[], int], errors: Path) -> int:
@@ -107,226 +212,198 @@ def in_child(action: Callable[[], int], errors: Path) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def contents(folder: Path) -> dict[str, bytes | None]:
-    """Returns all files in a folder, and folders."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
-    }
+@dataclass
+class Campaign:
+    """A study that is run undisturbed, and then with faults.
+
+    Attributes:
+        plan: The study, and what happens to its workers.
+        folder: For all.
+        template: A new store, to be copied; None: the launches make it.
+        happened: What did happen.
+    """
+
+    plan: Plan
+    folder: Path
+    template: Path | None
+    happened: Counter[str] = field(default_factory=Counter)
+
+    def undisturbed(self) -> dict[str, Any]:
+        """Returns the steps and the record of the undisturbed study."""
+        self.folder.mkdir(parents=True)
+        self._answer, self._errors = self.folder / "answer.json", self.folder / "errors"
+        root = self._new_store("calm")
+        code = in_child(lambda: self._launch(root, None, 99), self._errors)
+        assert code == 0, f"undisturbed it ended by {code}: {self._errors.read_text()}"
+        self._expected = json.loads(self._answer.read_text())
+        return dict(self._expected)
+
+    def disturbed(self, faults: Iterable[tuple[Fault, int]]) -> list[str]:
+        """Returns what is wrong with the record after a launch for each fault, and one without."""
+        root = self._new_store("store")
+        for number, fault in enumerate([*faults, None]):
+            code = in_child(lambda f=fault, n=number: self._launch(root, f, n), self._errors)
+            told = self._errors.read_text()
+            if code == 0:
+                break
+            if fault is None or not _as_it_should(fault[0], code, told):
+                return [f"launch {number} ({fault}) ended by {code}: {told}"]
+            self.happened[fault[0]] += 1
+            if fault[0] == "power":
+                _lose_the_last(root, random.Random(fault[1]))
+        answered = json.loads(self._answer.read_text())
+        self.happened += Counter(answered["happened"])
+        found = [*answered["left"], *answered["broken"]]
+        if self.plan.repeatable:
+            found += study_record.differences(self._expected["record"], answered["record"])
+        # The record may have lost a model together with the power: nobody sees it.
+        return [f for f in found if not self.happened["power"] or "a model of no" not in f]
+
+    def _new_store(self, name: str) -> Path:
+        root = self.folder / name
+        shutil.rmtree(root, ignore_errors=True)
+        if self.template is not None:
+            shutil.copytree(self.template, root)
+        return root
+
+    def _launch(self, root: Path, fault: tuple[Fault, int] | None, number: int) -> int:
+        """Launches, in a process of its own, and reads the record if the study is complete."""
+        steps = StepsOfDriver(root)
+        if fault is not None:
+            steps.to_driver, steps.at = fault
+            if fault[0] in ("full", "read-only"):
+                steps.fault = fault[0]
+        steps.watch()
+        # The clocks of two launches differ.
+        seed = self.plan.seed * 100 + number
+        code = launch(self.plan, root, disturbed=root.name != "calm", seed=seed)
+        if code == 0:
+            seen = [*steps.seen]
+            engine = self.plan.settings.get("engine", "optuna:tpe")
+            answer = {
+                "steps": seen,
+                "record": study_record.read_record(root, NAME, engine),
+                "left": study_record.left_behind(root),
+                "broken": list(broken(root, NAME, self.plan.settings["trials"])),
+                "happened": {"interrupted trainings": interrupted(root)},
+            }
+            self._answer.write_text(json.dumps(answer))
+        return code
 
 
-def _lose_the_last(log: Path, rng: random.Random) -> None:
-    """Cuts the end of a database's write-ahead log off, somewhere in its last quarter."""
-    if log.exists():
+def _lose_the_last(root: Path, rng: random.Random) -> None:
+    """Cuts the end of each journal's write-ahead log off, somewhere in its last quarter."""
+    for log in root.glob("*/journal.db-wal"):
         size = log.stat().st_size
         os.truncate(log, size - rng.randrange(size // 4 + 1))
 
 
-_COPIES = ("kill", "kill twice", "power")
-# What takes long is tried at some of the steps: at each of so many, or at a third of those.
-_EVERY = {"power": 6, "kill twice": 8}
-_PARTS = {
-    "store": ("", "commit journal.db: INSERT searches"),
-    "all": ("", "the end"),
-    "trials": ("commit journal.db: INSERT trials", "commit journal.db: INSERT champions"),
-}
+def _as_it_should(fault: Fault, code: int, told: str) -> bool:
+    if fault in ("kill", "power"):
+        return code == -signal.SIGKILL
+    if fault in ("full", "read-only"):
+        return code == 2 and told.startswith("kerastudy: ") and told.count("\n") == 1
+    return code == 130
 
 
-def _kind(step: str) -> str:
-    """Returns a step without the numbers and ids in it."""
-    if "/" not in step and step.startswith("os.mkdir"):
-        step = "os.mkdir"
-    return re.sub(r"[0-9a-f]{32}|\d+", "…", step)
+def campaigns(folder: Path, seeds: Iterable[int]) -> Iterator[tuple[Campaign, list[str]]]:
+    """Runs the study of each seed; yields what happened, and what is wrong then."""
+    template = _template(folder)
+    for seed in seeds:
+        campaign = Campaign(Plan.of(seed), folder / f"study-{seed}", template)
+        try:
+            steps = len(campaign.undisturbed()["steps"])
+            faults = [(kind, int(share * steps)) for kind, share in campaign.plan.of_driver]
+            found = campaign.disturbed(faults)
+        except AssertionError as error:
+            found = [str(error)]
+        yield campaign, found
+        if not found:
+            shutil.rmtree(campaign.folder)
+
+
+# Every way for a trial to end, and a best one that takes the first one's place.
+EACH_STATE = Plan(
+    0,
+    {
+        "trials": 4,
+        "epochs": 3,
+        "pruner": "successive-halving",
+        "engine": "optuna:random",
+        "deterministic": True,
+    },
+)
+
+
+def at_each_step(folder: Path, fault: Fault, *, every: bool, new_store: bool) -> dict[str, Any]:
+    """Runs a study with one fault, at one step after another; returns what went wrong at which.
+
+    Args:
+        folder: For the studies.
+        fault: What happens.
+        every: Whether it happens at every step; else at the last one for each table and folder.
+        new_store: Whether it happens while the store is made; else later.
+    """
+    campaign = Campaign(EACH_STATE, folder / "steps", None if new_store else _template(folder))
+    answer = campaign.undisturbed()
+    steps = dict(enumerate(answer["steps"]))
+    if new_store:
+        begun = next(at for at, step in steps.items() if "INSERT searches" in step)
+        steps = {at: step for at, step in steps.items() if at <= begun}
+    if fault in ("full", "read-only"):
+        # What needs room is refused by a full disk; the rest, by one that can't be written.
+        needed = fault == "full"
+        steps = {n: s for n, s in steps.items() if s.startswith(NEEDS_NO_ROOM) != needed}
+    if not every:
+        last = {_place(step): at for at, step in steps.items()}
+        steps = {at: step for at, step in steps.items() if last[_place(step)] == at}
+    wrong = {f"{at} {what}": campaign.disturbed([(fault, at)]) for at, what in steps.items()}
+    return {
+        "tried": [*steps.values()],
+        "failures": {at: found for at, found in wrong.items() if found},
+        "states": [trial["state"] for trial in answer["record"]["trials"].values()],
+        "champions": len(answer["record"]["champion"]),
+    }
 
 
 def _place(step: str) -> str:
-    """Returns what a step is done to: a table, the files of a folder."""
+    """Returns what a step is done to: a table, or the files of a folder."""
     what, _, table = step.partition(":")
-    return f"{what}{table.split(',')[0]}" if table else _kind(step).partition("/")[0]
+    if table:
+        return f"{what}{table.split(',')[0]}"
+    return re.sub(r"[0-9a-f]{32}|\d+", "…", step).partition("/")[0]
 
 
-@dataclass
-class Cases:
-    """A study that is launched again and again, each time with a fault at another step.
-
-    Attributes:
-        folder: For its store, and for what is told of it.
-        part: Where the faults are.
-        settings: Of the study.
-        every: Whether there is one at every step; else at one for each table and folder.
-    """
-
-    folder: Path
-    part: Part
-    settings: Mapping[str, Any]
-    every: bool = False
-
-    def __post_init__(self) -> None:
-        self._store, self._template = self.folder / "store", self.folder / "template"
-        self._copies = self.folder / "copies"
-        self._errors, self._answer = self.folder / "errors", self.folder / "answer.json"
-
-    def run(self, fault: Fault) -> dict[str, Any]:
-        """Returns the steps, and what went wrong at which."""
-        self.folder.mkdir(exist_ok=True)
-        if self.part != "store":
-            self._told(self._make_store)
-            shutil.copytree(self._store, self._template)
-        self._told(lambda: self._undisturbed(self._copies if fault in _COPIES else None))
-        answer = json.loads(self._answer.read_text())
-        expected = answer["record"]
-        tried = self._tried(fault, answer["steps"])
-        failures = {}
-        for at, what in tried.items():
-            found = self._case(fault, at, expected, len(answer["steps"]))
-            if found:
-                failures[f"{at} {what}"] = found
-        return {"tried": list(tried.values()), "failures": failures, "record": expected}
-
-    def _tried(self, fault: Fault, steps: list[str]) -> dict[int, str]:
-        """Returns the steps at which there is to be a fault, by number."""
-        begin, end = _PARTS[self.part]
-        first = next(i for i, step in enumerate(steps) if step.startswith(begin))
-        last = next(i for i, step in enumerate(steps) if step.startswith(end))
-        tried = dict([*enumerate(steps)][first : last + 1])
-        if fault in _EVERY:
-            each = _EVERY[fault] * (1 if self.every else 3)
-            return {at: step for at, step in tried.items() if at % each == 3}
-        if fault == "kill" and self.part == "all":
-            tried = self._unlike(tried)
-            if not self.every:
-                # The last of each: more has gone before.
-                places = {_place(step): at for at, step in tried.items()}
-                tried = {at: step for at, step in tried.items() if places[_place(step)] == at}
-        if fault != "kill" or self.part == "store":
-            # What is refused at one trial's writes is refused at another's.
-            kind = _kind if self.every or self.part == "store" else _place
-            kinds = {kind(step): at for at, step in reversed(tried.items())}
-            tried = {at: step for at, step in tried.items() if kinds[kind(step)] == at}
-        if fault == "full":
-            tried = {i: s for i, s in tried.items() if not s.startswith((*NEEDS_NO_ROOM, "the"))}
-            return tried if self.every else dict([*tried.items()][::2])
-        if fault == "read-only":
-            # What needs room has been refused by a full disk.
-            return {i: s for i, s in tried.items() if s.startswith(NEEDS_NO_ROOM)}
-        return tried
-
-    def _unlike(self, steps: dict[int, str]) -> dict[int, str]:
-        """Returns the steps before which the folder was not as before the last one.
-
-        It was where a step failed, as making a folder does that has no parent yet.
-        """
-        found, before = {}, None
-        for at, step in steps.items():
-            now = contents(self._copies / str(at))
-            if now != before:
-                found[at], before = step, now
-        return found
-
-    def _case(self, fault: Fault, at: int, expected: object, steps: int) -> list[str]:
-        shutil.rmtree(self._store)
-        found: list[str] = []
-        if fault in _COPIES:
-            copy = self._copies / str(at)
-            if copy.exists():
-                copy.rename(self._store)
-            if fault == "power":
-                for log in self._store.glob("*/journal.db-wal"):
-                    _lose_the_last(log, random.Random(at))
-            if fault == "kill twice":
-                # About as many steps are left.
-                self._killed_again(random.Random(at).randrange(steps - at))
-        else:
-            shutil.copytree(self._template, self._store)
-            found += self._refused(fault, at)
-        try:
-            self._told(self._again)
-        except AssertionError as error:
-            return [*found, str(error)]
-        answer = json.loads(self._answer.read_text())
-        found += study_record.differences(expected, answer["record"])
-        if fault == "power":
-            # A model that the record has lost: nobody sees it.
-            answer["left"] = [left for left in answer["left"] if "a model of no" not in left]
-        return found + answer["left"]
-
-    def _killed_again(self, step: int) -> None:
-        """Leaves what a launch would that was killed at a step, or its end if there is none."""
-        copies = self.folder / "copies of another launch"
-        self._told(lambda: self._undisturbed(copies, step))
-        if copies.exists():
-            shutil.rmtree(self._store)
-            (copies / str(step)).rename(self._store)
-            copies.rmdir()
-
-    def _refused(self, fault: Fault, at: int) -> list[str]:
-        def launch_in_vain() -> int:
-            assert fault in ("full", "read-only")
-            Steps(self._store, fault=fault, at=at).watch()
-            return launch(self._store, self.settings)
-
-        code = in_child(launch_in_vain, self._errors)
-        told = self._errors.read_text()
-        as_it_should = code == 2 and told.startswith("kerastudy: ") and told.count("\n") == 1
-        return [] if as_it_should else [f"it ended by {code} and told: {told}"]
-
-    def _told(self, action: Callable[[], int]) -> None:
-        code = in_child(action, self._errors)
-        assert code == 0, f"{action.__name__} ended by {code}: {self._errors.read_text()}"
-
-    def _make_store(self) -> int:
-        from tracking.store import create_store
-
-        create_store(self._store)
-        return 0
-
-    def _undisturbed(self, copies: Path | None, copied: int | None = None) -> int:
-        steps = Steps(self._store, copies=copies, copied=copied)
-        steps.watch()
-        code = launch(self._store, self.settings)
-        steps.step("the end", AssertionError)
-        seen = list(steps.seen)
-        self._write_answer(seen)
-        return code
-
-    def _again(self) -> int:
-        code = launch(self._store, self.settings)
-        self._write_answer([])
-        return code
-
-    def _write_answer(self, steps: list[str]) -> None:
-        answer = {
-            "steps": steps,
-            "record": study_record.read_record(self._store, "faults"),
-            "left": study_record.left_behind(self._store),
-        }
-        self._answer.write_text(json.dumps(answer))
+def _template(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    template = folder / "template"
+    assert in_child(lambda: create_store(template) and 0, folder / "errors") == 0
+    return template
 
 
-def _simulated(folder: Path, seeds: list[int]) -> dict[str, Any]:
-    """Returns what happened in simulated studies, and what went wrong in which."""
-    from simulated_faults import campaigns
-
-    found = [(c.happened, str(c.plan), wrong) for c, wrong in campaigns(folder, seeds)]
-    failures = {plan: wrong for _, plan, wrong in found if wrong}
-    return {"happened": sum((each[0] for each in found), Counter()), "failures": failures}
+def prepare(folder: Path) -> None:
+    """Imports and prepares all that a launch needs, once: forked processes have it then."""
+    plan = Plan(0, {"trials": 1, "epochs": 1})
+    assert launch(plan, folder / "prepared", disturbed=False, seed=0) == 0
+    study_record.read_record(folder / "prepared", NAME)
+    study_record.left_behind(folder / "prepared")
+    assert "tensorflow" not in sys.modules, "something brought TensorFlow along"
 
 
 def main() -> None:
-    """Prints the result of the faults of each plan, as JSON."""
-    # All that a launch imports and prepares, once: by launching, in a store that no child opens.
-    folder = Path(sys.argv[1])
-    assert launch(folder, {"trials": 1, "epochs": 1}) == 0
-    study_record.read_record(folder, "faults")
-    study_record.left_behind(folder)
-    assert "tensorflow" not in sys.modules, f"{scripted.__file__} brought TensorFlow along"
+    """Answers each order with what happened, and what went wrong where."""
+    prepare(Path(sys.argv[1]))
     for line in sys.stdin:
-        plan = json.loads(line)
-        if "seeds" in plan:
-            print(json.dumps(_simulated(Path(plan["folder"]), plan["seeds"])), flush=True)
-            continue
-        cases = Cases(Path(plan["folder"]), plan["part"], plan["settings"], plan["every"])
-        print(json.dumps(cases.run(plan["fault"])), flush=True)
+        order = json.loads(line)
+        folder = Path(order.pop("folder"))
+        if "seeds" in order:
+            ran = [*campaigns(folder, order["seeds"])]
+            happened = sum((campaign.happened for campaign, _ in ran), Counter[str]())
+            failures = {str(campaign.plan): found for campaign, found in ran if found}
+            answer: dict[str, Any] = {"happened": happened, "failures": failures}
+        else:
+            answer = at_each_step(folder, **order)
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import functools
 import os
 import re
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,16 +34,12 @@ class Steps:
 
     Attributes:
         root: The folder.
-        copies: Where a copy of it is put before each step, under the step's number; or None.
-        copied: The number of the only step before which it is copied, or None.
         fault: How steps are refused, or None.
         at: From which step on they are refused.
         seen: The steps so far, in words.
     """
 
     root: Path
-    copies: Path | None = None
-    copied: int | None = None
     fault: Refusal | None = None
     at: int = -1
     seen: list[str] = field(default_factory=list)
@@ -65,11 +60,6 @@ class Steps:
         """
         number = len(self.seen)
         self.seen.append(what)
-        wanted = self.copied in (None, number) and self.root.exists()
-        if self.copies is not None and wanted:
-            self.copies.mkdir(exist_ok=True)
-            # Not by this process: closing a file of a database ends SQLite's locks on it.
-            subprocess.run(["cp", "-a", self.root, self.copies / str(number)], check=True)
         if self.fault is None or number < self.at:
             return
         if self.fault != "full" or not what.startswith(NEEDS_NO_ROOM):

@@ -196,26 +196,11 @@ def _why_not(address: str, error: Exception) -> str:
     why = (error.strerror if isinstance(error, OSError) else "") or describe(error).rstrip(".")
     if address == LOCAL:
         return f"Ray can't be started on this machine: {why}."
-    if _asks_for_token(error):
-        return (
-            f"The Ray cluster at {address!r} asks for another token. Set RAY_AUTH_MODE=token here, "
-            "and RAY_AUTH_TOKEN_PATH to a file with the cluster's token unless it is in "
-            "~/.ray/auth_token."
-        )
     return (
         f"There is no Ray cluster at {address!r} that this machine belongs to: {why}. The address "
         "is that of its head, such as 10.0.0.1:6379, or 'auto' on a machine where 'ray start' has "
         "run; leave it out for a Ray of this machine alone."
     )
-
-
-def _asks_for_token(error: BaseException | None) -> bool:
-    """Returns whether a cluster has refused this process's token, or the lack of one."""
-    while error is not None:
-        if "AuthenticationError" in f"{type(error).__name__} {error}":
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 _worker = ModulePart("ray", "ray._private", "worker")

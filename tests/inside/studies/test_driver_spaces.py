@@ -11,7 +11,7 @@ from scripted import SPACE, ScriptedExecutor, describe, run_study
 from suite import exhaustive_but
 
 import kerastudy as ks
-from search_spaces import SearchSpace, StudyChangedError
+from search_spaces import SearchSpace
 from studies.progress import NoProgress
 from tracking.history import StudyHistory, read_study
 from tracking.mlflow import to_mlflow
@@ -77,30 +77,6 @@ class TestJoining:
         assert history.description.space == SPACE
         run = InMlflow(history).run(history.trial(1).uuid)
         assert run.data.params["late"] == "0.25", "it is recorded all the same"
-
-
-class TestKnownFirst:
-    KNOWN = (
-        {"rate": 0.01, "units": 32, "kind": "a"},
-        {"rate": 0.05, "units": 8, "kind": "b", "momentum": 0.5},
-    )
-
-    @pytest.mark.parametrize(
-        "engine",
-        exhaustive_but(ENGINES[::2], [*ENGINES, "optuna:quasi-random", "keras-tuner:bayesian"]),
-    )
-    def test_they_are_tried_first(self, folder: Path, engine: str) -> None:
-        description = describe(name="known", engine=engine, trials=5, initial=self.KNOWN, epochs=3)
-        history = launch(folder, ScriptedExecutor(description))
-        assert [dict(t.spec.values) for t in history.trials[:2]] == [*self.KNOWN]
-        later = [dict(t.spec.values) for t in history.trials[2:] if t.spec.goes_on_from is None]
-        assert not [values for values in later if values in self.KNOWN]
-
-    def test_others_are_another_definition(self, folder: Path) -> None:
-        launch(folder, ScriptedExecutor(describe(name="one", trials=2, initial=self.KNOWN)))
-        other = describe(name="one", trials=3, initial=self.KNOWN[:1])
-        with pytest.raises(StudyChangedError, match="initial was"):
-            launch(folder, ScriptedExecutor(other))
 
 
 class TestGoingOn:

@@ -233,12 +233,7 @@ def test_keras_tuners_bayesian_optimization_keeps_away_too(half: str, workers: i
     assert sum(failed[10:]) < sum(failed[:10]) / 2
 
 
-@pytest.mark.parametrize(
-    "engine",
-    exhaustive_but(
-        ["optuna:tpe", "optuna:cma-es"], ["keras-tuner:bayesian", "optuna:tpe", "optuna:cma-es"]
-    ),
-)
+@pytest.mark.parametrize("engine", ["optuna:tpe", "optuna:cma-es"])
 @pytest.mark.parametrize("direction", exhaustive_but(["max"], ["min", "max"]))
 def test_objectives_near_the_end_of_all_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, direction: str

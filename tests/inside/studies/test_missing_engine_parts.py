@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conformance.engine import EPOCHS, OBJECTIVE, Played
-from keras_tuner_played import SMALL, make
+from conformance.engine import SMALL, Played, make
 
 from search_spaces import EngineError, PrivatePart, private_parts
-from studies.engines import EngineSettings, keras_tuner_engine, optuna_engine
+from studies.engines import keras_tuner_engine
 from studies.libraries import keras_tuner_parts, optuna_parts
 
 assert keras_tuner_engine and keras_tuner_parts and optuna_parts
@@ -27,17 +26,7 @@ def take_away(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("part", OF_OPTUNA, ids=str)
 def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     take_away(part, monkeypatch)
-    engine = optuna_engine.OptunaEngine(
-        EngineSettings(
-            name="without",
-            engine="optuna:tpe",
-            pruner="median",
-            space=SMALL,
-            objective=OBJECTIVE,
-            epochs=EPOCHS,
-            seed=7,
-        )
-    )
+    engine = make("optuna:tpe", "median", SMALL)
     played = Played(engine)
     played.play(12, infeasible=[2, 3])
     # One that is told anew.
@@ -56,7 +45,7 @@ def test_an_oracle_that_lacks_it_is_refused(
     refused = []
     for engine in ("random", "bayesian", "grid", "hyperband"):
         try:
-            Played(make(engine, "none", SMALL)).play(2)
+            Played(make(f"keras-tuner:{engine}", "none", SMALL)).play(2)
         except EngineError as error:
             assert f"lacks {part}" in str(error)
             refused.append(engine)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,15 +86,3 @@ def test_other_validation_samples_are_warned_of_once() -> None:
     parts = ValidationParts([trial(0, "a")])
     assert "trial 1 was validated on other samples than trial 0" in parts.take(trial(1, "a", "w"))
     assert parts.take(trial(2, "a", "u")) == ""
-
-
-def test_other_training_data_than_before_is_warned_of() -> None:
-    before = [trial(0, "a"), trial(1, "a")]
-    parts = ValidationParts(before)
-    assert parts.take(trial(2, "a")) == ""
-    assert "trial 3 was trained on other data than the 2 trials before" in parts.take(trial(3, "b"))
-    assert parts.take(trial(4, "b")) == ""
-    # Where it depends on hyperparameters, or is not known, that says nothing.
-    assert ValidationParts([trial(0, "a"), trial(1, "b")]).take(trial(2, "c")) == ""
-    unknown = replace(trial(2, "a"), result=replace(trial(2, "a").result, data_digest=""))
-    assert ValidationParts(before).take(unknown) == ""

@@ -210,8 +210,8 @@ def test_its_space_is_found_without_training() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"build": small_model}, "and build, which is for builders"),
-        ({"epochs": 3}, "decides on its epochs itself"),
+        ({"build": small_model}, "so it takes no build"),
+        ({"epochs": 3}, "so it takes no epochs. Received: 3"),
         ({"objective": "val_accuracy"}, "direction='maximize' or 'minimize'"),
         ({"direction": "up"}, "direction must be 'maximize' or 'minimize'"),
         ({"objective_function": 3}, "must be a function of a trial"),

@@ -98,6 +98,18 @@ def test_the_repository_counts_and_links_are_followed(tmp_path: Path) -> None:
     assert place_of(through, "../models/net.py").samefile(repository / "models" / "net.py")
 
 
+def test_what_has_changed_is_named() -> None:
+    def code(source: str, path: str = "/here/study.py", **texts: str) -> CodeDescription:
+        return CodeDescription.of(path, "", source, texts, study_name="mine", folder="/here")
+
+    now = code("a", x="1", y="2")
+    assert now.changes_since(now) == []
+    changes = now.changes_since(code("b", x="0", z="2"))
+    assert changes == ["study.py", "x", "y (not imported before)", "z (no longer imported)"]
+    # A notebook may import modules that the study does not use.
+    assert code("a", "", x="1", y="2").changes_since(code("a", "", x="0", z="2")) == ["x"]
+
+
 def test_a_recorded_text_runs_in_place_of_what_is_there(tmp_path: Path) -> None:
     """A package's too, and that of a file that is gone; others run as they are."""
     write(tmp_path, changed="X = 'now'", same="X = 'now'")

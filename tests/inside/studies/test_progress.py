@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import os
 import re
-import select
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +18,6 @@ from rich.cells import cell_len
 from rich.console import Console
 from scripted import describe
 from stores import history_at
-from suite import exhaustive_but
 
 from studies import printable, wrapped
 from studies.progress import LineProgress, LiveProgress, make_progress
@@ -159,34 +153,6 @@ def test_a_command_at_the_end_of_a_line_is_not_broken() -> None:
     assert max(map(cell_len, wrapped(f"{said}: {command}", indent=2, columns=30))) <= 30
 
 
-def test_a_log_has_one_line_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
-    plain = LineProgress()
-    plain.begin(describe(trials=2000), 1000, 2000, (7, 0.958217))
-    plain.trial_begins(make_spec(1001, epochs=100))
-    plain.trial_ended(ended(1001, 50, 0.125348, "pruned"), None)
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert cell_len(line) <= 80
-    assert line.startswith("trial 1001  1001/2000  0.125348 (epoch 1), pruned at 50 of 100")
-
-
-SCRIPT = """
-import os, signal, sys
-sys.path[:0] = {path!r}
-from scripted import ScriptedExecutor, describe
-from scripted import run_study
-from studies.progress import make_progress
-
-def before(spec):
-    if spec.number == 1:
-        os.write(1, b"hang up\\n")
-        sys.stdin.readline()
-    if spec.number == {interrupted}:
-        os.kill(os.getpid(), signal.SIGINT)
-
-run_study(ScriptedExecutor(describe(trials=4), before), store={store!r}, progress=make_progress())
-"""
-
-
 def test_lines_fit_and_what_is_indented_stays_whole(capsys: pytest.CaptureFixture[str]) -> None:
     path = "/a/long/path" * 8
     LineProgress().say(f"warning: {'trial 3 is not what model.fit comes to ' * 3}in {path}")
@@ -196,61 +162,34 @@ def test_lines_fit_and_what_is_indented_stays_whole(capsys: pytest.CaptureFixtur
     assert (last, indented) == (f"  {path}", f"    {path} {path}")
 
 
-def pipe() -> tuple[int, Callable[[], None]]:
+def test_a_study_goes_on_when_its_terminal_is_gone(tmp_path: Path) -> None:
     reads, writes = os.pipe()
-    return writes, lambda: os.close(reads)
+    script = f"""
+import os, sys
+sys.path[:0] = {sys.path!r}
+from scripted import ScriptedExecutor, describe, run_study
+from studies.progress import make_progress
 
+def before(spec):
+    if spec.number == 1:
+        os.write(1, b"hang up\\n")
+        sys.stdin.readline()
 
-def terminal() -> tuple[int, Callable[[], None]]:
-    ours, theirs = os.openpty()
-    gone = threading.Event()
-
-    def show() -> None:
-        # As a terminal does: what nobody takes from it blocks who writes to it.
-        while not gone.is_set():
-            if select.select([ours], [], [], 0.1)[0]:
-                os.read(ours, 2**16)
-        os.close(ours)
-
-    shows = threading.Thread(target=show, daemon=True)
-    shows.start()
-
-    def hang_up() -> None:
-        gone.set()
-        shows.join()
-
-    return theirs, hang_up
-
-
-CASES = [*itertools.product((pipe, terminal), (None, 2))]
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize(("opened", "interrupted"), exhaustive_but([CASES[3]], CASES))
-def test_a_study_goes_on_unseen(
-    tmp_path: Path, opened: Callable[[], tuple[int, Callable[[], None]]], interrupted: int | None
-) -> None:
-    support = [str(Path(__file__).parents[2] / "support")]
-    folder = tmp_path / "store"
-    script = SCRIPT.format(path=support, store=str(folder), interrupted=interrupted)
-    stderr, hang_up = opened()
+executor = ScriptedExecutor(describe(trials=4), before)
+run_study(executor, store={str(tmp_path / "store")!r}, progress=make_progress())
+"""
     process = subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=stderr,
+        stderr=writes,
         text=True,
     )
-    os.close(stderr)
+    os.close(writes)
     assert process.stdin is not None and process.stdout is not None
     assert process.stdout.readline() == "hang up\n"
-    hang_up()
+    os.close(reads)
     process.communicate("on\n", timeout=60)
-    history = history_at(folder, "scripted")
-    if interrupted is None:
-        assert process.returncode == 0
-        assert (history.status, history.counts()["complete"]) == ("FINISHED", 4)
-    else:
-        # As Python ends by a KeyboardInterrupt that nobody takes.
-        assert process.returncode == -signal.SIGINT
-        assert (history.status, history.ended_by) == ("KILLED", "interrupt")
+    history = history_at(tmp_path / "store", "scripted")
+    assert process.returncode == 0
+    assert (history.status, history.counts()["complete"]) == ("FINISHED", 4)

@@ -14,10 +14,11 @@ from click.testing import CliRunner
 from scripted import describe
 
 import kerastudy as ks
+from studies import first_paragraph
 from studies.commands import kerastudy
 from studies.definition import ENGINES, PRUNERS, LaunchOptions, StudyDefinition, StudySettings
-from studies.running import differences
-from tracking.records import RecordedSettings, Setting, settings_of
+from studies.running import differences, warnings_of
+from tracking.records import CodeDescription, RecordedSettings, Setting, settings_of
 
 ROOT = Path(__file__).parents[3]
 STUDY = {**settings_of(RecordedSettings), **settings_of(StudySettings)}
@@ -112,3 +113,115 @@ def test_another_value_makes_another_study_or_does_not(name: str) -> None:
     changes = differences(before, dataclasses.replace(before, **{name: other}))
     wanted = [f"{name} was {value!r} and is {other!r}"] if STUDY[name].another_study else []
     assert changes == wanted
+
+
+SPACE = ks.SearchSpace(ks.epochs(2, 5), ks.batch_size())
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"epochs": 2, "batch_size": 32}, ["epochs=2", "--set epochs=2"]),
+        ({"epochs": 20, "batch_size": 64}, ["batch_size=64", "--set batch_size=64"]),
+        ({"epochs": 20, "batch_size": 32}, []),
+    ],
+)
+def test_a_setting_that_the_space_overrules(settings: dict[str, Any], said: list[str]) -> None:
+    warnings = warnings_of(describe(space=SPACE, **settings))
+    assert len(warnings) == (1 if said else 0)
+    for words in said:
+        assert words in warnings[0]
+    assert warnings_of(describe(**settings)) == []
+
+
+def test_what_a_launch_can_not_replace_in_a_study() -> None:
+    study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None, space=SPACE)
+    for name in ("epochs", "batch_size"):
+        told = rf"Received: 3. Give it other values by --set, such as --set {name}=3"
+        with pytest.raises(ks.errors.StudyError, match=told):
+            study.with_overrides({name: 3})
+    misspelt: dict[str, Any] = {"epoch": 2}
+    for call in (lambda: dataclasses.replace(study, **misspelt), lambda: study.launch(**misspelt)):
+        with pytest.raises(ks.errors.StudyError, match=r"'epoch'.* Did you mean 'epochs'\?"):
+            call()
+
+
+def test_a_study_never_changes() -> None:
+    study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None)
+    other = study.with_overrides({"epochs": 3})
+    assert type(other) is ks.Study and repr(other).startswith("<study 'fast': ")
+    for name in ("epochs", "anything"):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(other, name, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"executor": "in-process", "workers": 2}, r"takes no number of workers. Received: 2"),
+        ({"executor": "cloud"}, "Received: 'cloud'"),
+        ({"workers": 0}, "workers must be a whole number of at least 1. Received: 0"),
+        ({"at_the_end": "stop"}, "at_the_end must be one of 'finish' or 'cut'. Received: 'stop'"),
+        ({"verify": "all"}, "verify must be one of 'full', 'some' or 'off'. Received: 'all'"),
+        ({"tracking_uri": "here"}, "tracking URI must be .* Received: 'here'"),
+    ],
+)
+def test_wrong_options_of_a_launch_are_refused_before_anything_is_loaded(
+    options: dict[str, Any], said: str
+) -> None:
+    study = ks.Study("fast", data=lambda hp: None, build=lambda hp: None)
+    with pytest.raises(ks.KerastudyError, match=said):
+        study.launch(**options)
+
+
+@pytest.mark.parametrize(
+    ("asked", "executor"),
+    [
+        ({}, "in-process"),
+        ({"workers": 1}, "worker"),
+        ({"executor": "worker"}, "worker"),
+        ({"executor": "in-process"}, "in-process"),
+    ],
+)
+def test_workers_are_processes(asked: dict[str, Any], executor: str) -> None:
+    assert LaunchOptions(**asked).runs_in(otherwise="in-process") == executor
+
+
+@pytest.mark.parametrize("wrong", [lambda: [], lambda hp, epochs: [], [], "EarlyStopping"])
+def test_callbacks_that_are_no_function_of_hp_are_refused(wrong: Any) -> None:
+    for right in (lambda hp: [], lambda *given: [], lambda hp, more=2: []):
+        ks.Study("mini", data=ks.datasets.digits(), build=lambda hp: None, callbacks=right)
+    with pytest.raises(ks.errors.StudyError, match="callbacks must be a function of hp that"):
+        ks.Study("mini", data=ks.datasets.digits(), build=lambda hp: None, callbacks=wrong)
+
+
+def test_the_first_trials_are_values_a_file_or_a_study() -> None:
+    study = ks.Study("a", data=ks.datasets.digits(), build=lambda hp: None, initial="study:old")
+    assert study.initial == "study:old"
+    assert study.with_overrides({"initial": Path("a.csv")}).initial == "a.csv"
+    for wrong in ("", "study:", 3, [3], {"rate": 1}):
+        with pytest.raises(ks.errors.StudyError, match="initial must be a list of values by name"):
+            study.with_overrides({"initial": wrong})
+
+
+def test_other_data_under_the_same_code(tmp_path: Path) -> None:
+    """A file that the study reads may have been edited; that is no want of a seed."""
+    file = tmp_path / "table.npz"
+    file.touch()
+    code = CodeDescription("mine.py", "study", "", "c" * 64)
+    before, replace = describe(code=code), dataclasses.replace
+    now = replace(before, data=replace(before.data, digest="e" * 64, digests={"train": "2" * 64}))
+    (said,) = differences(before, now)
+    assert "CSV" in said and "no seed" in said
+    (said,) = differences(before, replace(now, data=replace(now.data, source=str(file))))
+    assert said.endswith(f"the file {str(file)!r} has changed")
+    (said,) = differences(before, replace(now, code=replace(code, digest="f" * 64)))
+    assert said == "the data differs (train, validation), and so does the code: mine.py"
+
+
+def test_an_error_of_several_lines_is_told_in_one_without_its_example() -> None:
+    text = "\nObject VAE must override\n`get_config()`.\n\nExample:\n\nclass CustomLayer: ...\n"
+    assert first_paragraph(NotImplementedError(text)) == (
+        "NotImplementedError: Object VAE must override `get_config()`"
+    )
+    assert first_paragraph(KeyError()) == "KeyError"

@@ -6,9 +6,9 @@ import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -102,16 +102,6 @@ def test_stopping_a_study_that_has_its_trials_changes_nothing(folder: Path) -> N
     assert (history.status, history.ended_by) == ("FINISHED", "trials")
 
 
-def test_ctrl_c_while_the_champion_is_chosen_is_no_interruption_of_the_study(folder: Path) -> None:
-    class Saving(ScriptedExecutor):
-        def save_champion(self, *arguments: object) -> dict[str, float]:
-            ctrl_c()
-            return super().save_champion(*arguments)  # type: ignore[arg-type]
-
-    history = launch(folder, Saving(describe(name="champion", trials=2)))
-    assert (history.status, history.ended_by) == ("FINISHED", "trials")
-
-
 def test_ctrl_c_while_a_study_is_taken_up_leaves_nothing_running(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,14 +147,6 @@ def test_a_stop_is_noticed_while_a_worker_is_replaced(folder: Path, fails: bool)
     assert (stopped.status, stopped.counts()["complete"]) == ("KILLED", 1)
 
 
-def test_the_end_of_the_time_is_noticed_while_a_worker_is_replaced(folder: Path) -> None:
-    """What runs then is cut; to be finished, it would wait for the worker."""
-    executor = Replacing(describe(name="replaced, late", trials=3, timeout=1.0), lost=[1])
-    executor.fails = None  # type: ignore[assignment]
-    history = run_study(executor, store=folder, progress=NoProgress(), at_the_end="cut")
-    assert (history.status, history.ended_by) == ("FINISHED", "timeout")
-
-
 def test_the_best_is_trained_again_once_a_worker_is_there(folder: Path) -> None:
     """The last trial has cost the worker; the best one's checkpoint is gone."""
     description = describe(name="again", trials=3)
@@ -180,15 +162,6 @@ def test_the_best_is_trained_again_once_a_worker_is_there(folder: Path) -> None:
     assert best is not None
     assert executor.ran[-1][0] == best.number, "it was trained again"
     assert history.checkpoint(best) is not None
-
-
-def launch_to_the_end(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
-    """Launches as the command does; an interruption is a failure, not the end of all tests."""
-    try:
-        with raising_interrupts():
-            return launch(folder, executor)
-    except KeyboardInterrupt:
-        pytest.fail("it was interrupted")
 
 
 @contextmanager
@@ -249,9 +222,9 @@ def test_a_launch_in_another_thread_leaves_signals_alone(folder: Path) -> None:
 
 
 class SavingAChampion(faults.Executor):
-    """Hears a signal while the champion is saved."""
+    """Hears signals while the champion is saved."""
 
-    sends: Sequence[signal.Signals] = (signal.SIGTERM,)
+    sends: Sequence[signal.Signals] = ()
 
     def save_champion(self, *arguments: Any, **options: Any) -> dict[str, float]:
         for number in self.sends:
@@ -259,16 +232,18 @@ class SavingAChampion(faults.Executor):
         return super().save_champion(*arguments, **options)
 
 
-def test_a_study_is_finished_though_a_signal_comes_while_its_champion_is_saved(
+def test_a_signal_while_the_champion_is_saved_lets_the_study_finish_but_not_two(
     folder: Path,
 ) -> None:
-    description = describe(name="champion", trials=2)
-    history = launch_to_the_end(folder, SavingAChampion(description))
+    executor = SavingAChampion(describe(name="champion", trials=2))
+    executor.sends = (signal.SIGTERM,)
+    try:
+        with raising_interrupts():
+            history = launch(folder, executor)
+    except KeyboardInterrupt:
+        pytest.fail("it was interrupted")
     assert (history.status, history.ended_by) == ("FINISHED", "trials")
     assert history.registered is not None
-
-
-def test_and_is_interrupted_if_another_one_comes(folder: Path) -> None:
     description = describe(name="champion, twice", trials=2)
     executor = SavingAChampion(description)
     executor.sends = (signal.SIGTERM, signal.SIGTERM)
@@ -281,44 +256,29 @@ def test_and_is_interrupted_if_another_one_comes(folder: Path) -> None:
     assert history.registered is not None
 
 
-@contextmanager
-def when_its_end_is_recorded(action: Callable[[], None]) -> Iterator[None]:
-    """Does something in the midst of recording that a study has ended, once."""
-    done: list[bool] = []
+@pytest.mark.parametrize("stops", [0, 2])
+def test_no_study_is_left_running_by_a_signal_while_its_end_is_recorded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stops: int
+) -> None:
+    """Also after it was interrupted: who closes a terminal often sends its signal twice."""
+    description = describe(name=f"closing {stops}", trials=2)
+    heard: list[bool] = []
     end = Journal.end
 
     def ending(journal: Journal, status: str, ended_by: str, stopped: str) -> None:
-        if not done:
-            done.append(True)
-            action()
+        if not heard:
+            heard.append(True)
+            ctrl_c()
         end(journal, status, ended_by, stopped)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "end", ending)
-        yield
-    assert done, "its end was not recorded"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_no_study_is_left_running_by_a_signal_while_it_is_closed(
-    folder: Path, number: signal.Signals
-) -> None:
-    description = describe(name=f"closing, {number.name}", trials=2)
-    with when_its_end_is_recorded(lambda: os.kill(os.getpid(), number)):
-        history = launch_to_the_end(folder, ScriptedExecutor(description))
-    assert (history.status, history.ended_by) == ("FINISHED", "trials")
-    assert not running(history)
-
-
-def test_nor_by_one_while_it_is_closed_since_it_was_interrupted(folder: Path) -> None:
-    """Who closes a terminal often sends its signal twice."""
-    description = describe(name="closing, thrice", trials=2)
-
     def stop(spec: TrialSpec) -> None:
-        ctrl_c()
-        ctrl_c()
+        for _ in range(stops):
+            ctrl_c()
 
-    with pytest.raises(KeyboardInterrupt), when_its_end_is_recorded(ctrl_c):
+    monkeypatch.setattr(Journal, "end", ending)
+    interrupted = pytest.raises(KeyboardInterrupt) if stops else nullcontext()
+    with interrupted:
         launch(folder, ScriptedExecutor(description, stop))
-    stopped = read_study(store_at(folder), description.name)
-    assert (stopped.status, running(stopped)) == ("KILLED", [])
+    history = read_study(store_at(folder), description.name)
+    assert heard and running(history) == []
+    assert history.status == ("KILLED" if stops else "FINISHED")

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
 from scipy.stats import beta
 
 from search_spaces import StatisticsError
 from tracking.records import Direction
 from tracking.scores import SampleScores
-from tracking.statistics import corrected, intervals
-from tracking.statistics import corrections as module
+from tracking.statistics import corrected
 
+ROC = {"curve": "ROC", "labels": False, "thresholds": 100}
 KINDS = {
-    "accuracies": lambda rng, n: SampleScores("val_accuracy", "mean", rng.random(n) < 0.9, 1),
+    "accuracies": lambda rng, n: hits(rng.random(n) < 0.9),
     "losses": lambda rng, n: SampleScores(
         "val_loss", "mean", rng.exponential(size=n).astype(np.float16), 2, None, rng.random() / 10
     ),
-    "weighted": lambda rng, n: SampleScores(
-        "val_accuracy", "mean", (rng.random(n) < 0.9).astype(np.uint8), 1, rng.random(n)
-    ),
+    "weighted": lambda rng, n: hits((rng.random(n) < 0.9).astype(np.uint8), weights=rng.random(n)),
     "roots": lambda rng, n: SampleScores("val_rmse", "root_mean", rng.exponential(size=n), 1),
 }
 
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "precision": {},
-    "recall": {},
-    "f_beta": {"beta": 1.0, "average": "macro", "epsilon": 1e-7},
-    "r2": {"aggregation": "uniform_average"},
-}
-
-SHAPES = {"precision": 2, "recall": 2, "f_beta": 3, "r2": 3}
+def hits(right: np.ndarray, epoch: int = 1, **fields: Any) -> SampleScores:
+    return SampleScores("val_accuracy", "mean", right, epoch, **fields)
 
 
 def by_hand(scores: SampleScores, samples: np.ndarray) -> float:
@@ -47,18 +38,18 @@ def by_hand(scores: SampleScores, samples: np.ndarray) -> float:
 
 
 def bbc(scores: dict[int, list[SampleScores]], sign: int, resamples: int, seed: int) -> np.ndarray:
-    """What the paper describes, as loops."""
+    """The correction as its paper describes it, as loops."""
     flat = [(s.epoch, number, s) for number, of_trial in scores.items() for s in of_trial]
     generator = np.random.default_rng(seed)
     n = len(flat[0][2])
-    found = []
+    outside = []
     for _ in range(resamples):
         drawn = generator.integers(0, n, n)
         ranks = [(-sign * round(by_hand(s, drawn), 12), epoch, k) for epoch, k, s in flat]
         chosen = flat[ranks.index(min(ranks))][2]
         unused = np.array(sorted(set(range(n)) - set(drawn.tolist())))
-        found.append(by_hand(chosen, unused))
-    return np.array(found)
+        outside.append(by_hand(chosen, unused))
+    return np.array(outside)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,23 +66,31 @@ def test_it_is_that_of_a_slow_script(kind: str, direction: Direction) -> None:
         # The bound on the side of the choice is that of BBC's mean.
         assert found.estimate.low < outside.mean() < found.estimate.high
     # Of best epochs alone.
-    alone = corrected({k: each[:1] for k, each in scores.items()}, direction, resamples=200, seed=9)
-    outside = bbc({k: each[:1] for k, each in scores.items()}, sign, 200, 9)
+    best_epochs = {number: of_trial[:1] for number, of_trial in scores.items()}
+    alone = corrected(best_epochs, direction, resamples=200, seed=9)
+    outside = bbc(best_epochs, sign, 200, 9)
     assert alone.estimate.value == pytest.approx(outside.mean(), rel=1e-5)
-    values = [by_hand(s, np.arange(40)) for each in scores.values() for s in each]
+    values = [by_hand(s, np.arange(40)) for of_trial in scores.values() for s in of_trial]
     best = max(values) if direction == "max" else min(values)
     assert found.reported == pytest.approx(best, rel=1e-6)
     assert (found.trials, found.samples, found.resamples, found.note) == (5, 40, 200, "")
+    assert corrected(scores, direction, reported=0.99, resamples=9).reported == 0.99
 
 
-@pytest.mark.parametrize("kind", ["accuracies", "roots"])
-def test_blocks_do_not_change_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(1)
-    scores = {number: [KINDS[kind](rng, 30)] for number in range(12)}
-    whole = corrected(scores, "max", resamples=100)
-    for each in (module, intervals):
-        monkeypatch.setattr(each, "BLOCK", 30 * 7)
-    assert corrected(scores, "max", resamples=100) == whole
+def test_many_trials_are_corrected_in_blocks_that_fit_in_memory() -> None:
+    right = np.random.default_rng(0).random((300, 20_000)) < 0.9
+    scores = {number: [hits(row)] for number, row in enumerate(right)}
+    tracemalloc.start()
+    found = corrected(scores, "max", resamples=250, seed=9).estimate
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 150e6
+    generator, values, outside = np.random.default_rng(9), right.astype(np.float32), []
+    for _ in range(250):
+        drawn = np.bincount(generator.integers(0, 20_000, 20_000), minlength=20_000)
+        chosen = (values @ drawn.astype(np.float32)).argmax()
+        outside.append(right[chosen, drawn == 0].mean())
+    assert found.value == pytest.approx(np.mean(outside), rel=1e-6)
 
 
 def test_the_order_of_trials_does_not_matter_and_nor_does_a_diverged_one() -> None:
@@ -99,10 +98,8 @@ def test_the_order_of_trials_does_not_matter_and_nor_does_a_diverged_one() -> No
     scores = {number: [KINDS["accuracies"](rng, 30)] for number in range(12)}
     found = corrected(scores, "max")
     assert corrected(dict(reversed(scores.items())), "max") == found
-    diverged = SampleScores("val_accuracy", "mean", np.full(30, np.nan), 1)
-    more = corrected({**scores, 12: [diverged], 13: []}, "max")
-    assert more.estimate == found.estimate
-    assert more.trials == 12
+    more = corrected({**scores, 12: [hits(np.full(30, np.nan))], 13: []}, "max")
+    assert more.estimate == found.estimate and more.trials == 12
     assert more.note == "2 trials without usable scores left out."
 
 
@@ -110,8 +107,8 @@ def test_with_all_epochs_the_estimate_is_that_of_choices_on_nine_tenths() -> Non
     rng = np.random.default_rng(3)
     right = rng.random((6, 3, 100)) < rng.uniform(0.6, 0.9, (6, 1, 1))
     scores = {
-        k: [SampleScores("val_accuracy", "mean", row, e) for e, row in enumerate(of_trial, 1)]
-        for k, of_trial in enumerate(right)
+        trial: [hits(row, epoch) for epoch, row in enumerate(of_trial, 1)]
+        for trial, of_trial in enumerate(right)
     }
     # Epochs first: the earlier epoch wins a tie, then the earlier trial.
     flat = right.transpose(1, 0, 2).reshape(18, 100)
@@ -125,117 +122,78 @@ def test_with_all_epochs_the_estimate_is_that_of_choices_on_nine_tenths() -> Non
     assert found.value == pytest.approx(np.mean(outside), abs=0.002)
 
 
-def clopper_pearson(hits: float, samples: float) -> tuple[float, float]:
-    """The shares under which no fewer, and no more, hits have a probability of 2.5 %."""
-    low = brentq(lambda p: beta.sf(p, hits, samples - hits + 1) - 0.975, 1e-9, 1 - 1e-9)
-    if hits == samples:
-        return low, 1.0
-    return low, brentq(lambda p: beta.cdf(p, hits + 1, samples - hits) - 0.975, 1e-9, 1 - 1e-9)
-
-
 def test_the_interval_reaches_from_a_bound_of_the_corrected_to_one_of_the_reported_value() -> None:
-    rng = np.random.default_rng(5)
-    right = rng.random((12, 200)) < 0.9
-    found = corrected(
-        {k: [SampleScores("val_accuracy", "mean", row, 1)] for k, row in enumerate(right)}, "max"
-    )
+    right = np.random.default_rng(5).random((12, 200)) < 0.9
+    found = corrected({k: [hits(row)] for k, row in enumerate(right)}, "max").estimate
     best = right.mean(axis=1).max()
-    assert best - found.estimate.value > 0.01
-    # Independent samples vary like a binomial: the resamples show nearly all 200.
-    assert found.estimate.low == pytest.approx(
-        clopper_pearson(200 * found.estimate.value, 200)[0], abs=0.004
-    )
-    assert found.estimate.high == pytest.approx(clopper_pearson(200 * best, 200)[1], abs=0.004)
-    wrong = corrected(
-        {k: [SampleScores("val_error", "mean", ~row, 1)] for k, row in enumerate(right)}, "min"
-    )
-    mirrored = 1 - wrong.estimate.high, 1 - wrong.estimate.value, 1 - wrong.estimate.low
-    shown = found.estimate.low, found.estimate.value, found.estimate.high
-    assert mirrored == pytest.approx(shown, abs=1e-6)
+    assert best - found.value > 0.01
+    # Clopper and Pearson's bounds. Independent samples vary like a binomial: the resamples show
+    # nearly all 200.
+    worse, better = 200 * found.value, 200 * best
+    assert found.low == pytest.approx(beta.ppf(0.025, worse, 201 - worse), abs=0.004)
+    assert found.high == pytest.approx(beta.ppf(0.975, better + 1, 200 - better), abs=0.004)
+    wrong = corrected({k: [hits(~row)] for k, row in enumerate(right)}, "min").estimate
+    mirrored = 1 - wrong.high, 1 - wrong.value, 1 - wrong.low
+    assert mirrored == pytest.approx((found.low, found.value, found.high), abs=1e-6)
 
 
-def test_trials_without_an_error_have_a_width() -> None:
-    perfect = {k: [SampleScores("val_accuracy", "mean", np.ones(69), 1)] for k in range(3)}
-    found = corrected(perfect, "max").estimate
-    assert (found.value, found.high) == (1, 1)
+WEIGHTS = np.where(np.arange(69) < 10, 5.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "worth"),
+    [
+        (hits(np.ones(69)), 69),
+        (hits(np.ones(69), weights=WEIGHTS), WEIGHTS.sum() ** 2 / (WEIGHTS**2).sum()),
+        (hits(np.ones(69), groups=np.arange(69) % 23), 23),
+        # Birnbaum and Klose: as many samples as the smaller class of a ROC curve has.
+        (
+            SampleScores(
+                "val_auc", "auc", np.where(np.arange(60) < 12, 181, 20)[:, None], 1, settings=ROC
+            ),
+            12,
+        ),
+    ],
+    ids=["samples", "weights", "groups", "area"],
+)
+def test_trials_without_an_error_have_a_width(scores: SampleScores, worth: float) -> None:
+    found = corrected({k: [scores] for k in range(3)}, "max").estimate
     # The rule of an experiment without failures: 1 - 0.025^(1/n).
-    assert found.low == pytest.approx(0.025 ** (1 / 69))
-    weights = np.where(np.arange(69) < 10, 5.0, 1.0)
-    heavy = {0: [SampleScores("val_accuracy", "mean", np.ones(69), 1, weights)]}
-    worth = weights.sum() ** 2 / (weights**2).sum()
-    assert corrected(heavy, "max").estimate.low == pytest.approx(0.025 ** (1 / worth))
-    places = np.arange(69) % 23
-    grouped = {0: [SampleScores("val_accuracy", "mean", np.ones(69), 1, groups=places)]}
-    assert corrected(grouped, "max").estimate.low == pytest.approx(0.025 ** (1 / 23))
+    assert (found.value, found.low, found.high) == pytest.approx((1, 0.025 ** (1 / worth), 1))
 
 
 def test_groups_are_resampled_and_copies_count_once() -> None:
-    rng = np.random.default_rng(6)
-    once = rng.random((8, 30)) < 0.8
+    once = np.random.default_rng(6).random((8, 30)) < 0.8
+    alone = corrected({k: [hits(row)] for k, row in enumerate(once)}, "max")
+    groups = np.tile(np.arange(30), 20)
     copies = np.tile(once, 20)
-    alone = corrected(
-        {k: [SampleScores("val_accuracy", "mean", row, 1)] for k, row in enumerate(once)}, "max"
-    )
-    marked = {
-        k: [SampleScores("val_accuracy", "mean", row, 1, groups=np.tile(np.arange(30), 20))]
-        for k, row in enumerate(copies)
-    }
-    found = corrected(marked, "max")
+    found = corrected({k: [hits(row, groups=groups)] for k, row in enumerate(copies)}, "max")
     assert (found.samples, found.groups) == (600, 30)
     for name in ("value", "low", "high"):
-        assert getattr(found.estimate, name) == pytest.approx(
-            getattr(alone.estimate, name), abs=1e-5
-        )
-    few = {0: [SampleScores("val_accuracy", "mean", np.ones(90), 1, groups=np.arange(90) // 10)]}
-    with pytest.raises(StatisticsError, match="90 validation samples in 9 groups are too few"):
-        corrected(few, "max")
+        expected = getattr(alone.estimate, name)
+        assert getattr(found.estimate, name) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["f_beta", "r2", "precision", "recall"])
-def test_an_objective_that_is_no_mean_is_not_corrected(kind: Any) -> None:
-    scores = SampleScores(
-        "val_score", kind, np.ones((30, 3, 2)[: SHAPES[kind]]), 1, settings=SETTINGS[kind]
-    )
-    with pytest.raises(StatisticsError, match="val_score is neither a mean over samples nor"):
-        corrected({0: [scores]}, "max")
+def no_mean(kind: Any, *shape: int, **settings: Any) -> SampleScores:
+    return SampleScores("val_score", kind, np.ones((30, *shape), int), 1, settings=settings)
 
 
-def test_an_area_under_a_curve_stays_below_1_and_has_a_width() -> None:
-    codes = np.where(np.arange(60) < 12, 2 * 90 + 1, 2 * 10)[:, None]
-    curve = {"curve": "ROC", "labels": False}
-    scores = SampleScores("val_auc", "auc", codes, 1, settings={**curve, "thresholds": 100})
-    found = corrected({0: [scores]}, "max").estimate
-    # As many samples as the smaller class has: Birnbaum and Klose.
-    assert (found.value, found.low, found.high) == pytest.approx((1, 0.025 ** (1 / 12), 1))
-    pr = dataclasses.replace(scores, settings={**scores.settings, "curve": "PR"})
-    with pytest.raises(StatisticsError, match="neither a mean"):
-        corrected({0: [pr]}, "max")
-
-
-def test_a_reported_value_stands_as_it_is() -> None:
-    scores = {0: [KINDS["accuracies"](np.random.default_rng(0), 30)]}
-    assert corrected(scores, "max", reported=0.99).reported == 0.99
-
-
-def test_what_cannot_be_corrected_says_why() -> None:
-    rng = np.random.default_rng(0)
-    few, some, more = ([KINDS["accuracies"](rng, n)] for n in (9, 30, 40))
-    with pytest.raises(StatisticsError, match="no trial has scores"):
-        corrected({}, "max")
-    with pytest.raises(StatisticsError, match="9 validation samples are too few"):
-        corrected({0: few}, "max")
-    with pytest.raises(StatisticsError, match="30 to 40 validation samples"):
-        corrected({0: some, 1: more}, "max")
-
-
-def test_many_trials_fit_in_memory() -> None:
-    import tracemalloc
-
-    rng = np.random.default_rng(0)
-    bits = rng.random((400, 5000)) < 0.9
-    scores = {i: [SampleScores("val_accuracy", "mean", row, 1)] for i, row in enumerate(bits)}
-    tracemalloc.start()
-    corrected(scores, "max")
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 150e6
+@pytest.mark.parametrize(
+    ("scores", "why"),
+    [
+        ([], "no trial has scores"),
+        ([hits(np.ones(9))], "9 validation samples are too few"),
+        ([hits(np.ones(30)), hits(np.ones(40))], "30 to 40 validation samples"),
+        (
+            [hits(np.ones(90), groups=np.arange(90) // 10)],
+            "90 validation samples in 9 groups are too few",
+        ),
+        ([no_mean("precision", 2)], "val_score is neither a mean over samples nor"),
+        ([no_mean("r2", 3, 2, aggregation="uniform_average")], "neither a mean"),
+        ([no_mean("f_beta", 3, 2, beta=1.0, average="macro", epsilon=1e-7)], "neither a mean"),
+        ([no_mean("auc", 1, **{**ROC, "curve": "PR"})], "neither a mean"),
+    ],
+)  # fmt: skip
+def test_scores_that_cannot_be_corrected_say_why(scores: list[SampleScores], why: str) -> None:
+    with pytest.raises(StatisticsError, match=why):
+        corrected({number: [each] for number, each in enumerate(scores)}, "max")

@@ -37,55 +37,36 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_an_accuracy_takes_a_bit_a_sample_and_is_read_back_exactly(path: Path) -> None:
-    write_scores(path, [SampleScores("val_accuracy", "mean", HITS, 3)])
-
-    (read,) = read_scores(path)
-
+    write_scores(path, [SampleScores("val_accuracy", "mean", HITS, 3)], weights_sha256="a")
+    (read,) = read_scores(path, weights_sha256="a")
     assert (read.metric, read.kind, read.epoch) == ("val_accuracy", "mean", 3)
     assert np.array_equal(read.values, HITS)
     assert path.stat().st_size < 1001 / 8 + 500
     assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(ScoresError, match="of other weights"):
+        read_scores(path, weights_sha256="b")
 
 
 def test_a_loss_takes_two_bytes_a_sample_with_its_weights_once_for_all_epochs(path: Path) -> None:
     epochs = [
-        SampleScores("val_loss", "mean", LOSSES * each, each, WEIGHTS, constant=0.25)
-        for each in (1, 2, 3)
+        SampleScores("val_loss", "mean", LOSSES * epoch, epoch, WEIGHTS, constant=0.25)
+        for epoch in (1, 2, 3)
     ]
     write_scores(path, epochs)
-
     read = read_scores(path)
-
     assert path.stat().st_size < 1001 * (3 * 2 + 4) + 1000
-    assert [each.epoch for each in read] == [1, 2, 3]
-    for epoch, each in enumerate(read, start=1):
-        assert each.weights is not None
-        np.testing.assert_array_equal(each.weights, WEIGHTS)
+    for epoch, scores in enumerate(read, start=1):
+        assert scores.weights is not None and scores.epoch == epoch
+        np.testing.assert_array_equal(scores.weights, WEIGHTS)
         by_hand = np.average(LOSSES * epoch, weights=WEIGHTS) + 0.25
-        assert each.value == pytest.approx(by_hand, rel=1e-5)
+        assert scores.value == pytest.approx(by_hand, rel=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1e6, 1e-9])
 def test_half_precision_is_not_used_where_it_is_not_enough(path: Path, scale: float) -> None:
     write_scores(path, [SampleScores("val_loss", "mean", LOSSES * scale, 1)])
-
     (read,) = read_scores(path)
-
     assert np.array_equal(read.values, LOSSES * np.float32(scale))
-
-
-def test_a_single_sample_is_read_back(path: Path) -> None:
-    write_scores(path, [SampleScores("val_accuracy", "mean", np.ones(1), 1)])
-
-    assert read_scores(path)[0].value == 1.0
-
-
-def test_scores_of_other_weights_are_refused(path: Path) -> None:
-    write_scores(path, [SampleScores("val_accuracy", "mean", HITS, 3)], weights_sha256="a")
-
-    assert read_scores(path, weights_sha256="a")
-    with pytest.raises(ScoresError, match="of other weights"):
-        read_scores(path, weights_sha256="b")
 
 
 def test_missing_and_damaged_files_are_refused(path: Path) -> None:
@@ -95,7 +76,6 @@ def test_missing_and_damaged_files_are_refused(path: Path) -> None:
     written = path.read_bytes()
     flipped = bytearray(written)
     flipped[-20] ^= 4
-
     for damaged in (bytes(flipped), written[:-9], written[:40], b"", b"\x00" * 400):
         path.write_bytes(damaged)
         with pytest.raises(ScoresError):
@@ -115,11 +95,8 @@ def test_the_average_of_trainings_has_the_mean_of_their_objectives() -> None:
     assert average(roots).of_resamples(counts) == pytest.approx(by_hand, rel=1e-6)
 
 
-random = np.random.default_rng(0)
-
-
 def scores(size: int, kind: Any = "mean", **fields: Any) -> SampleScores:
-    return SampleScores("val_loss", kind, random.uniform(1, 2, size), 4, **fields)
+    return SampleScores("val_loss", kind, RANDOM.uniform(1, 2, size), 4, **fields)
 
 
 def test_folds_of_one_size_are_pooled_as_one_mean() -> None:
@@ -128,7 +105,7 @@ def test_folds_of_one_size_are_pooled_as_one_mean() -> None:
     values = np.concatenate([each.values for each in folds])
     assert (len(found), found.kind, found.epoch) == (20, "mean", 4)
     assert found.value == pytest.approx(values.mean() + 2.0)
-    counts = random.multinomial(20, [1 / 20] * 20, 5)
+    counts = RANDOM.multinomial(20, [1 / 20] * 20, 5)
     means = [np.repeat(values, drawn).mean() + 2.0 for drawn in counts]
     np.testing.assert_allclose(found.of_resamples(counts), means)
 
@@ -145,7 +122,7 @@ def test_other_folds_give_the_mean_of_what_each_gives(folds: list[SampleScores])
     found, size = pooled(folds), len(folds[0])
     assert len(found) == size + len(folds[1])
     assert found.value == pytest.approx(np.mean([each.value for each in folds]))
-    counts = random.multinomial(len(found), [1 / len(found)] * len(found), 6)
+    counts = RANDOM.multinomial(len(found), [1 / len(found)] * len(found), 6)
     # Nothing drawn of the first fold; of the second; of any.
     counts[0, :size], counts[1, size:], counts[2] = 0, 0, 0
     by_hand = []
@@ -160,36 +137,30 @@ def test_other_folds_give_the_mean_of_what_each_gives(folds: list[SampleScores])
     np.testing.assert_allclose(found.of_resamples(counts), by_hand)
 
 
-@pytest.mark.parametrize("drawings", [1, 2])
-def test_a_trial_has_the_scores_of_the_epochs_that_all_its_folds_have(
-    tmp_path: Path, drawings: int
-) -> None:
-    count = 2 * drawings
-    folds = [{"train": 5, "validation": 5, "digest": ""}] * count
+def test_a_trial_has_the_scores_of_the_epochs_that_all_its_folds_have(tmp_path: Path) -> None:
+    folds = [{"train": 5, "validation": 5, "digest": ""}] * 4
     digests = {"train": "1" * 64, "validation": "2" * 64}
-    data = DataDescription(
-        "made", "", "d", digests, {"train": 10, "validation": 10}, {"folds": folds}
-    )
-    description = describe(folds=count, cross_validation="2", trials=2, data=data)
+    sizes = {"train": 10, "validation": 10}
+    data = DataDescription("made", "", "d", digests, sizes, {"folds": folds})
+    # Two folds, drawn twice.
+    description = describe(folds=4, cross_validation="2", trials=2, data=data)
     history = run_study(ScriptedExecutor(description), store=tmp_path, progress=NoProgress())
     written = {}
     for trial in history.ended:
-        for fold, recorded in enumerate(trial.result.repeats):
-            values = random.uniform(size=(4, 5)).astype("float16")
+        for fold, result in enumerate(trial.result.repeats):
+            values = RANDOM.uniform(size=(4, 5)).astype("float16")
             written[trial.number, fold] = values
-            each = [SampleScores("val_loss", "mean", values[e], e + 1) for e in range(4)]
+            epochs = [SampleScores("val_loss", "mean", values[e], e + 1) for e in range(4)]
             path = history.files.scores(trial.number, fold)
-            write_scores(path, each[: 3 + fold], weights_sha256=recorded.weights_sha256)
+            write_scores(path, epochs[: 3 + fold], weights_sha256=result.weights_sha256)
     found = trial_scores(history)
-    for trial in history.ended:
-        if trial.epoch == 4:
-            assert trial.number not in found, "the first fold has no scores of its best epoch"
-            continue
-        assert [each.epoch for each in found[trial.number]] == [1, 2, 3]
-        for each in found[trial.number]:
-            wanted = [written[trial.number, fold][each.epoch - 1] for fold in (0, 1)]
-            np.testing.assert_array_equal(each.values, np.concatenate(wanted))
-    assert found
+    # The first fold has no scores of a trial's best epoch if that is its last.
+    assert found and set(found) == {trial.number for trial in history.ended if trial.epoch != 4}
+    for number, of_epochs in found.items():
+        assert [scores.epoch for scores in of_epochs] == [1, 2, 3]
+        for scores in of_epochs:
+            expected = [written[number, fold][scores.epoch - 1] for fold in (0, 1)]
+            np.testing.assert_array_equal(scores.values, np.concatenate(expected))
 
 
 def test_a_weighted_mean_varies_as_its_jackknife_says() -> None:

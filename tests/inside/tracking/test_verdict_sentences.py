@@ -32,85 +32,62 @@ CONFIRMED = Confirmation(
     test_seeds=(5, 6, 7, 8, 9),
     default_on_test=(0.94, 0.95, 0.96),
 )
+PLAIN = "Reported 0.974. Expect 0.965 (0.951 to 0.978)"
 EXPECTED = "Reported 0.974. Expect 0.969 (0.961 to 0.976)."
 PAID = "Better than the default by 0.012 (0.004 to 0.020)."
+HIGH, LOW = ConstantGuess("0", 0.9512), ConstantGuess("0", 0.9508)
+REACHED = ", which always answering 0 reaches too (0.951)"
+UNKNOWN = "Reported 0.9744. What to expect is unknown"
 
 
 def said(corrected: Corrected | None, confirmation: Confirmation | None, **more: Any) -> str:
     return " ".join(verdict_sentences("val_accuracy", 0.9744, corrected, confirmation, **more))
 
 
-def test_the_verdict_of_the_plan() -> None:
-    assert said(CORRECTED, CONFIRMED) == f"{EXPECTED} {PAID}"
+@pytest.mark.parametrize(
+    ("corrected", "confirmation", "more", "text"),
+    [
+        (CORRECTED, None, {}, f"{PLAIN}."),
+        (None, None, {"unknown": "it lacks scores"}, f"{UNKNOWN}: it lacks scores."),
+        (CORRECTED, None, {"guess": HIGH}, f"{PLAIN}{REACHED}."),
+        (CORRECTED, None, {"guess": LOW}, f"{PLAIN}."),
+        # The test part has its own most frequent class.
+        (
+            CORRECTED,
+            replace(CONFIRMED, guess=ConstantGuess("1", 0.97)),
+            {"guess": LOW},
+            f"{EXPECTED[:-1]}, which always answering 1 reaches too (0.970). {PAID}",
+        ),
+        (CORRECTED, CONFIRMED, {"guess": HIGH}, f"{EXPECTED} {PAID}"),
+    ],
+)  # fmt: skip
+def test_reported_and_expected(
+    corrected: Corrected | None, confirmation: Confirmation | None, more: Any, text: str
+) -> None:
+    assert said(corrected, confirmation, **more) == text
 
 
-def test_without_a_confirmation() -> None:
-    assert said(CORRECTED, None) == "Reported 0.974. Expect 0.965 (0.951 to 0.978)."
+def test_other_metrics() -> None:
     # 0.0 would read as none at all.
     wide = Corrected(0.0136, Interval(0.11, 0.035, 1.26), 20, 114, 1000)
     told = verdict_sentences("val_loss", 0.0136, wide, None)
     assert told == ("Reported 0.014.", "Expect 0.1 (0.0 to 1.3).")
-    unknown = "the record has no scores of validation samples"
-    assert said(None, None, unknown=unknown) == (
-        f"Reported 0.9744. What to expect is unknown: {unknown}."
-    )
-    assert verdict_sentences("val_loss", None, None, None) == (
-        "No trial has a value of val_loss yet.",
-    )
-
-
-def test_what_a_constant_guess_reaches_too() -> None:
-    high, low = ConstantGuess("benign", 0.9512), ConstantGuess("benign", 0.9508)
-    plain = "Reported 0.974. Expect 0.965 (0.951 to 0.978)"
-    assert said(CORRECTED, None, guess=high) == (
-        f"{plain}, which always answering benign reaches too (0.951)."
-    )
-    assert said(CORRECTED, None, guess=low) == f"{plain}."
-    assert said(None, None, guess=ConstantGuess("0", 0.99)).startswith(
-        "Reported 0.9744, which always answering 0 reaches too (0.9900). What to expect"
-    )
-    # The test part's own, where that was read.
-    confirmed = replace(CONFIRMED, guess=ConstantGuess("malign", 0.97))
-    assert "which always answering malign reaches too (0.970)." in said(
-        CORRECTED, confirmed, guess=low
-    )
-    assert "answering" not in said(CORRECTED, CONFIRMED, guess=high)
-    of_auc = verdict_sentences("val_auc", 0.9744, CORRECTED, None, guess=high)
-    assert " ".join(of_auc) == f"{plain}."
-
-
-@pytest.mark.parametrize(
-    ("gain", "default", "direction", "pays_not"),
-    [
-        (Interval(0.0, -0.1, 0.0099), 0.5, "max", True),
-        (Interval(0.0, -0.1, 0.0101), 0.5, "max", False),
-        (Interval(0.0, -0.1, 0.0049), 0.5, "min", True),
-        (Interval(0.0, -0.1, 0.0051), 0.5, "min", False),
-        # A reward, whose best is not 1.
-        (Interval(0.0, -0.1, 2.4), 250.0, "max", True),
-    ],
-)
-def test_a_gain_worth_having_is_a_point_or_a_hundredth(
-    gain: Interval, default: float, direction: Any, pays_not: bool
-) -> None:
-    changed = replace(CONFIRMED, gain=gain, default_on_test=(default,), direction=direction)
-    text = said(CORRECTED, changed)
-    assert ("Tuning did not pay: the gain" in text) is pays_not
-    assert ("No gain over the default shown" in text) is not pays_not
+    no_value = ("No trial has a value of val_loss yet.",)
+    assert verdict_sentences("val_loss", None, None, None) == no_value
+    # The share of a class says nothing about an area under a curve.
+    of_area = verdict_sentences("val_auc", 0.9744, CORRECTED, None, guess=HIGH)
+    assert " ".join(of_area) == f"{PLAIN}."
 
 
 @pytest.mark.parametrize(
     ("changes", "sentences"),
     [
+        ({}, f"{EXPECTED} {PAID}"),
         ({"gain": None, "default": None}, EXPECTED),
         (
             {"winner": 12},
             f"Reported 0.974. Trial 12 was best under 4 new seeds. "
             f"Expect 0.969 (0.961 to 0.976). {PAID}",
-        ),
-        (
-            {"gain": Interval(0.018, -0.0011, 0.0371)},
-            f"{EXPECTED} No gain over the default shown: 0.018 (-0.001 to 0.037).",
         ),
         # The default lacks 0.05, of which a tenth is worth having.
         (
@@ -130,23 +107,38 @@ def test_a_gain_worth_having_is_a_point_or_a_hundredth(
             {"gain": Interval(0.015, 0.0003, 0.0299)},
             f"{EXPECTED} Better than the default by 0.0150 (0.0003 to 0.0299).",
         ),
+        # A hundredth of a loss, or of a reward, is worth having.
+        (
+            {"gain": Interval(0.0, -0.1, 0.0049), "default_on_test": (0.5,), "direction": "min"},
+            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.000 (-0.100 to 0.005).",
+        ),
+        (
+            {"gain": Interval(0.0, -0.1, 0.0051), "default_on_test": (0.5,), "direction": "min"},
+            f"{EXPECTED} No gain over the default shown: 0.00 (-0.10 to 0.01).",
+        ),
+        (
+            {"gain": Interval(0.0, -0.1, 2.4), "default_on_test": (250.0,)},
+            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.0 (-0.1 to 2.4).",
+        ),
         (
             {"default": Racer(7, (0.97,) * 4), "gain": None},
             f"{EXPECTED} Tuning did not pay: the default was best.",
         ),
-        # No test part: what was corrected is what to expect.
+        # Without a test part, the corrected value is the expected one.
+        ({"confirmed": None, "gain": None}, f"{PLAIN}."),
         (
-            {"confirmed": None, "gain": None},
-            "Reported 0.974. Expect 0.965 (0.951 to 0.978).",
+            {"confirmed": None, "gain": None, "winner": 12},
+            "Reported 0.974. Trial 12 was best under 4 new seeds. Expect 0.965 (0.951 to 0.978) of "
+            "trial 7.",
         ),
         # Better trials came since.
         (
             {"reported": 0.97},
-            "Reported 0.974. Expect 0.965 (0.951 to 0.978). The last confirmation, 0.969 (0.961 to "
-            "0.976) by trial 7, is older than the best trial: confirm the study again.",
+            f"{PLAIN}. The last confirmation, 0.969 (0.961 to 0.976) by trial 7, is older than the "
+            "best trial: confirm the study again.",
         ),
     ],
-)  # fmt: skip
+)
 def test_each_outcome_of_a_confirmation(changes: dict[str, Any], sentences: str) -> None:
     assert said(CORRECTED, replace(CONFIRMED, **changes)) == sentences
 
@@ -163,7 +155,6 @@ def test_each_outcome_of_a_confirmation(changes: dict[str, Any], sentences: str)
         ((1.234e9, 1.2e9, 1.3e9), "1.23e+09 (1.20e+09 to 1.30e+09)"),
         ((3.21e-5, 2.1e-5, 4.4e-5), "3.2e-05 (2.1e-05 to 4.4e-05)"),
         ((3.21e-4, 2.1e-4, 4.4e-4), "0.00032 (0.00021 to 0.00044)"),
-        ((-5.5, -6.0, -5.0), "-5.5 (-6.0 to -5.0)"),
         ((-0.0001, -0.03, 0.03), "0.000 (-0.030 to 0.030)"),
         ((2.0, 1.0, float("inf")), "2.000 (1.000 to infinity)"),
     ],
@@ -172,24 +163,22 @@ def test_digits_follow_the_width(interval: tuple[float, float, float], text: str
     assert interval_text(Interval(*interval)) == text
 
 
-def test_what_it_rests_on() -> None:
+def test_the_grounds() -> None:
+    choice = "Corrected for the choice among 20 trials, on 360 validation samples."
     assert grounds(None, None) == ()
-    assert grounds(CORRECTED, None) == (
-        "Corrected for the choice among 20 trials, on 360 validation samples.",
-    )
+    assert grounds(CORRECTED, None) == (choice,)
     assert grounds(replace(CORRECTED, trials=1, note="3 trials have no scores."), None) == (
         "One trial: there was no choice to correct for, on 360 validation samples.",
         "3 trials have no scores.",
     )
     untested = replace(CONFIRMED, confirmed=None, notes=("There is no test part.",))
     assert grounds(CORRECTED, untested) == (
-        "Corrected for the choice among 20 trials, on 360 validation samples.",
+        choice,
         "2 trials raced under 4 new seeds.",
         "There is no test part.",
     )
-    again = replace(
-        CONFIRMED, confirmed=Interval(0.9, 0.8, 1.0, 0.975), readings=2, notes=("A note.",)
-    )
+    interval = Interval(0.9, 0.8, 1.0, 0.975)
+    again = replace(CONFIRMED, confirmed=interval, readings=2, notes=("A note.",))
     assert grounds(CORRECTED, again, confirmations=2) == (
         "2 trials raced under 4 new seeds; the winner was trained under 5 more, and measured on "
         "360 test samples.",

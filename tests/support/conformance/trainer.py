@@ -351,12 +351,7 @@ class ResumingConformance(_Training):
 
     @pytest.mark.parametrize(
         "damaged",
-        [
-            # In the suite by a launch, see `test_killed_trials`.
-            pytest.param(("newest",), marks=pytest.mark.exhaustive),
-            ("newest", "before"),
-            ("no newest",),
-        ],
+        [("newest",), ("newest", "before"), ("no newest",)],
     )
     def test_a_damaged_state_has_the_one_before_used(
         self,

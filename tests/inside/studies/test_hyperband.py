@@ -8,17 +8,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from conformance.engine import (
-    Played,
-    curve,
-    proposed,
-)
-from keras_tuner_played import ask, make, tell, tell_all
+from conformance.engine import OBJECTIVE, Played, ask, curve, proposed, tell
+from conformance.engine import make as make_engine
 
 import kerastudy as ks
 from search_spaces import EngineError, SearchSpace
-from studies.definition import hyperband_trials
+from studies.definition import HYPERBAND, hyperband_trials
+from studies.engines import Engine
 from tracking.records import Objective, Proposal, TrialResult
+
+
+def make(epochs: int = 9, objective: Objective = OBJECTIVE, **settings: Any) -> Engine:
+    return make_engine(HYPERBAND, epochs=epochs, objective=objective, **settings)
+
+
+def tell_all(engine: Engine, values: Sequence[float]) -> None:
+    for value in values:
+        tell(engine, ask(engine).number, value)
 
 
 class TestHyperband:
@@ -27,7 +33,7 @@ class TestHyperband:
 
     def test_a_round_is_as_long_as_said(self) -> None:
         for epochs in (2, 3, 4, 9, 10, 30):
-            played = Played(make("hyperband", epochs=epochs))
+            played = Played(make(epochs=epochs))
             trials = hyperband_trials(epochs)
             played.play(trials + 1)
             brackets = [json.loads(r.engine_state["tuner/bracket"]) for r in played.records]
@@ -53,7 +59,7 @@ class TestHyperband:
     def test_an_infeasible_trial_costs_its_bracket_nothing(
         self, infeasible: Sequence[int], rungs: list[int]
     ) -> None:
-        played = Played(make("hyperband", epochs=9))
+        played = Played(make())
         played.play(len(rungs) + 1, infeasible)
         assert self.epochs(played)[:-1] == rungs
         # Then the next bracket, which begins with three epochs.
@@ -62,54 +68,34 @@ class TestHyperband:
 
     def test_the_best_go_on_in_the_objectives_own_direction(self) -> None:
         """Keras Tuner infers that val_f1_score is to be minimized."""
-        engine = make("hyperband", epochs=9, objective=Objective("val_f1_score", "max"))
+        engine = make(objective=Objective("val_f1_score", "max"))
         scores = [0.3, 0.9, 0.1, 0.8, 0.2, 0.7, 0.4, 0.6, 0.5]
         tell_all(engine, scores)
         assert [ask(engine).goes_on_from for _ in range(3)] == [1, 3, 5]
 
-    def test_the_best_epoch_counts_also_of_what_goes_on(self) -> None:
-        engine = make("hyperband", epochs=9)
-        tell_all(engine, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
-        promoted = [ask(engine) for _ in range(3)]
-        for proposal, value in zip(promoted, [0.05, 0.01, 0.3], strict=True):
-            tell(engine, proposal, value)
-        assert ask(engine).goes_on_from == promoted[1].number
-
     def test_may_continue_says_who_can_still_be_promoted(self) -> None:
-        engine = make("hyperband", epochs=9)
+        engine = make()
         proposals = [ask(engine) for _ in range(9)]
-        tell(engine, proposals[0], 0.5)
+        tell(engine, proposals[0].number, 0.5)
         assert engine.may_continue(0)
         for proposal, value in zip(proposals[1:4], [0.4, 0.3, 0.2], strict=True):
-            tell(engine, proposal, value)
+            tell(engine, proposal.number, value)
         # Three are better, and there are three places.
         assert [engine.may_continue(n) for n in range(4)] == [False, True, True, True]
         engine.tell(4, TrialResult(4, "infeasible", reason="nan"))
         assert not engine.may_continue(4)
         for proposal in proposals[5:]:
-            tell(engine, proposal, 0.9)
+            tell(engine, proposal.number, 0.9)
         promoted = ask(engine)
         assert promoted.goes_on_from == 3
         # It may have to begin again, until it has ended.
         assert engine.may_continue(3)
-        tell(engine, promoted, 0.1)
+        tell(engine, promoted.number, 0.1)
         assert not engine.may_continue(3)
         assert engine.may_continue(promoted.number)
 
-    def test_infeasible_trials_take_no_place_from_those_that_run(self) -> None:
-        engine = make("hyperband", epochs=9)
-        proposals = [ask(engine) for _ in range(9)]
-        for proposal in proposals[:7]:
-            engine.tell(proposal.number, TrialResult(proposal.number, "infeasible"))
-        # Seven of nine have ended, which is when Keras Tuner promotes the best of them.
-        later = ask(engine)
-        assert later.goes_on_from is None
-        tell(engine, proposals[7], 0.5)
-        tell(engine, proposals[8], 0.4)
-        assert [ask(engine).goes_on_from for _ in range(2)] == [8, 7]
-
     def test_given_takes_the_next_place_of_a_first_rung(self) -> None:
-        through, with_given = (Played(make("hyperband", epochs=9)) for _ in range(2))
+        through, with_given = (Played(make()) for _ in range(2))
         wanted = through.play(9)
         for number in range(9):
             proposal = with_given.ask({"rate": 1e-4, "units": 64} if number == 4 else None)
@@ -127,7 +113,7 @@ class TestHyperband:
 
     def test_an_exhausted_space_still_has_its_best_go_on(self) -> None:
         space = SearchSpace(ks.Int("units", 1, 4), ks.Fixed("rate", 0.01))
-        played = Played(make("hyperband", epochs=9, space=space))
+        played = Played(make(space=space))
         while (proposal := played.ask()) is not None:
             played.finish(proposal)
         assert self.epochs(played) == [1] * 4 + [3] * 3 + [9]
@@ -143,7 +129,7 @@ class TestHyperband:
     )
     def test_refuses_what_it_cannot_serve(self, changed: Mapping[str, Any], said: str) -> None:
         with pytest.raises(EngineError, match=said):
-            make("hyperband", **changed)
+            make(**changed)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -151,7 +137,7 @@ def test_hyperband_is_restored_at_any_point(seed: int) -> None:
     """Whatever is infeasible, and in whatever order trials that run side by side end."""
     drawn = random.Random(seed)
     infeasible = {number for number in range(30) if drawn.random() < 0.4}
-    played = Played(make("hyperband", epochs=9))
+    played = Played(make())
     running: list[Proposal] = []
     for number in range(30):
         if len(running) == 3:
@@ -159,7 +145,7 @@ def test_hyperband_is_restored_at_any_point(seed: int) -> None:
             played.finish(ended, ended.number in infeasible)
         known = {r.number: r for r in played.records}
         known.update({p.number: played.unfinished(p) for p in running})
-        resumed = make("hyperband", epochs=9)
+        resumed = make()
         resumed.restore([known[n] for n in sorted(known)], curve)
         for record in played.records:
             assert resumed.may_continue(record.number) == played.engine.may_continue(record.number)

@@ -1,0 +1,315 @@
+"""Trials of several trainings: what is recorded, what their value is, what pruners see."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import faults
+import pytest
+from in_mlflow import InMlflow
+from scripted import ScriptedExecutor, describe, loss, read_checkpoint, run_study
+from statements import noting_statements, read_whole
+from study_record import left_behind
+
+from benchmarks.many_workers.cluster import Faults
+from search_spaces import WorkerError
+from studies.definition import trial_seed
+from studies.executors import Executor, Handler
+from studies.progress import NoProgress
+from tracking.history import StudyHistory, fit_metrics
+from tracking.records import ALL_FOLDS, EndedTrial, TrialResult, TrialSpec, TrialTask
+
+TRAININGS = 3
+KINDS = {
+    "repeat": {"repeats": TRAININGS},
+    "fold": {"folds": TRAININGS, "cross_validation": str(TRAININGS)},
+}
+
+
+def launch(folder: Path, executor: Executor) -> StudyHistory:
+    return run_study(executor, store=folder, progress=NoProgress())
+
+
+def described(name: str, kind: str, **settings: Any) -> Any:
+    return describe(name=name, **{"trials": 5, "keep": 2, **KINDS[kind], **settings})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all: making its databases takes longer than any study here."""
+    return tmp_path_factory.mktemp("trainings") / "store"
+
+
+@pytest.fixture(scope="module")
+def histories(folder: Path) -> dict[str, StudyHistory]:
+    return {kind: launch(folder, ScriptedExecutor(described(kind, kind))) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def repeated(histories: dict[str, StudyHistory]) -> StudyHistory:
+    return histories["repeat"]
+
+
+@pytest.fixture(scope="module")
+def folded(histories: dict[str, StudyHistory]) -> StudyHistory:
+    return histories["fold"]
+
+
+def curves(history: StudyHistory, trial: EndedTrial) -> list[dict[int, float]]:
+    """The objective of each training by epoch."""
+    epochs = [fit_metrics(history.folder, fit.uuid) for fit in trial.result.repeats]
+    return [{epoch: metrics["val_loss"] for epoch, metrics in each.items()} for each in epochs]
+
+
+def outcome(history: StudyHistory) -> list[Any]:
+    """What is recorded of the trials and of the trainings below them, but for times."""
+    return [
+        (
+            *(trial.state, trial.value, trial.epoch, trial.params, trial.result.reason),
+            [(f.seed, f.fold, f.value, f.best, f.weights_sha256) for f in trial.result.repeats],
+            None if trial.whole is None else trial.whole.weights_sha256,
+            curves(history, trial),
+        )
+        for trial in history.ended
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_training_is_a_run_of_its_own_below_the_trial(
+    histories: dict[str, StudyHistory], kind: str
+) -> None:
+    history = histories[kind]
+    shown = InMlflow(history)
+    for trial in history.ended:
+        fits = trial.result.repeats
+        assert [fit.seed for fit in fits] == [trial_seed(0, trial.number, i) for i in range(3)]
+        for number, fit in enumerate(fits):
+            fold = number if kind == "fold" else None
+            assert fit.fold == fold
+            run = shown.run(fit.uuid)
+            assert run.info.status == "FINISHED"
+            assert run.data.tags["mlflow.parentRunId"] == shown.run(trial.uuid).info.run_id
+            assert run.data.tags["kerastudy.kind"] == kind
+            spec = replace(trial.spec, seed=fit.seed, repeat=number, fold=fold)
+            wanted = [(epoch, loss(spec, epoch)) for epoch in range(1, spec.epochs + 1)]
+            assert shown.points(run, "val_loss") == wanted
+            assert list(curves(history, trial)[number].items()) == wanted
+
+
+def test_the_value_of_repeats_is_their_mean_and_the_best_ones_checkpoint_stays(
+    repeated: StudyHistory,
+) -> None:
+    shown = InMlflow(repeated)
+    for trial in repeated.ended:
+        values = [repeat.best.value for repeat in trial.result.repeats]
+        assert trial.value == statistics.fmean(values)
+        assert trial.result.spread == statistics.stdev(values)
+        metrics = shown.run(trial.uuid).data.metrics
+        assert metrics["best_val_loss"] == trial.value
+        assert metrics["best_val_loss_std"] == pytest.approx(statistics.stdev(values))
+        assert [min(curve.values()) for curve in curves(repeated, trial)] == values
+        for epoch, mean in repeated.curve(trial).items():
+            of_repeats = [curve[epoch] for curve in curves(repeated, trial)]
+            assert mean["val_loss"] == pytest.approx(statistics.fmean(of_repeats), abs=1e-12)
+    best = repeated.best
+    assert best is not None
+    path = repeated.checkpoint(best)
+    assert path is not None
+    spec, epoch = best.best_training
+    assert epoch.value == min(repeat.best.value for repeat in best.result.repeats)
+    kept = read_checkpoint(path)
+    assert (kept.seed, kept.repeat) == (spec.seed, spec.repeat)
+    files = [*repeated.files.folder.glob("trial-*")]
+    assert {int(p.name[6:11]) for p in files} == {t.number for t in repeated.top(2)}
+    assert len(files) == 2 * TRAININGS
+
+
+def test_the_value_of_folds_is_their_mean_at_the_best_common_epoch(folded: StudyHistory) -> None:
+    differ, shown = 0, InMlflow(folded)
+    for trial in folded.ended:
+        of_folds = curves(folded, trial)
+        means = {e: statistics.fmean(curve[e] for curve in of_folds) for e in of_folds[0]}
+        best = min(means, key=lambda e: (means[e], e))
+        assert (trial.epoch, trial.value) == (best, means[best])
+        assert trial.result.spread == statistics.stdev(curve[best] for curve in of_folds)
+        differ += trial.value != statistics.fmean(min(curve.values()) for curve in of_folds)
+        run = shown.run(trial.uuid)
+        assert run.data.metrics["best_val_loss"] == trial.value
+        assert run.info.run_name.endswith(f"± {trial.result.spread:.2g} @ epoch {best}")
+        curve = {epoch: m["val_loss"] for epoch, m in folded.curve(trial).items()}
+        assert curve == pytest.approx(means, abs=1e-12)
+    assert differ, "else this shows nothing"
+
+
+def test_the_champion_is_trained_on_all_folds_for_the_best_common_epoch(
+    folded: StudyHistory,
+) -> None:
+    best, shown = folded.best, InMlflow(folded)
+    assert best is not None and best.whole is not None
+    path = folded.checkpoint(best)
+    assert path is not None
+    spec = read_checkpoint(path)
+    assert (spec.fold, spec.epochs, spec.seed) == (ALL_FOLDS, best.epoch, best.spec.seed)
+    assert spec.values == best.spec.values
+    run = shown.run(best.whole.uuid)
+    assert run.info.run_name == f"#{best.number} all folds · complete"
+    assert run.data.tags["mlflow.parentRunId"] == shown.run(best.uuid).info.run_id
+    assert "best_val_loss" not in run.data.metrics, "it has no validation data"
+    assert len(fit_metrics(folded.folder, best.whole.uuid)) == best.epoch
+    assert [t.number for t in folded.ended if t.whole is not None] == [best.number]
+    files = [path.name for path in folded.files.folder.glob("trial-*")]
+    assert files == [f"trial-{best.number:05}.repeat-{TRAININGS}.weights.h5"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "repeat", "goes_on"),
+    [("repeat", 1, True), ("fold", 2, False), ("fold", TRAININGS, True)],
+)
+def test_interrupted_anywhere_it_goes_on_as_if_it_had_not(
+    folder: Path, histories: dict[str, StudyHistory], kind: str, repeat: int, goes_on: bool
+) -> None:
+    """Trainings that had ended are not run again, also where one can't be resumed in between."""
+    history = histories[kind]
+    assert history.best is not None
+    number = history.best.number if repeat == TRAININGS else 2
+    trained: list[tuple[int, int]] = []
+
+    def interrupt(spec: TrialSpec) -> None:
+        place = spec.number, spec.repeat
+        if place == (number, repeat) and not trained:
+            raise KeyboardInterrupt
+
+    description = described(f"interrupted {kind} {repeat}", kind, goes_on=goes_on)
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, ScriptedExecutor(description, before=interrupt))
+    note = ScriptedExecutor(description, lambda spec: trained.append((spec.number, spec.repeat)))
+    with noting_statements() as statements:
+        resumed = launch(folder, note)
+    assert outcome(resumed) == outcome(history)
+    # It looks for what is there of the trial, and not through all.
+    assert read_whole(resumed.folder, statements) == []
+    assert [r for n, r in trained if n == number] == [*range(repeat, TRAININGS)] or kind == "fold"
+    assert trained[0] == (number, repeat)
+    assert not left_behind(resumed.store.root)
+
+
+def test_a_trial_pruned_in_its_first_repeat_has_no_further_one(folder: Path) -> None:
+    description = described("pruned repeats", "repeat", trials=12, pruner="median")
+    history = launch(folder, ScriptedExecutor(description))
+    pruned = [trial for trial in history.ended if trial.state == "pruned"]
+    assert pruned and all(len(trial.result.repeats) == 1 for trial in pruned)
+
+
+class EasyFirstFold(ScriptedExecutor):
+    """The first fold is by far the easiest, and says little about the others."""
+
+    def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
+        return super()._train(task, Shifted(handler))
+
+
+class Shifted:
+    def __init__(self, handler: Handler) -> None:
+        self.on_result, self.on_lost = handler.on_result, handler.on_lost
+        self._on_epoch = handler.on_epoch
+
+    def on_epoch(self, epoch: Any) -> Any:
+        shifted = epoch.metrics["val_loss"] / (100 if epoch.repeat == 0 else 1)
+        return self._on_epoch(replace(epoch, metrics={**epoch.metrics, "val_loss": shifted}))
+
+
+def test_folds_are_pruned_alike_after_an_interruption_and_then_have_no_value(folder: Path) -> None:
+    settings = {"trials": 30, "pruner": "median", "engine": "optuna:random"}
+
+    def interrupt(spec: TrialSpec) -> None:
+        if (spec.number, spec.repeat) == (20, 0):
+            raise KeyboardInterrupt
+
+    history = launch(folder, EasyFirstFold(described("pruned", "fold", **settings)))
+    pruned = [trial for trial in history.ended if trial.state == "pruned"]
+    assert {len(trial.result.repeats) for trial in pruned} >= {1, 2}
+    assert all(trial.best is None for trial in pruned), "an easy fold would win"
+    shown = InMlflow(history)
+    names = {shown.run(trial.uuid).info.run_name for trial in pruned}
+    assert any(name.endswith(" · pruned in fold 2 of 3") for name in names)
+    description = described("pruned again", "fold", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, EasyFirstFold(description, before=interrupt))
+    assert outcome(launch(folder, EasyFirstFold(description))) == outcome(history)
+
+
+class Short(ScriptedExecutor):
+    """The second training ends after two epochs, as by a callback; that of trial 1 fails."""
+
+    def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
+        spec = task.spec
+        if spec.repeat == 1:
+            if spec.number == 1:
+                reason = "val_loss is nan in epoch 1"
+                return TrialResult(1, "infeasible", reason=reason, repeat=1)
+            task = replace(task, spec=replace(spec, epochs=2))
+        return super()._train(task, handler)
+
+
+@pytest.mark.parametrize(("kind", "where"), [("fold", "fold 2 of 3"), ("repeat", "repeat 1")])
+def test_trainings_that_end_early(folder: Path, kind: str, where: str) -> None:
+    history = launch(folder, Short(described(f"short {kind}", kind, trials=3)))
+    first, infeasible, last = history.ended
+    assert infeasible.state == "infeasible" and infeasible.best is None
+    assert infeasible.result.reason == f"in {where}: val_loss is nan in epoch 1"
+    assert len(infeasible.result.repeats) == 1
+    for trial in (first, last):
+        of_fits = curves(history, trial)
+        assert [len(curve) for curve in of_fits] == [4, 2, 4]
+        if kind == "fold":
+            assert trial.value == min(statistics.fmean(c[e] for c in of_fits) for e in (1, 2))
+            assert list(history.curve(trial)) == [1, 2]
+
+
+def test_lost_machines_cost_a_study_no_champion(folder: Path) -> None:
+    """However many: they are not the trial's fault."""
+    machines = iter(range(4))
+
+    class LosesMachines(ScriptedExecutor):
+        def _run(self, task: TrialTask, handler: Handler) -> TrialResult | None:
+            if task.spec.fold != ALL_FOLDS or next(machines, None) is None:
+                return super()._run(task, handler)
+            handler.on_lost(task.spec, WorkerError("its machine is gone", machine_gone=True))
+            return None
+
+    history = launch(folder, LosesMachines(described("machines", "fold", trials=2)))
+    assert next(machines, None) is None
+    assert history.best is not None and history.best.whole is not None
+
+
+def on_workers(folder: Path, name: str, workers: int, **rates: float) -> list[Any]:
+    description = described(name, "fold", engine="optuna:random", trials=8, seed=1)
+    executor = faults.Workers(
+        description,
+        workers,
+        lambda spec, epoch: {"val_loss": loss(spec, epoch)},
+        faults=Faults(**rates),
+        spent=lambda: 0.0,
+    )
+    history = launch(folder, executor)
+    assert executor.figures.lost > 0 or not rates
+    assert not left_behind(history.store.root)
+    return outcome(history)
+
+
+@pytest.fixture(scope="module")
+def one_worker(folder: Path) -> Iterator[list[Any]]:
+    expected = on_workers(folder, "one worker", 1)
+    assert {trial[0] for trial in expected} == {"complete", "infeasible"}
+    yield expected
+
+
+@pytest.mark.parametrize("rates", [{}, {"dies": 0.3, "twice": 0.3}])
+def test_several_workers_leave_the_record_of_one(
+    folder: Path, one_worker: list[Any], rates: dict[str, float]
+) -> None:
+    """Also where their processes die, and messages come twice."""
+    assert on_workers(folder, f"three workers {rates}", 3, **rates) == one_worker

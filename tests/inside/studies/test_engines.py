@@ -1,0 +1,396 @@
+"""Engines: what all must do, and against Optuna's and Keras Tuner's own loops."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import numpy as np
+import pytest
+from conformance.engine import (
+    CONTINUOUS,
+    SMALL,
+    SPACE,
+    EngineConformance,
+    Played,
+    ask,
+    curve,
+    make,
+    tell,
+    value_of,
+)
+from keras_tuner import oracles
+from suite import exhaustive
+
+import kerastudy as ks
+from search_spaces import EngineError, KerasTunerSpace, SearchSpace, canonical_json
+from studies.definition import ENGINES, PRUNERS, hyperband_trials, sampler_seed
+from studies.engines import Engine, check_engine_serves
+from tracking.records import BestEpoch, Objective, TrialResult
+
+# A threshold has no usual one.
+PRUNING = [
+    "threshold,upper=8.05" if name == "threshold" else name for name in PRUNERS if name != "none"
+]
+WITH_SETTINGS = "keras-tuner:bayesian,beta=3.0,num_initial_points=4"
+
+
+@pytest.mark.parametrize(
+    "engine, pruner",
+    [
+        *((engine, "none") for engine in ENGINES if engine.startswith("optuna:")),
+        *(("optuna:tpe", pruner) for pruner in PRUNING),
+        # Settings, as they are also read from `TPESampler(multivariate=False, seed=3, …)`.
+        ("optuna:tpe,multivariate=false,n_startup_trials=3,seed=3", "median,n_warmup_steps=1"),
+    ],
+)
+class TestOptuna(EngineConformance):
+    @pytest.fixture
+    def make(self, engine: str, pruner: str) -> Callable[..., Engine]:
+        return lambda space, seed=7: make(engine, pruner, space, seed)
+
+
+@pytest.mark.parametrize(
+    "engine, pruner",
+    [("random", "none"), ("hyperband", "none"), ("grid", "median"), ("random", "hyperband")],
+)
+class TestKerasTuner(EngineConformance):
+    never_repeats = True
+
+    @pytest.fixture
+    def make(self, engine: str, pruner: str) -> Callable[..., Engine]:
+        return lambda space, seed=7: make(f"keras-tuner:{engine}", pruner, space, seed)
+
+
+class TestBayesian(EngineConformance):
+    # Two dimensions: random trials at first, and then the Gaussian process.
+    space = SMALL
+    trials = 9
+    never_repeats = True
+
+    @pytest.fixture(params=["keras-tuner:bayesian", WITH_SETTINGS])
+    def make(self, request: pytest.FixtureRequest) -> Callable[..., Engine]:
+        return lambda space, seed=7: make(request.param, "none", space, seed)
+
+    # What it proposes is shown below.
+    test_tries_nothing_twice = exhaustive(EngineConformance.test_tries_nothing_twice)
+    test_ends_when_all_has_been_tried_and_only_then = exhaustive(
+        EngineConformance.test_ends_when_all_has_been_tried_and_only_then
+    )
+    test_given_is_proposed_next = exhaustive(EngineConformance.test_given_is_proposed_next)
+    test_resumed_with_a_trial_in_flight = exhaustive(
+        EngineConformance.test_resumed_with_a_trial_in_flight
+    )
+
+
+def test_other_seed_other_proposals() -> None:
+    for engine in (name for name in ENGINES if not name.endswith(":grid")):
+        first, second = (Played(make(engine, seed=seed)).play(6) for seed in (1, 2))
+        assert first != second, engine
+
+
+# Against the libraries' own loops
+
+
+def oracle_of(engine: str) -> Any:
+    common: dict[str, Any] = {
+        "objective": keras_tuner.Objective("val_loss", "min"),
+        "hyperparameters": KerasTunerSpace(CONTINUOUS).hyperparameters(),
+    }
+    if engine == "hyperband":
+        return oracles.HyperbandOracle(max_epochs=9, hyperband_iterations=2, **common)
+    kinds = {"random": oracles.RandomSearchOracle, "bayesian": oracles.BayesianOptimizationOracle}
+    return kinds[engine](max_trials=None, **common)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:keras_tuner")
+@pytest.mark.parametrize(
+    ("engine", "trials"), [("random", 8), ("bayesian", 8), ("hyperband", hyperband_trials(9) + 11)]
+)
+def test_proposes_what_keras_tuner_does(engine: str, trials: int, tmp_path: Path) -> None:
+    """Its oracle is asked and told as its tuners do, from the same random state for each trial."""
+    oracle, played = oracle_of(engine), Played(make(f"keras-tuner:{engine}", epochs=9))
+    oracle._set_project_dir(str(tmp_path), "plain")
+    oracle.verbose = 0
+    translated = KerasTunerSpace(CONTINUOUS)
+    for number in range(trials):
+        seed = sampler_seed(7, number)
+        oracle._seed_state = seed
+        if engine == "bayesian":
+            oracle._random_state = np.random.RandomState(seed)
+            oracle.gpr.random_state = seed
+        wanted = oracle.create_trial("tuner")
+        found = played.ask()
+        assert found is not None
+        values = wanted.hyperparameters.values
+        assert found.values == translated.decode(values)
+        assert found.epochs == values.get("tuner/epochs")
+        past = values.get("tuner/trial_id")
+        assert found.goes_on_from == (None if past is None else int(past))
+        played.finish(found)
+        best = played.records[-1].best
+        assert best is not None
+        oracle.update_trial(wanted.trial_id, {"val_loss": best.value}, step=1)
+        wanted.status = "COMPLETED"
+        oracle.end_trial(wanted)
+
+
+# What each kind proposes
+
+
+def test_quasi_random_covers_each_parameter_evenly() -> None:
+    """Among the first 32 points each quarter of a range, in its scale, has its share."""
+    space = SearchSpace(ks.Float("a", 1e-4, 1.0, scale="log"), ks.Float("b", 0.0, 1.0))
+    engine = make("optuna:quasi-random", space=space)
+    points = [p.values for p in itertools.islice(iter(engine.ask, None), 32)]
+    for name in ("a", "b"):
+        units = [space[name].to_unit(values[name]) for values in points]
+        for quarter in range(4):
+            assert 6 <= sum(quarter / 4 <= u < (quarter + 1) / 4 for u in units) <= 10
+
+
+@pytest.mark.parametrize("engine", ["optuna:grid", "keras-tuner:grid"])
+def test_a_grid_is_walked_once_also_while_trials_run(engine: str) -> None:
+    """Keras Tuner's waits for one to end."""
+    space = SearchSpace(
+        ks.Float("rate", 0, 0.5, step=0.1),
+        ks.Int("units", 4, 16, scale="log"),
+        ks.Choice("kind", [None, True, 1], default=1),
+        ks.Boolean("extra", when={"kind": [None, 1]}),
+        ks.Int("depth", 1, 2, when={"extra": True, "rate": [0.1, 0.5]}),
+        ks.Fixed("loss", None),
+    )
+    found = [canonical_json(p.values) for p in iter(make(engine, space=space).ask, None)]
+    assert sorted(found) == sorted(canonical_json(values) for values in space.grid())
+    assert engine == "optuna:grid" or found[0] == canonical_json(space.defaults())
+
+
+def test_tpe_learns() -> None:
+    """Late proposals are better than early ones."""
+    played = Played(make("optuna:tpe", space=SPACE))
+    played.play(40)
+    values = [r.best.value for r in played.records if r.best is not None]
+    assert sum(values[-10:]) < sum(values[:10])
+
+
+def test_bayesian_learns_in_the_objectives_own_direction() -> None:
+    engine = make(
+        "keras-tuner:bayesian",
+        space=SearchSpace(ks.Float("rate", 0.0, 1.0)),
+        objective=Objective("val_f1_score", "max"),
+    )
+    found = []
+    for number in range(8):
+        found.append(abs(ask(engine).values["rate"] - 0.7))
+        tell(engine, number, 1.0 - found[-1])
+    assert min(found[3:]) < 0.05
+
+
+def test_bayesian_goes_on_whatever_is_infeasible() -> None:
+    """Keras Tuner stops at the third that fails in a row."""
+    played = Played(make("keras-tuner:bayesian", space=SMALL))
+    assert len(played.play(12, infeasible=range(3, 12))) == 12
+
+
+def test_bayesian_takes_running_trials_into_account_alike_after_a_restart() -> None:
+    played = Played(make("keras-tuner:bayesian"))
+    played.play(7)
+    running = [played.ask(), played.ask()]
+    resumed = make("keras-tuner:bayesian")
+    in_flight = [played.unfinished(p) for p in running if p is not None]
+    resumed.restore([*played.records, *in_flight], curve)
+    found, wanted = resumed.ask(), played.ask()
+    assert found is not None and found == wanted
+
+
+def test_a_rare_configuration_is_found() -> None:
+    """Keras Tuner takes 20 collisions in a row for the end of the space."""
+    space = SearchSpace(
+        ks.Boolean("extra"), ks.Int("depth", 1, 150, when={"extra": True}), ks.Fixed("units", 1)
+    )
+    for engine in ("random", "hyperband"):
+        anew = [
+            canonical_json(proposal.values)
+            for proposal in iter(make(f"keras-tuner:{engine}", space=space).ask, None)
+            if proposal.goes_on_from is None
+        ]
+        assert sorted(anew) == sorted(map(canonical_json, space.grid()))
+
+
+def test_the_last_continuous_branch_is_gone_on_with() -> None:
+    kinds = [str(i) for i in range(60)]
+    space = SearchSpace(ks.Choice("kind", kinds), ks.Float("rate", 0.1, 0.2, when={"kind": "7"}))
+    engine = make("keras-tuner:random", space=space)
+    for kind in kinds:
+        if kind != "7":
+            engine.ask({"kind": kind})
+    assert [ask(engine).values["kind"], ask(engine).values["kind"]] == ["7", "7"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "space", "told"),
+    [
+        ("optuna:grid", CONTINUOUS, "'rate' is continuous.*optuna:quasi-random"),
+        ("optuna:cma-es", SearchSpace(ks.Boolean("a")), "CMA-ES"),
+        ("keras-tuner:grid", CONTINUOUS, "'rate' is continuous.*keras-tuner:random"),
+        ("keras-tuner:grid", SearchSpace(ks.Int("units", 1, 2**40)), "'units' has.*optuna:grid"),
+        *(
+            (name, SearchSpace(ks.Int("tuner/epochs", 1, 3)), "'tuner/epochs'.*optuna:tpe")
+            for name in ENGINES
+            if name.startswith("keras-tuner:")
+        ),
+    ],
+)
+def test_a_space_that_an_engine_can_not_serve(engine: str, space: SearchSpace, told: str) -> None:
+    with pytest.raises(EngineError, match=told):
+        check_engine_serves(engine, "none", space, 9)
+
+
+# Pruners
+
+
+def test_median_prunes_the_hopeless_and_no_other() -> None:
+    played = Played(make("optuna:random", "median", SPACE))
+    played.play(30)
+    pruned = [r.best.value for r in played.records if r.state == "pruned" and r.best]
+    complete = [r.best.value for r in played.records if r.state == "complete" and r.best]
+    assert pruned
+    assert min(pruned) > min(complete)
+
+
+@pytest.mark.parametrize("pruner", PRUNING)
+def test_a_trial_that_is_told_again_is_judged_as_the_first_time(pruner: str) -> None:
+    """Its process died, and it came less far than before: what came later counts no more."""
+    engine = make("optuna:random", pruner, epochs=9)
+    for number in range(8):
+        ask(engine)
+        for epoch in range(1, 10):
+            engine.report(number, epoch, 10.0 + number - epoch)
+        tell(engine, number, number)
+    ask(engine)
+    # The best of all at first, and the only one that gets worse.
+    first = [engine.report(8, epoch, 8.0 + epoch / 100) for epoch in range(1, 10)]
+    again = [engine.report(8, epoch, 8.0 + epoch / 100) for epoch in range(1, 10)]
+    assert any(first) and not first[0]
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    "engine, pruner",
+    [
+        *(("random", pruner) for pruner in PRUNERS if pruner not in ("none", "threshold")),
+        ("bayesian", "median"),
+        ("grid", "median"),
+    ],
+)
+def test_pruners_work_as_with_optunas_engines(engine: str, pruner: str) -> None:
+    """The same reports for the same values are pruned alike, whoever proposed the values.
+
+    Here each trial is worse than the one before, and gets worse from its third epoch on.
+    """
+    mine = make(f"keras-tuner:{engine}", pruner, SPACE, epochs=9)
+    optunas = make("optuna:random", pruner, SPACE, epochs=9)
+    pruned = 0
+    for number in range(14):
+        optunas.ask(ask(mine).values)
+        for epoch in range(1, 10):
+            value = number + abs(epoch - 3) / 10
+            prunes = mine.report(number, epoch, value)
+            assert prunes == optunas.report(number, epoch, value)
+            if prunes:
+                break
+        pruned += prunes
+        best = BestEpoch(min(epoch, 3), float(number), {})
+        result = TrialResult(number, "pruned" if prunes else "complete", epoch, best)
+        mine.tell(number, result)
+        optunas.tell(number, result)
+    assert pruned
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        *("successive-halving", "successive-halving,min_resource=auto"),
+        *("hyperband", "hyperband,max_resource=auto"),
+    ],
+)
+def test_what_a_pruner_noted_of_trials_is_restored(pruner: str) -> None:
+    """Though each recorded trial is judged alone then, where it can be."""
+
+    def play(played: Played, trials: int) -> list[int]:
+        """Plays trials of up to 9 epochs; returns after how many each ended."""
+        ended = []
+        for _ in range(trials):
+            proposal = played.ask()
+            assert proposal is not None
+            number, values = proposal.number, proposal.values
+            for epoch in range(1, 10):
+                if played.engine.report(number, epoch, value_of(values, epoch)) and epoch < 9:
+                    break
+            best = BestEpoch(epoch, value_of(values, epoch), {})
+            result = TrialResult(number, "pruned" if epoch < 9 else "complete", epoch, best)
+            played.engine.tell(number, result)
+            played.records.append(played.unfinished(proposal).with_result(result))
+            ended.append(epoch)
+        return ended
+
+    through = Played(make("optuna:random", pruner, SPACE, epochs=9))
+    wanted = play(through, 40)
+    resumed = Played(make("optuna:random", pruner, SPACE, epochs=9), through.records[:20])
+    resumed.engine.restore(through.records[:20], curve)
+    assert play(resumed, 20) == wanted[20:]
+    assert len(set(wanted[20:])) >= 2, "else this shows nothing"
+
+
+# The process that asks
+
+
+@pytest.mark.parametrize("engine", ["random", "bayesian", "hyperband", "grid"])
+def test_writes_no_file_and_prints_nothing(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    played = Played(make(f"keras-tuner:{engine}", space=SMALL))
+    played.play(7, infeasible=(1, 2, 3, 4))
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.exhaustive
+def test_a_process_that_asks_keeps_its_environment_and_its_terminal() -> None:
+    """And does not import TensorFlow to find that an engine cannot serve."""
+    program = """
+import os, sys
+import kerastudy as ks
+from studies.engines import EngineSettings
+from studies.engines import check_engine_serves, make_engine
+from search_spaces import EngineError
+space = ks.SearchSpace(ks.dropout())
+for engine in ("bayesian", "hyperband", "grid"):
+    try:
+        check_engine_serves(f"keras-tuner:{engine}", "median", space, 9)
+    except EngineError:
+        pass
+assert not {"tensorflow", "keras", "keras_tuner"} & set(sys.modules)
+before = dict(os.environ)
+engine = make_engine(EngineSettings(
+    name="x", engine="keras-tuner:random", pruner="none", space=space,
+    objective=ks.Objective("val_loss", "min"), epochs=9, seed=0))
+assert engine.ask().number == 0
+assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())
+import keras, tensorflow
+assert keras.backend.backend() == "tensorflow"
+assert tensorflow.config.get_visible_devices("GPU") == []
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,314 @@
+"""The values of a study's first trials: the defaults; those of a file, or of another study."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from blobs import write_study
+from optuna.exceptions import ExperimentalWarning
+from scripted import SPACE as SCRIPTED
+from scripted import ScriptedExecutor, describe, loss, run_study
+from suite import exhaustive_but
+from user_commands import kerastudy_here
+
+import kerastudy as ks
+from search_spaces import OptunaSpace, SearchSpace, SearchSpaceError, StudyError
+from studies.definition import ENGINES, sampler_seed
+from studies.exporting import export_table
+from studies.progress import NoProgress
+from studies.running import read_rows
+from tracking.history import StudyHistory, ranked
+from tracking.records import TrialSpec
+
+
+class Answer(NoProgress):
+    """Keeps what a user is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all: making its databases takes longer than any study here."""
+    return tmp_path_factory.mktemp("first values")
+
+
+def launch(folder: Path, name: str, told: Answer | None = None, **settings: Any) -> StudyHistory:
+    before = settings.pop("before", lambda spec: None)
+    usual = {"name": name, "try_defaults": True, "trials": 4}
+    executor = ScriptedExecutor(describe(**{**usual, **settings}), before=before)
+    return run_study(executor, store=folder / "store", progress=told or NoProgress())
+
+
+def values(history: StudyHistory) -> list[dict[str, Any]]:
+    return [dict(trial.spec.values) for trial in history.trials]
+
+
+# Trial 0 has the defaults of the space, unless the study says otherwise.
+
+# What `scripted.SPACE` declares: the middle of each range, in its scale; the first choice.
+MIDDLE = {"rate": pytest.approx(10**-2.5), "units": 34, "kind": "a"}
+SMALL = SearchSpace(
+    ks.Float("rate", 0.01, 0.04, step=0.01, default=0.02),
+    ks.Int("units", 8, 10),
+    ks.Choice("kind", ["a", "b"], default="b"),
+    ks.Choice("momentum", [0.0, 0.5], default=0.5, when={"kind": "b"}),
+)
+OF_SMALL = {"rate": 0.02, "units": 9, "kind": "b", "momentum": 0.5}
+ONE_OF_EACH_FAMILY = ["optuna:tpe", "optuna:grid", "keras-tuner:bayesian", "keras-tuner:hyperband"]
+
+
+@pytest.mark.parametrize("engine", exhaustive_but(ONE_OF_EACH_FAMILY, ENGINES))
+def test_the_defaults_are_tried_once_under_every_engine(folder: Path, engine: str) -> None:
+    grid = engine.endswith("grid")
+    history = launch(folder, "any", engine=engine, space=SMALL, trials=100 if grid else 4)
+    assert values(history)[0] == OF_SMALL
+    assert history.default is history.trials[0]
+    tries = [trial.spec.values for trial in history.trials if trial.spec.goes_on_from is None]
+    assert tries.count(OF_SMALL) == 1
+    if grid:
+        # Four rates, three numbers of units, "a" or "b" with two momentums.
+        assert len({json.dumps(each, sort_keys=True) for each in tries}) == len(tries) == 4 * 3 * 3
+        assert history.ended_by == "space"
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_then_tpe_proposes_what_plain_optuna_does(folder: Path, conditional: bool) -> None:
+    space = SCRIPTED if conditional else SearchSpace(*[p for p in SCRIPTED if not p.when])
+    history = launch(folder, f"tpe {conditional}", space=space, trials=16)
+    study = optuna.create_study()
+    study.enqueue_trial(OptunaSpace(space).encode(space.defaults())[0])
+    for trial in history.trials:
+        seed = sampler_seed(0, trial.number)
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+            study.sampler = optuna.samplers.TPESampler(
+                seed=seed, multivariate=True, group=conditional
+            )
+        asked = study.ask()
+        assert trial.spec.values == OptunaSpace(space).suggest(asked)
+        study.tell(asked, min(loss(trial.spec, epoch) for epoch in range(1, 5)))
+
+
+def test_hyperband_gives_them_a_place_in_the_first_rung(folder: Path) -> None:
+    settings = {"engine": "keras-tuner:hyperband", "epochs": 9, "trials": 17}
+    history = launch(folder, "hyperband", **settings)
+    without = launch(folder, "hyperband without", try_defaults=False, **settings)
+
+    def budgets(history: StudyHistory) -> list[tuple[int, bool]]:
+        return [(t.spec.epochs, t.spec.goes_on_from is None) for t in history.trials]
+
+    assert values(history)[0] == MIDDLE
+    assert history.trials[0].spec.epochs < 9
+    assert budgets(history) == budgets(without)
+
+
+def test_known_values_follow_and_the_defaults_are_not_trained_twice(folder: Path) -> None:
+    others = [{"rate": 0.01, "units": 8, "kind": "a"}, {**OF_SMALL, "units": 10}]
+    found = values(launch(folder, "again", space=SMALL, initial=[others[0], OF_SMALL, others[1]]))
+    assert found[:3] == [OF_SMALL, *others]
+    assert found[3] not in found[:3]
+
+
+def test_a_study_that_was_cut_in_them_tries_them_again(folder: Path) -> None:
+    def interrupt(spec: TrialSpec) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, "cut", before=interrupt)
+    history = launch(folder, "cut")
+    assert values(history) == values(launch(folder, "uncut"))
+    assert history.default is not None and history.default.spec.attempt == 2
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_study_stays_as_it_was_begun(folder: Path, before: bool) -> None:
+    settings = {"initial": ({"rate": 0.01, "units": 8, "kind": "a"},)}
+    wanted = launch(folder, f"whole {before}", try_defaults=before, trials=8, **settings)
+    name = f"resumed {before}"
+    launch(folder, name, try_defaults=before, trials=1, **settings)
+    resumed = launch(folder, name, try_defaults=not before, trials=8, **settings)
+    assert values(resumed) == values(wanted)
+    assert resumed.description.try_defaults is before
+
+
+def test_another_default_is_no_other_definition(folder: Path) -> None:
+    other = ks.Int("units", 4, 64, default=8)
+    others = SearchSpace(*(each if each.name != "units" else other for each in SCRIPTED))
+    wanted = launch(folder, "one default", trials=8, try_defaults=False)
+    launch(folder, "another", trials=2, try_defaults=False)
+    told = Answer()
+    resumed = launch(folder, "another", told, trials=8, space=others, try_defaults=False)
+    assert values(resumed) == values(wanted)
+    assert resumed.description.space == SCRIPTED
+    assert "note: defaults stay as the study was begun: units = 34" in told.lines
+
+
+# Values of a file, or of another study
+
+SPACE = SearchSpace(
+    ks.Float("rate", 1e-4, 1.0, scale="log"),
+    ks.Choice("kind", ["a", "b", "=c", None]),
+    ks.Int("units", 4, 64),
+    ks.Int("layers", 1, 4, when={"kind": "b"}),
+    ks.Choice("hidden", [(64,), (64, 32)]),
+    ks.Choice("sizes", [8, 16], when={"kind": ["b", None]}),
+    ks.Boolean("flag"),
+)
+OLD: dict[str, Any] = {"trials": 24, "engine": "optuna:random", "try_defaults": False}
+
+
+def begin(folder: Path, name: str, told: Answer | None = None, **settings: Any) -> StudyHistory:
+    return launch(folder, name, told, **{"space": SPACE, "trials": 12, "epochs": 2, **settings})
+
+
+@pytest.fixture(scope="module")
+def old(folder: Path) -> StudyHistory:
+    return begin(folder, "old", **OLD)
+
+
+@pytest.fixture(scope="module")
+def best(old: StudyHistory) -> list[dict[str, Any]]:
+    found = ranked(old.trials, old.description.objective)
+    return [dict(trial.spec.values) for trial in found]
+
+
+def test_the_best_ten_of_another_study(folder: Path, best: list[dict[str, Any]]) -> None:
+    told = Answer()
+    history = begin(folder, "from old", told, initial_from="study:old")
+    assert values(history)[0] == SPACE.defaults()
+    assert values(history)[1:11] == best[:10]
+    assert "starts with the best 10 of the study 'old'" in told.lines
+    assert history.description.initial_from == "study:old"
+    with pytest.raises(StudyError, match="can't start with its own trials"):
+        begin(folder, "old", **OLD, initial_from="study:old")
+
+
+def test_a_study_keeps_the_trials_that_it_was_begun_with(folder: Path) -> None:
+    """Even if the other study has better ones by now."""
+    begin(folder, "growing", **{**OLD, "trials": 4})
+    begun = begin(folder, "from growing", trials=4, initial_from="study:growing")
+    begin(folder, "growing", **OLD)
+    again = begin(folder, "from growing", trials=6, initial_from="study:growing")
+    assert len(again.description.initial) == 4
+    assert again.description.initial == begun.description.initial
+    assert values(again)[:4] == values(begun)
+
+
+def test_what_is_not_in_the_space_is_passed_over_and_counted(
+    folder: Path, best: list[dict[str, Any]]
+) -> None:
+    told = Answer()
+    narrower = SearchSpace(*(p for p in SPACE if p.name != "rate"), ks.Float("rate", 4e-3, 1.0))
+    history = begin(folder, "narrower", told, space=narrower, initial_from="study:old")
+    expected = [each for each in best if each["rate"] >= 4e-3][:10]
+    assert expected and values(history)[1 : 1 + len(expected)] == expected
+    (line,) = [each for each in told.lines if each.startswith("starts with")]
+    assert "not in this space, such as: Float 'rate'" in line
+    with pytest.raises(
+        StudyError, match=r"No trial of the study 'old' can be tried here: 24 not in"
+    ):
+        begin(folder, "none", space=SearchSpace(ks.Float("x", 0, 1)), initial_from="study:old")
+
+
+def test_an_exported_table_gives_its_best_ten_exactly(
+    folder: Path, tmp_path: Path, old: StudyHistory, best: list[dict[str, Any]]
+) -> None:
+    table = export_table([old], "csv", tmp_path / "old.csv")
+    history = begin(folder, "from a table", initial_from=str(table.file))
+    assert values(history)[1:11] == best[:10]
+    assert len({each["kind"] for each in values(history)[1:11]}) > 1
+
+
+def test_a_table_of_optunas_is_usable(folder: Path, tmp_path: Path) -> None:
+    study = optuna.create_study(direction="minimize")
+    study.optimize(lambda t: t.suggest_float("rate", 1e-3, 1e-1), n_trials=12)
+    study.trials_dataframe().to_csv(tmp_path / "optuna.csv")
+    space = SearchSpace(ks.Float("rate", 1e-4, 1.0, scale="log"), ks.Int("units", 4, 64))
+    file = str(tmp_path / "optuna.csv")
+    history = begin(folder, "from optuna", space=space, initial_from=file)
+    rates = [each["rate"] for each in values(history)[1:11]]
+    assert rates == sorted(trial.params["rate"] for trial in study.trials)[:10]
+    assert {each["units"] for each in values(history)[1:11]} == {space["units"].default}
+
+
+def test_files_by_hand_are_tried_whole_and_in_order_and_not_needed_again(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "by hand.csv").write_text('rate,kind,hidden\n0.5,=c,"(64, 32)"\n0.25,,\n')
+    (tmp_path / "by hand.json").write_text(
+        json.dumps([{"rate": 0.5, "kind": "=c", "hidden": [64, 32]}, {"rate": 0.25, "kind": None}])
+    )
+    for kind in ("csv", "json"):
+        file = tmp_path / f"by hand.{kind}"
+        for trials in (2, 3):
+            history = begin(folder, f"by hand, {kind}", trials=trials, initial_from=str(file))
+            file.unlink(missing_ok=True)
+        found = values(history)
+        assert [each["rate"] for each in found[1:]] == [0.5, 0.25]
+        assert [each["kind"] for each in found[1:]] == ["=c", None]
+        assert SPACE["hidden"].opened(found[1]["hidden"]) == (64, 32)
+
+
+def test_an_empty_text_may_be_a_value(folder: Path, tmp_path: Path) -> None:
+    space = SearchSpace(
+        ks.Float("rate", 0.5, 1.0),
+        ks.Int("units", 4, 64),
+        ks.Choice("prefix", ["a", ""]),
+        ks.Choice("suffix", ["b", ""], when={"prefix": "a"}),
+    )
+    (tmp_path / "a.csv").write_text("prefix,suffix\n,\na,\na,b\n")
+    settings = {"space": space, "trials": 4, "try_defaults": False}
+    history = begin(folder, "empty", initial_from=str(tmp_path / "a.csv"), **settings)
+    found = [(each["prefix"], each.get("suffix")) for each in values(history)[:3]]
+    assert found == [("", None), ("a", ""), ("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.json", "[1]", "must hold values by name"),
+        ("a.json", "[]", "must hold values by name"),
+        ("a.json", "{", "cannot be read"),
+        ("a.csv", "rate\n", "must hold values by name"),
+        ("a.csv", "rate,kind\n0.5\n", "more or fewer cells"),
+        ("a.csv", "rate\n0.5,a\n", "more or fewer cells"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(StudyError, match=words):
+        read_rows(tmp_path / name)
+
+
+def test_a_value_by_hand_that_is_not_in_the_space_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("rate\n0.5\nhigh\n")
+    with pytest.raises(SearchSpaceError, match=r"Values 2 of .*a\.csv.*a number. Received: 'high'"):
+        begin(folder, "wrong", initial_from=str(tmp_path / "a.csv"))
+    (tmp_path / "b.json").write_text(json.dumps({"raet": 0.5}))
+    with pytest.raises(SearchSpaceError, match=r"Values 1 of .*Did you mean 'rate'"):
+        begin(folder, "wrong", initial_from=str(tmp_path / "b.json"))
+
+
+def test_on_the_command_line(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    here = ("--executor", "in-process", "--verify", "off", "--no-report", "--json")
+    first = kerastudy_here(tmp_path, "launch", "my_study.py", "--trials", "2", *here)
+    top = [trial["params"] for trial in json.loads(first.stdout)["top"]]
+    other = ("launch", "my_study.py", "--name", "other", "--start-with", "study:blobs", *here)
+    planned = kerastudy_here(tmp_path, *other, "--dry-run")
+    assert json.loads(planned.stdout)["initial"] == top
+    assert json.loads(planned.stdout)["initial_from"] == "study:blobs"
+    assert "starts with the best 2 of the study 'blobs'" in planned.stderr
+    nowhere = ("launch", "my_study.py", "--name", "n", "--start-with", "study:nowhere", *here)
+    told = kerastudy_here(tmp_path, *nowhere, expect=2)
+    assert "'nowhere'" in told.last
+    assert len(json.loads(kerastudy_here(tmp_path, "list", "--json").stdout)) == 1

@@ -1,0 +1,429 @@
+"""Where trials run: on a Ray cluster. Its nodes are processes of this machine, of one CPU each."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from conformance.executor import STUDY_FILE, ExecutorConformance, Open
+from killing import NAME, Launch
+from killing import STUDY_FILE as SLOW_STUDY
+from ray_cluster import add_node, ray_cluster, worker_processes
+from study_record import differences, left_behind, read_record
+from user_commands import KERASTUDY, environment, kerastudy, kerastudy_here
+
+import kerastudy as ks
+from studies.definition import LaunchOptions, RayOptions
+from studies.executors import (
+    InProcessExecutor,
+    RayPool,
+    RayWorkers,
+    Session,
+    connected,
+    silent,
+)
+from studies.executors.ray import host
+from studies.progress import NoProgress
+from studies.running import run_study
+from studies.user_code import Target, load_study
+from tracking.records import Decision, EpochResult
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A cluster that this process is connected to, of one node."""
+    pytest.importorskip("ray")
+    with ray_cluster(1) as found:
+        yield found
+
+
+@contextmanager
+def on_ray(file: Path) -> Iterator[RayPool]:
+    unknown: dict[str, Any] = {"trials": None, "threads": None}
+    with tempfile.TemporaryDirectory() as shared, connected(RayOptions()) as there:
+        started = RayWorkers(
+            Target(str(file)),
+            cluster=there,
+            overrides={},
+            data="",
+            workers=1,
+            shared=Path(shared),
+            on_output=print,
+            **unknown,
+        )
+        try:
+            started.load()
+            yield started.pool
+        finally:
+            started.close()
+
+
+# A whole study runs there each time, below, with trials that end early, and one that is lost.
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("cluster")
+class TestRay(ExecutorConformance):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def open_file(cls, cluster: Any) -> Open:
+        return on_ray
+
+
+class KillsOne:
+    """Kills the worker process when the third trial reports its second epoch."""
+
+    def __init__(self, pool: RayPool) -> None:
+        self._wait, self.killed = pool.wait, False
+
+    def wait(self, handler: Any, seconds: float | None = None) -> None:
+        take = handler.on_epoch
+
+        def on_epoch(epoch: EpochResult) -> Decision:
+            if (epoch.number, epoch.epoch) == (2, 2) and not self.killed:
+                self.killed = True
+                worker_processes()[0].kill()
+            return take(epoch)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(handler, "on_epoch", on_epoch)
+            self._wait(handler, seconds)
+
+
+@pytest.mark.parametrize("dies", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_a_study_is_that_of_this_process(tmp_path: Path, cluster: Any, dies: bool) -> None:
+    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed.
+
+    Also if a worker dies in the second epoch of a trial.
+    """
+    file, data = tmp_path / "study.py", tmp_path / "data.npz"
+    x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
+    np.savez(data, x_train=x, y_train=(x.sum(axis=1) > 0).astype("int64"))
+    # The first two trials end early.
+    text = STUDY_FILE.replace("trials=4,", 'trials=3, pruner="threshold,upper=0.8",')
+    text = text.replace('arrays(x, y, name="made up")', f"npz({str(data)!r})")
+    file.write_text(text, encoding="utf-8")
+    study, code = load_study(Target(str(file)))
+    here = InProcessExecutor(Session.open(study, code, None))
+    if here.description.threads != 1:
+        pytest.skip("TensorFlow has more threads in this process")
+    off = {"verify": "off", "report": False}
+    with on_ray(file) as pool:
+        killing = KillsOne(pool)
+        options = LaunchOptions(store=tmp_path / "ray", **off)
+        with pytest.MonkeyPatch.context() as patched:
+            if dies:
+                patched.setattr(pool, "wait", killing.wait)
+            run_study(pool, options, progress=NoProgress())
+        assert killing.killed is dies
+    run_study(here, LaunchOptions(store=tmp_path / "here", **off), progress=NoProgress())
+    found, expected = (read_record(tmp_path / name, "작은 연구") for name in ("ray", "here"))
+    for part in ("trials", "champion", "files"):
+        assert not unlike(expected[part], found[part]), part
+    states = [trial["state"] for trial in found["trials"].values()]
+    assert states == ["pruned", "pruned", "complete"]
+
+
+def unlike(expected: Any, found: Any) -> list[str]:
+    # A trial that was resumed has the scores of its best epoch alone.
+    return [each for each in differences(expected, found) if "scores" not in each]
+
+
+# Bad input, before any training.
+
+
+def refused(folder: Path, *options: str, target: str = "digits") -> str:
+    before = sorted(folder.iterdir())
+    done = kerastudy_here(folder, "launch", target, *options, expect=2)
+    assert sorted(folder.iterdir()) == before
+    assert done.last.startswith("kerastudy: ") or len(done.stderr.splitlines()) > 1
+    return " ".join(done.stderr.split())
+
+
+def test_a_cluster_that_can_not_run_a_trial(
+    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
+    ray = ("--executor", "ray", "--workers", "1")
+    more = ("--cpus-per-trial", "4", "--gpus-per-trial", "2")
+    told = refused(tmp_path, *ray, *more, target="study.py")
+    assert "No node of the Ray cluster has 4 CPUs and 2 GPUs for a trial" in told
+    assert "Its nodes have: 1 CPU and 0 GPUs" in told
+    ours = host.installed_versions()
+    monkeypatch.setattr(host, "installed_versions", lambda: {**ours, "keras": "3.99.0"})
+    told = refused(tmp_path, *ray, target="study.py")
+    assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", told)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--gpus-per-trial", "1.5", "--executor", "ray"], "gpus_per_trial"),
+        (["--cpus-per-trial", "0", "--executor", "ray"], "above 0. Received: 0"),
+        (["--address", " ", "--executor", "ray"], "HOST:PORT"),
+        (["--address", "nonsense", "--executor", "ray"], "Received: 'nonsense'. Leave it out"),
+        (["--address", "head:70000", "--executor", "ray"], "Received: 'head:70000'"),
+        (["--address", "ray://head:10001", "--executor", "ray"], "one of Ray's client"),
+        (["--address", "auto"], "Add --executor ray"),
+    ],
+)
+def test_options_that_can_not_be(tmp_path: Path, options: list[str], words: str) -> None:
+    assert words in refused(tmp_path, *options)
+
+
+def test_ray_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "studies.executors.ray.cluster.find_spec",
+        lambda name: None if name == "ray" else find_spec(name),
+    )
+    assert "pip install 'kerastudy[ray]'" in refused(tmp_path, "--executor", "ray")
+
+
+def test_there_is_no_cluster_at_the_address(tmp_path: Path) -> None:
+    """A process that is connected already does not look for another cluster."""
+    pytest.importorskip("ray").shutdown()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        told = refused(tmp_path, "--executor", "ray", "--address", address)
+    assert f"There is no Ray cluster at '{address}'" in told
+
+
+def test_ray_prints_nothing_about_nodes_that_die(capsys: pytest.CaptureFixture[str]) -> None:
+    """It would on standard output, where `--json` prints its document."""
+    worker = pytest.importorskip("ray._private.worker")
+
+    def die(node: str) -> str:
+        told = {"lines": [f"{node} is dead"], "pid": "raylet", "is_err": False}
+        worker.print_to_stdstream(told, ignore_prefix=False)
+        return capsys.readouterr().out
+
+    with silent():
+        assert die("first") == ""
+    assert "second is dead" in die("second")
+
+
+def test_a_study_that_can_not_be_sent(tmp_path: Path) -> None:
+    """Its callback holds something of this process."""
+    pytest.importorskip("ray")
+    with (tmp_path / "log").open("w") as held:
+        study = ks.Study(
+            "held",
+            data=ks.datasets.digits(),
+            build=lambda hp: None,
+            callbacks=lambda hp: [held.write("epoch")],
+        )
+        with pytest.raises(ks.errors.StudyError, match=r"can't be sent.*PicklingError"):
+            study.launch(executor="ray", store=tmp_path / "store")
+    with pytest.raises(ks.errors.StudyError, match="no effect with the executor 'worker'"):
+        study.launch(executor="worker", ray=ks.RayOptions())
+    with pytest.raises(ks.errors.StudyError, match="ray must be a RayOptions"):
+        study.launch(ray={"address": "auto"})  # type: ignore[arg-type]
+    assert not (tmp_path / "store").exists()
+
+
+# What dies on a cluster: nodes, the driver, the head. Each study is that of local workers.
+
+TRIALS, WORKERS = 30, 3
+USUAL = (
+    *("--store", "store", "--trials", str(TRIALS), "--workers", str(WORKERS)),
+    *("--deterministic", "--verify", "off"),
+)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """A cluster of three nodes, for other processes."""
+    pytest.importorskip("ray")
+    with ray_cluster(3, connect=False) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The record of the study on as many workers of this machine."""
+    folder = tmp_path_factory.mktemp("local")
+    (folder / "study.py").write_text(SLOW_STUDY, encoding="utf-8")
+    kerastudy(folder, "launch", "study.py", *USUAL)
+    return read_record(folder / "store", NAME)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "study.py").write_text(SLOW_STUDY, encoding="utf-8")
+    return tmp_path
+
+
+def launch(folder: Path, cluster: Any, *arguments: str, **more: str) -> Launch:
+    """Launches the study on a cluster; None: on a Ray that starts with it."""
+    there = [] if cluster is None else ["--address", cluster.address]
+    process = subprocess.Popen(
+        [*KERASTUDY, "launch", "study.py", "--executor", "ray", *there, *USUAL, *arguments],
+        cwd=folder,
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        stdout=(folder / "printed").open("a"),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return Launch(process)
+
+
+def check(folder: Path, expected: Any) -> None:
+    assert not unlike(expected, read_record(folder / "store", NAME))
+    assert not left_behind(folder / "store")
+    # Ray would print twenty lines for each node that dies.
+    printed = (folder / "printed").read_text()
+    assert "raylet" not in printed, printed
+
+
+@pytest.mark.exhaustive
+def test_a_node_that_dies_at_ten_instants(folder: Path, nodes: Any, expected: Any) -> None:
+    """Another one joins each time: it is used. Four workers wait for a place at first."""
+    draw = random.Random(16)
+    running = launch(folder, nodes, "--workers", "4")
+    waits = "1 of 4 workers wait for resources (1 CPU each); the cluster has 3 CPUs in all"
+    assert running.wait_until(lambda: waits in running.lines), running.lines
+    running.process.kill()
+    running.end()
+    running = launch(folder, nodes)
+    kills = sorted(draw.randrange(TRIALS - 2) for _ in range(10))
+    for trials in kills:
+        assert running.wait_until(lambda n=trials: running.begun and running.ended >= n)
+        assert running.lasts(time.monotonic() + draw.uniform(0.0, 1.0))
+        nodes.remove_node(draw.choice([*nodes.worker_nodes]), allow_graceful=False)
+        add_node(nodes)
+    assert running.end() == 0, running.lines
+    check(folder, expected)
+
+
+@pytest.mark.exhaustive
+def test_the_driver_is_killed(folder: Path, nodes: Any, expected: Any) -> None:
+    """No worker outlives it for long; the next launch resumes, to the same study."""
+    running = launch(folder, nodes)
+    assert running.wait_until(lambda: running.begun and running.ended >= 4)
+    before = worker_processes()
+    assert before
+    running.process.kill()
+    running.end()
+    _, alive = psutil.wait_procs(before, timeout=30)
+    assert not alive
+    assert launch(folder, nodes).end() == 0
+    check(folder, expected)
+
+
+@pytest.mark.exhaustive
+def test_without_a_cluster_ray_starts_and_ends_with_the_launch(folder: Path, expected: Any) -> None:
+    """However that ends. Ray says nothing, and leaves no token for the user's own clusters."""
+    home = folder / "home"
+    home.mkdir()
+    running = launch(folder, None, HOME=str(home))
+    assert running.wait_until(lambda: running.begun and running.ended >= 3)
+    started = psutil.Process(running.process.pid).children(recursive=True)
+    raylet = next(each for each in started if "raylet" in each.name())
+    token = Path(raylet.environ()["RAY_AUTH_TOKEN_PATH"])
+    assert not any(path.stat().st_mode & 0o077 for path in (token, token.parent))
+    running.process.kill()
+    running.end()
+    # Agents of Ray look five times for its other processes, a minute and a half in all.
+    _, alive = psutil.wait_procs(started, timeout=180)
+    assert not alive
+    again = launch(folder, None, HOME=str(home))
+    assert again.end() == 0, again.lines
+    # Other lines are of trials that fail as they should.
+    ours = ("starting Ray", f"{WORKERS} workers of 1 thread (Ray: ")
+    named = [line for line in again.lines if re.search(r"\bray\b|raylet|pid=", line, re.IGNORECASE)]
+    assert not [line for line in named if not line.startswith((*ours, "  File "))]
+    assert not (home / ".ray").exists()
+    check(folder, expected)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("unlike", "told"),
+    [
+        # A line says what it lacks; data is read on each node, and compared by digest.
+        ("open('/nowhere/data.npz')", "'/nowhere/data.npz' (This was on the node"),
+        ("x = x + 1", "has changed while it ran (its data"),
+    ],
+)
+def test_a_node_that_can_not_run_the_study_is_left_out(
+    folder: Path, nodes: Any, unlike: str, told: str
+) -> None:
+    there = f"\nimport os\nif 'KERASTUDY_TEST_OTHER' in os.environ:\n    {unlike}\n\ndef build("
+    (folder / "study.py").write_text(SLOW_STUDY.replace("\ndef build(", there), encoding="utf-8")
+    node = add_node(nodes, env_vars={"KERASTUDY_TEST_OTHER": "1"})
+    running = launch(folder, nodes, "--workers", "4")
+    assert running.end() == 0, running.lines
+    # The terminal wraps it.
+    lines = " ".join(line.strip() for line in running.lines)
+    assert told in lines and "continuing with 3 of the workers: " in lines, lines
+    nodes.remove_node(node)
+
+
+@pytest.mark.exhaustive
+def test_without_the_files_of_the_driver(tmp_path: Path, nodes: Any, expected: Any) -> None:
+    """The study's file and its modules travel: a node does not see this folder."""
+    code = tmp_path / "code"
+    (code / "parts").mkdir(parents=True)
+    (code / "parts" / "numbers.py").write_text("MOST = 8\n", encoding="utf-8")
+    text = SLOW_STUDY.replace("ks.units(4, 8)", "ks.units(4, MOST)")
+    text = text.replace("import time\n", "import time; from parts.numbers import MOST\n")
+    (code / "study.py").write_text(text, encoding="utf-8")
+    script = (
+        "import os, sys\n"
+        "from studies.executors.ray import workers\n"
+        "started = workers.RayWorkers.__init__\n"
+        "def moved(*given, **named):\n"
+        "    started(*given, **named)\n"
+        f"    os.rename({str(code)!r}, {str(tmp_path / 'away')!r})\n"
+        "workers.RayWorkers.__init__ = moved\n"
+        "from studies.commands import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", script, "launch", str(code / "study.py"), *USUAL),
+            *("--executor", "ray", "--address", nodes.address),
+        ],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = read_record(tmp_path / "store", NAME)
+    differing = differences(expected["trials"], found["trials"])
+    assert not [each for each in differing if not each.partition(":")[0].endswith("/code")]
+
+
+@pytest.mark.exhaustive
+def test_the_head_is_gone(folder: Path, expected: Any) -> None:
+    """The study stops in one line, and is resumed elsewhere: here by local workers."""
+    with ray_cluster(2, connect=False) as cluster:
+        running = launch(folder, cluster)
+        assert running.wait_until(lambda: running.begun and running.ended >= 3)
+        for name in ("gcs_server", "raylet"):
+            for each in cluster.head_node.all_processes.get(name, ()):
+                os.kill(each.process.pid, signal.SIGKILL)
+        assert running.end() == 2
+        assert "does not answer any more" in running.lines[-1], running.lines
+        # The study's own trial 6 raises, if the head is there long enough.
+        said = "\n".join(running.lines)
+        assert said.count("Traceback") == said.count("trial 6 raised"), said
+    kerastudy(folder, "launch", "study.py", *USUAL)
+    check(folder, expected)

@@ -1,0 +1,382 @@
+"""Where trials run: in this process, or in worker processes, as many as suit the machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
+from suite import exhaustive
+from worker_here import ThreadInPlaceOfProcess
+
+from search_spaces import StudyError
+from studies.executors import (
+    Executor,
+    InProcessExecutor,
+    LoadStudy,
+    LocalWorkers,
+    Machine,
+    Session,
+    WorkerExecutor,
+    WorkerPool,
+    asked_workers,
+    described_workers,
+    suited_workers,
+    this_machine,
+    too_many,
+    variables_of,
+    visible_gpus,
+)
+from studies.user_code import Target, load_study, with_source
+from tracking.records import Decision, EpochResult, TrialTask
+
+
+@contextmanager
+def in_process(file: Path) -> Iterator[Executor]:
+    study, code = load_study(Target(str(file)))
+    executor = InProcessExecutor(Session.open(study, code, None))
+    yield executor
+    executor.close()
+
+
+@contextmanager
+def in_pool(file: Path, workers: int = 2) -> Iterator[WorkerPool]:
+    with tempfile.TemporaryDirectory() as shared:
+        target, folder = Target(str(file)), Path(shared)
+        pool = WorkerPool([WorkerExecutor(target, shared=folder) for _ in range(workers)])
+        try:
+            pool.load()
+            yield pool
+        finally:
+            pool.close()
+
+
+class TestInProcess(ExecutorConformance):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def open_file(cls) -> Open:
+        return in_process
+
+
+def all_free(pool: WorkerPool, handler: Collecting | None = None) -> None:
+    while pool.free < len(pool):
+        pool.wait(handler or Collecting())
+
+
+def pid_of(worker: WorkerExecutor) -> int:
+    return int(worker.process._process.pid)  # type: ignore[attr-defined]
+
+
+class TestPool(ExecutorConformance):
+    """Two worker processes."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def open_file(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
+        counts = tmp_path_factory.mktemp("counts") / "vmstat"
+        counts.write_text("pgfault 7\noom_kill 4\n", encoding="utf-8")
+        with pytest.MonkeyPatch.context() as patch:
+            # So many processes were killed for lack of memory.
+            patch.setattr("studies.executors.worker.COUNTS", counts)
+            yield in_pool
+
+    # Its workers come to the bits of a training in this process, below.
+    test_the_same_spec_gives_the_same_bits = exhaustive(
+        ExecutorConformance.test_the_same_spec_gives_the_same_bits
+    )
+
+    # A command tells it.
+    test_what_is_wrong_with_the_study_is_told = exhaustive(
+        ExecutorConformance.test_what_is_wrong_with_the_study_is_told
+    )
+
+    def test_comes_to_the_bits_of_a_training_in_this_process(
+        self, executor: WorkerPool, tmp_path: Path
+    ) -> None:
+        """With one thread each: threads belong to the spec."""
+        assert executor.description.threads == 1
+        file, spec = tmp_path / "study.py", make_spec(executor)
+        file.write_text(STUDY_FILE, encoding="utf-8")
+        with in_process(file) as here:
+            if here.description.threads != 1:
+                pytest.skip("TensorFlow has more threads in this process")
+            digests = [
+                Collecting().run(each, spec, tmp_path).weights_sha256 for each in (executor, here)
+            ]
+        assert digests[0] == digests[1] != ""
+
+    def test_workers_open_no_database_and_hold_the_data_once(self, executor: WorkerPool) -> None:
+        """The driver alone writes the record: they have nothing to do with MLflow or Optuna."""
+        all_free(executor)
+        mapped = []
+        for worker in executor._workers:
+            process = psutil.Process(pid_of(worker))
+            seen = {each.path for each in [*process.memory_maps(), *process.open_files()]}
+            assert any("/tensorflow/" in path for path in seen), "or nothing was seen"
+            assert not [path for path in seen if path.endswith((".db", ".db-wal", ".db-shm"))]
+            assert not [path for path in seen if "/sqlalchemy/" in path], "nor what does"
+            mapped.append({path for path in seen if path.endswith(".npy")})
+        assert mapped[0] & mapped[1]
+
+    def test_a_trial_goes_to_a_worker_that_has_its_program(
+        self, executor: WorkerPool, tmp_path: Path
+    ) -> None:
+        """Where one is free."""
+
+        def trained_by(number: int, units: int) -> WorkerExecutor:
+            spec = make_spec(executor, number, 1, units=units)
+            path = tmp_path / f"{number}.weights.h5"
+            executor.submit(TrialTask(spec, executor.description.space, path))
+            (worker,) = [each for each in executor._workers if each.trial == number]
+            return worker
+
+        all_free(executor)
+        first, second = trained_by(0, 14), trained_by(1, 15)
+        assert first is not second
+        all_free(executor)
+        assert trained_by(2, 15) is second
+        assert trained_by(3, 15) is first, "the one that is free"
+        all_free(executor)
+
+    def test_one_that_is_killed_is_replaced_and_takes_no_other_trial_along(
+        self, executor: WorkerPool, tmp_path: Path
+    ) -> None:
+        """The new one runs the study's text as it was, though its file has changed meanwhile."""
+        from studies.executors.worker import COUNTS
+
+        killed: list[int] = []
+
+        def kill_one(epoch: EpochResult) -> Decision:
+            if {each.number for each in handler.epochs} == {0, 1} and not killed:
+                killed.append(epoch.number)
+                (runs,) = (w for w in executor._workers if w.trial == epoch.number)
+                COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
+                file = Path(executor.description.code.path)
+                file.write_text("raise RuntimeError('half saved')", encoding="utf-8")
+                os.kill(pid_of(runs), signal.SIGKILL)
+            return "continue"
+
+        all_free(executor)
+        handler = Collecting(kill_one)
+        space = executor.description.space
+        for number in (0, 1):
+            spec = make_spec(executor, number=number, epochs=40)
+            executor.submit(TrialTask(spec, space, tmp_path / f"{number}.weights.h5"))
+        assert executor.free == 0
+        while len(handler.results) + len(handler.lost) < 2:
+            executor.wait(handler)
+        said = "the worker process ended by signal 9; probably out of memory"
+        assert handler.lost == [(killed[0], said)]
+        (result,) = handler.results
+        assert (result.state, result.epochs) == ("complete", 40)
+        all_free(executor)
+        assert Collecting().run(executor, make_spec(executor), tmp_path).state == "complete"
+
+
+@pytest.mark.exhaustive
+def test_a_worker_that_dies_while_loading_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "dies.py"
+    file.write_text("import os\nprint('last words', flush=True)\nos._exit(3)\n")
+    with pytest.raises(StudyError, match=r"exit code 3.*last words"), in_pool(file, workers=1):
+        pass
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "study.py"
+    file.write_text(STUDY_FILE, encoding="utf-8")
+    return file
+
+
+class Dies(ThreadInPlaceOfProcess):
+    @staticmethod
+    def _serve(connection: Connection, load: LoadStudy) -> None:
+        connection.close()
+
+
+def test_one_worker_that_can_not_load_is_done_without(file: Path) -> None:
+    """Though no other has loaded the study yet. They are threads here."""
+    said: list[str] = []
+    started = [
+        WorkerExecutor(Target(str(file)), start=start) for start in (Dies, ThreadInPlaceOfProcess)
+    ]
+    pool = WorkerPool(started, said.append)
+    try:
+        pool.load()
+        assert len(pool) == 1
+    finally:
+        pool.close()
+    assert said == ["continuing with 1 of the workers: the thread of the worker has ended"]
+
+
+def test_a_file_that_is_saved_while_workers_start(file: Path) -> None:
+    """It is read once; a module that the study imports may still differ."""
+    target = with_source(Target(str(file)))
+    pool = WorkerPool([WorkerExecutor(target, start=ThreadInPlaceOfProcess)])
+    try:
+        pool.load()
+        file.write_text("half of what is be", encoding="utf-8")
+        assert load_study(target)[1].source == STUDY_FILE
+        file.write_text(STUDY_FILE.replace("units(4, 16)", "units(4, 18)"), encoding="utf-8")
+        other = with_source(Target(str(file)))
+        pool.resize(2, lambda number: WorkerExecutor(other, start=ThreadInPlaceOfProcess))
+        with pytest.raises(StudyError, match="changed while it was loaded"):
+            while True:
+                pool.wait(Collecting())
+    finally:
+        pool.close()
+
+
+# How many workers there are, where nobody says.
+
+GIB = 2**30
+LARGE = Machine(64, 256 * GIB)
+TWO_GPUS = replace(LARGE, gpus=("0", "1"))
+
+
+@pytest.mark.parametrize(
+    ("machine", "study", "workers"),
+    [
+        (Machine(1, 16 * GIB), {}, 1),
+        (Machine(4, 16 * GIB), {}, 4),
+        (Machine(4, 16 * GIB), {"threads": 2}, 2),
+        (Machine(4, 16 * GIB), {"threads": 3}, 1),
+        (Machine(4, 16 * GIB), {"threads": 8}, 1),
+        (Machine(4), {"trials": 2}, 2),
+        (Machine(4), {"trials": 0}, 1),
+        (LARGE, {}, 16),
+        (Machine(8, 3 * GIB), {}, 4),
+        (Machine(8, 0), {}, 1),
+        # Ten million weights are nothing; a billion take 20 GiB to train.
+        (Machine(8, 16 * GIB), {"model_bytes": 40 * 2**20}, 8),
+        (Machine(8, 48 * GIB), {"model_bytes": 4 * GIB}, 2),
+        (TWO_GPUS, {}, 2),
+        (TWO_GPUS, {"threads": 48}, 2),
+        (TWO_GPUS, {"trials": 1}, 1),
+    ],
+)
+def test_as_many_as_suit_the_machine_and_the_study(
+    machine: Machine, study: dict[str, int], workers: int
+) -> None:
+    assert suited_workers(machine, **study) == workers
+
+
+def test_what_is_told_of_them() -> None:
+    assert described_workers(Machine(2), 2, 1) == "2 workers of 1 thread (2 cores)"
+    assert described_workers(Machine(1), 1, 2) == "1 worker of 2 threads (1 core)"
+    assert described_workers(Machine(9, gpus=("0",)), 1, 1) == "1 worker of 1 thread (1 GPU)"
+    assert too_many(Machine(4), 4, 1) == too_many(Machine(4), 1, 8) == ""
+    assert too_many(Machine(4), 4, 2) == (
+        "4 workers of 2 threads (4 cores): they will wait for one another. 2 workers would do as "
+        "much"
+    )
+
+
+def test_the_launch_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERASTUDY_WORKERS", "3")
+    assert (asked_workers(None), asked_workers(2)) == (3, 2)
+    monkeypatch.setenv("KERASTUDY_WORKERS", "")
+    assert asked_workers(None) is None
+    for wrong in ("many", "0", "-1", "1.5", "²"):
+        monkeypatch.setenv("KERASTUDY_WORKERS", wrong)
+        with pytest.raises(StudyError, match=f"KERASTUDY_WORKERS must .* Received: '{wrong}'"):
+            asked_workers(None)
+
+
+def test_a_containers_limits_count(tmp_path: Path) -> None:
+    files = {
+        "cpu.max": "150000 100000\n",
+        "memory.max": "5000\n",
+        "memory.current": "3000\n",
+        "memory.stat": "anon 2000\nfile 1000\ninactive_file 700\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    machine = this_machine(tmp_path)
+    assert (machine.cores, machine.memory) == (1, 2700)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    machine = this_machine(tmp_path)
+    assert 1 <= machine.cores <= (os.cpu_count() or 1)
+    assert machine.memory is not None and 2**20 < machine.memory <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    ("given", "gpus"),
+    [
+        ("", ()),
+        ("-1", ()),
+        ("0", ("0",)),
+        ("1, 0", ("1", "0")),
+        ("2,-1,3", ("2",)),
+        ("GPU-8f7d,MIG-1/2/3", ("GPU-8f7d", "MIG-1/2/3")),
+    ],
+)
+def test_the_gpus_that_the_environment_names(given: str, gpus: tuple[str, ...]) -> None:
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": given}) == gpus
+
+
+def test_the_gpus_that_the_driver_lists(tmp_path: Path) -> None:
+    for address in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / address).mkdir()
+    assert visible_gpus({}, tmp_path) == ("0", "1")
+    shown = [variables_of(("a", "b"), n)["CUDA_VISIBLE_DEVICES"] for n in range(3)]
+    assert (shown, variables_of((), 0)) == (["a", "b", "a"], {})
+
+
+def local(folder: Path, file: Path, told: list[str]) -> LocalWorkers:
+    unknown: dict[str, Any] = {"trials": None, "threads": None, "workers": None}
+    return LocalWorkers(
+        Target(str(file)),
+        overrides={},
+        data="",
+        shared=folder,
+        on_output=told.append,
+        **unknown,
+    )
+
+
+def test_a_worker_for_each_gpu_sees_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it imports anything."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
+    workers = local(tmp_path, tmp_path / "study.py", [])
+    try:
+        pids = map(pid_of, workers.pool._workers)
+        seen = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in pids]
+    finally:
+        workers.close()
+    assert seen == ["GPU-a", "GPU-b"]
+
+
+@pytest.mark.exhaustive
+def test_the_study_decides_on_threads_and_so_on_workers(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that there are no cores for end; the one that is left trains."""
+    monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
+    cores, told = this_machine().cores, list[str]()
+    file.write_text(STUDY_FILE.replace("epochs=3,", f"epochs=3, threads={cores},"))
+    workers = local(tmp_path, file, told)
+    started = [*map(pid_of, workers.pool._workers)]
+    try:
+        workers.load()
+        workers.suit(threads=None, finished=0)
+        pool = workers.pool
+        assert [psutil.pid_exists(pid) for pid in started].count(True) == len(pool) == 1
+        assert told == [described_workers(Machine(cores), 1, cores)]
+        assert pool.description.threads == cores
+        assert Collecting().run(pool, make_spec(pool), tmp_path).state == "complete"
+    finally:
+        workers.close()
