@@ -151,7 +151,7 @@ class TestPool(ExecutorConformance):
         self, executor: WorkerPool, tmp_path: Path
     ) -> None:
         """The new one runs the study's text as it was, though its file has changed meanwhile."""
-        from studies.executors.worker import COUNTS
+        from studies.executors import worker
 
         killed: list[int] = []
 
@@ -159,7 +159,7 @@ class TestPool(ExecutorConformance):
             if {each.number for each in handler.epochs} == {0, 1} and not killed:
                 killed.append(epoch.number)
                 (runs,) = (w for w in executor._workers if w.trial == epoch.number)
-                COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
+                worker.COUNTS.write_text("pgfault 9\noom_kill 5\n", encoding="utf-8")
                 file = Path(executor.description.code.path)
                 file.write_text("raise RuntimeError('half saved')", encoding="utf-8")
                 os.kill(pid_of(runs), signal.SIGKILL)
