@@ -15,13 +15,11 @@ import click
 from studies.commands.command_line import (
     EXIT_NO,
     check_trusted,
+    common_options,
     data_option,
     engine_option,
-    json_option,
     print_json,
-    store_option,
     tell,
-    telling_errors,
     trust_option,
 )
 from studies.lines import COLUMNS, cut, wrapped
@@ -66,7 +64,7 @@ def _of_a_trial(command: Callable[..., None]) -> Callable[..., None]:
         command(_Recorded(**{name: arguments.pop(name) for name in names}), **arguments)
 
     decorated: Callable[..., None] = of_recorded
-    options = (engine_option, data_option, trust_option, store_option, json_option, telling_errors)
+    options = (engine_option, data_option, trust_option, common_options)
     for option in reversed(options):
         decorated = option(decorated)
     return decorated
@@ -95,9 +93,7 @@ def _of_a_trial(command: Callable[..., None]) -> Callable[..., None]:
     help="Which registered model.",
 )
 @trust_option
-@store_option
-@json_option
-@telling_errors
+@common_options
 def predict_command(
     study: str,
     samples: Path,

@@ -50,11 +50,16 @@ def engine_option(command: _Command) -> _Command:
     )(command)
 
 
-def json_option(command: _Command) -> _Command:
-    """Adds ``--json``."""
+def json_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds ``--json``, and makes the command tell errors in a line; see `telling_errors`."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
-    )(command)
+    )(telling_errors(command))
+
+
+def common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds ``--store`` and ``--json``."""
+    return store_option(json_option(command))
 
 
 def trust_option(command: _Command) -> _Command:

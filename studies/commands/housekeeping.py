@@ -13,11 +13,9 @@ import click
 from studies.commands.command_line import (
     EXIT_NO,
     check_trusted,
-    json_option,
+    common_options,
     print_json,
-    store_option,
     tell,
-    telling_errors,
     trust_option,
 )
 from studies.lines import printable, wrapped
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
 @click.command("rename", short_help="Give a study another name.")
 @click.argument("study")
 @click.argument("name")
-@store_option
-@json_option
-@telling_errors
+@common_options
 def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> None:
     """Give a study another name, in MLflow too.
 
@@ -61,9 +57,7 @@ def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> 
 @click.command("delete", short_help="Delete a study for ever.")
 @click.argument("study")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@store_option
-@json_option
-@telling_errors
+@common_options
 def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> None:
     """Delete a study for ever: its folder, with trials, checkpoints and the champion.
 
@@ -104,9 +98,7 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
 @click.command("doctor")
 @click.option("--fix", is_flag=True, help="Mend what can be mended.")
 @trust_option
-@store_option
-@json_option
-@telling_errors
+@common_options
 def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) -> None:
     """Find what is wrong in a store, and mend it.
 

@@ -19,7 +19,6 @@ from studies.commands.command_line import (
     print_json,
     store_option,
     tell,
-    telling_errors,
 )
 from studies.definition import LaunchOptions, RayOptions, StudySettings
 from tracking.records import (
@@ -107,7 +106,6 @@ def _setting_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the outcome alone: no progress.")
 @json_option
-@telling_errors
 def launch_command(
     target: str | None,
     store: Path | None,

@@ -13,12 +13,10 @@ import click
 
 from search_spaces.texts import amounts, readable
 from studies.commands.command_line import (
+    common_options,
     engine_option,
-    json_option,
     print_json,
-    store_option,
     tell,
-    telling_errors,
 )
 from studies.commands.texts.tables import in_blocks, table
 from studies.lines import printable, wrapped
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
 
 @click.command("list")
 @click.option("--catalog", is_flag=True, help="List the ready studies instead.")
-@store_option
-@json_option
-@telling_errors
+@common_options
 def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     """List the studies of the store, the latest first.
 
@@ -162,9 +158,7 @@ def _documents(store: Store) -> list[dict[str, Any]]:
 @click.option("--top", type=click.IntRange(min=1), help="How many of the best trials to show.")
 @click.option("--all", "every", is_flag=True, help="List all trials.")
 @engine_option
-@store_option
-@json_option
-@telling_errors
+@common_options
 def show_command(
     study: str,
     trial: int | None,
@@ -227,9 +221,7 @@ def show_command(
     type=click.IntRange(min=1),
     help="Best trials whose regions are compared.  [default: a fifth of them, 3 to 10]",
 )
-@store_option
-@json_option
-@telling_errors
+@common_options
 def compare_command(
     studies: tuple[str, ...],
     engines: tuple[str, ...],
@@ -334,9 +326,7 @@ def _comparison_text(comparison: Comparison) -> str:
 @click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")
 @click.argument("study")
 @engine_option
-@store_option
-@json_option
-@telling_errors
+@common_options
 def diagnose_command(study: str, engine: str | None, store: Path | None, as_json: bool) -> None:
     """Read Google's Deep Learning Tuning Playbook off a study's record.
 

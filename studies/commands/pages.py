@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from studies.commands.command_line import (
-    json_option,
+    common_options,
     print_json,
-    store_option,
     tell,
-    telling_errors,
 )
 
 if TYPE_CHECKING:
@@ -44,9 +42,7 @@ if TYPE_CHECKING:
     default=None,
     help="Whether to open a browser.  [default: on a terminal]",
 )
-@store_option
-@json_option
-@telling_errors
+@common_options
 def report_command(
     studies: tuple[str, ...],
     engines: tuple[str, ...],
@@ -134,9 +130,7 @@ _SHOWN = 10
     default=None,
     help="Whether to open a browser.  [default: on a terminal]",
 )
-@store_option
-@json_option
-@telling_errors
+@common_options
 def ui_command(
     study: str | None,
     engine: str | None,
@@ -248,9 +242,7 @@ def _pages(
     "[default: the one it was launched with, or $MLFLOW_TRACKING_URI]",
 )
 @click.option("--again", is_flag=True, help="Also what a person has deleted there.")
-@store_option
-@json_option
-@telling_errors
+@common_options
 def push_command(
     study: str, tracking_uri: str | None, again: bool, store: Path | None, as_json: bool
 ) -> None:

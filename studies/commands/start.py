@@ -11,11 +11,10 @@ from typing import Any
 import click
 
 from studies.commands.command_line import (
+    common_options,
     json_option,
     print_json,
-    store_option,
     tell,
-    telling_errors,
 )
 
 KINDS = ("classification", "binary", "regression")
@@ -37,7 +36,6 @@ KINDS = ("classification", "binary", "regression")
 )
 @click.option("--from", "catalog", metavar="NAME", help="Copy a study of the catalog instead.")
 @json_option
-@telling_errors
 def new_command(
     file: Path,
     data: Path | None,
@@ -118,9 +116,7 @@ def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | Non
     type=click.Path(path_type=Path, dir_okay=False),
     help="A PNG file to write: a picture of the samples, if they are images.",
 )
-@store_option
-@json_option
-@telling_errors
+@common_options
 def data_command(
     target: str,
     data: Path | None,

@@ -18,6 +18,7 @@ from search_spaces.texts import listed
 from studies.data import GENERATOR, LoadedData, Part, Splits, Stream, class_labels, described
 
 BALANCED = "balanced"
+_OTHERWISE = "Leave class_weight out, or give the data sample_weight."
 
 # Trainers recognize data by its object, so trials with the same weights must get the same object.
 # If weights depend on hyperparameters, a study has many such objects: only the latest are kept.
@@ -143,15 +144,17 @@ def with_class_weight(splits: LoadedData, class_weight: Mapping[int, float] | No
 def _labels(part: Part) -> np.ndarray:
     if not isinstance(part.y, np.ndarray):
         raise StudyError(
-            "class_weight is for a single output, as in Keras. Received: targets that are "
-            f"{described(part.y)}. Leave class_weight out, or give the data sample_weight."
+            f"class_weight is for a single output, as in Keras, and the targets are "
+            f"{described(part.y)}",
+            hint=_OTHERWISE,
         )
     labels = class_labels(part.y)
     if labels is None:
         raise StudyError(
             "class_weight needs targets that are classes: whole numbers from 0 up, or one-hot "
-            f"rows. Received: targets of type {part.y.dtype} and shape {part.y.shape}, as of a "
-            "regression. Leave class_weight out, or give the data sample_weight."
+            f"rows. The targets have type {part.y.dtype} and shape {part.y.shape}, as of a "
+            "regression",
+            hint=_OTHERWISE,
         )
     return labels
 

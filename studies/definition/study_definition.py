@@ -114,9 +114,10 @@ class StudyDefinition(RecordedSettings, StudySettings):
             received = "'batch_size' in the search space"
         if received:
             raise StudyError(
-                "The data of this study comes in batches, which have a size of their own. "
-                f"Received: {received}. Leave it out, and make batches of that size; a size to "
-                "tune needs data from datasets.arrays."
+                f"The data of this study comes in batches, which have a size: {received} has no "
+                "effect",
+                hint="Leave it out, and make batches of that size; a size to tune needs data from "
+                "datasets.arrays.",
             )
 
     def with_space(self, space: SearchSpace) -> Self:

@@ -43,6 +43,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study("손글씨 [red]", [0.9, 0.5, 0.1])
     study("accurate", [0.9], objective=ACCURACY)
     study("empty", [])
+    study("empty by two", [], "optuna:random")
+    study("empty by two", [])
     study("failed", [None, None])
     study("a study that has a rather long name", [0.9], "keras-tuner:random")
     study("led", [0.8, 0.1, 0.6], "optuna:random")
@@ -264,7 +266,8 @@ def test_what_can_not_be_compared_is_told(store: Path, arguments: str, words: li
 
 @pytest.mark.parametrize("engine", [None, "optuna:random", "optuna:tpe"])
 def test_the_best_trials_engine_is_the_default_everywhere(store: Path, engine: str | None) -> None:
-    """The other one was launched last."""
+    """The other one was launched last, which counts where no trial has a value."""
+    assert document(store, "show", "empty by two")["engine"] == "optuna:tpe"
     led = engine != "optuna:tpe"
     arguments = [] if engine is None else ["--engine", engine]
     shown = run(store, "show", "led", *arguments)

@@ -242,10 +242,8 @@ def test_a_builder_that_needs_kerastudy_is_refused(folder: Path) -> None:
 # The scripts above are of builders for Keras Tuner and Optuna, too.
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
-    "style",
-    ["name_scopes", "optuna_class", "hypermodel", "several_domains", "tuner_space",
-     "subclassed_model", "steps_of_parts", "reading_values"],
-)  # fmt: skip
+    "style", ["conditional_scopes", "several_domains", "tuner_space", "two_optimizers"]
+)
 def test_builders_of_other_styles_end_with_the_recorded_weights(style: str, tmp_path: Path) -> None:
     history = run(style, "random", tmp_path / "store", 1)
     exported(session(style), history, tmp_path / "exported")
@@ -254,7 +252,7 @@ def test_builders_of_other_styles_end_with_the_recorded_weights(style: str, tmp_
 
 
 def test_what_a_script_can_not_do_is_refused() -> None:
-    ready = session("fit_returns_history")
+    ready = session("fit_returns_dict")
     told = ready.description
     spec = TrialSpec(0, 1, told.space.defaults(), 7, 2, 8, 1, "", told.objective)
     with pytest.raises(StudyError, match=r"its HyperModel overrides fit\(\)"):
