@@ -11,6 +11,7 @@ import click
 
 from search_spaces.texts import counted
 from studies.commands.command_line import (
+    answer,
     check_trusted,
     common_options,
     data_option,
@@ -122,11 +123,8 @@ def export_command(
                 export = export_tensorboard(histories, output, force=force)
             else:
                 export = export_table(histories, format_, output, force=force)
-    if as_json:
-        document = {name: _in_json(value) for name, value in dataclasses.asdict(export).items()}
-        print_json({"as": format_, **document})
-    else:
-        tell("\n".join(_lines(export)))
+    document = {name: _in_json(value) for name, value in dataclasses.asdict(export).items()}
+    answer(as_json, lambda: {"as": format_, **document}, lambda: "\n".join(_lines(export)))
 
 
 def _in_json(value: Any) -> Any:
