@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Fixed, Parameter, SearchSpace, parameter_from_dict
+from search_spaces import Fixed, parameter_from_dict
 from search_spaces.errors import EngineError, StudyChangedError
 from studies.data import path_in
 from studies.definition import (
@@ -134,27 +134,6 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
     return description
 
 
-def with_defaults_of(
-    description: StudyDescription, before: StudyHistory
-) -> tuple[StudyDescription, list[str]]:
-    """Returns a study's definition with the recorded defaults, and a line for each changed one.
-
-    A changed default is allowed, as recorded trials still mean the same. But engines may begin with
-    the default, and the gain of tuning is measured against it, so the recorded one holds.
-    """
-    recorded = {parameter.name: parameter for parameter in before.description.space}
-    pairs = [(parameter, recorded.get(parameter.name)) for parameter in description.space]
-    kept = {
-        old.name: old
-        for now, old in pairs
-        if old is not None and old != now and _without_default(old) == _without_default(now)
-    }
-    if not kept:
-        return description, []
-    space = SearchSpace(*(kept.get(parameter.name, parameter) for parameter in description.space))
-    return replace(description, space=space), [f"{p.name} = {p.default!r}" for p in kept.values()]
-
-
 def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
     """Returns the differences of two definitions that change the meaning of trials."""
     changes = before.space.differences(now.space)
@@ -195,10 +174,6 @@ def _unlike_data(now: StudyDescription) -> str:
         ", though the study's file is the same: either what it reads, such as a CSV file, has "
         "changed, or what it draws or shuffles has no seed"
     )
-
-
-def _without_default(parameter: Parameter) -> dict[str, Any]:
-    return {**parameter.to_dict(), "default": None}
 
 
 def _shown(value: object) -> str:
