@@ -132,7 +132,6 @@ def check_objective_study(study: StudyDefinition) -> Objective:
         if getattr(study, name) is not None and getattr(study, name) is not function
     ]
     others += [n for n in _OF_FITS if getattr(study, n) != getattr(RecordedSettings, n)]
-    others += ["trainer"] if study.trainer == "compiled" else []
     if others:
         raise StudyError(
             f"The study {study.name!r} has an objective_function, which does everything itself, so "

@@ -250,18 +250,9 @@ def _check_trained_on(study: StudyDefinition, data: DescribedData) -> None:
 
 
 def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
-    if study.trainer == "compiled" and unfit:
-        raise StudyError(
-            f"The study {study.name!r} cannot be compiled: {unfit}. Use the trainer 'auto'."
-        )
-    if not has_own_fit(study.build):
-        return CompiledTrainer(study.trainer, unfit=unfit)  # type: ignore[arg-type]
-    if study.trainer == "compiled":
-        raise StudyError(
-            f"The study {study.name!r} can't be compiled: its HyperModel overrides fit(). Use the "
-            "trainer 'auto'."
-        )
-    return HyperModelTrainer(study.build)
+    if has_own_fit(study.build):
+        return HyperModelTrainer(study.build)
+    return CompiledTrainer(study.trainer, unfit=unfit)  # type: ignore[arg-type]
 
 
 _DATA = DataDescription(
