@@ -145,11 +145,6 @@ CASES: dict[str, tuple[str | dict[str, str], list[str]]] = {
     "does not compile": ({"compiled": ""}, ["not compiled"]),
     "reads what is undeclared": ({"returned": "    hp['learning_rat']\n    return model\n"},
                                  ["'learning_rat'", "learning_rate"]),
-    "has callbacks that can't be compiled": (
-        {"seed": "    epochs=2,\n    callbacks=lambda hp: [__import__('keras').callbacks"
-         ".LambdaCallback(on_train_batch_end=print)],\n    trainer='compiled',"},
-        ["'blobs'", "LambdaCallback", "batches", "'auto'"],
-    ),
     "has no space": ({"space": "{}"}, ["SearchSpace", "{}"]),
     "has an unknown metric": ({"objective": '"val_acuracy"'}, ["'val_acuracy'", "'val_accuracy'"]),
     "has a metric that is not logged": ({"objective": '"val_auc"'},

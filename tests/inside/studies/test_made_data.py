@@ -66,7 +66,6 @@ def study(**fields: Any) -> ks.Study:
         "trials": 3,
         "epochs": 2,
         "batch_size": 16,
-        "trainer": "compiled",
         "initial": [{}, {"window": 9}, {"window": 9, "rate": 0.05}],
         **fields,
     }
