@@ -68,7 +68,6 @@ def study(**fields: Any) -> ks.Study:
         "trials": 3,
         "epochs": 2,
         "batch_size": 16,
-        "trainer": "compiled",
         "initial": [{}, {"window": 9}, {"window": 9, "rate": 0.05}, {"window": 7}],
         **fields,
     }
@@ -159,7 +158,7 @@ def test_it_goes_on_with_the_data_of_the_default_values_or_not_at_all(
 
 
 def test_batches_may_depend_on_hyperparameters_too(tmp_path: Path) -> None:
-    options: Any = {"batch_size": 32, "trainer": "auto", "trials": 2, "epochs": 1}
+    options: Any = {"batch_size": 32, "trials": 2, "epochs": 1}
     made = study(data=lambda hp: batches(hp.Int("window", 3, 9)), **options)
     history = launch(tmp_path, made, verify="off")
     for trial in history.trials:
