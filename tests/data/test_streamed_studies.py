@@ -109,8 +109,8 @@ _made_outside: Any = None
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"batch_size": 64}, r"size of their own. Received: batch_size=64. Leave it out"),
-        ({"space": ks.SearchSpace(ks.batch_size())}, "Received: 'batch_size' in the search space"),
+        ({"batch_size": 64}, "which have a size: batch_size=64 has no effect. Leave it out"),
+        ({"space": ks.SearchSpace(ks.batch_size())}, "'batch_size' in the search space"),
         ({"build": tuning_its_batches, "space": None}, "'batch_size' in the search space"),
         ({"build": Own()}, "its own fit, which is given arrays"),
         ({"class_weight": "balanced"}, "needs all targets at once"),
