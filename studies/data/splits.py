@@ -28,7 +28,6 @@ from studies.data.arrays.mapped import file_of, shared
 from studies.data.arrays.partition import Contents, Divided, Options, divide, rows_of
 from studies.data.arrays.parts import Part, Splits, joined
 from studies.data.arrays.samples import (
-    check_class_counts,
     check_several_classes,
     check_some_weight,
     labels_of,
@@ -220,21 +219,19 @@ class CrossValidation:
         self, samples: int, labels: np.ndarray | None, y_name: str = "y"
     ) -> tuple[Indices, ...]:
         """Returns the samples of each fold; `labels` are their classes, or None without classes."""
-        if samples < self.folds:
-            raise DataError(
-                f"{samples} samples can't be split into {self.folds} folds. Pass fewer folds, or "
-                "more samples."
-            )
         strata = None if self.name in ("k_fold", "forward") else labels
+        hint = f"Pass fewer folds, more samples, or splits.k_fold({self.folds})."
         if strata is None and self.name == "stratified":
             raise DataError(
-                f"{self!r} needs classes, and {y_name} holds none, or the data has "
-                f"stratify=False. Use splits.k_fold({self.folds})."
+                f"{self!r} needs classes, and {y_name} holds none, or has stratify=False", hint=hint
             )
-        if strata is not None:
-            few = f"{self.folds} folds"
-            hint = f"Pass fewer folds, more samples of it, or splits.k_fold({self.folds})."
-            check_class_counts(strata, self.folds, y_name, few, hint)
+        rarest = samples if strata is None else np.unique(strata, return_counts=True)[1].min()
+        if rarest < self.folds:
+            # scikit-learn only warns that some folds lack the class.
+            of = "The data" if strata is None else f"The rarest class of {y_name}"
+            raise DataError(
+                f"{of} has {rarest} sample(s), fewer than {self.folds} folds", hint=hint
+            )
         groups, splitter = self.groups_of(samples), self._splitter(strata is not None)
         try:
             return tuple(splitter.split(np.zeros(samples), strata, groups))
@@ -264,14 +261,12 @@ class CrossValidation:
             return None
         if len(self.groups) != samples:
             raise DataError(
-                f"groups holds {len(self.groups)} group(s) for {samples} samples. Pass one for "
-                "each sample that is not in the test part."
+                f"groups holds {len(self.groups)} group(s) for {samples} samples",
+                hint="Pass one for each sample that is not in the test part.",
             )
         groups, places = np.unique(self.groups, return_inverse=True)
         if len(groups) < self.folds:
-            raise DataError(
-                f"{len(groups)} group(s) can't be split into {self.folds} folds. Pass fewer folds."
-            )
+            raise DataError(f"{len(groups)} group(s) can't be split into {self.folds} folds.")
         return places
 
 
@@ -396,8 +391,8 @@ def _folds_of(contents: Contents, options: Options, how: CrossValidation) -> tup
     if drawn and how.drawn_test and not (in_time and how.name == "forward"):
         raise DataError(
             f"The test part can't be drawn from samples that are split by {how!r}: "
-            f"{how.drawn_test}. Pass a ready-made test part, such as test=(x_test, y_test), or "
-            "test=None."
+            f"{how.drawn_test}",
+            hint="Pass a ready-made test part, such as test=(x_test, y_test), or test=None.",
         )
     divided = divide(contents, options, folds=True)
     part, y_name = divided.parts["train"], divided.pool.y_name

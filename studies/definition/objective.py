@@ -6,14 +6,14 @@ models, and returns a number. So its study has no data, no builder and no settin
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from search_spaces.errors import EngineError, ObjectiveError, StudyError, near_match
 from studies.definition.engine_names import HYPERBAND, split_options
+from studies.definition.settings import why_not_called
 from tracking.records import Direction, Objective, RecordedSettings
 
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ PRUNER: Final = "median"
 
 _DIRECTIONS: Final[Mapping[str, Direction]] = {
     "maximize": "max",
-    "max": "max",
     "minimize": "min",
-    "min": "min",
 }
 _OF_BUILDERS: Final = (
     *("data", "build", "callbacks", "compile", "class_weight", "cross_validation"),
@@ -121,7 +119,11 @@ def check_objective_study(study: StudyDefinition) -> Objective:
         raise StudyError.of_setting(
             "objective_function", "a function of a trial that returns a number", function
         )
-    _check_takes_a_trial(function)
+    if why := why_not_called(function):
+        raise StudyError(
+            f"An objective function must take one argument, the trial; {why}",
+            hint="Define a function of the trial alone that calls it.",
+        )
     # `dataclasses.replace` passes `build` again, which is then the objective function.
     others = [
         name
@@ -153,20 +155,6 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     if study.direction is not None:
         return Objective(VALUE, direction_of(study.direction))
     return objective if isinstance(objective, Objective) else Objective(VALUE, "min")
-
-
-def _check_takes_a_trial(function: Any) -> None:
-    # A function written in C may have no signature.
-    with contextlib.suppress(ValueError):
-        signature = inspect.signature(function)
-        try:
-            signature.bind(None)
-        except TypeError:
-            raise StudyError(
-                "An objective function must take one argument, the trial. "
-                f"{getattr(function, '__name__', 'Yours')} takes {signature}. Define a function "
-                "of the trial alone that calls it."
-            ) from None
 
 
 def direction_of(value: object) -> Direction:

@@ -15,7 +15,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import KerasTunerSpace, SearchSpace, SearchSpaceError
-from search_spaces.checks import whole_number
 from search_spaces.errors import EngineError
 from studies.definition import FACTOR, split_options
 from studies.definition.seeds import sampler_seed
@@ -146,15 +145,6 @@ def oracle_settings(engine: str) -> dict[str, str]:
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
         HYPERBAND: {"factor": "int"},
     }.get(engine, {})
-
-
-def check_settings(engine: str, options: Mapping[str, Any]) -> None:
-    """Raises EngineError if Keras Tuner would reject the value of a setting."""
-    for name, least in (("factor", 2), ("num_initial_points", 1)):
-        if options.get(name) is not None:
-            whole_number(
-                f"The setting {name!r} of {engine}", options[name], EngineError, least=least
-            )
 
 
 def _check_grid(space: SearchSpace) -> None:

@@ -353,10 +353,6 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
     kind, usual = kinds[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # The patient pruner takes its own settings and those of the median pruner that it wraps.
-        median, first = kinds["median"] if name == "patient" else (None, {})
-        settings = {} if median is None else plain_settings(median)
-        check_options(f"The pruner {name}", {**settings, **plain_settings(kind)}, options)
-        inner = {n: options.pop(n) for n in [*options] if n not in plain_settings(kind)}
-        wrapped = [] if median is None else [median(**{**first, **inner})]
+        check_options(f"The pruner {name}", plain_settings(kind), options)
+        wrapped = [pruners.MedianPruner(n_startup_trials=5)] if name == "patient" else []
         return kind(*wrapped, **{**usual, **options})  # type: ignore[no-any-return]

@@ -60,7 +60,6 @@ study = ks.Study(
         {"kind": kind, "size": kind / 2},
         sample_weight=1.0 + kind,
         preprocess={"tabular": "standardize"},
-        stratify="kind",
     ),
     build=build,
     space=ks.SearchSpace(ks.learning_rate(1e-3, 0.1)),
@@ -129,7 +128,7 @@ def test_their_champion_predicts_by_name(several: tuple[Path, Any]) -> None:
     exec(DATA, names)
     x, kind = names["x"], names["kind"]
     y = {"kind": kind, "size": kind / 2}
-    raw = datasets.arrays(x, y, sample_weight=1.0 + kind, stratify="kind").load().validation
+    raw = datasets.arrays(x, y, sample_weight=1.0 + kind).load().validation
     assert isinstance(raw.x, dict) and isinstance(raw.y, dict) and raw.sample_weight is not None
     mlflow.set_tracking_uri(launched["tracking_uri"])
     try:

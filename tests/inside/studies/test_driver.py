@@ -14,14 +14,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from scripted import ScriptedExecutor, describe, loss, run_study
+from scripted import ScriptedExecutor, describe, run_study
 from simulated_workers import SimulatedWorkers
 from stores import history_at, store_at
 from study_record import attempts
 from suite import exhaustive_but
 
 import kerastudy as ks
-from benchmarks.many_workers.cluster import SimulatedCluster
 from search_spaces import EngineError, StoreError, StudyChangedError, StudyError
 from studies.commands import study_text
 from studies.engines import Engine, EngineSettings, make_engine
@@ -331,9 +330,7 @@ def test_the_work_for_a_trial_does_not_grow_with_the_workers(tmp_path: Path) -> 
                 called[frame.f_code.co_qualname] += 1
 
         description = describe(name=f"by {workers}", trials=48, epochs=2, engine="optuna:random")
-        cluster = SimulatedCluster(
-            description, workers, lambda s, e: {"val_loss": loss(s, e)}, spent=lambda: 0.0
-        )
+        cluster = SimulatedWorkers(description, workers)
         before = sys.getprofile()
         sys.setprofile(count)
         try:

@@ -55,8 +55,6 @@ def values(history: StudyHistory) -> list[dict[str, Any]]:
 
 # Trial 0 has the defaults of the space, unless the study says otherwise.
 
-# What `scripted.SPACE` declares: the middle of each range, in its scale; the first choice.
-MIDDLE = {"rate": pytest.approx(10**-2.5), "units": 34, "kind": "a"}
 SMALL = SearchSpace(
     ks.Float("rate", 0.01, 0.04, step=0.01, default=0.02),
     ks.Int("units", 8, 10),
@@ -96,19 +94,6 @@ def test_then_tpe_proposes_what_plain_optuna_does(folder: Path, conditional: boo
         asked = study.ask()
         assert trial.spec.values == OptunaSpace(space).suggest(asked)
         study.tell(asked, min(loss(trial.spec, epoch) for epoch in range(1, 5)))
-
-
-def test_hyperband_gives_them_a_place_in_the_first_rung(folder: Path) -> None:
-    settings = {"engine": "keras-tuner:hyperband", "epochs": 9, "trials": 17}
-    history = launch(folder, "hyperband", **settings)
-    without = launch(folder, "hyperband without", try_defaults=False, **settings)
-
-    def budgets(history: StudyHistory) -> list[tuple[int, bool]]:
-        return [(t.spec.epochs, t.spec.goes_on_from is None) for t in history.trials]
-
-    assert values(history)[0] == MIDDLE
-    assert history.trials[0].spec.epochs < 9
-    assert budgets(history) == budgets(without)
 
 
 def test_known_values_follow_and_the_defaults_are_not_trained_twice(folder: Path) -> None:

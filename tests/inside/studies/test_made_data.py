@@ -14,7 +14,7 @@ from conformance.models import by_hand
 
 import kerastudy as ks
 from search_spaces import Hyperparameters, StudyChangedError, StudyError
-from studies.commands import definition_text, study_document, study_text
+from studies.commands import study_document, study_text
 from studies.data import Dataset, StreamedDataset
 from studies.training import DATA_SETS_KEPT, MadeData
 from tracking.history import StudyHistory
@@ -103,50 +103,35 @@ def test_each_trial_trains_on_its_own_data_as_by_hand(launched: tuple[Path, Stud
     assert digests[1] == digests[2] != digests[0]
 
 
-def test_the_space_has_what_only_the_data_declares_and_none_is_unread(
+def test_the_record_has_the_space_of_the_data_and_the_champion_takes_its_samples(
     launched: tuple[Path, StudyHistory],
 ) -> None:
     _, history = launched
-    description = history.description
+    description, best = history.description, history.best
     assert description.space.names == ("window", "rate")
     assert description.unread == () and description.warnings == ()
     assert dict(description.data.sizes) == {"train": 53, "validation": LAST}
-    assert description.data.made_by == "make_data"
-    assert "made by    make_data(hp)" in definition_text(description)
-    assert "made by    make_data(hp)" in (text := study_text(history))
-    assert "do not compare" not in text
+    text = study_text(history)
+    assert "made by    make_data(hp)" in text and "do not compare" not in text
     assert study_document(history)["data"]["validation_parts"] == 1
-
-
-def test_the_champion_takes_the_data_of_its_trial_as_it_was_before_preprocessing(
-    launched: tuple[Path, StudyHistory],
-) -> None:
-    _, history = launched
-    best = history.best
     assert best is not None and best.best is not None
     assert best.verified == "model.fit, identical"
+    # The champion takes samples as they were before preprocessing.
     mlflow.set_tracking_uri(history.store.mlflow_uri)
     model = ks.load_model("windows", store=history.store.root)
-    window = best.spec.values["window"]
-    x = np.lib.stride_tricks.sliding_window_view(SERIES, window)[:-1][-LAST:]
-    predicted = model.predict(x, verbose=0)[:, 0]
-    wanted = best.best.metrics["val_loss"]
-    assert np.mean((predicted - SERIES[-LAST:]) ** 2) == pytest.approx(wanted, rel=1e-5)
+    x = np.lib.stride_tricks.sliding_window_view(SERIES, best.spec.values["window"])[:-1][-LAST:]
+    loss = np.mean((model.predict(x, verbose=0)[:, 0] - SERIES[-LAST:]) ** 2)
+    assert loss == pytest.approx(best.best.metrics["val_loss"], rel=1e-5)
 
 
 @pytest.mark.exhaustive
-def test_a_trial_is_reproduced_in_a_new_process(launched: tuple[Path, StudyHistory]) -> None:
+def test_a_trial_is_reproduced_unless_its_data_has_changed(
+    launched: tuple[Path, StudyHistory],
+) -> None:
     _, history = launched
     again = study().reproduce(1, store=history.store.root, progress=False)
     assert again.identical and again.epochs == 2 and again.notes == ()
-
-
-@pytest.mark.exhaustive
-def test_a_trial_whose_data_has_changed_is_not_reproduced_and_that_is_told(
-    launched: tuple[Path, StudyHistory],
-) -> None:
-    _, history = launched
-    # Of what the default values show, all is the same.
+    # Of the default values' data, all is the same.
     changed = study(data=lambda hp: windowed(w := hp.Int("window", 3, 9), SERIES + (w > 3)))
     other = changed.reproduce(1, store=history.store.root, progress=False)
     assert not other.identical
@@ -204,11 +189,14 @@ def test_class_weights_of_hyperparameters_and_data_that_some_values_spoil(tmp_pa
     x = np.random.default_rng(1).normal(size=(48, 12)).astype("float32")
     y = np.arange(48) % 3
 
+    def data_of(kept: int) -> Dataset:
+        return ks.datasets.arrays(x[:kept], y[:kept], validation=12, test=None)
+
     def data(hp: Any) -> Dataset:
         kept = hp.Choice("kept", [48, 40, 36])
         if kept == 40:
             raise ValueError("none of forty")
-        return ks.datasets.arrays(x[:kept], y[:kept], validation=12, test=None)
+        return data_of(kept)
 
     def model(hp: Any) -> keras.Model:
         made = keras.Sequential([keras.layers.Input((12,)), keras.layers.Dense(3)])
@@ -224,18 +212,13 @@ def test_class_weights_of_hyperparameters_and_data_that_some_values_spoil(tmp_pa
         repeats=2,
         epochs=1,
     )
-    history = launch(tmp_path, made, verify="off")
-    spoilt, *good = history.trials
+    spoilt, *good = launch(tmp_path, made, verify="off").trials
     assert spoilt.result is not None and spoilt.state == "infeasible"
     assert "its data can't be made: ValueError: none of forty (test_made" in spoilt.result.reason
     for trial in good:
-        assert trial.result is not None and trial.state == "complete"
-        assert trial.result.class_weight == {1: 3.0}
-        splits = ks.datasets.arrays(
-            x[: trial.spec.values["kept"]], y[: trial.spec.values["kept"]], validation=12, test=None
-        ).load()
-        assert len(trial.result.repeats) == 2
-        # The first one of the one trial, the second one of the other.
+        assert trial.result is not None and trial.result.class_weight == {1: 3.0}
+        splits = data_of(trial.spec.values["kept"]).load()
+        # The first repeat of the one trial, the second one of the other.
         repeat = trial.result.repeats[trial.number - 1]
         spec = replace(trial.spec, seed=repeat.seed)
         weights = np.where(splits.train.y == 1, 3.0, 1.0)

@@ -215,12 +215,6 @@ def test_a_transformer_that_no_layer_can_be_is_told() -> None:
     assert datasets.arrays(X, Y, preprocess="standardize").load().warnings == []
 
 
-def test_what_float32_can_not_hold_is_told() -> None:
-    seconds = 1.7e9 + random.uniform(0, 3600, (SAMPLES, 1))
-    (warning,) = datasets.arrays(seconds, Y, preprocess="standardize").load().warnings
-    assert "float32" in warning and "Subtract an offset" in warning
-
-
 def test_an_encoder_names_the_classes() -> None:
     encoder = LabelEncoder().fit(LABELS)
     coded = datasets.arrays(X, encoder.transform(LABELS), class_names=encoder).load()

@@ -94,6 +94,10 @@ class TestPool(ExecutorConformance):
         ExecutorConformance.test_the_same_spec_gives_the_same_bits
     )
 
+    test_a_task_may_ask_for_another_trainer = exhaustive(
+        ExecutorConformance.test_a_task_may_ask_for_another_trainer
+    )
+
     # A command tells it.
     test_what_is_wrong_with_the_study_is_told = exhaustive(
         ExecutorConformance.test_what_is_wrong_with_the_study_is_told
