@@ -229,6 +229,14 @@ def tell(text: str) -> None:
     click.echo("\n".join(map(printable, text.split("\n"))))
 
 
+def answer(as_json: bool, document: Callable[[], object], text: Callable[[], str]) -> None:
+    """Prints one JSON document, or lines for people."""
+    if as_json:
+        print_json(document())
+    else:
+        tell(text())
+
+
 def print_json(document: object) -> None:
     """Prints one JSON document on standard output."""
     # JSON has no infinity, so null takes its place.

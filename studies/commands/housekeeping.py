@@ -12,6 +12,7 @@ import click
 
 from studies.commands.command_line import (
     EXIT_NO,
+    answer,
     check_trusted,
     common_options,
     print_json,
@@ -47,11 +48,9 @@ def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> 
     renamed = rename_study(history, name)
     name = renamed.description.name
     export_later(renamed.folder)
-    if as_json:
-        print_json({"study": name, "former": former, "server": history.server or None})
-        return
-    tell(f"{former} is now {name}")
-    tell(f"to resume it: kerastudy launch … --name {shlex.quote(name)}")
+    document = {"study": name, "former": former, "server": history.server or None}
+    resume = f"to resume it: kerastudy launch … --name {shlex.quote(name)}"
+    answer(as_json, lambda: document, lambda: f"{former} is now {name}\n{resume}")
 
 
 @click.command("delete", short_help="Delete a study for ever.")
@@ -125,17 +124,13 @@ def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) ->
         if sys.stderr.isatty():
             progress.wait(f"checking the store {str(root)!r}")
         diagnosis = diagnose(root, fix=fix, progress=progress)
-    if as_json:
-        print_json(
-            {
-                "store": str(diagnosis.root),
-                "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
-                "running": sorted(diagnosis.at_work),
-                "unread": diagnosis.unread,
-            }
-        )
-    else:
-        tell(_diagnosis_text(diagnosis))
+    document = {
+        "store": str(diagnosis.root),
+        "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
+        "running": sorted(diagnosis.at_work),
+        "unread": diagnosis.unread,
+    }
+    answer(as_json, lambda: document, lambda: _diagnosis_text(diagnosis))
     sys.exit(EXIT_NO if diagnosis.left else 0)
 
 

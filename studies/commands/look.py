@@ -13,6 +13,7 @@ import click
 
 from search_spaces.texts import amounts, readable
 from studies.commands.command_line import (
+    answer,
     common_options,
     engine_option,
     print_json,
@@ -40,10 +41,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     if catalog:
         from studies.user_code import catalog_names
 
-        if as_json:
-            print_json(catalog_names())
-        else:
-            tell("\n".join(_catalog()))
+        answer(as_json, catalog_names, lambda: "\n".join(_catalog()))
         return
     from tracking.store.folder import default_store_path, open_store
 
@@ -55,12 +53,12 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
         with waiting(f"reading the store {str(path)!r}"):
             documents = _documents(opened)
-    if as_json:
-        print_json(documents)
-    elif documents:
-        tell("\n".join(_list_text(documents)))
-    else:
-        tell(f"no studies yet in {str(path)!r}; start with: kerastudy launch digits")
+    none = f"no studies yet in {str(path)!r}; start with: kerastudy launch digits"
+    answer(
+        as_json,
+        lambda: documents,
+        lambda: "\n".join(_list_text(documents)) if documents else none,
+    )
 
 
 def _catalog() -> Iterator[str]:
@@ -189,15 +187,14 @@ def show_command(
         raise click.UsageError("Give --top or --all, not both.")
     history = history_of(study, engine, store)
     if trial is not None:
-        shown_trial = history.trial(trial)
-        if as_json:
-            print_json(full_document(history, shown_trial))
-        else:
-            tell(trial_text(history, shown_trial))
-    elif as_json:
-        print_json(study_document(history))
-    else:
-        tell(study_text(history, top=top, every=every))
+        record = history.trial(trial)
+        answer(as_json, lambda: full_document(history, record), lambda: trial_text(history, record))
+        return
+    answer(
+        as_json,
+        lambda: study_document(history),
+        lambda: study_text(history, top=top, every=every),
+    )
 
 
 @click.command("compare", short_help="Compare studies, or the engines of one study.")
@@ -248,10 +245,7 @@ def compare_command(
     if len(studies) == 1 and not engines:
         histories = [history_of(studies[0], engine, store) for engine in histories[0].engines]
     comparison = compare(histories, reach, top)
-    if as_json:
-        print_json(_comparison_document(comparison))
-    else:
-        tell(_comparison_text(comparison))
+    answer(as_json, lambda: _comparison_document(comparison), lambda: _comparison_text(comparison))
 
 
 def _comparison_document(comparison: Comparison) -> dict[str, Any]:

@@ -11,10 +11,9 @@ from typing import Any
 import click
 
 from studies.commands.command_line import (
+    answer,
     common_options,
     json_option,
-    print_json,
-    tell,
 )
 
 KINDS = ("classification", "binary", "regression")
@@ -69,12 +68,10 @@ def new_command(
     name, notes = write_study(file, data=data, target=target, kind=kind, catalog=catalog)
     for note in notes:
         click.echo(f"note: {note}", err=True)
-    shown = shlex.quote(str(file))
-    if as_json:
-        print_json({"file": str(file.expanduser().absolute()), "study": name})
-    else:
-        tell(f"{file}: a study file to start from. Read it, change it, then:")
-        tell(f"  kerastudy launch {shown} --dry-run\n  kerastudy launch {shown}")
+    document = {"file": str(file.expanduser().absolute()), "study": name}
+    launch = f"kerastudy launch {shlex.quote(str(file))}"
+    text = f"{file}: a study file to start from. Read it, change it, then:\n  {launch} --dry-run"
+    answer(as_json, lambda: document, lambda: f"{text}\n  {launch}")
 
 
 def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | None, str | None, Any]:
@@ -171,7 +168,8 @@ def data_command(
             partial.write_bytes(outcome.picture)
     elif output is not None:
         click.echo("note: the samples are no images, so there is no picture", err=True)
-    if as_json:
-        print_json({**outcome.document(), "recorded": recorded})
-        return
-    tell("\n".join(data_text(outcome, recorded)))
+    answer(
+        as_json,
+        lambda: {**outcome.document(), "recorded": recorded},
+        lambda: "\n".join(data_text(outcome, recorded)),
+    )

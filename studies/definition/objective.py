@@ -53,9 +53,10 @@ def make_objective(objective: str | Objective) -> str | Objective:
             objective = Objective(name, direction)
     if isinstance(objective, Objective):
         if objective.direction not in ("max", "min"):
-            raise ObjectiveError(
-                "An objective's direction must be 'max' or 'min'. "
-                f"Received: {objective.direction!r} for {objective.metric!r}."
+            raise ObjectiveError.of_setting(
+                f"The direction of the objective {objective.metric!r}",
+                "'max' or 'min'",
+                objective.direction,
             )
         return objective
     if not isinstance(objective, str) or not objective.strip():
@@ -131,7 +132,6 @@ def check_objective_study(study: StudyDefinition) -> Objective:
         if getattr(study, name) is not None and getattr(study, name) is not function
     ]
     others += [n for n in _OF_FITS if getattr(study, n) != getattr(RecordedSettings, n)]
-    others += ["trainer"] if study.trainer == "compiled" else []
     if others:
         raise StudyError(
             f"The study {study.name!r} has an objective_function, which does everything itself, so "
@@ -142,15 +142,16 @@ def check_objective_study(study: StudyDefinition) -> Objective:
     if split_options(study.engine)[0] == HYPERBAND:
         raise EngineError(
             f"{HYPERBAND} decides how many epochs a trial trains, and the objective_function of "
-            f"the study {study.name!r} does so itself. Use optuna:tpe with the pruner hyperband, "
-            "which answers its trial.should_prune()."
+            f"the study {study.name!r} does so itself",
+            hint="Use optuna:tpe with the pruner hyperband, "
+            "which answers its trial.should_prune().",
         )
     objective = study.objective
     if not (objective == "val_loss" or getattr(objective, "metric", "") == VALUE):
         raise StudyError(
-            f"The value of the study {study.name!r} is what its objective_function returns. "
-            f"Received: objective={objective!r}. Leave it out; direction='maximize' or 'minimize' "
-            "says which way is better."
+            f"The objective of the study {study.name!r} is what its objective_function returns",
+            received=objective,
+            hint="Leave objective out; direction='maximize' or 'minimize' says which is better.",
         )
     if study.direction is not None:
         return Objective(VALUE, direction_of(study.direction))
@@ -176,8 +177,9 @@ def check_no_objective_settings(study: StudyDefinition) -> None:
     for name in ("data", "build"):
         if getattr(study, name) is None:
             raise StudyError(
-                f"The study {study.name!r} has no {name}. Give data and build; or an "
-                "objective_function, which does everything itself and returns a number."
+                f"The study {study.name!r} has no {name}",
+                hint="Give data and build; or an objective_function, which does everything itself "
+                "and returns a number.",
             )
 
 

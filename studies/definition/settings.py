@@ -26,7 +26,6 @@ from tracking.records import (
     SEARCH,
     TUNE,
     WHERE,
-    TrainerName,
     check_settings,
     declaration,
     setting,
@@ -216,8 +215,8 @@ class StudySettings:
     )
     trainer: str = setting(
         "auto",
-        "How trials are trained: auto, compiled or plain (model.fit).",
-        partial(checks.choice, names=get_args(TrainerName)),
+        "How trials are trained: auto, or plain (model.fit).",
+        partial(checks.choice, names=("auto", "plain")),
     )
 
 

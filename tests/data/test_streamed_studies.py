@@ -113,7 +113,6 @@ _made_outside: Any = None
         ({"batch_size": 64}, r"size of their own. Received: batch_size=64. Leave it out"),
         ({"space": ks.SearchSpace(ks.batch_size())}, "Received: 'batch_size' in the search space"),
         ({"build": tuning_its_batches, "space": None}, "'batch_size' in the search space"),
-        ({"trainer": "compiled"}, "cannot be compiled: the data comes as a tf.data.Dataset"),
         ({"build": Own()}, "its own fit, which is given arrays"),
         ({"class_weight": "balanced"}, "needs all targets at once"),
         ({"train": streamed.generator, "class_weight": {0: 2.0}}, "Python generator, as in Keras"),

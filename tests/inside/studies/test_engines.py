@@ -171,14 +171,6 @@ def test_a_grid_is_walked_once_also_while_trials_run(engine: str) -> None:
     assert engine == "optuna:grid" or found[0] == canonical_json(space.defaults())
 
 
-def test_tpe_learns() -> None:
-    """Late proposals are better than early ones."""
-    played = Played(make("optuna:tpe", space=SPACE))
-    played.play(40)
-    values = [r.best.value for r in played.records if r.best is not None]
-    assert sum(values[-10:]) < sum(values[:10])
-
-
 def test_bayesian_learns_in_the_objectives_own_direction() -> None:
     engine = make(
         "keras-tuner:bayesian",
@@ -253,15 +245,6 @@ def test_a_space_that_an_engine_can_not_serve(engine: str, space: SearchSpace, t
 
 
 # Pruners
-
-
-def test_median_prunes_the_hopeless_and_no_other() -> None:
-    played = Played(make("optuna:random", "median", SPACE))
-    played.play(30)
-    pruned = [r.best.value for r in played.records if r.state == "pruned" and r.best]
-    complete = [r.best.value for r in played.records if r.state == "complete" and r.best]
-    assert pruned
-    assert min(pruned) > min(complete)
 
 
 @pytest.mark.parametrize("pruner", PRUNING)

@@ -125,18 +125,6 @@ def test_a_study_stays_as_it_was_begun(folder: Path, before: bool) -> None:
     assert resumed.description.try_defaults is before
 
 
-def test_another_default_is_no_other_definition(folder: Path) -> None:
-    other = ks.Int("units", 4, 64, default=8)
-    others = SearchSpace(*(each if each.name != "units" else other for each in SCRIPTED))
-    wanted = launch(folder, "one default", trials=8, try_defaults=False)
-    launch(folder, "another", trials=2, try_defaults=False)
-    told = Answer()
-    resumed = launch(folder, "another", told, trials=8, space=others, try_defaults=False)
-    assert values(resumed) == values(wanted)
-    assert resumed.description.space == SCRIPTED
-    assert "note: defaults stay as the study was begun: units = 34" in told.lines
-
-
 # Values of a file, or of another study
 
 SPACE = SearchSpace(

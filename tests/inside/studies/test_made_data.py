@@ -66,7 +66,6 @@ def study(**fields: Any) -> ks.Study:
         "trials": 3,
         "epochs": 2,
         "batch_size": 16,
-        "trainer": "compiled",
         "initial": [{}, {"window": 9}, {"window": 9, "rate": 0.05}],
         **fields,
     }
@@ -281,7 +280,7 @@ def test_only_the_last_few_data_sets_are_kept_by_what_was_read() -> None:
             {"data": lambda hp: windowed(hp["windw"]), "space": SPACE},
             "'windw' is not in the search space",
         ),
-        ({"data": lambda hp: batches(hp.Int("window", 3, 9))}, "Received: batch_size=16"),
+        ({"data": lambda hp: batches(hp.Int("window", 3, 9))}, "batch_size=16 has no effect"),
         ({"class_weight": lambda hp: "even"}, "class_weight must be weights by class"),
         ({"class_weight": lambda hp: {1: 2.0}}, "needs targets that are classes"),
     ],

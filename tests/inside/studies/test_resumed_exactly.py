@@ -86,9 +86,9 @@ CASES: dict[str, tuple[Callable[[], keras.Model], Callbacks, int | None, int]] =
     "an unseeded draw": (lambda: compiled(stack(Unseeded())), none, None, 0),
     "a closure": (small, closing_over, None, 0),
     "an attribute": (small, lambda: [Counting()], 2, 2),
-    "a change that is over": (small, lambda: [Freezing(1)], 2, 0),
+    "a change that is over": (small, lambda: [Freezing(1)], 1, 0),
     "a change to come": (small, lambda: [Freezing(2)], 2, 0),
-    "a change that is over, by batches": (small, lambda: [Batches(1)], 2, 0),
+    "a change that is over, by batches": (small, lambda: [Batches(1)], 1, 0),
     "no change, by batches": (small, lambda: [Batches(9)], 2, 2),
 }
 
